@@ -1,0 +1,44 @@
+/** What went wrong, in words that the HTTP layer, the metrics and the CLI all use. */
+export type ErrorCode =
+  | 'unreadable'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'too_large'
+  | 'unsupported_encoding'
+  | 'invalid'
+  | 'unreachable'
+  | 'overloaded'
+
+type AppErrorOptions = ErrorOptions & {
+  /** Dotted path of the input that is to blame, for example `event.at`. */
+  field?: string | undefined
+  /** Seconds after which asking again makes sense; becomes `Retry-After`. */
+  retryAfterS?: number | undefined
+}
+
+/**
+ * A failure we understand well enough to explain to the caller.
+ *
+ * Anything that is not an AppError is a bug or an outage: it is logged in full
+ * and the caller is told only "internal error".
+ */
+export class AppError extends Error {
+  override readonly name = 'AppError'
+  readonly code: ErrorCode
+  readonly field: string | undefined
+  readonly retryAfterS: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, options)
+    this.code = code
+    this.field = options.field
+    this.retryAfterS = options.retryAfterS
+  }
+
+  /** True when the same request may succeed later without being changed. */
+  get retryable(): boolean {
+    return this.code === 'overloaded' || this.code === 'unreachable'
+  }
+}

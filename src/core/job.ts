@@ -1,0 +1,174 @@
+import type { Micros } from './time.ts'
+
+export const statuses = ['running', 'succeeded', 'failed', 'canceled'] as const
+export type JobStatus = (typeof statuses)[number]
+
+/** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
+export type Job = {
+  id: string
+  /** Of a subjob: the job or subjob it belongs to. Null on jobs. */
+  parentId: string | null
+  entityType: 'job' | 'subjob'
+  appId: string
+  appName: string
+  appVersion: string
+  siteId: string
+  /** The business key: as a rule the lot. */
+  jobKey: string | null
+  /** As a rule the wafer or the step; subjobs only. */
+  subKey: string | null
+  status: JobStatus
+  startedAt: Micros
+  endedAt: Micros | null
+  /** Null while running. */
+  durationS: number | null
+  cpuUserS: number | null
+  cpuSystemS: number | null
+  /** MiB. */
+  memMaxMb: number | null
+  /** 0 to 1. */
+  progress: number | null
+  metrics: Record<string, number>
+  metadata: Record<string, unknown>
+  errorCount: number
+  lastError: string | null
+  lastEventAt: Micros
+  eventCount: number
+  insertedAt: Micros
+  updatedAt: Micros
+  /** Alive but running far beyond its usual time; see `health.ts`. */
+  stuck: boolean
+  /** Running, and silent for longer than it should be. */
+  lost: boolean
+  /** Did not start when it was due. */
+  late: boolean
+}
+
+/** How many subjobs of a job are in which state. */
+export type SubjobCounts = { total: number } & Record<JobStatus, number>
+
+/** Which time a window and the order of a list are about. */
+export type TimeField = 'started' | 'ended' | 'seen'
+
+/** What a list of jobs or subjobs is asked for. Absent means: do not filter by it. */
+export type JobFilter = {
+  from?: Micros | undefined
+  to?: Micros | undefined
+  time: TimeField
+  /** Newest first is `desc`. */
+  order: 'asc' | 'desc'
+  status?: readonly JobStatus[] | undefined
+  appName?: string | undefined
+  appId?: string | undefined
+  site?: string | undefined
+  businessKey?: string | undefined
+  /** Contained in the business key, sub key, app name or last error, whatever its case. */
+  q?: string | undefined
+  minDurationS?: number | undefined
+  maxDurationS?: number | undefined
+  /** Subjobs only: the job they belong to. */
+  jobId?: string | undefined
+  limit: number
+  cursor?: Cursor | undefined
+}
+
+/** The last row that was seen: the next page starts behind it. */
+export type Cursor = { at: Micros; id: string }
+
+export type JobPage = {
+  items: Job[]
+  /** Null on the last page. */
+  nextCursor: Cursor | null
+  completeness: Completeness
+}
+
+/** What an answer may be missing. Never left out of a list. */
+export type Completeness = {
+  asOf: Micros
+  /** Sidecars known to the store. */
+  sources: number
+  gaps: Gap[]
+  /** Seconds since the source that has been silent longest was last heard. */
+  oldestSourceAgeS: number | null
+  /** Sources whose clock is off by more than the limit. */
+  skewedSources: string[]
+  /** Where the hot store begins; older rows are in the archive. */
+  hotFrom: Micros | null
+  archive: 'used' | 'available' | 'off'
+}
+
+/** Events that a sidecar numbered and the store has not received: `from` to `to`, both included. */
+export type Gap = { source: string; from: number; to: number }
+
+/** One sidecar's spool as the store sees it. */
+export type Source = {
+  id: string
+  epoch: string
+  lastSeq: number
+  received: number
+  gaps: Gap[]
+  lastSeenAt: Micros
+  lastAt: Micros
+  /** Seconds from an event's `received_at` at the sidecar to its commit here, of the last batch. */
+  lagS: number
+  /** Seconds by which the senders' clocks ran ahead (+) or behind (-) in the last batch. */
+  clockOffsetS: number
+}
+
+export type App = {
+  appId: string
+  name: string
+  version: string
+  siteId: string
+  firstSeenAt: Micros
+  lastSeenAt: Micros
+}
+
+/** One group of `GET /v1/stats`. */
+export type StatsRow = {
+  bucket: Micros
+  siteId: string | null
+  appName: string | null
+  status: JobStatus | null
+  count: number
+  durationAvgS: number | null
+  durationMinS: number | null
+  durationMaxS: number | null
+  durationP50S: number | null
+  durationP95S: number | null
+  durationP99S: number | null
+}
+
+export const statsGroups = ['site', 'app', 'status'] as const
+export type StatsGroup = (typeof statsGroups)[number]
+export const statsBuckets = ['5m', 'hour', 'day'] as const
+export type StatsBucket = (typeof statsBuckets)[number]
+
+export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | 'status'> & {
+  bucket: StatsBucket
+  groupBy: readonly StatsGroup[]
+}
+
+/** An event as it was received, with what the first hop stamped on it: the shape of the wire. */
+export type StoredEvent = Record<string, unknown>
+
+/**
+ * Anything that can answer questions about jobs: the store, one remote site, all sites together.
+ * The JSON API, the dashboard, alerts and tests ask through it and cannot tell which they have.
+ *
+ * Every call ends with the signal's reason once the caller is gone.
+ */
+export interface JobReader {
+  findJobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
+  findSubjobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
+  /** Undefined when there is no such job or subjob. */
+  getJob(
+    id: string,
+    signal: AbortSignal,
+  ): Promise<{ job: Job; subjobs: SubjobCounts } | undefined>
+  /** Oldest first; at most `limit`. */
+  findEvents(id: string, limit: number, signal: AbortSignal): Promise<StoredEvent[]>
+  listApps(signal: AbortSignal): Promise<App[]>
+  stats(filter: StatsFilter, signal: AbortSignal): Promise<StatsRow[]>
+  listSources(signal: AbortSignal): Promise<Source[]>
+}

@@ -1,0 +1,73 @@
+/**
+ * Times inside wafermon are text: RFC 3339 in UTC with exactly six decimals,
+ * `2026-03-01T12:00:00.123456Z`. A JavaScript Date would drop the microseconds, and then a cursor
+ * skips rows and the fold changes its order. Of this one form text order is time order, so times
+ * compare with `<`.
+ */
+export type Micros = string
+
+/** Years 1970 to 9999; seconds to 59; at most nine decimals are read, six are kept (cut, not rounded). */
+const rfc3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/
+
+/**
+ * Reads an RFC 3339 time with an offset.
+ *
+ * @returns the canonical form, or undefined when the text is not such a time, has no offset, names
+ * a day that does not exist, or lies outside 1970 to 9999 in UTC.
+ */
+export function parseTime(text: string): Micros | undefined {
+  // The common case, already canonical but for the number of decimals, needs no arithmetic.
+  const match = rfc3339.exec(text)
+  if (!match) return undefined
+  const [, year, month, day, hour, minute, second, fraction = '', offset] = match
+  const ms = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!)
+  const date = new Date(ms)
+  // Date.UTC rolls 31 February over into March; a rolled date is not the one that was written.
+  if (date.getUTCDate() !== +day! || date.getUTCMonth() !== +month! - 1) return undefined
+  if (+hour! > 23 || +minute! > 59 || +second! > 59 || +year! < 1970) return undefined
+  const shift = offsetMs(offset!)
+  if (shift === undefined) return undefined
+  return fromParts(ms - shift, fraction.padEnd(6, '0').slice(0, 6))
+}
+
+function offsetMs(offset: string): number | undefined {
+  if (offset === 'Z' || offset === 'z') return 0
+  const hours = +offset.slice(1, 3)
+  const minutes = +offset.slice(4, 6)
+  if (hours > 23 || minutes > 59) return undefined
+  return (offset[0] === '-' ? -1 : 1) * (hours * 60 + minutes) * 60_000
+}
+
+function fromParts(wholeSecondMs: number, sixDigits: string): Micros | undefined {
+  if (wholeSecondMs < 0 || wholeSecondMs > 253_402_300_799_000) return undefined
+  return `${new Date(wholeSecondMs).toISOString().slice(0, 19)}.${sixDigits}Z`
+}
+
+/** The canonical form of a time in milliseconds since 1970 (fractions become microseconds). */
+export function fromMs(ms: number): Micros {
+  const us = Math.round((ms - Math.floor(ms)) * 1000)
+  const carried = us === 1000 ? Math.floor(ms) + 1 : Math.floor(ms)
+  return `${new Date(carried).toISOString().slice(0, 23)}${String(us % 1000).padStart(3, '0')}Z`
+}
+
+/** Milliseconds since 1970 of a canonical time, with the microseconds as a fraction. */
+export function toMs(time: Micros): number {
+  return Date.parse(`${time.slice(0, 23)}Z`) + Number(time.slice(23, 26)) / 1000
+}
+
+/** Microseconds since 1970, exact: 9999 is 2.5e17, over what a double holds, hence bigint. */
+export function toMicros(time: Micros): bigint {
+  return BigInt(Date.parse(`${time.slice(0, 23)}Z`)) * 1000n + BigInt(time.slice(23, 26))
+}
+
+/** The inverse of {@link toMicros}. */
+export function fromMicros(us: bigint): Micros {
+  const ms = us / 1000n
+  return `${new Date(Number(ms)).toISOString().slice(0, 23)}${String(us % 1000n).padStart(3, '0')}Z`
+}
+
+/** Seconds from `from` to `to`, exact to the microsecond. */
+export function secondsBetween(from: Micros, to: Micros): number {
+  return Number(toMicros(to) - toMicros(from)) / 1e6
+}
