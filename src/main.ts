@@ -1,0 +1,60 @@
+import { Command, Option } from 'commander'
+import { type ConfigOf, ConfigError, type RoleName, readConfig } from './platform/config.ts'
+import type { RoleContext, RoleReady } from './platform/role.ts'
+import { version } from './platform/version.ts'
+
+type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
+type Start<R extends RoleName> = (
+  config: ConfigOf<R>,
+  context: RoleContext & { insecure: boolean },
+) => Promise<RoleReady>
+
+const program = new Command('wafermon')
+  .description('Monitoring of the batch work in semiconductor fabs. A role per subcommand.')
+  .version(version)
+  .showHelpAfterError('(wafermon --help lists the commands)')
+
+role('sidecar', 'takes events over HTTP, keeps them on disk, forwards them', async () => {
+  return (await import('./roles/sidecar.ts')).startSidecar
+})
+role('local-api', 'stores the events of a site, answers queries, streams', async () => {
+  return (await import('./roles/local-api.ts')).startLocalApi
+})
+role('archiver', 'writes closed hours to the archive as Parquet', async () => {
+  return (await import('./roles/archiver.ts')).startArchiver
+})
+role('central', 'answers for many sites at once', async () => {
+  return (await import('./roles/central.ts')).startCentral
+})
+role('web', 'shows the dashboard of one site, or of all of them', async () => {
+  return (await import('./roles/web.ts')).startWeb
+})
+
+/** A role: reads its settings, starts, tells its parent (if it has one) that it is ready. */
+function role<R extends RoleName>(name: R, description: string, load: () => Promise<Start<R>>) {
+  program
+    .command(name)
+    .description(description)
+    .option('--config <file>', 'settings as YAML, NAME: value a line (or WAFERMON_CONFIG)')
+    .option('--host <address>', 'address to listen on (HOST)')
+    .option('--port <number>', 'port to listen on (PORT)')
+    .addOption(new Option('--insecure', 'listen beyond loopback without tokens'))
+    .action(async (flags: RoleFlags) => {
+      const { runRole } = await import('./platform/run-role.ts')
+      const settings = readConfig(name, {
+        env: process.env,
+        file: flags.config,
+        flags: { HOST: flags.host, PORT: flags.port },
+      })
+      await runRole(name, settings, flags.insecure ?? false, await load())
+    })
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 2
+  if (process.channel) process.disconnect?.()
+}

@@ -1,0 +1,155 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import type { Context, MiddlewareHandler } from 'hono'
+import { getCookie } from 'hono/cookie'
+import { AppError } from '../core/errors.ts'
+import { ConfigError } from './config.ts'
+
+/** What a token allows. `admin` includes all; `operate` includes `read`. */
+export const scopes = ['ingest', 'read', 'operate', 'admin'] as const
+export type Scope = (typeof scopes)[number]
+
+/** Cookie in which a browser keeps its token. */
+export const tokenCookie = 'wafermon_token'
+
+type Entry = { id: string; hash: Buffer; scopes: readonly Scope[] }
+
+/**
+ * The tokens file: a line per token, `ID SCOPE[,SCOPE] SHA256 [NOTE]`. It holds hashes only. The
+ * tokens are 256 random bits, so a plain SHA-256 is as hard to reverse as the token is to guess; a
+ * slow password hash would only cost time on every request.
+ */
+export function newToken(file: string, wanted: readonly Scope[], note = ''): string {
+  const token = `wfm_${randomBytes(32).toString('base64url')}`
+  const id = randomBytes(4).toString('hex')
+  const line = [id, wanted.join(','), hashOf(token).toString('hex'), note.replaceAll(/\s+/g, ' ')]
+  appendFileSync(file, `${line.join(' ').trim()}\n`, { mode: 0o600 })
+  return token
+}
+
+const hashOf = (token: string) => createHash('sha256').update(token).digest()
+
+function parseTokens(file: string): Entry[] {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines.flatMap((line, index) => {
+    const trimmed = line.trim()
+    if (trimmed === '' || trimmed.startsWith('#')) return []
+    const [id, scopeList = '', hash = ''] = trimmed.split(/\s+/)
+    const named = scopeList.split(',')
+    const known = named.every((scope) => (scopes as readonly string[]).includes(scope))
+    if (!known || !/^[0-9a-f]{64}$/.test(hash)) {
+      throw new ConfigError(
+        `TOKENS_FILE: line ${index + 1} of ${file} must read ID SCOPE[,SCOPE] SHA256; make lines with: wafermon token new --scope read`,
+      )
+    }
+    return [{ id: id!, hash: Buffer.from(hash, 'hex'), scopes: named as Scope[] }]
+  })
+}
+
+export type AuthOptions = {
+  tokensFile?: string | undefined
+  anonymous: readonly Scope[]
+}
+
+/** Who may do what on one role. Without a tokens file everybody may do everything. */
+export class Auth {
+  readonly #file: string | undefined
+  readonly #anonymous: readonly Scope[]
+  #entries: Entry[] = []
+  #readAt = ''
+
+  constructor({ tokensFile, anonymous }: AuthOptions) {
+    this.#file = tokensFile
+    this.#anonymous = anonymous
+    if (tokensFile) this.#refresh(tokensFile)
+  }
+
+  get enabled(): boolean {
+    return this.#file !== undefined
+  }
+
+  /**
+   * Finds the token's entry. Every entry is compared, each in constant time, so that the time taken
+   * tells nothing about which tokens exist.
+   */
+  find(token: string): { id: string; scopes: readonly Scope[] } | undefined {
+    if (this.#file) this.#refresh(this.#file)
+    const hash = hashOf(token)
+    let found: Entry | undefined
+    for (const entry of this.#entries) if (timingSafeEqual(entry.hash, hash)) found = entry
+    return found
+  }
+
+  allows(token: string | undefined, scope: Scope): 'yes' | 'unknown' | 'forbidden' {
+    if (!this.enabled || this.#anonymous.includes(scope)) return 'yes'
+    const entry = token === undefined ? undefined : this.find(token)
+    if (!entry) return 'unknown'
+    return includes(entry.scopes, scope) ? 'yes' : 'forbidden'
+  }
+
+  /** A new or withdrawn token counts at once: the file is read again when it changed. */
+  #refresh(file: string): void {
+    let stamp: string
+    try {
+      const { mtimeMs, size, ino } = statSync(file)
+      stamp = `${mtimeMs} ${size} ${ino}`
+      if (stamp !== this.#readAt) this.#entries = parseTokens(file)
+    } catch (error) {
+      // A file that becomes unreadable or wrong while running keeps the tokens it last had.
+      if (this.#readAt !== '') return
+      if (error instanceof ConfigError) throw error
+      throw new ConfigError(
+        `TOKENS_FILE: cannot read ${file}; make it with: wafermon token new --scope read --file ${file}`,
+      )
+    }
+    this.#readAt = stamp
+  }
+}
+
+function includes(held: readonly Scope[], wanted: Scope): boolean {
+  if (held.includes('admin') || held.includes(wanted)) return true
+  return wanted === 'read' && held.includes('operate')
+}
+
+/** Lets a request pass when its token has the scope; 401 without a token, 403 with too small a one. */
+export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
+  return async (c, next) => {
+    const verdict = auth.allows(tokenOf(c), scope)
+    if (verdict === 'unknown') {
+      c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
+      throw new AppError(
+        'unauthorized',
+        `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
+        { field: 'authorization' },
+      )
+    }
+    if (verdict === 'forbidden') {
+      throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
+        field: 'authorization',
+      })
+    }
+    await next()
+  }
+}
+
+function tokenOf(c: Context): string | undefined {
+  const header = c.req.header('authorization')
+  const bearer = header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
+  return bearer ?? getCookie(c, tokenCookie)
+}
+
+const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
+
+/**
+ * Refuses to open a role to the network with no tokens.
+ *
+ * @throws ConfigError that tells how to make a token, or how to insist
+ */
+export function refuseOpenDoor(host: string, auth: Auth, insecure: boolean): void {
+  if (auth.enabled || insecure || loopback.test(host)) return
+  throw new ConfigError(
+    `HOST: ${host} is reachable from other machines, and there are no tokens. Make one with
+    wafermon token new --scope ingest --file TOKENS_FILE
+  and set TOKENS_FILE, or start with --insecure to let everybody in.`,
+  )
+}

@@ -1,0 +1,174 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server as HttpServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { routePath } from 'hono/route'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { Logger } from 'pino'
+import { AppError } from '../core/errors.ts'
+import { ConfigError } from './config.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Metrics } from './metrics.ts'
+import { internalProblem, type Problem, problemOf } from './problem.ts'
+import { serverSpan } from './tracing.ts'
+
+export type AppOptions = { log: Logger; metrics: Metrics }
+
+/** Answers of an API hold no page, so nothing in them may ever run, load or be framed. */
+const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
+
+/**
+ * An app with what every role has: problem documents for failures, request metrics by route
+ * pattern, a trace span per request, security headers.
+ */
+export function createApp({ log, metrics }: AppOptions): Hono {
+  const app = new Hono()
+  app.use('*', measure(metrics))
+  app.use('*', serverSpan())
+  app.use('*', secure)
+  app.onError((error, c) => answerProblem(c, error, log))
+  app.notFound((c) =>
+    problem(c, problemOf(new AppError('not_found', `there is no ${c.req.method} ${c.req.path}`))),
+  )
+  return app
+}
+
+function measure(metrics: Metrics): MiddlewareHandler {
+  return async (c, next) => {
+    const started = performance.now()
+    await next()
+    const endpoint = endpointOf(c)
+    metrics.httpRequests.inc({ method: c.req.method, endpoint, status: String(c.res.status) })
+    metrics.httpDuration.observe(
+      { method: c.req.method, endpoint },
+      (performance.now() - started) / 1000,
+    )
+  }
+}
+
+/** The pattern of the route that answered, never the raw path: a scan must not make series. */
+export function endpointOf(c: Context): string {
+  const pattern = routePath(c, -1)
+  return pattern === '*' || pattern === '/*' ? 'none' : pattern
+}
+
+const secure: MiddlewareHandler = async (c, next) => {
+  await next()
+  const headers = c.res.headers
+  headers.set('X-Content-Type-Options', 'nosniff')
+  headers.set('Referrer-Policy', 'no-referrer')
+  headers.set('X-Frame-Options', 'DENY')
+  headers.set('Cross-Origin-Resource-Policy', 'same-origin')
+  if (!headers.has('Content-Security-Policy')) headers.set('Content-Security-Policy', apiPolicy)
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+}
+
+/** The one place where a thrown error becomes a response. */
+function answerProblem(c: Context, error: Error, log: Logger): Response {
+  if (!(error instanceof AppError)) {
+    // The caller went away; nobody reads the answer and nothing is wrong with us.
+    if (c.req.raw.signal.aborted) return c.body(null, 499 as ContentfulStatusCode)
+    log.error({ error, endpoint: endpointOf(c) }, 'request failed')
+    return problem(c, internalProblem)
+  }
+  if (error.retryable) {
+    log.warn({ detail: error.message, cause: error.cause, endpoint: endpointOf(c) }, 'refused')
+  }
+  if (error.retryAfterS !== undefined) c.header('Retry-After', String(error.retryAfterS))
+  return problem(c, problemOf(error))
+}
+
+function problem(c: Context, body: Problem): Response {
+  return c.body(JSON.stringify(body), body.status as ContentfulStatusCode, {
+    'content-type': 'application/problem+json',
+  })
+}
+
+/** `GET /metrics` in the Prometheus text form. */
+export function metricsRoute(metrics: Metrics, refresh: () => unknown = () => {}): Hono {
+  return new Hono().get('/metrics', async (c) => {
+    await refresh()
+    return c.body(await metrics.registry.metrics(), 200, {
+      'content-type': metrics.registry.contentType,
+    })
+  })
+}
+
+export type ListenOptions = {
+  host: string
+  port: number
+  tls?: { cert?: string | undefined; key?: string | undefined; ca?: string | undefined }
+}
+
+/**
+ * Serves the app until the role stops: then no new connection is taken, answers under way are
+ * finished, idle connections are closed.
+ *
+ * @returns the address it listens on
+ * @throws ConfigError when the port is taken or the certificate cannot be read
+ */
+export async function listen(
+  app: Hono,
+  { host, port, tls = {} }: ListenOptions,
+  life: Lifecycle,
+): Promise<string> {
+  const server = makeServer(app, tls)
+  // A caller that sends its headers or body a byte a minute must not hold a connection for ever.
+  server.headersTimeout = 20_000
+  server.requestTimeout = 120_000
+  server.keepAliveTimeout = 65_000
+  server.listen(port, host)
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+    throw listenError(error, host, port)
+  })
+  life.onStop('http server', () => closeServer(server))
+  const bound = (server.address() as AddressInfo).port
+  const shownHost = host.includes(':') ? `[${host}]` : host
+  return `${tls.cert ? 'https' : 'http'}://${shownHost}:${bound}`
+}
+
+function makeServer(app: Hono, tls: NonNullable<ListenOptions['tls']>): HttpServer {
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  if (!tls.cert || !tls.key) return createServer(listener)
+  return createTlsServer(
+    {
+      cert: readPem('TLS_CERT', tls.cert),
+      key: readPem('TLS_KEY', tls.key),
+      ...(tls.ca ? { ca: readPem('TLS_CA', tls.ca), requestCert: true } : {}),
+    },
+    listener,
+  )
+}
+
+function readPem(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch {
+    throw new ConfigError(`${name}: cannot read ${file}; give a PEM file that this user may read`)
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  if (error.code === 'EADDRINUSE') {
+    return new ConfigError(`PORT: ${port} on ${host} is taken; set PORT to a free one`)
+  }
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+    return new ConfigError(`HOST: ${host} is no address of this machine`)
+  }
+  if (error.code === 'EACCES') {
+    return new ConfigError(`PORT: ${port} may not be opened by this user; use one over 1023`)
+  }
+  return error
+}
+
+async function closeServer(server: HttpServer): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  // Streams never end by themselves: whoever serves one ends it on the lifecycle's signal.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
+  await closed
+  clearInterval(sweep)
+}

@@ -1,0 +1,153 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+/** Latencies from half a millisecond to half a minute, in seconds. */
+const latency = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** Job times from a tenth of a second to a day, in seconds. */
+const jobTimes = [0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400]
+/** Most app names that get a series of their own; the rest is `other`. */
+const maxApps = 200
+
+/** Leaves out what promtool's lint refuses: gauges that are named `_total`. */
+const refused = /^nodejs_active_.*_total$/
+
+/**
+ * Every metric of the product. Names without a prefix are the contract of wire.md; ours begin
+ * with `wafermon_`. App names are the only free label, capped; lot, wafer, job and key never are.
+ */
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #apps = new Set<string>()
+
+  readonly httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', [
+    'method',
+    'endpoint',
+    'status',
+  ])
+  readonly httpDuration = this.#histogram(
+    'http_request_duration_seconds',
+    'Time from a request to its answer.',
+    latency,
+    ['method', 'endpoint'],
+  )
+  readonly dbOperations = this.#counter('db_operations_total', 'Statements sent to the database.', [
+    'operation',
+    'table',
+    'status',
+  ])
+  readonly dbDuration = this.#histogram(
+    'db_operation_duration_seconds',
+    'Time a database operation took.',
+    latency,
+    ['operation', 'table'],
+  )
+  readonly dbPoolSize = this.#gauge('db_pool_size', 'Most connections the pool may hold.')
+  readonly dbPoolAvailable = this.#gauge(
+    'db_pool_available',
+    'Connections of the pool with no query in flight.',
+  )
+  readonly eventsProcessed = this.#counter(
+    'events_processed_total',
+    'Events taken in, by kind and what became of them: accepted, duplicate, rejected, shed, corrected.',
+    ['event_type', 'status'],
+  )
+  readonly eventsInSpool = this.#gauge(
+    'events_in_spool',
+    'Events on disk that are not yet delivered everywhere.',
+  )
+  readonly jobs = this.#counter('jobs_total', 'Jobs that ended, subjobs not counted.', [
+    'app_name',
+    'status',
+  ])
+  readonly jobDuration = this.#histogram(
+    'job_duration_seconds',
+    'Time that ended jobs took.',
+    jobTimes,
+    ['app_name'],
+  )
+  readonly spoolBytes = this.#gauge('wafermon_spool_bytes', 'Bytes the spool takes on disk.')
+  readonly spoolOldestAge = this.#gauge(
+    'wafermon_spool_oldest_age_seconds',
+    'Age of the oldest event in the spool; 0 when it is empty.',
+  )
+  readonly spoolCommits = this.#counter(
+    'wafermon_spool_commits_total',
+    'Durable commits of the spool; events per commit shows how well commits are grouped.',
+  )
+  readonly sinkLagEvents = this.#gauge(
+    'wafermon_sink_lag_events',
+    'Events that a sink has not taken yet.',
+    ['sink'],
+  )
+  readonly sinkLagSeconds = this.#gauge(
+    'wafermon_sink_lag_seconds',
+    'Age of the oldest event that a sink has not taken yet.',
+    ['sink'],
+  )
+  readonly sinkDeliveries = this.#counter(
+    'wafermon_sink_deliveries_total',
+    'Batches offered to a sink, by result: delivered, failed.',
+    ['sink', 'result'],
+  )
+  readonly rejects = this.#gauge('wafermon_rejects', 'Events set aside because a sink refused them.', [
+    'sink',
+  ])
+  readonly ingestBatch = this.#histogram(
+    'wafermon_ingest_batch_events',
+    'Events committed together in one transaction.',
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
+  )
+  readonly streamClients = this.#gauge('wafermon_stream_clients', 'Readers of the live stream.')
+  readonly streamCutOff = this.#counter(
+    'wafermon_stream_cut_off_total',
+    'Readers of the live stream that were cut off because they were too slow.',
+  )
+  readonly archiveFiles = this.#counter(
+    'wafermon_archive_files_total',
+    'Archive files written, read back and matched, by table.',
+    ['table'],
+  )
+  readonly archiveRows = this.#counter('wafermon_archive_rows_total', 'Rows archived, by table.', [
+    'table',
+  ])
+  readonly archiveFailures = this.#counter(
+    'wafermon_archive_failures_total',
+    'Attempts to archive an hour that failed and will be made again.',
+  )
+  readonly archiveBehind = this.#gauge(
+    'wafermon_archive_behind_seconds',
+    'Age of the end of the oldest closed hour that is not archived yet; 0 when all are.',
+  )
+  readonly siteUp = this.#gauge('wafermon_site_up', 'Whether a site answered: 1 or 0.', ['site'])
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry })
+    for (const { name } of this.registry.getMetricsAsArray()) {
+      if (refused.test(name)) this.registry.removeSingleMetric(name)
+    }
+  }
+
+  /** The label to use for an app: its name while there are few, `other` once there are too many. */
+  appLabel(name: string): string {
+    if (this.#apps.has(name)) return name
+    if (this.#apps.size >= maxApps) return 'other'
+    this.#apps.add(name)
+    return name
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: L[] = []) {
+    return new Counter({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #gauge<L extends string>(name: string, help: string, labelNames: L[] = []) {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram<L extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: L[] = [],
+  ) {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
+  }
+}

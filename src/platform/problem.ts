@@ -1,0 +1,47 @@
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { AppError, ErrorCode } from '../core/errors.ts'
+
+/** The one table from what went wrong to an HTTP status. */
+export const statusOf: Record<ErrorCode, ContentfulStatusCode> = {
+  unreadable: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  too_large: 413,
+  unsupported_encoding: 415,
+  invalid: 422,
+  unreachable: 502,
+  overloaded: 503,
+}
+
+/** Beginning of every `type` of our problem documents; a client knows our answers by it. */
+export const problemType = 'urn:wafermon:problem:'
+
+export type Problem = {
+  type: string
+  title: string
+  status: number
+  detail: string
+  field?: string
+}
+
+/** RFC 9457 problem details of a failure that we understand. */
+export function problemOf(error: AppError): Problem {
+  const { code, message, field } = error
+  return {
+    type: problemType + code,
+    title: code.replaceAll('_', ' '),
+    status: statusOf[code],
+    detail: message,
+    ...(field === undefined ? {} : { field }),
+  }
+}
+
+/** What a caller is told of a failure that we do not: nothing but where to look. */
+export const internalProblem: Problem = {
+  type: `${problemType}internal`,
+  title: 'internal error',
+  status: 500,
+  detail: 'Internal error; the log of the server has the detail.',
+}

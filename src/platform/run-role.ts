@@ -1,0 +1,61 @@
+import type { ConfigOf, RoleName } from './config.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { createLog } from './log.ts'
+import { Metrics } from './metrics.ts'
+import type { RoleContext, RoleReady } from './role.ts'
+import { startTracing, traceFields } from './tracing.ts'
+
+type Start<R extends RoleName> = (
+  config: ConfigOf<R>,
+  context: RoleContext & { insecure: boolean },
+) => Promise<RoleReady>
+
+/**
+ * Runs one role in this process until it is told to stop. When it cannot start, what it had opened
+ * is closed again and the error goes on to the caller.
+ */
+export async function runRole<R extends RoleName>(
+  name: R,
+  { config, warnings }: { config: ConfigOf<R>; warnings: string[] },
+  insecure: boolean,
+  start: Start<R>,
+): Promise<void> {
+  const service = config.SERVICE_NAME ?? name
+  const log = createLog({
+    service,
+    level: config.LOG_LEVEL,
+    json: config.JSON_LOGS,
+    ...(config.ENABLE_TRACING ? { mixin: traceFields } : {}),
+  })
+  for (const warning of warnings) log.warn({ warning }, 'configuration warning')
+  logUnhandled(log)
+  const life = new Lifecycle(log)
+  life.stopOnSignal(config.SHUTDOWN_TIMEOUT_S)
+  await startTracing(
+    {
+      enabled: config.ENABLE_TRACING,
+      endpoint: config.OTLP_ENDPOINT,
+      service,
+      environment: config.ENVIRONMENT,
+    },
+    life,
+  )
+  try {
+    const { url } = await start(config, { log, life, metrics: new Metrics(), insecure })
+    log.info({ url }, 'listening')
+    process.send?.({ ready: true, url })
+  } catch (error) {
+    await life.stop(config.SHUTDOWN_TIMEOUT_S)
+    throw error
+  }
+}
+
+/** A bug must be seen in the log and end the process: the supervisor starts a clean one. */
+function logUnhandled(log: RoleContext['log']): void {
+  const die = (error: unknown) => {
+    log.fatal({ error }, 'unexpected failure')
+    process.exit(70)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+}

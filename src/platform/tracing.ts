@@ -1,0 +1,96 @@
+import {
+  type Attributes,
+  type Context as TraceContext,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api'
+import type { MiddlewareHandler } from 'hono'
+import type { Lifecycle } from './lifecycle.ts'
+import { version } from './version.ts'
+
+/**
+ * Traces. The API package alone costs next to nothing; the SDK is loaded only when tracing is
+ * switched on, and until then every span below is a no-op.
+ */
+const tracer = () => trace.getTracer('wafermon', version)
+
+export type TracingOptions = {
+  enabled: boolean
+  endpoint: string
+  service: string
+  environment: string
+}
+
+/** Starts sending spans to an OTLP collector over HTTP, in batches, until the role stops. */
+export async function startTracing(options: TracingOptions, life: Lifecycle): Promise<void> {
+  if (!options.enabled) return
+  const { installTracing } = await import('./tracing-sdk.ts')
+  const stop = installTracing(options)
+  life.onStop('tracing', stop)
+}
+
+/** Runs `work` in a span of its own; a failure is recorded on it and thrown on. */
+export async function inSpan<T>(
+  name: string,
+  attributes: Attributes,
+  work: (span: Span) => Promise<T>,
+  parent: TraceContext = context.active(),
+): Promise<T> {
+  return tracer().startActiveSpan(name, { attributes }, parent, async (span) => {
+    try {
+      return await work(span)
+    } catch (error) {
+      span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message })
+      throw error
+    } finally {
+      span.end()
+    }
+  })
+}
+
+/** The W3C `traceparent` of the active span, if there is one. */
+export function activeTraceparent(): string | undefined {
+  const carrier: { traceparent?: string } = {}
+  propagation.inject(context.active(), carrier)
+  return carrier.traceparent
+}
+
+/** The context that a `traceparent` speaks of, as a parent for spans. */
+export function contextOf(traceparent: string | undefined): TraceContext {
+  return traceparent === undefined
+    ? context.active()
+    : propagation.extract(context.active(), { traceparent })
+}
+
+/** A link target for spans that carry many traces at once, as a batch does. */
+export function linkOf(traceparent: string) {
+  return trace.getSpanContext(contextOf(traceparent))
+}
+
+/** Fields for log lines: the trace and span that are active. */
+export function traceFields(): object {
+  const span = trace.getActiveSpan()?.spanContext()
+  return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
+}
+
+/** A span per request, child of the caller's when it sent a `traceparent`. */
+export function serverSpan(): MiddlewareHandler {
+  return async (c, next) => {
+    const parent = contextOf(c.req.header('traceparent'))
+    const attributes = { 'http.request.method': c.req.method, 'url.path': c.req.path }
+    const options = { kind: SpanKind.SERVER, attributes }
+    await tracer().startActiveSpan(`${c.req.method} ${c.req.path}`, options, parent, async (span) => {
+      try {
+        await next()
+        span.setAttribute('http.response.status_code', c.res.status)
+        if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+      } finally {
+        span.end()
+      }
+    })
+  }
+}

@@ -1,0 +1,5 @@
+/** The version of this build; esbuild puts in what package.json says. */
+declare const __WAFERMON_VERSION__: string | undefined
+
+export const version =
+  typeof __WAFERMON_VERSION__ === 'string' ? __WAFERMON_VERSION__ : '0.0.0-source'
