@@ -42,6 +42,8 @@ export type Job = {
   lost: boolean
   /** Did not start when it was due. */
   late: boolean
+  /** Its events say that it ended before it began: a clock is wrong, and the duration is 0. */
+  endBeforeStart: boolean
 }
 
 /** How many subjobs of a job are in which state. */

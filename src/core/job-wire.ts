@@ -1,0 +1,275 @@
+import * as z from 'zod'
+import { AppError } from './errors.ts'
+import type {
+  App,
+  Completeness,
+  Cursor,
+  Job,
+  JobFilter,
+  JobPage,
+  Source,
+  StatsFilter,
+  StatsRow,
+  SubjobCounts,
+} from './job.ts'
+import { statuses } from './job.ts'
+import { type Micros, parseTime } from './time.ts'
+
+/**
+ * The one place where what we hold (camelCase) becomes what is sent (snake_case) and back. The JSON
+ * API writes with these functions, the reader of a remote site reads with them, so the two cannot
+ * drift apart. Only the first level of keys is renamed: what users put into metadata and metrics
+ * stays as they wrote it.
+ *
+ * Reading is lenient about what is absent (null) and about fields it does not know (ignored), since
+ * sites upgrade at different times; it is strict about types.
+ */
+type Wire = Record<string, unknown>
+
+const snake = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const camel = (key: string) =>
+  key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+const renamed = (object: object, rename: (key: string) => string): Wire =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [rename(key), value]))
+
+/** A job as `GET /v1/jobs` shows it, or a subjob as `GET /v1/subjobs` does. */
+export function jobToWire(job: Job): Wire {
+  const { id, parentId, entityType, jobKey, subKey, ...rest } = job
+  const ids =
+    entityType === 'job' ? { job_id: id } : { subjob_id: id, job_id: parentId, sub_key: subKey }
+  const key = entityType === 'job' ? { job_key: jobKey } : {}
+  return { ...ids, ...key, ...renamed(rest, snake) }
+}
+
+const time = z.string().transform((text, ctx): Micros => {
+  const parsed = parseTime(text)
+  if (parsed === undefined) ctx.issues.push({ code: 'custom', message: 'no time', input: text })
+  return parsed ?? ''
+})
+const orNull = <T extends z.ZodType>(schema: T) =>
+  schema.nullish().transform((value) => value ?? null)
+const numberOrNull = orNull(z.number())
+const textOrNull = orNull(z.string())
+
+const jobSchema = z.object({
+  job_id: textOrNull,
+  subjob_id: z.string().optional(),
+  job_key: textOrNull,
+  sub_key: textOrNull,
+  app_id: z.string(),
+  app_name: z.string(),
+  app_version: z.string().default(''),
+  site_id: z.string(),
+  status: z.enum(statuses),
+  started_at: time,
+  ended_at: orNull(time),
+  duration_s: numberOrNull,
+  cpu_user_s: numberOrNull,
+  cpu_system_s: numberOrNull,
+  mem_max_mb: numberOrNull,
+  progress: numberOrNull,
+  metrics: z.record(z.string(), z.number()).nullish().transform((value) => value ?? {}),
+  metadata: z.record(z.string(), z.unknown()).nullish().transform((value) => value ?? {}),
+  error_count: z.number().default(0),
+  last_error: textOrNull,
+  last_event_at: time,
+  event_count: z.number().default(0),
+  inserted_at: time,
+  updated_at: time,
+  stuck: z.boolean().default(false),
+  lost: z.boolean().default(false),
+  late: z.boolean().default(false),
+})
+
+/** @throws AppError invalid, when the JSON is not a job or subjob */
+export function jobFromWire(json: unknown): Job {
+  const { job_id, subjob_id, ...rest } = read(jobSchema, json, 'a job')
+  const id = subjob_id ?? job_id
+  if (id === null) throw notA('a job', 'job_id: missing')
+  return {
+    id,
+    parentId: subjob_id === undefined ? null : job_id,
+    entityType: subjob_id === undefined ? 'job' : 'subjob',
+    ...renamed(rest, camel),
+  } as Job
+}
+
+export function completenessToWire(completeness: Completeness): Wire {
+  return renamed(completeness, snake)
+}
+
+const gapSchema = z.object({ source: z.string(), from: z.number(), to: z.number() })
+
+const completenessSchema = z.object({
+  as_of: time,
+  sources: z.number(),
+  gaps: z.array(gapSchema).default([]),
+  oldest_source_age_s: numberOrNull,
+  skewed_sources: z.array(z.string()).default([]),
+  hot_from: orNull(time),
+  archive: z.enum(['used', 'available', 'off']),
+})
+
+export function completenessFromWire(json: unknown): Completeness {
+  return renamed(read(completenessSchema, json, 'a completeness'), camel) as Completeness
+}
+
+/** A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). */
+export function pageToWire(page: JobPage): Wire {
+  return {
+    items: page.items.map(jobToWire),
+    count: page.items.length,
+    next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor),
+    completeness: completenessToWire(page.completeness),
+  }
+}
+
+const pageSchema = z.object({
+  items: z.array(z.unknown()),
+  next_cursor: textOrNull,
+  completeness: z.unknown(),
+})
+
+export function pageFromWire(json: unknown): JobPage {
+  const page = read(pageSchema, json, 'a list of jobs')
+  const nextCursor = page.next_cursor === null ? null : cursorFromWire(page.next_cursor)
+  if (nextCursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
+  return {
+    items: page.items.map(jobFromWire),
+    nextCursor,
+    completeness: completenessFromWire(page.completeness),
+  }
+}
+
+/** The opaque text that stands for a cursor in links and queries. */
+export function cursorToWire({ at, id }: Cursor): string {
+  return Buffer.from(`${at} ${id}`).toString('base64url')
+}
+
+/** Undefined when the text was not made by {@link cursorToWire}. */
+export function cursorFromWire(text: string): Cursor | undefined {
+  const [at = '', id = '', ...more] = Buffer.from(text, 'base64url').toString('utf8').split(' ')
+  const canonical = parseTime(at)
+  if (canonical !== at || !/^[0-9a-fA-F-]{36}$/.test(id) || more.length > 0) return undefined
+  return { at, id }
+}
+
+const countsSchema = z.object({
+  total: z.number(),
+  running: z.number(),
+  succeeded: z.number(),
+  failed: z.number(),
+  canceled: z.number(),
+})
+
+/** `GET /v1/jobs/{id}`: the job itself with the counts of its subjobs. */
+export function jobDetailToWire({ job, subjobs }: { job: Job; subjobs: SubjobCounts }): Wire {
+  return { ...jobToWire(job), subjobs }
+}
+
+export function jobDetailFromWire(json: unknown): { job: Job; subjobs: SubjobCounts } {
+  const { subjobs } = read(z.object({ subjobs: countsSchema }), json, 'a job with its subjobs')
+  return { job: jobFromWire(json), subjobs }
+}
+
+export const appToWire = (app: App): Wire => renamed(app, snake)
+export const sourceToWire = (source: Source): Wire => renamed(source, snake)
+export const statsRowToWire = (row: StatsRow): Wire => renamed(row, snake)
+
+const appSchema = z.object({
+  app_id: z.string(),
+  name: z.string(),
+  version: z.string().default(''),
+  site_id: z.string(),
+  first_seen_at: time,
+  last_seen_at: time,
+})
+
+const sourceSchema = z.object({
+  id: z.string(),
+  epoch: z.string(),
+  last_seq: z.number(),
+  received: z.number(),
+  gaps: z.array(gapSchema).default([]),
+  last_seen_at: time,
+  last_at: time,
+  lag_s: z.number(),
+  clock_offset_s: z.number(),
+})
+
+const statsRowSchema = z.object({
+  bucket: time,
+  site_id: textOrNull,
+  app_name: textOrNull,
+  status: orNull(z.enum(statuses)),
+  count: z.number(),
+  duration_avg_s: numberOrNull,
+  duration_min_s: numberOrNull,
+  duration_max_s: numberOrNull,
+  duration_p50_s: numberOrNull,
+  duration_p95_s: numberOrNull,
+  duration_p99_s: numberOrNull,
+})
+
+export const appFromWire = (json: unknown) => renamed(read(appSchema, json, 'an app'), camel) as App
+export const sourceFromWire = (json: unknown) =>
+  renamed(read(sourceSchema, json, 'a source'), camel) as Source
+export const statsRowFromWire = (json: unknown) =>
+  renamed(read(statsRowSchema, json, 'a row of statistics'), camel) as StatsRow
+
+/** `{items: [...]}`, as every list but that of jobs is answered. */
+export function itemsFromWire<T>(json: unknown, item: (json: unknown) => T): T[] {
+  return read(z.object({ items: z.array(z.unknown()) }), json, 'a list').items.map(item)
+}
+
+/** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. `sort` is `asc` or `desc`. */
+export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
+  return query({
+    from: filter.from,
+    to: filter.to,
+    time: filter.time,
+    sort: filter.order,
+    status: filter.status?.join(','),
+    app_name: filter.appName,
+    app_id: filter.appId,
+    site: filter.site,
+    business_key: filter.businessKey,
+    q: filter.q,
+    min_duration_s: filter.minDurationS,
+    max_duration_s: filter.maxDurationS,
+    job_id: filter.jobId,
+    limit: filter.limit,
+    cursor: filter.cursor && cursorToWire(filter.cursor),
+  })
+}
+
+/** The query of `GET /v1/stats` that asks for this. */
+export function statsFilterToQuery(filter: StatsFilter): URLSearchParams {
+  return query({
+    from: filter.from,
+    to: filter.to,
+    site: filter.site,
+    app_name: filter.appName,
+    status: filter.status?.join(','),
+    bucket: filter.bucket,
+    group_by: filter.groupBy.join(','),
+  })
+}
+
+function query(values: Record<string, string | number | undefined>): URLSearchParams {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== '') params.set(name, String(value))
+  }
+  return params
+}
+
+function read<T extends z.ZodType>(schema: T, json: unknown, what: string): z.infer<T> {
+  const result = schema.safeParse(json)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw notA(what, `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`)
+}
+
+const notA = (what: string, why: string) => new AppError('invalid', `this is not ${what} (${why})`)
