@@ -69,8 +69,14 @@ const jobSchema = z.object({
   cpu_system_s: numberOrNull,
   mem_max_mb: numberOrNull,
   progress: numberOrNull,
-  metrics: z.record(z.string(), z.number()).nullish().transform((value) => value ?? {}),
-  metadata: z.record(z.string(), z.unknown()).nullish().transform((value) => value ?? {}),
+  metrics: z
+    .record(z.string(), z.number())
+    .nullish()
+    .transform((value) => value ?? {}),
+  metadata: z
+    .record(z.string(), z.unknown())
+    .nullish()
+    .transform((value) => value ?? {}),
   error_count: z.number().default(0),
   last_error: textOrNull,
   last_event_at: time,
