@@ -1,0 +1,133 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+/*
+ * Makes dist/: everything the program needs, to be copied anywhere.
+ *
+ *   wafermon.js         looks at the version of Node.js, then loads main (no static import: those
+ *                       are hoisted, and an old Node.js would die of them without a message)
+ *   chunks/, assets/    a chunk per role, loaded when the role is chosen; the wasm, the .node
+ *   sql/                what `migrate` and the operators' commands read
+ *   sdk/                the client library, as ESM and as CommonJS, with declarations
+ *
+ * One platform per build: WAFERMON_TARGET, for example linux-arm64 or linuxmusl-x64, else this
+ * machine's.
+ */
+
+process.chdir(fileURLToPath(new URL('.', import.meta.url)))
+const startedAt = performance.now()
+const target = process.env.WAFERMON_TARGET ?? `linux-${process.arch}`
+const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+
+// Made aside and put in place whole: a build that fails leaves the last good one where it is.
+const out = `.cache/dist-${process.pid}`
+try {
+  await Promise.all([buildProgram(), buildSdk(), cp('sql', `${out}/sql`, { recursive: true })])
+  await chmod(`${out}/wafermon.js`, 0o755)
+  // Without it a copy of dist would be read as CommonJS first, then as ESM, with a warning.
+  await writeFile(
+    `${out}/package.json`,
+    `${JSON.stringify({ name: 'wafermon', version, type: 'module' })}\n`,
+  )
+  await rm('dist', { recursive: true, force: true })
+  await rename(out, 'dist')
+} catch (error) {
+  await rm(out, { recursive: true, force: true })
+  // esbuild and tsc have printed what is wrong, with the place.
+  console.error(`dist: not built: ${error.message.split('\n')[0]}`)
+  process.exit(1)
+}
+
+const { files, bytes } = await sizeOf('dist')
+const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+console.log(`dist: ${files} files, ${(bytes / 1e6).toFixed(1)} MB, for ${target}, in ${seconds} s`)
+
+/** Exactly one prebuilt binary of better-sqlite3 goes beside the bundle: the target's. */
+function oneSqlite() {
+  return {
+    name: 'one-sqlite',
+    setup(b) {
+      b.onResolve({ filter: /^better-sqlite3$/ }, ({ kind, resolveDir }) =>
+        b.resolve(`better-sqlite3/${target}`, { kind, resolveDir }),
+      )
+    },
+  }
+}
+
+async function buildProgram() {
+  await build({
+    entryPoints: { wafermon: 'src/wafermon.ts' },
+    outdir: out,
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'esm',
+    splitting: true,
+    minify: true,
+    keepNames: true,
+    sourcemap: 'linked',
+    legalComments: 'linked',
+    logLevel: 'warning',
+    jsx: 'automatic',
+    jsxImportSource: 'hono/jsx',
+    chunkNames: 'chunks/[name]-[hash]',
+    assetNames: 'assets/[name]-[hash]',
+    loader: { '.wasm': 'file', '.node': 'copy', '.css': 'text', '.svg': 'text' },
+    define: { __WAFERMON_VERSION__: JSON.stringify(version) },
+    // CommonJS packages inside an ESM bundle call require().
+    banner: {
+      js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
+    },
+    plugins: [oneSqlite()],
+  })
+}
+
+async function buildSdk() {
+  if (!(await exists('src/sdk/index.ts'))) return
+  const shared = {
+    entryPoints: ['src/sdk/index.ts'],
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    minify: true,
+    keepNames: true,
+    sourcemap: 'linked',
+    legalComments: 'none',
+    logLevel: 'warning',
+    define: { __WAFERMON_VERSION__: JSON.stringify(version) },
+  }
+  await Promise.all([
+    build({ ...shared, format: 'esm', outfile: `${out}/sdk/index.js` }),
+    build({ ...shared, format: 'cjs', outfile: `${out}/sdk/index.cjs` }),
+    declareSdk(),
+  ])
+}
+
+/** Declarations, once for importers and once for `require`. */
+async function declareSdk() {
+  if (!(await exists('tsconfig.sdk.json'))) return
+  const tsc = createRequire(import.meta.url).resolve('typescript/package.json')
+  const args = [join(tsc, '../bin/tsc'), '-p', 'tsconfig.sdk.json', '--outDir', `${out}/sdk`]
+  const child = spawn(process.execPath, args, { stdio: 'inherit' })
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`tsc -p tsconfig.sdk.json ended with ${code}`)
+}
+
+async function sizeOf(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const plain = entries.filter((entry) => entry.isFile())
+  const sizes = await Promise.all(plain.map((file) => stat(join(file.parentPath, file.name))))
+  return { files: plain.length, bytes: sizes.reduce((sum, { size }) => sum + size, 0) }
+}
+
+async function exists(path) {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
