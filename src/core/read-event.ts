@@ -1,0 +1,192 @@
+import { type Event, eventSchema, timeMessage } from './event.ts'
+import { badNumber, checkTree } from './json.ts'
+import { fromMs, type Micros, parseTime, toMs } from './time.ts'
+import { isUuid, uuidV5 } from './uuid.ts'
+
+export type EventLimits = {
+  /** Largest event, as JSON in UTF-8. */
+  maxEventBytes: number
+  /** A time further ahead of `received_at` than this is corrected, in seconds. */
+  maxSkewS: number
+}
+
+const maxMetadataBytes = 32 * 1024
+const maxDepth = 32
+
+/** Why an event was not taken: which field, what is wrong with it and what would be right. */
+export type Refusal = { field: string; detail: string }
+
+export type ReadEvent =
+  | {
+      ok: true
+      event: Event
+      /** The event as JSON, for whoever keeps or forwards it. */
+      json: string
+      /** True when a clock ran ahead and was corrected. */
+      corrected: boolean
+    }
+  | ({ ok: false; idempotencyKey: string | null } & Refusal)
+
+/**
+ * The first door: checks one event of a request and brings it to its normal form. What passes here
+ * every later hop can store: no NUL, no lone surrogate, no number that is no double, no year
+ * before 1970, nothing too deep or too large.
+ *
+ * An event that already has a `source` went through a first hop before; its `received_at` stands
+ * and its clock is not judged again, because an event must carry the same `at` on every retry.
+ *
+ * @param input parsed JSON
+ * @param receivedAt when this hop received it
+ */
+export function readEvent(input: unknown, receivedAt: Micros, limits: EventLimits): ReadEvent {
+  const refuse = (refusal: Refusal) =>
+    ({ ok: false, idempotencyKey: keyOf(input), ...refusal }) as const
+  const refusal = checkTree(input, maxDepth) ?? checkSchema(input) ?? checkRules(input as Event)
+  if (refusal) return refuse(refusal)
+  const normal = normalize(input as Event, receivedAt)
+  if (!normal.ok) return refuse(normal.refusal)
+  const { event } = normal
+  const corrected = !event.source && correctClocks(event, limits.maxSkewS)
+  const json = JSON.stringify(event)
+  const tooLarge = checkSize(event, json, limits.maxEventBytes)
+  return tooLarge ? refuse(tooLarge) : { ok: true, event, json, corrected }
+}
+
+function checkSchema(input: unknown): Refusal | undefined {
+  const result = eventSchema.safeParse(input)
+  if (result.success) return undefined
+  const issue = result.error.issues[0]!
+  return { field: pathOf(issue.path), detail: `${issue.message}; ${gotAt(input, issue.path)}` }
+}
+
+/** Checks that no schema can say, because they are about several fields. */
+function checkRules({ entity, event }: Event): Refusal | undefined {
+  if (entity.type === 'subjob' && !entity.parent_id) {
+    return { field: 'entity.parent_id', detail: 'is needed on a subjob: the id of its job' }
+  }
+  if (event.kind === 'finished' && event.status === 'running') {
+    return {
+      field: 'event.status',
+      detail: 'cannot be running on finished; leave it out, or say succeeded, failed or canceled',
+    }
+  }
+  return undefined
+}
+
+type Normalized = { ok: true; event: Event } | { ok: false; refusal: Refusal }
+
+/** A copy with canonical times and ids, or the field that cannot be read. */
+function normalize(input: Event, receivedAt: Micros): Normalized {
+  const event = { ...input.event }
+  for (const name of eventTimes) {
+    const given = event[name]
+    if (given === undefined || given === null) continue
+    const read = parseTime(given)
+    if (read === undefined) return { ok: false, refusal: badTime(`event.${name}`, given) }
+    event[name] = read
+  }
+  const received = input.source ? parseTime(input.received_at ?? '') : receivedAt
+  if (received === undefined) {
+    return { ok: false, refusal: badTime('received_at', input.received_at) }
+  }
+  const envelope: Event = {
+    ...input,
+    idempotency_key: identityOf(input),
+    app: {
+      ...input.app,
+      app_id: input.app.app_id.toLowerCase(),
+      version: input.app.version ?? '',
+    },
+    entity: {
+      ...input.entity,
+      id: input.entity.id.toLowerCase(),
+      ...(input.entity.parent_id ? { parent_id: input.entity.parent_id.toLowerCase() } : {}),
+    },
+    event,
+    received_at: received,
+  }
+  return { ok: true, event: envelope }
+}
+
+const eventTimes = [
+  'at',
+  'started_at',
+  'ended_at',
+  'reported_at',
+  'reported_started_at',
+  'reported_ended_at',
+] as const
+
+const badTime = (field: string, given: unknown): Refusal => ({
+  field,
+  detail: `${timeMessage}; ${got(given)}`,
+})
+
+/** A UUID stays; any other key is made one within its site and job. See wire.md. */
+function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
+  if (isUuid(key)) return key.toLowerCase()
+  return uuidV5(`${site_id}\n${entity.id.toLowerCase()}\n${key}`)
+}
+
+/**
+ * Times too far ahead become `received_at`; what the sender said is kept beside them. The past is
+ * never touched: a spool may deliver after a week.
+ */
+function correctClocks(envelope: Event, maxSkewS: number): boolean {
+  const { event, received_at } = envelope
+  const limit = fromMs(toMs(received_at) + maxSkewS * 1000)
+  let corrected = false
+  for (const name of ['at', 'started_at', 'ended_at'] as const) {
+    const value = event[name]
+    if (!value || value <= limit) continue
+    event[`reported_${name}`] = value
+    event[name] = received_at
+    corrected = true
+  }
+  return corrected
+}
+
+function checkSize(envelope: Event, json: string, maxEventBytes: number): Refusal | undefined {
+  const { metadata } = envelope.event
+  // Text is at least as long as it is in code units, so most events need no second look.
+  if (metadata && json.length * 3 > maxMetadataBytes) {
+    if (Buffer.byteLength(JSON.stringify(metadata)) > maxMetadataBytes) {
+      return {
+        field: 'event.metadata',
+        detail: `must be at most ${maxMetadataBytes} bytes as JSON; keep large data elsewhere and send where it is`,
+      }
+    }
+  }
+  if (json.length * 3 > maxEventBytes && Buffer.byteLength(json) > maxEventBytes) {
+    return { field: '', detail: `the event must be at most ${maxEventBytes} bytes as JSON` }
+  }
+  return undefined
+}
+
+/** `event.metrics.cd_mean_nm`, `0` for the first item of a list; empty for the whole. */
+const pathOf = (path: readonly PropertyKey[]): string => path.map(String).join('.').slice(0, 200)
+
+function gotAt(input: unknown, path: readonly PropertyKey[]): string {
+  let value = input
+  for (const part of path) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part)) return 'it is missing'
+    value = (value as Record<PropertyKey, unknown>)[part]
+  }
+  return got(value)
+}
+
+/** What was there instead, short enough to show. */
+function got(value: unknown): string {
+  if (value === undefined) return 'it is missing'
+  if (value === null) return 'got null'
+  if (value === badNumber) return 'got a number that is too small for a double'
+  if (Array.isArray(value)) return 'got a list'
+  if (typeof value === 'object') return 'got an object'
+  if (typeof value !== 'string') return `got the ${typeof value} ${value}`
+  return `got ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`
+}
+
+function keyOf(input: unknown): string | null {
+  const key = (input as { idempotency_key?: unknown } | null)?.idempotency_key
+  return typeof key === 'string' && key.length <= 128 ? key.toWellFormed().replaceAll('\0', '') : null
+}
