@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { type ConfigOf, ConfigError, type RoleName, readConfig } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
+import { addUp } from './roles/up-command.ts'
 
 type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
 type Start<R extends RoleName> = (
@@ -29,6 +30,8 @@ role('central', 'answers for many sites at once', async () => {
 role('web', 'shows the dashboard of one site, or of all of them', async () => {
   return (await import('./roles/web.ts')).startWeb
 })
+
+addUp(program)
 
 /** A role: reads its settings, starts, tells its parent (if it has one) that it is ready. */
 function role<R extends RoleName>(name: R, description: string, load: () => Promise<Start<R>>) {

@@ -1,0 +1,103 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { sleep } from './backoff.ts'
+import { type Holder, isRunning, startOf } from './lock-file.ts'
+import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
+
+type Recorded = Holder & { name: string }
+
+export type SupervisorOptions = {
+  /** How to run ourselves: the file, with what Node.js needs before it. */
+  program: readonly string[]
+  log: Logger
+  /** Where the running children are written down, for the start after a kill -9. */
+  recordFile: string
+}
+
+/**
+ * Keeps the processes of one machine running. Each has a process group of its own, so that Ctrl-C
+ * in the terminal reaches only us, and an IPC channel, so that it stops when we are gone, even by
+ * kill -9.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #children = new Map<string, SupervisedChild>()
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Ends what a killed run left: its children stop by themselves, and may need time for it.
+   *
+   * @param patienceMs how long to wait before they are killed
+   */
+  async clearLeftovers(patienceMs: number): Promise<void> {
+    const left = () => readRecord(this.#options.recordFile).filter(isRunning)
+    const deadline = Date.now() + patienceMs
+    for (const { pid } of left()) signal(pid, 'SIGTERM')
+    while (left().length > 0 && Date.now() < deadline) await sleep(50)
+    for (const { pid, name } of left()) {
+      this.#options.log.warn({ pid, role: name }, 'killed what an earlier run left')
+      signal(pid, 'SIGKILL')
+    }
+    while (left().length > 0) await sleep(20)
+  }
+
+  /**
+   * Starts a child and keeps it running from then on.
+   *
+   * @returns the address that it listens on, or an empty text if it does not say
+   * @throws Error with the end of its log when it ends before it was ready: starting it again would
+   * not help
+   */
+  async start(spec: ChildSpec): Promise<string> {
+    const { program, log } = this.#options
+    const child = new SupervisedChild(spec, { program, log, onChange: () => this.#record() })
+    this.#children.set(spec.name, child)
+    return await child.start()
+  }
+
+  /** Process id of a child; undefined while it is down. */
+  pidOf(name: string): number | undefined {
+    return this.#children.get(name)?.pid
+  }
+
+  /** Stops a child and lets it finish; kills it after `patienceMs`. */
+  async stop(name: string, patienceMs: number): Promise<void> {
+    await this.#children.get(name)?.stop(patienceMs)
+  }
+
+  /** Ends all at once. Those in `gently` have children of their own to end first. */
+  kill(gently: readonly string[]): void {
+    for (const [name, child] of this.#children) {
+      child.kill(gently.includes(name) ? 'SIGTERM' : 'SIGKILL')
+    }
+  }
+
+  #record(): void {
+    const running = [...this.#children].flatMap(([name, { pid }]) => {
+      const started = pid === undefined ? undefined : startOf(pid)
+      return pid !== undefined && started ? [{ name, pid, started }] : []
+    })
+    const { recordFile } = this.#options
+    writeFileSync(`${recordFile}.partial`, JSON.stringify(running))
+    renameSync(`${recordFile}.partial`, recordFile)
+  }
+}
+
+function readRecord(file: string): Recorded[] {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Recorded[]
+  } catch {
+    return []
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It ended meanwhile.
+  }
+}
