@@ -1,0 +1,176 @@
+import { raw } from 'hono/html'
+import type { Child } from 'hono/jsx'
+import { zoneName } from './format.ts'
+import type { Page } from './page.ts'
+import { Clock, Freshness } from './partials/fresh.tsx'
+import { withQuery } from './urls.ts'
+
+/** Settings of htmx: no style of its own, no history, failures leave the page as it is. */
+const htmxConfig = JSON.stringify({
+  includeIndicatorCSS: false,
+  history: false,
+  noSwap: [204, 304, '4xx', '5xx'],
+  morphIgnore: ['data-htmx-powered', 'open', 'aria-selected'],
+})
+
+/** The pages there are. A page that does not exist has no link. */
+const pages = [
+  { name: 'Overview', path: '/' },
+  { name: 'Jobs', path: '/jobs' },
+  { name: 'Pipeline', path: '/pipeline' },
+] as const
+
+export type Section = (typeof pages)[number]['name']
+
+type Props = {
+  page: Page
+  title: string
+  section: Section | undefined
+  /** Query of `/events`; without it the page is not live. */
+  live?: string | undefined
+  children?: Child
+}
+
+/** The frame of every page: title, top bar, content, foot. */
+export function Layout({ page, title, section, live, children }: Props) {
+  return (
+    <>
+      {raw('<!doctype html>')}
+      <html lang="en" {...(page.theme ? { 'data-theme': page.theme } : {})}>
+        <Head page={page} title={title} />
+        <body>
+          <a class="vh btn" href="#main">
+            Skip to content
+          </a>
+          <Hatch />
+          <TopBar page={page} section={section} />
+          <main id="main" tabindex={-1}>
+            {children}
+          </main>
+          <Foot page={page} />
+          {live === undefined ? null : <div id="live" hx-sse:connect={live} hx-swap="none" />}
+        </body>
+      </html>
+    </>
+  )
+}
+
+function Head({ page, title }: { page: Page; title: string }) {
+  const { assets } = page
+  return (
+    <head>
+      <meta charset="utf-8" />
+      <meta name="viewport" content="width=device-width, initial-scale=1" />
+      <meta name="color-scheme" content="light dark" />
+      <meta name="htmx-config" content={htmxConfig} />
+      <title>{`${title} · ${page.site} · wafermon`}</title>
+      <link rel="icon" type="image/svg+xml" href={assets.icon} />
+      <link rel="stylesheet" href={assets.css} />
+      <script src={assets.htmx} defer />
+      <script src={assets.sse} defer />
+      <script src={assets.script} defer />
+    </head>
+  )
+}
+
+/** The hatch pattern that charts fill with, once in the page. */
+function Hatch() {
+  return (
+    <svg class="vh" aria-hidden="true">
+      <defs>
+        <pattern
+          id="h"
+          width="6"
+          height="6"
+          patternUnits="userSpaceOnUse"
+          patternTransform="rotate(45)"
+        >
+          <path d="M0 0v6" class="hl" />
+        </pattern>
+      </defs>
+    </svg>
+  )
+}
+
+function TopBar({ page, section }: { page: Page; section: Section | undefined }) {
+  const link = (path: string) => withQuery(path, { site: page.siteQuery })
+  return (
+    <header class="top">
+      <a href={link('/')}>
+        <b>wafermon</b>
+      </a>
+      <Site page={page} />
+      <nav class="main" aria-label="Main">
+        {pages.map(({ name, path }) => (
+          <a href={link(path)} {...(name === section ? { 'aria-current': 'page' } : {})}>
+            {name}
+          </a>
+        ))}
+      </nav>
+      <span class="sp" />
+      <Freshness fresh={page.fresh} now={page.now} />
+      <Clock now={page.now} />
+    </header>
+  )
+}
+
+function Site({ page }: { page: Page }) {
+  if (page.sites.length < 2) return <span>{page.site}</span>
+  return (
+    <details class="site">
+      <summary>{page.site}</summary>
+      <ul>
+        {page.sites.map((site) => (
+          <li>
+            <a href={withQuery('/', { site })}>{site}</a>
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}
+
+const keys = [
+  ['/', 'to the search field'],
+  ['j', 'next row'],
+  ['k', 'row before'],
+  ['Enter', 'open the row'],
+  ['?', 'this list'],
+] as const
+
+function Foot({ page }: { page: Page }) {
+  const theme = (name: string) => {
+    const url = new URL(page.here, 'http://localhost')
+    url.searchParams.set('theme', name)
+    return url.pathname + url.search
+  }
+  return (
+    <footer>
+      <span>Times are the server's, {zoneName(page.now)}</span>
+      <span>wafermon {page.version}</span>
+      <span>
+        Light by day: <a href={theme('system')}>as the system</a> <a href={theme('light')}>light</a>{' '}
+        <a href={theme('dark')}>dark</a>
+      </span>
+      <details id="keys">
+        <summary>Keyboard: press ?</summary>
+        <dl class="kv">
+          {keys.map(([key, does]) => (
+            <>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{does}</dd>
+            </>
+          ))}
+          <dt>Off</dt>
+          <dd>
+            <label>
+              <input type="checkbox" id="keys-off" /> do not take single keys
+            </label>
+          </dd>
+        </dl>
+      </details>
+    </footer>
+  )
+}

@@ -1,0 +1,47 @@
+import type { Micros } from '../src/core/time.ts'
+
+/** How current a page is. */
+export type Fresh =
+  /** Follows the API; last heard of it so many seconds ago. */
+  | { state: 'live'; ageS: number }
+  /** The API does not answer; what is shown is so old, null when there never was anything. */
+  | { state: 'stale'; ageS: number | null }
+  /** Rendered just now, and not yet followed. */
+  | { state: 'loaded' }
+
+/** Addresses of what the pages load; each holds a hash of the content. */
+export type AssetUrls = {
+  css: string
+  icon: string
+  htmx: string
+  sse: string
+  script: string
+}
+
+export type Theme = 'light' | 'dark' | undefined
+
+/** What every page has, whatever it shows. */
+export type Page = {
+  /** The site shown; the name stands in the title and the top bar. */
+  site: string
+  /** Put on links as `?site=` when there are several to choose from. */
+  siteQuery: string | undefined
+  /** Sites to choose from; empty at a site. */
+  sites: readonly string[]
+  theme: Theme
+  now: Micros
+  fresh: Fresh
+  /** Path and query of the page itself. */
+  here: string
+  assets: AssetUrls
+  version: string
+}
+
+/** Something the reader must know before believing what is below it. */
+export type Notice = {
+  /** `stale`: old or incomplete values (hatched); `error`: something failed (ink). */
+  kind: 'stale' | 'error'
+  title: string
+  detail: string
+  link?: { href: string; text: string } | undefined
+}

@@ -1,0 +1,185 @@
+import type { Job } from '../../src/core/job.ts'
+import type { Micros } from '../../src/core/time.ts'
+import { clock, count, number, when, zoneShort } from '../format.ts'
+import {
+  firstPage,
+  type JobsQuery,
+  jobsUrl,
+  orderOf,
+  type Sort,
+  sorts,
+  windowNames,
+} from '../jobs-query.ts'
+import { Layout } from '../layout.tsx'
+import type { Notice, Page } from '../page.ts'
+import { Cards, type Tally } from '../partials/cards.tsx'
+import { Filters } from '../partials/filters.tsx'
+import { JobsTable } from '../partials/jobs-table.tsx'
+import { Notices } from '../partials/notice.tsx'
+
+/** What the jobs page shows. Undefined parts could not be had; `notices` says why. */
+export type JobsView = {
+  query: JobsQuery
+  /** Of the window; null reaches back to the first job. */
+  from: Micros | null
+  to: Micros
+  apps: readonly string[]
+  tally: Tally | undefined
+  jobs: readonly Job[] | undefined
+  /** Addresses of the pages beside this one. */
+  older: string | undefined
+  newer: string | undefined
+  notices: readonly Notice[]
+  /** Query of `/events`. */
+  live: string
+}
+
+export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
+  const { query } = view
+  const site = page.siteQuery
+  const first = firstPage(query)
+  return (
+    <Layout page={page} title="Jobs" section="Jobs" live={view.live}>
+      <div class="head">
+        <h1>Jobs</h1>
+        <small>{spanOf(view)}</small>
+        <span class="sp" />
+        <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
+          CSV
+        </a>
+        <a class="btn" href={jobsUrl(first, site, '/jobs.ndjson')}>
+          NDJSON
+        </a>
+      </div>
+      <Filters query={query} apps={view.apps} site={site} />
+      <Notices notices={view.notices} />
+      {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
+      <NewRows count={0} href={jobsUrl(first, site)} />
+      {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
+    </Layout>
+  )
+}
+
+/** The cards, which ask for themselves anew when jobs changed. */
+export function JobsCards({
+  view,
+  tally,
+  site,
+}: {
+  view: Pick<JobsView, 'query' | 'from' | 'to'>
+  tally: Tally
+  site: string | undefined
+}) {
+  const { query } = view
+  const narrowed = query.q !== '' || query.min !== '' || query.max !== ''
+  return (
+    <section
+      id="cards"
+      aria-label="Counts"
+      hx-get={jobsUrl(firstPage(query), site, '/jobs/cards')}
+      hx-trigger="jobs-changed from:#live throttle:5s"
+      hx-swap="outerMorph"
+    >
+      <Cards
+        tally={tally}
+        span={`started in ${query.from === undefined ? windowNames[query.window] : 'the range'}`}
+        {...(narrowed ? { note: 'all keys and durations' } : {})}
+      />
+    </section>
+  )
+}
+
+/** New rows wait here, so that the list never moves under a finger. */
+export function NewRows({
+  count: n,
+  href,
+  oob = false,
+}: {
+  count: number
+  href: string
+  oob?: boolean
+}) {
+  return (
+    <p id="new" class="new" {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
+      {n === 0 ? null : (
+        <a class="btn" href={href}>
+          {n > 999 ? `over ${number(999)} new` : `${number(n)} new`}: show
+        </a>
+      )}
+    </p>
+  )
+}
+
+function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly Job[] }) {
+  if (jobs.length === 0) return <Empty view={view} site={page.siteQuery} />
+  const { query } = view
+  const [first, last] = [jobs[0]!, jobs.at(-1)!]
+  return (
+    <>
+      <section class="panel" aria-label="Jobs">
+        <JobsTable
+          jobs={jobs}
+          now={page.now}
+          site={page.siteQuery}
+          caption={`Jobs, ${sorts[query.sort]}`}
+          sorted={sortLink(query, page.siteQuery)}
+          stick
+        />
+      </section>
+      <nav class="pages" aria-label="Pages">
+        <PageLink rel="next" href={view.older} text={pageNames(query.sort)[0]} />
+        <PageLink rel="prev" href={view.newer} text={pageNames(query.sort)[1]} />
+        <span>{`${count(jobs.length, 'row')}, ${sorts[query.sort]}`}</span>
+        <small>
+          started {when(first.startedAt, page.now)} back to {when(last.startedAt, page.now)}
+        </small>
+      </nav>
+    </>
+  )
+}
+
+const pageNames = (sort: Sort): [further: string, back: string] =>
+  orderOf(sort) === 'desc' ? ['Older', 'Newer'] : ['Newer', 'Older']
+
+function sortLink(query: JobsQuery, site: string | undefined) {
+  if (!query.sort.startsWith('started')) return undefined
+  const descending = query.sort === 'started-desc'
+  const sort = descending ? 'started-asc' : 'started-desc'
+  return {
+    direction: descending ? ('descending' as const) : ('ascending' as const),
+    href: jobsUrl({ ...firstPage(query), sort }, site),
+  }
+}
+
+function PageLink({ rel, href, text }: { rel: string; href: string | undefined; text: string }) {
+  if (href === undefined) {
+    return (
+      <button class="btn" type="button" disabled>
+        {text}
+      </button>
+    )
+  }
+  return (
+    <a class="btn" rel={rel} href={href}>
+      {text}
+    </a>
+  )
+}
+
+function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
+  const { query } = view
+  const wide = query.window === '7d' || query.window === 'all' ? 'all' : '7d'
+  const plain: JobsQuery = { ...firstPage(query), from: undefined, to: undefined, window: wide }
+  return (
+    <p class="empty">
+      No job matches these filters, {spanOf(view)}.{' '}
+      <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all there are' : 'Show 7 days'}</a>
+    </p>
+  )
+}
+
+/** `started 13:42 to 14:42 CET`. */
+export function spanOf({ from, to }: { from: Micros | null; to: Micros }): string {
+  if (from === null) return `started up to ${clock(to)} ${zoneShort(to)}`
+  return `started ${when(from, to)} to ${clock(to)} ${zoneShort(to)}`
+}

@@ -1,0 +1,143 @@
+import type { JobStatus } from '../../src/core/job.ts'
+import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
+import { niceMax, pct } from '../axis.ts'
+import { count, hourMinute, number, when } from '../format.ts'
+import { Key } from './gantt.tsx'
+import { fillOf } from './status.tsx'
+
+/** Counts of the jobs that started in one step of the chart. */
+export type Bucket = { at: Micros } & Record<JobStatus, number>
+
+/** From the bottom up: what ended well first, what failed on top where it is seen. */
+const stack = ['succeeded', 'running', 'canceled', 'failed'] as const
+
+type Props = { buckets: readonly Bucket[]; stepS: number; now: Micros }
+
+/** Jobs over time as stacked bars, with the figures as a table below. */
+export function JobsChart({ buckets, stepS, now }: Props) {
+  const top = niceMax(Math.max(...buckets.map(totalOf), 0))
+  return (
+    <>
+      <figure>
+        <div class="plot">
+          <div class="y" aria-hidden="true">
+            <span>{number(top)}</span>
+            <span>{number(top / 2)}</span>
+            <span>0</span>
+          </div>
+          <svg class="g tall" role="img" aria-label={sentence(buckets, stepS)}>
+            <line class="grid" x2="100%" y1="0%" y2="0%" />
+            <line class="grid" x2="100%" y1="50%" y2="50%" />
+            <line class="base" x2="100%" y1="100%" y2="100%" />
+            {buckets.map((bucket, i) => (
+              <Bar bucket={bucket} i={i} n={buckets.length} top={top} />
+            ))}
+          </svg>
+          <Axis buckets={buckets} now={now} />
+        </div>
+      </figure>
+      <Key shown={stack} />
+      <details class="data" id="figures">
+        <summary>Figures</summary>
+        <Figures buckets={buckets} now={now} />
+      </details>
+    </>
+  )
+}
+
+const totalOf = (bucket: Bucket) => stack.reduce((sum, status) => sum + bucket[status], 0)
+
+function Bar({ bucket, i, n, top }: { bucket: Bucket; i: number; n: number; top: number }) {
+  let y = 100
+  return (
+    <>
+      {stack.map((status) => {
+        const height = (bucket[status] / top) * 100
+        if (height === 0) return null
+        y -= height
+        return (
+          <rect
+            class={fillOf(status)}
+            x={pct(((i + 0.1) / n) * 100)}
+            y={pct(y)}
+            width={pct(80 / n)}
+            height={pct(height)}
+          />
+        )
+      })}
+    </>
+  )
+}
+
+/** At most eight labels, at equal distances, however many bars there are. */
+function Axis({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
+  const every = [1, 2, 3, 4, 6, 8, 12, 24].find((n) => buckets.length / n <= 8) ?? 24
+  const days = buckets.length > 0 && toMs(now) - toMs(buckets[0]!.at) > 100_000_000
+  const shown = buckets.filter((_, i) => i % every === 0)
+  return (
+    <div class="axis" aria-hidden="true">
+      {shown.map(({ at }) => (
+        <span>{days ? when(at, now).slice(5, 16) : hourMinute(at)}</span>
+      ))}
+    </div>
+  )
+}
+
+/** The figures, at most a dozen lines: neighboring steps are added up. */
+function Figures({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
+  const per = Math.max(1, Math.ceil(buckets.length / 12))
+  const groups = Array.from({ length: Math.ceil(buckets.length / per) }, (_, i) =>
+    buckets.slice(i * per, (i + 1) * per),
+  )
+  const sum = (group: readonly Bucket[], status: JobStatus) =>
+    group.reduce((total, bucket) => total + bucket[status], 0)
+  return (
+    <table class="t narrow">
+      <caption class="vh">Jobs over time, figures</caption>
+      <thead>
+        <tr>
+          <th scope="col">From</th>
+          {stack.map((status) => (
+            <th scope="col" class="n">
+              {status}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {groups.map((group) => (
+          <tr>
+            <th scope="row">{when(group[0]!.at, now)}</th>
+            {stack.map((status) => (
+              <td class="n">{number(sum(group, status))}</td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+/** `5 min`, `1 h`. */
+export const stepName = (stepS: number): string =>
+  stepS < 3600 ? `${number(stepS / 60)}\u00a0min` : `${number(stepS / 3600)}\u00a0h`
+
+function sentence(buckets: readonly Bucket[], stepS: number): string {
+  const total = buckets.reduce((sum, bucket) => sum + totalOf(bucket), 0)
+  const failed = buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
+  return `Jobs started per ${stepName(stepS)} by status: ${count(total, 'job')}, ${number(failed)} failed`
+}
+
+/** Empty steps from `fromMs` to `toMs`, both in milliseconds, the first at or before `fromMs`. */
+export function emptyBuckets(fromAt: number, toAt: number, stepS: number): Bucket[] {
+  const step = stepS * 1000
+  const first = Math.floor(fromAt / step) * step
+  const n = Math.min(1000, Math.max(1, Math.ceil((toAt - first) / step)))
+  return Array.from({ length: n }, (_, i) => ({
+    at: fromMs(first + i * step),
+    running: 0,
+    succeeded: 0,
+    failed: 0,
+    canceled: 0,
+  }))
+}

@@ -1,0 +1,138 @@
+import { statuses } from '../../src/core/job.ts'
+import { hourMinute } from '../format.ts'
+import {
+  firstPage,
+  type JobsQuery,
+  jobsUrl,
+  sorts,
+  type Window,
+  windowNames,
+  windows,
+} from '../jobs-query.ts'
+
+type Props = { query: JobsQuery; apps: readonly string[]; site: string | undefined }
+
+/** The filters of the jobs page: a GET form, so they work without script and can be bookmarked. */
+export function Filters({ query, apps, site }: Props) {
+  return (
+    <details class="filters panel">
+      <summary>{summary(query)}</summary>
+      <form method="get" action="/jobs" aria-label="Filters">
+        <Kept query={query} site={site} />
+        <fieldset class="wide">
+          <legend class="vh">Window and status</legend>
+          <Windows query={query} href={(w) => jobsUrl(inWindow(query, w), site)} />
+          <div class="seg" role="group" aria-label="Status">
+            {statuses.map((status) => (
+              <label>
+                <input
+                  type="checkbox"
+                  name="status"
+                  value={status}
+                  checked={query.status.length === 0 || query.status.includes(status)}
+                />
+                {status}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <label>
+          <span>Key, app or error</span>
+          <input id="search" type="search" name="q" value={query.q} placeholder="L26N44…" />
+        </label>
+        <Choice name="app" label="App" value={query.app} options={appOptions(apps, query.app)} />
+        <Seconds name="min" label="Duration from, s" value={query.min} />
+        <Seconds name="max" label="to, s" value={query.max} />
+        <Choice name="sort" label="Sort" value={query.sort} options={Object.entries(sorts)} />
+        <button class="btn go" type="submit">
+          Apply
+        </button>
+      </form>
+    </details>
+  )
+}
+
+/** The window and the range go along when the form is sent. */
+function Kept({ query, site }: { query: JobsQuery; site: string | undefined }) {
+  const kept = { site, w: query.window, from: query.from, to: query.to }
+  return (
+    <>
+      {Object.entries(kept).map(([name, value]) =>
+        value === undefined ? null : <input type="hidden" name={name} value={value} />,
+      )}
+    </>
+  )
+}
+
+const inWindow = (query: JobsQuery, window: Window): JobsQuery => ({
+  ...firstPage(query),
+  window,
+  from: undefined,
+  to: undefined,
+})
+
+type WindowsProps = { query: Pick<JobsQuery, 'window' | 'from'>; href: (window: Window) => string }
+
+/** The windows as links; `all` is left out where it makes no sense. */
+export function Windows({ query, href, all = true }: WindowsProps & { all?: boolean }) {
+  const names = (Object.keys(windows) as Window[]).filter((name) => all || name !== 'all')
+  return (
+    <div class="seg" role="group" aria-label="Window">
+      {names.map((name) => (
+        <a
+          href={href(name)}
+          {...(query.from === undefined && name === query.window ? { 'aria-current': 'true' } : {})}
+        >
+          {windowNames[name]}
+        </a>
+      ))}
+    </div>
+  )
+}
+
+type ChoiceProps = {
+  name: string
+  label: string
+  value: string
+  options: readonly (readonly [value: string, text: string])[]
+}
+
+function Choice({ name, label, value, options }: ChoiceProps) {
+  return (
+    <label>
+      <span>{label}</span>
+      <select name={name}>
+        {options.map(([option, text]) => (
+          <option value={option} selected={option === value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+function Seconds({ name, label, value }: { name: string; label: string; value: string }) {
+  return (
+    <label>
+      <span>{label}</span>
+      <input name={name} value={value} inputmode="decimal" placeholder="any" />
+    </label>
+  )
+}
+
+function appOptions(apps: readonly string[], chosen: string): [string, string][] {
+  const names = apps.includes(chosen) || chosen === '' ? apps : [chosen, ...apps]
+  return [['', 'all'], ...names.map((name): [string, string] => [name, name])]
+}
+
+function summary(query: JobsQuery): string {
+  const window =
+    query.from === undefined ? windowNames[query.window] : `from ${hourMinute(query.from)}`
+  const some = query.status.length > 0 && query.status.length < statuses.length
+  const parts = [window, some ? query.status.join(', ') : 'all states']
+  if (query.app !== '') parts.push(query.app)
+  if (query.q !== '') parts.push(`“${query.q}”`)
+  if (query.min !== '' || query.max !== '') parts.push('by duration')
+  return `Filters: ${parts.join(', ')}`
+}

@@ -1,0 +1,37 @@
+import type { Micros } from '../../src/core/time.ts'
+import { age, clock, hourMinute, zoneShort } from '../format.ts'
+import type { Fresh } from '../page.ts'
+
+type Props = { fresh: Fresh; now: Micros; oob?: boolean }
+
+/**
+ * How current the page is, top right on every page. It is not announced by screen readers: it
+ * changes every few seconds. `oob` marks it as a replacement for the one on the page.
+ */
+export function Freshness({ fresh, now, oob = false }: Props) {
+  return (
+    <span
+      id="fresh"
+      aria-live="off"
+      class={fresh.state === 'stale' ? 'fresh stale' : 'fresh'}
+      {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
+    >
+      {words(fresh, now)}
+    </span>
+  )
+}
+
+function words(fresh: Fresh, now: Micros): string {
+  if (fresh.state === 'live') return `Live, ${age(fresh.ageS)} old`
+  if (fresh.state === 'loaded') return `As of ${clock(now)}`
+  return fresh.ageS === null ? 'No data yet' : `Stale, ${age(fresh.ageS)} old`
+}
+
+/** The clock beside it, with the zone: to the minute, so that it does not draw the eye. */
+export function Clock({ now, oob = false }: { now: Micros; oob?: boolean }) {
+  return (
+    <time id="clock" datetime={now} {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}>
+      {hourMinute(now)} {zoneShort(now)}
+    </time>
+  )
+}

@@ -1,0 +1,92 @@
+import type { Job } from '../../src/core/job.ts'
+import type { Micros } from '../../src/core/time.ts'
+import { type Axis, along, pct, timeAxis } from '../axis.ts'
+import { cut, duration, hourMinute } from '../format.ts'
+import { jobPath } from '../urls.ts'
+import { fact, keyOf, took } from './job-row.tsx'
+import { fillOf, type Shown, shownStatus } from './status.tsx'
+
+/** Rows drawn; the table has all that were read. */
+export const ganttRows = 100
+
+type Props = { job: Job; subjobs: readonly Job[]; now: Micros; site: string | undefined }
+
+/** Subjobs over time: a row each, all on the same grid. The table beside it has the figures. */
+export function Gantt({ job, subjobs, now, site }: Props) {
+  const rows = subjobs.slice(0, ganttRows)
+  const running = job.status === 'running' || rows.some(({ status }) => status === 'running')
+  const ends = [job.startedAt, ...rows.map(endOf), ...(running ? [now] : [])]
+  const axis = timeAxis(least([job.startedAt, ...rows.map((row) => row.startedAt)]), greatest(ends))
+  return (
+    <>
+      <ol class="gantt">
+        {rows.map((row) => (
+          <li>
+            <span class="cut">
+              <a href={jobPath(row.id, site)}>
+                <b>{cut(keyOf(row), 12)}</b>
+              </a>{' '}
+              {fact(row, 'chamber')}
+            </span>
+            <Bar row={row} axis={axis} now={now} running={running} />
+            <span class="n">{duration(took(row, now))}</span>
+          </li>
+        ))}
+        <li aria-hidden="true">
+          <span />
+          <div class="axis">
+            {axis.labels.map((label) => (
+              <span>{label}</span>
+            ))}
+          </div>
+          <span />
+        </li>
+      </ol>
+      <Key shown={[...new Set(rows.map(shownStatus))]} now={running ? now : undefined} />
+    </>
+  )
+}
+
+function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; running: boolean }) {
+  const from = along(axis, row.startedAt)
+  const to = along(axis, row.status === 'running' ? now : endOf(row))
+  const grid = axis.labels.map((_, i) => pct((i / axis.labels.length) * 100))
+  return (
+    <svg class="g" aria-hidden="true">
+      {grid.map((x) => (
+        <line class="grid" x1={x} x2={x} y2="100%" />
+      ))}
+      <rect
+        class={fillOf(shownStatus(row))}
+        x={pct(from)}
+        y="24%"
+        width={pct(Math.max(0.3, to - from))}
+        height="52%"
+      />
+      {running ? (
+        <line class="now" x1={pct(along(axis, now))} x2={pct(along(axis, now))} y2="100%" />
+      ) : null}
+    </svg>
+  )
+}
+
+/** What the fills mean: only those that are there. */
+export function Key({ shown, now }: { shown: readonly Shown[]; now?: Micros | undefined }) {
+  return (
+    <div class="key">
+      {shown.map((name) => (
+        <span>
+          <svg aria-hidden="true">
+            <rect class={fillOf(name)} x="1" y="1" width="12" height="12" />
+          </svg>
+          {name}
+        </span>
+      ))}
+      {now === undefined ? null : <span>vertical line: now, {hourMinute(now)}</span>}
+    </div>
+  )
+}
+
+const endOf = (job: Job): Micros => job.endedAt ?? job.lastEventAt
+const least = (times: Micros[]) => times.reduce((a, b) => (b < a ? b : a))
+const greatest = (times: Micros[]) => times.reduce((a, b) => (b > a ? b : a))

@@ -1,0 +1,35 @@
+import type { Job, JobStatus } from '../../src/core/job.ts'
+
+/** What a badge can say: the stored status, or what was found out about a running job. */
+export type Shown = JobStatus | 'stuck' | 'lost' | 'late'
+
+const classes: Record<Shown, string> = {
+  running: 'run',
+  succeeded: 'ok',
+  failed: 'fail',
+  canceled: 'can',
+  stuck: 'stuck',
+  lost: 'lost',
+  late: 'late',
+}
+
+/** The one word that says most about a job: silent beats slow, slow beats late. */
+export function shownStatus(job: Pick<Job, 'status' | 'stuck' | 'lost' | 'late'>): Shown {
+  if (job.status !== 'running') return job.status
+  if (job.lost) return 'lost'
+  if (job.stuck) return 'stuck'
+  return job.late ? 'late' : 'running'
+}
+
+/** A status as shape and word; never by color. */
+export function Status({ of }: { of: Shown }) {
+  return <span class={`st ${classes[of]}`}>{of}</span>
+}
+
+/** The class of a bar or a wafer of this state; see wafermon.css. */
+export const fillOf = (shown: Shown): string =>
+  shown === 'late' || shown === 'lost' ? 'f-stuck' : `f-${classes[shown]}`
+
+/** The class of a wafer on the map. */
+export const waferOf = (shown: Shown): string =>
+  shown === 'late' || shown === 'lost' ? 'stuck' : classes[shown]
