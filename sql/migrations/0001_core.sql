@@ -71,7 +71,7 @@ create function metric_merge(a jsonb, b jsonb) returns jsonb immutable parallel 
            when (y.value ->> 0) collate "C" > (x.value ->> 0) collate "C" then y.value
            else x.value end as slot
     from jsonb_each(a) x full join jsonb_each(b) y on x.key = y.key
-    order by 1 collate "C" limit 64) merged $$;
+    order by coalesce(x.key, y.key) collate "C" limit 64) merged $$;
 
 -- The state of a job: one row of slots, each a register that takes events in any order and any
 -- number of times (a minimum, a maximum, or "the greatest (at, key) wins"). What is shown is

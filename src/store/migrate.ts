@@ -1,0 +1,147 @@
+import type { Logger } from 'pino'
+import { AppError } from '../core/errors.ts'
+import { connect, type Sql } from './connect.ts'
+import { codeOf, explained } from './database-error.ts'
+import {
+  type Edition,
+  type EditionKind,
+  makeExtension,
+  readEdition,
+  recordedEdition,
+} from './edition.ts'
+import { type MigrationFile, readMigrationFiles, statementsOf } from './migration-files.ts'
+
+/*
+ * Brings a database to what this program needs. What must stay true:
+ *
+ * - Forward only. Applied files are never run again; their checksums are kept and compared.
+ * - One runner at a time (advisory lock 7004); a second one waits, then finds nothing to do.
+ * - A file is applied and recorded in one transaction, so it is there whole or not at all. A file
+ *   that begins with `-- no transaction` is recorded after its last statement and must be written
+ *   so that running it again does no harm.
+ * - A database that a newer program migrated is left alone.
+ * - The edition that the first run chose stays; an extension that comes later changes nothing.
+ */
+
+export type Migrated = { applied: string[]; edition: Edition }
+
+/**
+ * Applies what is missing.
+ *
+ * @returns the names of the files applied now, in order
+ * @throws AppError conflict, unreachable: a sentence for the operator, with the remedy
+ */
+export async function migrate(url: string, log: Logger, folder?: URL): Promise<Migrated> {
+  // Alone on its connection: the lock is the session's.
+  const store = connect(url, { role: 'migrate', max: 1, keep: true })
+  try {
+    return await migrateLocked(store.sql, log, folder)
+  } catch (error) {
+    throw explained(error)
+  } finally {
+    await store.close()
+  }
+}
+
+async function migrateLocked(sql: Sql, log: Logger, folder?: URL): Promise<Migrated> {
+  await sql`/* migrate.lock */ select pg_advisory_lock(7004)`
+  const kind = (await recordedEdition(sql)) ?? (await makeExtension(sql))
+  await sql`
+    /* migrate.table */
+    create table if not exists migration (
+      number     int primary key,
+      name       text        not null,
+      sha256     text        not null,
+      edition    text        not null check (edition in ('plain', 'timescale')),
+      applied_at timestamptz not null default now(),
+      took_s     float8      not null
+    )`
+  const missing = await missingFiles(sql, kind, folder)
+  for (const file of missing) await apply(sql, file, kind, log)
+  return { applied: missing.map(({ name }) => name), edition: await readEdition(sql) }
+}
+
+/**
+ * The files that `migrate` would apply. Reads only.
+ *
+ * @throws AppError conflict, when the database is newer than this program or a file was changed
+ */
+export async function pendingMigrations(sql: Sql, folder?: URL): Promise<string[]> {
+  try {
+    const recorded = await recordedEdition(sql)
+    if (recorded) return (await missingFiles(sql, recorded, folder)).map(({ name }) => name)
+    const { kind } = await readEdition(sql)
+    return (await readMigrationFiles(kind, folder)).map(({ name }) => name)
+  } catch (error) {
+    throw explained(error)
+  }
+}
+
+type Applied = { number: number; name: string; sha256: string }
+
+async function missingFiles(sql: Sql, kind: EditionKind, folder?: URL): Promise<MigrationFile[]> {
+  const files = await readMigrationFiles(kind, folder)
+  const applied = await sql<Applied[]>`
+    /* migrate.applied */ select number, name, sha256 from migration order by number`
+  const byNumber = new Map(files.map((file) => [file.number, file]))
+  for (const row of applied) checkUnchanged(row, byNumber.get(row.number))
+  const last = applied.at(-1)?.number ?? 0
+  const missing = files.filter(({ number }) => !applied.some((row) => row.number === number))
+  const late = missing.find(({ number }) => number < last)
+  if (late) {
+    throw conflict(`the migration ${late.name} is numbered below one that was applied; renumber it`)
+  }
+  return missing
+}
+
+function checkUnchanged(row: Applied, file: MigrationFile | undefined): void {
+  if (!file) {
+    throw conflict(
+      `the database is newer than this program (it has the migration ${row.name}); run the wafermon that migrated it, or a newer one`,
+    )
+  }
+  if (file.sha256 !== row.sha256 || file.name !== row.name) {
+    throw conflict(
+      `the migration ${file.name} differs from the one that was applied to this database (${row.name}); put the applied file back and make the change in a new one`,
+    )
+  }
+}
+
+async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logger): Promise<void> {
+  const startedAt = performance.now()
+  const record = (to: Pick<Sql, 'unsafe'>) =>
+    to.unsafe(
+      'insert into migration (number, name, sha256, edition, took_s) values ($1, $2, $3, $4, $5)',
+      [file.number, file.name, file.sha256, kind, (performance.now() - startedAt) / 1000],
+    )
+  try {
+    if (file.inTransaction) {
+      await sql.begin(async (tx) => {
+        await tx.unsafe(file.text)
+        await record(tx)
+      })
+    } else {
+      for (const statement of statementsOf(file)) await sql.unsafe(statement)
+      await record(sql)
+    }
+  } catch (error) {
+    throw failed(file, error)
+  }
+  const tookMs = Math.round(performance.now() - startedAt)
+  log.info({ migration: file.name, took_ms: tookMs }, 'migration applied')
+}
+
+/** What the operator can mend is told so; else the file is named, with PostgreSQL's own words. */
+function failed(file: MigrationFile, error: unknown): unknown {
+  const told = explained(error)
+  if (told instanceof AppError && codeOf(error) !== '42P01') return told
+  const why = error instanceof Error ? error.message : String(error)
+  const kept = file.inTransaction
+    ? 'nothing of it was kept'
+    : 'what came before the failure was kept'
+  return new AppError('conflict', `the migration ${file.name} failed: ${why}; ${kept}`, {
+    cause: error,
+  })
+}
+
+const conflict = (why: string) => new AppError('conflict', why)
