@@ -1,9 +1,9 @@
 import * as z from 'zod'
+import { cursorFromWire, cursorToWire, type ListOrder, sortOf } from './cursor-wire.ts'
 import { AppError } from './errors.ts'
 import type {
   App,
   Completeness,
-  Cursor,
   Job,
   JobFilter,
   JobPage,
@@ -86,6 +86,7 @@ const jobSchema = z.object({
   stuck: z.boolean().default(false),
   lost: z.boolean().default(false),
   late: z.boolean().default(false),
+  end_before_start: z.boolean().default(false),
 })
 
 /** @throws AppError invalid, when the JSON is not a job or subjob */
@@ -121,12 +122,15 @@ export function completenessFromWire(json: unknown): Completeness {
   return renamed(read(completenessSchema, json, 'a completeness'), camel) as Completeness
 }
 
-/** A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). */
-export function pageToWire(page: JobPage): Wire {
+/**
+ * A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). The list is
+ * the one the page was asked of.
+ */
+export function pageToWire(page: JobPage, list: ListOrder): Wire {
   return {
     items: page.items.map(jobToWire),
     count: page.items.length,
-    next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor),
+    next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor, list),
     completeness: completenessToWire(page.completeness),
   }
 }
@@ -139,26 +143,13 @@ const pageSchema = z.object({
 
 export function pageFromWire(json: unknown): JobPage {
   const page = read(pageSchema, json, 'a list of jobs')
-  const nextCursor = page.next_cursor === null ? null : cursorFromWire(page.next_cursor)
-  if (nextCursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
+  const cursor = page.next_cursor === null ? null : cursorFromWire(page.next_cursor)
+  if (cursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
   return {
     items: page.items.map(jobFromWire),
-    nextCursor,
+    nextCursor: cursor && { at: cursor.at, id: cursor.id, sites: cursor.sites },
     completeness: completenessFromWire(page.completeness),
   }
-}
-
-/** The opaque text that stands for a cursor in links and queries. */
-export function cursorToWire({ at, id }: Cursor): string {
-  return Buffer.from(`${at} ${id}`).toString('base64url')
-}
-
-/** Undefined when the text was not made by {@link cursorToWire}. */
-export function cursorFromWire(text: string): Cursor | undefined {
-  const [at = '', id = '', ...more] = Buffer.from(text, 'base64url').toString('utf8').split(' ')
-  const canonical = parseTime(at)
-  if (canonical !== at || !/^[0-9a-fA-F-]{36}$/.test(id) || more.length > 0) return undefined
-  return { at, id }
 }
 
 const countsSchema = z.object({
@@ -194,6 +185,7 @@ const appSchema = z.object({
 
 const sourceSchema = z.object({
   id: z.string(),
+  site: z.string().optional(),
   epoch: z.string(),
   last_seq: z.number(),
   received: z.number(),
@@ -229,13 +221,13 @@ export function itemsFromWire<T>(json: unknown, item: (json: unknown) => T): T[]
   return read(z.object({ items: z.array(z.unknown()) }), json, 'a list').items.map(item)
 }
 
-/** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. `sort` is `asc` or `desc`. */
+/** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. */
 export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
   return query({
     from: filter.from,
     to: filter.to,
     time: filter.time,
-    sort: filter.order,
+    sort: sortOf(filter.order),
     status: filter.status?.join(','),
     app_name: filter.appName,
     app_id: filter.appId,
@@ -246,7 +238,7 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     max_duration_s: filter.maxDurationS,
     job_id: filter.jobId,
     limit: filter.limit,
-    cursor: filter.cursor && cursorToWire(filter.cursor),
+    cursor: filter.cursor && cursorToWire(filter.cursor, filter),
   })
 }
 

@@ -74,8 +74,14 @@ export type JobFilter = {
   cursor?: Cursor | undefined
 }
 
+/** A row's place in a list: its time and its id. */
+export type Position = { at: Micros; id: string }
+
 /** The last row that was seen: the next page starts behind it. */
-export type Cursor = { at: Micros; id: string }
+export type Cursor = Position & {
+  /** Over several sites: the last row seen of each. A site that is missing starts at its first row. */
+  sites?: ReadonlyMap<string, Position> | undefined
+}
 
 export type JobPage = {
   items: Job[]
@@ -105,6 +111,8 @@ export type Gap = { source: string; from: number; to: number }
 /** One sidecar's spool as the store sees it. */
 export type Source = {
   id: string
+  /** Over several sites: the site that was asked. */
+  site?: string | undefined
   epoch: string
   lastSeq: number
   received: number
@@ -164,10 +172,7 @@ export interface JobReader {
   findJobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   findSubjobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   /** Undefined when there is no such job or subjob. */
-  getJob(
-    id: string,
-    signal: AbortSignal,
-  ): Promise<{ job: Job; subjobs: SubjobCounts } | undefined>
+  getJob(id: string, signal: AbortSignal): Promise<{ job: Job; subjobs: SubjobCounts } | undefined>
   /** Oldest first; at most `limit`. */
   findEvents(id: string, limit: number, signal: AbortSignal): Promise<StoredEvent[]>
   listApps(signal: AbortSignal): Promise<App[]>
