@@ -50,7 +50,7 @@ export function defaultDir(env: NodeJS.ProcessEnv, root = process.getuid?.() ===
 
 async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
-  const log = upLog(join(dir, 'logs/up.log'))
+  const { log, keepIn } = upLog()
   const life = new Lifecycle(log)
   life.stopOnSignal(stopTimeoutS)
   const { startUp } = await import('./up.ts')
@@ -68,7 +68,8 @@ async function runUp(flags: UpFlags): Promise<void> {
   }
   const { site, simulate } = flags
   await startOrTell(life, async () => {
-    const up = { dir, site, simulate, ports, program, env: process.env, onSlow }
+    const onOwned = () => keepIn(join(dir, 'logs/up.log'))
+    const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
     const ready = await startUp(up, { log, life })
     process.stdout.write(whereToLook(ready))
     process.send?.({ ready: true, url: ready.url })
@@ -114,20 +115,33 @@ function whereToLook({ url, dir, ports }: UpReady): string {
   return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')
 }
 
-/** All of it goes to a file; the terminal shows what somebody should know, in a line. */
-function upLog(file: string) {
+/**
+ * The log of `up` itself. The terminal shows what somebody should know, in a line; all of it goes
+ * to a file, once `keepIn` says which.
+ */
+function upLog() {
+  let file: string | undefined
   const write = (line: string) => {
-    try {
-      appendFileSync(file, line)
-    } catch {
-      // The folder is not made yet, or the disk is full: the terminal still has it.
-    }
+    if (file !== undefined) tryAppend(file, line)
     const { level, event, timestamp, service, ...fields } = JSON.parse(line)
     if (level === 'info' || level === 'debug') return
     const shown = Object.entries(fields).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
     process.stderr.write(`wafermon: ${[event, ...shown].join(', ')}\n`)
   }
-  return createLog({ service: 'up', level: 'info', json: true, destination: { write } })
+  const log = createLog({ service: 'up', level: 'info', json: true, destination: { write } })
+  const keepIn = (path: string) => {
+    file = path
+  }
+  return { log, keepIn }
+}
+
+/** On a full disk the roles must go on being watched. */
+function tryAppend(file: string, line: string): void {
+  try {
+    appendFileSync(file, line)
+  } catch {
+    // The terminal has what matters.
+  }
 }
 
 function toPort(text: string): number {

@@ -25,8 +25,10 @@ export type UpConfig = {
   /** How to run ourselves: the file, with what Node.js needs before it. */
   program: readonly string[]
   env: NodeJS.ProcessEnv
-  /** Told the first time something takes longer than a second. */
+  /** Told every second how long something takes already. */
   onSlow: (what: string, seconds: number) => void
+  /** Told once the directory is ours. */
+  onOwned: (dir: string) => void
 }
 
 export type UpReady = { url: string; dir: string; ports: UpPorts }
@@ -60,6 +62,7 @@ export async function startUp(
   makeFolder(dir)
   const lock = lockFolder(dir)
   life.onStop('lock', lock.release)
+  config.onOwned(dir)
   const recordFile = join(dir, 'up.children')
   const supervisor = new Supervisor({ program, log, recordFile })
   const clearing = supervisor.clearLeftovers(stopPatienceMs)

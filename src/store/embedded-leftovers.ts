@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
@@ -34,7 +34,8 @@ export async function clearLeftovers(dataDir: string, log: Logger): Promise<void
   const orphans = processesOf(dataDir)
   if (orphans.length > 0) {
     log.warn({ pids: orphans }, 'ending what is left of a PostgreSQL that was killed')
-    await askToEnd(orphans, ['SIGQUIT', 'SIGKILL'])
+    // Nobody is left to tell them anything, and the log is replayed in any case.
+    await askToEnd(orphans, ['SIGKILL'])
   }
   const stuck = processesOf(dataDir)
   if (stuck.length > 0) {
@@ -57,6 +58,7 @@ function recordedPid(dataDir: string): number | undefined {
 
 /** Every process that runs `postgres` (or makes a database) with `dataDir` as its working directory. */
 export function processesOf(dataDir: string): number[] {
+  if (!existsSync(dataDir)) return []
   const real = realpathSync(dataDir)
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

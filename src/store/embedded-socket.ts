@@ -23,18 +23,29 @@ export async function socketFolder(dir: string, user: RunAs, port: string): Prom
   const near = join(dir, 'run')
   if (Buffer.byteLength(join(near, name)) <= maxPathBytes) {
     ownFolder(near, user)
+    await clear(near, name)
     return { path: near, remove: async () => {} }
   }
   const record = join(dir, 'postgres.socket')
   const path = again(record, user) ?? mkdtempSync(join(shortTmp(name), 'wafermon-'))
   ownFolder(path, user)
+  await clear(path, name)
   await writeFile(record, path)
   const remove = async () => {
-    await rm(join(path, `${name}.lock`), { force: true })
+    await clear(path, name)
     // Only an empty folder is ours to take away.
     await rmdir(path).catch(() => {})
   }
   return { path, remove }
+}
+
+/**
+ * The socket has a lock file of its own, with a process id that PostgreSQL takes for alive while
+ * its process is a zombie or another one by now. Whoever had it is gone: we hold the folder's lock.
+ */
+async function clear(path: string, name: string): Promise<void> {
+  await rm(join(path, name), { force: true })
+  await rm(join(path, `${name}.lock`), { force: true })
 }
 
 /** The folder of the last time, if it is still ours or can be made again under the same name. */

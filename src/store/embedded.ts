@@ -132,9 +132,13 @@ async function launch(
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let wanted = false
+  let over = false
   const lastWords = followLog(child.stderr, log)
   const ended = new Promise<{ wanted: boolean; reason: string }>((done) => {
     child.once('error', (error) => done({ wanted, reason: error.message }))
+    child.once('exit', () => {
+      over = true
+    })
     child.once('close', (code, by) => {
       done({ wanted, reason: `it ended with ${by ?? `code ${code}`}. ${lastWords()}`.trim() })
     })
@@ -142,7 +146,8 @@ async function launch(
   const pid = child.pid ?? 0
   const stop = async () => {
     wanted = true
-    await askToEnd([pid], ['SIGINT', 'SIGQUIT', 'SIGKILL'])
+    // Its number may be another process's by now.
+    if (!over) await askToEnd([pid], ['SIGINT', 'SIGQUIT', 'SIGKILL'])
     await askToEnd(processesOf(dataDir), ['SIGKILL'])
     await ended
   }

@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { claimPorts } from '../../src/platform/free-ports.ts'
+
+/** The built program: what is tested is what is shipped. */
+export const program = fileURLToPath(new URL('../../dist/wafermon.js', import.meta.url))
+
+export type Running = {
+  /** Where it listens. */
+  url: string
+  pid: number
+  child: ChildProcess
+  /** Everything it has printed so far, both streams. */
+  logs(): string
+  /** Settles when it has ended. */
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  /** Asks it to stop (SIGTERM) and waits until it has. */
+  stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  /** Kills it as a power cut would, and waits until it is gone. */
+  kill9(): Promise<void>
+}
+
+type Environment = Record<string, string>
+
+/**
+ * Starts a role of the built program on a free port, unless `env` gives one, and waits until it
+ * listens. Stopped, or killed if it will not, when the test ends.
+ *
+ * @param role the command, with flags behind it if need be
+ */
+export async function startRole(
+  t: Pick<TestContext, 'after'>,
+  role: string | readonly string[],
+  env: Environment = {},
+): Promise<Running> {
+  const args = typeof role === 'string' ? [role] : role
+  const running = launch(args, { PORT: '0', HOST: '127.0.0.1', ...env })
+  t.after(() => endForSure(running))
+  const failed = running.ended.then(({ code, signal }) => {
+    throw new Error(`${args.join(' ')} ended with ${signal ?? code}:\n${running.logs()}`)
+  })
+  const url = await Promise.race([running.ready, failed])
+  return { ...running, url }
+}
+
+/** Starts the program and waits for nothing. */
+export function launch(args: readonly string[], env: Environment) {
+  if (!existsSync(program)) throw new Error(`${program} is missing: run npm run build`)
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { ...inherited(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text
+    })
+  }
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((done) => {
+    child.once('close', (code, signal) => done({ code, signal }))
+  })
+  const ready = new Promise<string>((done) => {
+    child.on('message', (said: { ready?: boolean; url?: string }) => {
+      if (said.ready) done(said.url ?? '')
+    })
+  })
+  const stop = () => {
+    child.kill('SIGTERM')
+    return ended
+  }
+  const kill9 = async () => {
+    child.kill('SIGKILL')
+    await ended
+  }
+  return { child, pid: child.pid ?? 0, logs: () => printed, ended, ready, stop, kill9 }
+}
+
+/** What the program needs of our environment; settings of a developer's shell are not among it. */
+function inherited(): Environment {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'TZ']
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
+}
+
+async function endForSure({ child, ended }: Pick<Running, 'child' | 'ended'>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const late = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  await ended
+  clearTimeout(late)
+}
+
+/**
+ * Asks until the answer is not undefined or false.
+ *
+ * @throws Error saying what was waited for when it does not come within `deadlineMs`
+ */
+export async function until<T>(
+  what: string,
+  ask: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined && answer !== false) return answer
+    if (Date.now() > deadline) throw new Error(`waited ${deadlineMs / 1000} s in vain for ${what}`)
+    await wait(25)
+  }
+}
+
+const folders: string[] = []
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/**
+ * A folder that is taken away when the test file ends: `after` hooks run in the order in which they
+ * were made, so at the end of the test it would go before what runs in it has stopped.
+ */
+export function freshFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'wafermon-test-'))
+  folders.push(folder)
+  return folder
+}
+
+/** A port that nobody uses now, for what must come back under the same address. */
+export async function freePort(): Promise<number> {
+  const [port] = await claimPorts([{ flag: 'a test', port: 0 }])
+  return port ?? 0
+}
