@@ -63,7 +63,9 @@ export const eventSchema = z
             id: uuid().describe("The job's or subjob's id."),
             parent_id: uuid().nullish().describe('Of a subjob: the job or subjob it belongs to.'),
             business_key: textTo(256, { empty: true }).nullish().describe('As a rule the lot.'),
-            sub_key: textTo(256, { empty: true }).nullish().describe('As a rule the wafer or step.'),
+            sub_key: textTo(256, { empty: true })
+              .nullish()
+              .describe('As a rule the wafer or step.'),
           },
           object,
         )
@@ -95,9 +97,13 @@ export const eventSchema = z
               .record(z.string(), z.unknown(), object)
               .nullish()
               .describe('Any JSON object, to 32 KiB.'),
-            started_at: time().nullish().describe('Start of the job; good to repeat on every event.'),
+            started_at: time()
+              .nullish()
+              .describe('Start of the job; good to repeat on every event.'),
             ended_at: time().nullish(),
-            reported_at: time().nullish().describe('What `at` said before its clock was corrected.'),
+            reported_at: time()
+              .nullish()
+              .describe('What `at` said before its clock was corrected.'),
             reported_started_at: time().nullish(),
             reported_ended_at: time().nullish(),
           },

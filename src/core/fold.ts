@@ -191,7 +191,12 @@ export function mergeInto(into: Slots, other: Slots): void {
   min(into, other, 'given_started_at')
   min(into, other, 'started_event_at')
   min(into, other, 'first_event_at')
-  latest(into, other, 'last_event_at', 'last_event_key', ['app_id', 'app_name', 'app_version', 'site_id'])
+  latest(into, other, 'last_event_at', 'last_event_key', [
+    'app_id',
+    'app_name',
+    'app_version',
+    'site_id',
+  ])
   latest(into, other, 'end_event_at', 'end_event_key', [
     'end_status',
     'ended_at',
@@ -228,8 +233,20 @@ function greatest(into: Slots, other: Slots, name: 'parent_id' | 'job_key' | 'su
 function latest<N extends keyof Slots>(
   into: Slots,
   other: Slots,
-  at: 'last_event_at' | 'end_event_at' | 'start_meta_at' | 'progress_meta_at' | 'progress_at' | 'error_at',
-  key: 'last_event_key' | 'end_event_key' | 'start_meta_key' | 'progress_meta_key' | 'progress_key' | 'error_key',
+  at:
+    | 'last_event_at'
+    | 'end_event_at'
+    | 'start_meta_at'
+    | 'progress_meta_at'
+    | 'progress_at'
+    | 'error_at',
+  key:
+    | 'last_event_key'
+    | 'end_event_key'
+    | 'start_meta_key'
+    | 'progress_meta_key'
+    | 'progress_key'
+    | 'error_key',
   names: readonly N[],
 ): void {
   const theirs = other[at]

@@ -15,6 +15,8 @@ import type {
 import { statuses } from './job.ts'
 import { type Micros, parseTime } from './time.ts'
 
+export { cursorFromWire, cursorToWire }
+
 /**
  * The one place where what we hold (camelCase) becomes what is sent (snake_case) and back. The JSON
  * API writes with these functions, the reader of a remote site reads with them, so the two cannot

@@ -80,7 +80,10 @@ const join = (path: string, name: string) => (path === '' ? name : `${path}.${na
 
 function checkText(text: string, path: string): Found | undefined {
   if (text.includes('\0')) {
-    return { field: path, detail: 'holds a NUL character (\\u0000), which cannot be stored; leave it out' }
+    return {
+      field: path,
+      detail: 'holds a NUL character (\\u0000), which cannot be stored; leave it out',
+    }
   }
   if (!text.isWellFormed()) {
     return {

@@ -10,6 +10,15 @@ export type EventLimits = {
   maxSkewS: number
 }
 
+/** What the first hop knows that an event may lack. */
+export type FirstHop = {
+  receivedAt: Micros
+  /** W3C context of the request, for events that bring none. */
+  traceparent?: string | undefined
+  /** When a job started, if this hop saw its start. */
+  startOf?: (id: string) => Micros | undefined
+}
+
 const maxMetadataBytes = 32 * 1024
 const maxDepth = 32
 
@@ -36,17 +45,17 @@ export type ReadEvent =
  * and its clock is not judged again, because an event must carry the same `at` on every retry.
  *
  * @param input parsed JSON
- * @param receivedAt when this hop received it
+ * @param hop used only when this is the first hop
  */
-export function readEvent(input: unknown, receivedAt: Micros, limits: EventLimits): ReadEvent {
+export function readEvent(input: unknown, hop: FirstHop, limits: EventLimits): ReadEvent {
   const refuse = (refusal: Refusal) =>
     ({ ok: false, idempotencyKey: keyOf(input), ...refusal }) as const
   const refusal = checkTree(input, maxDepth) ?? checkSchema(input) ?? checkRules(input as Event)
   if (refusal) return refuse(refusal)
-  const normal = normalize(input as Event, receivedAt)
+  const normal = normalize(input as Event, hop)
   if (!normal.ok) return refuse(normal.refusal)
   const { event } = normal
-  const corrected = !event.source && correctClocks(event, limits.maxSkewS)
+  const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
   const json = JSON.stringify(event)
   const tooLarge = checkSize(event, json, limits.maxEventBytes)
   return tooLarge ? refuse(tooLarge) : { ok: true, event, json, corrected }
@@ -76,7 +85,7 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
 type Normalized = { ok: true; event: Event } | { ok: false; refusal: Refusal }
 
 /** A copy with canonical times and ids, or the field that cannot be read. */
-function normalize(input: Event, receivedAt: Micros): Normalized {
+function normalize(input: Event, { receivedAt }: FirstHop): Normalized {
   const event = { ...input.event }
   for (const name of eventTimes) {
     const given = event[name]
@@ -128,6 +137,17 @@ function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
   return uuidV5(`${site_id}\n${entity.id.toLowerCase()}\n${key}`)
 }
 
+/** What only the first hop does. @returns whether a clock was corrected */
+function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
+  delete envelope.source
+  if (!envelope.traceparent && hop.traceparent) envelope.traceparent = hop.traceparent
+  if (!envelope.event.started_at && envelope.event.kind !== 'started') {
+    const seen = hop.startOf?.(envelope.entity.id)
+    if (seen) envelope.event.started_at = seen
+  }
+  return correctClocks(envelope, maxSkewS)
+}
+
 /**
  * Times too far ahead become `received_at`; what the sender said is kept beside them. The past is
  * never touched: a spool may deliver after a week.
@@ -169,7 +189,8 @@ const pathOf = (path: readonly PropertyKey[]): string => path.map(String).join('
 function gotAt(input: unknown, path: readonly PropertyKey[]): string {
   let value = input
   for (const part of path) {
-    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part)) return 'it is missing'
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part))
+      return 'it is missing'
     value = (value as Record<PropertyKey, unknown>)[part]
   }
   return got(value)
@@ -188,5 +209,7 @@ function got(value: unknown): string {
 
 function keyOf(input: unknown): string | null {
   const key = (input as { idempotency_key?: unknown } | null)?.idempotency_key
-  return typeof key === 'string' && key.length <= 128 ? key.toWellFormed().replaceAll('\0', '') : null
+  return typeof key === 'string' && key.length <= 128
+    ? key.toWellFormed().replaceAll('\0', '')
+    : null
 }

@@ -63,8 +63,9 @@ export function toMicros(time: Micros): bigint {
 
 /** The inverse of {@link toMicros}. */
 export function fromMicros(us: bigint): Micros {
-  const ms = us / 1000n
-  return `${new Date(Number(ms)).toISOString().slice(0, 23)}${String(us % 1000n).padStart(3, '0')}Z`
+  const rest = ((us % 1000n) + 1000n) % 1000n
+  const ms = (us - rest) / 1000n
+  return `${new Date(Number(ms)).toISOString().slice(0, 23)}${String(rest).padStart(3, '0')}Z`
 }
 
 /** Seconds from `from` to `to`, exact to the microsecond. */

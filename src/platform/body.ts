@@ -84,9 +84,13 @@ async function decompress(raw: Buffer, encoding: string, maxBytes: number): Prom
         `the decompressed body is over ${maxBytes} bytes; send fewer events at once`,
       )
     }
-    throw new AppError('unreadable', `the body is not ${encoding}, as Content-Encoding says it is`, {
-      field: 'content-encoding',
-    })
+    throw new AppError(
+      'unreadable',
+      `the body is not ${encoding}, as Content-Encoding says it is`,
+      {
+        field: 'content-encoding',
+      },
+    )
   }
 }
 

@@ -25,12 +25,25 @@ const shared = {
   TLS_CERT: text('File of the certificate chain, PEM; with TLS_KEY switches TLS on.').optional(),
   TLS_KEY: text('File of the private key, PEM.').optional(),
   TLS_CA: text('File of authorities, PEM; set, callers must show a certificate (mTLS).').optional(),
-  SHUTDOWN_TIMEOUT_S: number(0.1, 600, 10, 's', 'How long to wait for work in flight when stopping.'),
+  SHUTDOWN_TIMEOUT_S: number(
+    0.1,
+    600,
+    10,
+    's',
+    'How long to wait for work in flight when stopping.',
+  ),
 }
 
 /** What a caller may send; see wire.md, "Limits". */
 const limits = {
-  MAX_BODY_BYTES: number(1024, 2 ** 30, 8 * 2 ** 20, 'bytes', 'Largest request body as sent.', true),
+  MAX_BODY_BYTES: number(
+    1024,
+    2 ** 30,
+    8 * 2 ** 20,
+    'bytes',
+    'Largest request body as sent.',
+    true,
+  ),
   MAX_DECOMPRESSED_BYTES: number(
     1024,
     2 ** 30,
@@ -41,7 +54,13 @@ const limits = {
   ),
   MAX_BATCH_ITEMS: number(1, 1_000_000, 10_000, 'events', 'Most events in one request.', true),
   MAX_EVENT_BYTES: number(1024, 2 ** 20, 65_536, 'bytes', 'Largest event, as JSON.', true),
-  REQUEST_READ_TIMEOUT_S: number(1, 3600, 30, 's', 'Longest time a caller may take to send a body.'),
+  REQUEST_READ_TIMEOUT_S: number(
+    1,
+    3600,
+    30,
+    's',
+    'Longest time a caller may take to send a body.',
+  ),
 }
 
 const database = {
@@ -67,11 +86,11 @@ export const schemas = {
       'http://127.0.0.1:18000',
     ),
     LOCAL_API_TOKEN: token,
-    SPOOL_DIR: text('Folder of the spool: a state directory that survives reboots, not /tmp.').default(
-      '/var/lib/wafermon/spool',
-    ),
+    SPOOL_DIR: text(
+      'Folder of the spool: a state directory that survives reboots, not /tmp.',
+    ).default('/var/lib/wafermon/spool'),
     SPOOL_MAX_BYTES: number(
-      2 ** 20,
+      2 ** 24,
       2 ** 44,
       2 ** 30,
       'bytes',
@@ -79,7 +98,13 @@ export const schemas = {
       true,
     ),
     MAX_BATCH_SIZE: number(1, 10_000, 500, 'events', 'Most events in one delivery.', true),
-    DRAIN_INTERVAL_S: number(0.05, 3600, 2, 's', 'Idle re-check; an append wakes the drain at once.'),
+    DRAIN_INTERVAL_S: number(
+      0.05,
+      3600,
+      2,
+      's',
+      'Idle re-check; an append wakes the drain at once.',
+    ),
     REQUEST_TIMEOUT_S: number(0.1, 600, 30, 's', 'Longest wait for the local API to answer.'),
     MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
   }),
@@ -89,7 +114,14 @@ export const schemas = {
     PORT: port(18_000),
     ...database,
     MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
-    QUERY_DEFAULT_LIMIT: number(1, 100_000, 1000, 'rows', 'Rows in a list when none is asked.', true),
+    QUERY_DEFAULT_LIMIT: number(
+      1,
+      100_000,
+      1000,
+      'rows',
+      'Rows in a list when none is asked.',
+      true,
+    ),
     QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
     QUERY_TIMEOUT_S: number(0.1, 600, 15, 's', 'Longest time a query may take; then 503.'),
     FREEZE_AFTER_HOURS: number(
@@ -106,7 +138,9 @@ export const schemas = {
     ...shared,
     PORT: port(18_100),
     ...database,
-    SITE_ID: text('Site whose hours are archived; all sites of the database unless set.').optional(),
+    SITE_ID: text(
+      'Site whose hours are archived; all sites of the database unless set.',
+    ).optional(),
     ARCHIVE_DIR: text('Folder of the archive.').default('/var/lib/wafermon/archive'),
     ARCHIVE_INTERVAL_HOURS: number(0.001, 24, 1, 'h', 'How often to look for closed hours.'),
     RETENTION_HOURS: number(1, 87_600, 72, 'h', 'How long raw events stay in the hot store.'),
@@ -124,7 +158,14 @@ export const schemas = {
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),
     CACHE_TTL_S: number(0, 3600, 30, 's', 'How long the last known state of a site is shown.'),
-    QUERY_DEFAULT_LIMIT: number(1, 100_000, 1000, 'rows', 'Rows in a list when none is asked.', true),
+    QUERY_DEFAULT_LIMIT: number(
+      1,
+      100_000,
+      1000,
+      'rows',
+      'Rows in a list when none is asked.',
+      true,
+    ),
     QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
   }),
   web: z.object({
@@ -180,7 +221,9 @@ export function readConfig<R extends RoleName>(
   if (result.success) problems.push(...crossChecks(config))
   if (problems.length > 0) {
     throw new ConfigError(
-      [`wafermon ${role}: the configuration has ${count(problems.length)}`, ...problems].join('\n  '),
+      [`wafermon ${role}: the configuration has ${count(problems.length)}`, ...problems].join(
+        '\n  ',
+      ),
     )
   }
   return { config, warnings: warningsOf(config) }
@@ -216,7 +259,8 @@ function readFile(file: string, problems: string[]): Record<string, unknown> {
   try {
     const parsed: unknown = parseYaml(content)
     if (parsed === null) return {}
-    if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown>
+    if (typeof parsed === 'object' && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>
     problems.push(`${file}: must be a list of NAME: value`)
   } catch {
     problems.push(`${file}: is not YAML; write one NAME: value a line`)

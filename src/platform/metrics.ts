@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 /** Latencies from half a millisecond to half a minute, in seconds. */
 const latency = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -88,9 +88,11 @@ export class Metrics {
     'Batches offered to a sink, by result: delivered, failed.',
     ['sink', 'result'],
   )
-  readonly rejects = this.#gauge('wafermon_rejects', 'Events set aside because a sink refused them.', [
-    'sink',
-  ])
+  readonly rejects = this.#gauge(
+    'wafermon_rejects',
+    'Events set aside because a sink refused them.',
+    ['sink'],
+  )
   readonly ingestBatch = this.#histogram(
     'wafermon_ingest_batch_events',
     'Events committed together in one transaction.',

@@ -1,11 +1,11 @@
 import {
   type Attributes,
-  type Context as TraceContext,
   context,
   propagation,
   type Span,
   SpanKind,
   SpanStatusCode,
+  type Context as TraceContext,
   trace,
 } from '@opentelemetry/api'
 import type { MiddlewareHandler } from 'hono'
@@ -83,14 +83,19 @@ export function serverSpan(): MiddlewareHandler {
     const parent = contextOf(c.req.header('traceparent'))
     const attributes = { 'http.request.method': c.req.method, 'url.path': c.req.path }
     const options = { kind: SpanKind.SERVER, attributes }
-    await tracer().startActiveSpan(`${c.req.method} ${c.req.path}`, options, parent, async (span) => {
-      try {
-        await next()
-        span.setAttribute('http.response.status_code', c.res.status)
-        if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-      } finally {
-        span.end()
-      }
-    })
+    await tracer().startActiveSpan(
+      `${c.req.method} ${c.req.path}`,
+      options,
+      parent,
+      async (span) => {
+        try {
+          await next()
+          span.setAttribute('http.response.status_code', c.res.status)
+          if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+        } finally {
+          span.end()
+        }
+      },
+    )
   }
 }

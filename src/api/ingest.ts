@@ -1,0 +1,221 @@
+import { Hono } from 'hono'
+import { AppError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
+import { parseJson } from '../core/json.ts'
+import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
+import { fromMs, type Micros } from '../core/time.ts'
+import { type Auth, requireScope } from '../platform/auth.ts'
+import { type BodyLimits, readBody } from '../platform/body.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import { activeTraceparent } from '../platform/tracing.ts'
+
+/** An event that passed the first door, with its JSON. */
+export type Admitted = { event: Event; json: string }
+
+/** What became of an event. `later` was not kept and may be sent again unchanged. */
+export type IngestVerdict =
+  | { kind: 'stored' }
+  | { kind: 'duplicate' }
+  | { kind: 'later'; detail: string; field?: string }
+  | { kind: 'refused'; field: string; detail: string }
+
+/**
+ * Makes events durable: the sidecar appends them to its spool, the local API stores them. Resolves
+ * with a verdict per event once what is `stored` survives a crash.
+ */
+export type Accept = (items: readonly Admitted[]) => Promise<IngestVerdict[]>
+
+export type IngestOptions = {
+  accept: Accept
+  auth: Auth
+  metrics: Metrics
+  limits: BodyLimits & EventLimits & { maxBatchItems: number }
+  /** When a job started, if this hop saw it; the sidecar fills it in. */
+  startOf?: (id: string) => Micros | undefined
+  /** Whether answers tell how long it took; the local API's do. */
+  timed?: boolean
+}
+
+/** How soon to come back when there was no room, in seconds. */
+const retryAfterS = 5
+
+type Rejected = {
+  index: number
+  idempotency_key: string | null
+  field: string
+  detail: string
+  retryable?: true
+}
+
+/**
+ * `POST /v1/ingest/events` and `POST /v1/ingest/events:batch`, as wire.md has them. Each event gets
+ * a verdict of its own; a bad one never costs a good one.
+ */
+export function ingestRoutes(options: IngestOptions): Hono {
+  const app = new Hono()
+  app.use('/v1/ingest/*', requireScope(options.auth, 'ingest'))
+  app.post('/v1/ingest/events', async (c) => {
+    const startedAt = performance.now()
+    const input = parseJson(await readBody(c.req.raw, options.limits))
+    if (Array.isArray(input)) {
+      throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
+    }
+    const duplicate = await acceptOne(input, options)
+    return c.json({ ok: true, duplicate, ...timing(options, startedAt) })
+  })
+  app.post('/v1/ingest/events:batch', async (c) => {
+    const startedAt = performance.now()
+    const text = await readBody(c.req.raw, options.limits)
+    const inputs = readBatch(text, c.req.header('content-type') ?? '')
+    if (inputs.length > options.limits.maxBatchItems) {
+      throw new AppError(
+        'too_large',
+        `${inputs.length} events in one request; send at most ${options.limits.maxBatchItems}`,
+      )
+    }
+    const answer = await acceptMany(inputs, options)
+    return c.json({ ok: true, ...answer, ...timing(options, startedAt) })
+  })
+  return app
+}
+
+const timing = ({ timed }: IngestOptions, startedAt: number) =>
+  timed ? { duration_s: Math.round((performance.now() - startedAt) * 1000) / 1e6 } : {}
+
+const hopOf = ({ startOf }: IngestOptions): FirstHop => ({
+  receivedAt: fromMs(performance.timeOrigin + performance.now()),
+  traceparent: activeTraceparent(),
+  ...(startOf ? { startOf } : {}),
+})
+
+/** @returns whether it was known before. @throws AppError when it was not kept */
+async function acceptOne(input: unknown, options: IngestOptions): Promise<boolean> {
+  const read = readEvent(input, hopOf(options), options.limits)
+  count(options.metrics, read)
+  if (!read.ok) throw invalid(read)
+  const [verdict] = await options.accept([read])
+  countVerdict(options.metrics, read.event, verdict!)
+  if (verdict!.kind === 'later') throw later(verdict!.detail)
+  if (verdict!.kind === 'refused') throw invalid(verdict!)
+  return verdict!.kind === 'duplicate'
+}
+
+const invalid = ({ field, detail }: { field: string; detail: string }) =>
+  new AppError('invalid', field === '' ? detail : `${field} ${detail}`, { field })
+
+const later = (detail: string) => new AppError('overloaded', detail, { retryAfterS })
+
+async function acceptMany(inputs: readonly unknown[], options: IngestOptions) {
+  const reads = await readAll(inputs, options)
+  const good = reads.flatMap((read, index) => (read.ok ? [{ read, index }] : []))
+  const verdicts = good.length > 0 ? await options.accept(good.map(({ read }) => read)) : []
+  const byIndex = new Map(good.map(({ index }, i) => [index, verdicts[i]!]))
+  if (good.length > 0 && good.length === reads.length) refuseFull(verdicts)
+  const rejected: Rejected[] = []
+  let duplicates = 0
+  reads.forEach((read, index) => {
+    if (!read.ok) {
+      const { idempotencyKey, field, detail } = read
+      rejected.push({ index, idempotency_key: idempotencyKey, field, detail })
+      return
+    }
+    const verdict = byIndex.get(index)!
+    countVerdict(options.metrics, read.event, verdict)
+    if (verdict.kind === 'duplicate') duplicates++
+    const item = rejectedItem(index, read.event.idempotency_key, verdict)
+    if (item) rejected.push(item)
+  })
+  const failed = rejected.length
+  return { total: reads.length, success: reads.length - failed, failed, duplicates, rejected }
+}
+
+/** When there is room for none of them, the plain answer of a full spool is clearer than a list. */
+function refuseFull(verdicts: readonly IngestVerdict[]): void {
+  const [first] = verdicts
+  if (first?.kind !== 'later') return
+  if (verdicts.every((v) => v.kind === 'later' && v.detail === first.detail)) {
+    throw later(first.detail)
+  }
+}
+
+function rejectedItem(index: number, key: string, verdict: IngestVerdict): Rejected | undefined {
+  if (verdict.kind !== 'later' && verdict.kind !== 'refused') return undefined
+  return {
+    index,
+    idempotency_key: key,
+    field: verdict.field ?? '',
+    detail: verdict.detail,
+    ...(verdict.kind === 'later' ? { retryable: true } : {}),
+  }
+}
+
+/** How many events are checked before others get their turn. */
+const slice = 500
+
+async function readAll(inputs: readonly unknown[], options: IngestOptions): Promise<ReadEvent[]> {
+  const hop = hopOf(options)
+  const reads: ReadEvent[] = []
+  for (let i = 0; i < inputs.length; i++) {
+    if (i > 0 && i % slice === 0) await new Promise(setImmediate)
+    const input = inputs[i]
+    const read =
+      input instanceof BadLine
+        ? ({ ok: false, idempotencyKey: null, field: '', detail: input.detail } as const)
+        : readEvent(input, hop, options.limits)
+    count(options.metrics, read)
+    reads.push(read)
+  }
+  return reads
+}
+
+class BadLine {
+  readonly detail: string
+  constructor(detail: string) {
+    this.detail = detail
+  }
+}
+
+/** A JSON array, or NDJSON: one event a line, where a line that is no JSON fails alone. */
+function readBatch(text: string, contentType: string): unknown[] {
+  const begin = text.trimStart()[0]
+  if (begin === undefined)
+    throw new AppError('unreadable', 'the body is empty; send a JSON array or NDJSON')
+  const lines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{'
+  if (lines) return readLines(text)
+  const input = parseJson(text)
+  if (!Array.isArray(input)) {
+    throw new AppError('invalid', 'must be a JSON array of events, or NDJSON with an event a line')
+  }
+  return input
+}
+
+function readLines(text: string): unknown[] {
+  const inputs: unknown[] = []
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue
+    try {
+      inputs.push(parseJson(line))
+    } catch (error) {
+      inputs.push(new BadLine((error as Error).message.replace('the body', 'the line')))
+    }
+  }
+  return inputs
+}
+
+function count(metrics: Metrics, read: ReadEvent): void {
+  if (!read.ok) metrics.eventsProcessed.inc({ event_type: 'unknown', status: 'rejected' })
+  else if (read.corrected) {
+    metrics.eventsProcessed.inc({ event_type: read.event.event.kind, status: 'corrected' })
+  }
+}
+
+const statusOf = {
+  stored: 'accepted',
+  duplicate: 'duplicate',
+  later: 'shed',
+  refused: 'rejected',
+} as const
+
+function countVerdict(metrics: Metrics, { event }: Event, { kind }: IngestVerdict): void {
+  metrics.eventsProcessed.inc({ event_type: event.kind, status: statusOf[kind] })
+}

@@ -1,0 +1,119 @@
+import type { Logger } from 'pino'
+import { Backoff, sleep } from '../platform/backoff.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { Spool, Spooled } from './spool.ts'
+
+/** What a destination made of a batch; the same shape as a sink's answer. */
+export type DrainResult =
+  | {
+      kind: 'taken'
+      upTo: number
+      refused: readonly { seq: number; field: string; detail: string }[]
+    }
+  | { kind: 'failed'; reason: string; retryAfterMs?: number }
+  | { kind: 'too_large' }
+
+export type DrainOptions = {
+  spool: Spool
+  sink: string
+  deliver: (batch: readonly Spooled[], signal: AbortSignal) => Promise<DrainResult>
+  /** Most events in one delivery. */
+  batchSize: number
+  /** How often an idle drain looks whether there is something to do, in milliseconds. */
+  idleMs: number
+  log: Logger
+  metrics: Metrics
+}
+
+/** Most bytes of events in one delivery; well under what the other side accepts. */
+const maxBatchBytes = 4 * 2 ** 20
+
+export type DrainState = { failures: number; reason: string | undefined; lastDeliveryMs: number }
+
+/**
+ * Empties the spool towards one sink, batch by batch, one batch at a time: so events of a job
+ * arrive in the order in which they came. Each sink has a drain of its own and waits for nobody.
+ */
+export class Drain {
+  /** Name of the sink. */
+  readonly sink: string
+  readonly state: DrainState = { failures: 0, reason: undefined, lastDeliveryMs: 0 }
+  readonly #options: DrainOptions
+  readonly #backoff = new Backoff({ firstMs: 200, maxMs: 30_000 })
+  #batchSize: number
+
+  constructor(options: DrainOptions) {
+    this.#options = options
+    this.sink = options.sink
+    this.#batchSize = options.batchSize
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const { spool, sink } = this.#options
+      const batch = spool.peek(sink, this.#batchSize, maxBatchBytes)
+      if (batch.length === 0) await this.#untilAppend(signal)
+      else await this.#deliver(batch, signal)
+    }
+  }
+
+  async #deliver(batch: readonly Spooled[], signal: AbortSignal): Promise<void> {
+    let result: DrainResult
+    try {
+      result = await this.#options.deliver(batch, signal)
+      if (result.kind === 'taken') this.#taken(result)
+    } catch (error) {
+      // Our own disk or a bug of ours; either way the events are still there.
+      this.#options.log.error({ error, sink: this.#options.sink }, 'delivery broke')
+      result = { kind: 'failed', reason: 'an internal failure, see the log' }
+    }
+    if (signal.aborted || result.kind === 'taken') return
+    if (result.kind === 'too_large') this.#batchSize = Math.max(1, Math.floor(batch.length / 2))
+    else await this.#failed(result, signal)
+  }
+
+  #taken({ upTo, refused }: DrainResult & { kind: 'taken' }): void {
+    const { spool, sink, metrics, log, batchSize } = this.#options
+    spool.ack(sink, upTo, refused)
+    metrics.sinkDeliveries.inc({ sink, result: 'delivered' })
+    for (const { seq, field, detail } of refused) {
+      log.error({ sink, seq, field, detail }, 'event refused for good, kept as a reject')
+    }
+    if (this.state.failures > 0)
+      log.info({ sink, failures: this.state.failures }, 'delivering again')
+    this.#backoff.reset()
+    this.state.failures = 0
+    this.state.reason = undefined
+    this.state.lastDeliveryMs = Date.now()
+    // After a batch that was too large, find the way back to full size step by step.
+    this.#batchSize = Math.min(batchSize, this.#batchSize * 2)
+  }
+
+  async #failed({ reason, retryAfterMs }: DrainResult & { kind: 'failed' }, signal: AbortSignal) {
+    const { sink, metrics, log, spool } = this.#options
+    metrics.sinkDeliveries.inc({ sink, result: 'failed' })
+    const waitMs = Math.max(this.#backoff.next(), retryAfterMs ?? 0)
+    this.state.failures++
+    this.state.reason = reason
+    const fields = {
+      sink,
+      reason,
+      failures: this.state.failures,
+      retry_ms: Math.round(waitMs),
+      waiting: spool.lag(sink),
+    }
+    // Louder the longer it lasts: a blip is no news, an outage is.
+    if (this.state.failures >= 10) log.error(fields, 'delivery keeps failing')
+    else if (this.state.failures >= 3) log.warn(fields, 'delivery fails')
+    else log.info(fields, 'delivery failed, will be repeated')
+    await sleep(waitMs, signal)
+  }
+
+  /** An append wakes at once; the interval is only a second look. */
+  #untilAppend(signal: AbortSignal): Promise<void> {
+    const woken = new AbortController()
+    const stop = this.#options.spool.onAppend(() => woken.abort())
+    return sleep(this.#options.idleMs, AbortSignal.any([signal, woken.signal])).finally(stop)
+  }
+}

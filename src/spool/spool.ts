@@ -1,0 +1,445 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Statement } from 'better-sqlite3'
+import { Ballast } from './ballast.ts'
+import { type Db, type OpenReport, openSpool, stamp } from './open.ts'
+
+/** An event on its way into the spool. */
+export type Append = {
+  /** 24 bytes: the idempotency key and the time its sender reported. See {@link eventKey}. */
+  key: Buffer
+  /** The event as JSON. */
+  body: string
+  receivedMs: number
+  /** May be refused while the spool is filling up. */
+  tick: boolean
+  /** Carries the stamp of an earlier spool. */
+  stamped: boolean
+}
+
+/**
+ * What became of an append. `stored` and `duplicate` are on disk; `shed` (above the soft cap,
+ * progress and metric events only) and `full` are not, and may be sent again later.
+ */
+export type AppendVerdict = 'stored' | 'duplicate' | 'shed' | 'full'
+
+export type Spooled = { seq: number /** The event with its stamp, as JSON. */; body: string }
+
+/** An event that a sink will never take, and why. */
+export type Rejection = { seq: number; field: string; detail: string }
+
+export type Reject = Rejection & { id: number; sink: string; rejectedMs: number; body: string }
+
+export type SpoolOptions = {
+  dir: string
+  /** Names of all sinks; an event stays until each has acknowledged it. */
+  sinks: readonly string[]
+  /** Most bytes on disk; above four fifths of it ticks are shed. */
+  maxBytes: number
+  /** Ballast, in bytes; for tests on small disks. */
+  ballastBytes?: number
+  onCommit?: (events: number) => void
+}
+
+const softShare = 0.8
+const keyLimit = 1_000_000
+const keyAgeMs = 24 * 3600 * 1000
+/** Files larger than this are shrunk once they are empty. */
+const vacuumBytes = 64 * 2 ** 20
+
+type Waiting = {
+  items: readonly Append[]
+  resolve: (verdicts: AppendVerdict[]) => void
+  reject: (error: unknown) => void
+}
+
+/** See schema.ts for what always holds. One process, one spool, one thread. */
+export class Spool {
+  readonly report: OpenReport
+  readonly sourceId: string
+  readonly epoch: string
+  readonly dir: string
+  readonly #db: Db
+  readonly #ballast: Ballast
+  readonly #options: SpoolOptions
+  readonly #acked = new Map<string, number>()
+  readonly #statements: Statements
+  #waiting: Waiting[] = []
+  #lastSeq: number
+  #forwarded: number
+  #keyTable: 'key_a' | 'key_b'
+  #keySince: number
+  #keyCount: number
+  #keyOldSeq: number
+  #oldKeys: boolean
+  #pages: number
+  #closed = false
+  #lastError: string | undefined
+  readonly #wakers = new Set<() => void>()
+
+  constructor(options: SpoolOptions) {
+    const { db, sourceId, report } = openSpool(options.dir)
+    this.#db = db
+    this.#options = options
+    this.dir = options.dir
+    this.sourceId = sourceId
+    this.#statements = prepare(db)
+    const meta = db.prepare('select * from meta').get() as Meta
+    this.epoch = meta.epoch
+    this.#forwarded = meta.forwarded
+    this.#keyTable = meta.key_table
+    this.#keySince = meta.key_since
+    this.#keyOldSeq = meta.key_old_seq
+    this.#keyCount = this.#countKeys(meta.key_table)
+    this.#oldKeys = this.#countKeys(otherTable(meta.key_table)) > 0
+    this.#registerSinks()
+    const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
+    this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
+    this.#pages = this.#usedPages()
+    this.#ballast = new Ballast(options.dir, options.ballastBytes)
+    if (!this.#ballast.held) this.#ballast.take()
+    this.report = { ...report, recovered: this.count }
+  }
+
+  /** Events that at least one sink has not acknowledged. */
+  get count(): number {
+    return this.#lastSeq - Math.min(...this.#acked.values())
+  }
+
+  /** Bytes in use on disk: pages with something in them, and the write-ahead log. */
+  get bytes(): number {
+    return this.#pages * pageSize + this.#walBytes()
+  }
+
+  /** Why nothing can be appended at the moment, in words; undefined when all is well. */
+  get trouble(): string | undefined {
+    if (!this.#ballast.held) return 'the disk of the spool is full'
+    if (this.#isFull()) return 'the spool has reached SPOOL_MAX_BYTES'
+    return this.#lastError
+  }
+
+  /** Events that a sink has not acknowledged. */
+  lag(sink: string): number {
+    return this.#lastSeq - this.#ackedBy(sink)
+  }
+
+  /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
+  oldestMs(sink?: string): number | undefined {
+    const from = sink === undefined ? Math.min(...this.#acked.values()) : this.#ackedBy(sink)
+    return this.#statements.oldest.get(from) as number | undefined
+  }
+
+  /**
+   * Puts events on disk. All that wait in one turn of the event loop share one commit: that is 4.6
+   * times the throughput of a commit per request.
+   *
+   * @returns a verdict per event, after the commit was synced
+   * @throws when the database fails for another reason than a full disk; nothing was stored then
+   */
+  append(items: readonly Append[]): Promise<AppendVerdict[]> {
+    if (this.#closed) return Promise.reject(new Error('the spool is closed'))
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.push({ items, resolve, reject }) === 1) setImmediate(() => this.#flush())
+    })
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    if (waiting.length === 0) return
+    try {
+      const verdicts = this.#canAppend() ? this.#commit(waiting) : waiting.map(refused)
+      for (const [i, w] of waiting.entries()) w.resolve(verdicts[i]!)
+    } catch (error) {
+      this.#afterFailure(error)
+      for (const w of waiting) {
+        if (isDiskFull(error)) w.resolve(refused(w))
+        else w.reject(error)
+      }
+    }
+  }
+
+  /** One transaction for everybody who waits. Counters move only once it is durable. */
+  #commit(waiting: readonly Waiting[]): AppendVerdict[][] {
+    const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
+    const soft = this.bytes > this.#options.maxBytes * softShare
+    this.#db.exec('begin immediate')
+    const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, soft, draft)))
+    if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
+    this.#db.exec('commit')
+    this.#lastSeq = draft.seq
+    this.#forwarded = draft.forwarded
+    this.#keyCount += draft.stored
+    this.#lastError = undefined
+    this.#pages = this.#usedPages()
+    if (draft.stored > 0) {
+      this.#options.onCommit?.(draft.stored)
+      for (const wake of this.#wakers) wake()
+    }
+    return verdicts
+  }
+
+  #put(
+    item: Append,
+    soft: boolean,
+    draft: { seq: number; forwarded: number; stored: number },
+  ): AppendVerdict {
+    const keys = this.#statements.keys[this.#keyTable]
+    const old = this.#statements.keys[otherTable(this.#keyTable)]
+    if (this.#oldKeys && old.has.get(item.key) !== undefined) return 'duplicate'
+    if (soft && item.tick) return keys.has.get(item.key) === undefined ? 'shed' : 'duplicate'
+    if (keys.put.run(item.key).changes === 0) return 'duplicate'
+    draft.seq++
+    draft.stored++
+    if (item.stamped) draft.forwarded++
+    const sourceSeq = item.stamped ? null : draft.seq - draft.forwarded
+    this.#statements.put.run(draft.seq, sourceSeq, item.receivedMs, item.body)
+    return 'stored'
+  }
+
+  /** The next events for a sink, in the order they came, at most `limit` and about `maxBytes`. */
+  peek(sink: string, limit: number, maxBytes: number): Spooled[] {
+    const batch: Spooled[] = []
+    let bytes = 0
+    for (const row of this.#statements.after.iterate(this.#ackedBy(sink), limit) as Iterable<Row>) {
+      bytes += row.body.length
+      if (batch.length > 0 && bytes > maxBytes) break
+      batch.push({
+        seq: row.seq,
+        body: stamp(row.body, this.sourceId, this.epoch, row.source_seq),
+      })
+    }
+    return batch
+  }
+
+  /**
+   * Records that a sink has dealt with everything up to `seq`, sets aside what it refused, and
+   * deletes what all sinks have dealt with. When even that fails for lack of space, the position is
+   * kept in memory, so that nothing is sent again and again, and written with the next one.
+   */
+  ack(sink: string, seq: number, rejections: readonly Rejection[] = []): void {
+    const before = this.#ackedBy(sink)
+    this.#acked.set(sink, seq)
+    try {
+      this.#writeAck(sink, seq, rejections)
+    } catch (error) {
+      this.#afterFailure(error)
+      // Rejections must not be forgotten: these events stay, and are refused again.
+      if (!isDiskFull(error) || rejections.length > 0) this.#acked.set(sink, before)
+      if (!isDiskFull(error)) throw error
+      return
+    }
+    this.#pages = this.#usedPages()
+    if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
+    if (this.count === 0) this.#shrink()
+  }
+
+  #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
+    this.#db.transaction(() => {
+      for (const rejection of rejections) this.#setAside(sink, rejection)
+      this.#statements.setAcked.run(sink, seq)
+      this.#statements.dropTo.run(Math.min(...this.#acked.values()))
+      if (this.#keysAreDue()) this.#rotateKeys()
+    })()
+  }
+
+  #setAside(sink: string, { seq, field, detail }: Rejection): void {
+    const row = this.#statements.one.get(seq) as Row | undefined
+    if (!row) return
+    const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
+    this.#statements.reject.run(sink, seq, Date.now(), field, detail, body)
+  }
+
+  /** Rejects, newest first. */
+  rejects(limit: number, beforeId = Number.MAX_SAFE_INTEGER): Reject[] {
+    return this.#statements.rejects.all(beforeId, limit) as Reject[]
+  }
+
+  reject(id: number): Reject | undefined {
+    return this.#statements.rejectById.get(id) as Reject | undefined
+  }
+
+  countRejects(): { sink: string; count: number }[] {
+    return this.#statements.countRejects.all() as { sink: string; count: number }[]
+  }
+
+  /**
+   * Puts a reject back at the end of the spool, to be offered again with the stamp it had.
+   *
+   * @returns false when there is no such reject
+   */
+  retryReject(id: number): boolean {
+    const row = this.reject(id)
+    if (!row) return false
+    this.#db.transaction(() => {
+      this.#statements.put.run(this.#lastSeq + 1, null, Date.now(), row.body)
+      this.#statements.setForwarded.run(this.#forwarded + 1)
+      this.#statements.dropReject.run(id)
+    })()
+    this.#lastSeq++
+    this.#forwarded++
+    for (const wake of this.#wakers) wake()
+    return true
+  }
+
+  /** Calls `wake` after every commit that brought events. @returns what stops that */
+  onAppend(wake: () => void): () => void {
+    this.#wakers.add(wake)
+    return () => this.#wakers.delete(wake)
+  }
+
+  /** Answers those who wait, then closes. Safe to call twice. */
+  close(): void {
+    if (this.#closed) return
+    this.#flush()
+    this.#closed = true
+    this.#db.close()
+  }
+
+  #registerSinks(): void {
+    // A sink that is new begins behind what is there; one that went away no longer holds events.
+    const known = new Map(
+      (
+        this.#db.prepare('select name, acked from sink').all() as { name: string; acked: number }[]
+      ).map(({ name, acked }) => [name, acked]),
+    )
+    const start = known.size > 0 ? Math.min(...known.values()) : 0
+    for (const name of this.#options.sinks) {
+      this.#acked.set(name, known.get(name) ?? start)
+      // Written only when it is news: on a full disk even this would fail.
+      if (!known.has(name)) this.#statements.setAcked.run(name, start)
+    }
+    for (const name of known.keys()) {
+      if (!this.#acked.has(name)) this.#db.prepare('delete from sink where name = ?').run(name)
+    }
+  }
+
+  #ackedBy(sink: string): number {
+    const acked = this.#acked.get(sink)
+    if (acked === undefined) throw new Error(`no sink is called ${sink}`)
+    return acked
+  }
+
+  #canAppend(): boolean {
+    if (!this.#ballast.held) this.#ballast.take()
+    return this.#ballast.held && !this.#isFull()
+  }
+
+  #isFull(): boolean {
+    return this.bytes >= this.#options.maxBytes
+  }
+
+  #afterFailure(error: unknown): void {
+    if (this.#db.inTransaction) this.#db.exec('rollback')
+    this.#lastError = `the spool cannot be written (${(error as { code?: string }).code ?? 'unknown'})`
+    if (isDiskFull(error)) this.#ballast.release()
+  }
+
+  /** Two tables of keys take turns: when one is old or full enough, the other is emptied and filled. */
+  #keysAreDue(): boolean {
+    const share = (this.#options.maxBytes * 0.05) / 48
+    const due =
+      this.#keyCount >= Math.min(keyLimit, share) || Date.now() - this.#keySince >= keyAgeMs
+    // The keys to be forgotten must belong to events that are gone.
+    return due && this.#keyOldSeq <= Math.min(...this.#acked.values())
+  }
+
+  #rotateKeys(): void {
+    const next = otherTable(this.#keyTable)
+    this.#db.exec(`delete from ${next}`)
+    this.#statements.setKeys.run(next, Date.now(), this.#lastSeq)
+    this.#oldKeys = this.#keyCount > 0
+    this.#keyTable = next
+    this.#keyCount = 0
+    this.#keySince = Date.now()
+    this.#keyOldSeq = this.#lastSeq
+  }
+
+  #countKeys(table: string): number {
+    return this.#db.prepare(`select count(*) from ${table}`).pluck().get() as number
+  }
+
+  #usedPages(): number {
+    const all = this.#db.pragma('page_count', { simple: true }) as number
+    const free = this.#db.pragma('freelist_count', { simple: true }) as number
+    return all - free
+  }
+
+  #walBytes(): number {
+    try {
+      return statSync(join(this.dir, 'spool.db-wal')).size
+    } catch {
+      return 0
+    }
+  }
+
+  /** Gives space back to the disk: only when empty, because then it takes milliseconds. */
+  #shrink(): void {
+    const pages = this.#db.pragma('page_count', { simple: true }) as number
+    if (pages * pageSize < vacuumBytes || this.#pages * 2 > pages) return
+    try {
+      this.#db.exec('vacuum')
+      this.#db.pragma('wal_checkpoint(truncate)')
+    } catch (error) {
+      // No space to shrink in: the pages are free for new events all the same.
+      this.#afterFailure(error)
+    }
+    this.#pages = this.#usedPages()
+  }
+}
+
+const pageSize = 4096
+
+/** The identity of an event as 24 bytes; UUIDv7 keys stay in time order, which halves the cost. */
+export function eventKey(idempotencyKey: string, reportedAtUs: bigint): Buffer {
+  const key = Buffer.allocUnsafe(24)
+  key.write(idempotencyKey.replaceAll('-', ''), 0, 16, 'hex')
+  key.writeBigInt64BE(reportedAtUs, 16)
+  return key
+}
+
+type Row = { seq: number; source_seq: number | null; body: string }
+
+type Meta = {
+  epoch: string
+  forwarded: number
+  key_table: 'key_a' | 'key_b'
+  key_since: number
+  key_old_seq: number
+}
+
+type Statements = ReturnType<typeof prepare>
+
+function prepare(db: Db) {
+  const keys = (table: string): { has: Statement; put: Statement } => ({
+    has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
+    put: db.prepare(`insert into ${table} (key) values (?) on conflict do nothing`),
+  })
+  const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
+  return {
+    keys: { key_a: keys('key_a'), key_b: keys('key_b') },
+    put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
+    one: db.prepare('select seq, source_seq, body from event where seq = ?'),
+    after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
+    oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
+    dropTo: db.prepare('delete from event where seq <= ?'),
+    setAcked: db.prepare(
+      'insert into sink (name, acked) values (?, ?) on conflict (name) do update set acked = excluded.acked',
+    ),
+    setForwarded: db.prepare('update meta set forwarded = ?'),
+    setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
+    reject: db.prepare(
+      'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
+    ),
+    rejects: db.prepare(`${reject} where id < ? order by id desc limit ?`),
+    rejectById: db.prepare(`${reject} where id = ?`),
+    dropReject: db.prepare('delete from reject where id = ?'),
+    countRejects: db.prepare('select sink, count(*) as count from reject group by sink'),
+  }
+}
+
+const otherTable = (table: 'key_a' | 'key_b') => (table === 'key_a' ? 'key_b' : 'key_a')
+
+const refused = (waiting: Waiting): AppendVerdict[] => waiting.items.map(() => 'full')
+
+const isDiskFull = (error: unknown) => (error as { code?: string }).code === 'SQLITE_FULL'

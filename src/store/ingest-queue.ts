@@ -1,0 +1,92 @@
+import { AppError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
+import type { Store } from './connect.ts'
+import { ingest, type StoreVerdict } from './ingest.ts'
+
+export type IngestQueueOptions = {
+  /** Transactions under way at once. */
+  writers: number
+  /** Most events in one transaction. */
+  maxEvents: number
+  /** Most events that wait; beyond it callers are told to come back. */
+  maxWaiting: number
+  onCommit?: (events: number, fresh: readonly Event[]) => void
+}
+
+type Waiting = {
+  events: readonly Event[]
+  resolve: (verdicts: StoreVerdict[]) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Group commit: what arrives while all writers are busy shares the next transaction. So a thousand
+ * single events a second cost a few dozen commits, and a lone event waits for nobody.
+ */
+export class IngestQueue {
+  readonly #store: Store
+  readonly #options: IngestQueueOptions
+  #waiting: Waiting[] = []
+  #waitingEvents = 0
+  #busy = 0
+
+  constructor(store: Store, options: IngestQueueOptions) {
+    this.#store = store
+    this.#options = options
+  }
+
+  /**
+   * @returns a verdict per event, once they are committed
+   * @throws AppError unreachable or overloaded: nothing of it was stored, or the answer got lost
+   */
+  add(events: readonly Event[]): Promise<StoreVerdict[]> {
+    if (this.#waitingEvents + events.length > this.#options.maxWaiting && this.#waitingEvents > 0) {
+      throw new AppError('overloaded', 'too many events wait for the database', { retryAfterS: 1 })
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ events, resolve, reject })
+      this.#waitingEvents += events.length
+      // After the other requests of this turn of the event loop have had the chance to join.
+      setImmediate(() => this.#start())
+    })
+  }
+
+  #start(): void {
+    while (this.#busy < this.#options.writers && this.#waiting.length > 0) {
+      const group = this.#takeGroup()
+      this.#busy++
+      void this.#commit(group).finally(() => {
+        this.#busy--
+        this.#start()
+      })
+    }
+  }
+
+  /** Requests in the order in which they came, as many as fit; at least one. */
+  #takeGroup(): Waiting[] {
+    let size = 0
+    let count = 0
+    for (const { events } of this.#waiting) {
+      if (count > 0 && size + events.length > this.#options.maxEvents) break
+      size += events.length
+      count++
+    }
+    this.#waitingEvents -= size
+    return this.#waiting.splice(0, count)
+  }
+
+  async #commit(group: readonly Waiting[]): Promise<void> {
+    const events = group.flatMap((waiting) => waiting.events)
+    try {
+      const { verdicts, fresh } = await ingest(this.#store, events)
+      let next = 0
+      for (const waiting of group) {
+        waiting.resolve(verdicts.slice(next, next + waiting.events.length))
+        next += waiting.events.length
+      }
+      this.#options.onCommit?.(events.length, fresh)
+    } catch (error) {
+      for (const waiting of group) waiting.reject(error)
+    }
+  }
+}

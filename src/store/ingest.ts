@@ -1,0 +1,225 @@
+import type { Event } from '../core/event.ts'
+import { foldEvents, type Slots } from '../core/fold.ts'
+import type { Micros } from '../core/time.ts'
+import { inSpan } from '../platform/tracing.ts'
+import type { Store, TransactionSql } from './connect.ts'
+import { codeOf } from './database-error.ts'
+import { eventRow } from './event-row.ts'
+import { sourceRows } from './source-ranges.ts'
+import { insertEventsSql, upsertSql } from './upsert.ts'
+
+/**
+ * How events become rows. One transaction takes the events of many requests:
+ *
+ *   1. lock 7002, shared: the horizon stands still (a statement of its own, so that the next one's
+ *      snapshot sees where)
+ *   2. insert the events; the database tells which are new
+ *   3. fold the new ones here, and merge the folds into job and subjob
+ *   4. apps, and the numbers received from each source
+ *   5. lock 7001 and the live position, last: positions become visible in their order
+ *
+ * Everything is in order of its key, so no two of these transactions wait for each other crosswise.
+ */
+
+/** `refused` means that the database can never store this event; all others are committed. */
+export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
+
+const horizonLock = 7002
+const liveLock = 7001
+/** Tries of a transaction that the database undid (a deadlock, a serialization failure). */
+const maxTries = 5
+
+/** Commits a batch. @throws AppError unreachable or overloaded; then nothing was stored */
+export async function ingest(
+  store: Store,
+  events: readonly Event[],
+): Promise<{ verdicts: StoreVerdict[]; fresh: Event[] }> {
+  try {
+    const fresh = await inSpan('store.ingest', { 'wafermon.events': events.length }, () =>
+      withRetries(() => commit(store, events)),
+    )
+    return {
+      verdicts: events.map((event) => (fresh.has(event) ? 'stored' : 'duplicate')),
+      fresh: [...fresh],
+    }
+  } catch (error) {
+    if (!isDataError(error)) throw error
+    return halves(store, events, error)
+  }
+}
+
+/** A poisoned event fails alone: the batch is cut in two until it is found. */
+async function halves(store: Store, events: readonly Event[], error: unknown) {
+  if (events.length === 1) {
+    const refused = `cannot be stored (${codeOf(error)})`
+    return { verdicts: [{ refused }] as StoreVerdict[], fresh: [] as Event[] }
+  }
+  const middle = Math.ceil(events.length / 2)
+  const first = await ingest(store, events.slice(0, middle))
+  const second = await ingest(store, events.slice(middle))
+  return {
+    verdicts: [...first.verdicts, ...second.verdicts],
+    fresh: [...first.fresh, ...second.fresh],
+  }
+}
+
+/** 22: a value that has no place in its column; 54: one too large. All else is not the event's fault. */
+const isDataError = (error: unknown) => /^(22|54)...$/.test(codeOf(error) ?? '')
+
+async function withRetries<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      const code = codeOf((error as Error).cause ?? error)
+      if (tries >= maxTries || (code !== '40P01' && code !== '40001')) throw error
+    }
+  }
+}
+
+/** @returns the events that were new */
+function commit(store: Store, events: readonly Event[]): Promise<Set<Event>> {
+  return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
+    await tx`select pg_advisory_xact_lock_shared(${horizonLock})`
+    const settled = await settleClocks(tx, events)
+    const { batch, fresh } = await insertEvents(tx, settled)
+    await mergeFolds(tx, [...fresh.values()])
+    await upsertApps(tx, [...fresh.values()])
+    await upsertSources(tx, events)
+    await announce(tx, batch, [...fresh.values()])
+    return new Set(fresh.keys())
+  })
+}
+
+/**
+ * A corrected clock gives `at` the time of receipt, which differs from one copy of an event to the
+ * next. The first copy decides for all.
+ *
+ * @returns each event as given, with the event as it is to be stored
+ */
+async function settleClocks(
+  tx: TransactionSql,
+  events: readonly Event[],
+): Promise<Map<Event, Event>> {
+  const settled = new Map(events.map((event) => [event, event]))
+  const corrected = events.filter((event) => event.event.reported_at)
+  if (corrected.length === 0) return settled
+  const wanted = corrected.map(({ idempotency_key, event }) => ({
+    idempotency_key,
+    reported_at: event.reported_at,
+    at: event.at,
+  }))
+  const rows = await tx<{ idempotencyKey: string; reportedAt: Micros; at: Micros }[]>`
+    /* ingest.settleClocks */
+    with wanted as materialized (
+      select distinct on (1, 2) * from json_to_recordset(${JSON.stringify(wanted)}::text::json)
+        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz) order by 1, 2, 3)
+    insert into clock_correction as c (idempotency_key, reported_at, at)
+    select * from wanted order by 1, 2
+    on conflict (idempotency_key, reported_at) do update set at = c.at
+    returning idempotency_key, reported_at, at`
+  const decided = new Map(rows.map((row) => [row.idempotencyKey + row.reportedAt, row.at]))
+  for (const event of corrected) {
+    const at = decided.get(event.idempotency_key + event.event.reported_at)!
+    settled.set(event, { ...event, event: { ...event.event, at } })
+  }
+  return settled
+}
+
+/** @returns the number of the batch, and of the events given the new ones as they are stored */
+async function insertEvents(tx: TransactionSql, settled: Map<Event, Event>) {
+  const rows: ReturnType<typeof eventRow>[] = []
+  const byIdentity = new Map<string, [given: Event, stored: Event]>()
+  for (const [given, stored] of settled) {
+    const identity = stored.event.at + stored.idempotency_key
+    // The same event twice in one batch: the first is the event, the other its repeat.
+    if (byIdentity.has(identity)) continue
+    byIdentity.set(identity, [given, stored])
+    rows.push(eventRow(stored))
+  }
+  const found = await tx.unsafe<{ batch: number; at: Micros | null; idempotencyKey: string }[]>(
+    insertEventsSql,
+    [JSON.stringify(rows)],
+    { prepare: true },
+  )
+  const fresh = new Map<Event, Event>()
+  for (const { at, idempotencyKey } of found) {
+    const pair = at === null ? undefined : byIdentity.get(at + idempotencyKey)
+    if (pair) fresh.set(pair[0], pair[1])
+  }
+  return { batch: found[0]!.batch, fresh }
+}
+
+const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }
+
+async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
+  const { jobs, subjobs } = foldEvents(fresh)
+  await mergeRows(tx, 'job', jobs)
+  await mergeRows(tx, 'subjob', subjobs)
+}
+
+async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slots[]) {
+  if (rows.length === 0) return
+  await tx.unsafe(upserts[table], [JSON.stringify(rows)], { prepare: true })
+}
+
+async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
+  const apps = new Map<string, Event>()
+  for (const event of fresh) {
+    const name = JSON.stringify([event.site_id, event.app.name])
+    const known = apps.get(name)
+    if (!known || event.event.at > known.event.at) apps.set(name, event)
+  }
+  if (apps.size === 0) return
+  const rows = [...apps.values()].map(({ site_id, app }) => ({
+    site_id,
+    name: app.name,
+    app_id: app.app_id,
+    version: app.version,
+  }))
+  // A row that is a minute fresh is left alone: most batches write nothing here.
+  await tx`
+    /* ingest.upsertApps */
+    insert into app (site_id, name, app_id, version)
+    select * from json_to_recordset(${JSON.stringify(rows)}::text::json)
+      as a (site_id text, name text, app_id uuid, version text) order by 1, 2
+    on conflict (site_id, name) do update set
+      app_id = excluded.app_id, version = excluded.version, last_seen_at = now()
+    where app.last_seen_at < now() - interval '1 minute'`
+}
+
+/** Repeats count too: a source's numbers tell what was received, not what was new. */
+async function upsertSources(tx: TransactionSql, events: readonly Event[]): Promise<void> {
+  const rows = sourceRows(events)
+  if (rows.length === 0) return
+  await tx`
+    /* ingest.upsertSources */
+    insert into source as s
+      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s)
+    select r.source_id, r.epoch, r.received, r.last_at, r.last_received_at,
+      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s
+    from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text, epoch text,
+      received int8multirange, last_at timestamptz, last_received_at timestamptz,
+      clock_offset_s float8)
+    order by 1, 2
+    on conflict (source_id, epoch) do update set
+      received = s.received + excluded.received,
+      last_at = greatest(s.last_at, excluded.last_at),
+      last_received_at = greatest(s.last_received_at, excluded.last_received_at),
+      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s`
+}
+
+/** Live readers hear of what happened now; of replayed history they do not. */
+async function announce(tx: TransactionSql, batch: number, fresh: readonly Event[]) {
+  const times = fresh.filter((event) => !event.historical).map((event) => event.event.at)
+  if (times.length === 0) return
+  const atMin = times.reduce((a, b) => (b < a ? b : a))
+  const atMax = times.reduce((a, b) => (b > a ? b : a))
+  await tx`select pg_advisory_xact_lock(${liveLock})`
+  await tx`
+    /* ingest.announce */
+    with p as (
+      insert into live_batch (pos, batch, n, at_min, at_max)
+      values (nextval('live_pos'), ${batch}, ${times.length}, ${atMin}, ${atMax}) returning pos)
+    select pg_notify('live', pos::text) from p`
+}
