@@ -1,0 +1,48 @@
+import { createHash, randomUUID } from 'node:crypto'
+
+const uuidForm = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
+
+/** True for anything of the form of a UUID, whatever its version: ids made by hand count. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && uuidForm.test(value)
+}
+
+/** Of the ids that this SDK derives from names: uuid5(DNS, 'sdk.wafermon'). Fixed for ever. */
+const namespace = Buffer.from('a77fdb9018c65354812cf88d35cc8284', 'hex')
+
+/** The name-based UUID (version 5) of `name`: the same name, the same id. */
+export function uuidV5(name: string): string {
+  const hex = createHash('sha1').update(namespace).update(name).digest('hex')
+  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]
+  return hyphenated(`${hex.slice(0, 12)}5${hex.slice(13, 16)}${variant}${hex.slice(17, 32)}`)
+}
+
+let lastMs = 0
+let counter = 0
+
+/**
+ * A time-ordered UUID (version 7). Ids of one process are strictly increasing: 12 bits count
+ * within a millisecond, and an overflow borrows the next one. The random half comes from
+ * `randomUUID`, whose variant bits already stand in the right place.
+ */
+export function uuidV7(nowMs: number = Date.now()): string {
+  if (nowMs > lastMs) {
+    lastMs = nowMs
+    counter = 0
+  } else if (++counter > 0xfff) {
+    lastMs++
+    counter = 0
+  }
+  const time = lastMs.toString(16).padStart(12, '0')
+  const count = counter.toString(16).padStart(3, '0')
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${count}${randomUUID().slice(18)}`
+}
+
+/** The id of an app that gave none: from its name alone, so that it is the same in every run. */
+export function appIdOf(name: string): string {
+  return uuidV5(`app:${name}`)
+}
+
+function hyphenated(hex: string): string {
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}

@@ -1,0 +1,106 @@
+import { cleanText, type Note } from './clean.ts'
+import type { Emitter, WireEvent } from './event.ts'
+import { appIdOf, isUuid, uuidV5, uuidV7 } from './id.ts'
+import type { Job } from './job.ts'
+import { activeTraceparent, isTraceparent } from './traceparent.ts'
+
+/** The program that reports. Without an id one is derived from the name. */
+export type AppRef = {
+  name: string
+  /** For example `2.4.1`. */
+  version?: string | undefined
+  /** A UUID. */
+  id?: string | undefined
+}
+
+/** What a job is told at its start. Whatever is wrong here is repaired, never thrown. */
+export type JobOptions = {
+  /** The program; by default the parent's, else `unnamed`. */
+  app?: string | AppRef | undefined
+  /** The fab; by default the parent's, else the environment's `SITE_ID`, else `default`. */
+  siteId?: string | undefined
+  /** What the work is about: as a rule the lot. By default the parent's. */
+  businessKey?: string | undefined
+  /** Which part of it: as a rule the wafer or the step. Subjobs only. */
+  subKey?: string | undefined
+  /** The job's id, a UUID; by default a new one. Other text becomes a UUID derived from it. */
+  id?: string | undefined
+  /** Anything JSON can hold, to 32 KiB. */
+  metadata?: Record<string, unknown> | undefined
+  /** The job this is a part of; by default the one in whose callback it starts; null for none. */
+  parent?: Job | string | null | undefined
+  /** W3C trace context; by default that of the active OpenTelemetry span, else the parent's. */
+  traceparent?: string | undefined
+  /** Where events go; by default the parent's, else one emitter for the process. */
+  emitter?: Emitter | undefined
+}
+
+/** What is the same on every event of a job. */
+export type Identity = Omit<WireEvent, 'idempotency_key' | 'event'>
+
+/** Reads one property; a getter or proxy of the program that throws counts as absent. */
+export function pick<Name extends keyof JobOptions | keyof AppRef>(
+  options: unknown,
+  name: Name,
+): unknown {
+  try {
+    return (options as Record<Name, unknown> | undefined)?.[name]
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes the best of what the program gave. What it does not say comes from the parent. */
+export function identify(options: unknown, parent: Identity | string | null, note: Note): Identity {
+  const above = typeof parent === 'string' ? undefined : (parent ?? undefined)
+  const parentId = above ? above.entity.id : readId(parent, note)
+  const given = pick(options, 'traceparent')
+  const traceparent = isTraceparent(given) ? given : (activeTraceparent() ?? above?.traceparent)
+  return {
+    site_id: readSite(pick(options, 'siteId') ?? above?.site_id, note),
+    app: readApp(pick(options, 'app') ?? above?.app, note),
+    entity: {
+      type: parentId ? 'subjob' : 'job',
+      id: readId(pick(options, 'id'), note) ?? uuidV7(),
+      parent_id: parentId ?? null,
+      business_key: readText(pick(options, 'businessKey') ?? above?.entity.business_key, 256, note),
+      sub_key: readText(pick(options, 'subKey'), 256, note),
+    },
+    ...(traceparent ? { traceparent } : {}),
+  }
+}
+
+function readApp(given: unknown, note: Note): Identity['app'] {
+  const ref = typeof given === 'string' ? { name: given } : given
+  const name = readText(pick(ref, 'name'), 200, note) ?? unnamed(note)
+  const version = readText(pick(ref, 'version'), 64, note) ?? ''
+  const id = pick(ref, 'id') ?? (ref as Partial<Identity['app']> | undefined)?.app_id
+  if (isUuid(id)) return { app_id: id, name, version }
+  if (id != null) note()
+  return { app_id: appIdOf(name), name, version }
+}
+
+function unnamed(note: Note): string {
+  note()
+  return 'unnamed'
+}
+
+/** Letters that a site id cannot have become `_`. */
+function readSite(given: unknown, note: Note): string {
+  const text = cleanText(given ?? process.env.SITE_ID ?? 'default', 64, note)
+  const site = text.replace(/[^\w.-]/g, '_').replace(/^\.{0,2}$/, 'default')
+  if (site !== text) note()
+  return site
+}
+
+function readId(given: unknown, note: Note): string | undefined {
+  if (given == null) return undefined
+  if (isUuid(given)) return given.toLowerCase()
+  note()
+  return uuidV5(`job:${cleanText(given, 1000, note)}`)
+}
+
+/** Null for nothing and for empty text. */
+function readText(given: unknown, max: number, note: Note): string | null {
+  return given == null ? null : cleanText(given, max, note) || null
+}

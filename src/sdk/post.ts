@@ -1,0 +1,118 @@
+import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+
+/** An event that was not taken. Final unless `retryable`. */
+export type Verdict = {
+  index: number
+  field?: string
+  detail?: string
+  retryable?: boolean
+}
+
+/** What became of a batch: what is not listed in `rejected` has been taken. */
+export type Outcome = {
+  rejected: Verdict[]
+  duplicates: number
+  /** Why nothing was taken: the sidecar is out of reach, overloaded, or could not read the batch. */
+  why?: string
+  /** How long the sidecar wants to be left alone, in milliseconds. */
+  afterMs?: number
+  /** Too large, or something in it makes the whole unreadable: smaller batches find out what. */
+  halve?: boolean
+}
+
+export type PostOptions = {
+  agent: Agent
+  timeoutMs: number
+  token?: string | undefined
+}
+
+/** An answer lists the events that were refused, each with a reason; ours hold at most 1000. */
+const maxAnswerBytes = 4 * 1024 * 1024
+/** Longest wait that a `Retry-After` can ask for. */
+const maxAfterMs = 60_000
+
+/**
+ * Sends serialized events as one batch. Never rejects.
+ *
+ * Built on `node:http` and not on `fetch`, which takes some 30 ms of a program's time to load. The
+ * socket never keeps the program alive: who waits for the outcome holds a timer.
+ */
+export async function postBatch(
+  url: URL,
+  bodies: readonly string[],
+  options: PostOptions,
+): Promise<Outcome> {
+  const count = bodies.length
+  try {
+    const { status, retryAfter, text } = await exchange(url, `[${bodies.join(',')}]`, options)
+    if (status === 200) return readVerdicts(text, count)
+    const unreadable = status === 400 || status === 413 || status === 422
+    if (unreadable && count === 1) return none(count, `HTTP ${status}`, false)
+    // Also 401, 403, 404 and redirects: the address is wrong or not ready yet, the events are not.
+    const afterMs = Math.min(maxAfterMs, Number(retryAfter) * 1000 || 0)
+    return { ...none(count, `HTTP ${status}`, true), afterMs, halve: unreadable }
+  } catch (error) {
+    return none(count, String(error), true)
+  }
+}
+
+/** Nothing was taken. */
+function none(count: number, why: string, retryable: boolean): Outcome {
+  const rejected = Array.from({ length: count }, (_, index) => ({ index, detail: why, retryable }))
+  return { rejected, duplicates: 0, why }
+}
+
+type Answer = { status: number; retryAfter: string | undefined; text: string }
+
+function exchange(url: URL, body: string, options: PostOptions): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const headers = {
+      'content-type': 'application/json',
+      ...(options.token && { authorization: `Bearer ${options.token}` }),
+    }
+    const request = send(url, { method: 'POST', headers, agent: options.agent })
+    // Of the whole exchange: an answer that trickles in is as bad as none.
+    const timer = setTimeout(
+      () => request.destroy(new Error(`no answer within ${options.timeoutMs} ms`)),
+      options.timeoutMs,
+    ).unref()
+    const fail = (error: Error) => {
+      clearTimeout(timer)
+      reject(error)
+    }
+    request.on('socket', (socket) => socket.unref())
+    request.on('error', fail)
+    request.on('response', (response) => {
+      readAnswer(response).then((text) => {
+        clearTimeout(timer)
+        const retryAfter = response.headers['retry-after']
+        resolve({ status: response.statusCode ?? 0, retryAfter, text })
+      }, fail)
+    })
+    request.end(body)
+  })
+}
+
+async function readAnswer(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxAnswerBytes) throw new Error('the answer is too long')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** What does not account for every event is no answer of a sidecar, whatever its status says. */
+function readVerdicts(text: string, sent: number): Outcome {
+  const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
+  if (total !== sent || !rejected.every(({ index }) => index >= 0 && index < sent)) {
+    throw new Error('the answer does not account for what was sent')
+  }
+  return { duplicates, rejected }
+}
+
+type Answered = { total?: number; duplicates?: number; rejected?: Verdict[] }
