@@ -1,0 +1,114 @@
+import { dirname, join } from 'node:path'
+
+/*
+ * The direction of imports: to the right only, and never from one feature to another.
+ *
+ *   main -> roles -> features -> store -> platform -> core
+ *                    dashboard -> views -> core      tools -> sdk -> core (types only)
+ */
+
+const features = ['api', 'spool', 'sinks', 'alerts', 'archive', 'sites'].map((f) => `src/${f}`)
+const shared = ['src/store', 'src/platform', 'src/core']
+const everything = [...features, 'src/dashboard', 'src/tools', ...shared]
+
+/** What each layer may import besides itself. */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
+  'src/wafermon.ts': ['src/main.ts'],
+  'src/main.ts': ['src/roles', ...everything],
+  'src/roles': everything,
+  ...Object.fromEntries(features.map((feature) => [feature, shared])),
+  'src/dashboard': ['views', ...shared],
+  'src/tools': ['src/sdk', 'src/platform', 'src/core'],
+  'src/sdk': ['src/core'],
+  views: ['src/core'],
+  'src/store': ['src/platform', 'src/core'],
+  'src/platform': ['src/core'],
+  'src/core': [],
+}
+
+/** Packages with one home: replacing one means reading one folder. */
+export const homes: readonly { packages: RegExp; home: string }[] = [
+  { packages: /^better-sqlite3$/, home: 'src/spool' },
+  { packages: /^postgres$/, home: 'src/store' },
+  { packages: /^(apache-arrow|parquet-wasm|@aws-sdk\/client-s3)$/, home: 'src/archive' },
+]
+
+/** Layers that bring nothing along: the packages that they may use. */
+const lean: Readonly<Record<string, RegExp>> = {
+  // Hashing is a pure function; files, sockets and clocks are not.
+  'src/core': /^(zod|node:crypto)$/,
+  'src/sdk': /^node:/,
+  views: /^(hono|node:)/,
+}
+
+export type SourceFile = { path: string; text: string }
+export type Import = { target: string; typeOnly: boolean }
+
+/** Every import of the files that goes where it may not, as sentences. */
+export function importViolations(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) => {
+    const layer = layerOf(path)
+    if (!layer) return [`${path} lies in no layer`]
+    return importsOf(text).flatMap((found) => violation(path, layer, found) ?? [])
+  })
+}
+
+function violation(path: string, layer: string, { target, typeOnly }: Import): string | undefined {
+  if (!target.startsWith('.')) return packageViolation(path, layer, target)
+  const to = layerOf(join(dirname(path), target))
+  if (to === undefined || to === layer) return undefined
+  if (!mayImport[layer]?.includes(to)) return `${path} must not import from ${to} (${target})`
+  if (layer === 'src/sdk' && !typeOnly)
+    return `${path} may import only types from ${to} (${target})`
+  return undefined
+}
+
+function packageViolation(path: string, layer: string, target: string): string | undefined {
+  const name = packageOf(target)
+  const home = homes.find(({ packages }) => packages.test(name))?.home
+  if (home && home !== layer) return `${path} must not import ${name}: its home is ${home}`
+  const allowed = lean[layer]
+  return allowed && !allowed.test(name) ? `${path} must not import ${name}` : undefined
+}
+
+/** `parquet-wasm/esm` -> `parquet-wasm`. */
+const packageOf = (target: string) => target.split('/', target.startsWith('@') ? 2 : 1).join('/')
+
+function layerOf(path: string): string | undefined {
+  return Object.keys(mayImport).find((layer) => path === layer || path.startsWith(`${layer}/`))
+}
+
+const statement =
+  /\b(?:import|export)(\s+type)?\s*([\w$*\s{},]*?)\s*\bfrom\s*['"]([^'"]+)['"]|\bimport\s*['"]([^'"]+)['"]/g
+const call =
+  /\b(?:import|require|require\.resolve|import\.meta\.resolve)\s*\(\s*['"`]([^'"`]+)['"`]/g
+
+/** What a file imports: statically, for types only, dynamically, by `require`, for its effect. */
+export function importsOf(source: string): Import[] {
+  const text = withoutComments(source)
+  const found: Import[] = []
+  for (const [, type, names = '', from, effect] of text.matchAll(statement)) {
+    const typeOnly = type !== undefined || everyNameIsType(names)
+    found.push({ target: from ?? effect ?? '', typeOnly: effect === undefined && typeOnly })
+  }
+  for (const [, target = ''] of text.matchAll(call)) found.push({ target, typeOnly: false })
+  return found
+}
+
+/** `{ type A, type B }`. */
+function everyNameIsType(names: string): boolean {
+  const inner = /^\{([^}]*)\}$/.exec(names.trim())?.[1]
+  const parts =
+    inner
+      ?.split(',')
+      .map((part) => part.trim())
+      .filter(Boolean) ?? []
+  return parts.length > 0 && parts.every((part) => part.startsWith('type '))
+}
+
+/** Strings are matched first, so that an address in one does not begin a comment. */
+function withoutComments(source: string): string {
+  const token =
+    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g
+  return source.replaceAll(token, (_, string: string | undefined) => string ?? ' ')
+}
