@@ -11,7 +11,9 @@ create table horizon (
   frozen_before  timestamptz not null,
   open_until     timestamptz not null,
   -- Raw events below this were archived and dropped: whether one was received is known from "source".
-  dropped_before timestamptz not null default '-infinity'
+  dropped_before timestamptz not null default '-infinity',
+  -- Jobs whose last event lies below this were deleted; the archive has them.
+  jobs_from      timestamptz not null default '-infinity'
 );
 insert into horizon (frozen_before, open_until)
 values (now() - interval '48 hours', date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' + interval '2 days');
@@ -124,7 +126,11 @@ create table job (
   duration_s float8 generated always as (coalesce(given_duration_s, case
     when ended_at is null then null
     else greatest(0, extract(epoch from ended_at - coalesce(given_started_at, started_event_at, first_event_at))::float8)
-  end)) stored
+  end)) stored,
+  -- The ten minutes in which it was last heard of. An index on last_event_at itself would make every
+  -- progress event write to every index (no HOT update); this changes six times an hour at most.
+  seen_bin timestamp not null generated always as (
+    date_bin('10 minutes', last_event_at at time zone 'UTC', timestamp '2000-01-01')) stored
 ) with (fillfactor = 80);
 
 create table subjob (like job including defaults including generated including storage) with (fillfactor = 80);
@@ -136,10 +142,12 @@ create index job_started on job (started_at desc, job_id desc);
 create index job_open on job (status, started_at desc, job_id desc) where status <> 'succeeded';
 create index job_app on job (app_name, started_at desc, job_id desc);
 create index job_ended on job (ended_at desc, job_id desc) where ended_at is not null;
+create index job_seen on job (seen_bin desc);
 create index job_key on job (job_key, started_at desc) where job_key is not null;
 create index subjob_started on subjob (started_at desc, subjob_id desc);
 create index subjob_open on subjob (status, started_at desc, subjob_id desc) where status <> 'succeeded';
 create index subjob_ended on subjob (ended_at desc, subjob_id desc) where ended_at is not null;
+create index subjob_seen on subjob (seen_bin desc);
 create index subjob_key on subjob (job_key, started_at desc) where job_key is not null;
 create index subjob_parent on subjob (parent_id, started_at);
 
@@ -182,6 +190,7 @@ create sequence live_pos;
 
 -- How long runs usually take, by what they are runs of; the basis of "stuck" and "lost".
 create table baseline (
+  entity_type "char" not null,
   site_id     text not null,
   app_name    text not null,
   app_version text not null,
@@ -194,7 +203,7 @@ create table baseline (
   -- Usual longest silence between two events of one run.
   gap_s       float8 not null,
   made_at     timestamptz not null default now(),
-  primary key (site_id, app_name, app_version, recipe)
+  primary key (entity_type, site_id, app_name, app_version, recipe)
 );
 
 -- Written last, after the file was read back and matched.

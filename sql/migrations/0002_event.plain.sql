@@ -5,10 +5,13 @@ alter table event add primary key (at, idempotency_key);
 create index event_entity on event (entity_id, at);
 create index event_batch on event using brin (batch) with (pages_per_range = 8);
 
+-- Made beside and attached: "create table ... partition of" would lock out every reader and writer.
 create function make_event_partition(day date) returns void language plpgsql as $$
+declare name text := 'event_' || to_char(day, 'YYYYMMDD');
 begin
-  execute format('create table if not exists %I partition of event for values from (%L) to (%L)',
-    'event_' || to_char(day, 'YYYYMMDD'),
+  if to_regclass(name) is not null then return; end if;
+  execute format('create table %I (like event including defaults including storage)', name);
+  execute format('alter table event attach partition %I for values from (%L) to (%L)', name,
     day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
 end $$;
 

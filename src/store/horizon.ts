@@ -1,0 +1,155 @@
+import { AppError } from '../core/errors.ts'
+import type { Micros } from '../core/time.ts'
+import type { Store } from './connect.ts'
+import type { TransactionSql } from './driver.ts'
+
+/*
+ * The freeze horizon. What must stay true:
+ *
+ * - frozen_before, open_until and dropped_before only move forward, and only under the advisory
+ *   lock 7002 taken exclusively; every ingest transaction holds it shared. So below frozen_before
+ *   nothing changes in "event", and counting, archiving and dropping there need no lock.
+ * - Partitions exist before open_until lets events into them.
+ * - dropped_before moves before what lies below it is dropped, never after.
+ * - Waiting for a lock is bounded: whoever waits for 7002 holds up all ingest behind it.
+ */
+
+export type Horizon = {
+  /** Below it "event" does not change any more. */
+  frozenBefore: Micros
+  /** At and above it nothing is put into "event". */
+  openUntil: Micros
+  /** Below it raw events were dropped; `-infinity` when none ever was. */
+  droppedBefore: Micros
+  /** Jobs last heard of before it were deleted; `-infinity` when none ever was. */
+  jobsFrom: Micros
+}
+
+const table = 'horizon'
+/** Longest wait for a lock, in milliseconds: the most by which one round can stall ingest. */
+const lockWaitMs = 1000
+
+export async function readHorizon(store: Store, signal?: AbortSignal): Promise<Horizon> {
+  const [row] = await store.ask<Horizon[]>(
+    { operation: 'readHorizon', table },
+    (sql) => sql`
+      /* horizon.read */
+      select frozen_before, open_until, dropped_before, jobs_from from horizon`,
+    signal,
+  )
+  return row!
+}
+
+/**
+ * Moves the horizon to `freezeAfterHours` ago and lets events in until the end of tomorrow (UTC),
+ * making the partitions for it first.
+ *
+ * @throws AppError overloaded, when the lock was not free in time: the next round tries again
+ */
+export async function advanceHorizon(store: Store, freezeAfterHours: number): Promise<void> {
+  const frozen = (tx: TransactionSql) =>
+    tx`greatest(frozen_before, now() - make_interval(secs => ${freezeAfterHours * 3600}))`
+  await store.begin({ operation: 'makePartitions', table: 'event' }, async (tx) => {
+    await boundWait(tx)
+    await tx`
+      /* horizon.makePartitions */
+      select make_event_partitions(${frozen(tx)}, ${endOfTomorrow(tx)}) from horizon`
+  })
+  await store.begin({ operation: 'advanceHorizon', table }, async (tx) => {
+    await lockExclusively(tx)
+    await tx`
+      /* horizon.advance */
+      update horizon set
+        frozen_before = ${frozen(tx)},
+        open_until = greatest(open_until, ${endOfTomorrow(tx)})`
+  })
+}
+
+/** Days are of UTC, which is the zone of every connection of ours. */
+const endOfTomorrow = (tx: TransactionSql) => tx`date_trunc('day', now()) + interval '2 days'`
+
+const boundWait = (tx: TransactionSql) =>
+  tx`select set_config('lock_timeout', ${String(lockWaitMs)}, true)`
+
+async function lockExclusively(tx: TransactionSql): Promise<void> {
+  await boundWait(tx)
+  await tx`/* horizon.lock */ select pg_advisory_xact_lock(7002)`
+}
+
+/**
+ * Drops the raw events of days (plain) or hours (TimescaleDB) that end at or before `time`.
+ * Whether they may go is the caller's to know.
+ *
+ * @returns the names of the partitions or chunks that went
+ * @throws AppError invalid, when `time` lies above the freeze horizon; overloaded, when a lock was
+ * not free in time (what is left goes the next time)
+ */
+export async function dropEventsBefore(store: Store, time: Micros): Promise<string[]> {
+  const due = await partitionsBefore(store, time)
+  if (due.length === 0) return []
+  await store.begin({ operation: 'dropHorizon', table }, async (tx) => {
+    await lockExclusively(tx)
+    const [moved] = await tx`
+      /* horizon.drop */
+      update horizon set dropped_before = greatest(dropped_before, ${due.at(-1)!.endsAt}::timestamptz)
+      where frozen_before >= ${due.at(-1)!.endsAt}::timestamptz returning true`
+    if (!moved) throw new AppError('invalid', `events above the freeze horizon cannot be dropped`)
+  })
+  if (await isHypertable(store)) await dropChunks(store, due.at(-1)!.endsAt)
+  else for (const { name } of due) await dropPartition(store, name)
+  return due.map(({ name }) => name)
+}
+
+type Partition = { name: string; endsAt: Micros }
+
+/** Oldest first. */
+async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]> {
+  const op = { operation: 'listPartitions', table: 'event' }
+  if (await isHypertable(store)) {
+    return store.ask<Partition[]>(
+      op,
+      (sql) => sql`
+        /* horizon.chunks */
+        select format('%I.%I', chunk_schema, chunk_name) as name, range_end as ends_at
+        from timescaledb_information.chunks
+        where hypertable_name = 'event' and hypertable_schema = current_schema()
+          and range_end <= ${time} order by range_end`,
+    )
+  }
+  return store.ask<Partition[]>(
+    op,
+    (sql) => sql`
+      /* horizon.partitions */
+      select name, ends_at from (
+        select format('%I.%I', n.nspname, c.relname) as name,
+          (to_date(substring(c.relname from '[0-9]{8}$'), 'YYYYMMDD') + 1)::timestamptz as ends_at
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+          join pg_namespace n on n.oid = c.relnamespace
+        where i.inhparent = 'event'::regclass) p
+      where ends_at <= ${time} order by ends_at`,
+  )
+}
+
+async function isHypertable(store: Store): Promise<boolean> {
+  const [row] = await store.ask<{ plain: boolean }[]>(
+    { operation: 'editionOf', table: 'event' },
+    (sql) => sql`
+      /* horizon.isHypertable */
+      select relkind = 'p' as plain from pg_class where oid = 'event'::regclass`,
+  )
+  return row?.plain === false
+}
+
+async function dropPartition(store: Store, name: string): Promise<void> {
+  await store.begin({ operation: 'dropPartition', table: 'event' }, async (tx) => {
+    await boundWait(tx)
+    await tx`/* horizon.dropPartition */ drop table ${tx.unsafe(name)}`
+  })
+}
+
+async function dropChunks(store: Store, endsAt: Micros): Promise<void> {
+  await store.begin({ operation: 'dropChunks', table: 'event' }, async (tx) => {
+    await boundWait(tx)
+    await tx`/* horizon.dropChunks */ select drop_chunks('event', older_than => ${endsAt}::timestamptz)`
+  })
+}

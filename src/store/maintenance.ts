@@ -1,0 +1,218 @@
+import type { Logger } from 'pino'
+import { fromMs, type Micros } from '../core/time.ts'
+import { sleep } from '../platform/backoff.ts'
+import { makeBaselines } from './baselines.ts'
+import { connect, type Store } from './connect.ts'
+import { isUnreachable } from './database-error.ts'
+import { advanceHorizon } from './horizon.ts'
+
+export type MaintenanceOptions = {
+  log: Logger
+  signal: AbortSignal
+  freezeAfterHours: number
+  liveKeepHours: number
+  /** Between two rounds, in milliseconds; a minute. */
+  everyMs?: number
+}
+
+/** What health shows. */
+export type MaintenanceState = {
+  /** Whether this replica is the one that does it. */
+  here: boolean
+  /** End of the last round that this replica did. */
+  lastRunAt: Micros | null
+  /** Tasks that failed in it, with why. */
+  failed: { task: string; why: string }[]
+}
+
+export type Maintenance = { state(): MaintenanceState; done: Promise<void> }
+
+type Task = {
+  name: string
+  /** Minutes between two runs; every round unless set. */
+  everyMinutes?: number
+  run: (store: Store, signal: AbortSignal) => Promise<unknown>
+}
+
+/** Rows deleted in one statement: some tens of milliseconds. */
+const batch = 5000
+
+/**
+ * Does what keeps the hot store small and its figures fresh, once at start and then every minute,
+ * on one replica: whoever holds advisory lock 7003. The lock is its connection's, so it passes on
+ * when the replica dies. A task that fails is logged and tried again; the others go on.
+ */
+export function runMaintenance(url: string, options: MaintenanceOptions): Maintenance {
+  const { log, signal, everyMs = 60_000 } = options
+  const state: MaintenanceState = { here: false, lastRunAt: null, failed: [] }
+  // One connection, so that the lock and the work cannot be on two.
+  const store = connect(url, { role: 'maintenance', max: 1, keep: true, timeoutS: 300 })
+  const due = dueTasks(tasksOf(options))
+
+  async function round(): Promise<void> {
+    state.here = await isOurs(store)
+    if (!state.here) return
+    state.failed = []
+    for (const task of due()) {
+      if (signal.aborted) return
+      const why = await attempt(task, store, signal, log)
+      if (why !== undefined) state.failed.push({ task: task.name, why })
+    }
+    state.lastRunAt = fromMs(Date.now())
+  }
+
+  async function loop(): Promise<void> {
+    while (!signal.aborted) {
+      await round().catch((err: unknown) => {
+        state.here = false
+        if (!signal.aborted) log.warn({ err }, 'maintenance could not start')
+      })
+      await sleep(everyMs, signal)
+    }
+    await store.close()
+  }
+
+  return { state: () => ({ ...state }), done: loop() }
+}
+
+/** Asked in every round: a connection that was lost and made again holds no lock. */
+async function isOurs(store: Store): Promise<boolean> {
+  const [row] = await store.ask<{ ours: boolean }[]>(
+    { operation: 'takeLock', table: 'none' },
+    (sql) => sql`
+      /* maintenance.lock */
+      select case when exists (
+          select from pg_locks where locktype = 'advisory' and objid = 7003 and classid = 0
+            and pid = pg_backend_pid() and granted)
+        then true else pg_try_advisory_lock(7003) end as ours`,
+  )
+  return row!.ours
+}
+
+function dueTasks(tasks: Task[]): () => Task[] {
+  const lastRuns = new Map<string, number>()
+  return () => {
+    const now = performance.now()
+    const due = tasks.filter(({ name, everyMinutes = 0 }) => {
+      const last = lastRuns.get(name)
+      return last === undefined || now - last >= everyMinutes * 60_000
+    })
+    for (const { name } of due) lastRuns.set(name, now)
+    return due
+  }
+}
+
+/** @returns why it failed, or undefined */
+async function attempt(
+  task: Task,
+  store: Store,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<string | undefined> {
+  try {
+    await task.run(store, signal)
+    return undefined
+  } catch (err) {
+    if (signal.aborted) return undefined
+    // The whole round ends: the lock went with the connection.
+    if (isUnreachable(err)) throw err
+    log.warn({ err, task: task.name }, 'a maintenance task failed and will be tried again')
+    return err instanceof Error ? err.message : String(err)
+  }
+}
+
+function tasksOf({ freezeAfterHours, liveKeepHours }: MaintenanceOptions): Task[] {
+  return [
+    { name: 'horizon', run: (store) => advanceHorizon(store, freezeAfterHours) },
+    { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
+    { name: 'baselines', everyMinutes: 5, run: makeBaselines },
+    { name: 'corrections', everyMinutes: 60, run: trimCorrections },
+    { name: 'apps', everyMinutes: 60, run: trimApps },
+    { name: 'jobs', everyMinutes: 60, run: trimJobs },
+  ]
+}
+
+/** Deletes batch by batch until a batch is not full. */
+async function inBatches(remove: () => Promise<number>, signal: AbortSignal): Promise<number> {
+  let total = 0
+  while (!signal.aborted) {
+    const removed = await remove()
+    total += removed
+    if (removed < batch) break
+  }
+  return total
+}
+
+/** The newest row stays whatever its age: it tells a reader that resumes where the history ends. */
+export function trimLive(store: Store, keepHours: number, signal: AbortSignal): Promise<number> {
+  const remove = () =>
+    store.ask(
+      { operation: 'trimLive', table: 'live_batch' },
+      (sql) => sql`
+        /* maintenance.trimLive */
+        delete from live_batch where pos in (
+          select pos from live_batch
+          where stored_at < now() - make_interval(secs => ${keepHours * 3600})
+            and pos < (select max(pos) from live_batch)
+          order by pos limit ${batch})`,
+    )
+  return inBatches(async () => (await remove()).count, signal)
+}
+
+function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
+  const remove = () =>
+    store.ask(
+      { operation: 'trimCorrections', table: 'clock_correction' },
+      (sql) => sql`
+        /* maintenance.trimCorrections */
+        delete from clock_correction where ctid = any(array(
+          select ctid from clock_correction where made_at < now() - interval '30 days'
+          limit ${batch}))`,
+    )
+  return inBatches(async () => (await remove()).count, signal)
+}
+
+async function trimApps(store: Store): Promise<void> {
+  await store.ask(
+    { operation: 'trimApps', table: 'app' },
+    (sql) => sql`
+      /* maintenance.trimApps */
+      delete from app where last_seen_at < now() - interval '90 days'`,
+  )
+  await store.ask(
+    { operation: 'trimBaselines', table: 'baseline' },
+    (sql) => sql`
+      /* maintenance.trimBaselines */
+      delete from baseline where made_at < now() - interval '90 days'`,
+  )
+}
+
+/**
+ * Jobs of which nothing was heard for 90 days go, running ones too. Heard by both clocks: old
+ * history that is replayed today stays for 90 days as well.
+ */
+export async function trimJobs(store: Store, signal: AbortSignal, days = 90): Promise<number> {
+  let total = 0
+  for (const table of ['job', 'subjob'] as const) {
+    const remove = () =>
+      store.ask(
+        { operation: 'trimJobs', table },
+        (sql) => sql`
+          /* maintenance.trimJobs */
+          with gone as (
+            delete from ${sql(table)} where ctid = any(array(
+              select ctid from ${sql(table)}
+              where seen_bin < (now() - make_interval(days => ${days})) at time zone 'UTC'
+                and last_event_at < now() - make_interval(days => ${days})
+                and updated_at < now() - make_interval(days => ${days})
+              order by seen_bin limit ${batch}))
+            returning last_event_at),
+          moved as (
+            update horizon set jobs_from = greatest(jobs_from, (select max(last_event_at) from gone))
+            where exists (select from gone))
+          select from gone`,
+      )
+    total += await inBatches(async () => (await remove()).count, signal)
+  }
+  return total
+}
