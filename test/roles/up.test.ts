@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { type Holder, isRunning, startOf } from '../../src/platform/lock-file.ts'
+import { processesOf } from '../../src/store/embedded-leftovers.ts'
+import { freePort, freshFolder, launch, until } from '../support/processes.ts'
+
+type Child = Holder & { name: string }
+type Up = ReturnType<typeof launch> & { dir: string; ports: Ports }
+type Ports = Record<
+  'sidecar' | 'local-api' | 'archiver' | 'central' | 'web' | 'central-web',
+  number
+>
+
+const roles = ['sidecar', 'local-api', 'archiver', 'central', 'web', 'central-web'] as const
+
+async function choosePorts(): Promise<Ports> {
+  const ports = new Set<number>()
+  while (ports.size < roles.length) ports.add(await freePort())
+  return Object.fromEntries([...ports].map((port, i) => [roles[i], port])) as Ports
+}
+
+const flags = (dir: string, ports: Ports) => [
+  ...['up', '--dir', dir],
+  ...roles.flatMap((role) => [`--${role}-port`, String(ports[role])]),
+]
+
+/** Starts everything, and waits until the terminal says where to look. */
+async function startUp(dir: string, ports: Ports, more = ['--no-simulate']): Promise<Up> {
+  const up = launch([...flags(dir, ports), ...more], { HOST: '192.0.2.1', PGPORT: '1' })
+  const failed = up.ended.then(() => assert.fail(`up ended: ${up.logs()}\n${roleLogs(dir)}`))
+  await Promise.race([up.ready, failed])
+  return { ...up, dir, ports }
+}
+
+const childrenOf = (dir: string): Child[] =>
+  JSON.parse(readFileSync(join(dir, 'up.children'), 'utf8'))
+
+function roleLogs(dir: string): string {
+  const names = ['embedded-postgres', 'local-api', 'sidecar', 'archiver', 'central', 'web']
+  const files = names.map((name) => join(dir, 'logs', `${name}.log`)).filter(existsSync)
+  return files.map((file) => `${file}: ${readFileSync(file, 'utf8').slice(-600)}`).join('\n')
+}
+
+const pidOf = (dir: string, name: string) =>
+  childrenOf(dir).find((child) => child.name === name)?.pid
+
+async function isWell(port: number): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/healthz`).catch(() => undefined)
+  return answer?.status === 200
+}
+
+const allWell = async ({ ports }: Up) =>
+  (await Promise.all(Object.values(ports).map(isWell))).every(Boolean)
+
+/** Everything that `up` started: its children, and the server with its backends. */
+function leftOf(dir: string, children: Child[]): number[] {
+  return [
+    ...children.filter(isRunning).map(({ pid }) => pid),
+    ...processesOf(join(dir, 'postgres')),
+  ]
+}
+
+/** Sends a finished job to the sidecar. */
+async function sendJob({ ports }: Up): Promise<string> {
+  const id = randomUUID()
+  const event = {
+    idempotency_key: randomUUID(),
+    site_id: 'fab1',
+    app: { app_id: randomUUID(), name: 'litho-apc', version: '1' },
+    entity: { type: 'job', id, business_key: 'L26N4402.1' },
+    event: { kind: 'finished', at: new Date().toISOString(), metrics: { duration_s: 1.5 } },
+  }
+  const answer = await fetch(`http://127.0.0.1:${ports.sidecar}/v1/ingest/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(event),
+  })
+  assert.equal(answer.status, 200, await answer.text())
+  return id
+}
+
+const hasJob = async ({ ports }: Up, id: string) => {
+  const url = `http://127.0.0.1:${ports['local-api']}/v1/jobs/${id}`
+  return (await fetch(url).catch(() => undefined))?.status === 200
+}
+
+describe('wafermon up', () => {
+  let up: Up
+  before(async () => {
+    up = await startUp(freshFolder(), await choosePorts())
+  })
+  after(async () => {
+    await up.stop()
+  })
+
+  test('says in six lines where to look, the dashboard first', () => {
+    const lines = up
+      .logs()
+      .split('\n')
+      .filter((line) => line.startsWith('  '))
+    assert.equal(lines.length, 6, up.logs())
+    assert.match(lines[0] ?? '', new RegExp(`dashboard +http://127.0.0.1:${up.ports.web}$`))
+  })
+
+  test('runs every role in a process of its own', async () => {
+    await until('all roles to be well', () => allWell(up))
+    const names = childrenOf(up.dir).map(({ name }) => name)
+    const expected = ['embedded-postgres', ...roles].map((name) =>
+      name === 'central-web' ? 'web-central' : name,
+    )
+    assert.deepEqual(names.sort(), expected.sort())
+    assert.equal(new Set(childrenOf(up.dir).map(({ pid }) => pid)).size, 7)
+  })
+
+  test('carries an event from the sidecar to the local API', async () => {
+    const id = await sendJob(up)
+    await until('the job', () => hasJob(up, id))
+  })
+
+  test('refuses to start twice in one folder, naming the process', async () => {
+    const second = launch(flags(up.dir, up.ports), {})
+    assert.equal((await second.ended).code, 1)
+    assert.match(second.logs(), new RegExp(`running in ${up.dir} already, as process ${up.pid}`))
+  })
+
+  test('names every busy port with its flag, and starts nothing', async () => {
+    const dir = freshFolder()
+    const second = launch(flags(dir, up.ports), {})
+    assert.equal((await second.ended).code, 1)
+    for (const role of roles) {
+      assert.match(second.logs(), new RegExp(`port ${up.ports[role]} .*--${role}-port`))
+    }
+    assert.equal(existsSync(join(dir, 'postgres')), false)
+  })
+
+  for (const name of ['local-api', 'sidecar', 'archiver', 'central', 'web', 'web-central']) {
+    test(`starts ${name} again when it was killed`, async () => {
+      const killed = pidOf(up.dir, name)
+      assert.ok(killed)
+      process.kill(killed, 'SIGKILL')
+      const again = await until(`${name} to be started`, () => {
+        const pid = pidOf(up.dir, name)
+        return pid !== killed && pid
+      })
+      assert.ok(again)
+      await until('all roles to be well', () => allWell(up))
+      assert.match(up.logs(), new RegExp(`started again, role "${name}", how "SIGKILL"`))
+      const id = await sendJob(up)
+      await until('a job sent afterwards', () => hasJob(up, id))
+    })
+  }
+
+  test('starts the database again when it was killed, and loses nothing', async () => {
+    const before = await sendJob(up)
+    await until('the job before', () => hasJob(up, before))
+    const [killed] = readFileSync(join(up.dir, 'postgres/postmaster.pid'), 'utf8').split('\n')
+    process.kill(Number(killed), 'SIGKILL')
+    const during = await sendJob(up)
+    await until('the job sent while it was away', () => hasJob(up, during))
+    assert.equal(await hasJob(up, before), true)
+  })
+
+  test('stops everything and leaves nothing running', async () => {
+    const children = childrenOf(up.dir)
+    assert.deepEqual(await up.stop(), { code: 0, signal: null })
+    assert.deepEqual(leftOf(up.dir, children), [])
+    assert.equal(existsSync(join(up.dir, 'up.lock')), false)
+  })
+})
+
+describe('wafermon up, when it goes down hard', () => {
+  test('leaves nothing running when it is killed, and starts again', async (t) => {
+    const first = await startUp(freshFolder(), await choosePorts())
+    const id = await sendJob(first)
+    await until('the job', () => hasJob(first, id))
+    const children = childrenOf(first.dir)
+    await first.kill9()
+    await until('all its processes to end', () => leftOf(first.dir, children).length === 0)
+    const second = await startUp(first.dir, first.ports)
+    t.after(second.stop)
+    await until('the job of before', () => hasJob(second, id))
+  })
+
+  test('takes over at once from what a kill of all its processes left', async (t) => {
+    const first = await startUp(freshFolder(), await choosePorts())
+    const children = childrenOf(first.dir)
+    for (const pid of [first.pid, ...children.map((child) => child.pid)]) {
+      process.kill(pid, 'SIGKILL')
+    }
+    await first.ended
+    const second = await startUp(first.dir, first.ports)
+    t.after(second.stop)
+    await until('all roles to be well', () => allWell(second))
+  })
+
+  test('ends at once on a second signal, a hanging role included', async () => {
+    const up = await startUp(freshFolder(), await choosePorts())
+    const children = childrenOf(up.dir)
+    const hanging = pidOf(up.dir, 'sidecar')
+    assert.ok(hanging)
+    process.kill(hanging, 'SIGSTOP')
+    up.child.kill('SIGTERM')
+    const logged = () => readFileSync(join(up.dir, 'logs/up.log'), 'utf8').includes('"stopping"')
+    await until('it to begin stopping', logged)
+    up.child.kill('SIGINT')
+    assert.equal((await up.ended).code, 130)
+    await until('all its processes to end', () => leftOf(up.dir, children).length === 0)
+  })
+
+  test('is simulated unless told otherwise', async (t) => {
+    const up = await startUp(freshFolder(), await choosePorts(), [])
+    t.after(up.stop)
+    const pid = pidOf(up.dir, 'simulator')
+    assert.ok(pid && startOf(pid))
+    const jobs = `http://127.0.0.1:${up.ports['local-api']}/v1/jobs?limit=1`
+    await until('the first job of the fab', async () => {
+      const answer = await fetch(jobs).catch(() => undefined)
+      const { items = [] } = answer?.ok ? ((await answer.json()) as { items?: unknown[] }) : {}
+      return items.length > 0
+    })
+  })
+})
