@@ -24,24 +24,24 @@ import { insertEventsSql, upsertSql } from './upsert.ts'
 /** `refused` means that the database can never store this event; all others are committed. */
 export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 
+export type Ingested = { verdicts: StoreVerdict[]; fresh: Event[] }
+
 const horizonLock = 7002
 const liveLock = 7001
 /** Tries of a transaction that the database undid (a deadlock, a serialization failure). */
 const maxTries = 5
 
-/** Commits a batch. @throws AppError unreachable or overloaded; then nothing was stored */
-export async function ingest(
-  store: Store,
-  events: readonly Event[],
-): Promise<{ verdicts: StoreVerdict[]; fresh: Event[] }> {
+/**
+ * Commits a batch.
+ *
+ * @returns a verdict per event, and the events that were new, as they were stored
+ * @throws AppError unreachable or overloaded; then nothing was stored
+ */
+export async function ingest(store: Store, events: readonly Event[]): Promise<Ingested> {
   try {
-    const fresh = await inSpan('store.ingest', { 'wafermon.events': events.length }, () =>
+    return await inSpan('store.ingest', { 'wafermon.events': events.length }, () =>
       withRetries(() => commit(store, events)),
     )
-    return {
-      verdicts: events.map((event) => (fresh.has(event) ? 'stored' : 'duplicate')),
-      fresh: [...fresh],
-    }
   } catch (error) {
     if (!isDataError(error)) throw error
     return halves(store, events, error)
@@ -49,10 +49,9 @@ export async function ingest(
 }
 
 /** A poisoned event fails alone: the batch is cut in two until it is found. */
-async function halves(store: Store, events: readonly Event[], error: unknown) {
+async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
   if (events.length === 1) {
-    const refused = `cannot be stored (${codeOf(error)})`
-    return { verdicts: [{ refused }] as StoreVerdict[], fresh: [] as Event[] }
+    return { verdicts: [{ refused: `cannot be stored (${codeOf(error)})` }], fresh: [] }
   }
   const middle = Math.ceil(events.length / 2)
   const first = await ingest(store, events.slice(0, middle))
@@ -77,17 +76,17 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @returns the events that were new */
-function commit(store: Store, events: readonly Event[]): Promise<Set<Event>> {
+function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${horizonLock})`
     const settled = await settleClocks(tx, events)
-    const { batch, fresh } = await insertEvents(tx, settled)
-    await mergeFolds(tx, [...fresh.values()])
-    await upsertApps(tx, [...fresh.values()])
+    const { batch, isNew } = await insertEvents(tx, settled)
+    const fresh = settled.filter((_, index) => isNew[index])
+    await mergeFolds(tx, fresh)
+    await upsertApps(tx, fresh)
     await upsertSources(tx, events)
-    await announce(tx, batch, [...fresh.values()])
-    return new Set(fresh.keys())
+    await announce(tx, batch, fresh)
+    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), fresh }
   })
 }
 
@@ -95,15 +94,14 @@ function commit(store: Store, events: readonly Event[]): Promise<Set<Event>> {
  * A corrected clock gives `at` the time of receipt, which differs from one copy of an event to the
  * next. The first copy decides for all.
  *
- * @returns each event as given, with the event as it is to be stored
+ * @returns the events as they are to be stored, in the same order
  */
 async function settleClocks(
   tx: TransactionSql,
   events: readonly Event[],
-): Promise<Map<Event, Event>> {
-  const settled = new Map(events.map((event) => [event, event]))
+): Promise<readonly Event[]> {
   const corrected = events.filter((event) => event.event.reported_at)
-  if (corrected.length === 0) return settled
+  if (corrected.length === 0) return events
   const wanted = corrected.map(({ idempotency_key, event }) => ({
     idempotency_key,
     reported_at: event.reported_at,
@@ -119,35 +117,33 @@ async function settleClocks(
     on conflict (idempotency_key, reported_at) do update set at = c.at
     returning idempotency_key, reported_at, at`
   const decided = new Map(rows.map((row) => [row.idempotencyKey + row.reportedAt, row.at]))
-  for (const event of corrected) {
-    const at = decided.get(event.idempotency_key + event.event.reported_at)!
-    settled.set(event, { ...event, event: { ...event.event, at } })
-  }
-  return settled
+  return events.map((event) => {
+    const at = decided.get(event.idempotency_key + event.event.reported_at)
+    return at === undefined ? event : { ...event, event: { ...event.event, at } }
+  })
 }
 
-/** @returns the number of the batch, and of the events given the new ones as they are stored */
-async function insertEvents(tx: TransactionSql, settled: Map<Event, Event>) {
+/** @returns the number of the batch, and of each event whether it was new */
+async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
   const rows: ReturnType<typeof eventRow>[] = []
-  const byIdentity = new Map<string, [given: Event, stored: Event]>()
-  for (const [given, stored] of settled) {
-    const identity = stored.event.at + stored.idempotency_key
-    // The same event twice in one batch: the first is the event, the other its repeat.
-    if (byIdentity.has(identity)) continue
-    byIdentity.set(identity, [given, stored])
-    rows.push(eventRow(stored))
+  // The same event twice in one batch: the first is the event, the other its repeat.
+  const indexOf = new Map<string, number>()
+  for (const [index, event] of events.entries()) {
+    const identity = event.event.at + event.idempotency_key
+    if (indexOf.has(identity)) continue
+    indexOf.set(identity, index)
+    rows.push(eventRow(event))
   }
   const found = await tx.unsafe<{ batch: number; at: Micros | null; idempotencyKey: string }[]>(
     insertEventsSql,
     [JSON.stringify(rows)],
     { prepare: true },
   )
-  const fresh = new Map<Event, Event>()
+  const isNew = events.map(() => false)
   for (const { at, idempotencyKey } of found) {
-    const pair = at === null ? undefined : byIdentity.get(at + idempotencyKey)
-    if (pair) fresh.set(pair[0], pair[1])
+    if (at !== null) isNew[indexOf.get(at + idempotencyKey)!] = true
   }
-  return { batch: found[0]!.batch, fresh }
+  return { batch: found[0]!.batch, isNew }
 }
 
 const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import type { Event } from '../../src/core/event.ts'
+import { foldEvents, mergeInto, type Slots, shownOf } from '../../src/core/fold.ts'
+import { arbitraryArrival, noon } from '../support/histories.ts'
+import { type Expected, expectedRows } from '../support/oracle.ts'
+
+/** Folds each batch by itself, as ingest does, and merges it into what was there. */
+function foldBatches(batches: Event[][]): Map<string, Slots> {
+  const rows = new Map<string, Slots>()
+  const seen = new Set<string>()
+  for (const batch of batches) {
+    const fresh = batch.filter((event) => {
+      const known = seen.has(event.idempotency_key)
+      seen.add(event.idempotency_key)
+      return !known
+    })
+    const { jobs, subjobs } = foldEvents(fresh)
+    for (const [type, found] of [
+      ['job', jobs],
+      ['subjob', subjobs],
+    ] as const) {
+      for (const slots of found) {
+        const known = rows.get(type + slots.id)
+        if (known) mergeInto(known, slots)
+        else rows.set(type + slots.id, slots)
+      }
+    }
+  }
+  return rows
+}
+
+function asExpected(slots: Slots): Expected {
+  const shown = shownOf(slots)
+  return {
+    id: slots.id,
+    parent: slots.parent_id ?? null,
+    site: slots.site_id,
+    app: slots.app_name,
+    key: slots.job_key ?? null,
+    subKey: slots.sub_key ?? null,
+    status: shown.status,
+    startedAt: shown.startedAt,
+    endedAt: slots.ended_at ?? null,
+    durationS: shown.durationS,
+    cpuUserS: slots.cpu_user_s ?? null,
+    cpuSystemS: slots.cpu_system_s ?? null,
+    memMaxMb: slots.mem_max_mb ?? null,
+    progress: slots.progress ?? null,
+    metrics: Object.fromEntries(Object.entries(slots.metrics ?? {}).map(([n, [, v]]) => [n, v])),
+    metadata: shown.metadata,
+    errorCount: slots.error_count,
+    lastError: slots.last_error ?? null,
+    lastEventAt: slots.last_event_at,
+    eventCount: slots.event_count,
+  }
+}
+
+const event = (
+  kind: Event['event']['kind'],
+  at: string,
+  more: Partial<Event['event']> = {},
+): Event => ({
+  idempotency_key: crypto.randomUUID(),
+  site_id: 'fab1',
+  app: { app_id: 'a0000000-0000-4000-8000-000000000001', name: 'etch', version: '' },
+  entity: { type: 'job', id: 'b0000000-0000-4000-8000-000000000001' },
+  event: { kind, at, ...more },
+  received_at: at,
+})
+
+const at = (minute: number) => noon.replace(':00:00', `:${String(minute).padStart(2, '0')}:00`)
+const one = (...events: Event[]) => asExpected([...foldBatches([events]).values()][0]!)
+
+describe('the fold', () => {
+  test('gives what wire.md says, for every order, repetition and split into batches', () => {
+    fc.assert(
+      fc.property(arbitraryArrival(), ({ events, batches }) => {
+        const rows = foldBatches(batches)
+        const expected = expectedRows(events)
+        assert.deepEqual([...rows.keys()].sort(), [...expected.keys()].sort())
+        for (const [name, slots] of rows) assert.deepEqual(asExpected(slots), expected.get(name))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('never reopens a job: a late start and progress leave its end alone', () => {
+    const row = one(event('finished', at(5)), event('progress', at(9)), event('started', at(1)))
+    assert.equal(row.status, 'succeeded')
+    assert.equal(row.startedAt, at(1))
+    assert.equal(row.durationS, 240)
+  })
+
+  test('lets the latest of several ends decide', () => {
+    const row = one(event('finished', at(5), { status: 'failed' }), event('finished', at(7)))
+    assert.equal(row.status, 'succeeded')
+    assert.equal(row.endedAt, at(7))
+    assert.equal(row.errorCount, 1)
+  })
+
+  test('counts the start back from a given duration when no event tells it', () => {
+    assert.equal(one(event('finished', at(5), { metrics: { duration_s: 60 } })).startedAt, at(4))
+  })
+
+  test('ignores a duration that is none, rather than refusing the end of a job', () => {
+    for (const duration_s of [-1, 1e300]) {
+      const row = one(
+        event('finished', at(5), { metrics: { duration_s } }),
+        event('started', at(3)),
+      )
+      assert.equal(row.durationS, 120)
+    }
+  })
+
+  test('gives an end before the start a duration of 0', () => {
+    assert.equal(one(event('started', at(9)), event('finished', at(5))).durationS, 0)
+  })
+
+  test('keeps the first 64 metric names of a job, whatever came first', () => {
+    const names = Array.from({ length: 100 }, (_, i) => `m${String(i).padStart(3, '0')}`)
+    const events = names.map((name, i) => event('metric', at(i % 60), { metrics: { [name]: i } }))
+    const kept = names.slice(0, 64)
+    assert.deepEqual(Object.keys(one(...events).metrics).sort(), kept)
+    assert.deepEqual(Object.keys(one(...events.reverse()).metrics).sort(), kept)
+  })
+
+  test('cuts an error text to 2,000 characters without cutting a character', () => {
+    const error = `${'x'.repeat(1999)}😀`
+    const row = one(event('error', at(1), { metadata: { error } }))
+    assert.ok(row.lastError!.isWellFormed())
+    assert.equal(row.lastError!.length, 2000)
+  })
+})

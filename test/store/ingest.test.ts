@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import type { Event } from '../../src/core/event.ts'
+import { connect, type Store } from '../../src/store/connect.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { IngestQueue } from '../../src/store/ingest-queue.ts'
+import { type Edition, freshDatabase, needsTimescale } from '../support/database.ts'
+import { arbitraryArrival, noon } from '../support/histories.ts'
+import { type Expected, expectedRows } from '../support/oracle.ts'
+
+const op = { operation: 'test', table: 'none' }
+
+async function openStore(t: { after(fn: () => unknown): void }, edition: Edition): Promise<Store> {
+  const { url } = await freshDatabase(t as never, { edition })
+  const store = connect(url, { role: 'test', max: 4 })
+  t.after(() => store.close())
+  return store
+}
+
+const run = (store: Store, statement: string) => store.ask(op, (sql) => sql.unsafe(statement))
+
+/** Puts noon into the open window, some minutes of it below the horizon and some beyond the end. */
+async function openNoon(store: Store, frozen: string, until: string): Promise<void> {
+  await run(
+    store,
+    `truncate event, event_late, job, subjob, live_batch, source, app, clock_correction`,
+  )
+  await run(
+    store,
+    `update horizon set frozen_before = '${frozen}', open_until = '${until}', dropped_before = '-infinity'`,
+  )
+  await run(store, `select make_event_partitions('2026-03-01T00:00:00Z', '2026-03-02T00:00:00Z')`)
+}
+
+const moveHorizon = (store: Store, set: string) =>
+  store.begin(op, async (tx) => {
+    await tx`select pg_advisory_xact_lock(7002)`
+    await tx.unsafe(`update horizon set ${set}`)
+  })
+
+const minute = (n: number) =>
+  new Date(Date.parse(noon) + n * 60_000).toISOString().replace('Z', '000Z')
+
+async function storedRows(store: Store): Promise<Map<string, Expected>> {
+  const columns = `parent_id, site_id, app_name, job_key, sub_key, status, started_at, ended_at, duration_s,
+    cpu_user_s, cpu_system_s, mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
+    coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}') || coalesce(end_metadata, '{}') as metadata`
+  const rows = (await run(
+    store,
+    `select 'job' as type, job_id as id, ${columns} from job
+     union all select 'subjob', subjob_id, ${columns} from subjob`,
+  )) as unknown as Record<string, never>[]
+  return new Map(rows.map((row) => [String(row.type) + row.id, expectedFrom(row)]))
+}
+
+function expectedFrom(row: Record<string, unknown>): Expected {
+  const metrics = Object.entries((row.metrics ?? {}) as Record<string, [string, number]>)
+  return {
+    id: row.id,
+    parent: row.parentId,
+    site: row.siteId,
+    app: row.appName,
+    key: row.jobKey,
+    subKey: row.subKey,
+    status: row.status,
+    startedAt: row.startedAt,
+    endedAt: row.endedAt,
+    durationS: row.durationS,
+    cpuUserS: row.cpuUserS,
+    cpuSystemS: row.cpuSystemS,
+    memMaxMb: row.memMaxMb,
+    progress: row.progress,
+    metrics: Object.fromEntries(metrics.map(([name, [, value]]) => [name, value])),
+    metadata: row.metadata,
+    errorCount: row.errorCount,
+    lastError: row.lastError,
+    lastEventAt: row.lastEventAt,
+    eventCount: row.eventCount,
+  } as Expected
+}
+
+/** As JSON has it: there is no -0, and no order of names. */
+const plain = (rows: Map<string, Expected>) =>
+  Object.fromEntries([...rows].sort().map(([name, row]) => [name, JSON.parse(JSON.stringify(row))]))
+
+/** Sends the batches by two connections at once, each its share in order. */
+async function sendByTwo(store: Store, batches: Event[][]): Promise<void> {
+  const share = async (parity: number) => {
+    for (const batch of batches.filter((_, i) => i % 2 === parity)) await ingest(store, batch)
+  }
+  await Promise.all([share(0), share(1)])
+}
+
+const count = async (store: Store, table: string) =>
+  Number((await run(store, `select count(*)::int as n from ${table}`))[0]!.n)
+
+let made = 0
+const event = (more: Partial<Event['event']> = {}, envelope: Partial<Event> = {}): Event => ({
+  idempotency_key: `d0000000-0000-4000-8000-${String(++made).padStart(12, '0')}`,
+  site_id: 'fab1',
+  app: { app_id: 'a0000000-0000-4000-8000-000000000001', name: 'etch', version: '1' },
+  entity: { type: 'job', id: 'b0000000-0000-4000-8000-000000000001', business_key: 'L1' },
+  event: { kind: 'progress', at: noon, ...more },
+  received_at: noon,
+  ...envelope,
+})
+
+function suite(edition: Edition) {
+  test('folds as core does, in any order, batches, repetition, by two writers, while the horizon moves', async (t) => {
+    const store = await openStore(t, edition)
+    await fc.assert(
+      fc.asyncProperty(arbitraryArrival(), async ({ events, batches }) => {
+        await openNoon(store, minute(-2), minute(6))
+        const half = Math.floor(batches.length / 2)
+        await sendByTwo(store, batches.slice(0, half))
+        // Only ever forward: what was late stays late, what was too far ahead no longer is.
+        await moveHorizon(store, `frozen_before = '${minute(2)}', open_until = '2026-03-02'`)
+        await sendByTwo(store, batches.slice(half))
+        assert.deepEqual(plain(await storedRows(store)), plain(expectedRows(events)))
+        assert.equal(
+          (await count(store, 'event')) + (await count(store, 'event_late')),
+          events.length,
+        )
+      }),
+      { numRuns: edition === 'plain' ? 120 : 60 },
+    )
+  })
+
+  test('knows a repeat by its source when the raw row is gone, and folds on without it', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const source = (seq: number) => ({ source: { id: 'bn-07', epoch: 'e1', seq } })
+    const first = event({ kind: 'started', metadata: { recipe: 'r1' } }, source(1))
+    const second = event({ at: minute(1), metrics: { progress: 0.5, cd: 1 } }, source(2))
+    await ingest(store, [first, second])
+    await moveHorizon(store, `frozen_before = '${minute(30)}', dropped_before = '${minute(30)}'`)
+    await run(store, 'truncate event')
+    const { verdicts } = await ingest(store, [first, second])
+    assert.deepEqual(verdicts, ['duplicate', 'duplicate'])
+    await ingest(store, [
+      event({ kind: 'metric', at: minute(2), metrics: { cd: 2 } }, source(3)),
+      event({ kind: 'finished', at: minute(3) }, source(4)),
+    ])
+    const row = (await storedRows(store)).get('jobb0000000-0000-4000-8000-000000000001')!
+    assert.deepEqual(
+      [row.status, row.startedAt, row.progress, row.metrics, row.eventCount, row.metadata],
+      ['succeeded', noon, 0.5, { cd: 2 }, 4, { recipe: 'r1' }],
+    )
+  })
+
+  test('takes an event once although its clock was corrected differently on each copy', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const ahead = event({ at: minute(1), reported_at: minute(90) })
+    const again = { ...ahead, event: { ...ahead.event, at: minute(2) } }
+    assert.deepEqual((await ingest(store, [ahead])).verdicts, ['stored'])
+    assert.deepEqual((await ingest(store, [again])).verdicts, ['duplicate'])
+    assert.equal(await count(store, 'event'), 1)
+  })
+
+  test('puts what no partition is open for into event_late, and never twice', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), minute(60))
+    const ahead = event({ at: minute(120) })
+    await ingest(store, [ahead])
+    assert.equal(await count(store, 'event_late'), 1)
+    await run(store, `update horizon set open_until = '2026-03-02'`)
+    assert.deepEqual((await ingest(store, [ahead])).verdicts, ['duplicate'])
+    assert.equal(await count(store, 'event'), 0)
+  })
+
+  test('takes 20,000 events of thirty years without a partition for them', async (t) => {
+    const store = await openStore(t, edition)
+    const years = Array.from({ length: 20_000 }, (_, i) => {
+      const at = new Date(Date.UTC(1996, 0, 1) + i * 47_304_000).toISOString().replace('Z', '000Z')
+      return event({ at }, { entity: { type: 'job', id: crypto.randomUUID() } })
+    })
+    for (let i = 0; i < years.length; i += 1000) await ingest(store, years.slice(i, i + 1000))
+    assert.equal(await count(store, 'job'), 20_000)
+    const partitions = await run(
+      store,
+      `select count(*)::int as n from pg_inherits where inhparent = 'event'::regclass`,
+    )
+    assert.ok(Number(partitions[0]!.n) < 15)
+  })
+
+  test('refuses a poisoned event alone and keeps the rest of its batch', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const good = Array.from({ length: 7 }, () => event())
+    const poisoned = event({ metadata: { text: '\u0000' } })
+    const { verdicts } = await ingest(store, [...good.slice(0, 3), poisoned, ...good.slice(3)])
+    assert.deepEqual(
+      verdicts.map((v) => typeof v),
+      ['string', 'string', 'string', 'object', 'string', 'string', 'string', 'string'],
+    )
+    assert.equal(await count(store, 'event'), 7)
+  })
+
+  test('keeps unknown fields, whatever they are called', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const odd = { ...event(), plant: { hall: 3 }, ...(JSON.parse('{"__proto__": 1}') as object) }
+    odd.entity = { ...odd.entity, carrier_id: 'F1' }
+    await ingest(store, [odd])
+    const rows = await run(store, 'select extra::text from event')
+    assert.deepEqual(
+      JSON.parse(String(rows[0]!.extra)),
+      JSON.parse('{"top": {"plant": {"hall": 3}, "__proto__": 1}, "entity": {"carrier_id": "F1"}}'),
+    )
+  })
+
+  test('counts what each source sent, gaps and repeats included', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const from = (seq: number) => event({}, { source: { id: 'bn-07', epoch: 'e1', seq } })
+    const repeated = from(2)
+    await ingest(store, [from(1), repeated, from(5)])
+    await ingest(store, [{ ...repeated, source: { id: 'bn-07', epoch: 'e1', seq: 3 } }])
+    const rows = await run(store, 'select received::text from source')
+    assert.equal(rows[0]!.received, '{[1,4),[5,6)}')
+  })
+
+  test('numbers a live position for what is new and not history', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const seen = event()
+    await ingest(store, [seen, event({}, { historical: true })])
+    await ingest(store, [seen])
+    await ingest(store, [event({}, { historical: true })])
+    const rows = await run(store, 'select n from live_batch')
+    assert.deepEqual(
+      [...rows].map((row) => row.n),
+      [1],
+    )
+  })
+
+  test('stores nothing of a batch whose transaction fails', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    await run(store, 'alter table live_batch add constraint broken check (pos < 0)')
+    await assert.rejects(ingest(store, [event()]))
+    assert.equal(await count(store, 'event'), 0)
+    assert.equal(await count(store, 'job'), 0)
+  })
+}
+
+describe('ingest on plain PostgreSQL', () => suite('plain'))
+describe('ingest on TimescaleDB', needsTimescale, () => suite('timescale'))
+
+describe('IngestQueue', () => {
+  test('shares a transaction among requests that wait, and answers each its own', async (t) => {
+    const store = await openStore(t, 'plain')
+    await openNoon(store, minute(-60), '2026-03-02')
+    const commits: number[] = []
+    const queue = new IngestQueue(store, {
+      writers: 1,
+      maxEvents: 100,
+      maxWaiting: 1000,
+      onCommit: (events) => commits.push(events),
+    })
+    const repeated = event()
+    const requests = [[event(), repeated], [repeated], [event()]]
+    const answers = await Promise.all(requests.map((events) => queue.add(events)))
+    assert.deepEqual(answers, [['stored', 'stored'], ['duplicate'], ['stored']])
+    assert.deepEqual(commits, [4])
+  })
+
+  test('turns callers away when too much waits, instead of growing', async (t) => {
+    const store = await openStore(t, 'plain')
+    await openNoon(store, minute(-60), '2026-03-02')
+    const queue = new IngestQueue(store, { writers: 1, maxEvents: 1, maxWaiting: 2 })
+    const first = [queue.add([event()]), queue.add([event()])]
+    assert.throws(() => queue.add([event()]), { code: 'overloaded' })
+    await Promise.all(first)
+    assert.deepEqual(await queue.add([event()]), ['stored'])
+  })
+})

@@ -1,0 +1,139 @@
+import fc from 'fast-check'
+import type { Event, Kind } from '../../src/core/event.ts'
+import { fromMicros, type Micros, toMicros } from '../../src/core/time.ts'
+
+/**
+ * Random histories of a few jobs: few distinct times, so that ties are common; several starts and
+ * ends; ends before starts; hostile metric names; old programs that never say when they started.
+ */
+
+export const noon = '2026-03-01T12:00:00.000000Z'
+
+/** A time near noon on a coarse grid, with a microsecond now and then. */
+const time: fc.Arbitrary<Micros> = fc
+  .tuple(fc.integer({ min: -4, max: 8 }), fc.constantFrom(0, 0, 1, 999_999))
+  .map(([minutes, us]) => fromMicros(toMicros(noon) + BigInt(minutes) * 60_000_000n + BigInt(us)))
+
+const id = (n: number, kind: string) =>
+  `${kind}0000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+
+const word = fc.constantFrom('a', 'b', 'lot-1', 'é', '\uffff', '😀', '__proto__', '')
+const metadata = fc.option(
+  fc.dictionary(
+    fc.constantFrom('recipe', 'tool', 'error', 'message', 'x'),
+    fc.oneof(word, fc.integer(), fc.constant(null)),
+    { maxKeys: 3 },
+  ),
+  { nil: undefined },
+)
+const finite = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.integer({ min: 0, max: 100 }),
+  fc.constantFrom(0.1, 12.345678, 5e-324, 1.7e308, -1, 0.0000005, 0.0000015),
+)
+const metrics = fc.option(
+  fc.dictionary(
+    fc.oneof(
+      fc.constantFrom('duration_s', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb', 'progress'),
+      fc.constantFrom('cd_mean_nm', '😀', '\uffff', '__proto__', 'ä'),
+      fc.integer({ min: 0, max: 99 }).map((n) => `m${n}`),
+    ),
+    finite,
+    { maxKeys: 8 },
+  ),
+  { nil: undefined },
+)
+
+const kindAndStatus = fc.constantFrom<[Kind, Event['event']['status']]>(
+  ['started', undefined],
+  ['started', 'failed'],
+  ['progress', undefined],
+  ['progress', 'running'],
+  ['metric', undefined],
+  ['finished', undefined],
+  ['finished', 'failed'],
+  ['finished', 'canceled'],
+  ['error', undefined],
+  ['error', 'failed'],
+  ['error', 'succeeded'],
+  ['canceled', undefined],
+  ['canceled', 'running'],
+)
+
+/** One event, of one of `jobs` jobs or as many subjobs. */
+export function arbitraryEvent(jobs: number): fc.Arbitrary<Event> {
+  return fc
+    .record({
+      key: fc.uuid(),
+      job: fc.integer({ min: 1, max: jobs }),
+      sub: fc.boolean(),
+      kind: kindAndStatus,
+      at: time,
+      startedAt: fc.option(time, { nil: undefined }),
+      endedAt: fc.option(time, { nil: undefined }),
+      metadata,
+      metrics,
+      app: fc.constantFrom('etch', 'litho'),
+      businessKey: fc.option(word, { nil: undefined }),
+      parent: fc.integer({ min: 1, max: 3 }),
+      historical: fc.boolean(),
+    })
+    .map((r) => ({
+      idempotency_key: r.key,
+      site_id: 'fab1',
+      app: { app_id: id(r.app.length, 'a'), name: r.app, version: '' },
+      entity: {
+        type: r.sub ? 'subjob' : 'job',
+        id: id(r.job, r.sub ? 'c' : 'b'),
+        ...(r.sub ? { parent_id: id(r.parent, 'b') } : {}),
+        ...(r.businessKey === undefined
+          ? {}
+          : { business_key: r.businessKey, sub_key: r.businessKey }),
+      },
+      event: {
+        kind: r.kind[0],
+        at: r.at,
+        ...(r.kind[1] ? { status: r.kind[1] } : {}),
+        ...(r.startedAt ? { started_at: r.startedAt } : {}),
+        ...(r.endedAt ? { ended_at: r.endedAt } : {}),
+        ...(r.metadata ? { metadata: r.metadata } : {}),
+        ...(r.metrics ? { metrics: r.metrics } : {}),
+      },
+      received_at: r.at,
+      ...(r.historical ? { historical: true } : {}),
+    }))
+}
+
+/** A history, and the order and the batches in which it arrives, repeats included. */
+export type Arrival = { events: Event[]; batches: Event[][] }
+
+export function arbitraryArrival(jobs = 3, maxEvents = 24): fc.Arbitrary<Arrival> {
+  const events = fc.uniqueArray(arbitraryEvent(jobs), {
+    minLength: 1,
+    maxLength: maxEvents,
+    selector: (event) => event.idempotency_key,
+  })
+  return events.chain((list) =>
+    fc
+      .record({
+        order: fc.shuffledSubarray([...list.keys()], { minLength: list.length }),
+        repeats: fc.array(fc.nat({ max: list.length - 1 }), { maxLength: list.length }),
+        cuts: fc.array(fc.nat({ max: list.length }), { maxLength: 5 }),
+      })
+      .map(({ order, repeats, cuts }) => ({
+        events: list,
+        batches: cut(
+          [...order, ...repeats].map((i) => list[i]!),
+          cuts,
+        ),
+      })),
+  )
+}
+
+function cut(events: Event[], cuts: number[]): Event[][] {
+  const places = [0, ...cuts.sort((a, b) => a - b), events.length]
+  return places
+    .slice(1)
+    .map((to, i) => events.slice(places[i], to))
+    .filter((b) => b.length > 0)
+}
