@@ -1,21 +1,25 @@
 import { Hono } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { version } from '../platform/version.ts'
 
-/** What a role knows of itself. */
-export type Health = {
-  /** Whether it can do its work; otherwise 503. */
+/** What a role says of itself. */
+export type HealthReport = {
+  /** Whether it can do its work: else the answer is 503, and nobody should send it any. */
   ready: boolean
-  /** Works, but something that it depends on does not. */
-  degraded: boolean
-  /** Fields of this role, in snake_case. */
-  details: Record<string, unknown>
+  status: 'ok' | 'degraded'
+  [detail: string]: unknown
 }
 
-/** `GET /v1/healthz`: 200 when the role can do its work, 503 when it cannot. No token is needed. */
-export function healthRoute(service: string, health: () => Health | Promise<Health>): Hono {
+export type HealthOptions = {
+  service: string
+  check: () => HealthReport | Promise<HealthReport>
+}
+
+/** `GET /v1/healthz`. Open to everybody: probes carry no token, and it says nothing about jobs. */
+export function healthRoute({ service, check }: HealthOptions): Hono {
   return new Hono().get('/v1/healthz', async (c) => {
-    const { ready, degraded, details } = await health()
-    const status = ready && !degraded ? 'ok' : 'degraded'
-    return c.json({ status, service, version, ...details }, ready ? 200 : 503)
+    const { ready, status, ...details } = await check()
+    const code: ContentfulStatusCode = ready ? 200 : 503
+    return c.json({ status: ready ? status : 'degraded', service, version, ...details }, code)
   })
 }

@@ -1,0 +1,27 @@
+import type { Context } from 'hono'
+import type { JobReader } from '../core/job.ts'
+import type { SitesReport } from '../core/sites.ts'
+
+/** A reader for one question, and how asking went once it is answered. */
+export type Asked = { reader: JobReader; sites?: () => SitesReport }
+
+/** Where answers come from: one reader, or one made for every question, which reports on its sites. */
+export type ReaderSource = JobReader | (() => Asked)
+
+export const ask = (source: ReaderSource): Asked =>
+  typeof source === 'function' ? source() : { reader: source }
+
+/**
+ * Answers a question with JSON: the body, how long it took, and over several sites how each fared.
+ *
+ * @param started when the question came, from performance.now()
+ */
+export function answer(c: Context, { sites }: Asked, started: number, body: object): Response {
+  return c.json({ ...body, duration_s: secondsSince(started), ...(sites && { sites: sites() }) })
+}
+
+export const secondsSince = (started: number): number =>
+  Math.round((performance.now() - started) * 1000) / 1e6
+
+/** A list that comes whole. */
+export const listOf = (items: readonly unknown[]) => ({ items, count: items.length })
