@@ -1,0 +1,124 @@
+import type { StoredEvent } from '../core/job.ts'
+import type { Micros } from '../core/time.ts'
+import type { Store } from './connect.ts'
+import type { Sql } from './driver.ts'
+
+type Extra = { [part in 'top' | 'app' | 'entity' | 'event' | 'source']?: Record<string, unknown> }
+
+/** A row of `event` or `event_late` as {@link eventColumns} selects it. */
+export type EventRow = {
+  at: Micros
+  idempotencyKey: string
+  receivedAt: Micros
+  entityType: string
+  entityId: string
+  parentId: string | null
+  appId: string
+  appName: string
+  appVersion: string
+  siteId: string
+  businessKey: string | null
+  subKey: string | null
+  kind: string
+  status: string | null
+  startedAt: Micros | null
+  endedAt: Micros | null
+  metrics: object | null
+  metadata: object | null
+  traceparent: string | null
+  sourceId: string | null
+  sourceEpoch: string | null
+  sourceSeq: number | null
+  historical: boolean
+  extra: Extra | null
+}
+
+export const eventColumns = (sql: Sql) => sql`
+  at, idempotency_key, received_at, entity_type, entity_id, parent_id, app_id, app_name, app_version,
+  site_id, business_key, sub_key, kind, status, started_at, ended_at, metrics, metadata, traceparent,
+  source_id, source_epoch, source_seq, historical, extra`
+
+/** The envelope as it was received, unknown fields included; null is left out. */
+export function eventOf(row: EventRow): StoredEvent {
+  const { extra } = row
+  return {
+    idempotency_key: row.idempotencyKey,
+    site_id: row.siteId,
+    app: { app_id: row.appId, name: row.appName, version: row.appVersion, ...extra?.app },
+    entity: {
+      type: row.entityType === 'j' ? 'job' : 'subjob',
+      id: row.entityId,
+      ...given({ parent_id: row.parentId, business_key: row.businessKey, sub_key: row.subKey }),
+      ...extra?.entity,
+    },
+    event: {
+      kind: row.kind,
+      at: row.at,
+      ...given({
+        status: row.status,
+        metrics: row.metrics,
+        metadata: row.metadata,
+        started_at: row.startedAt,
+        ended_at: row.endedAt,
+      }),
+      ...extra?.event,
+    },
+    ...given({ traceparent: row.traceparent, source: sourceOf(row) }),
+    received_at: row.receivedAt,
+    ...(row.historical ? { historical: true } : {}),
+    ...extra?.top,
+  }
+}
+
+const sourceOf = (row: EventRow) =>
+  row.sourceId === null
+    ? null
+    : { id: row.sourceId, epoch: row.sourceEpoch, seq: row.sourceSeq, ...row.extra?.source }
+
+function given(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null))
+}
+
+/**
+ * Events of a job or subjob, oldest first, at most `limit`. Raw events are dropped once they are
+ * archived, so an old job has none here.
+ */
+export async function findEvents(
+  store: Store,
+  id: string,
+  limit: number,
+  signal: AbortSignal,
+): Promise<StoredEvent[]> {
+  const range = await eventRange(store, id, signal)
+  const rows = await store.ask<EventRow[]>(
+    { operation: 'findEvents', table: 'event' },
+    (sql) => {
+      // The bounds keep the planner away from all the other partitions.
+      const within = range ? sql`and at between ${range.first} and ${range.last}` : sql``
+      const of = (table: string) => sql`
+        (select ${eventColumns(sql)} from ${sql(table)} where entity_id = ${id} ${within}
+         order by at, idempotency_key limit ${limit})`
+      return sql`
+        /* events.find */
+        ${of('event')} union all ${of('event_late')} order by at, idempotency_key limit ${limit}`
+    },
+    signal,
+  )
+  return rows.map(eventOf)
+}
+
+/** When the first and the last event of a job happened; undefined when there is no such row. */
+async function eventRange(store: Store, id: string, signal: AbortSignal) {
+  const [range] = await store.ask<{ first: Micros; last: Micros }[]>(
+    { operation: 'eventRange', table: 'job' },
+    (sql) => sql`
+      /* events.range */
+      select min(first_event_at) as first, max(last_event_at) as last from (
+        select first_event_at, last_event_at from job where job_id = ${id}
+        union all
+        select first_event_at, last_event_at from subjob where subjob_id = ${id}) found
+      having count(*) > 0`,
+    signal,
+  )
+  return range
+}

@@ -1,0 +1,64 @@
+import { healthOf } from '../core/health.ts'
+import type { Job, JobStatus } from '../core/job.ts'
+import type { Micros } from '../core/time.ts'
+import type { Baselines } from './baselines.ts'
+import type { Sql } from './driver.ts'
+
+export type JobTable = 'job' | 'subjob'
+
+/** A row of `job` or `subjob` as {@link jobColumns} selects it. */
+export type JobRow = {
+  id: string
+  parentId: string | null
+  entityType: 'job' | 'subjob'
+  appId: string
+  appName: string
+  appVersion: string
+  siteId: string
+  jobKey: string | null
+  subKey: string | null
+  status: JobStatus
+  startedAt: Micros
+  endedAt: Micros | null
+  durationS: number | null
+  cpuUserS: number | null
+  cpuSystemS: number | null
+  memMaxMb: number | null
+  progress: number | null
+  /** name -> [which event gave it, the value]. */
+  metrics: Record<string, [order: string, value: number]> | null
+  metadata: Record<string, unknown>
+  errorCount: number
+  lastError: string | null
+  lastEventAt: Micros
+  eventCount: number
+  insertedAt: Micros
+  updatedAt: Micros
+}
+
+/** What is selected of a job or subjob; metadata is overlaid here, the latest on top. */
+export function jobColumns(sql: Sql, table: JobTable) {
+  return sql`
+    ${sql(`${table}_id`)} as id, ${table}::text as entity_type, parent_id, app_id, app_name, app_version,
+    site_id, job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
+    mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
+    inserted_at, updated_at,
+    coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
+      || coalesce(end_metadata, '{}') as metadata`
+}
+
+/** The row as everybody sees it, with what depends on the time of looking. */
+export function jobOf(row: JobRow, baselines: Baselines, now: Micros): Job {
+  const job = {
+    ...row,
+    metrics: valuesOf(row.metrics),
+    endBeforeStart: row.endedAt !== null && row.endedAt < row.startedAt,
+  }
+  const baseline = row.status === 'running' ? baselines.of(row) : undefined
+  return { ...job, ...healthOf(job, baseline, now) }
+}
+
+function valuesOf(slots: JobRow['metrics']): Record<string, number> {
+  if (slots === null) return {}
+  return Object.fromEntries(Object.entries(slots).map(([name, [, value]]) => [name, value]))
+}

@@ -1,0 +1,2 @@
+/** Text that LIKE takes literally. */
+export const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&')

@@ -1,0 +1,84 @@
+import type { Job, JobFilter, JobPage, JobReader } from '../core/job.ts'
+import { fromMs, type Micros } from '../core/time.ts'
+import { listApps } from './apps.ts'
+import { Baselines } from './baselines.ts'
+import type { Store } from './connect.ts'
+import { findEvents } from './events.ts'
+import { type JobRow, type JobTable, jobColumns, jobOf } from './job-rows.ts'
+import { findRows } from './jobs.ts'
+import { CompletenessOf, listSources } from './sources.ts'
+import { stats } from './stats.ts'
+import { countSubjobs } from './subjobs.ts'
+
+export type ReaderOptions = {
+  /** Whether there is an archive behind the store; `available` unless given. */
+  archive?: 'available' | 'off'
+  /** How far a sender's clock may be off before answers name it, in seconds; 60. */
+  skewLimitS?: number
+  /** How long what answers may be missing, and baselines, are kept in memory, in milliseconds. */
+  maxAgeMs?: { completeness?: number; baselines?: number }
+  now?: () => Micros
+}
+
+/**
+ * The hot store as a JobReader. Give it a store of its own with a `timeoutS`: a question that takes
+ * longer ends with AppError overloaded, and ingest is not behind it in the pool.
+ */
+export function storeReader(store: Store, options: ReaderOptions = {}): JobReader {
+  const now = options.now ?? (() => fromMs(Date.now()))
+  const baselines = new Baselines(store, options.maxAgeMs?.baselines)
+  const completeness = new CompletenessOf(store, {
+    archive: options.archive ?? 'available',
+    skewLimitS: options.skewLimitS ?? 60,
+    maxAgeMs: options.maxAgeMs?.completeness ?? 1000,
+  })
+
+  async function page(table: JobTable, filter: JobFilter, signal: AbortSignal): Promise<JobPage> {
+    signal.throwIfAborted()
+    await baselines.refresh()
+    // Before the rows: what it calls complete must be in them.
+    const known = await completeness.get()
+    const found = await findRows(store, baselines, { table, filter, now: now() }, signal)
+    const last = found.more ? found.items.at(-1) : undefined
+    return {
+      items: found.items,
+      nextCursor: last ? { at: timeOf(last, filter), id: last.id } : null,
+      completeness: known,
+    }
+  }
+
+  return {
+    findJobs: (filter, signal) => page('job', filter, signal),
+    findSubjobs: (filter, signal) => page('subjob', filter, signal),
+    getJob: async (id, signal) => {
+      await baselines.refresh()
+      const [row, subjobs] = await Promise.all([
+        findRow(store, id, signal),
+        countSubjobs(store, id, signal),
+      ])
+      return row && { job: jobOf(row, baselines, now()), subjobs }
+    },
+    findEvents: (id, limit, signal) => findEvents(store, id, limit, signal),
+    listApps: (signal) => listApps(store, signal),
+    stats: (filter, signal) => stats(store, filter, signal),
+    listSources: (signal) => listSources(store, signal),
+  }
+}
+
+const timeOf = (job: Job, { time }: JobFilter): Micros =>
+  ({ started: job.startedAt, ended: job.endedAt ?? '', seen: job.lastEventAt })[time]
+
+/** One primary key probe in each table. */
+async function findRow(store: Store, id: string, signal: AbortSignal): Promise<JobRow | undefined> {
+  const [row] = await store.ask<JobRow[]>(
+    { operation: 'getJob', table: 'job' },
+    (sql) => sql`
+      /* reader.getJob */
+      select ${jobColumns(sql, 'job')} from job where job_id = ${id}
+      union all
+      select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = ${id}
+      limit 1`,
+    signal,
+  )
+  return row
+}

@@ -1,0 +1,107 @@
+import type { Completeness, Gap, Source } from '../core/job.ts'
+import type { Micros } from '../core/time.ts'
+import type { Store } from './connect.ts'
+
+const table = 'source'
+/** Most gaps that are listed of one source, oldest first; a spool that lost more needs a person. */
+const maxGaps = 100
+
+type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] | null }
+
+/** Every spool that ever delivered, by id, the newest first. */
+export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
+  const rows = await store.ask<SourceRow[]>(
+    { operation: 'listSources', table },
+    (sql) => sql`
+      /* sources.list */
+      select source_id as id, epoch, upper(received) - 1 as last_seq,
+        (select sum(upper(r) - lower(r)) from unnest(received) r)::int8 as received,
+        (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1)) from (
+          select g from unnest(
+            int8multirange(int8range(1, upper(received))) - received) g limit ${maxGaps}) g) as gaps,
+        last_stored_at as last_seen_at, last_at, lag_s, clock_offset_s
+      from source where not isempty(received) order by source_id, last_stored_at desc limit 10000`,
+    signal,
+  )
+  return rows.map((row) => ({
+    ...row,
+    gaps: (row.gaps ?? []).map((gap) => ({ source: row.id, ...gap })),
+  }))
+}
+
+export type CompletenessOptions = {
+  /** Whether there is an archive behind the store. */
+  archive: 'available' | 'off'
+  /** How far a sender's clock may be off before it is named, in seconds. */
+  skewLimitS: number
+  /** How long an answer serves, in milliseconds. */
+  maxAgeMs: number
+}
+
+/** Most gaps named in the answer to a list. */
+const maxGapsInAnswer = 20
+
+/**
+ * What any answer of this store may be missing. Every list carries it and it is the same for all,
+ * so it is asked for once in a while, by one of those who wait.
+ */
+export class CompletenessOf {
+  readonly #store: Store
+  readonly #options: CompletenessOptions
+  #answer: Completeness | undefined
+  #askedAt = -Infinity
+  #asking: Promise<Completeness> | undefined
+
+  constructor(store: Store, options: CompletenessOptions) {
+    this.#store = store
+    this.#options = options
+  }
+
+  async get(): Promise<Completeness> {
+    const fresh = performance.now() - this.#askedAt < this.#options.maxAgeMs
+    if (this.#answer && fresh) return this.#answer
+    // Not with a caller's signal: the answer is for all who wait.
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined
+    })
+    return this.#asking
+  }
+
+  async #ask(): Promise<Completeness> {
+    const askedAt = performance.now()
+    const sources = await listSources(this.#store)
+    const [now] = await this.#store.ask<{ asOf: Micros; hotFrom: Micros | null }[]>(
+      { operation: 'readHorizon', table: 'horizon' },
+      (sql) => sql`
+        /* sources.hotFrom */
+        select clock_timestamp() as as_of, nullif(jobs_from, '-infinity') as hot_from from horizon`,
+    )
+    const { archive, skewLimitS } = this.#options
+    this.#answer = { ...summaryOf(sources, now!.asOf, skewLimitS), hotFrom: now!.hotFrom, archive }
+    this.#askedAt = askedAt
+    return this.#answer
+  }
+}
+
+type Summary = Omit<Completeness, 'hotFrom' | 'archive'>
+
+/** Of several spools of one source only the newest can still speak; all of them can have gaps. */
+export function summaryOf(sources: readonly Source[], asOf: Micros, skewLimitS: number): Summary {
+  const newest = new Map<string, Source>()
+  for (const source of sources) {
+    const known = newest.get(source.id)
+    if (!known || source.lastSeenAt > known.lastSeenAt) newest.set(source.id, source)
+  }
+  const speaking = [...newest.values()]
+  const ages = speaking.map(({ lastSeenAt }) => (Date.parse(asOf) - Date.parse(lastSeenAt)) / 1000)
+  const gaps: Gap[] = sources.flatMap((source) => source.gaps)
+  return {
+    asOf,
+    sources: speaking.length,
+    gaps: gaps.slice(0, maxGapsInAnswer),
+    oldestSourceAgeS: ages.length > 0 ? Math.max(0, ...ages) : null,
+    skewedSources: speaking
+      .filter(({ clockOffsetS }) => Math.abs(clockOffsetS) > skewLimitS)
+      .map(({ id }) => id),
+  }
+}

@@ -1,0 +1,99 @@
+import { AppError } from '../core/errors.ts'
+import type { JobStatus, StatsFilter, StatsRow } from '../core/job.ts'
+import { fromMs, type Micros, toMs } from '../core/time.ts'
+import { findAppNames } from './apps.ts'
+import type { Store } from './connect.ts'
+
+const widths = { '5m': '5 minutes', hour: '1 hour', day: '1 day' } as const
+const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 } as const
+/** Most buckets of one question: a week of five minutes. */
+const maxBuckets = 2016
+/** Most rows of an answer. */
+const maxRows = 20_000
+const weekMs = 7 * 86_400_000
+
+type Row = {
+  bucket: Micros
+  siteId: string | null
+  appName: string | null
+  status: JobStatus | null
+  n: number
+  avg: number | null
+  min: number | null
+  max: number | null
+  p: [number | null, number | null, number | null] | null
+}
+
+/**
+ * Counts and durations of the jobs that started in the window (the last seven days unless given),
+ * by bucket (of UTC) and group; oldest first. Percentiles are exact, over the jobs that ended.
+ *
+ * @throws AppError invalid, when the window has too many buckets or the groups are too many
+ */
+export async function stats(
+  store: Store,
+  filter: StatsFilter,
+  signal: AbortSignal,
+): Promise<StatsRow[]> {
+  const { from, to } = windowOf(filter)
+  const { site, appName, status, bucket, groupBy } = filter
+  const apps =
+    appName === undefined
+      ? undefined
+      : await findAppNames(store, { contains: appName, site }, signal)
+  if (apps?.length === 0) return []
+  const rows = await store.ask<Row[]>(
+    { operation: 'stats', table: 'job' },
+    (sql) => {
+      const by = (group: 'site' | 'app' | 'status', column: string) =>
+        groupBy.includes(group) ? sql(column) : sql`null::text`
+      return sql`
+        /* stats.stats */
+        select bucket, site_id, app_name, status, count(*) as n, avg(duration_s) as avg,
+          min(duration_s) as min, max(duration_s) as max,
+          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_s) as p
+        from (
+          select date_bin(${widths[bucket]}::interval, started_at, '2000-01-01T00:00:00Z') as bucket,
+            ${by('site', 'site_id')} as site_id, ${by('app', 'app_name')} as app_name,
+            ${by('status', 'status')} as status, duration_s
+          from job where started_at >= ${from} and started_at < ${to}
+          ${site === undefined ? sql`` : sql`and site_id = ${site}`}
+          ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
+          ${status === undefined ? sql`` : sql`and status = any(${[...status]})`}) started
+        group by 1, 2, 3, 4 order by 1, 2, 3, 4 limit ${maxRows + 1}`
+    },
+    signal,
+  )
+  if (rows.length > maxRows) {
+    throw new AppError('invalid', `more than ${maxRows} groups; ask for a shorter window`, {
+      field: 'group_by',
+    })
+  }
+  return rows.map(statsRowOf)
+}
+
+function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {
+  const end = to ?? fromMs(Date.now() + 1)
+  const start = from ?? fromMs(toMs(end) - weekMs)
+  if ((toMs(end) - toMs(start)) / widthMs[bucket] > maxBuckets) {
+    throw new AppError(
+      'invalid',
+      `the window has more than ${maxBuckets} buckets; take a wider bucket or a shorter window`,
+      { field: 'bucket' },
+    )
+  }
+  return { from: start, to: end }
+}
+
+function statsRowOf({ n, avg, min, max, p, ...rest }: Row): StatsRow {
+  return {
+    ...rest,
+    count: n,
+    durationAvgS: avg,
+    durationMinS: min,
+    durationMaxS: max,
+    durationP50S: p?.[0] ?? null,
+    durationP95S: p?.[1] ?? null,
+    durationP99S: p?.[2] ?? null,
+  }
+}
