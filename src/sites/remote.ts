@@ -87,6 +87,8 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)
+      // An export is of all rows of the window.
+      query.delete('limit')
       const path = withSite('/v1/jobs', options.site, query)
       const accept = format === 'csv' ? 'text/csv' : 'application/x-ndjson'
       return (await openStream(peer, path, accept, signal)).body

@@ -9,6 +9,7 @@ import { errorTexts, Facts, Metadata, metricsOf, otherMetadata } from '../partia
 import { Gantt, ganttRows } from '../partials/gantt.tsx'
 import { keyOf, place, took } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
+import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
 import { WaferMap, wafersOf } from '../partials/wafers.tsx'
 import { jobPath } from '../urls.ts'
@@ -104,7 +105,7 @@ type TableProps = { subjobs: readonly Job[]; now: Micros; site: string | undefin
 
 function SubjobTable({ subjobs, now, site }: TableProps) {
   return (
-    <div class="scroll" tabindex={0} role="region" aria-label="Subjobs, table">
+    <Scroll label="Subjobs, table">
       <table class="t stack">
         <caption class="vh">Subjobs, in the order they started</caption>
         <thead>
@@ -138,7 +139,7 @@ function SubjobTable({ subjobs, now, site }: TableProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }
 
@@ -221,9 +222,9 @@ function Side({ page, view }: { page: Page; view: JobView }) {
           <header>
             <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
           </header>
-          <pre tabindex={0} role="region" aria-label={`${name}, text`}>
-            {cut(text, 8000)}
-          </pre>
+          <Scroll label={`${name}, text`}>
+            <pre>{cut(text, 8000)}</pre>
+          </Scroll>
         </section>
       ))}
       {metadata.length === 0 ? null : (

@@ -10,6 +10,7 @@ import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { Windows } from '../partials/filters.tsx'
 import { keyOf, place, took } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
+import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
 import { jobPath, withQuery } from '../urls.ts'
 import { spanOf } from './jobs.tsx'
@@ -287,7 +288,7 @@ type MiniProps = {
 /** A short list of jobs: a first cell, the key, some text, some numbers. */
 function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
   return (
-    <div class="scroll" tabindex={0} role="region" aria-label={`${caption}, table`}>
+    <Scroll label={`${caption}, table`}>
       <table class="t stack">
         <caption class="vh">{caption}</caption>
         <thead>
@@ -319,7 +320,7 @@ function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }
 
@@ -335,7 +336,7 @@ function Apps({ page, view, data: { apps } }: PanelProps) {
       {apps.length === 0 ? (
         <p class="empty">No job started in this window.</p>
       ) : (
-        <div class="scroll" tabindex={0} role="region" aria-label="By app, table">
+        <Scroll label="By app, table">
           <table class="t">
             <caption class="vh">Jobs by app</caption>
             <thead>
@@ -362,7 +363,7 @@ function Apps({ page, view, data: { apps } }: PanelProps) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   )

@@ -4,6 +4,7 @@ import { age, count, cut, duration, number, signed, when } from '../format.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { Notices } from '../partials/notice.tsx'
+import { Scroll } from '../partials/scroll.tsx'
 import { withQuery } from '../urls.ts'
 
 /** A sender's clock that is off by more is told; see fab.md, clock skew. */
@@ -153,7 +154,7 @@ function SourceTable({ sources, now }: { sources: readonly Source[]; now: Micros
   const rank = (source: Source) => (stateOf(source) === '' ? 1 : 0)
   const sorted = sources.toSorted((a, b) => rank(a) - rank(b) || a.id.localeCompare(b.id))
   return (
-    <div class="scroll" tabindex={0} role="region" aria-label="Sidecars, table">
+    <Scroll label="Sidecars, table">
       <table class="t stack">
         <caption class="vh">Sidecars</caption>
         <thead>
@@ -173,7 +174,7 @@ function SourceTable({ sources, now }: { sources: readonly Source[]; now: Micros
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }
 

@@ -1,13 +1,14 @@
 import type { StoredEvent } from '../../src/core/job.ts'
 import { type Micros, parseTime, secondsBetween } from '../../src/core/time.ts'
 import { clockMs, cut, day, duration, measured, number, plain } from '../format.ts'
+import { Scroll } from './scroll.tsx'
 
 type Props = { events: readonly StoredEvent[]; now: Micros }
 
 /** The events of a job as they were received, newest first. */
 export function EventsTable({ events, now }: Props) {
   return (
-    <div class="scroll" tabindex={0} role="region" aria-label="Events, table">
+    <Scroll label="Events, table">
       <table class="t stack">
         <caption class="vh">Events, newest first</caption>
         <thead>
@@ -30,7 +31,7 @@ export function EventsTable({ events, now }: Props) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }
 

@@ -19,10 +19,10 @@ export function Filters({ query, apps, site }: Props) {
       <summary>{summary(query)}</summary>
       <form method="get" action="/jobs" aria-label="Filters">
         <Kept query={query} site={site} />
-        <fieldset class="wide">
-          <legend class="vh">Window and status</legend>
+        <div class="wide">
           <Windows query={query} href={(w) => jobsUrl(inWindow(query, w), site)} />
-          <div class="seg" role="group" aria-label="Status">
+          <fieldset class="seg">
+            <legend class="vh">Status</legend>
             {statuses.map((status) => (
               <label>
                 <input
@@ -34,8 +34,8 @@ export function Filters({ query, apps, site }: Props) {
                 {status}
               </label>
             ))}
-          </div>
-        </fieldset>
+          </fieldset>
+        </div>
         <label>
           <span>Key, app or error</span>
           <input id="search" type="search" name="q" value={query.q} placeholder="L26N44…" />
@@ -77,7 +77,7 @@ type WindowsProps = { query: Pick<JobsQuery, 'window' | 'from'>; href: (window: 
 export function Windows({ query, href, all = true }: WindowsProps & { all?: boolean }) {
   const names = (Object.keys(windows) as Window[]).filter((name) => all || name !== 'all')
   return (
-    <div class="seg" role="group" aria-label="Window">
+    <nav class="seg" aria-label="Window">
       {names.map((name) => (
         <a
           href={href(name)}
@@ -86,7 +86,7 @@ export function Windows({ query, href, all = true }: WindowsProps & { all?: bool
           {windowNames[name]}
         </a>
       ))}
-    </div>
+    </nav>
   )
 }
 

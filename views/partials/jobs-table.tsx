@@ -1,6 +1,7 @@
 import type { Job } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { JobRow } from './job-row.tsx'
+import { Scroll } from './scroll.tsx'
 
 type Props = {
   jobs: readonly Job[]
@@ -15,7 +16,7 @@ type Props = {
 
 export function JobsTable({ jobs, now, site, caption, sorted, stick = false }: Props) {
   return (
-    <div class="scroll" tabindex={0} role="region" aria-label={`${caption}, table`}>
+    <Scroll label={`${caption}, table`}>
       <table class={stick ? 't stick stack jobs' : 't stack jobs'}>
         <caption class="vh">{caption}</caption>
         <thead>
@@ -53,6 +54,6 @@ export function JobsTable({ jobs, now, site, caption, sorted, stick = false }: P
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto'
+import { Hono } from 'hono'
+import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' }
+import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' }
+import icon from '../../views/assets/icon.svg' with { type: 'text' }
+import script from '../../views/assets/page.js' with { type: 'text' }
+import css from '../../views/assets/wafermon.css' with { type: 'text' }
+import type { AssetUrls } from '../../views/page.ts'
+
+type Asset = { url: string; etag: string; type: string; body: string }
+
+const types = { css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' } as const
+
+/** The name holds a hash of the content: a browser may keep it for ever, and a new build is seen at once. */
+function asset(name: string, extension: keyof typeof types, body: string): Asset {
+  const hash = createHash('sha256').update(body).digest('base64url').slice(0, 12)
+  const url = `/assets/${name}.${hash}.${extension}`
+  return { url, etag: `"${hash}"`, type: `${types[extension]}; charset=utf-8`, body }
+}
+
+const assets = {
+  css: asset('wafermon', 'css', css),
+  icon: asset('icon', 'svg', icon),
+  htmx: asset('htmx', 'js', htmx),
+  sse: asset('hx-sse', 'js', sse),
+  script: asset('page', 'js', script),
+}
+
+export const assetUrls: AssetUrls = {
+  css: assets.css.url,
+  icon: assets.icon.url,
+  htmx: assets.htmx.url,
+  sse: assets.sse.url,
+  script: assets.script.url,
+}
+
+/** Everything a page loads, out of the bundle: nothing comes from another machine. */
+export function assetRoutes(): Hono {
+  const byUrl = new Map(Object.values(assets).map((one) => [one.url, one]))
+  return new Hono().get('/assets/:file', (c) => {
+    const found = byUrl.get(c.req.path)
+    if (!found) return c.notFound()
+    c.header('Cache-Control', 'public, max-age=31536000, immutable')
+    c.header('ETag', found.etag)
+    if (c.req.header('if-none-match') === found.etag) return c.body(null, 304)
+    return c.body(found.body, 200, { 'content-type': found.type })
+  })
+}

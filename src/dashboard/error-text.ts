@@ -1,0 +1,14 @@
+/**
+ * An error text without what differs from one occurrence to the next (numbers, ids, hashes,
+ * paths' numbers), so that equal faults compare as equal: `site # of # has no reading`.
+ */
+export function normalizedError(text: string): string {
+  const firstLine = text.trimStart().split(/[\r\n]/, 1)[0] ?? ''
+  return firstLine
+    .slice(0, 300)
+    .replaceAll(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi, '#')
+    .replaceAll(/\b0x[0-9a-f]+\b/gi, '#')
+    .replaceAll(/\b(?=[0-9a-f]*\d)[0-9a-f]{4,}\b/gi, '#')
+    .replaceAll(/\d+(?:[.,:]\d+)*/g, '#')
+    .trim()
+}

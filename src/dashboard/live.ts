@@ -1,0 +1,167 @@
+import type { Fresh } from '../../views/page.ts'
+import type { Job } from '../core/job.ts'
+import { Backoff, sleep } from '../platform/backoff.ts'
+import type { Backend, LiveMessage } from './backend.ts'
+
+/** What happened since the last time; handed to every page that listens. */
+export type Change = {
+  /** Jobs (not subjobs) that changed, as they are now. */
+  jobs: readonly Job[]
+  /** Ids of jobs and subjobs an event came for, and of their parents. */
+  touched: ReadonlySet<string>
+  /** More happened than can be told one by one: what is on a page may be old in any part. */
+  reset: boolean
+}
+
+export type LiveOptions = {
+  backend: Pick<Backend, 'follow' | 'getJob'>
+  signal: AbortSignal
+  onError: (error: unknown) => void
+  /** How long changes are gathered, in milliseconds. */
+  gatherMs?: number
+  now?: () => number
+}
+
+/** Jobs looked up at once, and in one go; more wait for the next. */
+const abreast = 4
+const mostPerTick = 60
+/** Changed jobs that may wait to be looked up. Beyond, pages are told to look for themselves. */
+const mostWaiting = 2000
+/** The API comments every 15 s; a stream that is silent for longer than two of these is not live. */
+const silenceMs = 40_000
+
+/**
+ * Follows the live stream of one API, once for all browsers, and gathers what changed into a few
+ * messages a second. Nothing here grows with the number of events.
+ */
+export class Live {
+  readonly #options: LiveOptions
+  readonly #now: () => number
+  readonly #listeners = new Set<(change: Change) => void>()
+  readonly #waiting = new Set<string>()
+  #touched = new Set<string>()
+  #reset = false
+  #connected = false
+  #heardAt: number | undefined
+
+  constructor(options: LiveOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+  }
+
+  /** Runs until the signal aborts. */
+  async run(): Promise<void> {
+    await Promise.all([this.#follow(), this.#tell()])
+  }
+
+  /** Calls `listener` with every change until the returned function is called. */
+  subscribe(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  get fresh(): Fresh {
+    const ageMs = this.#heardAt === undefined ? null : this.#now() - this.#heardAt
+    if (this.#connected && ageMs !== null && ageMs < silenceMs) {
+      return { state: 'live', ageS: ageMs / 1000 }
+    }
+    return { state: 'stale', ageS: ageMs === null ? null : ageMs / 1000 }
+  }
+
+  async #follow(): Promise<void> {
+    const { backend, signal, onError } = this.#options
+    const backoff = new Backoff({ firstMs: 500, maxMs: 10_000 })
+    let lastEventId: string | undefined
+    while (!signal.aborted) {
+      try {
+        for await (const message of backend.follow(lastEventId, signal)) {
+          this.#connected = true
+          this.#heardAt = this.#now()
+          backoff.reset()
+          if (message.id !== '') lastEventId = message.id
+          this.#take(message)
+        }
+      } catch (error) {
+        if (signal.aborted) return
+        if (backoff.failures === 0) onError(error)
+      }
+      this.#connected = false
+      await sleep(backoff.next(), signal)
+    }
+  }
+
+  #take({ event, data }: LiveMessage): void {
+    if (event === 'comment') return
+    if (event === 'reset') {
+      this.#reset = true
+      return
+    }
+    const entity = entityOf(data)
+    if (entity === undefined) return
+    this.#touched.add(entity.id)
+    if (entity.parentId !== null) this.#touched.add(entity.parentId)
+    if (entity.type === 'job') this.#waiting.add(entity.id)
+    if (this.#touched.size > mostWaiting || this.#waiting.size > mostWaiting) {
+      this.#reset = true
+      this.#touched.clear()
+      this.#waiting.clear()
+    }
+  }
+
+  async #tell(): Promise<void> {
+    const { signal, gatherMs = 1000 } = this.#options
+    while (!signal.aborted) {
+      await sleep(gatherMs, signal)
+      if (this.#touched.size === 0 && this.#waiting.size === 0 && !this.#reset) continue
+      const touched = this.#touched
+      const reset = this.#reset
+      this.#touched = new Set()
+      this.#reset = false
+      const jobs = await this.#lookUp()
+      if (signal.aborted) return
+      for (const listener of this.#listeners) listener({ jobs, touched, reset })
+    }
+  }
+
+  /** The jobs that changed, as the API has them now. Without a listener nobody needs them. */
+  async #lookUp(): Promise<Job[]> {
+    if (this.#listeners.size === 0) this.#waiting.clear()
+    const ids = [...this.#waiting].slice(0, mostPerTick)
+    for (const id of ids) this.#waiting.delete(id)
+    const jobs: Job[] = []
+    const worker = async () => {
+      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+        const found = await this.#getJob(id)
+        if (found) jobs.push(found)
+      }
+    }
+    await Promise.all(Array.from({ length: abreast }, worker))
+    return jobs
+  }
+
+  async #getJob(id: string): Promise<Job | undefined> {
+    const { backend, signal, onError } = this.#options
+    try {
+      return (await backend.getJob(id, signal))?.job
+    } catch (error) {
+      if (!signal.aborted) onError(error)
+      // The row on the page is old now and nobody will send it again: pages look for themselves.
+      this.#reset = true
+      return undefined
+    }
+  }
+}
+
+type Entity = { id: string; parentId: string | null; type: string }
+
+/** Of which job or subjob an event speaks; undefined when it is no event. */
+function entityOf(data: string): Entity | undefined {
+  try {
+    const { entity } = JSON.parse(data) as { entity?: Record<string, unknown> }
+    if (typeof entity?.id !== 'string') return undefined
+    const parentId = typeof entity.parent_id === 'string' ? entity.parent_id : null
+    return { id: entity.id, parentId, type: String(entity.type) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser } from 'playwright-core'
+import { fromMs } from '../../src/core/time.ts'
+import { emptyWorld } from '../support/array-reader.ts'
+import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
+import { startFakeApi } from '../support/fake-api.ts'
+import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
+import { startWebFor } from '../support/web.ts'
+
+const now = () => fromMs(Date.now())
+
+async function aFab(t: TestContext, { jobs = 700 } = {}) {
+  const world = emptyWorld(now)
+  fillShift(world, now(), jobs)
+  const lot = addLot(world, now())
+  world.sources = someSources(now())
+  const api = await startFakeApi(t, world)
+  const web = await startWebFor(t, api.url)
+  return { world, lot, api, base: web.url, web }
+}
+
+/** Puts a running job that starts now in place, with a key of its own. */
+const newcomer = (jobKey: string, changes: Parameters<typeof aJob>[0] = {}) => {
+  const at = now()
+  return aJob({
+    id: idOf(`new ${jobKey}`),
+    jobKey,
+    status: 'running',
+    startedAt: at,
+    insertedAt: at,
+    updatedAt: at,
+    lastEventAt: at,
+    ...changes,
+  })
+}
+
+const pages = [
+  { name: 'overview', path: () => '/' },
+  { name: 'jobs', path: () => '/jobs' },
+  { name: 'job', path: (lot: string) => `/jobs/${lot}` },
+  { name: 'pipeline', path: () => '/pipeline' },
+]
+
+describe('the dashboard in a browser', needsBrowser, () => {
+  let browser: Browser
+  before(async () => {
+    browser = await openBrowser()
+  })
+  after(() => browser?.close())
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    test(`asks nothing of other machines, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
+      const { base, lot } = await aFab(t)
+      for (const { name, path } of pages) {
+        const { page, watch } = await openPage(t, browser, base, { colorScheme })
+        await page.goto(base + path(lot.id), { waitUntil: 'load' })
+        await page.getByText(/^Live, /).waitFor({ timeout: 15_000 })
+        await picture(page, `${name}-${colorScheme}-1280`)
+        const { violations } = await new AxeBuilder({ page })
+          .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+          .analyze()
+        const found = violations.map(
+          ({ id, nodes }) => `${id}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`,
+        )
+        assert.deepEqual({ name, found, ...watch }, { name, found: [], elsewhere: [], errors: [] })
+        await page.setViewportSize({ width: 1920, height: 1080 })
+        await picture(page, `${name}-${colorScheme}-1920`)
+      }
+    })
+  }
+
+  test('needs no sideways scrolling at 390 px', async (t) => {
+    const { base, lot } = await aFab(t)
+    const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
+    for (const { name, path } of pages) {
+      const { page } = await openPage(t, browser, base, phone)
+      await page.goto(base + path(lot.id))
+      const width = await page.evaluate('document.documentElement.scrollWidth')
+      await picture(page, `${name}-light-390`)
+      assert.deepEqual({ name, width }, { name, width: 390 })
+    }
+  })
+
+  test('shows a change of a row, and counts new ones, without a reload', async (t) => {
+    const { base, api, world } = await aFab(t, { jobs: 150 })
+    const { page, watch } = await openPage(t, browser, base)
+    await page.goto(`${base}/jobs`)
+    await page.getByText(/^Live, /).waitFor({ timeout: 15_000 })
+    await page.evaluate('window.same = true')
+
+    const running = world.jobs.find(({ status }) => status === 'running')!
+    api.put(
+      { ...running, status: 'failed', durationS: 12, lastError: 'stage hangs', updatedAt: now() },
+      'error',
+    )
+    const row = page.locator(`#job-${running.id}`)
+    await row.getByText('stage hangs').waitFor({ timeout: 15_000 })
+    assert.match(await row.innerText(), /failed/)
+
+    const first = await page.locator('tbody tr').first().getAttribute('id')
+    api.put(newcomer('L26N9001.1'))
+    api.put(newcomer('L26N9002.1'))
+    await page.getByText('2 new: show').waitFor({ timeout: 15_000 })
+    assert.equal(await page.locator('tbody tr').first().getAttribute('id'), first)
+    assert.equal(await page.evaluate('window.same'), true)
+    await picture(page, 'jobs-live-new')
+
+    await page.getByText('2 new: show').click()
+    await page.getByRole('link', { name: 'L26N9001.1' }).waitFor({ timeout: 15_000 })
+    assert.deepEqual(watch, { elsewhere: [], errors: [] })
+  })
+
+  test('keeps what it has and says how old it is when the API goes', async (t) => {
+    const { base, api } = await aFab(t, { jobs: 60 })
+    const { page } = await openPage(t, browser, base)
+    await page.goto(`${base}/jobs`)
+    await page.getByText(/^Live, /).waitFor({ timeout: 15_000 })
+    await api.stop()
+    await page.getByText(/^Stale, /).waitFor({ timeout: 30_000 })
+    assert.equal(await page.locator('tbody tr').count(), 61)
+    await page.reload()
+    await page.getByText('These are the last known values.').waitFor({ timeout: 15_000 })
+    assert.equal(await page.locator('tbody tr').count(), 61)
+    await picture(page, 'jobs-stale')
+    await page.goto(`${base}/pipeline`)
+    await picture(page, 'pipeline-no-answer')
+  })
+
+  test('filters, pages and changes its theme without JavaScript', async (t) => {
+    const { base } = await aFab(t)
+    const { page } = await openPage(t, browser, base, { javaScriptEnabled: false })
+    await page.goto(`${base}/jobs`)
+    for (const status of ['running', 'succeeded', 'canceled']) {
+      await page.getByRole('checkbox', { name: status }).uncheck()
+    }
+    await page.getByRole('combobox', { name: 'App' }).selectOption('recipe-download')
+    await page.getByRole('button', { name: 'Apply' }).click()
+    await page.waitForURL(/status=failed/)
+    const words = await page.locator('tbody tr td:first-child').allInnerTexts()
+    assert.ok(words.length > 5)
+    assert.deepEqual([...new Set(words)], ['failed'])
+
+    await page.goto(`${base}/jobs`)
+    const first = await page.locator('tbody tr').first().getAttribute('id')
+    await page.getByRole('link', { name: 'Older' }).click()
+    await page.waitForURL(/after=/)
+    assert.notEqual(await page.locator('tbody tr').first().getAttribute('id'), first)
+    await page.getByRole('link', { name: 'Newer' }).click()
+    await page.waitForURL(/before=/)
+    assert.equal(await page.locator('tbody tr').first().getAttribute('id'), first)
+
+    await page.getByRole('link', { name: 'dark' }).click()
+    assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+    await page.goto(`${base}/`)
+    assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+  })
+
+  test('can be used by the keyboard', async (t) => {
+    const { base } = await aFab(t, { jobs: 30 })
+    const { page } = await openPage(t, browser, base)
+    await page.goto(`${base}/jobs`)
+    await page.keyboard.press('j')
+    await page.keyboard.press('j')
+    await page.keyboard.press('k')
+    await page.keyboard.press('j')
+    const rows = page.locator('tbody tr')
+    assert.equal(await rows.nth(1).getAttribute('aria-selected'), 'true')
+    const id = (await rows.nth(1).getAttribute('id'))!.replace('job-', '')
+    await page.keyboard.press('/')
+    await page.keyboard.type('j')
+    assert.equal(await page.locator('#search').inputValue(), 'j')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('?')
+    assert.equal(await page.locator('#keys').getAttribute('open'), '')
+    await page.keyboard.press('k')
+    await page.keyboard.press('j')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`${base}/jobs/${id}`)
+  })
+
+  test('follows a job page as its events come', async (t) => {
+    const { base, api, lot } = await aFab(t, { jobs: 20 })
+    const { page, watch } = await openPage(t, browser, base)
+    await page.goto(`${base}/jobs/${lot.id}`)
+    await page.getByText(/^Live, /).waitFor({ timeout: 15_000 })
+    await page.getByText('All 25 as a table').click()
+    api.put(
+      { ...lot, status: 'canceled', stuck: false, durationS: 3000, updatedAt: now() },
+      'canceled',
+    )
+    await page.locator('.head .st.can').waitFor({ timeout: 15_000 })
+    assert.equal(await page.locator('#subjobs').getAttribute('open'), '')
+    assert.deepEqual(watch, { elsewhere: [], errors: [] })
+  })
+})

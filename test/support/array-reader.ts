@@ -1,0 +1,120 @@
+import {
+  type Completeness,
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type JobReader,
+  type Source,
+  type StatsFilter,
+  type StatsRow,
+  type StoredEvent,
+  statuses,
+} from '../../src/core/job.ts'
+import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
+import { matches, timeOf } from '../../src/dashboard/matches.ts'
+
+/** What an array-backed reader holds. Tests change it while it is being read. */
+export type World = {
+  jobs: Job[]
+  subjobs: Job[]
+  events: Map<string, StoredEvent[]>
+  sources: Source[]
+  completeness: Partial<Completeness>
+  now: () => Micros
+}
+
+export function emptyWorld(now: () => Micros): World {
+  return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now }
+}
+
+/** A JobReader over arrays: what the store does, without the store. */
+export function arrayReader(world: World): JobReader {
+  const inJob = (id: string) => world.subjobs.filter(({ parentId }) => parentId === id)
+  return {
+    findJobs: async (filter) => pageOf(world, world.jobs, filter),
+    findSubjobs: async (filter) =>
+      pageOf(world, filter.jobId ? inJob(filter.jobId) : world.subjobs, filter),
+    getJob: async (id) => {
+      const job = [...world.jobs, ...world.subjobs].find((one) => one.id === id)
+      if (!job) return undefined
+      const count = (status: string) => inJob(id).filter((one) => one.status === status).length
+      const counts = Object.fromEntries(statuses.map((status) => [status, count(status)]))
+      return { job, subjobs: { total: inJob(id).length, ...counts } as never }
+    },
+    findEvents: async (id, limit) => (world.events.get(id) ?? []).slice(0, limit),
+    listApps: async () =>
+      [...new Map(world.jobs.map((job) => [job.appName, job])).values()].map((job) => ({
+        appId: job.appId,
+        name: job.appName,
+        version: job.appVersion,
+        siteId: job.siteId,
+        firstSeenAt: job.insertedAt,
+        lastSeenAt: job.updatedAt,
+      })),
+    stats: async (filter) => statsOf(world.jobs, filter),
+    listSources: async () => world.sources,
+  }
+}
+
+function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
+  const sign = filter.order === 'desc' ? -1 : 1
+  const keyOf = (job: Job) => `${timeOf(job, filter.time)} ${job.id}`
+  const after = filter.cursor && `${filter.cursor.at} ${filter.cursor.id}`
+  const found = jobs
+    .filter((job) => matches(job, filter))
+    .sort((a, b) => sign * (keyOf(a) < keyOf(b) ? -1 : 1))
+    .filter((job) => after === undefined || sign * (keyOf(job) < after ? -1 : 1) > 0)
+    .filter((job) => keyOf(job) !== after)
+  const items = found.slice(0, filter.limit)
+  const last = items.at(-1)
+  const more = found.length > items.length && last
+  return {
+    items,
+    nextCursor: more ? { at: timeOf(last, filter.time)!, id: last.id } : null,
+    completeness: {
+      asOf: world.now(),
+      sources: world.sources.length,
+      gaps: world.sources.flatMap(({ gaps }) => gaps),
+      oldestSourceAgeS: null,
+      skewedSources: [],
+      hotFrom: null,
+      archive: 'off',
+      ...world.completeness,
+    },
+  }
+}
+
+const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
+
+function statsOf(jobs: Job[], filter: StatsFilter): StatsRow[] {
+  const groups = new Map<string, Job[]>()
+  const wanted: JobFilter = { ...filter, time: 'started', order: 'desc', limit: 1 }
+  for (const job of jobs.filter((one) => matches(one, wanted))) {
+    const width = bucketMs[filter.bucket]
+    const bucket = fromMs(Math.floor(toMs(job.startedAt) / width) * width)
+    const key = JSON.stringify([
+      bucket,
+      filter.groupBy.includes('app') ? job.appName : null,
+      filter.groupBy.includes('status') ? job.status : null,
+    ])
+    groups.set(key, [...(groups.get(key) ?? []), job])
+  }
+  return [...groups].map(([key, members]) => {
+    const [bucket, appName, status] = JSON.parse(key)
+    const took = members.flatMap(({ durationS }) => durationS ?? []).sort((a, b) => a - b)
+    const at = (share: number) => took[Math.floor(share * (took.length - 1))] ?? null
+    return {
+      bucket,
+      siteId: null,
+      appName,
+      status,
+      count: members.length,
+      durationAvgS: took.length === 0 ? null : took.reduce((a, b) => a + b) / took.length,
+      durationMinS: at(0),
+      durationMaxS: at(1),
+      durationP50S: at(0.5),
+      durationP95S: at(0.95),
+      durationP99S: at(0.99),
+    }
+  })
+}

@@ -1,0 +1,73 @@
+import type { TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { pino } from 'pino'
+import { appRoutes } from '../../src/api/apps.ts'
+import { healthRoute } from '../../src/api/health.ts'
+import { jobRoutes } from '../../src/api/jobs.ts'
+import { sourceRoutes } from '../../src/api/sources.ts'
+import { statsRoutes } from '../../src/api/stats.ts'
+import { streamRoutes } from '../../src/api/stream.ts'
+import type { Job, StoredEvent } from '../../src/core/job.ts'
+import type { LiveBatch } from '../../src/core/live.ts'
+import { createApp, listen } from '../../src/platform/http.ts'
+import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { arrayReader, type World } from './array-reader.ts'
+
+export type FakeApi = {
+  url: string
+  world: World
+  /** Puts a job in place (new, or instead of the one with its id) and tells the stream. */
+  put(job: Job, kind?: string): void
+  stop(): Promise<void>
+}
+
+/** The routes of the local API on a real port, over arrays instead of a database. */
+export async function startFakeApi(t: TestContext, world: World, port = 0): Promise<FakeApi> {
+  const log = pino({ level: 'silent' })
+  const life = new Lifecycle(log)
+  const metrics = new Metrics()
+  const reader = arrayReader(world)
+  const told: StoredEvent[] = []
+  const app = createApp({ log, metrics })
+  const limits = { defaultLimit: 1000, maxLimit: 10_000 }
+  app.route('/', jobRoutes({ reader, limits }))
+  app.route('/', appRoutes({ reader }))
+  app.route('/', statsRoutes({ reader }))
+  app.route('/', sourceRoutes({ reader }))
+  app.route(
+    '/',
+    healthRoute({ service: 'local-api', check: () => ({ ready: true, status: 'ok' }) }),
+  )
+  const feed = { subscribe: ({ after, signal }: Asked) => tell(told, after, signal) }
+  app.route('/', streamRoutes({ feed, metrics, log, stopping: life.signal, heartbeatMs: 500 }))
+  const url = await listen(app, { host: '127.0.0.1', port }, life)
+  const stop = () => life.stop(2)
+  t.after(stop)
+  return {
+    url,
+    world,
+    stop,
+    put: (job, kind = 'started') => {
+      world.jobs = [job, ...world.jobs.filter(({ id }) => id !== job.id)]
+      told.push({
+        entity: { type: 'job', id: job.id, parent_id: null },
+        app: { app_id: job.appId, name: job.appName },
+        site_id: job.siteId,
+        event: { kind, at: job.lastEventAt },
+      })
+    },
+  }
+}
+
+type Asked = { after?: string | undefined; signal: AbortSignal }
+
+async function* tell(told: StoredEvent[], after: string | undefined, signal: AbortSignal) {
+  let seen = after === undefined ? told.length : Number(after)
+  while (!signal.aborted) {
+    const batch: LiveBatch = told.slice(seen).map((event, i) => ({ id: `${seen + i + 1}`, event }))
+    seen += batch.length
+    if (batch.length > 0) yield batch
+    await wait(20, undefined, { signal }).catch(() => {})
+  }
+}

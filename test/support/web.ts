@@ -1,0 +1,24 @@
+import type { TestContext } from 'node:test'
+import { pino } from 'pino'
+import { readConfig } from '../../src/platform/config.ts'
+import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { startWeb } from '../../src/roles/web.ts'
+
+/** The web role in this process, on a free port, over an API. */
+export async function startWebFor(
+  t: TestContext,
+  api: string,
+  env: Record<string, string> = {},
+): Promise<{ url: string; stop: () => Promise<void>; metrics: Metrics }> {
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
+  const life = new Lifecycle(log)
+  const metrics = new Metrics()
+  const { config } = readConfig('web', {
+    env: { LOCAL_API: api, DEFAULT_SITE: 'fab1', PORT: '0', ...env },
+  })
+  const { url } = await startWeb(config, { log, life, metrics, insecure: false })
+  const stop = () => life.stop(3)
+  t.after(stop)
+  return { url, stop, metrics }
+}
