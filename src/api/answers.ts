@@ -53,6 +53,14 @@ const subjob = z.object({
   sub_key: text('As a rule the wafer or the step.').nullable(),
   ...shared,
 })
+const reject = z.object({
+  id: whole('Its number.'),
+  sink: text('The sink that refused it.'),
+  seq: whole('Its number in the spool.'),
+  rejected_at: time('When it was refused.'),
+  field: text('The field to blame; empty when it is the whole event.'),
+  detail: text('What the sink said.'),
+})
 const counts = z.object({
   total: whole('Subjobs.'),
   running: whole('Of these running.'),
@@ -189,6 +197,9 @@ export const answers = {
     rejected: z.array(verdict),
     duration_s: seconds('How long it took').optional(),
   }),
+  RejectList: listOf(reject),
+  Reject: reject.extend({ event: z.record(z.string(), z.unknown()).describe('As it was offered.') }),
+  Done: z.object({ ok: z.literal(true) }),
   Health: z.looseObject({
     status: z.enum(['ok', 'degraded']),
     service: z.string(),

@@ -1,3 +1,4 @@
+import { rejectParams } from './rejects.ts'
 import type { RouteSpec } from './route-spec.ts'
 
 const refusals = [400, 413, 415, 422, 503] as const
@@ -52,6 +53,38 @@ export const ingestSpecs: RouteSpec[] = [
     },
     answer: { 'application/json': 'BatchVerdict' },
     problems: refusals,
+  },
+]
+
+/** What the sidecar tells of events that a sink refused for good. */
+export const rejectSpecs: RouteSpec[] = [
+  {
+    method: 'get',
+    path: '/v1/rejects',
+    tag: 'Pipeline',
+    summary: 'Lists the events that a sink refused for good, newest first',
+    scope: 'read',
+    query: rejectParams,
+    answer: { 'application/json': 'RejectList' },
+    problems: [422],
+  },
+  {
+    method: 'get',
+    path: '/v1/rejects/{id}',
+    tag: 'Pipeline',
+    summary: 'Shows one of them, with the event',
+    scope: 'read',
+    answer: { 'application/json': 'Reject' },
+    problems: [404, 422],
+  },
+  {
+    method: 'post',
+    path: '/v1/rejects/{id}/retry',
+    tag: 'Pipeline',
+    summary: 'Offers it to the sink again',
+    scope: 'operate',
+    answer: { 'application/json': 'Done' },
+    problems: [404, 422],
   },
 ]
 

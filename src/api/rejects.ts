@@ -1,7 +1,9 @@
 import { Hono } from 'hono'
+import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { fromMs } from '../core/time.ts'
 import { type Auth, requireScope } from '../platform/auth.ts'
+import { number, readParams } from './params.ts'
 
 /** An event that a sink refused for good, with the reason. Times are ms since 1970. */
 export type RejectView = {
@@ -23,13 +25,19 @@ export type RejectsOptions = {
   retry: (id: number) => boolean
 }
 
+export const rejectParams = z.object({
+  limit: number({ min: 1, max: 1000, whole: true }, 'Most rows in the answer.')
+    .optional()
+    .meta({ default: 100 }),
+  before: number({ min: 1, whole: true }, 'Only older ones: with an id below this.').optional(),
+})
+
 /** `GET /v1/rejects`, `GET /v1/rejects/{id}`, `POST /v1/rejects/{id}/retry` of the sidecar. */
 export function rejectRoutes({ auth, list, get, retry }: RejectsOptions): Hono {
   const app = new Hono()
   app.get('/v1/rejects', requireScope(auth, 'read'), (c) => {
-    const limit = wholeNumber('limit', c.req.query('limit') ?? '100', 1, 1000)
-    const before = c.req.query('before')
-    const rows = list(limit, before === undefined ? undefined : wholeNumber('before', before))
+    const { limit, before } = readParams(c, rejectParams)
+    const rows = list(limit ?? 100, before)
     return c.json({ items: rows.map(shown), count: rows.length })
   })
   app.get('/v1/rejects/:id', requireScope(auth, 'read'), (c) => {

@@ -1,13 +1,15 @@
 import type { Hono } from 'hono'
-import { healthRoute } from '../api/health.ts'
+import { aboutRoutes } from '../api/about.ts'
+import type { HealthReport } from '../api/health.ts'
 import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
+import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { AppError } from '../core/errors.ts'
 import { StartedMemory } from '../core/started-memory.ts'
 import { toMicros, toMs } from '../core/time.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { SidecarConfig } from '../platform/config.ts'
-import { createApp, listen, metricsRoute } from '../platform/http.ts'
+import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { localApiSink } from '../sinks/local-api.ts'
@@ -116,10 +118,6 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
   )
   app.route(
     '/',
-    healthRoute('sidecar', () => health(spool, drains)),
-  )
-  app.route(
-    '/',
     rejectRoutes({
       auth,
       list: (limit, beforeId) => spool.rejects(limit, beforeId),
@@ -129,7 +127,14 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
   )
   app.route(
     '/',
-    metricsRoute(metrics, () => refresh(spool, drains, context)),
+    aboutRoutes({
+      title: 'sidecar',
+      auth,
+      metrics,
+      health: { service: config.SERVICE_NAME ?? 'sidecar', check: () => health(spool, drains) },
+      routes: [...ingestSpecs, ...rejectSpecs],
+      refreshMetrics: () => refresh(spool, drains, context),
+    }),
   )
 }
 
@@ -172,23 +177,21 @@ function verdictOf(verdict: AppendVerdict, spool: Spool): IngestVerdict {
 }
 
 /** Ready while it can keep events; a local API that is away only makes it degraded. */
-function health(spool: Spool, drains: readonly Drain[]) {
+function health(spool: Spool, drains: readonly Drain[]): HealthReport {
   const trouble = spool.trouble
   const sinks = Object.fromEntries(drains.map((drain) => [drain.sink, sinkHealth(spool, drain)]))
   const failing = drains.some((drain) => drain.state.failures > 0)
   const { damaged } = spool.report
   return {
     ready: trouble === undefined,
-    degraded: failing || damaged !== undefined,
-    details: {
-      spool_count: spool.count,
-      spool_dir: spool.dir,
-      spool_bytes: spool.bytes,
-      source: { id: spool.sourceId, epoch: spool.epoch },
-      sinks,
-      ...(trouble ? { trouble } : {}),
-      ...(damaged ? { damaged } : {}),
-    },
+    status: failing || damaged ? 'degraded' : 'ok',
+    spool_count: spool.count,
+    spool_dir: spool.dir,
+    spool_bytes: spool.bytes,
+    source: { id: spool.sourceId, epoch: spool.epoch },
+    sinks,
+    ...(trouble ? { trouble } : {}),
+    ...(damaged ? { damaged } : {}),
   }
 }
 
