@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander'
-import { type ConfigOf, ConfigError, type RoleName, readConfig } from './platform/config.ts'
+import { ConfigError, type ConfigOf, type RoleName, readConfig } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
+import { addMigrate } from './roles/migrate-command.ts'
 import { addUp } from './roles/up-command.ts'
 
 type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
@@ -31,6 +32,7 @@ role('web', 'shows the dashboard of one site, or of all of them', async () => {
   return (await import('./roles/web.ts')).startWeb
 })
 
+addMigrate(program)
 addUp(program)
 
 /** A role: reads its settings, starts, tells its parent (if it has one) that it is ready. */

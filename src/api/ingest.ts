@@ -7,7 +7,7 @@ import { fromMs, type Micros } from '../core/time.ts'
 import { type Auth, requireScope } from '../platform/auth.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { activeTraceparent } from '../platform/tracing.ts'
+import { activeTraceparent, inTracesOf } from '../platform/tracing.ts'
 
 /** An event that passed the first door, with its JSON. */
 export type Admitted = { event: Event; json: string }
@@ -93,12 +93,19 @@ async function acceptOne(input: unknown, options: IngestOptions): Promise<boolea
   const read = readEvent(input, hopOf(options), options.limits)
   count(options.metrics, read)
   if (!read.ok) throw invalid(read)
-  const [verdict] = await options.accept([read])
+  const [verdict] = await acceptTraced([read], options)
   countVerdict(options.metrics, read.event, verdict!)
   if (verdict!.kind === 'later') throw later(verdict!.detail)
   if (verdict!.kind === 'refused') throw invalid(verdict!)
   return verdict!.kind === 'duplicate'
 }
+
+const acceptTraced = (items: readonly Admitted[], { accept }: IngestOptions) =>
+  inTracesOf(
+    'ingest.accept',
+    items.map(({ event }) => event.traceparent),
+    () => accept(items),
+  )
 
 const invalid = ({ field, detail }: { field: string; detail: string }) =>
   new AppError('invalid', field === '' ? detail : `${field} ${detail}`, { field })
@@ -108,7 +115,13 @@ const later = (detail: string) => new AppError('overloaded', detail, { retryAfte
 async function acceptMany(inputs: readonly unknown[], options: IngestOptions) {
   const reads = await readAll(inputs, options)
   const good = reads.flatMap((read, index) => (read.ok ? [{ read, index }] : []))
-  const verdicts = good.length > 0 ? await options.accept(good.map(({ read }) => read)) : []
+  const verdicts =
+    good.length > 0
+      ? await acceptTraced(
+          good.map(({ read }) => read),
+          options,
+        )
+      : []
   const byIndex = new Map(good.map(({ index }, i) => [index, verdicts[i]!]))
   if (good.length > 0 && good.length === reads.length) refuseFull(verdicts)
   const rejected: Rejected[] = []

@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'unsupported_encoding'
   | 'invalid'
   | 'unreachable'
+  | 'unavailable'
   | 'overloaded'
 
 type AppErrorOptions = ErrorOptions & {
@@ -40,6 +41,6 @@ export class AppError extends Error {
 
   /** True when the same request may succeed later without being changed. */
   get retryable(): boolean {
-    return this.code === 'overloaded' || this.code === 'unreachable'
+    return ['overloaded', 'unreachable', 'unavailable'].includes(this.code)
   }
 }

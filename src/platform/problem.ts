@@ -12,7 +12,10 @@ export const statusOf: Record<ErrorCode, ContentfulStatusCode> = {
   too_large: 413,
   unsupported_encoding: 415,
   invalid: 422,
+  /** Somebody else's: a site that does not answer. */
   unreachable: 502,
+  /** Our own: the database is away. */
+  unavailable: 503,
   overloaded: 503,
 }
 

@@ -29,6 +29,7 @@ export type TracingOptions = {
 export async function startTracing(options: TracingOptions, life: Lifecycle): Promise<void> {
   if (!options.enabled) return
   const { installTracing } = await import('./tracing-sdk.ts')
+  enabled = true
   const stop = installTracing(options)
   life.onStop('tracing', stop)
 }
@@ -66,9 +67,32 @@ export function contextOf(traceparent: string | undefined): TraceContext {
     : propagation.extract(context.active(), { traceparent })
 }
 
-/** A link target for spans that carry many traces at once, as a batch does. */
-export function linkOf(traceparent: string) {
-  return trace.getSpanContext(contextOf(traceparent))
+/** Most traces of one batch that get a span each; the span of the request stands for the rest. */
+const maxTraces = 100
+let enabled = false
+
+/**
+ * Runs `work` under a span in every trace that a batch carries, so that the trace a program began
+ * shows each hop its events took. Each span links to the request in which they came.
+ */
+export async function inTracesOf<T>(
+  name: string,
+  traceparents: Iterable<string | null | undefined>,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!enabled) return work()
+  const distinct = [...new Set(traceparents)].filter((text) => !!text).slice(0, maxTraces)
+  const request = trace.getActiveSpan()?.spanContext()
+  const links = request ? [{ context: request }] : []
+  const spans = distinct.map((text) => tracer().startSpan(name, { links }, contextOf(text!)))
+  try {
+    return await work()
+  } catch (error) {
+    for (const span of spans) span.setStatus({ code: SpanStatusCode.ERROR })
+    throw error
+  } finally {
+    for (const span of spans) span.end()
+  }
 }
 
 /** Fields for log lines: the trace and span that are active. */

@@ -1,84 +1,122 @@
 import type { Hono } from 'hono'
-import { healthRoute } from '../api/health.ts'
+import { aboutRoutes } from '../api/about.ts'
+import type { HealthReport } from '../api/health.ts'
 import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
-import type { Event } from '../core/event.ts'
-import { endStatusOf, shownOf, slotsOf } from '../core/fold.ts'
+import { ingestSpecs } from '../api/other-specs.ts'
+import { readApi } from '../api/read-api.ts'
+import { readSpecs, streamSpec } from '../api/read-specs.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import type { LocalApiConfig } from '../platform/config.ts'
-import { createApp, listen, metricsRoute } from '../platform/http.ts'
-import type { Metrics } from '../platform/metrics.ts'
+import { ConfigError, type LocalApiConfig } from '../platform/config.ts'
+import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { connect } from '../store/connect.ts'
+import { connect, type Store } from '../store/connect.ts'
 import type { StoreVerdict } from '../store/ingest.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
+import { liveFeed } from '../store/live.ts'
+import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
+import { storeReader } from '../store/reader.ts'
+import { DatabaseWatch } from '../store/readiness.ts'
+import { countCommit } from './job-metrics.ts'
+
+type Context = RoleContext & { insecure: boolean }
 
 /** The plant's own API: stores the events of a site, answers questions, streams. */
-export async function startLocalApi(
-  config: LocalApiConfig,
-  context: RoleContext & { insecure: boolean },
-): Promise<RoleReady> {
+export async function startLocalApi(config: LocalApiConfig, context: Context): Promise<RoleReady> {
   const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
 
-  const store = connect(config.DATABASE_URL, {
-    role: 'local-api',
-    max: config.DB_POOL_MAX_SIZE,
+  const stores = openStores(config, context)
+  const watch = await watchDatabase(stores.write, config, context)
+  const maintenance = runMaintenance(config.DATABASE_URL, {
+    log,
+    signal: life.signal,
+    freezeAfterHours: config.FREEZE_AFTER_HOURS,
+    liveKeepHours: config.LIVE_KEEP_HOURS,
+  })
+  life.onStop('maintenance', () => maintenance.done)
+
+  const app = createApp({ log, metrics })
+  app.route('/', ingest(config, auth, stores.write, watch, context))
+  app.route('/', questions(config, auth, stores.read, context))
+  app.route(
+    '/',
+    aboutRoutes({
+      title: 'local API',
+      auth,
+      metrics,
+      health: {
+        service: config.SERVICE_NAME ?? 'local-api',
+        check: () => health(stores.write, watch, maintenance),
+      },
+      routes: [...ingestSpecs, ...readSpecs(limitsOf(config)), streamSpec],
+    }),
+  )
+  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
+  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
+}
+
+/** Questions have connections of their own: a slow one must never hold up ingest. */
+function openStores(config: LocalApiConfig, { life, metrics }: Context) {
+  const readers = Math.ceil(config.DB_POOL_MAX_SIZE / 2)
+  const write = connect(config.DATABASE_URL, {
+    role: 'local-api ingest',
+    max: config.DB_POOL_MAX_SIZE - readers,
     min: config.DB_POOL_MIN_SIZE,
     metrics,
   })
-  life.onStop('database', () => store.close())
+  const read = connect(config.DATABASE_URL, {
+    role: 'local-api read',
+    max: readers,
+    timeoutS: config.QUERY_TIMEOUT_S,
+    metrics,
+  })
+  life.onStop('database', () => Promise.all([write.close(), read.close()]))
+  void write.warm()
+  return { write, read }
+}
+
+/** @throws ConfigError when the database answers and lacks migrations; one that is away is waited for */
+async function watchDatabase(store: Store, config: LocalApiConfig, { log, life }: Context) {
+  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
+  const first = await watch.look()
+  if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
+  const watching = watch.run(life.signal)
+  life.onStop('database watch', () => watching)
+  return watch
+}
+
+const limitsOf = (config: LocalApiConfig) => ({
+  defaultLimit: config.QUERY_DEFAULT_LIMIT,
+  maxLimit: config.QUERY_MAX_LIMIT,
+})
+
+function ingest(
+  config: LocalApiConfig,
+  auth: Auth,
+  store: Store,
+  watch: DatabaseWatch,
+  { metrics }: Context,
+): Hono {
   const queue = new IngestQueue(store, {
-    writers: Math.min(4, Math.ceil(config.DB_POOL_MAX_SIZE / 2)),
+    writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
     onCommit: (events, fresh) => countCommit(metrics, events, fresh),
   })
-
-  const app = createApp({ log, metrics })
-  addIngest(app, config, auth, queue, metrics)
-  app.route(
-    '/',
-    healthRoute('local-api', () => ({ ready: true, degraded: false, details: {} })),
-  )
-  app.route('/', metricsRoute(metrics))
-  const url = await listen(
-    app,
-    {
-      host: config.HOST,
-      port: config.PORT,
-      tls: { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA },
-    },
-    life,
-  )
-  return { url }
-}
-
-function addIngest(
-  app: Hono,
-  config: LocalApiConfig,
-  auth: Auth,
-  queue: IngestQueue,
-  metrics: Metrics,
-): void {
-  app.route(
-    '/',
-    ingestRoutes({
-      accept: async (items: readonly Admitted[]) =>
-        (await queue.add(items.map((item) => item.event))).map(verdictOf),
-      auth,
-      metrics,
-      timed: true,
-      limits: {
-        maxBytes: config.MAX_BODY_BYTES,
-        maxDecompressedBytes: config.MAX_DECOMPRESSED_BYTES,
-        readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
-        maxBatchItems: config.MAX_BATCH_ITEMS,
-        maxEventBytes: config.MAX_EVENT_BYTES,
-        maxSkewS: config.MAX_SKEW_S,
-      },
-    }),
-  )
+  const accept = async (items: readonly Admitted[]) => {
+    watch.assertReady()
+    return (await queue.add(items.map((item) => item.event))).map(verdictOf)
+  }
+  const limits = {
+    maxBytes: config.MAX_BODY_BYTES,
+    maxDecompressedBytes: config.MAX_DECOMPRESSED_BYTES,
+    readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
+    maxBatchItems: config.MAX_BATCH_ITEMS,
+    maxEventBytes: config.MAX_EVENT_BYTES,
+    maxSkewS: config.MAX_SKEW_S,
+  }
+  return ingestRoutes({ accept, auth, metrics, limits, timed: true })
 }
 
 const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
@@ -86,15 +124,30 @@ const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
     ? { kind: verdict }
     : { kind: 'refused', field: '', detail: verdict.refused }
 
-/** Jobs that ended now; replayed history moves no counter. */
-function countCommit(metrics: Metrics, events: number, fresh: readonly Event[]): void {
-  metrics.ingestBatch.observe(events)
-  for (const event of fresh) {
-    const status = event.historical || event.entity.type !== 'job' ? undefined : endStatusOf(event)
-    if (status === undefined) continue
-    const app_name = metrics.appLabel(event.app.name)
-    metrics.jobs.inc({ app_name, status })
-    const { durationS } = shownOf(slotsOf(event))
-    if (durationS !== null) metrics.jobDuration.observe({ app_name }, durationS)
+function questions(config: LocalApiConfig, auth: Auth, store: Store, context: Context): Hono {
+  const { log, life, metrics } = context
+  const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
+  return readApi({
+    reader: storeReader(store, { archive }),
+    auth,
+    limits: limitsOf(config),
+    stream: {
+      feed: liveFeed(store, { signal: life.signal, log }),
+      metrics,
+      log,
+      stopping: life.signal,
+    },
+  })
+}
+
+function health(store: Store, watch: DatabaseWatch, maintenance: Maintenance): HealthReport {
+  const { now } = watch
+  const upkeep = maintenance.state()
+  return {
+    ready: now.state === 'ready',
+    status: upkeep.failed.length > 0 ? 'degraded' : 'ok',
+    database_pool: store.pool(),
+    ...(now.state === 'ready' ? { edition: now.edition } : { trouble: now.why }),
+    maintenance: { here: upkeep.here, last_run_at: upkeep.lastRunAt, failed: upkeep.failed },
   }
 }

@@ -84,9 +84,15 @@ export function connect(url: string, options: StoreOptions): Store {
       socket.once('close', () => sockets.delete(socket))
     },
   })
-  const gate = new Gate(max, { onChange: (free) => metrics?.dbPoolAvailable.set(free) })
-  metrics?.dbPoolSize.set(max)
-  metrics?.dbPoolAvailable.set(max)
+  // A role may hold several pools; the metrics show their sum.
+  let shown = 0
+  const show = (free: number) => {
+    metrics?.dbPoolAvailable.inc(free - shown)
+    shown = free
+  }
+  const gate = new Gate(max, { onChange: show })
+  metrics?.dbPoolSize.inc(max)
+  show(max)
 
   /** Runs work with room, a deadline and the metrics. */
   async function measured<T>(op: Operation, work: () => Promise<T>, signal?: AbortSignal) {

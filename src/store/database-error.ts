@@ -41,7 +41,7 @@ export function codeOf(error: unknown): string | undefined {
 
 /** Whether the server was away, restarting or full: the same may work later. */
 export function isUnreachable(error: unknown): boolean {
-  if (error instanceof AppError) return error.code === 'unreachable'
+  if (error instanceof AppError) return error.code === 'unavailable'
   const code = codeOf(error) ?? ''
   return lost.has(code) || /^(08...|57P0[1-5]|28...|3D000|25006)$/.test(code)
 }
@@ -56,14 +56,14 @@ export function explained(error: unknown): unknown {
   const remedy = remedies[code]
   if (isUnreachable(error)) {
     const why = remedy ?? `the database cannot be reached (${code})`
-    return new AppError('unreachable', why, { cause: error, retryAfterS: 2 })
+    return new AppError('unavailable', why, { cause: error, retryAfterS: 2 })
   }
   // 53: out of disk, memory or connections. 55P03: a lock. 40: deadlock, serialization.
   if (/^(53...|55P03|40...|57014)$/.test(code)) {
     const why = remedy ?? overloads[code] ?? 'the database is short of resources'
     return new AppError('overloaded', why, { cause: error, retryAfterS: 2 })
   }
-  return remedy ? new AppError('unreachable', remedy, { cause: error }) : error
+  return remedy ? new AppError('unavailable', remedy, { cause: error }) : error
 }
 
 const overloads: Record<string, string> = {

@@ -1,0 +1,89 @@
+import type { Logger } from 'pino'
+import { AppError } from '../core/errors.ts'
+import { sleep } from '../platform/backoff.ts'
+import type { Store } from './connect.ts'
+import { codeOf } from './database-error.ts'
+import { type Edition, readEdition } from './edition.ts'
+import { advanceHorizon } from './horizon.ts'
+import { pendingMigrations } from './migrate.ts'
+
+/** Whether the database can be worked with; `why` says what stands in the way. */
+export type Readiness =
+  | { state: 'ready'; edition: Edition }
+  | { state: 'away'; why: string }
+  | { state: 'behind'; why: string }
+
+/** How often a database that was well is looked at, and one that was not. Milliseconds. */
+const calmMs = 5000
+const eagerMs = 500
+
+/**
+ * Watches whether the database answers and has all migrations. A role starts without it and waits;
+ * what it must not do is to work on a database that lacks a migration.
+ */
+export class DatabaseWatch {
+  readonly #store: Store
+  readonly #log: Logger
+  #now: Readiness = { state: 'away', why: 'the database was not reached yet' }
+
+  readonly #freezeAfterHours: number
+
+  constructor(store: Store, log: Logger, freezeAfterHours: number) {
+    this.#store = store
+    this.#log = log
+    this.#freezeAfterHours = freezeAfterHours
+  }
+
+  get now(): Readiness {
+    return this.#now
+  }
+
+  /** @throws AppError unavailable unless the database is ready */
+  assertReady(): void {
+    if (this.#now.state === 'ready') return
+    throw new AppError('unavailable', this.#now.why, { retryAfterS: 2 })
+  }
+
+  async look(): Promise<Readiness> {
+    const before = this.#now.state
+    this.#now = await this.#ask()
+    if (this.#now.state !== before) this.#tell()
+    return this.#now
+  }
+
+  async #ask(): Promise<Readiness> {
+    try {
+      const pending = await pendingMigrations(this.#store.sql)
+      if (pending.length > 0) return behind(pending)
+      const edition = await readEdition(this.#store.sql)
+      // After days without a local API the open days are over: first open new ones, or everything
+      // that happens today would be filed as late.
+      if (this.#now.state !== 'ready') await advanceHorizon(this.#store, this.#freezeAfterHours)
+      return { state: 'ready', edition }
+    } catch (error) {
+      const why =
+        error instanceof AppError ? error.message : `the database failed (${codeOf(error)})`
+      const state = error instanceof AppError && error.code === 'conflict' ? 'behind' : 'away'
+      return { state, why }
+    }
+  }
+
+  #tell(): void {
+    if (this.#now.state === 'ready') {
+      this.#log.info({ edition: this.#now.edition }, 'database ready')
+    } else this.#log.error({ why: this.#now.why }, 'database not ready')
+  }
+
+  /** Looks until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.#now.state === 'ready' ? calmMs : eagerMs, signal)
+      if (!signal.aborted) await this.look()
+    }
+  }
+}
+
+const behind = (pending: readonly string[]): Readiness => ({
+  state: 'behind',
+  why: `the database lacks ${pending.length === 1 ? 'a migration' : `${pending.length} migrations`}; run wafermon migrate`,
+})
