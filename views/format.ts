@@ -132,11 +132,13 @@ export function clockMs(at: Micros, zone: Zone = serverZone): string {
   return `${clock(at, zone)}.${at.slice(20, 23)}`
 }
 
-/** The clock, and the day before it unless it is the day of `now`. */
+/** The clock; before it the day unless it is that of `now`, with the year unless it is that of `now`. */
 export function when(at: Micros | null, now: Micros, zone: Zone = serverZone): string {
   if (at === null) return ''
-  const date = day(at, zone)
-  return date === day(now, zone) ? clock(at, zone) : `${date}${nbsp}${clock(at, zone)}`
+  const [date, today] = [day(at, zone), day(now, zone)]
+  if (date === today) return clock(at, zone)
+  const shown = date.slice(0, 4) === today.slice(0, 4) ? date.slice(5) : date
+  return `${shown}${nbsp}${clock(at, zone)}`
 }
 
 /** Name and offset of a zone at a time: `CET (UTC+1)`, or `UTC`. */

@@ -130,6 +130,12 @@ function Site({ page }: { page: Page }) {
   )
 }
 
+const themes = [
+  ['system', 'as the system'],
+  ['light', 'light'],
+  ['dark', 'dark'],
+] as const
+
 const keys = [
   ['/', 'to the search field'],
   ['j', 'next row'],
@@ -148,9 +154,16 @@ function Foot({ page }: { page: Page }) {
     <footer>
       <span>Times are the server's, {zoneName(page.now)}</span>
       <span>wafermon {page.version}</span>
-      <span>
-        Light by day: <a href={theme('system')}>as the system</a> <a href={theme('light')}>light</a>{' '}
-        <a href={theme('dark')}>dark</a>
+      <span class="themes">
+        Theme:
+        {themes.map(([name, text]) => (
+          <a
+            href={theme(name)}
+            {...(name === (page.theme ?? 'system') ? { 'aria-current': 'true' } : {})}
+          >
+            {text}
+          </a>
+        ))}
       </span>
       <details id="keys">
         <summary>Keyboard: press ?</summary>

@@ -17,7 +17,8 @@ export const ask = (source: ReaderSource): Asked =>
  * @param started when the question came, from performance.now()
  */
 export function answer(c: Context, { sites }: Asked, started: number, body: object): Response {
-  return c.json({ ...body, duration_s: secondsSince(started), ...(sites && { sites: sites() }) })
+  // A job has a `duration_s` of its own, which is the one that is meant.
+  return c.json({ duration_s: secondsSince(started), ...body, ...(sites && { sites: sites() }) })
 }
 
 export const secondsSince = (started: number): number =>

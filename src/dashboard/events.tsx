@@ -13,6 +13,8 @@ import { type Routes, visited } from './respond.ts'
 const mostBrowsers = 500
 /** How often a page hears how fresh it is, and how often running rows are drawn anew. */
 const freshEveryMs = 5000
+/** How soon a page hears that the stream broke or is back. */
+const lookEveryMs = 1000
 const agingEveryMs = 15_000
 const marginMs = 10_000
 
@@ -58,9 +60,19 @@ function openPush(visit: Visit, onEnd: () => void): Push {
   dashboard.signal.addEventListener('abort', stop, { once: true })
   ends.push(() => dashboard.signal.removeEventListener('abort', stop))
 
-  const tellFresh = () => push.swap(freshness(live.fresh, fromMs(dashboard.now())))
+  let toldAt = 0
+  let told = ''
+  const tellFresh = () => {
+    const { fresh } = live
+    const due = fresh.state !== told || dashboard.now() - toldAt >= freshEveryMs
+    // Before the stream has said anything, the page itself says of when it is.
+    if (!due || fresh.state === 'loaded') return
+    toldAt = dashboard.now()
+    told = fresh.state
+    push.swap(freshness(fresh, fromMs(toldAt)))
+  }
   tellFresh()
-  every(freshEveryMs, tellFresh)
+  every(lookEveryMs, tellFresh)
   const params = new URL(c.req.url).searchParams
   const listener = listenerFor(visit, params, { push, every })
   ends.push(live.subscribe(listener))

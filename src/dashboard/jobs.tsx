@@ -24,7 +24,7 @@ async function jobsPage(visit: Visit): Promise<Response> {
   const { query, notices } = readJobsQuery(new URL(visit.c.req.url).searchParams)
   const { filter, flipped } = filterOf(query, visit.now)
   const [list, apps, tally] = await Promise.all([
-    ask(visit, ['jobs', filter], (backend, signal) => backend.findJobs(filter, signal)),
+    ask(visit, ['jobs', query], (backend, signal) => backend.findJobs(filter, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.listApps(signal)),
     tallyFor(visit, query),
   ])
@@ -78,7 +78,7 @@ async function tallyFor(visit: Visit, query: JobsQuery): Promise<Tally | undefin
   }
   // Of all times there are more days than the API counts.
   if (spanS === null) return undefined
-  const rows = await ask(visit, ['stats', stats], (backend, signal) => backend.stats(stats, signal))
+  const rows = await ask(visit, ['tally', query], (backend, signal) => backend.stats(stats, signal))
   return rows && tallyOf(rows)
 }
 

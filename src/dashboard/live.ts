@@ -17,6 +17,8 @@ export type LiveOptions = {
   backend: Pick<Backend, 'follow' | 'getJob'>
   signal: AbortSignal
   onError: (error: unknown) => void
+  /** Called before the listeners: answers given before are outdated. */
+  onChange?: () => void
   /** How long changes are gathered, in milliseconds. */
   gatherMs?: number
   now?: () => number
@@ -42,6 +44,7 @@ export class Live {
   #touched = new Set<string>()
   #reset = false
   #connected = false
+  #failed = false
   #heardAt: number | undefined
 
   constructor(options: LiveOptions) {
@@ -65,6 +68,8 @@ export class Live {
     if (this.#connected && ageMs !== null && ageMs < silenceMs) {
       return { state: 'live', ageS: ageMs / 1000 }
     }
+    // Not an outage yet: the first word is still to come.
+    if (ageMs === null && !this.#failed) return { state: 'loaded' }
     return { state: 'stale', ageS: ageMs === null ? null : ageMs / 1000 }
   }
 
@@ -83,6 +88,7 @@ export class Live {
         }
       } catch (error) {
         if (signal.aborted) return
+        this.#failed = true
         if (backoff.failures === 0) onError(error)
       }
       this.#connected = false
@@ -109,7 +115,7 @@ export class Live {
   }
 
   async #tell(): Promise<void> {
-    const { signal, gatherMs = 1000 } = this.#options
+    const { signal, gatherMs = 1000, onChange } = this.#options
     while (!signal.aborted) {
       await sleep(gatherMs, signal)
       if (this.#touched.size === 0 && this.#waiting.size === 0 && !this.#reset) continue
@@ -119,7 +125,19 @@ export class Live {
       this.#reset = false
       const jobs = await this.#lookUp()
       if (signal.aborted) return
-      for (const listener of this.#listeners) listener({ jobs, touched, reset })
+      onChange?.()
+      this.#tellAll({ jobs, touched, reset })
+    }
+  }
+
+  /** A page that cannot be told must not keep the others from being told. */
+  #tellAll(change: Change): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        this.#options.onError(error)
+      }
     }
   }
 

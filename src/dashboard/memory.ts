@@ -22,8 +22,8 @@ export type MemoryOptions = {
 type Entry = {
   /** The last good answer. */
   kept?: { at: number; value: unknown }
-  /** The question under way; whoever asks meanwhile shares it. */
-  pending?: Promise<unknown>
+  /** The question under way, and since when; whoever asks meanwhile shares it. */
+  pending?: { since: number; answer: Promise<void> }
   outage?: { at: number; failure: AppError }
 }
 
@@ -35,6 +35,7 @@ export class Memory {
   readonly #entries = new Map<string, Entry>()
   readonly #options: MemoryOptions
   readonly #now: () => number
+  #changedAt = 0
 
   constructor(options: MemoryOptions) {
     this.#options = options
@@ -51,13 +52,14 @@ export class Memory {
     const entry = this.#touch(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
-    if (kept && this.#now() - kept.at < freshMs) return remembered<T>(kept)
+    if (kept && this.#now() - kept.at < freshMs && kept.at >= this.#changedAt)
+      return remembered<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
       return remembered<T>(kept, outage.failure)
     }
-    entry.pending ??= this.#load(entry, load)
+    if (!entry.pending || entry.pending.since < this.#changedAt) this.#start(entry, load)
     try {
-      await entry.pending
+      await entry.pending?.answer
       return remembered<T>(entry.kept!)
     } catch (error) {
       if (!entry.kept || !(error instanceof AppError) || !error.retryable) throw error
@@ -65,15 +67,27 @@ export class Memory {
     }
   }
 
-  async #load(entry: Entry, load: () => Promise<unknown>): Promise<void> {
+  /** Answers given up to now may be outdated: something changed. Kept still, for an outage. */
+  expire(): void {
+    this.#changedAt = this.#now()
+  }
+
+  #start(entry: Entry, load: () => Promise<unknown>): void {
+    const since = this.#now()
+    entry.pending = { since, answer: this.#load(entry, load, since) }
+  }
+
+  async #load(entry: Entry, load: () => Promise<unknown>, since: number): Promise<void> {
     try {
-      entry.kept = { value: await load(), at: this.#now() }
+      // As of when it was asked: what changed while the answer was made may not be in it.
+      const value = await load()
+      if (!entry.kept || entry.kept.at <= since) entry.kept = { value, at: since }
       delete entry.outage
     } catch (error) {
       if (error instanceof AppError) entry.outage = { at: this.#now(), failure: error }
       throw error
     } finally {
-      delete entry.pending
+      if (entry.pending?.since === since) delete entry.pending
     }
   }
 

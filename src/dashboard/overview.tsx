@@ -26,11 +26,11 @@ async function overviewPage(visit: Visit): Promise<Response> {
   const from = startOf(window, visit.now)!
   const { bucket, stepS } = bucketFor(windows[window])
   const [byStatus, byApp, failed, all, oldest] = await Promise.all([
-    stats(visit, { from, bucket, groupBy: ['status'] }),
-    stats(visit, { from, bucket: 'day', groupBy: ['app', 'status'] }),
-    find(visit, { ...newest, from, status: ['failed'] }),
-    find(visit, { ...newest, from }),
-    find(visit, { ...oldestRunning }),
+    stats(visit, window, { from, bucket, groupBy: ['status'] }),
+    stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
+    find(visit, window, { ...newest, from, status: ['failed'] }),
+    find(visit, window, { ...newest, from }),
+    find(visit, window, oldestRunning),
   ])
   const page = pageOf(visit)
   const view: OverviewView = {
@@ -73,8 +73,11 @@ function flaggedIn({ items }: JobPage) {
 
 type Asked = Parameters<Visit['backend']['stats']>[0]
 
-const stats = (visit: Visit, filter: Asked): Promise<StatsRow[] | undefined> =>
-  ask(visit, ['stats', filter], (backend, signal) => backend.stats(filter, signal))
+// Known by the window, not by when it begins: the last answer is the one to fall back on.
+const stats = (visit: Visit, window: string, filter: Asked): Promise<StatsRow[] | undefined> =>
+  ask(visit, ['stats', window, filter.groupBy], (backend, signal) => backend.stats(filter, signal))
 
-const find = (visit: Visit, filter: JobFilter): Promise<JobPage | undefined> =>
-  ask(visit, ['jobs', filter], (backend, signal) => backend.findJobs(filter, signal))
+const find = (visit: Visit, window: string, filter: JobFilter): Promise<JobPage | undefined> =>
+  ask(visit, ['find', window, filter.status, filter.order], (backend, signal) =>
+    backend.findJobs(filter, signal),
+  )

@@ -57,8 +57,8 @@ export class Push {
     const controller = this.#controller
     if (!controller) return
     const bytes = this.#encoder.encode(text)
-    if ((controller.desiredSize ?? 0) < bytes.byteLength) return this.end('slow')
-    controller.enqueue(bytes)
+    if ((controller.desiredSize ?? 0) < bytes.byteLength) this.end('slow')
+    else controller.enqueue(bytes)
   }
 
   #ended(why: 'gone' | 'slow' | 'stopping'): void {

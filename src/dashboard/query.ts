@@ -70,14 +70,11 @@ function oneOf<T extends string>(given: string | null, known: Record<T, unknown>
   return given !== null && Object.hasOwn(known, given) ? (given as T) : other
 }
 
-/** Windows begin on ten seconds, so that pages which ask at about the same time ask the same. */
-const grainMs = 10_000
-
 /** Where a window begins; null when it reaches back to the first job. */
 export function startOf(window: Window, now: Micros): Micros | null {
   const seconds = windows[window]
   if (seconds === null) return null
-  return fromMs(Math.floor(toMs(now) / grainMs) * grainMs - seconds * 1000)
+  return fromMs(toMs(now) - seconds * 1000)
 }
 
 const first: Micros = '1970-01-01T00:00:00.000000Z'

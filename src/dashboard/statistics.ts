@@ -35,7 +35,7 @@ function medianOf(rows: readonly StatsRow[]): Pick<Tally, 'medianS' | 'medianExa
   return { medianS: null, medianExact: true }
 }
 
-/** Bars of a chart: every step of the window, those without a job as well. */
+/** Bars of a chart: every whole step of the window, those without a job as well. */
 export function bucketsOf(
   rows: readonly StatsRow[],
   { from, to, stepS }: { from: Micros; to: Micros; stepS: number },
@@ -43,10 +43,8 @@ export function bucketsOf(
   const buckets = emptyBuckets(toMs(from), toMs(to), stepS)
   const first = toMs(buckets[0]!.at)
   for (const row of rows) {
-    // A row of a day may begin before the first step of the window: it still belongs to it.
-    const i = Math.max(0, Math.floor((toMs(row.bucket) - first) / (stepS * 1000)))
-    const bucket = buckets[Math.min(i, buckets.length - 1)]!
-    if (row.status !== null) bucket[row.status] += row.count
+    const bucket = buckets[Math.floor((toMs(row.bucket) - first) / (stepS * 1000))]
+    if (bucket && row.status !== null) bucket[row.status] += row.count
   }
   return buckets
 }

@@ -13,7 +13,7 @@ const allSites = 'all sites'
 /** How often a central API is asked which sites there are, in milliseconds. */
 const sitesEveryMs = 30_000
 /** Answers younger than this are shared; see Memory. */
-const memory = { freshMs: 2000, restMs: 3000, most: 60 }
+const memoryOptions = { freshMs: 2000, restMs: 3000, most: 60 }
 
 /** Shows the dashboard of one site (LOCAL_API), or of all of them (CENTRAL_API). Keeps nothing. */
 export async function startWeb(
@@ -23,7 +23,8 @@ export async function startWeb(
   const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
-  const sites = sitesOf(config, context)
+  const memory = new Memory(memoryOptions)
+  const sites = sitesOf(config, context, memory)
 
   const app = createApp({ log, metrics })
   const check = () => health(sites.first())
@@ -37,7 +38,7 @@ export async function startWeb(
       get siteNames() {
         return sites.names()
       },
-      memory: new Memory(memory),
+      memory,
       log,
       metrics,
       signal: life.signal,
@@ -55,13 +56,13 @@ type Sites = {
 }
 
 /** The sites there are to look at. Each is followed from the first time somebody looks. */
-function sitesOf(config: WebConfig, context: RoleContext): Sites {
+function sitesOf(config: WebConfig, context: RoleContext, memory: Memory): Sites {
   const views = new Map<string, SiteView>()
   const viewOf = (name: string, site: string | undefined): SiteView => {
     const known = views.get(name)
     if (known) return known
-    const view = { name, backend: readerOf(config, site), live: undefined as never as Live }
-    view.live = follow(view.backend, name, context)
+    const backend = readerOf(config, site)
+    const view = { name, backend, live: follow(backend, name, context, memory) }
     views.set(name, view)
     return view
   }
@@ -113,11 +114,17 @@ function readerOf(config: WebConfig, site: string | undefined): RemoteSite {
   return remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
 }
 
-function follow(backend: RemoteSite, site: string, { life, log }: RoleContext): Live {
+function follow(
+  backend: RemoteSite,
+  site: string,
+  { life, log }: RoleContext,
+  memory: Memory,
+): Live {
   const live = new Live({
     backend,
     signal: life.signal,
     onError: (error) => log.warn({ site, detail: (error as Error).message }, 'live stream broken'),
+    onChange: () => memory.expire(),
   })
   const running = live.run()
   life.onStop(`live stream of ${site}`, () => running)

@@ -134,7 +134,7 @@ function SubjobTable({ subjobs, now, site }: TableProps) {
               <td class="n" data-l="took">
                 {duration(took(row, now))}
               </td>
-              <td class="cut">{cut(row.lastError ?? '', 120)}</td>
+              <td class="cut e">{cut(row.lastError ?? '', 120)}</td>
             </tr>
           ))}
         </tbody>

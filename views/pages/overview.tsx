@@ -235,7 +235,8 @@ function Failures({ page, view, data: { failures, tally } }: PanelProps) {
           rows={failures.map((job) => ({
             job,
             first: <>{when(job.startedAt, page.now)}</>,
-            cells: [cut(job.appName, 40), place(job), cut(job.lastError ?? '', 90)],
+            cells: [cut(job.appName, 40), place(job)],
+            rest: cut(job.lastError ?? '', 160),
             numbers: [],
           }))}
           site={site}
@@ -276,7 +277,14 @@ function Newest({ page, data: { newest } }: { page: Page; data: Data }) {
 }
 
 type Element = ReturnType<typeof Status>
-type MiniRow = { job: Job; first: Element; cells: string[]; numbers: string[] }
+type MiniRow = {
+  job: Job
+  first: Element
+  cells: string[]
+  numbers: string[]
+  /** A last cell, cut to the room that is left. */
+  rest?: string
+}
 type MiniProps = {
   caption: string
   heads: readonly string[]
@@ -304,7 +312,7 @@ function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ job, first, cells, numbers: values }) => (
+          {rows.map(({ job, first, cells, numbers: values, rest }) => (
             <tr>
               <td>{first}</td>
               <th scope="row" class="k">
@@ -316,6 +324,7 @@ function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
               {values.map((value) => (
                 <td class="n">{value}</td>
               ))}
+              {rest === undefined ? null : <td class="cut e">{rest}</td>}
             </tr>
           ))}
         </tbody>

@@ -112,7 +112,9 @@ function Path({ sources, view: { completeness, health }, now }: PathProps) {
           <Step
             name="Store"
             value={
-              completeness.hotFrom === null ? 'empty' : `from ${when(completeness.hotFrom, now)}`
+              completeness.hotFrom === null
+                ? 'all there is'
+                : `from ${when(completeness.hotFrom, now)}`
             }
             note={archiveWords[completeness.archive]}
           />

@@ -1,7 +1,7 @@
 import type { JobStatus } from '../../src/core/job.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { niceMax, pct } from '../axis.ts'
-import { count, hourMinute, number, when } from '../format.ts'
+import { count, day, hourMinute, number, when } from '../format.ts'
 import { Key } from './gantt.tsx'
 import { fillOf } from './status.tsx'
 
@@ -77,7 +77,7 @@ function Axis({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
   return (
     <div class="axis" aria-hidden="true">
       {shown.map(({ at }) => (
-        <span>{days ? when(at, now).slice(5, 16) : hourMinute(at)}</span>
+        <span>{days ? `${day(at).slice(5)} ${hourMinute(at)}` : hourMinute(at)}</span>
       ))}
     </div>
   )
@@ -128,11 +128,14 @@ function sentence(buckets: readonly Bucket[], stepS: number): string {
   return `Jobs started per ${stepName(stepS)} by status: ${count(total, 'job')}, ${number(failed)} failed`
 }
 
-/** Empty steps from `fromMs` to `toMs`, both in milliseconds, the first at or before `fromMs`. */
+/**
+ * Empty steps of a window, times in milliseconds. The last is the one under way; the first, of which
+ * the window holds only a part, is left out, so that every window has a round number of bars.
+ */
 export function emptyBuckets(fromAt: number, toAt: number, stepS: number): Bucket[] {
   const step = stepS * 1000
-  const first = Math.floor(fromAt / step) * step
-  const n = Math.min(1000, Math.max(1, Math.ceil((toAt - first) / step)))
+  const n = Math.min(1000, Math.max(1, Math.round((toAt - fromAt) / step)))
+  const first = (Math.floor(toAt / step) - n + 1) * step
   return Array.from({ length: n }, (_, i) => ({
     at: fromMs(first + i * step),
     running: 0,
