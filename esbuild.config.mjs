@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -16,7 +16,7 @@ import { build } from 'esbuild'
  *   sdk/                the client library, as ESM and as CommonJS, with declarations
  *
  * One platform per build: WAFERMON_TARGET, for example linux-arm64 or linuxmusl-x64, else this
- * machine's.
+ * machine's. Another place than dist/: WAFERMON_DIST.
  */
 
 process.chdir(fileURLToPath(new URL('.', import.meta.url)))
@@ -24,8 +24,9 @@ const startedAt = performance.now()
 const target = process.env.WAFERMON_TARGET ?? `linux-${process.arch}`
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 
+const dist = process.env.WAFERMON_DIST ?? 'dist'
 // Made aside and put in place whole: a build that fails leaves the last good one where it is.
-const out = `.cache/dist-${process.pid}`
+const out = dist === 'dist' ? `.cache/dist-${process.pid}` : `${dist}.${process.pid}`
 try {
   await Promise.all([buildProgram(), buildSdk(), cp('sql', `${out}/sql`, { recursive: true })])
   await chmod(`${out}/wafermon.js`, 0o755)
@@ -34,8 +35,8 @@ try {
     `${out}/package.json`,
     `${JSON.stringify({ name: 'wafermon', version, type: 'module' })}\n`,
   )
-  await rm('dist', { recursive: true, force: true })
-  await rename(out, 'dist')
+  await rm(dist, { recursive: true, force: true })
+  await rename(out, dist)
 } catch (error) {
   await rm(out, { recursive: true, force: true })
   // esbuild and tsc have printed what is wrong, with the place.
@@ -43,7 +44,7 @@ try {
   process.exit(1)
 }
 
-const { files, bytes } = await sizeOf('dist')
+const { files, bytes } = await sizeOf(dist)
 const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
 console.log(`dist: ${files} files, ${(bytes / 1e6).toFixed(1)} MB, for ${target}, in ${seconds} s`)
 
@@ -60,9 +61,9 @@ function oneSqlite() {
 }
 
 async function buildProgram() {
-  await build({
+  await write({
     entryPoints: { wafermon: 'src/wafermon.ts' },
-    outdir: out,
+    outdir: 'dist',
     bundle: true,
     platform: 'node',
     target: 'node22',
@@ -87,30 +88,40 @@ async function buildProgram() {
   })
 }
 
+/**
+ * Builds as if into dist, and puts the files aside: source maps point right, and the names, which
+ * hash the content, are the same wherever the files go.
+ */
+async function write(options) {
+  const { outputFiles } = await build({ ...options, write: false })
+  for (const { path, contents } of outputFiles) {
+    const to = join(out, relative('dist', path))
+    await mkdir(dirname(to), { recursive: true })
+    await writeFile(to, contents)
+  }
+}
+
 async function buildSdk() {
-  if (!(await exists('src/sdk/index.ts'))) return
   const shared = {
     entryPoints: ['src/sdk/index.ts'],
     bundle: true,
     platform: 'node',
     target: 'node20',
     minify: true,
-    keepNames: true,
     sourcemap: 'linked',
     legalComments: 'none',
     logLevel: 'warning',
     define: { __WAFERMON_VERSION__: JSON.stringify(version) },
   }
   await Promise.all([
-    build({ ...shared, format: 'esm', outfile: `${out}/sdk/index.js` }),
-    build({ ...shared, format: 'cjs', outfile: `${out}/sdk/index.cjs` }),
+    write({ ...shared, format: 'esm', outfile: 'dist/sdk/index.js' }),
+    write({ ...shared, format: 'cjs', outfile: 'dist/sdk/index.cjs' }),
     declareSdk(),
   ])
 }
 
 /** Declarations, once for importers and once for `require`. */
 async function declareSdk() {
-  if (!(await exists('tsconfig.sdk.json'))) return
   const tsc = createRequire(import.meta.url).resolve('typescript/package.json')
   const args = [join(tsc, '../bin/tsc'), '-p', 'tsconfig.sdk.json', '--outDir', `${out}/sdk`]
   const child = spawn(process.execPath, args, { stdio: 'inherit' })
@@ -123,11 +134,4 @@ async function sizeOf(folder) {
   const plain = entries.filter((entry) => entry.isFile())
   const sizes = await Promise.all(plain.map((file) => stat(join(file.parentPath, file.name))))
   return { files: plain.length, bytes: sizes.reduce((sum, { size }) => sum + size, 0) }
-}
-
-async function exists(path) {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -49,8 +49,9 @@ export class SupervisedChild {
     const url = await Promise.race([ready, ended.then(() => undefined)])
     if (url === undefined) {
       if (this.#stopping.signal.aborted) throw new Error(`${this.#spec.name} was stopped`)
-      const words = lastLines(this.#spec.logFile, from)
-      throw new Error(`${this.#spec.name} did not start (${this.#spec.logFile}):\n${words}`)
+      const { name, logFile } = this.#spec
+      const why = forPeople(lastLines(logFile, from))
+      throw new Error(`${name} did not start: ${why}\n(its log is ${logFile})`)
     }
     this.#kept = this.#keep(ended)
     return url
@@ -124,6 +125,12 @@ export class SupervisedChild {
     })
     return { ready, ended }
   }
+}
+
+/** What a failed child said in a sentence; its log lines only when it said nothing. */
+function forPeople(lines: string): string {
+  const sentences = lines.split('\n').filter((line) => line !== '' && !line.startsWith('{'))
+  return sentences.length > 0 ? sentences.join('\n').replace(/^wafermon: /, '') : lines
 }
 
 function isReady(said: unknown): said is { ready: true; url: string } {
