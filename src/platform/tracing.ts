@@ -85,8 +85,11 @@ export async function inTracesOf<T>(
   const request = trace.getActiveSpan()?.spanContext()
   const links = request ? [{ context: request }] : []
   const spans = distinct.map((text) => tracer().startSpan(name, { links }, contextOf(text!)))
+  // Work for a single trace belongs to it; work for many belongs to the request.
+  const [only] = spans
+  const inside = only && spans.length === 1 ? trace.setSpan(context.active(), only) : undefined
   try {
-    return await work()
+    return await (inside ? context.with(inside, work) : work())
   } catch (error) {
     for (const span of spans) span.setStatus({ code: SpanStatusCode.ERROR })
     throw error
