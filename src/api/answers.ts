@@ -171,8 +171,8 @@ export const answers = {
   Event: eventSchema,
   EventBatch: z.array(eventSchema),
   Job: job,
-  JobDetail: job.extend({ subjobs: counts, ...around }),
-  SubjobDetail: subjob.extend({ subjobs: counts, ...around }),
+  JobDetail: job.extend({ subjobs: counts, sites: sites.optional() }),
+  SubjobDetail: subjob.extend({ subjobs: counts, sites: sites.optional() }),
   JobList: pageOf(job),
   Subjob: subjob,
   SubjobList: pageOf(subjob),
@@ -198,7 +198,9 @@ export const answers = {
     duration_s: seconds('How long it took').optional(),
   }),
   RejectList: listOf(reject),
-  Reject: reject.extend({ event: z.record(z.string(), z.unknown()).describe('As it was offered.') }),
+  Reject: reject.extend({
+    event: z.record(z.string(), z.unknown()).describe('As it was offered.'),
+  }),
   Done: z.object({ ok: z.literal(true) }),
   Health: z.looseObject({
     status: z.enum(['ok', 'degraded']),

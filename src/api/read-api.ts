@@ -18,12 +18,20 @@ export type ReadApiOptions = {
   now?: () => number
 }
 
-const paths = ['/v1/jobs/*', '/v1/subjobs', '/v1/apps', '/v1/stats', '/v1/sources', '/v1/stream']
+/** What the paths of the questions look like, for what must stand before them. */
+export const readPaths = [
+  '/v1/jobs/*',
+  '/v1/subjobs',
+  '/v1/apps',
+  '/v1/stats',
+  '/v1/sources',
+  '/v1/stream',
+]
 
 /** Every route that answers questions, behind the scope `read`. `readSpecs` documents them. */
 export function readApi({ reader, auth, limits, stream, now = Date.now }: ReadApiOptions): Hono {
   const app = new Hono()
-  for (const path of paths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'))
+  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'))
   app.route('/', jobRoutes({ reader, limits, now }))
   app.route('/', appRoutes({ reader }))
   app.route('/', statsRoutes({ reader, now }))

@@ -10,13 +10,13 @@ export type StreamBodyOptions = {
 }
 
 /**
- * A body made from pieces of text as fast as the reader takes them, and no faster: at most one piece
+ * A body made from pieces as fast as the reader takes them, and no faster: at most one piece
  * is held. When a piece cannot be made, or the reader stalls, the connection is broken off instead
  * of being ended, so that the half answer is not taken for a whole one.
  */
 export function streamBody(
   c: Context,
-  pieces: AsyncGenerator<string>,
+  pieces: AsyncGenerator<string | Uint8Array>,
   { stallMs, onStall, onError }: StreamBodyOptions = {},
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
@@ -32,7 +32,7 @@ export function streamBody(
         try {
           const { done, value } = await pieces.next()
           if (done) return controller.close()
-          controller.enqueue(encoder.encode(value))
+          controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value)
           if (stallMs !== undefined) {
             timer = setTimeout(() => {
               onStall?.()

@@ -77,6 +77,11 @@ const token = text('Token to send to the API; made there by `wafermon token new`
   .meta({ secret: true })
   .optional()
 
+function areSites(sites: string): boolean {
+  const ids = sites.split(',').map((site) => site.slice(0, site.indexOf('=')))
+  return new Set(ids).size === ids.length && !ids.some((id) => id === '.' || id === '..')
+}
+
 export const schemas = {
   sidecar: z.object({
     ...shared,
@@ -154,6 +159,7 @@ export const schemas = {
         /^[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+(,[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+)*$/,
         'must be a list such as fab1=http://host:18000,fab2=http://host:18000',
       )
+      .refine(areSites, 'must name each site once, and none of them . or ..')
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),

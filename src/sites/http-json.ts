@@ -73,7 +73,12 @@ function headersOf({ token }: Peer, accept: string): Record<string, string> {
   return token === undefined ? { accept } : { accept, authorization: `Bearer ${token}` }
 }
 
-async function readText(response: Response, peer: Peer, signal: AbortSignal): Promise<string> {
+/** The whole of an answer, while it is not larger than the peer may send. */
+export async function readText(
+  response: Response,
+  peer: Peer,
+  signal: AbortSignal,
+): Promise<string> {
   if (response.body === null) return ''
   const reader = response.body.getReader()
   const chunks: Uint8Array[] = []

@@ -1,0 +1,98 @@
+import type { Completeness, Cursor, Job, JobFilter, JobPage, Position } from '../core/job.ts'
+
+/** The page of one site. */
+export type SitePage = { site: string; page: JobPage }
+
+type Row = Position & { site: string; job: Job }
+
+/**
+ * One page out of the pages of several sites: rows in the order of the list, as many as asked for.
+ *
+ * The cursor holds the last row of every site that was shown, so that a site that did not answer
+ * this time goes on where it stood when it comes back.
+ *
+ * @param sites all sites, those that did not answer included
+ */
+export function mergePages(
+  pages: readonly SitePage[],
+  filter: JobFilter,
+  sites: readonly string[],
+): JobPage {
+  const rows = pages.flatMap((page) => rowsOf(page, filter)).sort(comparing(filter))
+  const left = new Map(pages.map(({ site, page }) => [site, page.items.length]))
+  const goesOn = new Set(pages.flatMap(({ site, page }) => (page.nextCursor ? [site] : [])))
+  const taken: Row[] = []
+  for (const row of rows) {
+    if (taken.length === filter.limit) break
+    taken.push(row)
+    left.set(row.site, left.get(row.site)! - 1)
+    // What comes next at this site is not known yet, and could come before the rows of the others.
+    if (left.get(row.site) === 0 && goesOn.has(row.site)) break
+  }
+  const more = taken.length < rows.length || goesOn.size > 0
+  return {
+    items: taken.map(({ job }) => job),
+    nextCursor: more ? cursorBehind(taken, filter.cursor, sites) : null,
+    completeness: mergeCompleteness(pages),
+  }
+}
+
+/** Where a site's rows go on: nowhere yet when it was never heard. */
+export function positionAt(cursor: Cursor | undefined, site: string): Position | undefined {
+  if (cursor === undefined) return undefined
+  return cursor.sites ? cursor.sites.get(site) : { at: cursor.at, id: cursor.id }
+}
+
+const rowsOf = ({ site, page }: SitePage, { time }: JobFilter): Row[] =>
+  page.items.map((job) => ({ site, job, id: job.id, at: timeOf(job, time) }))
+
+const timeOf = (job: Job, time: JobFilter['time']) =>
+  time === 'started' ? job.startedAt : time === 'ended' ? (job.endedAt ?? '') : job.lastEventAt
+
+const comparing =
+  ({ order }: JobFilter) =>
+  (a: Row, b: Row): number => {
+    const sign = order === 'asc' ? 1 : -1
+    if (a.at !== b.at) return a.at < b.at ? -sign : sign
+    return a.id === b.id ? 0 : a.id < b.id ? -sign : sign
+  }
+
+function cursorBehind(
+  taken: readonly Row[],
+  before: Cursor | undefined,
+  sites: readonly string[],
+): Cursor | null {
+  const last = taken.at(-1)
+  if (!last) return null
+  const behind = new Map<string, Position>()
+  for (const site of sites) {
+    const position = positionAt(before, site)
+    if (position) behind.set(site, position)
+  }
+  for (const { site, at, id } of taken) behind.set(site, { at, id })
+  return { at: last.at, id: last.id, sites: behind }
+}
+
+const ranks = ['used', 'available', 'off'] as const
+
+/** The worst of each: what the whole may miss is what any part of it may miss. */
+function mergeCompleteness(pages: readonly SitePage[]): Completeness {
+  const all = pages.map(({ page }) => page.completeness)
+  const least = (times: readonly string[]) => times.reduce((a, b) => (a < b ? a : b))
+  const ages = all.flatMap(({ oldestSourceAgeS }) => oldestSourceAgeS ?? [])
+  const hot = all.flatMap(({ hotFrom }) => hotFrom ?? [])
+  const named = (site: string, source: string) => `${site}/${source}`
+  return {
+    asOf: least(all.map(({ asOf }) => asOf)),
+    sources: all.reduce((sum, { sources }) => sum + sources, 0),
+    gaps: pages.flatMap(({ site, page }) =>
+      page.completeness.gaps.map((gap) => ({ ...gap, source: named(site, gap.source) })),
+    ),
+    oldestSourceAgeS: ages.length > 0 ? Math.max(...ages) : null,
+    skewedSources: pages.flatMap(({ site, page }) =>
+      page.completeness.skewedSources.map((source) => named(site, source)),
+    ),
+    hotFrom: hot.length > 0 ? hot.reduce((a, b) => (a > b ? a : b)) : null,
+    archive: ranks[Math.max(...all.map(({ archive }) => ranks.indexOf(archive)))]!,
+  }
+}
