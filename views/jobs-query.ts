@@ -25,10 +25,10 @@ export const windowNames: Record<Window, string> = {
 
 /** Orders to choose from: which time, and which end first. */
 export const sorts = {
-  'started-desc': 'started, newest first',
-  'started-asc': 'started, oldest first',
-  'ended-desc': 'ended, newest first',
-  'seen-desc': 'last event, newest first',
+  'started-desc': 'started, newest',
+  'started-asc': 'started, oldest',
+  'ended-desc': 'ended, newest',
+  'seen-desc': 'heard, newest',
 } as const
 export type Sort = keyof typeof sorts
 

@@ -33,8 +33,20 @@ export function causesOf(failures: readonly Job[], jobs: readonly Job[]): Causes
     const [name = '', value = ''] = JSON.parse(key) as string[]
     rows.push({ name, value, failures: n, share, baseShare })
   }
+  dropEchoes(rows)
   rows.sort((a, b) => scoreOf(b) - scoreOf(a) || a.name.localeCompare(b.name))
   return { rows: rows.slice(0, rowsShown), failures: failures.length, jobs: jobs.length }
+}
+
+/** A version that is the only one of its app says nothing that the app does not say. */
+function dropEchoes(rows: Cause[]): void {
+  const apps = new Map(rows.filter(({ name }) => name === 'app').map((row) => [row.value, row]))
+  const isEcho = ({ name, value, failures, baseShare }: Cause) => {
+    const app = name === 'version' ? apps.get(value.slice(0, value.lastIndexOf(' '))) : undefined
+    return app?.failures === failures && app.baseShare === baseShare
+  }
+  const kept = rows.filter((row) => !isEcho(row))
+  rows.splice(0, rows.length, ...kept)
 }
 
 /** A value of most failures and few jobs tells most. */

@@ -1,7 +1,6 @@
 import { Hono } from 'hono'
 import { AppError } from '../core/errors.ts'
-import { problemOf } from '../platform/problem.ts'
-import type { Visit } from './frame.ts'
+import { sentence, type Visit } from './frame.ts'
 import { filterOf, readJobsQuery } from './query.ts'
 import { message, type Routes, visited } from './respond.ts'
 
@@ -33,6 +32,6 @@ async function download(visit: Visit, format: keyof typeof types): Promise<Respo
     })
   } catch (error) {
     if (!(error instanceof AppError) || !error.retryable) throw error
-    return message(visit, 503, 'The export failed', `${problemOf(error).detail}. Try again soon.`)
+    return message(visit, 503, 'The export failed', `${sentence(error.message)} Try again soon.`)
   }
 }

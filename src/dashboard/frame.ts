@@ -111,7 +111,7 @@ const isOutage = (error: unknown): error is AppError =>
 export function outageNotices({ failures, oldestAt }: Visit): Notice[] {
   const failure = failures[0]
   if (!failure) return []
-  const detail = `${failure.message}. ${
+  const detail = `${sentence(failure.message)} ${
     oldestAt === undefined
       ? 'There is nothing to show yet; this page works again as soon as the API does.'
       : 'These are the last known values.'
@@ -120,6 +120,10 @@ export function outageNotices({ failures, oldestAt }: Visit): Notice[] {
     { kind: oldestAt === undefined ? 'error' : 'stale', title: 'The API does not answer', detail },
   ]
 }
+
+/** A message as a sentence: large letter first, full stop last. */
+export const sentence = (text: string): string =>
+  text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')
 
 /** A fresh visit of a site. */
 export function visitOf(dashboard: Dashboard, c: Context, site: SiteView): Visit {

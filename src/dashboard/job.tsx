@@ -3,7 +3,7 @@ import { JobPage, type JobView } from '../../views/pages/job.tsx'
 import { withQuery } from '../../views/urls.ts'
 import { AppError } from '../core/errors.ts'
 import type { JobFilter } from '../core/job.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import { ask, outageNotices, pageOf, sentence, statusFor, type Visit } from './frame.ts'
 import { html, message, type Routes, visited } from './respond.ts'
 
 /** Subjobs and events read for a page; the page says when there are more. */
@@ -54,7 +54,12 @@ const noneWhenUnknown = (error: unknown) => {
 function missing(visit: Visit, id: string): Promise<Response> {
   const failure = visit.failures[0]
   if (failure) {
-    return message(visit, 503, 'The API does not answer', `${failure.message}. Try again soon.`)
+    return message(
+      visit,
+      503,
+      'The API does not answer',
+      `${sentence(failure.message)} Try again soon.`,
+    )
   }
   return message(visit, 404, 'No such job', `There is no job ${id} in the hot store.`)
 }

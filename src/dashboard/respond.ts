@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { MessagePage } from '../../views/pages/message.tsx'
 import { AppError } from '../core/errors.ts'
 import { statusOf } from '../platform/problem.ts'
-import { type Dashboard, pageOf, type Visit, visitOf } from './frame.ts'
+import { type Dashboard, pageOf, sentence, type Visit, visitOf } from './frame.ts'
 
 /** What each file of routes is given. */
 export type Routes = { dashboard: Dashboard }
@@ -58,7 +58,7 @@ export async function visited(
 function failed(visit: Visit, error: unknown): Promise<Response> {
   if (error instanceof AppError && statusOf[error.code] < 500) {
     const status = error.code === 'not_found' ? 404 : 422
-    return message(visit, status, 'This cannot be shown', `${error.message}.`)
+    return message(visit, status, 'This cannot be shown', sentence(error.message))
   }
   visit.dashboard.log.error({ error, path: visit.c.req.path }, 'page failed')
   return message(visit, 500, 'This page failed', 'The log of the web role says why.')

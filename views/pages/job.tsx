@@ -7,7 +7,7 @@ import type { Notice, Page } from '../page.ts'
 import { EventsTable, readEvent, recordIn, textIn, timeIn } from '../partials/events.tsx'
 import { errorTexts, Facts, Metadata, metricsOf, otherMetadata } from '../partials/facts.tsx'
 import { Gantt, ganttRows } from '../partials/gantt.tsx'
-import { keyOf, place, took } from '../partials/job-row.tsx'
+import { keyOf, place, tookText } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
@@ -132,7 +132,7 @@ function SubjobTable({ subjobs, now, site }: TableProps) {
               <td>{when(row.startedAt, now)}</td>
               <td>{place(row)}</td>
               <td class="n" data-l="took">
-                {duration(took(row, now))}
+                {tookText(row, now)}
               </td>
               <td class="cut e">{cut(row.lastError ?? '', 120)}</td>
             </tr>

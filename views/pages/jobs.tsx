@@ -43,6 +43,7 @@ export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
       <div class="head">
         <h1>Jobs</h1>
         <small>{spanOf(view)}</small>
+        <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
         <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
           CSV
@@ -54,7 +55,6 @@ export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
       {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
-      <NewRows count={0} href={jobsUrl(first, site)} />
       {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
     </Layout>
   )

@@ -1,14 +1,14 @@
 import type { Job } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { pct } from '../axis.ts'
-import { count, cut, duration, number, percent, when } from '../format.ts'
+import { count, cut, number, percent, when } from '../format.ts'
 import { defaultQuery, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { Cards, type Tally } from '../partials/cards.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { Windows } from '../partials/filters.tsx'
-import { keyOf, place, took } from '../partials/job-row.tsx'
+import { keyOf, place, tookText } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
@@ -135,7 +135,7 @@ function CausesPanel({
         <small>
           {causes.failures === 0
             ? ''
-            : `newest ${count(causes.failures, 'failure')} against ${count(causes.jobs, 'job')}`}
+            : `newest ${count(causes.failures, 'failure')} against the newest ${count(causes.jobs, 'job')}`}
         </small>
       </header>
       {causes.rows.length === 0 ? (
@@ -208,7 +208,7 @@ function Flagged({ page, data: { flagged, lookedAt } }: { page: Page; data: Data
             job,
             first: <Status of={shownStatus(job)} />,
             cells: [cut(job.appName, 40), place(job)],
-            numbers: [duration(took(job, page.now))],
+            numbers: [tookText(job, page.now)],
           }))}
           site={page.siteQuery}
         />
@@ -267,7 +267,7 @@ function Newest({ page, data: { newest } }: { page: Page; data: Data }) {
             job,
             first: <Status of={shownStatus(job)} />,
             cells: [cut(job.appName, 40), place(job), when(job.startedAt, page.now)],
-            numbers: [duration(took(job, page.now))],
+            numbers: [tookText(job, page.now)],
           }))}
           site={site}
         />

@@ -13,7 +13,7 @@ import {
   zoneShort,
 } from '../format.ts'
 import { jobPath, safeLink } from '../urls.ts'
-import { took } from './job-row.tsx'
+import { tookText } from './job-row.tsx'
 
 /** Metadata under agreed names, shown first and by their plain name. */
 const agreed = ['tool', 'chamber', 'recipe', 'carrier_id', 'step', 'route', 'priority'] as const
@@ -38,7 +38,7 @@ export function Facts({ job, now, site }: Props) {
       <Fact name="Site" value={job.siteId} />
       <Fact name="Started" value={`${when(job.startedAt, now)} ${zoneShort(job.startedAt)}`} />
       <Fact name="Ended" value={when(job.endedAt, now)} />
-      <Fact name={running ? 'Running for' : 'Took'} value={duration(took(job, now))} />
+      <Fact name={running ? 'Running for' : 'Took'} value={tookText(job, now)} />
       <Fact name="Done" value={running ? percent(job.progress, 0) : ''} />
       <Fact
         name="Last event"

@@ -1,9 +1,9 @@
 import type { Job } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { type Axis, along, pct, timeAxis } from '../axis.ts'
-import { cut, duration, hourMinute } from '../format.ts'
+import { cut, hourMinute } from '../format.ts'
 import { jobPath } from '../urls.ts'
-import { fact, keyOf, took } from './job-row.tsx'
+import { fact, keyOf, tookText } from './job-row.tsx'
 import { fillOf, type Shown, shownStatus } from './status.tsx'
 
 /** Rows drawn; the table has all that were read. */
@@ -29,7 +29,7 @@ export function Gantt({ job, subjobs, now, site }: Props) {
               {fact(row, 'chamber')}
             </span>
             <Bar row={row} axis={axis} now={now} running={running} />
-            <span class="n">{duration(took(row, now))}</span>
+            <span class="n">{tookText(row, now)}</span>
           </li>
         ))}
         <li aria-hidden="true">

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Job } from '../../src/core/job.ts'
+import type { Page } from '../../views/page.ts'
+import { JobPage } from '../../views/pages/job.tsx'
+import { JobRow } from '../../views/partials/job-row.tsx'
+import { wafersOf } from '../../views/partials/wafers.tsx'
+import { safeLink, withQuery } from '../../views/urls.ts'
+import { aJob, idOf } from '../support/sample-jobs.ts'
+
+const now = '2026-03-01T12:05:00.000000Z'
+const evil = `<script>alert(1)</script>"'&`
+const escaped = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;'
+
+const page: Page = {
+  site: evil,
+  siteQuery: undefined,
+  sites: [],
+  theme: undefined,
+  now,
+  fresh: { state: 'loaded' },
+  here: '/jobs',
+  assets: { css: '/c', icon: '/i', htmx: '/h', sse: '/s', script: '/p' },
+  version: '0.1.0',
+}
+
+const jobPage = (job: Job, subjobs: Job[] = []) =>
+  String(
+    <JobPage
+      page={page}
+      view={{
+        job,
+        counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+        subjobs,
+        events: [
+          {
+            event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
+            source: { id: evil, seq: 1 },
+            received_at: now,
+          },
+        ],
+        notices: [{ kind: 'error', title: evil, detail: evil }],
+        live: '/events',
+      }}
+    />,
+  )
+
+const evilJob = (changes: Partial<Job> = {}) =>
+  aJob({
+    jobKey: evil,
+    appName: evil,
+    appVersion: evil,
+    siteId: evil,
+    lastError: evil,
+    errorCount: 1,
+    metrics: { [evil]: 1 },
+    metadata: {
+      tool: evil,
+      recipe: evil,
+      chamber: evil,
+      [evil]: evil,
+      deep: { [evil]: [evil] },
+      stderr: evil,
+    },
+    ...changes,
+  })
+
+describe('a page', () => {
+  test('shows what programs sent as text, whatever it is', () => {
+    const html = jobPage(evilJob(), [
+      evilJob({ id: idOf('sub'), entityType: 'subjob', subKey: evil, parentId: idOf('x') }),
+    ])
+    assert.ok(html.includes(escaped))
+    assert.doesNotMatch(html, /<script>|alert\(1\)<\/script>/)
+    const row = String(<JobRow job={evilJob()} now={now} site={evil} />)
+    assert.doesNotMatch(row, /<script/)
+  })
+
+  test('has no code and no style of its own in it, and loads nothing from elsewhere', () => {
+    const html = jobPage(evilJob())
+    assert.doesNotMatch(html, /<style|style=|\son\w+=|hx-on|javascript:/)
+    const loaded = [...html.matchAll(/<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"/g)].map(
+      ([, url]) => url,
+    )
+    assert.deepEqual(loaded.sort(), ['/c', '/h', '/i', '/p', '/s'])
+    assert.doesNotMatch(html, /<script[^>]*>[^<]/)
+  })
+
+  test('makes links of addresses that are safe to open, and of no others', () => {
+    const html = jobPage(
+      aJob({
+        metadata: {
+          good: 'https://reports.fab1.example/a?b=1&c=2',
+          bad: 'javascript:alert(1)',
+          worse: ' JaVaScRiPt:alert(1)',
+          data: 'data:text/html,<script>alert(1)</script>',
+        },
+      }),
+    )
+    assert.ok(html.includes('href="https://reports.fab1.example/a?b=1&amp;c=2"'))
+    assert.doesNotMatch(html, /href="\s*(javascript|data):/i)
+  })
+
+  test('draws an event that has none of its fields', () => {
+    const view = {
+      job: aJob(),
+      counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+      subjobs: [],
+      events: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
+      notices: [],
+      live: '/events',
+    }
+    assert.ok(String(<JobPage page={page} view={view} />).includes('</html>'))
+  })
+})
+
+describe('safeLink', () => {
+  for (const bad of [
+    'javascript:alert(1)',
+    'JAVASCRIPT:x',
+    'http:',
+    'ftp://x/y',
+    '//x/y',
+    '/x',
+    7,
+    null,
+    {},
+  ]) {
+    test(`refuses ${JSON.stringify(bad)}`, () => assert.equal(safeLink(bad), undefined))
+  }
+  test('takes http and https', () => {
+    assert.equal(safeLink('http://a/b'), 'http://a/b')
+    assert.equal(safeLink('HTTPS://a/b'), 'HTTPS://a/b')
+  })
+})
+
+describe('withQuery', () => {
+  test('leaves out what is empty, repeats lists, escapes the rest', () => {
+    assert.equal(
+      withQuery('/jobs', { a: undefined, b: '', c: ['x', 'y'], d: 'a&b' }),
+      '/jobs?c=x&c=y&d=a%26b',
+    )
+  })
+})
+
+describe('wafersOf', () => {
+  const sub = (subKey: string, startedAt = now) =>
+    aJob({ id: idOf(subKey + startedAt), entityType: 'subjob', subKey, startedAt })
+
+  test('knows wafers by their usual names, in the order of their numbers', () => {
+    const wafers = wafersOf(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
+    assert.deepEqual(
+      wafers?.map(({ number }) => number),
+      [2, 3, 4, 5, 10],
+    )
+  })
+
+  test('takes the latest of several runs on one wafer', () => {
+    const late = sub('W01', '2026-03-01T12:06:00.000000Z')
+    const wafers = wafersOf([late, sub('W01'), sub('W02')])
+    assert.equal(wafers?.[0]?.job, late)
+  })
+
+  test('sees no wafers in steps', () => {
+    assert.equal(wafersOf(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
+    assert.equal(wafersOf([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
+  })
+})
