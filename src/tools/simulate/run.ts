@@ -1,0 +1,35 @@
+import { sleep } from '../../platform/backoff.ts'
+import { SidecarEmitter } from '../../sdk/index.ts'
+import { planJobs } from './plan.ts'
+import { playJob } from './play.ts'
+
+export type SimulateOptions = {
+  url: string
+  siteId: string
+  jobsPerMinute: number
+  seed: number
+  /** How long the fab runs, in seconds; without end unless set. */
+  durationS?: number | undefined
+  quiet: boolean
+}
+
+/** Runs the fab until the signal aborts or its time is over, then delivers what is queued. */
+export async function runSimulate(options: SimulateOptions, signal: AbortSignal): Promise<void> {
+  const { url, siteId, jobsPerMinute, seed, durationS, quiet } = options
+  const emitter = new SidecarEmitter({ baseUrl: url })
+  const over =
+    durationS === undefined
+      ? signal
+      : AbortSignal.any([signal, AbortSignal.timeout(durationS * 1000)])
+  const startMs = Date.now()
+  const from = performance.now()
+  if (!quiet)
+    process.stdout.write(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs a minute, to ${url}\n`)
+  for (const planned of planJobs({ seed, startMs, jobsPerMinute })) {
+    await sleep(Math.max(0, from + planned.atMs - performance.now()), over)
+    if (over.aborted) break
+    void playJob(planned, { emitter, siteId, signal: over })
+  }
+  await emitter.close(3000)
+  if (!quiet) process.stdout.write(`${JSON.stringify(emitter.stats)}\n`)
+}
