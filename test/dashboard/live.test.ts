@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { LiveMessage } from '../../src/dashboard/backend.ts'
+import { type Change, Live } from '../../src/dashboard/live.ts'
+import { aJob, idOf } from '../support/sample-jobs.ts'
+
+const eventOf = (id: string): LiveMessage => ({
+  id: `pos-${id}`,
+  event: 'progress',
+  data: JSON.stringify({ entity: { type: 'job', id, parent_id: null } }),
+})
+
+/** Follows streams that the test writes: each call of `follow` plays the next one. */
+function follows(
+  t: TestContext,
+  streams: (LiveMessage[] | Error)[],
+  known = (_id: string) => true,
+) {
+  const stop = new AbortController()
+  t.after(() => stop.abort())
+  const resumed: (string | undefined)[] = []
+  const lookedUp: string[] = []
+  const errors: unknown[] = []
+  const live = new Live({
+    backend: {
+      follow: async function* (lastEventId, signal) {
+        resumed.push(lastEventId)
+        const stream = streams.shift()
+        if (stream instanceof Error) throw stream
+        yield* stream ?? []
+        while (stream === undefined && !signal.aborted) await wait(5)
+      },
+      getJob: async (id) => {
+        lookedUp.push(id)
+        if (!known(id)) throw new Error('away')
+        return { job: aJob({ id }), subjobs: {} as never }
+      },
+    },
+    signal: stop.signal,
+    onError: (error) => errors.push(error),
+    gatherMs: 5,
+  })
+  const changes: Change[] = []
+  return { live, resumed, lookedUp, errors, changes, run: () => void live.run() }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'it did not come to that')
+    await wait(5)
+  }
+}
+
+describe('Live', () => {
+  test('gathers many events of a job into one look at it', async (t) => {
+    const { live, lookedUp, changes, run } = follows(t, [
+      Array.from({ length: 500 }, (_, i) => eventOf(idOf(`job ${i % 3}`))),
+    ])
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.length > 0)
+    assert.equal(lookedUp.length, 3)
+    assert.equal(changes[0]?.jobs.length, 3)
+  })
+
+  test('looks nothing up while nobody listens', async (t) => {
+    const { live, lookedUp, run, resumed } = follows(t, [[eventOf(idOf('a'))]])
+    run()
+    await until(() => resumed.length > 1)
+    assert.deepEqual(lookedUp, [])
+    assert.equal(live.fresh.state === 'loaded', false)
+  })
+
+  test('takes up again behind the last event that it saw', async (t) => {
+    const { live, resumed, errors, run } = follows(t, [
+      [eventOf('a'), eventOf('b')],
+      new Error('broken'),
+      [{ id: '', event: 'comment', data: '' }],
+    ])
+    assert.deepEqual(live.fresh, { state: 'loaded' })
+    run()
+    await until(() => resumed.length >= 4)
+    assert.deepEqual(resumed.slice(0, 4), [undefined, 'pos-b', 'pos-b', 'pos-b'])
+    assert.ok(errors.length <= 2)
+  })
+
+  test('is stale, with no age, when it never reached the API', async (t) => {
+    const { live, run } = follows(t, [new Error('broken')])
+    run()
+    await until(() => live.fresh.state === 'stale')
+    assert.deepEqual(live.fresh, { state: 'stale', ageS: null })
+  })
+
+  test('has the pages look for themselves when the history is gone or too much happened', async (t) => {
+    const { live, changes, run } = follows(t, [[{ id: '', event: 'reset', data: '' }]])
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.some(({ reset }) => reset))
+
+    const flood = follows(t, [Array.from({ length: 5000 }, (_, i) => eventOf(idOf(`f${i}`)))])
+    flood.live.subscribe((change) => flood.changes.push(change))
+    flood.run()
+    await until(() => flood.changes.some(({ reset }) => reset))
+    assert.ok(flood.lookedUp.length < 2100)
+  })
+
+  test('has the pages look for themselves when a job could not be looked up', async (t) => {
+    const { live, changes, run } = follows(t, [[eventOf('a')]], () => false)
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.some(({ reset }) => reset))
+  })
+
+  test('goes on telling the others when one page cannot be told', async (t) => {
+    const { live, changes, errors, run } = follows(t, [[eventOf('a')]])
+    live.subscribe(() => {
+      throw new Error('drawing failed')
+    })
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.length > 0)
+    assert.ok(errors.some((error) => (error as Error).message === 'drawing failed'))
+  })
+
+  test('is not troubled by events that are none', async (t) => {
+    const odd = ['', 'null', '[]', '{"entity":7}', '{"entity":{"id":7}}', '{'].map((data) => ({
+      id: '1',
+      event: 'started',
+      data,
+    }))
+    const { live, changes, run } = follows(t, [[...odd, eventOf('a')]])
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.length > 0)
+    assert.deepEqual([...changes[0]!.touched], ['a'])
+  })
+})

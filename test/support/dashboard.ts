@@ -1,0 +1,95 @@
+import type { TestContext } from 'node:test'
+import { Hono } from 'hono'
+import { pino } from 'pino'
+import { AppError } from '../../src/core/errors.ts'
+import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
+import type { Backend, LiveMessage } from '../../src/dashboard/backend.ts'
+import { dashboardRoutes, Live, Memory } from '../../src/dashboard/index.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { arrayReader, emptyWorld } from './array-reader.ts'
+
+/** The dashboard over arrays, with a clock that tests turn and an API that they take away. */
+export function aDashboard(t: TestContext, noon: Micros = '2026-03-01T12:00:00.000000Z') {
+  let nowMs = toMs(noon)
+  let away = false
+  const now = () => nowMs
+  const world = emptyWorld(() => fromMs(nowMs))
+  const stop = new AbortController()
+  t.after(() => stop.abort())
+  const queue: LiveMessage[] = []
+  const backend = failing({ ...arrayReader(world), ...extras(queue) }, () => away)
+  const memory = new Memory({ freshMs: 2000, restMs: 3000, most: 60, now })
+  const live = new Live({
+    backend,
+    signal: stop.signal,
+    onError: () => {},
+    onChange: () => memory.expire(),
+    gatherMs: 10,
+    now,
+  })
+  const running = live.run()
+  t.after(() => running)
+  const metrics = new Metrics()
+  const app = new Hono().route(
+    '/',
+    dashboardRoutes({
+      site: (name) =>
+        name === undefined || name === 'fab1' ? { name: 'fab1', backend, live } : undefined,
+      siteNames: [],
+      memory,
+      log: pino({ level: 'silent' }),
+      metrics,
+      signal: stop.signal,
+      now,
+    }),
+  )
+  return {
+    app,
+    world,
+    metrics,
+    stop: () => stop.abort(),
+    pass: (seconds: number) => {
+      nowMs += seconds * 1000
+    },
+    away: (value: boolean) => {
+      away = value
+    },
+    tell: (id: string, type = 'job', parentId: string | null = null) => {
+      const data = JSON.stringify({ entity: { type, id, parent_id: parentId } })
+      queue.push({ id: '1', event: 'progress', data })
+    },
+    get: async (path: string, init?: RequestInit) => {
+      const response = await app.request(path, init)
+      return { response, status: response.status, html: await response.text() }
+    },
+  }
+}
+
+/** What a site's API has beyond a JobReader. */
+function extras(queue: LiveMessage[]): Pick<Backend, 'health' | 'follow' | 'exportJobs'> {
+  return {
+    health: async () => ({ status: 'ok', version: '0.1.0' }),
+    follow: async function* (_lastEventId, signal) {
+      yield { id: '', event: 'comment', data: '' }
+      while (!signal.aborted) {
+        yield* queue.splice(0)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    },
+    exportJobs: async (filter, format) =>
+      new Blob([`${format} ${filter.status ?? 'all'} ${filter.order}`]).stream(),
+  }
+}
+
+/** The same, which throws as a remote reader does while the API is away. */
+function failing(backend: Backend, away: () => boolean): Backend {
+  const guard =
+    (call: (...given: unknown[]) => unknown) =>
+    (...given: unknown[]) => {
+      if (!away()) return call(...given)
+      return Promise.reject(new AppError('unreachable', 'the API at fab1 cannot be reached'))
+    }
+  const { follow, ...calls } = backend
+  const guarded = Object.entries(calls).map(([name, call]) => [name, guard(call as never)])
+  return { ...Object.fromEntries(guarded), follow } as Backend
+}
