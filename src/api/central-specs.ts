@@ -23,7 +23,7 @@ function withSite(spec: RouteSpec, site: z.ZodType, about: string): RouteSpec {
   return {
     ...spec,
     description: [description, about].filter((text) => text !== undefined).join(' '),
-    query: z.object({ site, ...query.omit({ site: true } as never).shape }),
+    query: z.object({ ...query.shape, site }),
     problems: [...statuses],
     ...(examples && {
       examples: examples.map((one) => ({ ...one, query: `site=fab1&${one.query}` })),

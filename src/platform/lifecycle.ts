@@ -37,6 +37,8 @@ export class Lifecycle {
   }
 
   #begin(why: string, timeoutS: number): void {
+    // Our own disconnect, at the end of a stop, is no news.
+    if (this.#stopping) return
     this.#log.info({ why }, 'stopping')
     void this.stop(timeoutS)
   }
