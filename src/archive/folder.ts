@@ -100,12 +100,3 @@ export async function readManifest(dir: string, place: Place): Promise<unknown> 
   const text = await readFile(join(dir, manifestPath(place)), 'utf8').catch(() => undefined)
   return text === undefined ? undefined : JSON.parse(text)
 }
-
-/** Every manifest below the folder, by path. */
-export async function listManifests(dir: string): Promise<string[]> {
-  const names = await readdir(join(dir, '_manifest'), { recursive: true }).catch(() => [])
-  return names
-    .filter((name) => name.endsWith('.json'))
-    .sort()
-    .map((name) => `_manifest/${name}`)
-}

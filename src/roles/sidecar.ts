@@ -5,6 +5,7 @@ import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.t
 import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { AppError } from '../core/errors.ts'
+import { isTick } from '../core/event.ts'
 import { StartedMemory } from '../core/started-memory.ts'
 import { toMicros, toMs } from '../core/time.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
@@ -160,7 +161,7 @@ function toAppend({ event, json }: Admitted): Append {
     key: eventKey(idempotency_key, toMicros(body.reported_at ?? body.at)),
     body: json,
     receivedMs: Math.floor(toMs(received_at)),
-    tick: body.kind === 'progress' || body.kind === 'metric',
+    tick: isTick(body.kind),
     stamped: !!source,
   }
 }
