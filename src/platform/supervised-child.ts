@@ -127,10 +127,17 @@ export class SupervisedChild {
   }
 }
 
-/** What a failed child said in a sentence; its log lines only when it said nothing. */
+/**
+ * Why a child failed, from the end of its log: what it told people, else the error it died of, else
+ * the lines as they are.
+ */
 function forPeople(lines: string): string {
-  const sentences = lines.split('\n').filter((line) => line !== '' && !line.startsWith('{'))
-  return sentences.length > 0 ? sentences.join('\n').replace(/^wafermon: /, '') : lines
+  const each = lines.split('\n').filter((line) => line !== '')
+  const sentences = each.filter((line) => !line.startsWith('{'))
+  if (sentences.length > 0) return sentences.join('\n').replace(/^wafermon: /, '')
+  const fatal = each.findLast((line) => line.includes('"level":"fatal"'))
+  const message = /"message":("(?:\\.|[^"\\])*")/.exec(fatal ?? '')?.[1]
+  return message ? String(JSON.parse(message)) : lines
 }
 
 function isReady(said: unknown): said is { ready: true; url: string } {

@@ -130,7 +130,18 @@ async function run(
   child.stdin.end(input)
   const said = Promise.all([text(child.stdout), text(child.stderr)])
   const code = await Promise.race([closed, failed])
-  if (code !== 0) throw new Error(`${program} ended with ${code}: ${(await said).join(' ').trim()}`)
+  if (code !== 0)
+    throw explained(user, `${program} ended with ${code}: ${(await said).join(' ').trim()}`)
+}
+
+/** A container started under a made-up user id is common, and PostgreSQL's words do not help. */
+function explained(user: RunAs, why: string): Error {
+  if (!/could not look up effective user ID/.test(why)) return new Error(why)
+  return new AppError(
+    'forbidden',
+    `PostgreSQL does not run as a user without a name (id ${user.uid ?? process.getuid?.()}): start wafermon as ` +
+      'root or as a user that is in /etc/passwd',
+  )
 }
 
 /** Writes a file that only we can read, whole or not at all, on disk before the answer. */

@@ -39,7 +39,8 @@ const ours = /^(postgres|run|spool|archive|logs|up\.|simulator)/
  */
 export function chooseUser(dataDir: string): RunAs {
   const self = process.getuid?.() ?? 0
-  const owner = statOf(dataDir)?.uid
+  const data = statOf(dataDir)
+  const owner = data?.uid
   if (self !== 0) {
     if (owner === undefined || owner === self) return { name: String(self) }
     const who = readUsers().find(({ uid }) => uid === owner)?.name ?? `user id ${owner}`
@@ -50,8 +51,11 @@ export function chooseUser(dataDir: string): RunAs {
   }
   const users = readUsers()
   const named = (name: string) => users.find((user) => user.name === name)
-  const byOwner = owner ? users.find(({ uid }) => uid === owner) : undefined
-  const found = byOwner ?? named('postgres') ?? named('nobody')
+  if (data && owner) {
+    const nameless = { name: `user id ${owner}`, uid: owner, gid: data.gid }
+    return users.find(({ uid }) => uid === owner) ?? nameless
+  }
+  const found = named('postgres') ?? named('nobody')
   if (found) return found
   throw new AppError(
     'forbidden',

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -192,5 +200,16 @@ describe('startEmbedded', () => {
     const { wanted, reason } = await server.ended
     assert.equal(wanted, false)
     assert.match(reason, /SIGKILL/)
+  })
+
+  test('says what to do for a user without a name', asRoot, async () => {
+    const dir = freshFolder()
+    // Root takes the owner of the data folder, here one that /etc/passwd does not have.
+    mkdirSync(join(dir, 'postgres'))
+    chownSync(join(dir, 'postgres'), 54_321, 54_321)
+    await assert.rejects(startEmbedded({ dir, log }), {
+      code: 'forbidden',
+      message: /a user without a name \(id 54321\): start wafermon as root or as a user that is in/,
+    })
   })
 })
