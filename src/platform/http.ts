@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
@@ -120,11 +120,12 @@ export async function listen(
   server.headersTimeout = 20_000
   server.requestTimeout = 120_000
   server.keepAliveTimeout = 65_000
+  const silent = silentConnections(server)
   server.listen(port, host)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw listenError(error, host, port)
   })
-  life.onStop('http server', () => closeServer(server))
+  life.onStop('http server', () => closeServer(server, silent))
   const bound = (server.address() as AddressInfo).port
   const shownHost = host.includes(':') ? `[${host}]` : host
   return `${tls.cert ? 'https' : 'http'}://${shownHost}:${bound}`
@@ -164,11 +165,29 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
   return error
 }
 
-async function closeServer(server: HttpServer): Promise<void> {
+async function closeServer(server: HttpServer, silent: ReadonlySet<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
   // Streams never end by themselves: whoever serves one ends it on the lifecycle's signal.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
+  const last = setTimeout(() => {
+    for (const socket of silent) socket.destroy()
+  }, 500)
   await closed
   clearInterval(sweep)
+  clearTimeout(last)
+}
+
+/**
+ * The connections on which nothing was asked yet. Browsers and fetch open some in advance, and Node
+ * does not count them as idle: each would hold up a stop until its deadline.
+ */
+function silentConnections(server: HttpServer): ReadonlySet<Socket> {
+  const silent = new Set<Socket>()
+  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  server.on('request', ({ socket }) => silent.delete(socket))
+  return silent
 }

@@ -1,0 +1,67 @@
+import { pino } from 'pino'
+import { aboutRoutes } from '../../src/api/about.ts'
+import { aboutSpecs } from '../../src/api/other-specs.ts'
+import { readApi } from '../../src/api/read-api.ts'
+import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
+import type { JobFilter, JobReader, StatsFilter } from '../../src/core/job.ts'
+import type { LiveFeed } from '../../src/core/live.ts'
+import { Auth, type AuthOptions } from '../../src/platform/auth.ts'
+import { createApp } from '../../src/platform/http.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { arrayReader, emptyWorld, type World } from '../support/array-reader.ts'
+import { underContract } from './contract.ts'
+
+export const noon = '2026-03-01T12:00:00.000000Z'
+export const limits = { defaultLimit: 100, maxLimit: 1000 }
+export const routes = [...readSpecs(limits), streamSpec]
+
+const silent: LiveFeed = { async *subscribe() {} }
+
+export type AppOptions = {
+  world?: World
+  reader?: JobReader
+  auth?: AuthOptions
+  feed?: LiveFeed
+  stopping?: AbortSignal
+  heartbeatMs?: number
+  stallMs?: number
+  maxClients?: number
+}
+
+/** The questions over arrays at noon; it remembers what it was asked. */
+export function readApp(options: AppOptions = {}) {
+  const { world = emptyWorld(() => noon), feed = silent, stopping, ...rest } = options
+  const asked: JobFilter[] = []
+  const askedStats: StatsFilter[] = []
+  const inner = options.reader ?? arrayReader(world)
+  const reader: JobReader = {
+    ...inner,
+    findJobs: (filter, signal) => {
+      asked.push(filter)
+      return inner.findJobs(filter, signal)
+    },
+    findSubjobs: (filter, signal) => {
+      asked.push(filter)
+      return inner.findSubjobs(filter, signal)
+    },
+    stats: (filter, signal) => {
+      askedStats.push(filter)
+      return inner.stats(filter, signal)
+    },
+  }
+  const log = pino({ level: 'silent' })
+  const metrics = new Metrics()
+  const auth = new Auth(options.auth ?? { anonymous: [] })
+  const never = new AbortController().signal
+  const stream = { ...rest, feed, metrics, log, stopping: stopping ?? never }
+  const app = createApp({ log, metrics })
+  app.route('/', readApi({ reader, auth, limits, now: () => Date.parse(noon), stream }))
+  const health = { service: 'test', check: () => ({ ready: true, status: 'ok' as const }) }
+  app.route('/', aboutRoutes({ title: 'test', auth, metrics, health, routes }))
+  const ask = underContract([...routes, ...aboutSpecs], (path, init) => app.request(path, init))
+  const json = async (path: string) => (await ask(path)).json()
+  return { app, ask, json, asked, askedStats, metrics, world }
+}
+
+/** What a refused question is told. */
+export type Refusal = { status: number; field?: string; detail: string }

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { pino } from 'pino'
+import type { LiveBatch, LiveEvent, LiveFeed } from '../../src/core/live.ts'
+import { listen } from '../../src/platform/http.ts'
+import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { parseSse, type SseMessage } from '../../src/sites/sse.ts'
+import { until } from '../support/processes.ts'
+import { idOf } from '../support/sample-jobs.ts'
+import { type AppOptions, readApp } from './read-app.ts'
+
+/** A feed that is fed by hand, and remembers who asked. */
+function handFeed() {
+  const told: LiveBatch[] = []
+  const asked: { after?: string | undefined }[] = []
+  let open = 0
+  const feed: LiveFeed = {
+    async *subscribe({ after, signal }) {
+      asked.push({ after })
+      open += 1
+      try {
+        for (let i = 0; !signal.aborted; ) {
+          if (i < told.length) yield told[i++]!
+          else await wait(5, undefined, { signal }).catch(() => {})
+        }
+      } finally {
+        open -= 1
+      }
+    },
+  }
+  return { feed, told, asked, open: () => open }
+}
+
+function event(n: number, changes: Record<string, unknown> = {}): LiveEvent {
+  const envelope = {
+    site_id: 'fab1',
+    app: { name: 'litho-apc' },
+    entity: { type: 'job', id: idOf(`job ${n}`), parent_id: null },
+    event: { kind: 'progress' },
+    n,
+  }
+  return { id: `p-${n}`, event: { ...envelope, ...changes } }
+}
+
+async function serve(t: TestContext, options: AppOptions) {
+  const life = new Lifecycle(pino({ level: 'silent' }))
+  const { app, metrics } = readApp({ ...options, stopping: life.signal })
+  const url = await listen(app, { host: '127.0.0.1', port: 0 }, life)
+  t.after(() => life.stop(2))
+  const count = async (name: 'streamClients' | 'streamCutOff') =>
+    (await metrics[name].get()).values[0]?.value ?? 0
+  return { url, life, count }
+}
+
+/** Reads messages until there are `n`, comments left out. */
+async function take(url: string, n: number, init: RequestInit = {}): Promise<SseMessage[]> {
+  const stop = new AbortController()
+  const response = await fetch(url, { ...init, signal: stop.signal })
+  assert.equal(response.status, 200)
+  assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/)
+  const found: SseMessage[] = []
+  for await (const message of parseSse(response.body!)) {
+    if (message.event !== 'comment') found.push(message)
+    if (found.length === n) break
+  }
+  stop.abort()
+  return found
+}
+
+const numbers = (messages: SseMessage[]) => messages.map(({ data }) => JSON.parse(data).n)
+
+describe('GET /v1/stream', () => {
+  test('sends each event with its id and kind', async (t) => {
+    const { feed, told } = handFeed()
+    const { url } = await serve(t, { feed })
+    told.push([event(1), event(2, { event: { kind: 'finished' } })], [event(3)])
+    const messages = await take(`${url}/v1/stream`, 3)
+    assert.deepEqual(numbers(messages), [1, 2, 3])
+    assert.deepEqual(
+      messages.map(({ id, event: kind }) => [id, kind]),
+      [
+        ['p-1', 'progress'],
+        ['p-2', 'finished'],
+        ['p-3', 'progress'],
+      ],
+    )
+  })
+
+  test('filters by site, app, type and job', async (t) => {
+    const { feed, told } = handFeed()
+    const { url } = await serve(t, { feed })
+    const job = idOf('job 1')
+    told.push([
+      event(1),
+      event(2, { site_id: 'fab2' }),
+      event(3, { app: { name: 'Etch-FDC' } }),
+      event(4, { entity: { type: 'subjob', id: idOf('w'), parent_id: job } }),
+      event(5),
+    ])
+    const of = async (query: string, n: number) =>
+      numbers(await take(`${url}/v1/stream?${query}`, n))
+    assert.deepEqual(await of('site=fab2', 1), [2])
+    assert.deepEqual(await of('app=etch', 1), [3])
+    assert.deepEqual(await of('entity_type=subjob', 1), [4])
+    assert.deepEqual(await of(`job_id=${job}`, 2), [1, 4])
+    assert.equal((await fetch(`${url}/v1/stream?apps=etch`)).status, 422)
+  })
+
+  test('resumes behind the id that the reader names', async (t) => {
+    const { feed, told, asked } = handFeed()
+    const { url } = await serve(t, { feed })
+    told.push([event(1)])
+    await take(`${url}/v1/stream`, 1)
+    await take(`${url}/v1/stream?last_event_id=p-8`, 1)
+    await take(`${url}/v1/stream?last_event_id=p-8`, 1, { headers: { 'last-event-id': 'p-9' } })
+    assert.deepEqual(
+      asked.map(({ after }) => after),
+      [undefined, 'p-8', 'p-9'],
+    )
+  })
+
+  test('tells when there is a hole', async (t) => {
+    const { feed, told } = handFeed()
+    const { url } = await serve(t, { feed })
+    told.push('reset', [event(7)])
+    const [reset, next] = await take(`${url}/v1/stream?last_event_id=old`, 2)
+    assert.equal(reset?.event, 'reset')
+    assert.equal(next?.id, 'p-7')
+  })
+
+  test('shows that it is alive, and moves on a reader whose filter lets nothing pass', async (t) => {
+    const { feed, told } = handFeed()
+    const { url } = await serve(t, { feed, heartbeatMs: 50 })
+    told.push([event(1), event(2)])
+    const stop = new AbortController()
+    const response = await fetch(`${url}/v1/stream?site=fab9`, { signal: stop.signal })
+    let last = ''
+    for await (const message of parseSse(response.body!)) {
+      assert.equal(message.event, 'comment')
+      last = message.id
+      if (last !== '') break
+    }
+    stop.abort()
+    assert.equal(last, 'p-2')
+  })
+
+  test('frees what it holds when a reader leaves, and ends when the role stops', async (t) => {
+    const { feed, open } = handFeed()
+    const { url, life, count } = await serve(t, { feed })
+    const stop = new AbortController()
+    const gone = await fetch(`${url}/v1/stream`, { signal: stop.signal })
+    const stays = await fetch(`${url}/v1/stream`)
+    await gone.body!.getReader().read()
+    await until('two subscriptions', () => open() === 2)
+    assert.equal(await count('streamClients'), 2)
+    stop.abort()
+    await until('one subscription', () => open() === 1)
+    assert.equal(await count('streamClients'), 1)
+    const rest = stays.text()
+    await life.stop(5)
+    assert.match(await rest, /^retry: 2000/)
+    assert.equal(open(), 0)
+    assert.equal(await count('streamClients'), 0)
+  })
+
+  test('cuts a reader off who takes nothing, and holds no more than a little for it', async (t) => {
+    const heavy = 'x'.repeat(60_000)
+    let made = 0
+    const feed: LiveFeed = {
+      async *subscribe({ signal }) {
+        while (!signal.aborted) {
+          made += 1
+          yield [event(made, { heavy })]
+        }
+      },
+    }
+    const { url, count } = await serve(t, { feed, stallMs: 300 })
+    const { port } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write('GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.pause()
+    await until('the cut', async () => (await count('streamCutOff')) === 1)
+    await until('nobody left', async () => (await count('streamClients')) === 0)
+    const after = made
+    // Both ends of the socket hold a few megabytes; what was made beyond that would be ours.
+    assert.ok(made * heavy.length < 64 * 2 ** 20, `${made} events made`)
+    await wait(100)
+    assert.equal(made, after)
+  })
+
+  test('breaks off when the feed fails, so that the reader resumes', async (t) => {
+    const feed: LiveFeed = {
+      async *subscribe() {
+        yield [event(1)]
+        throw new Error('planted')
+      },
+    }
+    const { url, count } = await serve(t, { feed })
+    await assert.rejects(fetch(`${url}/v1/stream`).then((response) => response.text()))
+    assert.equal(await count('streamClients'), 0)
+  })
+
+  test('takes no more readers than it may', async (t) => {
+    const { feed } = handFeed()
+    const { url, count } = await serve(t, { feed, maxClients: 1 })
+    const stop = new AbortController()
+    const first = await fetch(`${url}/v1/stream`, { signal: stop.signal })
+    await first.body!.getReader().read()
+    const refused = await fetch(`${url}/v1/stream`)
+    assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '10'])
+    await refused.text()
+    stop.abort()
+    await until('room', async () => (await count('streamClients')) === 0)
+  })
+})
