@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { type Append, eventKey, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { freshFolder } from '../support/processes.ts'
+
+const mib = 2 ** 20
+
+function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {
+  const options = {
+    dir: freshFolder(),
+    sinks: ['local-api'],
+    maxBytes: 64 * mib,
+    ballastBytes: 4096,
+  }
+  const spool = new Spool({ ...options, ...more })
+  t.after(() => spool.close())
+  return spool
+}
+
+let made = 0
+const item = (more: Partial<Append> = {}): Append => ({
+  key: eventKey(crypto.randomUUID(), 1n),
+  body: JSON.stringify({ n: ++made }),
+  receivedMs: Date.now(),
+  tick: false,
+  stamped: false,
+  ...more,
+})
+const items = (n: number, more: Partial<Append> = {}) => Array.from({ length: n }, () => item(more))
+const numbers = (spool: Spool, sink = 'local-api') =>
+  spool.peek(sink, 10_000, 64 * mib).map(({ body }) => (JSON.parse(body) as { n: number }).n)
+
+describe('Spool', () => {
+  test('hands events on in the order they came, numbered from 1 without holes', async (t) => {
+    const spool = openSpool(t)
+    await Promise.all([spool.append(items(3)), spool.append(items(2))])
+    const batch = spool.peek('local-api', 10, mib)
+    assert.deepEqual(
+      batch.map(({ seq }) => seq),
+      [1, 2, 3, 4, 5],
+    )
+    const sources = batch.map(({ body }) => (JSON.parse(body) as { source: object }).source)
+    assert.deepEqual(sources[4], { id: spool.sourceId, epoch: spool.epoch, seq: 5 })
+  })
+
+  test('takes an event once: within a request, across requests, after delivery, after a restart', async (t) => {
+    const dir = freshFolder()
+    const spool = openSpool(t, { dir })
+    const one = item()
+    assert.deepEqual(await spool.append([one, one]), ['stored', 'duplicate'])
+    assert.deepEqual(await spool.append([one]), ['duplicate'])
+    spool.ack('local-api', 1)
+    assert.deepEqual(await spool.append([one]), ['duplicate'])
+    spool.close()
+    const again = openSpool(t, { dir })
+    assert.deepEqual(await again.append([one, item()]), ['duplicate', 'stored'])
+    assert.equal(again.peek('local-api', 10, mib)[0]!.seq, 2)
+  })
+
+  test('keeps what one of two sinks has not acknowledged', async (t) => {
+    const spool = openSpool(t, { sinks: ['a', 'b'] })
+    await spool.append(items(3))
+    spool.ack('a', 3)
+    assert.equal(spool.lag('a'), 0)
+    assert.equal(spool.lag('b'), 3)
+    assert.equal(numbers(spool, 'b').length, 3)
+    spool.ack('b', 3)
+    assert.equal(spool.count, 0)
+  })
+
+  test('keeps the stamp of an earlier spool and gives no number of its own', async (t) => {
+    const spool = openSpool(t)
+    const source = { id: 'other', epoch: 'e', seq: 7 }
+    await spool.append([item(), item({ stamped: true, body: JSON.stringify({ source }) }), item()])
+    const stamps = spool
+      .peek('local-api', 9, mib)
+      .map(({ body }) => (JSON.parse(body) as { source: { seq: number } }).source.seq)
+    assert.deepEqual(stamps, [1, 7, 2])
+  })
+
+  test('sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took', async (t) => {
+    const spool = openSpool(t, { maxBytes: 16 * mib })
+    const big = (tick: boolean) =>
+      item({ tick, body: JSON.stringify({ n: ++made, x: randomBytes(30_000).toString('hex') }) })
+    const taken: number[] = []
+    let shed = 0
+    for (let i = 0; i < 400; i++) {
+      const [tick, end] = [big(true), big(false)]
+      const verdicts = await spool.append([tick, end])
+      for (const [j, verdict] of verdicts.entries()) {
+        if (verdict === 'stored') taken.push((JSON.parse([tick, end][j]!.body) as { n: number }).n)
+      }
+      if (verdicts[0] === 'shed') {
+        shed++
+        assert.equal(verdicts[1], 'stored')
+      }
+      if (verdicts[1] === 'full') break
+    }
+    assert.ok(shed > 0)
+    assert.match(spool.trouble!, /SPOOL_MAX_BYTES/)
+    assert.deepEqual(numbers(spool), taken)
+    spool.ack('local-api', taken.length)
+    assert.equal(spool.trouble, undefined)
+    assert.deepEqual(await spool.append([big(true)]), ['stored'])
+  })
+
+  test('never forgets the key of an event that is still in the spool', async (t) => {
+    // So small a cap that keys are due for rotation after a few hundred events.
+    const spool = openSpool(t, { maxBytes: 16 * mib })
+    const waiting = items(100)
+    await spool.append(waiting)
+    for (let i = 0; i < 50; i++) {
+      await spool.append(items(1000))
+      spool.ack('local-api', 99)
+    }
+    const verdicts = await spool.append(waiting.slice(99))
+    assert.deepEqual(verdicts, ['duplicate'])
+  })
+
+  test('sets aside what a sink refuses, and offers it again when asked', async (t) => {
+    const spool = openSpool(t)
+    await spool.append(items(3))
+    spool.ack('local-api', 3, [{ seq: 2, field: 'event.at', detail: 'odd' }])
+    const [reject] = spool.rejects(10)
+    assert.deepEqual([reject!.seq, reject!.field, reject!.detail], [2, 'event.at', 'odd'])
+    assert.equal(spool.retryReject(reject!.id), true)
+    assert.deepEqual(
+      spool.peek('local-api', 10, mib).map(({ body }) => body),
+      [reject!.body],
+    )
+    assert.deepEqual(spool.rejects(10), [])
+    assert.equal(spool.retryReject(99), false)
+  })
+
+  test('refuses a folder that another sidecar uses, by name', (t) => {
+    const spool = openSpool(t)
+    assert.throws(
+      () => openSpool(t, { dir: spool.dir }),
+      /SPOOL_DIR: .* is in use by another sidecar/,
+    )
+  })
+})
+
+describe('a damaged spool', () => {
+  async function filled(t: TestContext, n: number) {
+    const spool = openSpool(t)
+    await spool.append(items(n, { body: JSON.stringify({ x: 'y'.repeat(500) }) }))
+    spool.close()
+    return { dir: spool.dir, path: join(spool.dir, 'spool.db'), epoch: spool.epoch }
+  }
+
+  const damage: [string, (path: string) => void][] = [
+    ['garbage for a header', (path) => writeFileSync(path, randomBytes(8192))],
+    ['a file of no length', (path) => truncateSync(path, 0)],
+    ['a file that was cut off', (path) => truncateSync(path, 40_960)],
+    [
+      'garbage in the middle',
+      (path) => {
+        const bytes = readFileSync(path)
+        randomBytes(20_000).copy(bytes, Math.floor(bytes.length / 2))
+        writeFileSync(path, bytes)
+      },
+    ],
+  ]
+  for (const [name, spoil] of damage) {
+    test(`does not keep a sidecar from starting: ${name}`, async (t) => {
+      const { dir, path, epoch } = await filled(t, 500)
+      spoil(path)
+      const spool = openSpool(t, { dir })
+      assert.notEqual(spool.epoch, epoch)
+      if (name !== 'a file of no length') {
+        assert.ok(spool.report.damaged)
+        assert.equal(spool.count, spool.report.damaged.salvaged)
+        assert.ok(readdirSync(dir).some((file) => file.startsWith('damaged-')))
+      }
+      // What could still be read keeps its old stamp, so that nothing is counted twice.
+      for (const { body } of spool.peek('local-api', 1, mib)) {
+        assert.equal((JSON.parse(body) as { source: { epoch: string } }).source.epoch, epoch)
+      }
+      assert.deepEqual(await spool.append([item()]), ['stored'])
+    })
+  }
+})
