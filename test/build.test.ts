@@ -49,9 +49,10 @@ describe('the build', () => {
     assert.deepEqual(contents(again), contents(dist))
   })
 
-  test('holds one SQLite, and what SQL it needs', () => {
+  test('holds one SQLite, one Parquet, and what SQL it needs', () => {
     const names = readdirSync(dist, { recursive: true, encoding: 'utf8' })
     assert.equal(names.filter((name) => name.endsWith('.node')).length, 1)
+    assert.equal(names.filter((name) => name.endsWith('.wasm')).length, 1)
     const sql = names.filter((name) => name.startsWith('sql/migrations/'))
     assert.deepEqual(sql.sort(), migrations().sort())
   })
