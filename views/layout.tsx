@@ -67,7 +67,6 @@ function Head({ page, title }: { page: Page; title: string }) {
       <link rel="icon" type="image/svg+xml" href={assets.icon} />
       <link rel="stylesheet" href={assets.css} />
       <script src={assets.htmx} defer />
-      <script src={assets.sse} defer />
       <script src={assets.script} defer />
     </head>
   )

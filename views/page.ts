@@ -13,8 +13,8 @@ export type Fresh =
 export type AssetUrls = {
   css: string
   icon: string
+  /** htmx with its extension for server-sent events. */
   htmx: string
-  sse: string
   script: string
 }
 

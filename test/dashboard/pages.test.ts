@@ -244,7 +244,7 @@ describe('every page', () => {
     const { get } = aDashboard(t)
     const { html } = await get('/jobs')
     const urls = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]*)"/g)].map(([, url]) => url!)
-    assert.equal(urls.length, 5)
+    assert.equal(urls.length, 4)
     for (const url of urls) {
       const { response, status } = await get(url)
       assert.equal(status, 200)

@@ -20,7 +20,7 @@ const page: Page = {
   now,
   fresh: { state: 'loaded' },
   here: '/jobs',
-  assets: { css: '/c', icon: '/i', htmx: '/h', sse: '/s', script: '/p' },
+  assets: { css: '/c', icon: '/i', htmx: '/h', script: '/p' },
   version: '0.1.0',
 }
 
@@ -82,7 +82,7 @@ describe('a page', () => {
     const loaded = [...html.matchAll(/<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"/g)].map(
       ([, url]) => url,
     )
-    assert.deepEqual(loaded.sort(), ['/c', '/h', '/i', '/p', '/s'])
+    assert.deepEqual(loaded.sort(), ['/c', '/h', '/i', '/p'])
     assert.doesNotMatch(html, /<script[^>]*>[^<]/)
   })
 
