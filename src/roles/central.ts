@@ -20,10 +20,16 @@ type Role = RoleContext & { insecure: boolean }
 
 /** The questions of a local API, over many sites at once. */
 export async function startCentral(config: CentralConfig, context: Role): Promise<RoleReady> {
-  const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
+  const app = centralApp(config, auth, context)
+  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
+  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, context.life) }
+}
 
+/** The routes of the central API. */
+export function centralApp(config: CentralConfig, auth: Auth, context: RoleContext): Hono {
+  const { log, life, metrics } = context
   const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
   const sites = centralSites({ sites: config.SITES, token: config.LOCAL_API_TOKEN, timeoutMs })
   const note = (site: string, up: boolean) => metrics.siteUp.set({ site }, up ? 1 : 0)
@@ -41,22 +47,21 @@ export async function startCentral(config: CentralConfig, context: Role): Promis
   })
   const reader = mergedReader({ sites, deadlineMs: timeoutMs, onAsked: note })
   app.route('/', readApi({ reader, auth, limits }))
-  app.route(
+  const about = {
+    service: config.SERVICE_NAME ?? 'central',
+    check: async () => report(await health()),
+  }
+  return app.route(
     '/',
     aboutRoutes({
       title: 'central API',
       auth,
       metrics,
-      health: {
-        service: config.SERVICE_NAME ?? 'central',
-        check: async () => report(await health()),
-      },
+      health: about,
       routes: centralSpecs(limits),
       refreshMetrics: health,
     }),
   )
-  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
-  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
 }
 
 const namesOf = (sites: readonly CentralSite[]) => sites.map(({ id }) => id).join(', ')
@@ -84,7 +89,7 @@ function report(sites: readonly SiteHealth[]): HealthReport {
 function passThrough(
   sites: readonly CentralSite[],
   config: CentralConfig,
-  { life, metrics, log }: Role,
+  { life, metrics, log }: RoleContext,
 ): MiddlewareHandler {
   const options = { token: config.LOCAL_API_TOKEN, timeoutMs: config.REQUEST_TIMEOUT_S * 1000 }
   return async (c, next) => {

@@ -84,12 +84,12 @@ describe('an export', () => {
   })
 
   test('is NDJSON when asked for, and ends at a limit that is given', async () => {
-    const { ask } = readApp({ world: shift(50) })
+    const { ask, json } = readApp({ world: shift(50) })
     const response = await ask('/v1/jobs?format=ndjson&limit=20')
     const lines = (await response.text()).trimEnd().split('\n')
     assert.equal(lines.length, 20)
     const first = JSON.parse(lines[0]!)
-    const { items } = await (await ask('/v1/jobs?limit=1')).json()
+    const { items } = await json('/v1/jobs?limit=1')
     assert.deepEqual(first, items[0])
   })
 

@@ -59,9 +59,13 @@ export function readApp(options: AppOptions = {}) {
   const health = { service: 'test', check: () => ({ ready: true, status: 'ok' as const }) }
   app.route('/', aboutRoutes({ title: 'test', auth, metrics, health, routes }))
   const ask = underContract([...routes, ...aboutSpecs], (path, init) => app.request(path, init))
-  const json = async (path: string) => (await ask(path)).json()
+  const json = async (path: string) => (await ask(path)).json() as Promise<Body>
   return { app, ask, json, asked, askedStats, metrics, world }
 }
+
+/** Parsed JSON that a test looks into; the contract has held it against its schema before. */
+// biome-ignore lint/suspicious/noExplicitAny: what is read is asserted on at once
+export type Body = any
 
 /** What a refused question is told. */
 export type Refusal = { status: number; field?: string; detail: string }
