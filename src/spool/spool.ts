@@ -230,8 +230,8 @@ export class Spool {
       return
     }
     this.#pages = this.#usedPages()
-    if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
     if (this.count === 0) this.#shrink()
+    if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
   }
 
   #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
@@ -376,7 +376,9 @@ export class Spool {
   /** Gives space back to the disk: only when empty, because then it takes milliseconds. */
   #shrink(): void {
     const pages = this.#db.pragma('page_count', { simple: true }) as number
-    if (pages * pageSize < vacuumBytes || this.#pages * 2 > pages) return
+    // After a full disk every byte is wanted: the ballast has to fit in again.
+    const large = pages * pageSize >= vacuumBytes && this.#pages * 2 <= pages
+    if (!large && this.#ballast.held) return
     try {
       this.#db.exec('vacuum')
       this.#db.pragma('wal_checkpoint(truncate)')
