@@ -193,7 +193,7 @@ export class SidecarEmitter implements Emitter {
     for (const { item, verdict } of refused) this.#warn('refused', describe(item, verdict))
     this.#drop(spent, 'sent too often')
     this.#batchItems = halve ? Math.ceil(batch.length / 2) : maxBatch
-    if (!halve) this.#hold(again, afterMs)
+    if (!halve) this.#hold(again, !why && again.every((item) => item.lossy), afterMs)
     this.#wakeWaiters()
     this.#pump()
   }
@@ -202,7 +202,7 @@ export class SidecarEmitter implements Emitter {
    * Waits before these are sent again: 200 ms doubling to 30 s, half of it at random so that many
    * spread out. Progress that a full sidecar refuses for now does not hold up the rest.
    */
-  #hold(again: readonly Item[], afterMs = 0): void {
+  #hold(again: readonly Item[], lossyOnly: boolean, afterMs = 0): void {
     if (again.length === 0) {
       this.#failures = 0
       return
@@ -212,7 +212,7 @@ export class SidecarEmitter implements Emitter {
     const waitMs = Math.max(afterMs, (whole / 2) * (1 + Math.random()))
     const until =
       performance.now() + (this.#waiters.size > 0 ? Math.min(waitMs, flushRetryMs) : waitMs)
-    if (again.every((item) => item.lossy)) this.#lossyNotBefore = until
+    if (lossyOnly) this.#lossyNotBefore = until
     else this.#notBefore = until
   }
 

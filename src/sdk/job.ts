@@ -42,7 +42,7 @@ export class Job {
   #ended = false
 
   /** @internal Made by `startJob`. */
-  constructor(options: unknown, parent: Identity | string | null, emitter: Emitter) {
+  constructor(options: unknown, parent: unknown, emitter: Emitter) {
     this.emitter = emitter
     this.#note = () => noteSafely(emitter)
     this.identity = identify(options, parent, this.#note)

@@ -24,11 +24,11 @@ export async function monitored<T>(
 export function startJob(options: JobOptions): Job {
   const given = pick(options, 'parent')
   const parent = given === undefined ? currentJob() : given
-  const above = isJob(parent) ? parent : undefined
+  const above = asJob(parent)
   const emitter = pick(options, 'emitter')
   return new Job(
     options,
-    above ? above.identity : (parent as string | null),
+    above ? above.identity : parent,
     isEmitter(emitter) ? emitter : (above?.emitter ?? defaultEmitter()),
   )
 }
@@ -74,8 +74,13 @@ function computed<Args extends unknown[]>(make: (...args: Args) => JobOptions, a
 }
 
 /** By its looks: it may come from the other copy of this SDK, of `import` and `require`. */
-function isJob(value: unknown): value is Job {
-  return typeof value === 'object' && value !== null && 'identity' in value
+function asJob(value: unknown): Job | undefined {
+  try {
+    const job = value as Job
+    return job.identity.entity.id ? job : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function isEmitter(value: unknown): value is Emitter {

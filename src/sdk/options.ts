@@ -39,20 +39,20 @@ export type JobOptions = {
 export type Identity = Omit<WireEvent, 'idempotency_key' | 'event'>
 
 /** Reads one property; a getter or proxy of the program that throws counts as absent. */
-export function pick<Name extends keyof JobOptions | keyof AppRef>(
-  options: unknown,
-  name: Name,
-): unknown {
+export function pick(options: unknown, name: string): unknown {
   try {
-    return (options as Record<Name, unknown> | undefined)?.[name]
+    return (options as Record<string, unknown> | undefined)?.[name]
   } catch {
     return undefined
   }
 }
 
-/** Makes the best of what the program gave. What it does not say comes from the parent. */
-export function identify(options: unknown, parent: Identity | string | null, note: Note): Identity {
-  const above = typeof parent === 'string' ? undefined : (parent ?? undefined)
+/**
+ * Makes the best of what the program gave. `parent` is an id, or an identity, which also fills in
+ * what the program did not say.
+ */
+export function identify(options: unknown, parent: unknown, note: Note): Identity {
+  const above = pick(parent, 'entity') ? (parent as Identity) : undefined
   const parentId = above ? above.entity.id : readId(parent, note)
   const given = pick(options, 'traceparent')
   const traceparent = isTraceparent(given) ? given : (activeTraceparent() ?? above?.traceparent)
@@ -74,7 +74,7 @@ function readApp(given: unknown, note: Note): Identity['app'] {
   const ref = typeof given === 'string' ? { name: given } : given
   const name = readText(pick(ref, 'name'), 200, note) ?? unnamed(note)
   const version = readText(pick(ref, 'version'), 64, note) ?? ''
-  const id = pick(ref, 'id') ?? (ref as Partial<Identity['app']> | undefined)?.app_id
+  const id = pick(ref, 'id') ?? pick(ref, 'app_id')
   if (isUuid(id)) return { app_id: id, name, version }
   if (id != null) note()
   return { app_id: appIdOf(name), name, version }

@@ -75,7 +75,7 @@ function exchange(url: URL, body: string, options: PostOptions): Promise<Answer>
     const request = send(url, { method: 'POST', headers, agent: options.agent })
     // Of the whole exchange: an answer that trickles in is as bad as none.
     const timer = setTimeout(
-      () => request.destroy(new Error(`no answer within ${options.timeoutMs} ms`)),
+      () => request.destroy(new Error('no answer in time')),
       options.timeoutMs,
     ).unref()
     const fail = (error: Error) => {
@@ -110,7 +110,7 @@ async function readAnswer(response: IncomingMessage): Promise<string> {
 function readVerdicts(text: string, sent: number): Outcome {
   const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
   if (total !== sent || !rejected.every(({ index }) => index >= 0 && index < sent)) {
-    throw new Error('the answer does not account for what was sent')
+    throw new Error('the answer does not fit')
   }
   return { duplicates, rejected }
 }

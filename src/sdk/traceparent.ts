@@ -23,8 +23,8 @@ export function activeTraceparent(): string | undefined {
     const api = (globalThis as { [registry]?: Registry })[registry]
     const span = api?.context?.active().getValue(spanKey)?.spanContext()
     if (!span) return undefined
-    const flags = (span.traceFlags & 0xff).toString(16).padStart(2, '0')
-    const text = `00-${span.traceId}-${span.spanId}-${flags}`
+    // Of the flags only two have a meaning: sampled, and random id.
+    const text = `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 3}`
     return isTraceparent(text) ? text : undefined
   } catch {
     return undefined
