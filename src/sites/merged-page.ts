@@ -29,7 +29,11 @@ export function mergePages(
     // What comes next at this site is not known yet, and could come before the rows of the others.
     if (left.get(row.site) === 0 && goesOn.has(row.site)) break
   }
-  const more = taken.length < rows.length || goesOn.size > 0
+  // With a site missing there may be more; but an empty page ends the list, or one would ask for ever.
+  const more =
+    taken.length < rows.length ||
+    goesOn.size > 0 ||
+    (taken.length > 0 && pages.length < sites.length)
   return {
     items: taken.map(({ job }) => job),
     nextCursor: more ? cursorBehind(taken, filter.cursor, sites) : null,

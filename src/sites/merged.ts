@@ -147,7 +147,7 @@ class Question implements JobReader {
 
   async #ask<T>(site: MergedSite, signal: AbortSignal, tally: Tally, call: () => Promise<T>) {
     try {
-      const answer = await within(this.#options.deadlineMs, call())
+      const answer = await within(this.#options.deadlineMs, signal, call())
       tally.succeeded(site.id)
       this.#options.onAsked?.(site.id, true)
       return answer
@@ -162,17 +162,17 @@ class Question implements JobReader {
   }
 }
 
-/** A site may hang in whatever way it likes. */
-async function within<T>(ms: number, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new AppError('unreachable', `did not answer within ${ms / 1000} s`))
-    }, ms)
-  })
+/** A site may hang in whatever way it likes: it is waited for until the deadline or the signal. */
+async function within<T>(ms: number, signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const give = () => reject(signal.reason)
+  const late = () => reject(new AppError('unreachable', `did not answer within ${ms / 1000} s`))
+  const timer = setTimeout(late, ms)
+  signal.addEventListener('abort', give, { once: true })
   try {
-    return await Promise.race([answer, late])
+    return await Promise.race([answer, promise])
   } finally {
     clearTimeout(timer)
+    signal.removeEventListener('abort', give)
   }
 }
