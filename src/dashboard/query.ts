@@ -9,7 +9,7 @@ import {
 } from '../../views/jobs-query.ts'
 import type { Notice } from '../../views/page.ts'
 import { cursorFromWire } from '../core/cursor-wire.ts'
-import { type Cursor, type JobFilter, type JobStatus, statuses } from '../core/job.ts'
+import { type Cursor, type JobFilter, statuses } from '../core/job.ts'
 import { fromMs, type Micros, parseTime, toMs } from '../core/time.ts'
 
 /** Rows on a page. */
@@ -112,7 +112,3 @@ function cursorOf(text: string | undefined): Cursor | undefined {
 }
 
 export const flip = (order: JobFilter['order']) => (order === 'desc' ? 'asc' : 'desc')
-
-/** Whether a status is asked for. */
-export const wants = (query: JobsQuery, status: JobStatus): boolean =>
-  query.status.length === 0 || query.status.includes(status)
