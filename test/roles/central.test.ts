@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { describe, type TestContext, test } from 'node:test'
+import { centralSpecs } from '../../src/api/central-specs.ts'
+import { aboutSpecs } from '../../src/api/other-specs.ts'
+import { fromMs } from '../../src/core/time.ts'
+import { parseSse } from '../../src/sites/sse.ts'
+import { underContract } from '../api/contract.ts'
+import { emptyWorld } from '../support/array-reader.ts'
+import { startFakeApi } from '../support/fake-api.ts'
+import { freePort, startRole, until } from '../support/processes.ts'
+import { addLot, aJob, idOf, someSources } from '../support/sample-jobs.ts'
+
+const now = () => fromMs(Date.now())
+const specs = [...centralSpecs({ defaultLimit: 1000, maxLimit: 10_000 }), ...aboutSpecs]
+
+type Row = { job_id: string; site_id: string; started_at: string }
+type SitesBody = {
+  total: number
+  successful: number
+  failed: number
+  details: { id: string; status: string; error: string | null; duration_ms: number }[]
+}
+type Listing = { items: Row[]; count: number; next_cursor: string | null; sites: SitesBody }
+type Problem = { status: number; detail: string; field?: string }
+
+/** A site with `n` jobs, a second apart, the newest just now. */
+async function aSite(t: TestContext, id: string, n: number, port = 0) {
+  const world = emptyWorld(now)
+  const end = Date.now()
+  world.jobs = Array.from({ length: n }, (_, i) =>
+    aJob({ id: idOf(`${id} ${i}`), siteId: id, startedAt: fromMs(end - i * 1000) }),
+  )
+  return startFakeApi(t, world, port)
+}
+
+/** Central as its own process, over these addresses. */
+async function central(t: TestContext, sites: Record<string, string>, timeoutS = '1') {
+  const list = Object.entries(sites).map(([id, url]) => `${id}=${url}`)
+  const role = await startRole(t, 'central', { SITES: list.join(','), REQUEST_TIMEOUT_S: timeoutS })
+  const ask = underContract(specs, (path, init) => fetch(role.url + path, init))
+  const json = async <T>(path: string) => (await (await ask(path)).json()) as T
+  return { ...role, ask, json }
+}
+
+/** A site that takes connections and never says a word. */
+async function mute(t: TestContext): Promise<string> {
+  const open = new Set<{ destroy(): void }>()
+  const server = createServer((socket) => {
+    open.add(socket)
+    socket.on('error', () => {})
+  }).listen(0, '127.0.0.1')
+  await new Promise((done) => server.once('listening', done))
+  t.after(() => {
+    for (const socket of open) socket.destroy()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+}
+
+describe('central over two sites', () => {
+  test('merges them into one list, page by page', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 7), await aSite(t, 'fab2', 5)]
+    const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
+    const all = await json<Listing>('/v1/jobs')
+    assert.equal(all.count, 12)
+    assert.deepEqual([all.sites.total, all.sites.successful], [2, 2])
+    const starts = all.items.map((job) => job.started_at)
+    assert.deepEqual(starts, [...starts].sort().reverse())
+    const seen: string[] = []
+    let path: string | undefined = '/v1/jobs?limit=5'
+    while (path) {
+      const response = await ask(path)
+      seen.push(...((await response.json()) as Listing).items.map((job) => job.job_id))
+      path = /<([^>]+)>/.exec(response.headers.get('link') ?? '')?.[1]
+    }
+    assert.deepEqual(
+      seen,
+      all.items.map((job) => job.job_id),
+    )
+  })
+
+  test('hands a question with site= to that site as it stands', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 7), await aSite(t, 'fab2', 5)]
+    const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
+    const response = await ask('/v1/jobs?limit=3&site=fab2')
+    const body = (await response.json()) as Listing
+    assert.deepEqual(new Set(body.items.map((job) => job.site_id)), new Set(['fab2']))
+    assert.equal(body.sites, undefined)
+    const next = /<([^>]+)>/.exec(response.headers.get('link') ?? '')?.[1]
+    assert.equal((await json<Listing>(next!)).count, 2)
+    const refused = await ask('/v1/jobs?site=fab2&statu=failed')
+    assert.equal(refused.status, 422)
+    assert.match(((await refused.json()) as Problem).detail, /did you mean status/)
+    one.world.sources = someSources(now())
+    const sources = await json<{ count: number }>('/v1/sources?site=fab1')
+    assert.equal(sources.count, 3)
+  })
+
+  test('knows no other site, and says which it knows', async (t) => {
+    const one = await aSite(t, 'fab1', 1)
+    const { ask } = await central(t, { fab1: one.url })
+    const unknown = await ask('/v1/jobs?site=fab7')
+    assert.equal(unknown.status, 404)
+    assert.match(((await unknown.json()) as Problem).detail, /"fab7"; there are fab1/)
+    for (const query of ['site=', 'site=fab1&site=fab2']) {
+      assert.equal((await ask(`/v1/jobs?${query}`)).status, 422)
+    }
+    const stream = await ask('/v1/stream')
+    assert.equal(stream.status, 422)
+    assert.equal(((await stream.json()) as Problem).field, 'site')
+  })
+
+  test('finds a job wherever it is', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
+    const lot = addLot(two.world, now())
+    const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
+    const job = await json<Row & { sites: SitesBody }>(`/v1/jobs/${lot.id}`)
+    assert.equal(job.job_id, lot.id)
+    assert.equal((await json<Listing>(`/v1/jobs/${lot.id}/subjobs`)).count, 25)
+    assert.equal((await json<Listing>(`/v1/jobs/${lot.id}/events`)).count, 4)
+    assert.equal((await ask(`/v1/jobs/${idOf('nobody')}`)).status, 404)
+    assert.equal((await ask(`/v1/jobs/${lot.id}?site=fab1`)).status, 404)
+  })
+
+  test('adds up apps, sources and statistics', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 7), await aSite(t, 'fab2', 5)]
+    const { json } = await central(t, { fab1: one.url, fab2: two.url })
+    const apps = await json<{ items: { site_id: string }[] }>('/v1/apps')
+    assert.deepEqual(
+      apps.items.map((app) => app.site_id),
+      ['fab1', 'fab2'],
+    )
+    for (const { world } of [one, two]) world.sources = someSources(now())
+    const sources = await json<{ items: { site: string }[] }>('/v1/sources')
+    assert.equal(sources.items.filter(({ site }) => site === 'fab2').length, 3)
+    const stats = await json<{ items: { count: number }[] }>('/v1/stats?bucket=day')
+    assert.equal(
+      stats.items.reduce((sum, row) => sum + row.count, 0),
+      12,
+    )
+  })
+
+  test('exports all of them, or one', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 7), await aSite(t, 'fab2', 5)]
+    const { ask } = await central(t, { fab1: one.url, fab2: two.url })
+    const lines = async (path: string) =>
+      (await (await ask(path)).text()).trimEnd().split('\r\n').length
+    assert.equal(await lines('/v1/jobs?format=csv'), 13)
+    assert.equal(await lines('/v1/jobs?format=csv&site=fab2'), 6)
+  })
+
+  test('streams one of them', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
+    const { url } = await central(t, { fab1: one.url, fab2: two.url })
+    const stop = new AbortController()
+    const response = await fetch(`${url}/v1/stream?site=fab2`, { signal: stop.signal })
+    const telling = setInterval(() => two.put(two.world.jobs[0]!), 50)
+    for await (const message of parseSse(response.body!)) {
+      if (message.event === 'comment') continue
+      assert.equal(JSON.parse(message.data).site_id, 'fab2')
+      break
+    }
+    clearInterval(telling)
+    stop.abort()
+  })
+
+  test('takes the health of its sites together', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
+    const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
+    const health = await ask('/v1/healthz')
+    assert.equal(health.status, 200)
+    const body = (await health.json()) as { status: string; sites: object }
+    assert.equal(body.status, 'ok')
+    assert.deepEqual(body.sites, {
+      fab1: { status: 'ok', endpoint: one.url },
+      fab2: { status: 'ok', endpoint: two.url },
+    })
+    const sites = await json<{ items: { id: string; age_s: number }[] }>('/v1/sites')
+    assert.deepEqual(
+      sites.items.map(({ id }) => id),
+      ['fab1', 'fab2'],
+    )
+    const metrics = await (await ask('/metrics')).text()
+    assert.match(metrics, /^wafermon_site_up\{site="fab1"\} 1$/m)
+  })
+})
+
+describe('central with a site away', () => {
+  test('answers with the others within the deadline, and says what is missing', async (t) => {
+    const one = await aSite(t, 'fab1', 3)
+    const gone = `http://127.0.0.1:${await freePort()}`
+    const { json, ask } = await central(
+      t,
+      { fab1: one.url, dead: gone, mute: await mute(t) },
+      '0.5',
+    )
+    for (const path of ['/v1/jobs', '/v1/subjobs', '/v1/apps', '/v1/stats', '/v1/sources']) {
+      const { sites } = await json<Listing>(path)
+      assert.deepEqual([sites.total, sites.successful, sites.failed], [3, 1, 2], path)
+      const [, dead, silent] = sites.details
+      assert.match(dead?.error ?? '', /cannot be reached \(ECONNREFUSED\)/)
+      assert.match(silent?.error ?? '', /did not answer within 0\.5 s/)
+      // The deadline is half a second; what is over it is the scheduling of a busy machine.
+      assert.ok(silent!.duration_ms < 5000, `${silent!.duration_ms} ms`)
+    }
+    assert.equal((await json<Listing>('/v1/jobs')).count, 3)
+    assert.equal((await ask(`/v1/jobs/${one.world.jobs[0]!.id}`)).status, 200)
+    const unknown = await ask(`/v1/jobs/${idOf('nobody')}`)
+    assert.equal(unknown.status, 502)
+    assert.match(
+      ((await unknown.json()) as Problem).detail,
+      /not every site answers .*dead: .*mute: /,
+    )
+  })
+
+  test('is degraded, not down; with every site away it is down', async (t) => {
+    const port = await freePort()
+    const one = await aSite(t, 'fab1', 3, port)
+    const gone = `http://127.0.0.1:${await freePort()}`
+    const { ask, json } = await central(t, { fab1: one.url, dead: gone }, '0.5')
+    const health = await ask('/v1/healthz')
+    const body = (await health.json()) as {
+      status: string
+      sites: Record<string, { status: string }>
+    }
+    assert.deepEqual(
+      [health.status, body.status, body.sites.dead?.status],
+      [200, 'degraded', 'unreachable'],
+    )
+    assert.match(await (await ask('/metrics')).text(), /^wafermon_site_up\{site="dead"\} 0$/m)
+    await one.stop()
+    await until('the news', async () => (await ask('/v1/healthz')).status === 503)
+    const none = await ask('/v1/jobs')
+    assert.equal(none.status, 502)
+    assert.match(((await none.json()) as Problem).detail, /no site answers \(fab1: .*; dead: /)
+    await aSite(t, 'fab1', 2, port)
+    await until('the return', async () => (await ask('/v1/healthz')).status === 200)
+    assert.equal((await json<Listing>('/v1/jobs')).count, 2)
+  })
+
+  test('refuses an export that would lack a site, and a question to one that is away', async (t) => {
+    const one = await aSite(t, 'fab1', 3)
+    const gone = `http://127.0.0.1:${await freePort()}`
+    const { ask } = await central(t, { fab1: one.url, dead: gone })
+    const csv = await ask('/v1/jobs?format=csv')
+    assert.equal(csv.status, 502)
+    assert.match(((await csv.json()) as Problem).detail, /must be whole.*dead/)
+    const passed = await ask('/v1/jobs?site=dead')
+    assert.equal(passed.status, 502)
+    assert.match(((await passed.json()) as Problem).detail, /cannot be reached/)
+  })
+
+  test('goes on where the site stood when it comes back', async (t) => {
+    const port = await freePort()
+    const [one, two] = [await aSite(t, 'fab1', 4), await aSite(t, 'fab2', 4, port)]
+    const { json } = await central(t, { fab1: one.url, fab2: two.url })
+    const page = (cursor: string | null) =>
+      json<Listing>(`/v1/jobs?limit=3${cursor ? `&cursor=${cursor}` : ''}`)
+    const first = await page(null)
+    await two.stop()
+    const second = await page(first.next_cursor)
+    assert.equal(second.sites.failed, 1)
+    const again = await startFakeApi(t, two.world, port)
+    const seen = [...first.items, ...second.items]
+    for (let cursor = second.next_cursor; cursor; ) {
+      const next = await page(cursor)
+      seen.push(...next.items)
+      cursor = next.next_cursor
+    }
+    const all = [...one.world.jobs, ...again.world.jobs].map(({ id }) => id)
+    assert.deepEqual(seen.map((job) => job.job_id).sort(), all.sort())
+  })
+})
+
+describe('central as a program', () => {
+  test('stops on SIGTERM with code 0, while it streams', async (t) => {
+    const one = await aSite(t, 'fab1', 1)
+    const { url, stop } = await central(t, { fab1: one.url })
+    const response = await fetch(`${url}/v1/stream?site=fab1`)
+    const reading = response.text().catch(() => 'broken off')
+    assert.equal((await stop()).code, 0)
+    await reading
+  })
+})
