@@ -116,7 +116,11 @@ function Path({ sources, view: { completeness, health }, now }: PathProps) {
                 ? 'all there is'
                 : `from ${when(completeness.hotFrom, now)}`
             }
-            note={archiveWords[completeness.archive]}
+            note={
+              completeness.hotFrom === null
+                ? 'nothing has left the hot store yet'
+                : archiveWords[completeness.archive]
+            }
           />
         )}
       </ol>

@@ -24,7 +24,7 @@ export function Freshness({ fresh, now, oob = false }: Props) {
 function words(fresh: Fresh, now: Micros): string {
   if (fresh.state === 'live') return `Live, ${age(fresh.ageS)} old`
   if (fresh.state === 'loaded') return `As of ${clock(now)}`
-  return fresh.ageS === null ? 'No data yet' : `Stale, ${age(fresh.ageS)} old`
+  return fresh.ageS === null ? 'Not live' : `Stale, ${age(fresh.ageS)} old`
 }
 
 /** The clock beside it, with the zone: to the minute, so that it does not draw the eye. */
