@@ -4,6 +4,7 @@ import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
 import { addMigrate } from './roles/migrate-command.ts'
 import { addUp } from './roles/up-command.ts'
+import { addReplay } from './tools/replay/command.ts'
 import { addSimulate } from './tools/simulate/command.ts'
 
 type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
@@ -36,6 +37,7 @@ role('web', 'shows the dashboard of one site, or of all of them', async () => {
 addMigrate(program)
 addUp(program)
 addSimulate(program)
+addReplay(program)
 
 /** A role: reads its settings, starts, tells its parent (if it has one) that it is ready. */
 function role<R extends RoleName>(name: R, description: string, load: () => Promise<Start<R>>) {

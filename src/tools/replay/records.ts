@@ -1,0 +1,61 @@
+import { createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import * as z from 'zod'
+
+const ms = z.number().int().nonnegative().nullish()
+
+/** A recorded job or subjob, one line of NDJSON. Times are ms since 1970. */
+const recordSchema = z.object({
+  trace: z.string().min(1),
+  job_id: z.string().min(1),
+  parent_id: z.string().nullish(),
+  name: z.string(),
+  app: z.string().min(1),
+  user: z.string().nullish(),
+  tool: z.string().nullish(),
+  start_ts: ms,
+  end_ts: ms,
+  status: z.string(),
+  cpu_s: z.number().nullish(),
+  mem_bytes: z.number().nullish(),
+  attrs: z.record(z.string(), z.unknown()).nullish(),
+})
+export type TraceRecord = z.infer<typeof recordSchema>
+
+export type BadLine = { line: number; why: string }
+
+/**
+ * Reads a file of records. A line that is none is reported and left out; the others are kept, all
+ * in memory, about a kilobyte each.
+ */
+export async function readRecords(
+  file: string,
+  onBad: (bad: BadLine) => void,
+): Promise<TraceRecord[]> {
+  const records: TraceRecord[] = []
+  let line = 0
+  for await (const text of createInterface({
+    input: createReadStream(file),
+    crlfDelay: Infinity,
+  })) {
+    line++
+    if (text.trim() === '') continue
+    const record = parse(text)
+    if (typeof record === 'string') onBad({ line, why: record })
+    else records.push(record)
+  }
+  return records
+}
+
+function parse(text: string): TraceRecord | string {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return 'is not JSON'
+  }
+  const read = recordSchema.safeParse(json)
+  if (read.success) return read.data
+  const { path, message } = read.error.issues[0]!
+  return `${path.join('.') || 'the line'}: ${message}`
+}
