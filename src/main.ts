@@ -4,8 +4,10 @@ import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
 import { addMigrate } from './roles/migrate-command.ts'
 import { addUp } from './roles/up-command.ts'
+import { addConfig } from './tools/config-command.ts'
 import { addReplay } from './tools/replay/command.ts'
 import { addSimulate } from './tools/simulate/command.ts'
+import { addToken } from './tools/token-command.ts'
 
 type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
 type Start<R extends RoleName> = (
@@ -35,6 +37,8 @@ role('web', 'shows the dashboard of one site, or of all of them', async () => {
 })
 
 addMigrate(program)
+addConfig(program)
+addToken(program)
 addUp(program)
 addSimulate(program)
 addReplay(program)

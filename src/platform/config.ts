@@ -196,6 +196,13 @@ export type ConfigOf<R extends RoleName> = z.infer<(typeof schemas)[R]>
 /** All problems of a configuration, one line each; the message is for the operator as it stands. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
+  /** One sentence each, when there may be several. */
+  readonly problems: readonly string[]
+
+  constructor(message: string, problems: readonly string[] = [message]) {
+    super(message)
+    this.problems = problems
+  }
 }
 
 export type ConfigSources = {
@@ -216,7 +223,7 @@ export function readConfig<R extends RoleName>(
   sources: ConfigSources = { env: process.env },
 ): { config: ConfigOf<R>; warnings: string[] } {
   const schema = schemas[role]
-  const { given, problems } = gather(Object.keys(schema.shape), sources)
+  const { given, problems } = gatherSettings(Object.keys(schema.shape), sources)
   const result = schema.safeParse(given)
   if (!result.success) {
     for (const issue of result.error.issues) {
@@ -224,12 +231,13 @@ export function readConfig<R extends RoleName>(
     }
   }
   const config = (result.data ?? given) as ConfigOf<R>
-  if (result.success) problems.push(...crossChecks(config))
+  problems.push(...crossChecks(config))
   if (problems.length > 0) {
     throw new ConfigError(
       [`wafermon ${role}: the configuration has ${count(problems.length)}`, ...problems].join(
         '\n  ',
       ),
+      problems,
     )
   }
   return { config, warnings: warningsOf(config) }
@@ -237,7 +245,14 @@ export function readConfig<R extends RoleName>(
 
 const count = (n: number) => (n === 1 ? 'a problem' : `${n} problems`)
 
-function gather(names: string[], { env, flags = {}, ...rest }: ConfigSources) {
+/** Where the value of a setting comes from. */
+export type Origin = 'flag' | 'environment' | 'file' | 'default'
+
+/** What is given for settings, as it is written, where each comes from, and what is wrong with the file. */
+export function gatherSettings(
+  names: readonly string[],
+  { env, flags = {}, ...rest }: ConfigSources,
+): { given: Record<string, unknown>; origins: Record<string, Origin>; problems: string[] } {
   const problems: string[] = []
   const file = rest.file ?? env.WAFERMON_CONFIG
   const fromFile = file ? readFile(file, problems) : {}
@@ -246,12 +261,19 @@ function gather(names: string[], { env, flags = {}, ...rest }: ConfigSources) {
     if (!known.has(name)) problems.push(`${name}: no such setting (in ${file}); check the spelling`)
   }
   const given: Record<string, unknown> = {}
+  const origins: Record<string, Origin> = {}
   for (const name of names) {
-    // An empty variable means "not set", as compose files and unit files write it.
-    const value = flags[name] ?? (env[name] === '' ? undefined : env[name]) ?? fromFile[name]
-    if (value !== undefined && value !== null) given[name] = value
+    const ways: [Origin, unknown][] = [
+      ['flag', flags[name]],
+      // An empty variable means "not set", as compose files and unit files write it.
+      ['environment', env[name] === '' ? undefined : env[name]],
+      ['file', fromFile[name] ?? undefined],
+    ]
+    const [origin, value] = ways.find((way) => way[1] !== undefined) ?? ['default', undefined]
+    origins[name] = origin
+    if (value !== undefined) given[name] = value
   }
-  return { given, problems }
+  return { given, origins, problems }
 }
 
 function readFile(file: string, problems: string[]): Record<string, unknown> {

@@ -19,13 +19,14 @@ export type Checked = {
   warnings: readonly string[]
 }
 
-const roleNames = Object.keys(schemas) as RoleName[]
+/** The roles that have settings. */
+export const allRoles = Object.keys(schemas) as RoleName[]
 
 /** @throws ConfigError when there is no such role */
 export function roleCalled(name: string): RoleName {
-  const role = roleNames.find((known) => known === name)
+  const role = allRoles.find((known) => known === name)
   if (role) return role
-  throw new ConfigError(`--role: there is no role ${name}; there are ${roleNames.join(', ')}`)
+  throw new ConfigError(`--role: there is no role ${name}; there are ${allRoles.join(', ')}`)
 }
 
 /**
@@ -35,7 +36,7 @@ export function roleCalled(name: string): RoleName {
  * seldom runs them all. Asked about one, it is.
  */
 export function checkConfig(sources: ConfigSources, role?: RoleName): Checked[] {
-  return (role ? [role] : roleNames).map((name) => {
+  return (role ? [role] : allRoles).map((name) => {
     const checked = checkRole(name, sources)
     const onlyUnset = checked.problems.every((problem) => problem.endsWith(' (not set)'))
     const state = checked.state === 'wrong' && onlyUnset && !role ? 'unset' : checked.state
@@ -86,7 +87,7 @@ export function showConfig(role: RoleName, sources: ConfigSources): Shown[] {
   return names.map((name) => {
     const { description = '', unit } = describeSetting(role, name)
     const value = values[name] ?? describeSetting(role, name).standard ?? null
-    const shown = value !== null && isSecret(schema, name) ? mask : value
+    const shown = value !== null && isSecret(schema, name) ? mask : withoutUser(value)
     return {
       name,
       value: shown,
@@ -96,6 +97,10 @@ export function showConfig(role: RoleName, sources: ConfigSources): Shown[] {
     }
   })
 }
+
+/** A user and a password may stand in any address. */
+const withoutUser = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replaceAll(/\/\/[^/@\s]+@/g, `//${mask}@`) : value
 
 /** What the schema says about a setting. */
 export type Described = {

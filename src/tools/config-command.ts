@@ -1,0 +1,73 @@
+import type { Command } from 'commander'
+import type { Checked, Shown } from './config.ts'
+
+type Flags = { role?: string; config?: string; json?: boolean }
+
+/** Adds `wafermon config check` and `wafermon config show`. */
+export function addConfig(program: Command): void {
+  const config = program.command('config').description('checks and shows the settings of the roles')
+  config
+    .command('check')
+    .description('tells every problem of the settings at once; code 2 when there is one')
+    .option('--role <role>', 'only this role; every role unless given')
+    .option('--config <file>', 'settings as YAML, NAME: value a line (or WAFERMON_CONFIG)')
+    .option('--json', 'print the result as JSON')
+    .action(check)
+  config
+    .command('show')
+    .description('shows every setting, where its value comes from, with secrets masked')
+    .option('--role <role>', 'only this role; every role unless given')
+    .option('--config <file>', 'settings as YAML, NAME: value a line (or WAFERMON_CONFIG)')
+    .option('--json', 'print the result as JSON')
+    .action(show)
+}
+
+const sourcesOf = ({ config }: Flags) => ({ env: process.env, file: config })
+const print = (text: string) => process.stdout.write(`${text}\n`)
+
+async function check(flags: Flags): Promise<void> {
+  const { checkConfig, misspelled, roleCalled } = await import('./config.ts')
+  const sources = sourcesOf(flags)
+  const checked = checkConfig(sources, flags.role ? roleCalled(flags.role) : undefined)
+  const suspects = misspelled(process.env)
+  if (checked.some(({ state }) => state === 'wrong')) process.exitCode = 2
+  if (flags.json) return void print(JSON.stringify({ roles: checked, suspects }, null, 2))
+  for (const role of checked) print(checkedText(role))
+  for (const suspect of suspects) print(suspect)
+}
+
+function checkedText({ role, state, problems, warnings }: Checked): string {
+  const heads = { ok: 'ok', wrong: 'does not start', unset: 'not set up here' }
+  const lines = [...problems, ...warnings.map((warning) => `warning: ${warning}`)]
+  return [`${role}: ${heads[state]}`, ...lines].join('\n  ')
+}
+
+async function show(flags: Flags): Promise<void> {
+  const { allRoles, roleCalled, showConfig } = await import('./config.ts')
+  const roles = flags.role ? [roleCalled(flags.role)] : allRoles
+  const shown = roles.map((role) => ({ role, settings: showConfig(role, sourcesOf(flags)) }))
+  if (flags.json) return void print(JSON.stringify(shown, null, 2))
+  print(shown.map(({ role, settings }) => `${role}\n${table(settings)}`).join('\n\n'))
+}
+
+/** Columns as wide as what is in them. */
+function table(settings: readonly Shown[]): string {
+  const rows = settings.map(({ name, value, unit, origin }) => [
+    name,
+    valueText(value, unit),
+    origin,
+  ])
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows
+    .map(
+      ([name, value, origin]) =>
+        `  ${name!.padEnd(widths[0]!)}  ${value!.padEnd(widths[1]!)}  ${origin}`,
+    )
+    .join('\n')
+}
+
+function valueText(value: unknown, unit: string | null): string {
+  if (value === null || (Array.isArray(value) && value.length === 0)) return '(not set)'
+  const text = Array.isArray(value) ? value.join(',') : String(value)
+  return unit === null || unit === 'port' ? text : `${text} ${unit}`
+}

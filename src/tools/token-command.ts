@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+
+type Flags = { file?: string }
+
+/** Adds `wafermon token new`, `ls` and `revoke`. */
+export function addToken(program: Command): void {
+  const token = program
+    .command('token')
+    .description('makes, lists and revokes the tokens of a role')
+  const file = ['--file <file>', 'the tokens file (or TOKENS_FILE)'] as const
+  token
+    .command('new')
+    .description('makes a token and prints it, once; the file keeps only its hash')
+    .requiredOption('--scope <scopes>', 'ingest, read, operate, admin; comma between')
+    .option(...file)
+    .option('--note <text>', 'who has it, for what')
+    .action(async (flags: Flags & { scope: string; note?: string }) => {
+      const { makeToken, readScopes, tokensFile } = await import('./token.ts')
+      const scopes = readScopes(flags.scope)
+      print(makeToken(tokensFile(flags.file, process.env), scopes, flags.note))
+    })
+  token
+    .command('ls')
+    .description('lists the tokens: id, scopes, note')
+    .option(...file)
+    .option('--json', 'print the result as JSON')
+    .action(async (flags: Flags & { json?: boolean }) => {
+      const { listTokens, tokensFile } = await import('./token.ts')
+      const tokens = listTokens(tokensFile(flags.file, process.env))
+      if (flags.json) return print(JSON.stringify(tokens, null, 2))
+      for (const { id, scopes, note } of tokens)
+        print(`${id}  ${scopes.join(',')}  ${note}`.trimEnd())
+    })
+  token
+    .command('revoke')
+    .argument('<id>', 'as `wafermon token ls` shows it')
+    .description('takes a token back, at once')
+    .option(...file)
+    .action(async (id: string, flags: Flags) => {
+      const { revokeToken, tokensFile } = await import('./token.ts')
+      revokeToken(tokensFile(flags.file, process.env), id)
+      print(`revoked ${id}`)
+    })
+}
+
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,101 @@
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { newToken, type Scope, scopes } from '../platform/auth.ts'
+import { ConfigError } from '../platform/config.ts'
+
+/** One line of a tokens file, without the hash: nothing of the token can be read from it. */
+export type TokenLine = { id: string; scopes: string[]; note: string }
+
+/**
+ * The file to work on: the flag, else TOKENS_FILE.
+ *
+ * @throws ConfigError when neither is given
+ */
+export function tokensFile(
+  flag: string | undefined,
+  env: Record<string, string | undefined>,
+): string {
+  const file = flag ?? env.TOKENS_FILE
+  if (file) return file
+  throw new ConfigError('TOKENS_FILE: is not set; give the file with --file, or set it')
+}
+
+/**
+ * Reads `read,ingest`.
+ *
+ * @throws ConfigError that lists the scopes there are
+ */
+export function readScopes(text: string): Scope[] {
+  const given = [...new Set(text.split(',').map((word) => word.trim().toLowerCase()))]
+  const wrong = given.filter((word) => !(scopes as readonly string[]).includes(word))
+  if (wrong.length === 0) return given as Scope[]
+  throw new ConfigError(
+    `--scope: there is no scope ${JSON.stringify(wrong[0])}; there are ${scopes.join(', ')}, comma between`,
+  )
+}
+
+/**
+ * Makes a token and keeps its hash in the file, which is made when it is missing.
+ *
+ * @returns the token: it is shown once and kept nowhere
+ * @throws ConfigError when the file cannot be written
+ */
+export function makeToken(file: string, wanted: readonly Scope[], note = ''): string {
+  try {
+    endLine(file)
+    return newToken(file, wanted, note)
+  } catch (error) {
+    throw cannot('write', file, error)
+  }
+}
+
+/** A file that was edited by hand may lack the end of its last line. */
+function endLine(file: string): void {
+  const text = statSync(file, { throwIfNoEntry: false }) ? readFileSync(file, 'utf8') : ''
+  if (text !== '' && !text.endsWith('\n')) writeFileSync(file, '\n', { flag: 'a' })
+}
+
+/** The tokens of a file. @throws ConfigError when it cannot be read */
+export function listTokens(file: string): TokenLine[] {
+  return readLines(file).flatMap((line) => {
+    if (isComment(line)) return []
+    const [id = '', scopeList = '', _hash, ...note] = line.trim().split(/\s+/)
+    return [{ id, scopes: scopeList.split(','), note: note.join(' ') }]
+  })
+}
+
+/**
+ * Takes a token out of the file: it counts no longer from the next request on. The file is replaced
+ * whole, so that no role ever reads half of it.
+ *
+ * @throws ConfigError when there is no token of that id, or the file cannot be written
+ */
+export function revokeToken(file: string, id: string): void {
+  const lines = readLines(file)
+  const kept = lines.filter((line) => isComment(line) || line.trim().split(/\s+/)[0] !== id)
+  if (kept.length === lines.length) {
+    throw new ConfigError(`there is no token ${id} in ${file}; wafermon token ls lists them`)
+  }
+  try {
+    const { mode } = statSync(file)
+    const fresh = `${file}.${process.pid}`
+    writeFileSync(fresh, kept.join('\n'), { mode })
+    renameSync(fresh, file)
+  } catch (error) {
+    throw cannot('write', file, error)
+  }
+}
+
+const isComment = (line: string) => line.trim() === '' || line.trim().startsWith('#')
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n')
+  } catch (error) {
+    throw cannot('read', file, error)
+  }
+}
+
+const cannot = (what: string, file: string, error: unknown) =>
+  new ConfigError(
+    `cannot ${what} ${file} (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
+  )

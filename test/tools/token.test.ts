@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { Auth } from '../../src/platform/auth.ts'
+import {
+  listTokens,
+  makeToken,
+  readScopes,
+  revokeToken,
+  tokensFile,
+} from '../../src/tools/token.ts'
+import { freshFolder, program } from '../support/processes.ts'
+
+const fresh = () => join(freshFolder(), 'tokens')
+
+describe('a token', () => {
+  test('counts from the moment it is made until it is revoked, while a role runs', () => {
+    const file = fresh()
+    const first = makeToken(file, ['read'], 'dashboard of  the\nshift')
+    const auth = new Auth({ tokensFile: file, anonymous: [] })
+    assert.equal(auth.allows(first, 'read'), 'yes')
+    assert.equal(auth.allows(first, 'ingest'), 'forbidden')
+    const second = makeToken(file, ['ingest', 'read'])
+    assert.equal(auth.allows(second, 'ingest'), 'yes')
+    revokeToken(file, listTokens(file)[0]!.id)
+    assert.equal(auth.allows(first, 'read'), 'unknown')
+    assert.equal(auth.allows(second, 'read'), 'yes')
+  })
+
+  test('is kept nowhere, in a file that only its owner reads', () => {
+    const file = fresh()
+    const token = makeToken(file, ['admin'])
+    assert.ok(!readFileSync(file, 'utf8').includes(token.slice(4)))
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    makeToken(file, ['read'])
+    revokeToken(file, listTokens(file)[0]!.id)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+  })
+
+  test('leaves what a person wrote into the file alone', () => {
+    const file = fresh()
+    writeFileSync(file, '# tokens of fab1')
+    makeToken(file, ['read'], 'a')
+    makeToken(file, ['read'], 'b')
+    revokeToken(file, listTokens(file)[0]!.id)
+    const [comment, left] = readFileSync(file, 'utf8').split('\n')
+    assert.equal(comment, '# tokens of fab1')
+    assert.match(left ?? '', / read [0-9a-f]{64} b$/)
+  })
+
+  test('needs scopes that exist and a file', () => {
+    assert.deepEqual(readScopes('read, INGEST,read'), ['read', 'ingest'])
+    assert.throws(() => readScopes('write'), /no scope "write"; there are ingest, read/)
+    assert.throws(() => tokensFile(undefined, {}), /--file/)
+    assert.equal(tokensFile(undefined, { TOKENS_FILE: 'x' }), 'x')
+    assert.throws(() => revokeToken(fresh(), 'x'), /cannot read/)
+    assert.throws(() => makeToken(join(fresh(), 'deeper'), ['read']), /cannot write/)
+  })
+})
+
+describe('wafermon token', () => {
+  test('makes, lists and revokes', () => {
+    const file = fresh()
+    const run = (...args: string[]) =>
+      execFileSync(process.execPath, [program, 'token', ...args, '--file', file], {
+        encoding: 'utf8',
+      })
+    assert.match(
+      run('new', '--scope', 'read,ingest', '--note', 'for the tour'),
+      /^wfm_[\w-]{43}\n$/,
+    )
+    const [, id] = /^([0-9a-f]{8}) {2}read,ingest {2}for the tour\n$/.exec(run('ls')) ?? []
+    assert.equal(run('revoke', id!), `revoked ${id}\n`)
+    assert.equal(run('ls'), '')
+    const again = spawnSync(process.execPath, [program, 'token', 'revoke', id!, '--file', file])
+    assert.equal(again.status, 2)
+  })
+})
