@@ -134,10 +134,17 @@ function nameOf(type: unknown, format: unknown): string {
   return type === 'integer' ? 'whole number' : type === 'string' ? 'text' : String(type ?? 'any')
 }
 
+const idExample = ({ parameters = [] }: Operation) =>
+  parameters.some(({ in: where, schema }) => where === 'path' && schema.type === 'integer')
+    ? '1'
+    : '0193581e-7c42-7d10-9a35-6f0c41c2b7e8'
+
 /** Lines to paste into a shell, against the address that the page came from. */
 function curls(method: string, path: string, operation: Operation): string[] {
-  const example = path.replace('{id}', '0193581e-7c42-7d10-9a35-6f0c41c2b7e8')
+  const example = path.replace('{id}', idExample(operation))
   const token = operation.security.length > 0 ? ` -H "Authorization: Bearer $TOKEN"` : ''
+  if (method === 'post' && !operation.requestBody)
+    return [`curl -sS -X POST${token} "$WAFERMON${example}"`]
   if (method === 'post') {
     return [
       `curl -sS${token} -H 'Content-Type: application/json' --data @event.json "$WAFERMON${example}"`,

@@ -90,15 +90,10 @@ function operation(route: RouteSpec): Operation {
 const operationId = ({ method, path }: RouteSpec) =>
   [method, ...path.split(/[^A-Za-z0-9]+/).filter((part) => part !== '' && part !== 'v1')].join('_')
 
-function parametersOf({ path, query }: RouteSpec): Parameter[] {
+function parametersOf({ path, query, id }: RouteSpec): Parameter[] {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]): Parameter => {
-    return {
-      name: name!,
-      in: 'path',
-      required: true,
-      description: `It ${uuidMessage}.`,
-      schema: uuid,
-    }
+    const takes = id === 'number' ? numberId : uuidId
+    return { name: name!, in: 'path', required: true, ...takes }
   })
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, setting]) =>
     queryParameter(name, setting as z.ZodType),
@@ -106,7 +101,8 @@ function parametersOf({ path, query }: RouteSpec): Parameter[] {
   return [...inPath, ...inQuery]
 }
 
-const uuid = { type: 'string', format: 'uuid' }
+const uuidId = { description: `It ${uuidMessage}.`, schema: { type: 'string', format: 'uuid' } }
+const numberId = { description: 'As the list shows it.', schema: { type: 'integer', minimum: 1 } }
 
 function queryParameter(name: string, setting: z.ZodType): Parameter {
   const {

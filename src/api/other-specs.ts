@@ -71,6 +71,7 @@ export const rejectSpecs: RouteSpec[] = [
   {
     method: 'get',
     path: '/v1/rejects/{id}',
+    id: 'number',
     tag: 'Pipeline',
     summary: 'Shows one of them, with the event',
     scope: 'read',
@@ -80,6 +81,7 @@ export const rejectSpecs: RouteSpec[] = [
   {
     method: 'post',
     path: '/v1/rejects/{id}/retry',
+    id: 'number',
     tag: 'Pipeline',
     summary: 'Offers it to the sink again',
     scope: 'operate',

@@ -12,6 +12,8 @@ export type RouteSpec = {
   description?: string
   /** The scope that a token needs; none for open routes. */
   scope?: Scope
+  /** What an `{id}` in the path is; a UUID unless it says so. */
+  id?: 'number'
   query?: z.ZodObject
   body?: { schema: AnswerName; mediaTypes: readonly string[]; example: string }
   /** The successful answer, by media type. */

@@ -1,8 +1,8 @@
-import { healthRoute } from '../api/health.ts'
+import { aboutRoutes } from '../api/about.ts'
 import { dashboardRoutes, Memory, type SiteView } from '../dashboard/index.ts'
 import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
-import { createApp, listen, metricsRoute } from '../platform/http.ts'
+import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { sitesOf } from './web-sites.ts'
 
@@ -21,9 +21,11 @@ export async function startWeb(
   const sites = sitesOf(config, context, memory)
 
   const app = createApp({ log, metrics })
-  const check = () => health(sites.first())
-  app.route('/', healthRoute({ service: config.SERVICE_NAME ?? 'web', check }))
-  app.route('/', metricsRoute(metrics))
+  const about = {
+    service: config.SERVICE_NAME ?? 'web',
+    check: () => health(sites.first()),
+  }
+  app.route('/', aboutRoutes({ title: 'web', auth, metrics, health: about, routes: [] }))
   app.use('*', requireScope(auth, 'read'))
   app.route(
     '/',

@@ -1,0 +1,212 @@
+import { centralSpecs } from '../../src/api/central-specs.ts'
+import { takes } from '../../src/api/docs-page.ts'
+import { openApi } from '../../src/api/openapi.ts'
+import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
+import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
+import type { RouteSpec } from '../../src/api/route-spec.ts'
+import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { allRoles, describeSetting } from '../../src/tools/config.ts'
+
+/**
+ * What the reference parts of docs/ must say, as rows: made from the schemas, the route tables and
+ * the metrics themselves. `write-reference.ts` writes them, `docs.test.ts` holds the files to them.
+ */
+export type Row = readonly string[]
+
+/** Rows by heading. */
+export type Reference = Map<string, Row[]>
+
+const everyRole = 'All roles'
+
+const namesOf = (role: RoleName) => Object.keys(schemas[role].shape)
+const isShared = (name: string) =>
+  allRoles.every((role) => settingRow(role, name)?.join() === settingRow('web', name)?.join())
+
+function settingRow(role: RoleName, name: string): Row | undefined {
+  if (!namesOf(role).includes(name)) return undefined
+  const {
+    standard,
+    unit = '',
+    range = '',
+    description = '',
+    required,
+    secret,
+  } = describeSetting(role, name)
+  const shown = Array.isArray(standard) ? standard.join(',') : standard
+  const usual = required
+    ? 'needed'
+    : shown === undefined || shown === ''
+      ? 'not set'
+      : `\`${shown}\``
+  const plainUnit = unit === 'port' ? '' : unit
+  const plainRange = range.endsWith(` ${unit}`) ? range.slice(0, -unit.length - 1) : range
+  const about = secret ? `${description} Secret: masked wherever settings are shown.` : description
+  return [`\`${name}\``, usual, plainUnit, plainRange, about]
+}
+
+/** Settings of every role: name, default, unit, range, meaning. */
+export function settingsReference(): Reference {
+  const shared = namesOf('web').filter(isShared)
+  const own = allRoles.map((role): [string, Row[]] => [
+    role,
+    namesOf(role)
+      .filter((name) => !shared.includes(name))
+      .map((name) => settingRow(role, name)!),
+  ])
+  return new Map([[everyRole, shared.map((name) => settingRow('web', name)!)], ...own])
+}
+export const settingsHead: Row = ['Setting', 'Default', 'Unit', 'Range', 'Meaning']
+
+/** Every metric: name, type, labels, meaning. */
+export async function metricsReference(): Promise<Reference> {
+  const metrics = new Metrics().registry.getMetricsAsArray() as unknown as {
+    name: string
+    help: string
+    labelNames: string[]
+    get(): Promise<{ type: string }>
+  }[]
+  const rows = await Promise.all(
+    metrics.map(async (metric): Promise<Row> => {
+      const { type } = await metric.get()
+      const labels = [...metric.labelNames].map((label) => `\`${label}\``).join(', ')
+      return [`\`${metric.name}\``, type, labels, metric.help]
+    }),
+  )
+  const ofProcess = (row: Row) => /^`(process|nodejs)_/.test(row[0]!)
+  return new Map([
+    ['Metrics of wafermon', rows.filter((row) => !ofProcess(row))],
+    ['Metrics of the process', rows.filter(ofProcess)],
+  ])
+}
+export const metricsHead: Row = ['Metric', 'Type', 'Labels', 'Meaning']
+
+const limitsOf = (role: 'local-api' | 'central') => {
+  const env = { DATABASE_URL: 'postgres://db/x', SITES: 'fab1=http://x' }
+  const { config } = readConfig(role, { env })
+  return { defaultLimit: config.QUERY_DEFAULT_LIMIT, maxLimit: config.QUERY_MAX_LIMIT }
+}
+
+/** The routes of each role, with the limits that it has by default. */
+export const routesByRole: Readonly<Record<string, readonly RouteSpec[]>> = {
+  'Local API': [...readSpecs(limitsOf('local-api')), streamSpec, ...ingestSpecs, ...aboutSpecs],
+  Sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
+  'Central API': [...centralSpecs(limitsOf('central')), ...aboutSpecs],
+}
+
+/** The routes of each role: route, scope, meaning. */
+export function routesReference(): Reference {
+  return new Map(
+    Object.entries(routesByRole).map(([role, specs]) => [
+      role,
+      specs.map(({ method, path, scope, summary }) => [
+        `\`${method.toUpperCase()} ${path}\``,
+        scope ?? 'open',
+        summary,
+      ]),
+    ]),
+  )
+}
+export const routesHead: Row = ['Route', 'Scope', 'Does']
+
+/** But for the site, which the central API takes everywhere. */
+const alike = (a: Row[], b: Row[]) =>
+  String(a.filter(([name]) => name !== '`site`')) ===
+  String(b.filter(([name]) => name !== '`site`'))
+
+/** The parameters of each route: name, what it takes, meaning. */
+export function parametersReference(): Reference {
+  const found: Reference = new Map()
+  for (const [role, specs] of Object.entries(routesByRole)) {
+    const { paths } = openApi({ title: role, routes: specs })
+    for (const { method, path } of specs) {
+      const { parameters = [] } = paths[path]![method]!
+      const rows = parameters
+        .filter((parameter) => parameter.in === 'query')
+        .map(
+          ({ name, schema, description = '' }): Row => [`\`${name}\``, takes(schema), description],
+        )
+      const title = `\`${method.toUpperCase()} ${path}\``
+      const others = found.get(title)
+      if (rows.length === 0 || (others && alike(others, rows))) continue
+      found.set(others ? `${title} (${role})` : title, rows)
+    }
+  }
+  return found
+}
+export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
+
+/** Every reference there is: the file, the name between the markers, the rows and their head. */
+export async function references() {
+  return [
+    {
+      file: 'docs/configuration.md',
+      name: 'settings',
+      rows: settingsReference(),
+      head: settingsHead,
+    },
+    { file: 'docs/metrics.md', name: 'metrics', rows: await metricsReference(), head: metricsHead },
+    { file: 'docs/api.md', name: 'routes', rows: routesReference(), head: routesHead },
+    { file: 'docs/api.md', name: 'parameters', rows: parametersReference(), head: parametersHead },
+  ]
+}
+
+const line = (cells: readonly string[]) =>
+  `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+
+/** The reference as Markdown: a table under each heading. */
+export function markdownOf(reference: Reference, head: Row): string {
+  return [...reference]
+    .map(([heading, rows]) =>
+      [`### ${heading}`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n'),
+    )
+    .join('\n\n')
+}
+
+const begin = (name: string) => `<!-- ${name}: written by npm run docs -->`
+const end = (name: string) => `<!-- end of ${name} -->`
+
+/** Puts a reference between its markers. @throws Error when the file lacks them */
+export function withReference(text: string, name: string, markdown: string): string {
+  const [from, to] = [text.indexOf(begin(name)), text.indexOf(end(name))]
+  if (from < 0 || to < from) throw new Error(`no markers for ${name}`)
+  return `${text.slice(0, from)}${begin(name)}\n\n${markdown}\n\n${text.slice(to)}`
+}
+
+/** Reads what a file says between the markers. */
+export function readReference(text: string, name: string): Reference {
+  const part = text.slice(text.indexOf(begin(name)), text.indexOf(end(name)))
+  const found: Reference = new Map()
+  let rows: Row[] = []
+  for (const one of part.split('\n')) {
+    const heading = /^### (.*)$/.exec(one)?.[1]
+    if (heading !== undefined) {
+      rows = []
+      found.set(heading, rows)
+    } else if (one.startsWith('| ')) rows.push(cellsOf(one))
+  }
+  // A table begins with its head and the line under it.
+  for (const [title, all] of found) found.set(title, all.slice(2))
+  return found
+}
+
+const cellsOf = (row: string) =>
+  row
+    .slice(2, -2)
+    .split(/(?<!\\) \| /)
+    .map((cell) => cell.replaceAll('\\|', '|').trim())
+
+/** What a file says wrongly, in sentences. */
+export function differences(documented: Reference, real: Reference): string[] {
+  const titles = new Set([...documented.keys(), ...real.keys()])
+  return [...titles].flatMap((title) => {
+    const [told, is] = [documented.get(title) ?? [], real.get(title) ?? []]
+    const names = new Set([...told, ...is].map((row) => row[0]!))
+    return [...names].flatMap((name) => {
+      const [a, b] = [told, is].map((rows) => rows.find((row) => row[0] === name))
+      if (!a) return [`${title}: ${name} is not documented`]
+      if (!b) return [`${title}: ${name} is documented, and does not exist`]
+      return a.join('|') === b.join('|') ? [] : [`${title}: ${name} is ${b.join(' | ')}`]
+    })
+  })
+}
