@@ -22,7 +22,7 @@ function sidecarBench(name: string, events: number, atLeast: number): Bench {
       return {
         sides: {
           sidecar: await poster(context, sidecar, events),
-          'no storage': await poster(context, without, events),
+          'no storage': await poster(context, without.url, events),
         },
         claims: [{ side: 'sidecar', against: 'no storage', atLeast }],
       }

@@ -5,8 +5,8 @@ import { build } from 'esbuild'
 import type { Context } from './bench.ts'
 import { folder } from './context.ts'
 
-/** Builds the server without storage as the program is built, and starts it. @returns its address */
-export async function startWithoutStorage(context: Context): Promise<string> {
+/** Builds the server without storage as the program is built, and starts it. */
+export async function startWithoutStorage(context: Context): Promise<{ url: string; pid: number }> {
   const outfile = join(folder(context), 'no-storage.mjs')
   await build({
     entryPoints: ['bench/servers/no-storage.ts'],
@@ -35,5 +35,5 @@ export async function startWithoutStorage(context: Context): Promise<string> {
     throw new Error(`the server without storage ended with ${code}`)
   })
   const [said] = await Promise.race([once(child, 'message'), ended])
-  return (said as { url: string }).url
+  return { url: (said as { url: string }).url, pid: child.pid! }
 }
