@@ -132,14 +132,21 @@ export class Spool {
     return this.#lastError
   }
 
+  /** Everything up to this seq was acknowledged by a sink. */
+  acked(sink: string): number {
+    const acked = this.#acked.get(sink)
+    if (acked === undefined) throw new Error(`no sink is called ${sink}`)
+    return acked
+  }
+
   /** Events that a sink has not acknowledged. */
   lag(sink: string): number {
-    return this.#lastSeq - this.#ackedBy(sink)
+    return this.#lastSeq - this.acked(sink)
   }
 
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
-    const from = sink === undefined ? Math.min(...this.#acked.values()) : this.#ackedBy(sink)
+    const from = sink === undefined ? Math.min(...this.#acked.values()) : this.acked(sink)
     return this.#statements.oldest.get(from) as number | undefined
   }
 
@@ -260,11 +267,14 @@ export class Spool {
     return 'stored'
   }
 
-  /** The next events for a sink, in the order they came, at most `limit` and about `maxBytes`. */
-  peek(sink: string, limit: number, maxBytes: number): Spooled[] {
+  /**
+   * The next events for a sink, in the order they came, at most `limit` and about `maxBytes`.
+   *
+   * @param from the seq before the first; what the sink has acknowledged unless given
+   */
+  peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Spooled[] {
     const batch: Spooled[] = []
     let bytes = 0
-    const from = this.#ackedBy(sink)
     for (const row of this.#statements.after.iterate(from, this.#lastSeq, limit) as Iterable<Row>) {
       bytes += row.body.length
       if (batch.length > 0 && bytes > maxBytes) break
@@ -282,7 +292,7 @@ export class Spool {
    * kept in memory, so that nothing is sent again and again, and written with the next one.
    */
   ack(sink: string, seq: number, rejections: readonly Rejection[] = []): void {
-    const before = this.#ackedBy(sink)
+    const before = this.acked(sink)
     this.#acked.set(sink, seq)
     try {
       this.#writeAck(sink, seq, rejections)
@@ -390,12 +400,6 @@ export class Spool {
     for (const name of known.keys()) {
       if (!this.#acked.has(name)) this.#db.prepare('delete from sink where name = ?').run(name)
     }
-  }
-
-  #ackedBy(sink: string): number {
-    const acked = this.#acked.get(sink)
-    if (acked === undefined) throw new Error(`no sink is called ${sink}`)
-    return acked
   }
 
   #canAppend(): boolean {
