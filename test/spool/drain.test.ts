@@ -38,10 +38,16 @@ function eventsOf(count: number, jobs: number) {
 
 async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSize = 10) {
   const stop = new AbortController()
+  // A drain takes what a sink throws for a failure, and goes on: it is kept here, and thrown below.
+  let thrown: unknown
   const drain = new Drain({
     spool,
     sink,
-    deliver,
+    deliver: (batch, signal) =>
+      deliver(batch, signal).catch((error: unknown) => {
+        thrown ??= error
+        throw error
+      }),
     batchSize,
     idleMs: 20,
     log: pino({ level: 'silent' }),
@@ -52,7 +58,8 @@ async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSiz
     stop.abort()
     await running
   })
-  await until('the spool to be empty', () => spool.count === 0)
+  await until('the spool to be empty', () => spool.count === 0 || thrown !== undefined)
+  if (thrown !== undefined) throw thrown
 }
 
 const sentOf = (batch: readonly Spooled[]) => batch.map(({ body }) => JSON.parse(body) as Sent)
