@@ -6,14 +6,20 @@ import type { Store, TransactionSql } from './connect.ts'
 import { codeOf } from './database-error.ts'
 import { eventRow } from './event-row.ts'
 import { sourceRows } from './source-ranges.ts'
-import { insertEventsSql, upsertSql } from './upsert.ts'
+import {
+  horizonSql,
+  insertEventsOnceSql,
+  insertEventsSql,
+  insertLateSql,
+  upsertSql,
+} from './upsert.ts'
 
 /**
  * How events become rows. One transaction takes the events of many requests:
  *
  *   1. lock 7002, shared: the horizon stands still (a statement of its own, so that the next one's
- *      snapshot sees where)
- *   2. insert the events; the database tells which are new
+ *      snapshot sees where), and where it stands
+ *   2. insert the events on its two sides; the database tells which are new
  *   3. fold the new ones here, and merge the folds into job and subjob
  *   4. apps, and the numbers received from each source
  *   5. lock 7001 and the live position, last: positions become visible in their order
@@ -123,9 +129,19 @@ async function settleClocks(
   })
 }
 
+type Horizon = {
+  frozenBefore: Micros
+  openUntil: Micros
+  droppedBefore: Micros
+  batch: number
+  latestLate: Micros | null
+}
+
+type Row = ReturnType<typeof eventRow>
+
 /** @returns the number of the batch, and of each event whether it was new */
 async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
-  const rows: ReturnType<typeof eventRow>[] = []
+  const rows: Row[] = []
   // The same event twice in one batch: the first is the event, the other its repeat.
   const indexOf = new Map<string, number>()
   for (const [index, event] of events.entries()) {
@@ -134,16 +150,42 @@ async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
     indexOf.set(identity, index)
     rows.push(eventRow(event))
   }
-  const found = await tx.unsafe<{ batch: number; at: Micros | null; idempotencyKey: string }[]>(
-    insertEventsSql,
-    [JSON.stringify(rows)],
-    { prepare: true },
-  )
+  const [horizon] = await tx.unsafe<[Horizon]>(horizonSql, [], { prepare: true })
   const isNew = events.map(() => false)
-  for (const { at, idempotencyKey } of found) {
-    if (at !== null) isNew[indexOf.get(at + idempotencyKey)!] = true
+  for (const { at, idempotencyKey } of await insertRows(tx, rows, horizon)) {
+    isNew[indexOf.get(at + idempotencyKey)!] = true
   }
-  return { batch: found[0]!.batch, isNew }
+  return { batch: horizon.batch, isNew }
+}
+
+/**
+ * What lies below the horizon or beyond the open partitions goes to event_late, all else to event.
+ *
+ * @returns the identities of those that were new
+ */
+async function insertRows(tx: TransactionSql, rows: readonly Row[], horizon: Horizon) {
+  const { frozenBefore, openUntil, droppedBefore, batch, latestLate } = horizon
+  const isOpen = ({ at }: Row) => at >= frozenBefore && at < openUntil
+  const insert = (statement: string, part: readonly Row[], ...more: string[]) =>
+    part.length === 0
+      ? []
+      : tx.unsafe<{ at: Micros; idempotencyKey: string }[]>(
+          statement,
+          [JSON.stringify(part), batch, ...more],
+          { prepare: true },
+        )
+  const lateAhead = latestLate !== null && latestLate >= frozenBefore
+  const open = rows.filter(isOpen)
+  const late = rows.filter((row) => !isOpen(row))
+  const inserted = await insert(lateAhead ? insertEventsOnceSql : insertEventsSql, open)
+  if (late.length === 0) return inserted
+  const [first, last] = spanOf(late.map(({ at }) => at))
+  return [...inserted, ...(await insert(insertLateSql, late, first, last, droppedBefore))]
+}
+
+/** The smallest and the greatest of some times. */
+function spanOf(times: readonly Micros[]): [Micros, Micros] {
+  return [times.reduce((a, b) => (b < a ? b : a)), times.reduce((a, b) => (b > a ? b : a))]
 }
 
 const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }
@@ -209,8 +251,7 @@ async function upsertSources(tx: TransactionSql, events: readonly Event[]): Prom
 async function announce(tx: TransactionSql, batch: number, fresh: readonly Event[]) {
   const times = fresh.filter((event) => !event.historical).map((event) => event.event.at)
   if (times.length === 0) return
-  const atMin = times.reduce((a, b) => (b < a ? b : a))
-  const atMax = times.reduce((a, b) => (b > a ? b : a))
+  const [atMin, atMax] = spanOf(times)
   await tx`select pg_advisory_xact_lock(${liveLock})`
   await tx`
     /* ingest.announce */

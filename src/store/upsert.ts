@@ -119,39 +119,51 @@ const eventColumns = [
 const eventNames = eventColumns.map((column) => column.split(' ')[0]!)
 
 /**
- * Inserts events and tells which were new. $1 is a JSON array of them as text.
- *
- * What lies below the horizon or beyond the open partitions goes to event_late. The horizon moves
- * forward between two copies of an event, so each side also looks on the other: below it whether
- * the event is in "event" already, above it (only while there are such rows at all) whether it came
- * when its time still lay too far ahead. An event whose raw row was dropped after archiving is
- * known by the numbers received from its source.
+ * Where the horizon stands and what batch this is. The greatest time in event_late tells whether
+ * there is anything in it that "event" has to look for; an index knows it.
  */
-export const insertEventsSql = `/* ingest.insertEvents */
-with h as materialized (
-  select frozen_before, open_until, dropped_before, nextval('event_batch_id') as batch,
-    exists (select from event_late l where l.at >= o.frozen_before) as late_ahead
-  from horizon o),
-r as materialized (
-  select e.* from json_to_recordset($1::text::json) as e (${eventColumns.join(', ')})),
-a as (
-  insert into event (batch, ${eventNames.join(', ')})
-  select h.batch, ${eventNames.map((name) => `r.${name}`).join(', ')} from r, h
-  where r.at >= h.frozen_before and r.at < h.open_until
-    and (not h.late_ahead or not exists (
-      select from event_late l where l.at = r.at and l.idempotency_key = r.idempotency_key))
-  order by r.at, r.idempotency_key
-  on conflict (at, idempotency_key) do nothing returning at, idempotency_key),
-b as (
-  insert into event_late (batch, ${eventNames.join(', ')})
-  select h.batch, ${eventNames.map((name) => `r.${name}`).join(', ')} from r, h
-  where (r.at < h.frozen_before or r.at >= h.open_until)
-    and not exists (
-      select from event e where e.at = r.at and e.idempotency_key = r.idempotency_key)
-    and (r.at >= h.dropped_before or r.source_id is null or not exists (
-      select from source s where s.source_id = r.source_id and s.epoch = r.source_epoch
-        and s.received @> r.source_seq))
-  order by r.at, r.idempotency_key
-  on conflict (at, idempotency_key) do nothing returning at, idempotency_key)
-select h.batch, n.at, n.idempotency_key from h
-left join (select * from a union all select * from b) n on true`
+export const horizonSql = `/* ingest.horizon */
+select frozen_before, open_until, dropped_before, nextval('event_batch_id') as batch,
+  (select max(at) from event_late) as latest_late
+from horizon`
+
+/** The events of $1, a JSON array as text, on their way into `table` with the batch number $2. */
+const insertInto = (table: string, condition: string) => `
+insert into ${table} (batch, ${eventNames.join(', ')})
+select $2::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
+from json_to_recordset($1::text::json) as r (${eventColumns.join(', ')})
+${condition}
+order by r.at, r.idempotency_key
+on conflict (at, idempotency_key) do nothing returning at, idempotency_key`
+
+/**
+ * Whether an event lies in a table. A row by its key, whatever the planner thinks of the rest: as
+ * "not exists" this became a join with the whole table, sorted anew for every batch.
+ */
+const notIn = (table: string, more = '') => `(
+  select true from ${table} t where t.at = r.at and t.idempotency_key = r.idempotency_key
+  ${more} limit 1) is null`
+
+/** Inserts events into "event" and tells which were new. */
+export const insertEventsSql = `/* ingest.insertEvents */ ${insertInto('event', '')}`
+
+/**
+ * The same while event_late has rows above the horizon: events that came when their time still lay
+ * too far ahead.
+ */
+export const insertEventsOnceSql = `/* ingest.insertEventsOnce */ ${insertInto('event', `where ${notIn('event_late')}`)}`
+
+/**
+ * Inserts what lies below the horizon or beyond the open partitions into event_late, and tells which
+ * were new. The horizon may have moved since the first copy of an event came, so one that is in
+ * "event" already is a repeat; its times lie between $3 and $4, which spares looking elsewhere. An
+ * event whose raw row was dropped after archiving, below $5, is known by the numbers received from
+ * its source.
+ */
+export const insertLateSql = `/* ingest.insertLate */ ${insertInto(
+  'event_late',
+  `where ${notIn('event', 'and t.at between $3::timestamptz and $4::timestamptz')}
+  and (r.at >= $5::timestamptz or r.source_id is null or not exists (
+    select from source s where s.source_id = r.source_id and s.epoch = r.source_epoch
+      and s.received @> r.source_seq))`,
+)}`

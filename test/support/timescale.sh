@@ -3,7 +3,8 @@
 # (nothing is installed into this system), started on a free loopback port.
 #
 #   test/support/timescale.sh install        once; a minute, 700 MB in $WAFERMON_CI_CACHE
-#   test/support/timescale.sh start DIR      prints the address for TEST_TIMESCALE_URL
+#   test/support/timescale.sh start DIR      prints the address for TEST_TIMESCALE_URL; settings of the
+#                                            server may follow, fsync=on full_page_writes=on for a bench
 #   test/support/timescale.sh stop DIR       DIR keeps the process id and where the data is
 set -euo pipefail
 
@@ -30,7 +31,9 @@ free_port() {
 }
 
 start() {
-  local dir=$1 data port
+  local dir=$1 data port settings=()
+  shift
+  for setting in "$@"; do settings+=(-c "$setting"); done
   data=$(mktemp -d "$system/var/lib/postgresql/test-XXXXXX")
   chroot "$system" chown postgres:postgres "${data#"$system"}"
   echo "$data" >"$dir/timescale.data"
@@ -43,7 +46,7 @@ start() {
     -c unix_socket_directories= -c shared_preload_libraries=timescaledb \
     -c timescaledb.telemetry_level=off -c timescaledb.max_background_workers=0 \
     -c dynamic_shared_memory_type=mmap -c max_connections=300 -c fsync=off -c full_page_writes=off \
-    </dev/null >>"$dir/timescale.log" 2>&1 &
+    "${settings[@]}" </dev/null >>"$dir/timescale.log" 2>&1 &
   echo $! >"$dir/timescale.pid"
   for _ in $(seq 200); do
     if (inside "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"); then

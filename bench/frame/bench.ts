@@ -1,0 +1,54 @@
+/*
+ * What a bench is. It measures sides one after the other, again and again, and says which figure is
+ * held against which. The frame does the rest: turns, medians, ratios, the record.
+ */
+
+/** Measures once, for about so many seconds. @returns the figure, in the side's unit */
+export type Turn = (seconds: number) => Promise<number>
+
+export type Claim = {
+  /** The side that is judged. */
+  side: string
+  /** What it is divided by; without it the figure itself is judged. */
+  against?: string
+  atLeast?: number
+  atMost?: number
+}
+
+export type Started = {
+  /** In the order in which they take turns. */
+  sides: Record<string, Turn>
+  claims: Claim[]
+  /** More that a reader of the figures has to know. */
+  facts?: () => Record<string, string | number>
+}
+
+export type Bench = {
+  name: string
+  /** What is done, and against what, in a sentence. */
+  about: string
+  unit: string
+  start(context: Context): Promise<Started>
+}
+
+export type Options = {
+  seconds: number
+  turns: number
+  /** A server to make databases on; an embedded one unless set. */
+  database?: string
+  /** Concurrent requests of the benches of batches. */
+  connections: number
+  /** Events that wait in the spool before `drain`. */
+  backlog: number
+  /** Numbers of jobs for `query`. */
+  jobs: number[]
+}
+
+export type Context = {
+  options: Options
+  /** Runs when the bench is over, last given first; as `after` of a test, so that its helpers fit. */
+  after(end: () => unknown): void
+  /** A migrated database of its own, with full durability. */
+  database(): Promise<{ url: string; server: string }>
+  log(text: string): void
+}

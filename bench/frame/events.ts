@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+
+/*
+ * Events of about 500 bytes, as the SDK makes them: jobs that start, report once and end, a few
+ * hundred of them under way at a time, so that a batch of 500 speaks of some 300 jobs. That is hard
+ * on the store, which merges a row a job.
+ */
+
+const openJobs = 300
+const kinds = ['started', 'progress', 'finished'] as const
+
+type Job = { id: string; app: number; lot: string; step: number; startedAt: string }
+
+export type EventMaker = {
+  /** The next event, as JSON. */
+  next(): string
+  /** The next events as a JSON array. */
+  batch(count: number): string
+}
+
+/** @param key makes idempotency keys; random ones unless given */
+export function eventMaker({
+  key = randomUUID as () => string,
+  random = Math.random,
+} = {}): EventMaker {
+  const jobs: Job[] = Array.from({ length: openJobs }, () => newJob(random))
+  const next = () => {
+    const index = Math.floor(random() * openJobs)
+    const job = jobs[index]!
+    const text = eventJson(job, key())
+    job.step++
+    if (job.step === kinds.length) jobs[index] = newJob(random)
+    return text
+  }
+  const batch = (count: number) => `[${Array.from({ length: count }, next).join(',')}]`
+  return { next, batch }
+}
+
+function newJob(random: () => number): Job {
+  const app = Math.floor(random() * 40)
+  const lot = `N${Math.floor(random() * 90_000 + 10_000)}.00`
+  return { id: randomUUID(), app, lot, step: 0, startedAt: now() }
+}
+
+const appIds = Array.from({ length: 40 }, () => randomUUID())
+
+/** Digits below the millisecond, which a real clock has and Date has not. */
+let micros = 0
+const now = () => {
+  micros = (micros + 1) % 1000
+  return new Date().toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`)
+}
+
+function eventJson({ id, app, lot, step, startedAt }: Job, key: string): string {
+  const kind = kinds[step]!
+  const at = now()
+  const detail =
+    kind === 'progress'
+      ? `"metrics":{"progress":0.5,"cd_mean_nm":38.${micros}},"metadata":{"step":"measure","slot":${app}}`
+      : kind === 'finished'
+        ? `"status":"succeeded","metrics":{"cpu_user_s":1.25,"mem_max_mb":512},"metadata":{"sites":17}`
+        : `"metadata":{"recipe":"ETCH-${app}","tool":"TOOL-${app % 12}","chamber":"B"}`
+  return `{"idempotency_key":"${key}","site_id":"fab1","app":{"app_id":"${appIds[app]}","name":"metrology-${app}","version":"4.2.1"},"entity":{"type":"job","id":"${id}","business_key":"${lot}","sub_key":"W${String(app % 25).padStart(2, '0')}"},"event":{"kind":"${kind}","at":"${at}","started_at":"${startedAt}",${detail}}}`
+}
+
+/** A key in time order (UUIDv7), as the SDK makes them. */
+export function timeOrderedKey(): string {
+  const random = randomUUID()
+  const ms = Date.now().toString(16).padStart(12, '0')
+  return `${ms.slice(0, 8)}-${ms.slice(8)}-7${random.slice(15)}`
+}

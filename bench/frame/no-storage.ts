@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import type { Context } from './bench.ts'
+import { folder } from './context.ts'
+
+/** Builds the server without storage as the program is built, and starts it. */
+export async function startWithoutStorage(context: Context): Promise<{ url: string; pid: number }> {
+  const outfile = join(folder(context), 'no-storage.mjs')
+  await build({
+    entryPoints: ['bench/servers/no-storage.ts'],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'esm',
+    minify: true,
+    keepNames: true,
+    banner: {
+      js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
+    },
+  })
+  const child = spawn(process.execPath, [outfile], {
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0' },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  context.after(async () => {
+    if (child.exitCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    await ended
+  })
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the server without storage ended with ${code}`)
+  })
+  const [said] = await Promise.race([once(child, 'message'), ended])
+  return { url: (said as { url: string }).url, pid: child.pid! }
+}

@@ -1,0 +1,42 @@
+import type { Store } from '../src/store/connect.ts'
+
+const op = { operation: 'bench', table: 'job' }
+
+/** Jobs of the last seven days; all others of a table are older, about as dense. */
+const inWindow = 50_000
+
+/** Fills the table of jobs: 40 apps, one job in 50 failed, one in 500 running, a lot for each 25. */
+export async function fillJobs(store: Store, count: number): Promise<void> {
+  await store.ask(
+    op,
+    (sql) => sql`
+      insert into app (site_id, name, app_id, version)
+      select 'fab1', 'metrology-' || n, gen_random_uuid(), '4.2.1' from generate_series(0, 39) n`,
+  )
+  for (let from = 0; from < count; from += 50_000) {
+    await insertJobs(store, from, Math.min(count, from + 50_000))
+  }
+  await store.ask(op, (sql) => sql`vacuum (analyze, freeze) job`)
+  await store.ask(op, (sql) => sql`checkpoint`)
+}
+
+const insertJobs = (store: Store, from: number, to: number) =>
+  store.ask(
+    op,
+    (sql) => sql`
+      insert into job (job_id, given_started_at, first_event_at, last_event_at, last_event_key, app_id,
+        app_name, app_version, site_id, job_key, sub_key, end_event_at, end_event_key, end_status,
+        ended_at, start_meta_at, start_meta_key, start_metadata, last_error, cpu_user_s, mem_max_mb,
+        event_count, error_count)
+      select gen_random_uuid(), at, at, ended, gen_random_uuid(), a.app_id,
+        a.name, '4.2.1', 'fab1', 'N' || n / 25, 'W' || n % 25,
+        ended, gen_random_uuid(), case when n % 50 = 0 then 'failed' else 'succeeded' end,
+        ended, at, gen_random_uuid(), '{"recipe":"ETCH-7","tool":"TOOL-3","chamber":"B"}',
+        case when n % 50 = 0 then 'the chamber did not reach its pressure' end, 1.25, 512, 3,
+        case when n % 50 = 0 then 1 else 0 end
+      from generate_series(${from}::int, ${to - 1}::int) n
+      join app a on a.name = 'metrology-' || n * 7919 % 40
+      cross join lateral (
+        select now() - n * interval '7 days' / ${inWindow}::int as at) s
+      cross join lateral (select case when n % 500 > 0 then at + interval '90 seconds' end as ended) e`,
+  )

@@ -1,0 +1,92 @@
+import { connect, type Sql, type Store } from '../src/store/connect.ts'
+import { jobColumns } from '../src/store/job-rows.ts'
+import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
+import { Connection, must } from './frame/connection.ts'
+import { median } from './frame/numbers.ts'
+import { startLocalApi } from './ingest.ts'
+import { fillJobs } from './query-jobs.ts'
+
+const op = { operation: 'bench', table: 'job' }
+
+/** A question as it is asked of the API, and what of it is special in SQL. */
+type Question = { name: string; params: string; where: (sql: Sql) => ReturnType<Sql> }
+
+const questions: Question[] = [
+  { name: 'newest', params: '', where: (sql) => sql`true` },
+  { name: 'failed', params: '&status=failed', where: (sql) => sql`status = 'failed'` },
+  {
+    name: 'one app',
+    params: '&app_name=metrology-7',
+    where: (sql) => sql`app_name = 'metrology-7'`,
+  },
+  { name: 'one lot', params: '&business_key=N77', where: (sql) => sql`job_key = 'N77'` },
+  {
+    name: 'no match',
+    params: '&q=nosuchthing',
+    where: (sql) => sql`(job_key ilike '%nosuchthing%' or sub_key ilike '%nosuchthing%'
+      or app_name ilike '%nosuchthing%' or last_error ilike '%nosuchthing%')`,
+  },
+]
+
+/** What the API adds to the database's own time, and whether a larger table is a slower one. */
+export const query: Bench = {
+  name: 'query',
+  about:
+    'GET /v1/jobs?limit=100 over the last 7 days, against the same SQL alone; and a larger table, its jobs older, against the smallest',
+  unit: 'ms',
+  async start(context) {
+    const sides: Record<string, Turn> = {}
+    const claims: Claim[] = []
+    const { jobs } = context.options
+    let server = ''
+    for (const size of jobs) {
+      const database = await context.database()
+      server = database.server
+      const { api, store } = await fill(context, database.url, size)
+      for (const question of questions) {
+        const name = nameOf(question, size)
+        sides[name] = times(() => api.get(`/v1/jobs?limit=100${question.params}`).then(must))
+        sides[`${name}, SQL`] = times(() => bare(store, question))
+        claims.push({ side: name, against: `${name}, SQL`, atMost: 1.5 })
+        if (size === jobs[0]) continue
+        claims.push({ side: name, against: nameOf(question, jobs[0]!), atMost: 1.5 })
+      }
+    }
+    return { sides, claims, facts: () => ({ database: server }) }
+  },
+}
+
+const nameOf = ({ name }: Question, size: number) => `${name}, ${size.toLocaleString('en-US')} jobs`
+
+async function fill(context: Context, url: string, size: number) {
+  context.log(`  making ${size} jobs`)
+  const store = connect(url, { role: 'bench', max: 1 })
+  context.after(() => store.close())
+  await fillJobs(store, size)
+  const api = await Connection.open(await startLocalApi(context, url))
+  context.after(() => api.close())
+  return { api, store }
+}
+
+/** There are many sides, so each gets a tenth of a turn. @returns the median time of one, in ms */
+function times(ask: () => Promise<unknown>): Turn {
+  return async (seconds) => {
+    const took: number[] = []
+    const end = performance.now() + seconds * 100
+    while (took.length < 5 || performance.now() < end) {
+      const begin = performance.now()
+      await ask()
+      took.push(performance.now() - begin)
+    }
+    return median(took)
+  }
+}
+
+const bare = (store: Store, { where }: Question) =>
+  store.ask(
+    op,
+    (sql) => sql`
+      select ${jobColumns(sql, 'job')} from job
+      where ${where(sql)} and started_at >= ${new Date(Date.now() - 7 * 86_400_000).toISOString()}
+      order by started_at desc, job_id desc limit 101`,
+  )

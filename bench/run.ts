@@ -1,0 +1,53 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { drain } from './drain.ts'
+import type { Bench, Options } from './frame/bench.ts'
+import { measure } from './frame/measure.ts'
+import { printed, writeReport } from './frame/report.ts'
+import { keep } from './frame/results.ts'
+import { ingest } from './ingest.ts'
+import { live } from './live.ts'
+import { query } from './query.ts'
+import { sidecarBatch, sidecarSingle } from './sidecar.ts'
+import { spool } from './spool.ts'
+import { start } from './start.ts'
+
+const benches: Bench[] = [spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, start]
+const names = benches.map(({ name }) => name)
+
+await new Command('npm run bench --')
+  .description('Measures the built program. Keeps every figure in bench/results/.')
+  .argument('<name...>', `${names.join(', ')}; or all`)
+  .option('--seconds <n>', 'of a turn', positive, 10)
+  .option('--turns <n>', 'that each side takes', positive, 5)
+  .option('--database <url>', 'server to make databases on; an embedded PostgreSQL unless given')
+  .option('--connections <n>', 'concurrent requests of ingest and drain', positive, 2)
+  .option('--backlog <n>', 'events that wait before drain', positive, 1_000_000)
+  .option('--jobs <n,n>', 'sizes of the table for query', sizes, [100_000, 1_000_000])
+  .option('--dry', 'keep nothing: print the figures only', false)
+  .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
+    for (const bench of chosen(wanted)) {
+      const result = await measure(bench, options)
+      process.stdout.write(`${printed(result)}\n\n`)
+      if (dry) continue
+      keep(result)
+      writeReport(names)
+    }
+  })
+  .parseAsync()
+
+function chosen(wanted: string[]): Bench[] {
+  const unknown = wanted.filter((name) => name !== 'all' && !names.includes(name))
+  if (unknown.length > 0)
+    throw new Error(`no bench is called ${unknown.join(', ')}: ${names.join(', ')}, all`)
+  return wanted.includes('all') ? benches : benches.filter(({ name }) => wanted.includes(name))
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('must be a number over 0')
+  return value
+}
+
+function sizes(text: string): number[] {
+  return text.split(',').map(positive)
+}

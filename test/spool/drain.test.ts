@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { pino } from 'pino'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { Drain, type DrainResult } from '../../src/spool/drain.ts'
+import { eventKey, Spool, type Spooled } from '../../src/spool/spool.ts'
+import { freshFolder, until } from '../support/processes.ts'
+
+const sink = 'local-api'
+type Deliver = (batch: readonly Spooled[], signal: AbortSignal) => Promise<DrainResult>
+type Sent = { job: string; n: number }
+
+async function backlog(t: TestContext, events: { entity: object; job: string; n: number }[]) {
+  const spool = new Spool({ dir: freshFolder(), sinks: [sink], maxBytes: 2 ** 28 })
+  t.after(() => spool.close())
+  const items = events.map((event) => ({
+    key: eventKey(crypto.randomUUID(), 1n),
+    body: JSON.stringify(event),
+    receivedMs: Date.now(),
+    tick: false,
+    stamped: false,
+  }))
+  await spool.append(items)
+  return spool
+}
+
+/** `count` events of `jobs` jobs; every third is about a subjob. `n` counts the events of a job. */
+function eventsOf(count: number, jobs: number) {
+  const ids = Array.from({ length: jobs }, () => crypto.randomUUID())
+  return Array.from({ length: count }, (_, i) => {
+    const job = ids[i % jobs]!
+    const n = Math.floor(i / jobs)
+    const entity =
+      n % 3 === 2 ? { id: crypto.randomUUID(), parent_id: job } : { id: job, parent_id: null }
+    return { entity, job, n }
+  })
+}
+
+async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSize = 10) {
+  const stop = new AbortController()
+  // A drain takes what a sink throws for a failure, and goes on: it is kept here, and thrown below.
+  let thrown: unknown
+  const drain = new Drain({
+    spool,
+    sink,
+    deliver: (batch, signal) =>
+      deliver(batch, signal).catch((error: unknown) => {
+        thrown ??= error
+        throw error
+      }),
+    batchSize,
+    idleMs: 20,
+    log: pino({ level: 'silent' }),
+    metrics: new Metrics(),
+  })
+  const running = drain.run(stop.signal)
+  t.after(async () => {
+    stop.abort()
+    await running
+  })
+  await until('the spool to be empty', () => spool.count === 0 || thrown !== undefined)
+  if (thrown !== undefined) throw thrown
+}
+
+const sentOf = (batch: readonly Spooled[]) => batch.map(({ body }) => JSON.parse(body) as Sent)
+const taken = (batch: readonly Spooled[]): DrainResult => ({
+  kind: 'taken',
+  upTo: batch.at(-1)!.seq,
+  refused: [],
+})
+const turns = async (n: number) => {
+  for (let i = 0; i < n; i++) await new Promise(setImmediate)
+}
+
+/** Fails when an event of a job came before one that is older. */
+function jobOrder() {
+  const next = new Map<string, number>()
+  return (sent: readonly Sent[]) => {
+    for (const { job, n } of sent) {
+      const expected = next.get(job) ?? 0
+      assert.ok(n <= expected, `event ${n} of a job came before event ${expected}`)
+      if (n === expected) next.set(job, n + 1)
+    }
+  }
+}
+
+describe('Drain', () => {
+  test('delivers a backlog side by side, each job in its order, and no more than it must at once', async (t) => {
+    const spool = await backlog(t, eventsOf(600, 7))
+    const [inOrder, all] = [jobOrder(), new Set<number>()]
+    let busy = 0
+    let most = 0
+    await drainAll(t, spool, async (batch) => {
+      most = Math.max(most, ++busy)
+      assert.ok(batch.length <= 10)
+      // What is read ahead is bounded, whatever waits.
+      assert.ok(batch.at(-1)!.seq - spool.acked(sink) <= 4 * 10 + 10)
+      inOrder(sentOf(batch))
+      for (const { seq } of batch) all.add(seq)
+      await turns(1 + (batch[0]!.seq % 5))
+      busy--
+      return taken(batch)
+    })
+    assert.equal(all.size, 600)
+    assert.equal(most, 2)
+  })
+
+  test('keeps the order of each job through failures, half answers and batches that are too large', async (t) => {
+    const spool = await backlog(t, eventsOf(400, 5))
+    const inOrder = jobOrder()
+    const got = new Set<number>()
+    let calls = 0
+    await drainAll(t, spool, async (batch) => {
+      const call = ++calls
+      await turns(1 + (call % 3))
+      if (call % 11 === 3) return { kind: 'failed', reason: 'planted' }
+      if (call % 17 === 5 && batch.length > 1) return { kind: 'too_large' }
+      const some = call % 7 === 2 ? batch.slice(0, Math.ceil(batch.length / 2)) : batch
+      inOrder(sentOf(some))
+      for (const { seq } of some) got.add(seq)
+      return taken(some)
+    })
+    assert.equal(got.size, 400)
+    assert.deepEqual(spool.rejects(10), [])
+  })
+
+  test('acknowledges nothing behind an event that is not delivered', async (t) => {
+    const spool = await backlog(t, eventsOf(200, 40))
+    let failed = 0
+    const first = spool.peek(sink, 1, 1)[0]!
+    await drainAll(t, spool, async (batch) => {
+      await turns(1)
+      if (batch[0]!.seq === first.seq && failed < 3) {
+        failed++
+        await turns(20)
+        assert.equal(spool.count, 200)
+        return { kind: 'failed', reason: 'planted' }
+      }
+      return taken(batch)
+    })
+    assert.equal(failed, 3)
+  })
+
+  test('sets aside once what is refused while others are under way', async (t) => {
+    const spool = await backlog(t, eventsOf(300, 9))
+    await drainAll(t, spool, async (batch) => {
+      await turns(batch[0]!.seq % 4)
+      const refused = batch
+        .filter(({ seq }) => seq % 50 === 0)
+        .map(({ seq }) => ({ seq, field: 'event.at', detail: 'planted' }))
+      return { kind: 'taken', upTo: batch.at(-1)!.seq, refused }
+    })
+    assert.deepEqual(
+      spool
+        .rejects(100)
+        .map(({ seq }) => seq)
+        .sort((a, b) => a - b),
+      [50, 100, 150, 200, 250, 300],
+    )
+  })
+
+  test('delivers a backlog of a single job, in order', async (t) => {
+    const spool = await backlog(t, eventsOf(200, 1))
+    const inOrder = jobOrder()
+    await drainAll(t, spool, async (batch) => {
+      await turns(2)
+      inOrder(sentOf(batch))
+      return taken(batch)
+    })
+  })
+})
