@@ -20,6 +20,8 @@ export type FirstHop = {
 }
 
 const maxMetadataBytes = 32 * 1024
+/** What a hop behind the first grants on top: the stamp that the first one put on. */
+const maxStampBytes = 1024
 const maxDepth = 32
 
 /** Why an event was not taken: which field, what is wrong with it and what would be right. */
@@ -177,7 +179,8 @@ function checkSize(envelope: Event, json: string, maxEventBytes: number): Refusa
       }
     }
   }
-  if (json.length * 3 > maxEventBytes && Buffer.byteLength(json) > maxEventBytes) {
+  const most = envelope.source ? maxEventBytes + maxStampBytes : maxEventBytes
+  if (json.length * 3 > most && Buffer.byteLength(json) > most) {
     return { field: '', detail: `the event must be at most ${maxEventBytes} bytes as JSON` }
   }
   return undefined
