@@ -81,6 +81,14 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
       detail: 'cannot be running on finished; leave it out, or say succeeded, failed or canceled',
     }
   }
+  const metric = event.metrics && Object.getOwnPropertyDescriptor(event.metrics, '__proto__')
+  // The schema's own check passes over this one name.
+  if (metric && typeof metric.value !== 'number') {
+    return {
+      field: 'event.metrics.__proto__',
+      detail: `must be a finite number; ${got(metric.value)}`,
+    }
+  }
   return undefined
 }
 
