@@ -44,6 +44,17 @@ function fromParts(wholeSecondMs: number, sixDigits: string): Micros | undefined
   return `${new Date(wholeSecondMs).toISOString().slice(0, 19)}.${sixDigits}Z`
 }
 
+const canonical = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
+
+/**
+ * Whether a text is the canonical form of a time that exists. Unlike what is sent to us it may lie
+ * before 1970: a job that took thirty years and ended then began there.
+ */
+export function isCanonical(text: string): boolean {
+  const ms = canonical.test(text) ? Date.parse(`${text.slice(0, 23)}Z`) : Number.NaN
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19)
+}
+
 /** The canonical form of a time in milliseconds since 1970 (fractions become microseconds). */
 export function fromMs(ms: number): Micros {
   const us = Math.round((ms - Math.floor(ms)) * 1000)
