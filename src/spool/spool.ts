@@ -2,7 +2,8 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Statement } from 'better-sqlite3'
 import { Ballast } from './ballast.ts'
-import { type Db, type OpenReport, openSpool, stamp } from './open.ts'
+import { type Db, type OpenReport, openSpool } from './open.ts'
+import { stamp } from './stamp.ts'
 
 /** An event on its way into the spool. */
 export type Append = {
