@@ -230,6 +230,7 @@ export class Spool {
       if (!isDiskFull(error)) throw error
       return
     }
+    this.#lastError = undefined
     this.#pages = this.#usedPages()
     if (this.count === 0) this.#shrink()
     if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
