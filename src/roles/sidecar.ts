@@ -47,6 +47,7 @@ export async function startSidecar(
       host: config.HOST,
       port: config.PORT,
       tls: { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA },
+      readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
     },
     life,
   )
