@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AppError } from './errors.ts'
 import type { Cursor, JobFilter, Position, TimeField } from './job.ts'
-import { parseTime } from './time.ts'
+import { isCanonical } from './time.ts'
 
 /** The list that a cursor was made for: behind its rows, another list has other ones. */
 export type ListOrder = Pick<JobFilter, 'time' | 'order'>
@@ -50,7 +50,7 @@ const isOrder = (text: string | undefined): text is JobFilter['order'] =>
 
 function placeFrom(text: string): Position | undefined {
   const [at = '', id = '', ...more] = text.split('/')
-  return parseTime(at) === at && pattern.test(id) && more.length === 0 ? { at, id } : undefined
+  return isCanonical(at) && pattern.test(id) && more.length === 0 ? { at, id } : undefined
 }
 
 function sitesFrom(texts: string[]): Map<string, Position> | undefined {

@@ -13,7 +13,7 @@ import type {
   SubjobCounts,
 } from './job.ts'
 import { statuses } from './job.ts'
-import { type Micros, parseTime } from './time.ts'
+import { isCanonical, type Micros, parseTime } from './time.ts'
 
 export { cursorFromWire, cursorToWire }
 
@@ -45,7 +45,8 @@ export function jobToWire(job: Job): Wire {
 }
 
 const time = z.string().transform((text, ctx): Micros => {
-  const parsed = parseTime(text)
+  // Our own form reaches further back than what we take from others.
+  const parsed = isCanonical(text) ? text : parseTime(text)
   if (parsed === undefined) ctx.issues.push({ code: 'custom', message: 'no time', input: text })
   return parsed ?? ''
 })

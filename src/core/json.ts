@@ -4,10 +4,15 @@ import { AppError } from './errors.ts'
 export const badNumber = Symbol('number out of range')
 
 /**
- * Numbers with an exponent of three digits, or three hundred zeros behind the point: rare, so worth a
- * second look, which costs five times the first. What comes before it keeps UUIDs out (`1e-123`).
+ * Numbers with an exponent of three digits, or two hundred zeros behind the point (with e-99 they
+ * are over three hundred): rare, so worth a second look, which costs five times the first. What
+ * comes before it keeps UUIDs out (`1e-123`).
  */
-const suspicious = /(?:^|[:,[\s])-?(?:\d+(?:\.\d+)?[eE]-\d{3}|0\.0{300})/
+const suspicious = /(?:^|[:,[\s])-?(?:\d+(?:\.\d+)?[eE]-\d{3}|0\.0{200})/
+
+/** Text up to this length cannot nest deep enough to hurt. */
+const harmlessLength = 256 * 1024
+const maxParsedDepth = 1000
 
 /**
  * Parses JSON without losing what it said: a number that underflows to zero becomes
@@ -16,11 +21,39 @@ const suspicious = /(?:^|[:,[\s])-?(?:\d+(?:\.\d+)?[eE]-\d{3}|0\.0{300})/
  * @throws AppError unreadable, with the place where it stops being JSON
  */
 export function parseJson(text: string): unknown {
+  if (text.length > harmlessLength) refuseDeep(text)
   try {
     return suspicious.test(text) ? JSON.parse(text, markUnderflow) : JSON.parse(text)
   } catch (error) {
     throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error)}`)
   }
+}
+
+/** The parser keeps a note of some fifty bytes for each open bracket: 32 MiB of them are 1.5 GB. */
+function refuseDeep(text: string): void {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === quote) i = endOfText(text, i)
+    else if (code === openList || code === openObject) depth++
+    else if (code === closeList || code === closeObject) depth--
+    if (depth > maxParsedDepth) {
+      throw new AppError('unreadable', `the body is nested over ${maxParsedDepth} levels deep`)
+    }
+  }
+}
+
+const [quote, backslash] = [0x22, 0x5c]
+const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
+
+/** Where the text that begins at `start` ends: at the next quotation mark that is not escaped. */
+function endOfText(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let before = end - 1
+    while (text.charCodeAt(before) === backslash) before--
+    if ((end - before) % 2 === 1) return end
+  }
+  return text.length
 }
 
 function markUnderflow(_key: string, value: unknown, context?: { source?: string }): unknown {
@@ -43,7 +76,9 @@ type Found = { field: string; detail: string }
  * @returns the first such place, or undefined
  */
 export function checkTree(value: unknown, maxDepth: number): Found | undefined {
-  return walk(value, '', maxDepth)
+  const found = walk(value, '', maxDepth)
+  // A name may be as long as the event, and every bad item would bring it back.
+  return found && { ...found, field: found.field.slice(0, 200).toWellFormed() }
 }
 
 function walk(value: unknown, path: string, depth: number): Found | undefined {

@@ -20,6 +20,8 @@ export type FirstHop = {
 }
 
 const maxMetadataBytes = 32 * 1024
+/** What a hop behind the first grants on top: the stamp that the first one put on. */
+const maxStampBytes = 1024
 const maxDepth = 32
 
 /** Why an event was not taken: which field, what is wrong with it and what would be right. */
@@ -77,6 +79,14 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
     return {
       field: 'event.status',
       detail: 'cannot be running on finished; leave it out, or say succeeded, failed or canceled',
+    }
+  }
+  const metric = event.metrics && Object.getOwnPropertyDescriptor(event.metrics, '__proto__')
+  // The schema's own check passes over this one name.
+  if (metric && typeof metric.value !== 'number') {
+    return {
+      field: 'event.metrics.__proto__',
+      detail: `must be a finite number; ${got(metric.value)}`,
     }
   }
   return undefined
@@ -177,7 +187,8 @@ function checkSize(envelope: Event, json: string, maxEventBytes: number): Refusa
       }
     }
   }
-  if (json.length * 3 > maxEventBytes && Buffer.byteLength(json) > maxEventBytes) {
+  const most = envelope.source ? maxEventBytes + maxStampBytes : maxEventBytes
+  if (json.length * 3 > most && Buffer.byteLength(json) > most) {
     return { field: '', detail: `the event must be at most ${maxEventBytes} bytes as JSON` }
   }
   return undefined

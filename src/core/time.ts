@@ -17,7 +17,7 @@ const rfc3339 =
  * a day that does not exist, or lies outside 1970 to 9999 in UTC.
  */
 export function parseTime(text: string): Micros | undefined {
-  if (isCanonical(text)) return text
+  if (text >= '1970' && isCanonical(text)) return text
   const match = rfc3339.exec(text)
   if (!match) return undefined
   const [, year, month, day, hour, minute, second, fraction = '', offset] = match
@@ -35,8 +35,12 @@ export function parseTime(text: string): Micros | undefined {
 const form = '0000-00-00T00:00:00.000000Z'
 const daysOf = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
-/** What our own clients and every later hop send: read without an expression, a date or a new text. */
-function isCanonical(text: string): boolean {
+/**
+ * Whether a text is the canonical form of a time that exists, which our own clients and every later
+ * hop send: told without an expression, a date or a new text. Unlike what is sent to us it may lie
+ * before 1970: a job that took thirty years and ended then began there.
+ */
+export function isCanonical(text: string): boolean {
   if (text.length !== form.length) return false
   for (let i = 0; i < form.length; i++) {
     const code = text.charCodeAt(i)
@@ -46,7 +50,6 @@ function isCanonical(text: string): boolean {
   const [year, month, day] = [+text.slice(0, 4), twoDigits(text, 5), twoDigits(text, 8)]
   const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
   return (
-    year >= 1970 &&
     day >= 1 &&
     day <= (daysOf[month - 1] ?? 0) + (leap ? 1 : 0) &&
     twoDigits(text, 11) <= 23 &&

@@ -59,7 +59,7 @@ const limits = {
     3600,
     30,
     's',
-    'Longest time a caller may take to send a body.',
+    'Longest time a caller may take to send its headers, and then its body.',
   ),
 }
 

@@ -101,6 +101,8 @@ export type ListenOptions = {
   host: string
   port: number
   tls?: { cert?: string | undefined; key?: string | undefined; ca?: string | undefined }
+  /** Longest time that the headers of a request may take to arrive, in milliseconds; 20,000. */
+  readTimeoutMs?: number
 }
 
 /**
@@ -112,13 +114,10 @@ export type ListenOptions = {
  */
 export async function listen(
   app: Hono,
-  { host, port, tls = {} }: ListenOptions,
+  { host, port, tls = {}, readTimeoutMs = 20_000 }: ListenOptions,
   life: Lifecycle,
 ): Promise<string> {
-  const server = makeServer(app, tls)
-  // A caller that sends its headers or body a byte a minute must not hold a connection for ever.
-  server.headersTimeout = 20_000
-  server.requestTimeout = 120_000
+  const server = makeServer(app, tls, readTimeoutMs)
   server.keepAliveTimeout = 65_000
   const silent = silentConnections(server)
   server.listen(port, host)
@@ -131,11 +130,22 @@ export async function listen(
   return `${tls.cert ? 'https' : 'http'}://${shownHost}:${bound}`
 }
 
-function makeServer(app: Hono, tls: NonNullable<ListenOptions['tls']>): HttpServer {
+function makeServer(
+  app: Hono,
+  tls: NonNullable<ListenOptions['tls']>,
+  readTimeoutMs: number,
+): HttpServer {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
-  if (!tls.cert || !tls.key) return createServer(listener)
+  // A caller that sends its headers or body a byte a minute must not hold a connection for ever.
+  const patience = {
+    headersTimeout: readTimeoutMs,
+    requestTimeout: Math.max(120_000, 2 * readTimeoutMs),
+    connectionsCheckingInterval: Math.min(readTimeoutMs, 10_000),
+  }
+  if (!tls.cert || !tls.key) return createServer(patience, listener)
   return createTlsServer(
     {
+      ...patience,
       cert: readPem('TLS_CERT', tls.cert),
       key: readPem('TLS_KEY', tls.key),
       ...(tls.ca ? { ca: readPem('TLS_CA', tls.ca), requestCert: true } : {}),

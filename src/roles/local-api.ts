@@ -53,7 +53,9 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
     }),
   )
   const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
-  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
+  const { HOST: host, PORT: port } = config
+  const readTimeoutMs = config.REQUEST_READ_TIMEOUT_S * 1000
+  return { url: await listen(app, { host, port, tls, readTimeoutMs }, life) }
 }
 
 /** Questions have connections of their own: a slow one must never hold up ingest. */

@@ -47,6 +47,7 @@ export async function startSidecar(
       host: config.HOST,
       port: config.PORT,
       tls: { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA },
+      readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
     },
     life,
   )
@@ -123,7 +124,7 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
       auth,
       list: (limit, beforeId) => spool.rejects(limit, beforeId),
       get: (id) => spool.reject(id),
-      retry: (id) => spool.retryReject(id),
+      retry: (id) => retry(id, spool),
     }),
   )
   app.route(
@@ -146,13 +147,24 @@ async function accept(
   started: StartedMemory,
 ): Promise<IngestVerdict[]> {
   const verdicts = await spool.append(items.map(toAppend)).catch((cause: unknown) => {
-    throw new AppError('overloaded', 'the spool cannot be written', { cause, retryAfterS: 5 })
+    throw unwritable(cause)
   })
   return verdicts.map((verdict, i) => {
     if (verdict === 'stored') started.see(items[i]!.event)
     return verdictOf(verdict, spool)
   })
 }
+
+function retry(id: number, spool: Spool): boolean {
+  try {
+    return spool.retryReject(id)
+  } catch (error) {
+    throw unwritable(error)
+  }
+}
+
+const unwritable = (cause: unknown) =>
+  new AppError('overloaded', 'the spool cannot be written', { cause, retryAfterS: 5 })
 
 /** The sender's own time is part of the identity: a correction differs from one retry to the next. */
 function toAppend({ event, json }: Admitted): Append {

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import {
   accessSync,
+  closeSync,
   constants,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -14,7 +17,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../platform/config.ts'
-import { formatVersion, schemaSql } from './schema.ts'
+import { type Salvaged, salvage } from './salvage.ts'
+import { epochPattern, formatVersion, schemaSql } from './schema.ts'
 
 export type Db = InstanceType<typeof Database>
 
@@ -28,9 +32,6 @@ export type OpenReport = {
 
 export type Opened = { db: Db; sourceId: string; report: OpenReport }
 
-/** A row of a damaged spool that could still be read. */
-type Salvaged = { seq: number; source_seq: number | null; received_ms: number; body: string }
-
 /**
  * Opens the spool of a folder, whatever the last crash left there. A database that cannot be read
  * is set aside whole, and every event that can still be read is carried over into a new one with
@@ -42,10 +43,21 @@ export function openSpool(dir: string): Opened {
   makeDir(dir)
   const sourceId = readSourceId(dir)
   const path = join(dir, 'spool.db')
-  const fresh = !existsSync(path) || statSync(path).size === 0
-  const opened = fresh ? { db: create(path) } : tryOpen(dir, path)
+  finishSwap(dir, path)
+  if (sizeOf(path) === 0) return beginAnew(dir, path, sourceId)
+  const opened = tryOpen(dir, path)
   if ('db' in opened) return { db: opened.db, sourceId, report: { recovered: 0 } }
-  return { ...setAside(dir, path, sourceId, opened.reason), sourceId }
+  return replaceDamaged(dir, path, sourceId, opened.reason)
+}
+
+const sizeOf = (file: string) => (existsSync(file) ? statSync(file).size : 0)
+
+/** SQLite would delete a log whose database is empty; what is in it belongs to the operator. */
+function beginAnew(dir: string, path: string, sourceId: string): Opened {
+  const reason = 'spool.db is empty or gone, and its log is not'
+  const movedTo = sizeOf(`${path}-wal`) > 0 ? moveAside(dir, path) : undefined
+  const damaged = movedTo && { damaged: { movedTo, reason, salvaged: 0, unreadable: 0 } }
+  return { db: create(path), sourceId, report: { recovered: 0, ...damaged } }
 }
 
 function makeDir(dir: string): void {
@@ -69,10 +81,21 @@ function readSourceId(dir: string): string {
 }
 
 function create(path: string): Db {
-  const db = new Database(path)
-  configure(db)
+  const db = open(path)
   initialize(db)
   return db
+}
+
+function open(path: string): Db {
+  const db = new Database(path)
+  try {
+    configure(db)
+    return db
+  } catch (error) {
+    // It would hold the lock on the file.
+    db.close()
+    throw error
+  }
 }
 
 function initialize(db: Db): void {
@@ -101,15 +124,16 @@ function configure(db: Db): void {
 function tryOpen(dir: string, path: string, again = true): { db: Db } | { reason: string } {
   let db: Db | undefined
   try {
-    db = new Database(path)
-    configure(db)
+    db = open(path)
     const check = db.pragma('quick_check(1)', { simple: true })
     if (check !== 'ok') throw new Error(String(check))
     // A crash between making the file and its tables leaves an empty database: begin again.
     if (db.prepare('select count(*) from sqlite_master').pluck().get() === 0) initialize(db)
     const format = db.prepare('select format from meta').pluck().get()
     if (typeof format !== 'number') throw new Error('the spool has no head')
-    if (format > formatVersion) throw newerFormat(path, format)
+    // Beyond a hundred it is no version that anybody will make.
+    if (format > formatVersion && format < 100) throw newerFormat(path, format)
+    checkHead(db)
     return { db }
   } catch (error) {
     db?.close()
@@ -121,7 +145,7 @@ function tryOpen(dir: string, path: string, again = true): { db: Db } | { reason
       return tryOpen(dir, path, false)
     }
     if (code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED') throw inUse(path)
-    // A disk that is full or fails to answer is no damage: moving the file would help nobody.
+    // A disk that is full or fails to answer is no damage: a new file would help nobody.
     if (
       /^SQLITE_(FULL|CANTOPEN|READONLY|PERM|IOERR(?!_SHORT_READ|_CORRUPTFS|_DATA))/.test(code ?? '')
     ) {
@@ -129,6 +153,27 @@ function tryOpen(dir: string, path: string, again = true): { db: Db } | { reason
     }
     return { reason: (error as Error).message }
   }
+}
+
+/** What SQLite takes for sound may still be nothing that we wrote: a flipped bit in a name is enough. */
+function checkHead(db: Db): void {
+  if (shapeOf(db) !== ownShape()) throw new Error('the tables of the spool are not its own')
+  const { epoch, key_table, forwarded } = db.prepare('select * from meta').get() as Head
+  const sound = epochPattern.test(epoch) && /^key_[ab]$/.test(key_table) && forwarded >= 0
+  if (!sound) throw new Error('the head of the spool makes no sense')
+}
+
+type Head = { epoch: string; key_table: string; forwarded: number }
+
+const shapeOf = (db: Db) =>
+  JSON.stringify(db.prepare('select type, name, sql from sqlite_master order by name').all())
+
+function ownShape(): string {
+  const db = new Database(':memory:')
+  db.exec(schemaSql)
+  const shape = shapeOf(db)
+  db.close()
+  return shape
 }
 
 const inUse = (path: string) =>
@@ -144,84 +189,61 @@ const unusable = (path: string, code: string) =>
     `SPOOL_DIR: ${path} cannot be opened (${code}); check the disk's space, its health and the rights on the folder`,
   )
 
-function setAside(dir: string, path: string, sourceId: string, reason: string) {
+/**
+ * Puts a new database with what could be read in the place of a damaged one. A crash in between
+ * loses nothing: until the new one is whole the old one stays where it is, see {@link finishSwap}.
+ */
+function replaceDamaged(dir: string, path: string, sourceId: string, reason: string): Opened {
+  const partial = path + partialSuffix
+  const next = create(partial)
+  let salvaged: Salvaged
+  try {
+    salvaged = salvage(path, next, sourceId)
+  } catch (error) {
+    const { code } = error as { code?: string }
+    throw code?.startsWith('SQLITE_') ? unusable(path, code) : error
+  } finally {
+    next.close()
+  }
+  const movedTo = moveAside(dir, path)
+  renameSync(partial, path)
+  syncFolder(dir)
+  const db = open(path)
+  return { db, sourceId, report: { recovered: 0, damaged: { movedTo, reason, ...salvaged } } }
+}
+
+const partialSuffix = '.partial'
+const suffixes = ['', '-wal', '-shm', '-journal']
+
+/** The database itself goes first: where it is missing, the new one is known to be whole. */
+function moveAside(dir: string, path: string): string {
   const movedTo = join(dir, `damaged-${new Date().toISOString().replaceAll(/[:.]/g, '')}`)
-  mkdirSync(movedTo)
-  for (const suffix of ['', '-wal', '-shm', '-journal']) {
+  mkdirSync(movedTo, { recursive: true })
+  for (const suffix of suffixes) {
     if (existsSync(path + suffix)) renameSync(path + suffix, join(movedTo, `spool.db${suffix}`))
   }
-  const { rows, epoch, unreadable } = salvage(join(movedTo, 'spool.db'))
-  const db = create(path)
-  const put = db.prepare(
-    'insert into event (seq, source_seq, received_ms, body) values (?, null, ?, ?)',
-  )
-  db.transaction(() => {
-    rows.forEach((row, index) => {
-      put.run(index + 1, row.received_ms, stamp(row.body, sourceId, epoch, row.source_seq))
-    })
-    db.prepare('update meta set forwarded = ?').run(rows.length)
-  })()
-  const report: OpenReport = {
-    recovered: 0,
-    damaged: { movedTo, reason, salvaged: rows.length, unreadable },
+  syncFolder(dir)
+  return movedTo
+}
+
+/** Ends what a crash interrupted: a new database that is whole takes its place, another is dropped. */
+function finishSwap(dir: string, path: string): void {
+  const partial = path + partialSuffix
+  if (!existsSync(partial)) return
+  if (existsSync(path)) {
+    for (const suffix of suffixes) rmSync(partial + suffix, { force: true })
+    return
   }
-  return { db, report }
+  if (suffixes.some((suffix) => existsSync(path + suffix))) moveAside(dir, path)
+  renameSync(partial, path)
+  syncFolder(dir)
 }
 
-/** The event with who forwarded it put on as its last field; unchanged when it has that already. */
-export function stamp(body: string, id: string, epoch: string, sourceSeq: number | null): string {
-  if (sourceSeq === null) return body
-  const source = JSON.stringify({ id, epoch, seq: sourceSeq })
-  return `${body.slice(0, -1)},"source":${source}}`
-}
-
-/** Reads what can be read: forward until the first unreadable page, then backward to it. */
-function salvage(path: string): { rows: Salvaged[]; epoch: string; unreadable: number } {
-  let db: Db | undefined
+function syncFolder(dir: string): void {
+  const folder = openSync(dir, 'r')
   try {
-    db = new Database(path)
-    const epoch = attempt(
-      () => db!.prepare('select epoch from meta').pluck().get() as string,
-      'lost',
-    )
-    const acked = attempt(
-      () => (db!.prepare('select min(acked) from sink').pluck().get() as number | null) ?? 0,
-      0,
-    )
-    const rows = new Map<number, Salvaged>()
-    for (const order of ['asc', 'desc']) collect(db, order, acked, rows)
-    const found = [...rows.values()].filter((row) => isJson(row.body)).sort((a, b) => a.seq - b.seq)
-    const span = found.length === 0 ? 0 : found.at(-1)!.seq - acked
-    return { rows: found, epoch, unreadable: Math.max(0, span - found.length) }
-  } catch {
-    return { rows: [], epoch: 'lost', unreadable: 0 }
+    fsyncSync(folder)
   } finally {
-    db?.close()
+    closeSync(folder)
   }
-}
-
-function collect(db: Db, order: string, acked: number, rows: Map<number, Salvaged>): void {
-  attempt(() => {
-    const all = db.prepare(`select * from event where seq > ? order by seq ${order}`)
-    for (const row of all.iterate(acked) as IterableIterator<Salvaged>) {
-      // Backward, the first row that forward reading had already means that the gap is closed.
-      if (rows.has(row.seq)) return
-      rows.set(row.seq, row)
-    }
-  }, undefined)
-}
-
-function attempt<T>(read: () => T, otherwise: T): T {
-  try {
-    return read()
-  } catch {
-    return otherwise
-  }
-}
-
-function isJson(text: unknown): boolean {
-  return attempt(() => {
-    JSON.parse(text as string)
-    return true
-  }, false)
 }

@@ -7,6 +7,7 @@
  *   ballast                  16 MiB that are given up when the disk is full, so that deliveries can
  *                            still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
+ *   spool.db.partial         what could be read of one, until it takes its place
  *
  * What always holds
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
@@ -29,6 +30,9 @@
  * events/s, a plain file with fdatasync 182,000; a log of our own was not worth its bugs.
  */
 export const formatVersion = 1
+
+/** What an epoch looks like: when the database was made, and a random part. */
+export const epochPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/
 
 export const schemaSql = `
 create table meta (

@@ -1,6 +1,7 @@
 import type { Statement } from 'better-sqlite3'
 import { Ballast } from './ballast.ts'
-import { type Db, type OpenReport, openSpool, stamp } from './open.ts'
+import { type Db, type OpenReport, openSpool } from './open.ts'
+import { stamp } from './stamp.ts'
 import { WalFile } from './wal-file.ts'
 
 /** An event on its way into the spool. */
@@ -303,6 +304,7 @@ export class Spool {
       if (!isDiskFull(error)) throw error
       return
     }
+    this.#lastError = undefined
     this.#pages = this.#usedPages()
     if (this.count === 0) this.#shrink()
     if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined

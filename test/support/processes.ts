@@ -48,10 +48,15 @@ export async function startRole(
   return { ...running, url }
 }
 
-/** Starts the program and waits for nothing. */
-export function launch(args: readonly string[], env: Environment) {
+/**
+ * Starts the program and waits for nothing.
+ *
+ * @param under a command that runs it, such as strace with its flags
+ */
+export function launch(args: readonly string[], env: Environment, under: readonly string[] = []) {
   if (!existsSync(program)) throw new Error(`${program} is missing: run npm run build`)
-  const child = spawn(process.execPath, [program, ...args], {
+  const [command = '', ...rest] = [...under, process.execPath, program, ...args]
+  const child = spawn(command, rest, {
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
