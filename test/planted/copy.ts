@@ -64,7 +64,7 @@ export class Copy {
     rmSync(results, { force: true })
     const program = ['--import=tsx', '--import=./test/support/assets.mjs', runner, results]
     const { printed } = await this.#node([...program, file, ...names])
-    if (!existsSync(results)) throw new Error(`${file} did not run:\n${printed}`)
+    if (!existsSync(results)) throw new Error(`no test of ${file} came to an end\n${printed}`)
     const lines = readFileSync(results, 'utf8').split('\n').filter(Boolean)
     const outcomes = lines.map((line) => JSON.parse(line) as Outcome)
     return new Map(outcomes.map((outcome) => [outcome.name, outcome]))
