@@ -10,9 +10,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool answers before it has committed',
     why: 'what was answered with 200 is lost when the sidecar dies in that moment',
     file: 'src/spool/spool.ts',
-    find: 'if (this.#waiting.push({ items, resolve, reject }) === 1)',
-    replace: `resolve(items.map(() => 'stored'))
-      if (this.#waiting.push({ items, resolve, reject }) === 1)`,
+    find: 'this.#waiting.push({ items, resolve, reject })',
+    replace: "resolve(items.map(() => 'stored')), this.#waiting.push({ items, resolve, reject })",
     test: [
       'test/spool/spool.test.ts',
       'Spool > has an event on disk when it answers, not a moment later',
