@@ -13,8 +13,8 @@ export const bugs: readonly Bug[] = [
     find: 'this.#waiting.push({ items, resolve, reject })',
     replace: "resolve(items.map(() => 'stored')), this.#waiting.push({ items, resolve, reject })",
     test: [
-      'test/spool/spool.test.ts',
-      'Spool > has an event on disk when it answers, not a moment later',
+      'test/spool/restart.test.ts',
+      'the next spool in the same folder > has an event that was answered, if the one before died at that moment',
     ],
   },
   {
@@ -66,7 +66,10 @@ export const bugs: readonly Bug[] = [
     find: 'this.#acked.set(name, known.get(name) ?? start)',
     replace: `this.#acked.set(name,
         (this.#db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
-    test: ['test/spool/spool.test.ts', 'Spool > goes on after a restart where each sink stood'],
+    test: [
+      'test/spool/restart.test.ts',
+      'the next spool in the same folder > goes on where each sink stood',
+    ],
   },
   {
     name: 'spool trusts a damaged database',

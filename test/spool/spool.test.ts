@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { type Append, eventKey, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
@@ -58,28 +58,6 @@ describe('Spool', () => {
     const again = openSpool(t, { dir })
     assert.deepEqual(await again.append([one, item()]), ['duplicate', 'stored'])
     assert.equal(again.peek('local-api', 10, mib)[0]!.seq, 2)
-  })
-
-  test('has an event on disk when it answers, not a moment later', async (t) => {
-    const spool = openSpool(t)
-    const asIs = freshFolder()
-    await spool.append([item()])
-    // What a process that is killed right now leaves behind.
-    cpSync(spool.dir, asIs, { recursive: true })
-    assert.equal(openSpool(t, { dir: asIs }).count, 1)
-  })
-
-  test('goes on after a restart where each sink stood', async (t) => {
-    const options = { dir: freshFolder(), sinks: ['a', 'b'] }
-    const spool = openSpool(t, options)
-    await spool.append(items(4))
-    spool.ack('a', 3)
-    spool.ack('b', 1)
-    spool.close()
-    const again = openSpool(t, options)
-    const left = (sink: string) => again.peek(sink, 10, mib).map(({ seq }) => seq)
-    assert.deepEqual([left('a'), left('b')], [[4], [2, 3, 4]])
-    assert.equal(again.report.recovered, 3)
   })
 
   test('keeps what one of two sinks has not acknowledged', async (t) => {
