@@ -2,10 +2,10 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   cpSync,
-  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -20,7 +20,10 @@ const runner = 'test/planted/run-tests.ts'
 /** A process that takes longer is killed: a bug may make anything hang. */
 const deadlineMs = 150_000
 
-/** A copy of the sources as they are in the work tree. Bugs go in here, never into the tree. */
+/**
+ * A copy of the sources as they are in the work tree, until the process ends. Bugs go in here, never
+ * into the tree.
+ */
 export class Copy {
   readonly #dir = mkdtempSync(join(tmpdir(), 'wafermon-planted-'))
   readonly #env: NodeJS.ProcessEnv
@@ -31,11 +34,13 @@ export class Copy {
     // The tests for TimescaleDB have the same names; once is enough.
     const { TEST_TIMESCALE_URL: _, ...env } = process.env
     this.#env = { ...env, TEST_DATABASE_URL: database }
+    process.once('exit', () => this.#remove())
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--deduplicate']
     const names = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\0')
     for (const name of names) {
-      // What was deleted and is not committed yet is listed all the same.
-      if (name && existsSync(join(root, name))) cpSync(join(root, name), join(this.#dir, name))
+      // What was deleted and is not committed yet is listed all the same; so is a link to packages.
+      const found = statSync(join(root, name), { throwIfNoEntry: false })
+      if (found?.isFile()) cpSync(join(root, name), join(this.#dir, name))
     }
     symlinkSync(join(root, 'node_modules'), join(this.#dir, 'node_modules'))
   }
@@ -58,16 +63,21 @@ export class Copy {
     if (code !== 0) throw new Error(`the build failed:\n${printed}`)
   }
 
-  /** Runs tests of one file, `suite > test`; those that did not run are missing in the answer. */
+  /** Runs tests of one file, `suite > test`. @returns what became of each, by its name */
   async runTests(file: string, names: readonly string[]): Promise<Map<string, Outcome>> {
     const results = join(this.#dir, 'outcomes')
-    rmSync(results, { force: true })
+    writeFileSync(results, '')
     const program = ['--import=tsx', '--import=./test/support/assets.mjs', runner, results]
     const { printed } = await this.#node([...program, file, ...names])
-    if (!existsSync(results)) throw new Error(`no test of ${file} came to an end\n${printed}`)
     const lines = readFileSync(results, 'utf8').split('\n').filter(Boolean)
     const outcomes = lines.map((line) => JSON.parse(line) as Outcome)
-    return new Map(outcomes.map((outcome) => [outcome.name, outcome]))
+    const found = new Map(outcomes.map((outcome) => [outcome.name, outcome]))
+    // A file that cannot be loaded counts as a test that failed, and says why.
+    const why = outcomes.map((outcome) => outcome.why).join('\n') || printed
+    for (const name of names) {
+      if (!found.has(name)) found.set(name, { name, result: 'missing', asserted: false, why })
+    }
+    return found
   }
 
   /** Runs Node.js in the copy, in a process group of its own. */
@@ -93,7 +103,7 @@ export class Copy {
   }
 
   /** Ends what runs in the copy, and takes it away. */
-  remove(): void {
+  #remove(): void {
     for (const child of this.#running) kill(child)
     rmSync(this.#dir, { recursive: true, force: true })
   }

@@ -12,7 +12,8 @@ import { escapePattern } from './plant.ts'
 export type Outcome = {
   /** `suite > test`. */
   name: string
-  result: 'passed' | 'skipped' | 'failed'
+  /** Missing: there is no such test, or it did not come to an end. */
+  result: 'passed' | 'skipped' | 'failed' | 'missing'
   /** Whether it failed by an assertion, or by waiting in vain. */
   asserted: boolean
   /** Why it failed. */

@@ -22,11 +22,8 @@ async function main(word: string): Promise<boolean> {
   if (chosen.length === 0) throw new Error(`no planted bug has "${word}" in its name`)
   const began = performance.now()
   const server = await startTestServer()
-  const copies = Array.from({ length: lanes }, () => new Copy(server.url))
-  process.once('exit', () => {
-    for (const copy of copies) copy.remove()
-  })
   try {
+    const copies = Array.from({ length: lanes }, () => new Copy(server.url))
     const sound = await testsWithoutBugs(chosen, copies)
     const verdicts = await inLanes(chosen, copies, async (bug, copy) => {
       const startedAt = performance.now()
@@ -61,13 +58,12 @@ async function verdictOn(
   sound: ReadonlyMap<string, Outcome>,
 ): Promise<Verdict> {
   const [file, name] = bug.test
-  const before = sound.get(name)
-  if (before === undefined) return broken('there is no such test')
+  const before = sound.get(name)!
   if (before.result !== 'passed') return broken(`${before.result} without the bug: ${before.why}`)
   try {
     return await copy.withBug(bug, async () => {
       if (bug.built) await copy.build()
-      return judge(bug, (await copy.runTests(file, [name])).get(name))
+      return judge(bug, (await copy.runTests(file, [name])).get(name)!)
     })
   } catch (error) {
     return broken((error as Error).message)
@@ -75,11 +71,10 @@ async function verdictOn(
 }
 
 /** Red counts only for the reason that was meant: a crash proves nothing about a test. */
-function judge({ says }: Bug, outcome: Outcome | undefined): Verdict {
-  if (outcome === undefined) return broken('the test did not end')
-  if (outcome.result !== 'failed') return { color: 'green', why: 'the test did not notice' }
-  const meant = says === undefined ? outcome.asserted : outcome.why.includes(says)
-  return meant ? { color: 'red', why: '' } : broken(`failed by something else: ${outcome.why}`)
+function judge({ says }: Bug, { result, asserted, why }: Outcome): Verdict {
+  if (result === 'passed') return { color: 'green', why: 'the test did not notice' }
+  const meant = result === 'failed' && (says === undefined ? asserted : why.includes(says))
+  return meant ? { color: 'red', why: '' } : broken(`${result}, but not by an assertion: ${why}`)
 }
 
 const broken = (why: string): Verdict => ({ color: 'broken', why })

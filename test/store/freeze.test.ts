@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
-import { advanceHorizon, dropEventsBefore, readHorizon } from '../../src/store/horizon.ts'
+import { advanceHorizon, dropEventsBefore } from '../../src/store/horizon.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -38,6 +38,11 @@ async function frozenDay(t: TestContext, taken: Event[], frozen: string): Promis
   await ingest(store, taken)
   await run(store, `update horizon set frozen_before = '${frozen}'`)
   return store
+}
+
+async function readHorizon(store: Store) {
+  const [row] = await run(store, 'select frozen_before, open_until, dropped_before from horizon')
+  return row as unknown as { frozenBefore: string; openUntil: string; droppedBefore: string }
 }
 
 const count = async (store: Store, table: 'event' | 'event_late') =>
