@@ -1,9 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,23 +22,23 @@ import type { Outcome } from './run-tests.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const runner = 'test/planted/run-tests.ts'
-/** A process that takes longer is killed: a bug may make anything hang. */
+/** What takes longer is killed: a bug may make anything hang. */
 const deadlineMs = 150_000
 
 /**
  * A copy of the sources as they are in the work tree, until the process ends. Bugs go in here, never
- * into the tree.
+ * into the tree. Everything that its tests start has its working directory in here as well, and so
+ * can be found and ended when a bug, or Ctrl-C, leaves it behind.
  */
 export class Copy {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'wafermon-planted-'))
+  readonly #dir = mkdtempSync(join(realpathSync(tmpdir()), 'wafermon-planted-'))
   readonly #env: NodeJS.ProcessEnv
-  readonly #running = new Set<ChildProcess>()
 
   /** @param database where the tests find a PostgreSQL of theirs */
   constructor(database: string) {
     // The tests for TimescaleDB have the same names; once is enough.
     const { TEST_TIMESCALE_URL: _, ...env } = process.env
-    this.#env = { ...env, TEST_DATABASE_URL: database }
+    this.#env = { ...env, TEST_DATABASE_URL: database, TMPDIR: join(this.#dir, 'tmp') }
     process.once('exit', () => this.#remove())
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--deduplicate']
     const names = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\0')
@@ -43,6 +48,9 @@ export class Copy {
       if (found?.isFile()) cpSync(join(root, name), join(this.#dir, name))
     }
     symlinkSync(join(root, 'node_modules'), join(this.#dir, 'node_modules'))
+    mkdirSync(join(this.#dir, 'tmp'), { mode: 0o1777 })
+    // A database of root's runs as another user, who has to get to its folder.
+    chmodSync(this.#dir, 0o711)
   }
 
   /** Does `work` while the bug is in the sources. @throws Error when it cannot be planted */
@@ -73,46 +81,65 @@ export class Copy {
     const outcomes = lines.map((line) => JSON.parse(line) as Outcome)
     const found = new Map(outcomes.map((outcome) => [outcome.name, outcome]))
     // A file that cannot be loaded counts as a test that failed, and says why.
-    const why = outcomes.map((outcome) => outcome.why).join('\n') || printed
+    const said = outcomes.map(({ why }) => why).join('\n') || printed
+    const why = said.trim() || 'there is no such test, or it did not come to an end'
     for (const name of names) {
       if (!found.has(name)) found.set(name, { name, result: 'missing', asserted: false, why })
     }
     return found
   }
 
-  /** Runs Node.js in the copy, in a process group of its own. */
+  /** Runs Node.js in the copy, and ends what it leaves running. */
   async #node(args: readonly string[]): Promise<{ code: number | null; printed: string }> {
     const child = spawn(process.execPath, args, {
       cwd: this.#dir,
       env: this.#env,
+      // Ctrl-C is for us: what it would interrupt could not clean up in time.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    this.#running.add(child)
     let printed = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         printed = (printed + text).slice(-4000)
       })
     }
-    const late = setTimeout(() => kill(child), deadlineMs)
+    const late = setTimeout(() => this.#killAll(), deadlineMs)
     const [code] = (await once(child, 'exit')) as [number | null]
     clearTimeout(late)
-    this.#running.delete(child)
+    this.#killAll()
     return { code, printed }
   }
 
-  /** Ends what runs in the copy, and takes it away. */
+  #killAll(): void {
+    // Again, for one that was just being started; they are few, and gone at once.
+    for (let round = 0; round < 3; round++) {
+      for (const pid of processesIn(this.#dir)) {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It has ended by itself.
+        }
+      }
+    }
+  }
+
   #remove(): void {
-    for (const child of this.#running) kill(child)
+    this.#killAll()
     rmSync(this.#dir, { recursive: true, force: true })
   }
 }
 
-function kill(child: ChildProcess): void {
-  try {
-    process.kill(-child.pid!, 'SIGKILL')
-  } catch {
-    // It has just ended by itself.
-  }
+/** Processes whose working directory lies in a folder. */
+function processesIn(dir: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return `${readlinkSync(`/proc/${pid}/cwd`)}/`.startsWith(`${dir}/`)
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
 }
