@@ -151,7 +151,7 @@ export const bugs: readonly Bug[] = [
     replace: 'const fresh = settled',
     test: [
       'test/store/ingest.test.ts',
-      'ingest on plain PostgreSQL > numbers a live position for what is new and not history',
+      'ingest on plain PostgreSQL > folds as core does, in any order, batches, repetition, by two writers, while the horizon moves',
     ],
   },
   {
