@@ -90,7 +90,7 @@ export const bugs: readonly Bug[] = [
     replace: `this.#options.spool.ack(this.sink, batch.at(-1)!.seq)
       result = await this.#options.deliver(batch, signal)`,
     test: [
-      'test/spool/drain.test.ts',
+      'test/spool/drain-acks.test.ts',
       'Drain > acknowledges what was taken and nothing else, and offers the rest again',
     ],
   },
