@@ -86,9 +86,9 @@ export const bugs: readonly Bug[] = [
     name: 'drain acknowledges before the answer',
     why: 'a batch is lost with every failure of the other side',
     file: 'src/spool/drain.ts',
-    find: 'result = await this.#options.deliver(batch, signal)',
-    replace: `this.#options.spool.ack(this.sink, batch.at(-1)!.seq)
-      result = await this.#options.deliver(batch, signal)`,
+    find: 'await this.#options.deliver(batch, signal)',
+    replace: `await (this.#options.spool.ack(this.sink, batch.at(-1)!.seq),
+        this.#options.deliver(batch, signal))`,
     test: [
       'test/spool/drain-acks.test.ts',
       'Drain > acknowledges what was taken and nothing else, and offers the rest again',
