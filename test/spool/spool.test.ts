@@ -102,6 +102,7 @@ describe('Spool', () => {
     assert.ok(shed > 0)
     assert.match(spool.trouble!, /SPOOL_MAX_BYTES/)
     assert.deepEqual(numbers(spool), taken)
+    assert.equal(spool.count, taken.length, 'what was refused got no number')
     spool.ack('local-api', taken.length)
     assert.equal(spool.trouble, undefined)
     assert.deepEqual(await spool.append([big(true)]), ['stored'])

@@ -29,6 +29,20 @@ describe('a token', () => {
     assert.equal(auth.allows(second, 'read'), 'yes')
   })
 
+  test('is that text and no other: not cut, not longer, not changed anywhere', () => {
+    const file = fresh()
+    const token = makeToken(file, ['read'])
+    const auth = new Auth({ tokensFile: file, anonymous: [] })
+    const changed = [...token].map((letter, i) => {
+      return token.slice(0, i) + (letter === 'x' ? 'y' : 'x') + token.slice(i + 1)
+    })
+    const cut = [...token].map((_, i) => token.slice(0, i))
+    for (const other of [...changed, ...cut, `${token}x`, `${token} `, ` ${token}`]) {
+      assert.equal(auth.allows(other, 'read'), 'unknown', JSON.stringify(other))
+    }
+    assert.equal(auth.allows(token, 'read'), 'yes')
+  })
+
   test('is kept nowhere, in a file that only its owner reads', () => {
     const file = fresh()
     const token = makeToken(file, ['admin'])

@@ -1,0 +1,374 @@
+import type { Bug } from './plant.ts'
+
+/**
+ * The bugs that `npm run test:planted` plants, each of the kind that a careless change brings in and
+ * that a review may miss. When the code around one changes, adapt `find` and `replace`; when the
+ * test moves, adapt `test`. A bug without a test that notices is a test that is missing.
+ */
+export const bugs: readonly Bug[] = [
+  {
+    name: 'spool answers before it has committed',
+    why: 'what was answered with 200 is lost when the sidecar dies in that moment',
+    file: 'src/spool/spool.ts',
+    find: 'this.#waiting.push({ items, resolve, reject })',
+    replace: "resolve(items.map(() => 'stored')), this.#waiting.push({ items, resolve, reject })",
+    test: [
+      'test/spool/restart.test.ts',
+      'the next spool in the same folder > has an event that was answered, if the one before died at that moment',
+    ],
+  },
+  {
+    name: 'spool syncs at checkpoints only (NORMAL)',
+    why: 'a power cut takes answered events with it',
+    file: 'src/spool/open.ts',
+    find: `db.pragma('synchronous = full')`,
+    replace: `db.pragma('synchronous = normal')`,
+    test: [
+      'test/journey/sidecar.test.ts',
+      'the sidecar > syncs to disk at least once for every answer',
+    ],
+    built: true,
+  },
+  {
+    name: 'spool takes repeats for new events',
+    why: 'every retry of a program counts twice',
+    file: 'src/spool/spool.ts',
+    find: `if (keys.put.run(item.key).changes === 0) return 'duplicate'`,
+    replace: 'keys.put.run(item.key)',
+    test: [
+      'test/spool/spool.test.ts',
+      'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
+    ],
+  },
+  {
+    name: 'spool gives numbers to events that it refuses',
+    why: 'gaps are reported that are none, and the real ones drown in them',
+    file: 'src/spool/spool.ts',
+    find: 'if (soft && item.tick) return',
+    replace: 'if (soft && item.tick) draft.seq++\n    if (soft && item.tick) return',
+    test: [
+      'test/spool/spool.test.ts',
+      'Spool > sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took',
+    ],
+  },
+  {
+    name: 'spool drops what one of two sinks has taken',
+    why: 'a sink that was away for a while misses events for ever',
+    file: 'src/spool/spool.ts',
+    find: 'dropTo.run(Math.min(',
+    replace: 'dropTo.run(Math.max(',
+    test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
+  },
+  {
+    name: 'spool begins behind its backlog after a restart',
+    why: 'what waited when the sidecar stopped is never delivered',
+    file: 'src/spool/spool.ts',
+    find: 'this.#acked.set(name, known.get(name) ?? start)',
+    replace: `this.#acked.set(name,
+        (this.#db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
+    test: [
+      'test/spool/restart.test.ts',
+      'the next spool in the same folder > goes on where each sink stood',
+    ],
+  },
+  {
+    name: 'spool trusts a damaged database',
+    why: 'events behind the damage are lost without a word',
+    file: 'src/spool/open.ts',
+    find: `if (check !== 'ok') throw new Error(String(check))`,
+    replace: '',
+    test: [
+      'test/spool/spool.test.ts',
+      'a damaged spool > does not keep a sidecar from starting: garbage in the middle',
+    ],
+  },
+  {
+    name: 'drain acknowledges before the answer',
+    why: 'a batch is lost with every failure of the other side',
+    file: 'src/spool/drain.ts',
+    find: 'await this.#options.deliver(batch, signal)',
+    replace: `await (this.#options.spool.ack(this.sink, batch.at(-1)!.seq),
+        this.#options.deliver(batch, signal))`,
+    test: [
+      'test/spool/drain-acks.test.ts',
+      'Drain > acknowledges what was taken and nothing else, and offers the rest again',
+    ],
+  },
+  {
+    name: 'sink believes an answer that does not add up',
+    why: 'a proxy that says 200 to everything empties the spool into nothing',
+    file: 'src/sinks/local-api.ts',
+    find: 'if (!addsUp) {',
+    replace: 'if (answer === undefined) {',
+    test: [
+      'test/sinks/local-api.test.ts',
+      'the sink of the local API > does not believe a 200 that speaks of other events',
+    ],
+  },
+  {
+    name: 'sink takes a 500 for a verdict on the event',
+    why: 'a bug at the other side, or its outage, sets good events aside',
+    file: 'src/sinks/local-api.ts',
+    find: 'if (response.status === 422 || response.status === 400)',
+    replace: 'if (response.status >= 400)',
+    test: [
+      'test/sinks/local-api.test.ts',
+      'the sink of the local API > takes a 500 for an outage, also when it is in our own words',
+    ],
+  },
+  {
+    name: 'one bad event fails the batch it is in',
+    why: 'a program with one wrong field takes the events of all others with it',
+    file: 'src/api/ingest.ts',
+    find: `if (!read.ok) {
+      const { idempotencyKey, field, detail } = read`,
+    replace: `if (!read.ok) {
+      throw invalid(read)
+      const { idempotencyKey, field, detail } = read`,
+    test: [
+      'test/journey/sidecar.test.ts',
+      'the sidecar > names the field, what was got and the remedy, and keeps the good events beside it',
+    ],
+    built: true,
+  },
+  {
+    name: 'a poisoned event fails its whole transaction',
+    why: 'one event that the database cannot hold stops the drain for ever',
+    file: 'src/store/ingest.ts',
+    find: 'if (!isDataError(error)) throw error',
+    replace: 'throw error',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > refuses a poisoned event alone and keeps the rest of its batch',
+    ],
+    says: 'unsupported Unicode escape sequence',
+  },
+  {
+    name: 'store folds repeats once more',
+    why: 'counters grow with every repeated delivery',
+    file: 'src/store/ingest.ts',
+    find: 'const fresh = settled.filter((_, index) => isNew[index])',
+    replace: 'const fresh = settled',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > folds as core does, in any order, batches, repetition, by two writers, while the horizon moves',
+    ],
+  },
+  {
+    name: 'store forgets what came ahead of its time',
+    why: 'an event with a clock ahead is there twice once its day has come',
+    file: 'src/store/upsert.ts',
+    find: 'exists (select from event_late l where l.at >= o.frozen_before) as late_ahead',
+    replace: 'false as late_ahead',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > puts what no partition is open for into event_late, and never twice',
+    ],
+  },
+  {
+    name: 'store forgets what was archived and dropped',
+    why: 'a spool that is restored months later doubles its history',
+    file: 'src/store/upsert.ts',
+    find: 'and s.received @> r.source_seq',
+    replace: 'and false',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > knows a repeat by its source when the raw row is gone, and folds on without it',
+    ],
+  },
+  {
+    name: 'fold in SQL lets the last write win',
+    why: 'a job changes with the order in which its events happen to arrive',
+    file: 'src/store/upsert.ts',
+    find: 'is null or (excluded.',
+    replace: 'is null or true or (excluded.',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > folds as core does, in any order, batches, repetition, by two writers, while the horizon moves',
+    ],
+  },
+  {
+    name: 'fold in memory lets the last write win',
+    why: 'a job changes with the order in which its events happen to arrive',
+    file: 'src/core/fold.ts',
+    find: 'if (ours !== undefined && theirs + other[key]! <= ours + into[key]!) return',
+    replace: '',
+    test: [
+      'test/core/fold.test.ts',
+      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+    ],
+  },
+  {
+    name: 'fold keeps the parent that it heard of first',
+    why: 'a wafer belongs to another lot after a replay',
+    file: 'src/core/fold.ts',
+    find: 'if (into[name] === undefined || compareText(value, into[name]) > 0) into[name] = value',
+    replace: 'into[name] ??= value',
+    test: [
+      'test/core/fold.test.ts',
+      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+    ],
+  },
+  {
+    name: 'live positions are a plain serial',
+    why: 'dashboards skip what commits late, and never show it',
+    file: 'src/store/ingest.ts',
+    find: 'select pg_advisory_xact_lock(',
+    replace: 'select pg_advisory_xact_lock_shared(',
+    test: [
+      'test/store/live-order.test.ts',
+      'a transaction that others try to overtake > is heard by live readers when it is held with its position, before it commits',
+    ],
+  },
+  {
+    name: 'live positions are numbered when a transaction begins',
+    why: 'dashboards skip what commits late, and never show it',
+    file: 'src/store/ingest.ts',
+    find: "(nextval('live_pos'),",
+    replace: "(currval('event_batch_id'),",
+    test: [
+      'test/store/live-order.test.ts',
+      'a transaction that others try to overtake > is heard by live readers when it is held before it has a position',
+    ],
+  },
+  {
+    name: 'cursor in links loses its microseconds',
+    why: 'paging skips or repeats jobs of the same millisecond',
+    file: 'src/core/cursor-wire.ts',
+    find: 'const place = ({ at, id }: Position) =>',
+    replace: "const place = ({ at: given, id }: Position, at = given.slice(0, 23) + '000Z') =>",
+    test: [
+      'test/api/jobs.test.ts',
+      'pages of GET /v1/jobs > are the whole list, whatever the ties, and while rows arrive',
+    ],
+  },
+  {
+    name: 'token compare accepts a prefix',
+    why: 'a guess that is nearly right opens the door',
+    file: 'src/platform/auth.ts',
+    find: "createHash('sha256').update(token)",
+    replace: "createHash('sha256').update(token.slice(0, 40))",
+    test: [
+      'test/tools/token.test.ts',
+      'a token > is that text and no other: not cut, not longer, not changed anywhere',
+    ],
+  },
+  {
+    name: 'SDK throws into the program',
+    why: 'a tool stops because of its monitoring',
+    file: 'src/sdk/job.ts',
+    find: `} catch {
+      this.#note()
+    }`,
+    replace: `} finally {
+      this.#note()
+    }`,
+    test: [
+      'test/sdk/hostile.test.ts',
+      'whatever a program hands over > as an emitter that throws, the work runs',
+    ],
+  },
+  {
+    name: 'start trusts the lock file of a killed database',
+    why: 'nothing starts after a crash until somebody logs in',
+    file: 'src/store/embedded-leftovers.ts',
+    find: "rmSync(join(dataDir, 'postmaster.pid'), { force: true })",
+    replace: '',
+    test: [
+      'test/store/embedded.test.ts',
+      'startEmbedded > starts when postmaster.pid names a process that is somebody else by now',
+    ],
+    says: 'lock file "postmaster.pid" already exists',
+  },
+  {
+    name: 'a site that fails takes all sites with it',
+    why: 'central shows nothing because one fab is cut off',
+    file: 'src/sites/merged.ts',
+    find: 'const settled = await Promise.allSettled( sites.map((site) => this.#ask(site, signal, tally, () => call(site))), )',
+    replace: `const settled = (await Promise.all(sites.map((site) => this.#ask(site, signal, tally, () => call(site)))))
+      .map((value) => ({ status: 'fulfilled' as const, value }))`,
+    test: [
+      'test/sites/merged.test.ts',
+      'a question to several sites > is answered without those that fail or hang, which are named',
+    ],
+    says: 'planted',
+  },
+  {
+    name: 'ingest takes more than can wait',
+    why: 'memory grows with the backlog until the role is killed',
+    file: 'src/store/ingest-queue.ts',
+    find: "throw new AppError('overloaded', 'too many events wait for the database', { retryAfterS: 1 })",
+    replace: '',
+    test: [
+      'test/store/ingest.test.ts',
+      'IngestQueue > turns callers away when too much waits, instead of growing',
+    ],
+  },
+  {
+    name: 'archive claims files that it has not read back',
+    why: 'retention deletes the only good copy',
+    file: 'src/archive/hour.ts',
+    find: 'await matches(path, kind, written, seen)',
+    replace: '',
+    test: [
+      'test/archive/lying-disk.test.ts',
+      'an hour that does not read back > is not in the archive, and on record nowhere, until it does',
+    ],
+    built: true,
+  },
+  {
+    name: 'horizon moves back',
+    why: 'rows change under hours that are archived already',
+    file: 'src/store/horizon.ts',
+    find: 'greatest(frozen_before, now() -',
+    replace: 'greatest(now() -',
+    test: [
+      'test/store/freeze.test.ts',
+      'the freeze horizon > only moves forward, also when it is told to lie further back',
+    ],
+  },
+  {
+    name: 'events are dropped that are not frozen',
+    why: 'what is not archived yet is gone',
+    file: 'src/store/horizon.ts',
+    find: "if (!moved) throw new AppError('invalid', `events above the freeze horizon cannot be dropped`)",
+    replace: '',
+    test: [
+      'test/store/freeze.test.ts',
+      'the freeze horizon > keeps what lies above it from being dropped',
+    ],
+  },
+  {
+    name: 'store forgets that it dropped something',
+    why: 'every repeat from before is stored and counted again',
+    file: 'src/store/horizon.ts',
+    find: 'dropped_before = greatest(',
+    replace: 'dropped_before = least(',
+    test: [
+      'test/store/freeze.test.ts',
+      'the freeze horizon > knows events again whose raw rows were dropped',
+    ],
+  },
+  {
+    name: 'cursor of the store loses its microseconds',
+    why: 'paging skips or repeats jobs of the same millisecond',
+    file: 'src/store/reader.ts',
+    find: 'nextCursor: last ? { at: timeOf(last, filter),',
+    replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeOf(last, filter))),',
+    test: [
+      'test/store/pages.test.ts',
+      'pages of jobs of the same millisecond > neither skip nor repeat one, by any time and in both orders',
+    ],
+  },
+  {
+    name: 'SDK keeps more than it may',
+    why: 'a tool runs out of memory because the sidecar is down',
+    file: 'src/sdk/queue.ts',
+    find: 'while (this.size > this.#maxItems ||',
+    replace: 'while (this.size < 0 ||',
+    test: [
+      'test/sdk/emitter.test.ts',
+      'SidecarEmitter > a full queue drops the oldest progress first, and then the oldest of the rest',
+    ],
+  },
+]

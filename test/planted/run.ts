@@ -1,0 +1,106 @@
+import { startTestServer } from '../support/own-server.ts'
+import { bugs } from './bugs.ts'
+import { Copy } from './copy.ts'
+import type { Bug } from './plant.ts'
+import type { Outcome } from './run-tests.ts'
+
+/*
+ * Proves that the tests notice: plants one bug after the other in a copy of the sources, and each
+ * must turn its test red. That the test is green without the bug is seen first, in the same run.
+ *
+ *   npm run test:planted [-- WORD]     only the bugs with WORD in their name
+ */
+
+/** Copies worked on at once; their tests share a database server and nothing else. */
+const lanes = 2
+
+/** What the test of a bug did: `red` is what it should do. */
+type Verdict = { color: 'red' | 'green' | 'broken'; why: string }
+
+async function main(word: string): Promise<boolean> {
+  const chosen = bugs.filter(({ name }) => name.includes(word))
+  if (chosen.length === 0) {
+    console.error(`no planted bug has "${word}" in its name`)
+    return false
+  }
+  const began = performance.now()
+  const server = await startTestServer()
+  try {
+    const copies = Array.from({ length: lanes }, () => new Copy(server.url))
+    const sound = await testsWithoutBugs(chosen, copies)
+    const verdicts = await inLanes(chosen, copies, async (bug, copy) => {
+      const startedAt = performance.now()
+      const verdict = await verdictOn(bug, copy, sound)
+      console.log(row(bug, verdict, secondsSince(startedAt)))
+      return verdict
+    })
+    const noticed = verdicts.filter(({ color }) => color === 'red').length
+    console.log(`${noticed} of ${chosen.length} bugs noticed, in ${secondsSince(began)} s`)
+    return noticed === chosen.length
+  } finally {
+    await server.stop()
+  }
+}
+
+const secondsSince = (startedAt: number) => ((performance.now() - startedAt) / 1000).toFixed(1)
+
+/** What became of every test while the sources were as they are. */
+async function testsWithoutBugs(chosen: readonly Bug[], copies: readonly Copy[]) {
+  const files = new Map<string, Bug[]>()
+  for (const bug of chosen) files.set(bug.test[0], [...(files.get(bug.test[0]) ?? []), bug])
+  const found = await inLanes([...files], copies, async ([file, group], copy) => {
+    if (group.some(({ built }) => built)) await copy.build()
+    return copy.runTests(file, [...new Set(group.map(({ test }) => test[1]))])
+  })
+  return new Map(found.flatMap((outcomes) => [...outcomes]))
+}
+
+async function verdictOn(
+  bug: Bug,
+  copy: Copy,
+  sound: ReadonlyMap<string, Outcome>,
+): Promise<Verdict> {
+  const [file, name] = bug.test
+  const before = sound.get(name)!
+  if (before.result !== 'passed') return broken(`${before.result} without the bug: ${before.why}`)
+  try {
+    return await copy.withBug(bug, async () => {
+      if (bug.built) await copy.build()
+      return judge(bug, (await copy.runTests(file, [name])).get(name)!)
+    })
+  } catch (error) {
+    return broken((error as Error).message)
+  }
+}
+
+/** Red counts only for the reason that was meant: a crash proves nothing about a test. */
+function judge({ says }: Bug, { result, asserted, why }: Outcome): Verdict {
+  if (result === 'passed') return { color: 'green', why: 'the test did not notice' }
+  const meant = result === 'failed' && (says === undefined ? asserted : why.includes(says))
+  return meant ? { color: 'red', why: '' } : broken(`${result}, not by an assertion: ${why}`)
+}
+
+const broken = (why: string): Verdict => ({ color: 'broken', why })
+
+function row({ name, why: cost, test }: Bug, { color, why }: Verdict, seconds: string): string {
+  const head = `${color.padEnd(6)} ${seconds.padStart(5)} s  ${name.padEnd(58)}  ${test.join(': ')}`
+  return color === 'red' ? head : `${head}\n  at stake: ${cost}\n  ${why.replaceAll('\n', '\n  ')}`
+}
+
+/** Does `work` on every item, one at a time in each copy. Answers come in the order of the items. */
+async function inLanes<T, R>(
+  items: readonly T[],
+  copies: readonly Copy[],
+  work: (item: T, copy: Copy) => Promise<R>,
+): Promise<R[]> {
+  const answers: R[] = []
+  const queue = items.entries()
+  const lane = async (copy: Copy) => {
+    for (const [index, item] of queue) answers[index] = await work(item, copy)
+  }
+  await Promise.all(copies.map(lane))
+  return answers
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+process.exitCode = (await main(process.argv[2] ?? '')) ? 0 : 1

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Event } from '../../src/core/event.ts'
+import type { Cursor, JobFilter } from '../../src/core/job.ts'
+import { fromMicros, fromMs, toMicros } from '../../src/core/time.ts'
+import { connect } from '../../src/store/connect.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { storeReader } from '../../src/store/reader.ts'
+import { freshDatabase } from '../support/database.ts'
+
+const never = new AbortController().signal
+const base = toMicros(fromMs(Date.now()))
+
+/** Jobs that end as they start, three of them in each of these microseconds. */
+function events(n: number): Event[] {
+  return Array.from({ length: n }, (_, i) => {
+    const at = fromMicros(base + BigInt(Math.floor(i / 3)))
+    return {
+      idempotency_key: crypto.randomUUID(),
+      site_id: 'fab1',
+      app: { app_id: 'a0000000-0000-4000-8000-000000000001', name: 'etch', version: '' },
+      entity: { type: 'job', id: crypto.randomUUID() },
+      event: { kind: 'finished', at },
+      received_at: at,
+    }
+  })
+}
+
+describe('pages of jobs of the same millisecond', () => {
+  test('neither skip nor repeat one, by any time and in both orders', async (t) => {
+    const { url } = await freshDatabase(t)
+    const store = connect(url, { role: 'test', max: 2 })
+    t.after(() => store.close())
+    const sent = events(60)
+    await ingest(store, sent)
+    const reader = storeReader(store)
+    const ids = sent.map(({ entity }) => entity.id).sort()
+    for (const time of ['started', 'ended', 'seen'] as const) {
+      for (const order of ['asc', 'desc'] as const) {
+        const seen: string[] = []
+        let cursor: Cursor | undefined
+        do {
+          const filter: JobFilter = { time, order, limit: 7, cursor }
+          const page = await reader.findJobs(filter, never)
+          seen.push(...page.items.map(({ id }) => id))
+          cursor = page.nextCursor ?? undefined
+        } while (cursor && seen.length <= ids.length)
+        assert.deepEqual(seen.sort(), ids, `${time} ${order}`)
+      }
+    }
+  })
+})
