@@ -14,31 +14,9 @@ import type { TransactionSql } from './driver.ts'
  * - Waiting for a lock is bounded: whoever waits for 7002 holds up all ingest behind it.
  */
 
-export type Horizon = {
-  /** Below it "event" does not change any more. */
-  frozenBefore: Micros
-  /** At and above it nothing is put into "event". */
-  openUntil: Micros
-  /** Below it raw events were dropped; `-infinity` when none ever was. */
-  droppedBefore: Micros
-  /** Jobs last heard of before it were deleted; `-infinity` when none ever was. */
-  jobsFrom: Micros
-}
-
 const table = 'horizon'
 /** Longest wait for a lock, in milliseconds: the most by which one round can stall ingest. */
 const lockWaitMs = 1000
-
-export async function readHorizon(store: Store, signal?: AbortSignal): Promise<Horizon> {
-  const [row] = await store.ask<Horizon[]>(
-    { operation: 'readHorizon', table },
-    (sql) => sql`
-      /* horizon.read */
-      select frozen_before, open_until, dropped_before, jobs_from from horizon`,
-    signal,
-  )
-  return row!
-}
 
 /**
  * Moves the horizon to `freezeAfterHours` ago and lets events in until the end of tomorrow (UTC),
