@@ -195,49 +195,44 @@ export class Archiver {
   /** @returns false when the hour has to wait until its jobs have settled */
   async #archive(hour: SiteHour): Promise<boolean> {
     const { dir, store } = this.#options
+    const noted = await notedFiles(store, hour)
     const had = (await readManifest(dir, hour)) !== undefined
     if (!had) {
-      await this.#assertNotNoted(hour)
+      assertNotNoted(noted)
       if (!isSettled(hour)) {
         this.state.unsettled++
         return false
       }
     }
-    const files = await this.#export(hour)
+    const files = await this.#export(hour, new Set(noted))
     await noteArchived(store, hour, files)
     if (!had && files.length > 0) this.#count(hour, files)
     return true
   }
 
-  #export(hour: SiteHour): Promise<ArchivedFile[]> {
+  #export(hour: SiteHour, noted: ReadonlySet<string>): Promise<ArchivedFile[]> {
     const { dir, store, signal, log } = this.#options
     return exportHour({
       dir,
       hour,
+      events: hour.events,
+      noted,
       signal,
       source: {
         facts: () => hourFacts(store, hour),
         read: (kind, consume) => readHour(store, kind, hour, consume),
       },
-      assertOurs: async () => {
-        if (await takeArchiveLock(store)) return
-        throw new AppError('unavailable', 'another archiver has taken over')
-      },
-      onLeftovers: (names) =>
-        log.warn({ site: hour.site, hour: hour.from, names }, 'leftovers of a crash removed'),
+      assertOurs: () => this.#assertOurs(),
+      onLeftovers: (paths) =>
+        log.warn({ site: hour.site, hour: hour.from, paths }, 'leftovers of a crash removed'),
     })
   }
 
-  /**
-   * An hour on record without its manifest: another folder is mounted, or part of it is lost. What
-   * the hot store still has may be less than what was archived, so it is not written again.
-   */
-  async #assertNotNoted(hour: Hour): Promise<void> {
-    const [path] = await notedFiles(this.#options.store, hour)
-    if (path === undefined) return
-    throw new HourFailure(
-      `the archive lacks the manifest of an hour that was archived (${path}); mount the right folder or restore it from a copy`,
-    )
+  /** Before anything becomes visible: the lock may be lost by now, and the disk unmounted. */
+  async #assertOurs(): Promise<void> {
+    await this.#assertRightFolder()
+    if (await takeArchiveLock(this.#options.store)) return
+    throw new AppError('unavailable', 'another archiver has taken over')
   }
 
   #count(hour: Hour, files: readonly ArchivedFile[]): void {
@@ -252,6 +247,17 @@ export class Archiver {
   }
 }
 
+/**
+ * An hour on record without its manifest: another folder is mounted, or part of it is lost. What
+ * the hot store still has may be less than what was archived, so it is not written again.
+ */
+function assertNotNoted([path]: readonly string[]): void {
+  if (path === undefined) return
+  throw new HourFailure(
+    `the archive lacks the manifest of an hour that was archived (${path}); mount the right folder or restore it from a copy`,
+  )
+}
+
 const isSettled = ({ quietS, overdue, events }: SiteHour) =>
   quietS === null || quietS >= settleS || (overdue && events > 0)
 
@@ -260,7 +266,9 @@ const isOfTheHour = (error: unknown) =>
   error instanceof HourFailure || (error instanceof AppError && error.code === 'invalid')
 
 const hourMs = 3_600_000
-const behind = (hour: Micros) => secondsBetween(fromMs(toMs(hour) + hourMs), fromMs(Date.now()))
+/** Never negative, whatever the clock says. */
+const behind = (hour: Micros) =>
+  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), fromMs(Date.now())))
 
 /** Codes of the file system say what to do; anything else says what it says. */
 function sentence(error: unknown): string {

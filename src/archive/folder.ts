@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import {
   access,
@@ -22,7 +22,9 @@ import { isOurFile, siteFolder } from './layout.ts'
  * - What has a name outside _tmp is whole and synced, and so are the folders above it.
  * - A name is given once: link() fails where rename() would replace. A second archiver, awake after
  *   its lock was lost, can therefore spoil nothing.
- * - Only files of an hour without a manifest are ever removed, and only those named as ours are.
+ * - A file is removed only when its hour has a manifest that does not name it, and only if it is
+ *   named as ours are. So of two archivers at one hour the one whose manifest came first wins, and
+ *   the other can take away nothing of it.
  */
 
 /** Thrown when one hour cannot be archived as things are; other hours can. */
@@ -81,7 +83,8 @@ export async function writeTemporary(
 ): Promise<Temporary> {
   const folder = join(dir, '_tmp', siteFolder(site))
   await mkdir(folder, { recursive: true })
-  const path = join(folder, name)
+  // Unlike any other: an archiver that was asleep must not name what its successor is writing.
+  const path = join(folder, `${randomBytes(6).toString('hex')}-${name}`)
   const hash = createHash('sha256')
   let bytes = 0
   const file = await open(path, 'wx', 0o640)
@@ -116,10 +119,11 @@ export async function publish(dir: string, temporary: Temporary, name: string): 
     if (codeOf(error) !== 'EEXIST') throw error
     const there = await fingerprint(target)
     if (there.sha256 !== temporary.sha256) {
-      throw new HourFailure(`${name} is there with other content; nothing was written over`)
+      throw new HourFailure(`${name} is there with other content; move it away if it is of no use`)
     }
+  } finally {
+    await unlink(temporary.path).catch(() => {})
   }
-  await unlink(temporary.path).catch(() => {})
   await syncFolder(dirname(target))
 }
 
@@ -184,21 +188,15 @@ export async function sizeOf(dir: string, name: string): Promise<number | undefi
   }
 }
 
-/**
- * Removes the files of a folder that are ours and not among `keep`. For hours without a manifest.
- *
- * @returns their names
- */
-export async function removeLeftovers(
-  dir: string,
-  folder: string,
-  keep: ReadonlySet<string>,
-): Promise<string[]> {
+/** Names of ours in a folder of the archive, with the folder in front; none when it is not there. */
+export async function ourFilesIn(dir: string, folder: string): Promise<string[]> {
   const names = await namesIn(join(dir, folder))
-  const left = names.filter((name) => isOurFile(name) && !keep.has(`${folder}/${name}`))
-  for (const name of left) await unlink(join(dir, folder, name))
-  return left
+  return names.filter(isOurFile).map((name) => `${folder}/${name}`)
 }
+
+/** Removes a file of the archive; one that is gone already is no trouble. */
+export const removeFile = (dir: string, name: string): Promise<void> =>
+  rm(join(dir, name), { force: true })
 
 /** Text of a file; undefined when there is none. Any other trouble is thrown, not taken for that. */
 export async function readText(dir: string, name: string): Promise<string | undefined> {

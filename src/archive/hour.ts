@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { fromMicros, fromMs, type Micros } from '../core/time.ts'
 import {
   type ArchivedFile,
@@ -13,13 +14,14 @@ import {
   clearTemporary,
   fingerprint,
   HourFailure,
+  ourFilesIn,
   publish,
-  removeLeftovers,
+  removeFile,
   sizeOf,
   type Temporary,
   writeTemporary,
 } from './folder.ts'
-import { fileName, partitionOf, schemaVersion } from './layout.ts'
+import { fileName, manifestPath, partitionOf, schemaVersion } from './layout.ts'
 import { filesOf, makeManifest, readManifest, writeManifest } from './manifest.ts'
 import { parquetBytes, readBack } from './parquet.ts'
 
@@ -28,8 +30,8 @@ import { parquetBytes, readBack } from './parquet.ts'
  *
  *   write -> read back -> name the files -> manifest -> the rows of archive_file (the caller's)
  *
- * Whatever a crash leaves before the manifest counts for nothing, and the next attempt begins by
- * taking it away; after the manifest the hour is complete and is never written again.
+ * Whatever a crash leaves before the manifest counts for nothing, and the next attempt takes it away
+ * once it has its own; after the manifest the hour is complete and is never written again.
  */
 
 /** Where the rows of an hour come from. */
@@ -46,13 +48,17 @@ export type ExportOptions = {
   dir: string
   hour: Hour
   source: HourSource
+  /** Raw events of the hour that the hot store has now; 0 when they were dropped. */
+  events: number
+  /** Paths that the database has on record: read back and matched before. */
+  noted: ReadonlySet<string>
   signal: AbortSignal
   /** Asked before anything of the hour becomes visible. @throws when another archiver is at work */
   assertOurs: () => Promise<void>
   /** Most rows in one file; 600,000. */
   maxRows?: number
   /** Told of leftovers of a crash that were removed. */
-  onLeftovers?: (names: string[]) => void
+  onLeftovers?: (paths: string[]) => void
 }
 
 /** Bounds what writing a file and reading it back need in memory. */
@@ -66,8 +72,8 @@ const rowsPerFile = 600_000
  * already contradicts; nothing of the hour counts then that did not before
  */
 export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]> {
-  const { dir, hour, source, assertOurs, onLeftovers } = options
-  const done = await finishedFiles(dir, hour)
+  const { dir, hour, source, assertOurs } = options
+  const done = await finishedFiles(options)
   if (done) return done
   await clearTemporary(dir, hour.site)
   // Before the rows, so that an event that is late by now is counted and never claimed.
@@ -77,28 +83,61 @@ export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]
   if (ready.length === 0) return []
 
   await assertOurs()
-  const keep = new Set(ready.map(({ file }) => file.path))
-  for (const kind of archiveKinds) {
-    const left = await removeLeftovers(dir, `${kind}/${partitionOf(hour)}`, keep)
-    if (left.length > 0) onLeftovers?.(left)
-  }
-  for (const { file, temporary } of ready) await publish(dir, temporary, file.path)
   const files = ready.map(({ file }) => file)
+  const left = await leftovers(options, files)
+  for (const { file, temporary } of ready) await publish(dir, temporary, file.path)
   await writeManifest(dir, hour, makeManifest(hour, facts, files, fromMs(Date.now())))
+  await clearLeftovers(options, left)
   return files
 }
 
-/** The files of an hour that has its manifest. @throws HourFailure when one of them is not there */
-async function finishedFiles(dir: string, hour: Hour): Promise<ArchivedFile[] | undefined> {
+/**
+ * The files of an hour that has its manifest; those that are not on record yet are read back, for
+ * then it was a crash that ended the attempt, or another database that it came from.
+ *
+ * @throws HourFailure when one is not as the manifest says, or the events are not those of the hour
+ */
+async function finishedFiles(options: ExportOptions): Promise<ArchivedFile[] | undefined> {
+  const { dir, hour, events, noted } = options
   const manifest = await readManifest(dir, hour)
   if (!manifest) return undefined
-  for (const { path, bytes } of manifest.files) {
-    const found = await sizeOf(dir, path)
-    if (found === bytes) continue
-    const what = found === undefined ? 'is missing' : `has ${found} bytes, not ${bytes}`
-    throw new HourFailure(`${path} ${what}, although the manifest names it; restore it from a copy`)
+  const archived = manifest.rows.event ?? 0
+  if (events > 0 && archived !== events) {
+    throw new HourFailure(
+      `${manifestPath(hour)} has ${archived} events, the database has ${events}; is it another archive?`,
+    )
   }
-  return filesOf(manifest)
+  const files = filesOf(manifest)
+  for (const file of files) {
+    await assertThere(dir, file)
+    if (!noted.has(file.path)) await assertReadsBack(join(dir, file.path), file)
+  }
+  await clearLeftovers(options, await leftovers(options, files))
+  return files
+}
+
+/** @throws HourFailure when a file is not there as long as it was */
+export async function assertThere(dir: string, { path, bytes }: ArchivedFile): Promise<void> {
+  const found = await sizeOf(dir, path)
+  if (found === bytes) return
+  const what = found === undefined ? 'is missing' : `has ${found} bytes, not ${bytes}`
+  throw new HourFailure(`${path} ${what}, although a manifest names it; restore it from a copy`)
+}
+
+/** What lies in the folders of the hour and is neither among `files` nor on record. */
+async function leftovers({ dir, hour, noted }: ExportOptions, files: readonly ArchivedFile[]) {
+  const named = new Set(files.map(({ path }) => path))
+  const left: string[] = []
+  for (const kind of archiveKinds) {
+    const found = await ourFilesIn(dir, `${kind}/${partitionOf(hour)}`)
+    left.push(...found.filter((path) => !named.has(path) && !noted.has(path)))
+  }
+  return left
+}
+
+async function clearLeftovers({ dir, onLeftovers }: ExportOptions, left: string[]) {
+  for (const path of left) await removeFile(dir, path)
+  if (left.length > 0) onLeftovers?.(left)
 }
 
 type Ready = { file: ArchivedFile; temporary: Temporary }

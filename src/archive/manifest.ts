@@ -1,9 +1,14 @@
 import * as z from 'zod'
-import { type Micros, parseTime } from '../core/time.ts'
+import { fromMicros, type Micros, parseTime, toMicros } from '../core/time.ts'
 import { version } from '../platform/version.ts'
-import type { ArchivedFile, HourFacts } from '../store/archive.ts'
+import {
+  type ArchivedFile,
+  type ArchiveKind,
+  archiveKinds,
+  type HourFacts,
+} from '../store/archive.ts'
 import { HourFailure, publish, readText, writeTemporary } from './folder.ts'
-import { manifestPath, type Place, schemaVersion } from './layout.ts'
+import { manifestPath, type Place, partitionOf, schemaVersion } from './layout.ts'
 
 /*
  * The manifest makes an hour count: it is written last, once, and names every file of the hour.
@@ -48,11 +53,29 @@ export async function readManifest(dir: string, place: Place): Promise<Manifest 
   if (text === undefined) return undefined
   const manifest = parseManifest(text)
   if (typeof manifest === 'string') throw new HourFailure(`${path} ${manifest}`)
-  if (manifest.site !== place.site || manifest.hour !== place.from) {
-    throw new HourFailure(`${path} speaks of ${manifest.site} ${manifest.hour}`)
-  }
+  const wrong = contradiction(manifest, place)
+  if (wrong !== undefined) throw new HourFailure(`${path} ${wrong}`)
   return manifest
 }
+
+/** What in a manifest does not go together; undefined when all does. */
+function contradiction({ site, hour, rows, files }: Manifest, place: Place): string | undefined {
+  if (site !== place.site || hour !== place.from) return `speaks of ${site} ${hour}`
+  const end = fromMicros(toMicros(hour) + 3_600_000_000n)
+  for (const { table, path, at_min, at_max } of files) {
+    if (!path.startsWith(`${table}/${partitionOf(place)}/`)) return `names ${path}, of elsewhere`
+    if (at_min < hour || at_min > at_max || at_max >= end) return `names ${path}, of another time`
+  }
+  for (const table of archiveKinds) {
+    const sum = sumOf(files, table)
+    if (sum !== (rows[table] ?? 0))
+      return `has files of ${sum} rows of ${table}, not ${rows[table]}`
+  }
+  return undefined
+}
+
+const sumOf = (files: Manifest['files'], table: ArchiveKind) =>
+  files.reduce((sum, file) => sum + (file.table === table ? file.rows : 0), 0)
 
 /** @returns the manifest, or what is wrong with it */
 function parseManifest(text: string): Manifest | string {

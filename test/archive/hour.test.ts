@@ -275,7 +275,7 @@ describe('what is in the archive already', () => {
     writeFileSync(join(dir, '_tmp/site=fab1/event-0.parquet'), 'torn')
     const removed: string[] = []
     const files = await exported(store, dir, { onLeftovers: (some) => removed.push(...some) })
-    assert.deepEqual(removed, [left])
+    assert.deepEqual(removed, [`event/${partition}/${left}`])
     const kept = files.filter(({ kind }) => kind === 'event').map(({ path }) => path)
     assert.deepEqual(
       names(folder).filter((name) => name !== 'notes.txt'),
@@ -290,7 +290,7 @@ describe('what is in the archive already', () => {
     const [first] = await exported(store, dir)
     rmSync(manifestOf(dir))
     writeFileSync(join(dir, first!.path), 'something else')
-    await assert.rejects(exported(store, dir), /is there with other content/)
+    await assert.rejects(exported(store, dir), /is there with other content; move it away/)
     assert.equal(readFileSync(join(dir, first!.path), 'utf8'), 'something else')
     assert.ok(!existsSync(manifestOf(dir)))
   })
@@ -303,12 +303,78 @@ describe('what is in the archive already', () => {
     assert.deepEqual(await exported(store, dir), files)
   })
 
+  test('is cleared of what no manifest names, but not of what is on record', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    await exported(store, dir)
+    const stray = (sha8: string) =>
+      `event/${partition}/20260301T130000000001Z-20260301T130001000001Z-${sha8}.parquet`
+    for (const sha8 of ['0123abcd', 'abcd0123']) writeFileSync(join(dir, stray(sha8)), 'PAR1')
+    const removed: string[] = []
+    const noted = new Set([stray('abcd0123')])
+    await exported(store, dir, { noted, onLeftovers: (paths) => removed.push(...paths) })
+    assert.deepEqual(removed, [stray('0123abcd')])
+    assert.ok(existsSync(join(dir, stray('abcd0123'))))
+  })
+
+  test('is read back again unless it is on record', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const files = await exported(store, dir)
+    const path = join(dir, files[0]!.path)
+    const bytes = readFileSync(path)
+    bytes[100]! ^= 1
+    writeFileSync(path, bytes)
+    await assert.rejects(exported(store, dir), /does not read back: its SHA-256/)
+    const noted = new Set(files.map((file) => file.path))
+    assert.deepEqual(await exported(store, dir, { noted }), files)
+  })
+
+  test('is not taken for the hour when its manifest lies', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    await exported(store, dir)
+    const manifest = JSON.parse(readFileSync(manifestOf(dir), 'utf8'))
+    const [file, ...rest] = manifest.files
+    const rows = { ...manifest.rows, event: 9 }
+    const elsewhere = file.path.replace('hour=13', 'hour=12')
+    const lies: [object, RegExp][] = [
+      [{ rows }, /has files of 10 rows of event, not 9/],
+      [{ rows, files: [{ ...file, rows: 9 }, ...rest] }, /has 9 events, the database has 10/],
+      [{ rows: { event: 0, job: 0, subjob: 0 }, files: [] }, /has 0 events, the database has 10/],
+      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*of elsewhere/],
+      [{ files: [{ ...file, at_max: '2026-03-01T14:00:00.000000Z' }, ...rest] }, /of another time/],
+      [{ site: 'fab2' }, /speaks of fab2/],
+    ]
+    for (const [lie, message] of lies) {
+      writeFileSync(manifestOf(dir), JSON.stringify({ ...manifest, ...lie }))
+      await assert.rejects(exported(store, dir, { events: 10 }), message)
+      assert.ok(existsSync(join(dir, file.path)))
+    }
+  })
+
+  test('is left to the archiver whose manifest came first', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    // While one sleeps after its last look at the lock, the other finishes with a changed job.
+    const other: { files?: Awaited<ReturnType<typeof exported>> } = {}
+    const assertOurs = async () => {
+      await run(store, `update job set error_count = 7`)
+      other.files = await exported(store, dir)
+    }
+    // The other clears _tmp as it begins, so the first has nothing left to give a name to.
+    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    assert.deepEqual(await exported(store, dir), other.files)
+    assert.equal(names(join(dir, 'job', partition)).length, 1)
+    assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
+  })
+
   test('is missed loudly when the manifest names it', async (t) => {
     const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
     const [first] = await exported(store, dir)
     rmSync(join(dir, first!.path))
-    await assert.rejects(exported(store, dir), /is missing, although the manifest names it/)
+    await assert.rejects(exported(store, dir), /is missing, although a manifest names it/)
   })
 
   test('is left alone when its manifest cannot be read', async (t) => {

@@ -5,7 +5,7 @@ import type { Event } from '../../src/core/event.ts'
 import { type ArchiveKind, type Hour, hourFacts, readHour } from '../../src/store/archive.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { freshDatabase } from '../support/database.ts'
+import { type Edition, freshDatabase } from '../support/database.ts'
 
 /* Closed hours to archive: events of 2026-03-01, taken in as always, then frozen. */
 
@@ -62,12 +62,19 @@ export async function settle(store: Store): Promise<void> {
   }
 }
 
+/** As if the whole day had been taken in long ago: past retention, if it is archived. */
+export async function expire(store: Store): Promise<void> {
+  await run(store, `update event set stored_at = now() - interval '30 days'`)
+  await run(store, `update horizon set frozen_before = '2026-03-02T00:00Z'`)
+}
+
 /** A database with these events, closed. */
 export async function closedHour(
   t: Pick<TestContext, 'after'>,
   events: readonly Event[],
+  edition: Edition = 'plain',
 ): Promise<{ store: Store; url: string }> {
-  const { url } = await freshDatabase(t)
+  const { url } = await freshDatabase(t, { edition })
   const store = connect(url, { role: 'test', max: 2 })
   t.after(() => store.close())
   await takeIn(store, events)
@@ -89,6 +96,8 @@ export function exported(store: Store, dir: string, options: Options = {}) {
     dir,
     hour,
     source: sourceOf(store, hour),
+    events: 0,
+    noted: new Set<string>(),
     signal: new AbortController().signal,
     assertOurs: async () => {},
     ...options,
