@@ -21,6 +21,7 @@ import { checkFolder, HourFailure, sizeOf } from './folder.ts'
 import { exportHour } from './hour.ts'
 import { siteFolder } from './layout.ts'
 import { readManifest } from './manifest.ts'
+import { dropArchived, type Held, lateBy } from './retention.ts'
 
 /*
  * Finds the hours that are due and archives them, oldest first, for ever.
@@ -38,6 +39,8 @@ export type ArchiverOptions = {
   /** The only site to archive; all of them unless set. */
   site: string | undefined
   intervalMs: number
+  /** Raw events stay in the hot store for so long, and until they are archived. */
+  retentionHours: number
   log: Logger
   metrics: Metrics
   signal: AbortSignal
@@ -64,6 +67,8 @@ export type ArchiverState = {
   unsettled: number
   /** Hours archived by this process. */
   hours: number
+  /** What raw events that are past retention wait for. */
+  held: Held | undefined
   lastRunAt: Micros | null
 }
 
@@ -75,6 +80,7 @@ export class Archiver {
     failed: [],
     unsettled: 0,
     hours: 0,
+    held: undefined,
     lastRunAt: null,
   }
   readonly #options: ArchiverOptions
@@ -117,6 +123,7 @@ export class Archiver {
       if (state.here) {
         await this.#assertRightFolder()
         await this.#archiveDue()
+        await this.#retain()
       }
       state.trouble = undefined
     } catch (error) {
@@ -151,6 +158,24 @@ export class Archiver {
       if (!(await this.#archiveHour(from))) oldest ??= from
     }
     metrics.archiveBehind.set(oldest === undefined ? 0 : behind(oldest))
+  }
+
+  /** Drops raw events that are archived and past retention, or says why not. */
+  async #retain(): Promise<void> {
+    const { store, dir, retentionHours, signal, log, metrics } = this.#options
+    const held = await dropArchived({
+      store,
+      dir,
+      retentionHours,
+      signal,
+      assertOurs: () => this.#assertOurs(),
+      onDropped: (partitions) => log.info({ partitions }, 'archived events dropped'),
+    })
+    metrics.retentionBehind.set(held ? lateBy(held, retentionHours) : 0)
+    if (held?.wrong && held.why !== this.state.held?.why) {
+      log.error({ why: held.why }, 'archived events not dropped: the archive does not match')
+    }
+    this.state.held = held
   }
 
   #isComplete(hour: Micros): boolean {

@@ -8,7 +8,7 @@ import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
 
-/** Writes closed hours to the archive as Parquet, oldest first. */
+/** Writes closed hours to the archive as Parquet, oldest first, and drops what is archived and old. */
 export async function startArchiver(
   config: ArchiverConfig,
   context: RoleContext & { insecure: boolean },
@@ -28,6 +28,7 @@ export async function startArchiver(
     dir: config.ARCHIVE_DIR,
     site: config.SITE_ID,
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
+    retentionHours: config.RETENTION_HOURS,
     log,
     metrics,
     signal: life.signal,
@@ -46,19 +47,21 @@ export async function startArchiver(
 
 /**
  * Ready while the folder and the database are there and the last round was not stopped by anything.
- * Hours that fail by themselves only make it degraded; another archiver at work is no trouble.
+ * Hours that fail by themselves, and an archive that does not match what is to be dropped, only make
+ * it degraded; another archiver at work is no trouble.
  */
 async function health(state: ArchiverState, probe: Store, dir: string): Promise<HealthReport> {
   const trouble = (await troubleNow(probe, dir)) ?? state.trouble
   return {
     ready: trouble === undefined,
-    status: state.failedHours > 0 ? 'degraded' : 'ok',
+    status: state.failedHours > 0 || state.held?.wrong ? 'degraded' : 'ok',
     archive_dir: dir,
     here: state.here,
     hours_archived: state.hours,
     unsettled_hours: state.unsettled,
     failed_hours: state.failedHours,
     failures: state.failed,
+    ...(state.held ? { retention_waits: state.held.why } : {}),
     last_run_at: state.lastRunAt,
     ...(trouble === undefined ? {} : { trouble }),
   }

@@ -78,17 +78,19 @@ export async function dropEventsBefore(store: Store, time: Micros): Promise<stri
   return due.map(({ name }) => name)
 }
 
-type Partition = { name: string; endsAt: Micros }
+/** A day (plain) or an hour (TimescaleDB) of raw events: `startsAt` included, `endsAt` not. */
+export type Partition = { name: string; startsAt: Micros; endsAt: Micros }
 
-/** Oldest first. */
-async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]> {
+/** Those that end at or before `time`, oldest first. */
+export async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]> {
   const op = { operation: 'listPartitions', table: 'event' }
   if (await isHypertable(store)) {
     return store.ask<Partition[]>(
       op,
       (sql) => sql`
         /* horizon.chunks */
-        select format('%I.%I', chunk_schema, chunk_name) as name, range_end as ends_at
+        select format('%I.%I', chunk_schema, chunk_name) as name,
+          range_start as starts_at, range_end as ends_at
         from timescaledb_information.chunks
         where hypertable_name = 'event' and hypertable_schema = current_schema()
           and range_end <= ${time} order by range_end`,
@@ -98,13 +100,13 @@ async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]
     op,
     (sql) => sql`
       /* horizon.partitions */
-      select name, ends_at from (
+      select name, day::timestamptz as starts_at, (day + 1)::timestamptz as ends_at from (
         select format('%I.%I', n.nspname, c.relname) as name,
-          (to_date(substring(c.relname from '[0-9]{8}$'), 'YYYYMMDD') + 1)::timestamptz as ends_at
+          to_date(substring(c.relname from '[0-9]{8}$'), 'YYYYMMDD') as day
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
           join pg_namespace n on n.oid = c.relnamespace
         where i.inhparent = 'event'::regclass) p
-      where ends_at <= ${time} order by ends_at`,
+      where (day + 1)::timestamptz <= ${time} order by day`,
   )
 }
 
