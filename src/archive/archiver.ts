@@ -52,17 +52,16 @@ const settleS = 3600
 const overdueHours = 12
 /** Hours found complete are looked at again after a day: a replay may bring another site to them. */
 const againMs = 24 * 3_600_000
-/** Failed hours that are named, in health and in the log. */
-const maxNamed = 10
+
+type Failed = { site: string; hour: Micros; why: string }
 
 export type ArchiverState = {
   /** Whether this process is the one that archives, not waiting for another to end. */
   here: boolean
   /** Why nothing can be archived now. */
   trouble: string | undefined
-  /** How many hours failed in the last round, and the first of them; they are tried again. */
-  failedHours: number
-  failed: { site: string; hour: Micros; why: string }[]
+  /** Hours that could not be archived as things are; they are tried again in every round. */
+  failed: readonly Failed[]
   /** Hours whose jobs are still changing. */
   unsettled: number
   /** Hours archived by this process. */
@@ -76,7 +75,6 @@ export class Archiver {
   readonly state: ArchiverState = {
     here: false,
     trouble: undefined,
-    failedHours: 0,
     failed: [],
     unsettled: 0,
     hours: 0,
@@ -84,6 +82,8 @@ export class Archiver {
     lastRunAt: null,
   }
   readonly #options: ArchiverOptions
+  /** What the round that is going on has found so far. */
+  #found: { failed: Failed[]; unsettled: number } = { failed: [], unsettled: 0 }
   /** Hours in which nothing was left to do, and when that was seen. */
   readonly #complete = new Map<Micros, number>()
 
@@ -114,9 +114,6 @@ export class Archiver {
   async round(): Promise<boolean> {
     const { state } = this
     const { dir, store, signal, log, metrics } = this.#options
-    state.failed = []
-    state.failedHours = 0
-    state.unsettled = 0
     try {
       await checkFolder(dir)
       state.here = await takeArchiveLock(store)
@@ -134,7 +131,7 @@ export class Archiver {
       return false
     }
     state.lastRunAt = fromMs(Date.now())
-    return state.failedHours === 0
+    return state.failed.length === 0
   }
 
   /** A mount point with nothing mounted looks like an archive that was never written to. */
@@ -153,11 +150,13 @@ export class Archiver {
     const { store, signal, metrics } = this.#options
     const hours = (await closedHours(store, signal)).filter((hour) => !this.#isComplete(hour))
     let oldest: Micros | undefined
+    this.#found = { failed: [], unsettled: 0 }
     for (const from of hours) {
       metrics.archiveBehind.set(behind(oldest ?? from))
       if (!(await this.#archiveHour(from))) oldest ??= from
     }
     metrics.archiveBehind.set(oldest === undefined ? 0 : behind(oldest))
+    Object.assign(this.state, this.#found)
   }
 
   /** Drops raw events that are archived and past retention, or says why not. */
@@ -208,10 +207,12 @@ export class Archiver {
       if (!isOfTheHour(error)) throw error
       metrics.archiveFailures.inc()
       const why = sentence(error)
-      this.state.failedHours++
-      if (this.state.failed.length < maxNamed) {
-        this.state.failed.push({ site: hour.site, hour: hour.from, why })
-        log.error({ site: hour.site, hour: hour.from, why }, 'hour not archived, will be repeated')
+      const failed = { site: hour.site, hour: hour.from, why }
+      this.#found.failed.push(failed)
+      // At once, for a round may take long; what is no failure any more goes at its end.
+      if (!this.state.failed.some((known) => isSame(known, failed))) {
+        this.state.failed = [...this.state.failed, failed]
+        log.error(failed, 'hour not archived, will be repeated')
       }
       return false
     }
@@ -225,7 +226,7 @@ export class Archiver {
     if (!had) {
       assertNotNoted(noted)
       if (!isSettled(hour)) {
-        this.state.unsettled++
+        this.#found.unsettled++
         return false
       }
     }
@@ -271,6 +272,8 @@ export class Archiver {
     log.info({ site: hour.site, hour: hour.from, files: files.length, rows }, 'hour archived')
   }
 }
+
+const isSame = (a: Failed, b: Failed) => a.site === b.site && a.hour === b.hour && a.why === b.why
 
 /**
  * An hour on record without its manifest: another folder is mounted, or part of it is lost. What

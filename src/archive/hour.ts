@@ -112,6 +112,7 @@ async function finishedFiles(options: ExportOptions): Promise<ArchivedFile[] | u
     await assertThere(dir, file)
     if (!noted.has(file.path)) await assertReadsBack(join(dir, file.path), file)
   }
+  if (files.some(({ path }) => !noted.has(path))) await clearTemporary(dir, hour.site)
   await clearLeftovers(options, await leftovers(options, files))
   return files
 }

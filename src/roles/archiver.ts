@@ -54,18 +54,21 @@ async function health(state: ArchiverState, probe: Store, dir: string): Promise<
   const trouble = (await troubleNow(probe, dir)) ?? state.trouble
   return {
     ready: trouble === undefined,
-    status: state.failedHours > 0 || state.held?.wrong ? 'degraded' : 'ok',
+    status: state.failed.length > 0 || state.held?.wrong ? 'degraded' : 'ok',
     archive_dir: dir,
     here: state.here,
     hours_archived: state.hours,
     unsettled_hours: state.unsettled,
-    failed_hours: state.failedHours,
-    failures: state.failed,
+    failed_hours: state.failed.length,
+    failures: state.failed.slice(0, maxNamed),
     ...(state.held ? { retention_waits: state.held.why } : {}),
     last_run_at: state.lastRunAt,
     ...(trouble === undefined ? {} : { trouble }),
   }
 }
+
+/** Failed hours that are named. */
+const maxNamed = 10
 
 /** Looks itself: the next round may be an hour away. */
 async function troubleNow(probe: Store, dir: string): Promise<string | undefined> {
