@@ -260,6 +260,29 @@ describe('an hour that cannot be finished', () => {
     await assert.rejects(exported(store, dir, { assertOurs }), /not ours/)
     assert.deepEqual(names(dir), ['_tmp'])
   })
+
+  test('never gives a name to what another archiver is still writing', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const reached = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    const slow = changed(sourceOf(store, hourAt()), async function* (rows) {
+      const first = await rows.next()
+      if (!first.done) yield first.value
+      reached.resolve()
+      await release.promise
+      yield* rows
+    })
+    let other: ReturnType<typeof exported> | undefined
+    const assertOurs = () => {
+      other = exported(store, dir, { source: slow })
+      return reached.promise
+    }
+    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    assert.deepEqual(names(join(dir, 'event', partition)), [])
+    release.resolve()
+    assert.equal((await other)?.[0]?.rows, 1200)
+  })
 })
 
 describe('what is in the archive already', () => {
