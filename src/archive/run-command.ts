@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ConfigError } from '../platform/config.ts'
 import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
 
@@ -6,32 +7,47 @@ export type ArchiveFlags = { dir: string; json: boolean; deep?: boolean }
 
 /** `wafermon archive ls`. The exit code is 1 when a manifest cannot be read. */
 export async function runList({ dir, json }: ArchiveFlags): Promise<void> {
-  await assertFolder(dir)
+  await assertArchive(dir)
   await report(listArchive(dir), json, 'listed')
 }
 
 /** `wafermon archive verify`. The exit code is 1 when anything is wrong. */
 export async function runVerify({ dir, json, deep = false }: ArchiveFlags): Promise<void> {
-  await assertFolder(dir)
+  await assertArchive(dir)
   await report(verifyArchive(dir, { deep }), json, deep ? 'read and compared' : 'compared')
 }
 
-async function assertFolder(dir: string): Promise<void> {
-  const found = await stat(dir).catch(() => undefined)
-  if (found?.isDirectory()) return
-  throw new ConfigError(`ARCHIVE_DIR: there is no folder ${dir}; give the archive with --dir`)
+/** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
+async function assertArchive(dir: string): Promise<void> {
+  const isFolder = (path: string) =>
+    stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+  if (await isFolder(join(dir, '_manifest'))) return
+  const what = (await isFolder(dir))
+    ? `nothing was archived in ${dir}`
+    : `there is no folder ${dir}`
+  throw new ConfigError(`ARCHIVE_DIR: ${what}; give the archive with --dir`)
 }
 
 type Found = HourSummary | Problem
 
 /** Prints as it goes: an archive of ten years has a hundred thousand hours. */
 async function report(found: AsyncGenerator<Found>, json: boolean, done: string): Promise<void> {
+  process.stdout.on('error', endQuietly)
   const print = json ? jsonPrinter() : linePrinter(done)
   for await (const item of found) {
     if ('problem' in item) process.exitCode = 1
     print.item(item)
   }
   print.end()
+}
+
+/** Whoever reads has seen enough, as `| head` does. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
 }
 
 /** One document, `{hours: [...], problems: [...]}`; problems are few, hours are printed at once. */

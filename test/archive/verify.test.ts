@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
@@ -133,6 +134,28 @@ describe('wafermon archive', () => {
     assert.deepEqual(json.hours[0].rows, { event: 40, job: 40, subjob: 0 })
   })
 
+  test('says what it can do', () => {
+    const { status, stdout } = wafermon('archive', 'verify', '--help')
+    assert.equal(status, 0)
+    for (const flag of ['--dir <folder>', '--json', '--deep']) assert.ok(stdout.includes(flag))
+  })
+
+  test('names a manifest that lies', async (t) => {
+    const { dir } = await anArchive(t)
+    const path = join(dir, manifestPath(hourAt()))
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, text.replace('"event": 40', '"event": 41'))
+    const { status, stdout } = wafermon('archive', 'verify', '--dir', dir)
+    assert.equal(status, 1)
+    assert.match(stdout, /^PROBLEM {2}_manifest\/.*has files of 40 rows of event, not 41$/m)
+    const lie = text.replaceAll('"rows": 40', '"rows": 39').replace('"event": 40', '"event": 39')
+    writeFileSync(path, lie.replace('"job": 40', '"job": 39'))
+    assert.equal(wafermon('archive', 'verify', '--dir', dir).status, 0)
+    const deep = wafermon('archive', 'verify', '--deep', '--json', '--dir', dir)
+    assert.equal(deep.status, 1)
+    assert.match(JSON.parse(deep.stdout).problems[0].problem, /its row count is 40, not 39/)
+  })
+
   test('verify exits with 1 when anything is wrong', async (t) => {
     const { dir, event } = await anArchive(t)
     assert.equal(wafermon('archive', 'verify', '--deep', '--dir', dir).status, 0)
@@ -142,11 +165,28 @@ describe('wafermon archive', () => {
     assert.match(stdout, /^PROBLEM {2}event\/.* is missing$/m)
   })
 
+  test('ends quietly when nobody reads on', async (t) => {
+    const { dir } = await anArchive(t)
+    const child = spawn(process.execPath, [program, 'archive', 'ls', '--dir', dir])
+    child.stdout.destroy()
+    let complaint = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      complaint += text
+    })
+    const [code] = await once(child, 'close')
+    assert.deepEqual([code, complaint], [0, ''])
+  })
+
   test('says so when there is no archive, or nothing in it', () => {
     const { status, stderr } = wafermon('archive', 'ls', '--dir', '/nowhere/at/all')
     assert.equal(status, 2)
     assert.match(stderr, /there is no folder \/nowhere\/at\/all/)
     const empty = freshFolder()
+    for (const command of ['ls', 'verify']) {
+      const unmounted = wafermon('archive', command, '--dir', empty)
+      assert.equal(unmounted.status, 2)
+      assert.match(unmounted.stderr, /nothing was archived in .*; give the archive with --dir/)
+    }
     mkdirSync(join(empty, '_manifest'))
     assert.deepEqual(JSON.parse(wafermon('archive', 'ls', '--json', '--dir', empty).stdout), {
       hours: [],
