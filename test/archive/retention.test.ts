@@ -7,6 +7,7 @@ import { dropArchived } from '../../src/archive/retention.ts'
 import { noteArchived } from '../../src/store/archive.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { trimJobs } from '../../src/store/maintenance.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { freshFolder } from '../support/processes.ts'
 import { closedHour, eventAt, expire, exported, hourAt, run } from './support.ts'
@@ -176,5 +177,39 @@ describe('raw events past retention', () => {
       })
     })
     assert.equal((await drop(store, dir)).gone, 1)
+  })
+})
+
+describe('jobs of which nothing was heard for 90 days', () => {
+  const trim = (store: Store, archive: boolean) =>
+    trimJobs(store, new AbortController().signal, 90, archive)
+
+  test('go only as the archive has them, unless there is none', async (t) => {
+    const { store } = await expired(t)
+    const long = `now() - interval '100 days'`
+    await run(store, `update job set last_event_at = ${long}, updated_at = ${long}`)
+    await run(store, `update archive_file set verified_at = ${long} + interval '30 minutes'`)
+    assert.equal(await trim(store, true), 0)
+    await run(store, `update archive_file set verified_at = ${long} + interval '2 hours'`)
+    const one = `(select job_id from job order by job_id limit 1)`
+    // Changed after its hour was archived, in another hour, of another site, or never ended.
+    await run(store, `update job set updated_at = now() - interval '95 days' where job_id = ${one}`)
+    await run(
+      store,
+      `update job set ended_at = ended_at + interval '1 hour' where job_id =
+         (select job_id from job order by job_id offset 1 limit 1)`,
+    )
+    await run(
+      store,
+      `update job set site_id = 'fab2' where job_id =
+         (select job_id from job order by job_id offset 2 limit 1)`,
+    )
+    await run(
+      store,
+      `update job set end_status = null, ended_at = null where job_id =
+         (select job_id from job order by job_id offset 3 limit 1)`,
+    )
+    assert.equal(await trim(store, true), 37)
+    assert.equal(await trim(store, false), 3)
   })
 })
