@@ -230,8 +230,10 @@ export class Archiver {
         return false
       }
     }
-    const files = await this.#export(hour, new Set(noted))
-    await noteArchived(store, hour, files)
+    const known = new Set(noted)
+    const files = await this.#export(hour, known)
+    const fresh = files.filter(({ path }) => !known.has(path))
+    if (fresh.length > 0) await noteArchived(store, hour, fresh)
     if (!had && files.length > 0) this.#count(hour, files)
     return true
   }
