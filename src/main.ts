@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { addArchive } from './archive/command.ts'
 import { ConfigError, type ConfigOf, type RoleName, readConfig } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
@@ -36,6 +37,7 @@ role('web', 'shows the dashboard of one site, or of all of them', async () => {
   return (await import('./roles/web.ts')).startWeb
 })
 
+addArchive(program)
 addMigrate(program)
 addConfig(program)
 addToken(program)

@@ -1,29 +1,19 @@
 import { openAsBlob, readFileSync } from 'node:fs'
-import {
-  Bool,
-  type DataType,
-  Field,
-  Float64,
-  Int64,
-  makeData,
-  RecordBatch,
-  Schema,
-  Struct,
-  Table,
-  TimestampMicrosecond,
-  tableFromIPC,
-  tableToIPC,
-  Utf8,
-  vectorFromArray,
-} from 'apache-arrow'
+import { Field, RecordBatch, Schema, Table, tableFromIPC, tableToIPC } from 'apache-arrow'
 import * as wasm from 'parquet-wasm/esm'
 import wasmPath from 'parquet-wasm/esm/parquet_wasm_bg.wasm'
-import { type Micros, toMicros } from '../core/time.ts'
+import type { ArchiveColumn, ArchiveRow, ArchiveType } from '../store/archive.ts'
+import { arrowType, batchData } from './arrow.ts'
 
-/** The kinds of columns that the archive has. */
-export type ColumnType = 'text' | 'time' | 'int' | 'float' | 'bool'
-export type Column = { name: string; type: ColumnType }
-export type Row = Record<string, string | number | bigint | boolean | null>
+/*
+ * Parquet out of and into a stream. What was learnt by trying parquet-wasm 0.8:
+ *
+ * - A source that throws ends the file as if it had ended: a shorter file, whole and valid, and no
+ *   error. So the source never throws here; what went wrong is kept and thrown at the end.
+ * - Without a single batch it fails ("Dyn casting error"): an empty file is never asked for.
+ * - A page that was changed on disk is read without complaint (there are no page checksums): what
+ *   protects a file is its SHA-256.
+ */
 
 let ready = false
 
@@ -34,87 +24,85 @@ function load(): typeof wasm {
   return wasm
 }
 
-const arrowTypes: Record<ColumnType, () => DataType> = {
-  text: () => new Utf8(),
-  time: () => new TimestampMicrosecond('UTC'),
-  int: () => new Int64(),
-  float: () => new Float64(),
-  bool: () => new Bool(),
-}
+/** Rows of a row group, and the bytes at which one ends early. */
+const group = { rows: 100_000, bytes: 64 * 2 ** 20 }
 
 /**
- * Rows as a stream of Parquet bytes: zstd, row groups of 100,000, page statistics. Times are
- * delta-packed and floats split into streams of bytes: 40 % smaller than plain, and quicker.
+ * Rows as Parquet bytes: zstd, page statistics, times delta-packed and floats split into streams of
+ * bytes (40 % smaller than plain, and quicker).
  *
- * @param rows batches; one batch at a time is in memory
+ * @param batches at least one; one at a time is in memory
  * @param about key-value metadata of the file
+ * @throws what `batches` throws: the bytes that came before are no use then
  */
-export async function parquetBytes(
-  columns: readonly Column[],
-  rows: AsyncIterator<Row[]>,
+export async function* parquetBytes(
+  columns: readonly ArchiveColumn[],
+  batches: AsyncIterable<ArchiveRow[]>,
   about: Map<string, string>,
-): Promise<ReadableStream<Uint8Array>> {
+): AsyncGenerator<Uint8Array> {
   const parquet = load()
-  const schema = new Schema(
-    columns.map(({ name, type }) => new Field(name, arrowTypes[type](), true)),
-  )
+  const rows = batches[Symbol.asyncIterator]()
+  const state: { failure?: { error: unknown }; over: boolean } = { over: false }
+  const encode = encoder(columns)
   const source = new ReadableStream(
     {
       async pull(controller) {
-        const next = await rows.next()
-        if (next.done) return controller.close()
-        const batch = new RecordBatch(schema, dataOf(schema, columns, next.value) as never)
-        const ipc = tableToIPC(new Table([batch]), 'stream')
-        controller.enqueue(parquet.Table.fromIPCStream(ipc).recordBatch(0))
+        try {
+          const next = state.over ? { done: true as const } : await rows.next()
+          if (next.done) controller.close()
+          else controller.enqueue(encode(next.value))
+        } catch (error) {
+          state.failure = { error }
+          controller.close()
+        }
       },
     },
     { highWaterMark: 0 },
   )
-  return parquet.transformParquetStream(source, properties(columns, about))
-}
-
-function dataOf(schema: Schema, columns: readonly Column[], rows: readonly Row[]) {
-  const children = columns.map(({ name, type }) =>
-    columnData(
-      rows.map((row) => row[name] ?? null),
-      type,
-    ),
-  )
-  const type = new Struct(schema.fields)
-  return makeData({ type, length: rows.length, nullCount: 0, children: children as never })
-}
-
-function columnData(values: readonly Row[string][], type: ColumnType) {
-  if (type === 'text' || type === 'bool') {
-    return vectorFromArray(values as never[], arrowTypes[type]()).data[0]!
+  const out = (await parquet.transformParquetStream(source, properties(columns, about))).getReader()
+  try {
+    for (;;) {
+      const { done, value } = await out.read()
+      if (state.failure) throw state.failure.error
+      if (done) return
+      yield value
+    }
+  } finally {
+    state.over = true
+    await drained(out)
   }
-  const nullBitmap = new Uint8Array(Math.ceil(values.length / 64) * 8)
-  let nullCount = 0
-  for (const [i, value] of values.entries()) {
-    if (value === null) nullCount++
-    else nullBitmap[i >> 3]! |= 1 << (i & 7)
-  }
-  const data =
-    type === 'float'
-      ? Float64Array.from(values, (value) => Number(value ?? 0))
-      : BigInt64Array.from(values, (value) => wholeOf(value, type))
-  return makeData({
-    type: arrowTypes[type](),
-    length: values.length,
-    nullCount,
-    nullBitmap,
-    data,
-  } as never)
 }
 
-const wholeOf = (value: Row[string], type: ColumnType): bigint =>
-  value === null ? 0n : type === 'time' ? toMicros(value as Micros) : BigInt(value as number)
+/** To its end, at once: what is left half read would stay in the memory of the wasm for good. */
+async function drained(out: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  try {
+    while (!(await out.read()).done);
+  } catch {
+    // It failed by itself; there is nothing left in it.
+  }
+}
 
-function properties(columns: readonly Column[], about: Map<string, string>): wasm.WriterProperties {
+/** Turns rows into a batch in the memory of the wasm, by way of Arrow's stream format. */
+function encoder(columns: readonly ArchiveColumn[]): (rows: ArchiveRow[]) => unknown {
+  const schema = new Schema(columns.map(({ name, type }) => new Field(name, arrowType(type), true)))
+  return (rows) => {
+    const batch = new RecordBatch(schema, batchData(schema, columns, rows))
+    const table = load().Table.fromIPCStream(tableToIPC(new Table([batch]), 'stream'))
+    const inWasm = table.recordBatch(0)
+    table.free()
+    return inWasm
+  }
+}
+
+function properties(
+  columns: readonly ArchiveColumn[],
+  about: Map<string, string>,
+): wasm.WriterProperties {
   let builder = new wasm.WriterPropertiesBuilder()
     .setWriterVersion(wasm.WriterVersion.V2)
     .setCompression(wasm.Compression.ZSTD)
-    .setMaxRowGroupSize(100_000)
+    .setMaxRowGroupSize(group.rows)
+    .setMaxRowGroupBytes(group.bytes)
     .setStatisticsEnabled(wasm.EnabledStatistics.Page)
     .setCreatedBy('wafermon')
     .setKeyValueMetadata(about)
@@ -126,34 +114,61 @@ function properties(columns: readonly Column[], about: Map<string, string>): was
   return builder.build()
 }
 
-const encodings: Partial<Record<ColumnType, wasm.Encoding>> = {
+const encodings: Partial<Record<ArchiveType, wasm.Encoding>> = {
   time: wasm.Encoding.DELTA_BINARY_PACKED,
   float: wasm.Encoding.BYTE_STREAM_SPLIT,
 }
 
+/** What a file says of itself, and what its time column really holds. */
+export type ReadBack = {
+  claimed: number
+  rows: number
+  /** Least and greatest time, microseconds since 1970; undefined when there is no row. */
+  min: bigint | undefined
+  max: bigint | undefined
+  about: Map<string, string>
+}
+
 /**
- * Reads a file back: how many rows it says it has, how many there are, and the least and greatest
- * value of its time column, decoded from the data itself.
+ * Reads a file back: the rows that its footer claims, and its time column decoded. `deep` decodes
+ * every other column as well.
  *
- * @throws when it is no whole Parquet file
+ * @throws when it is no whole Parquet file, or a column does not have a value for every row
  */
-export async function readBack(path: string, timeColumn: string) {
-  const parquet = load()
-  const file = await parquet.ParquetFile.fromFile(await openAsBlob(path))
-  const claimed = file.metadata().fileMetadata().numRows()
-  let rows = 0
-  let min: bigint | undefined
-  let max: bigint | undefined
-  const batches = await file.stream({ columns: [timeColumn], batchSize: 65_536 })
-  for await (const batch of batches as AsyncIterable<wasm.RecordBatch>) {
-    const column = tableFromIPC(batch.intoIPCStream()).getChild(timeColumn)
-    for (const { length, values } of column?.data ?? []) {
-      rows += length
-      for (const value of values as BigInt64Array) {
-        if (min === undefined || value < min) min = value
-        if (max === undefined || value > max) max = value
-      }
+export async function readBack(path: string, timeColumn: string, deep = false): Promise<ReadBack> {
+  const file = await load().ParquetFile.fromFile(await openAsBlob(path))
+  try {
+    const footer = file.metadata().fileMetadata()
+    const found: ReadBack = {
+      claimed: footer.numRows(),
+      rows: 0,
+      min: undefined,
+      max: undefined,
+      about: footer.keyValueMetadata() as Map<string, string>,
+    }
+    const only = deep ? {} : { columns: [timeColumn] }
+    const batches = await file.stream({ ...only, batchSize: deep ? 8192 : 65_536 })
+    for await (const batch of batches as AsyncIterable<wasm.RecordBatch>) {
+      addTimes(found, batch, timeColumn)
+    }
+    return found
+  } finally {
+    file.free()
+  }
+}
+
+function addTimes(found: ReadBack, batch: wasm.RecordBatch, timeColumn: string): void {
+  const table = tableFromIPC(batch.intoIPCStream())
+  for (const column of table.schema.fields) {
+    if (table.getChild(column.name)?.length !== table.numRows) {
+      throw new Error(`column ${column.name} does not have ${table.numRows} values`)
     }
   }
-  return { claimed, rows, min, max }
+  for (const { length, values } of table.getChild(timeColumn)?.data ?? []) {
+    found.rows += length
+    for (const value of values as BigInt64Array) {
+      if (found.min === undefined || value < found.min) found.min = value
+      if (found.max === undefined || value > found.max) found.max = value
+    }
+  }
 }

@@ -148,7 +148,13 @@ export const schemas = {
     ).optional(),
     ARCHIVE_DIR: text('Folder of the archive.').default('/var/lib/wafermon/archive'),
     ARCHIVE_INTERVAL_HOURS: number(0.001, 24, 1, 'h', 'How often to look for closed hours.'),
-    RETENTION_HOURS: number(1, 87_600, 72, 'h', 'How long raw events stay in the hot store.'),
+    RETENTION_HOURS: number(
+      1,
+      87_600,
+      72,
+      'h',
+      'How long raw events stay in the hot store; longer until archived.',
+    ),
   }),
   central: z.object({
     ...shared,

@@ -119,6 +119,10 @@ export class Metrics {
     'wafermon_archive_behind_seconds',
     'Age of the end of the oldest closed hour that is not archived yet; 0 when all are.',
   )
+  readonly retentionBehind = this.#gauge(
+    'wafermon_retention_behind_seconds',
+    'How far past retention the oldest raw events are that cannot be dropped yet; 0 when none are.',
+  )
   readonly siteUp = this.#gauge('wafermon_site_up', 'Whether a site answered: 1 or 0.', ['site'])
 
   constructor() {

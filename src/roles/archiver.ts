@@ -1,24 +1,14 @@
 import { aboutRoutes } from '../api/about.ts'
 import type { HealthReport } from '../api/health.ts'
+import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { checkFolder } from '../archive/folder.ts'
-import { exportHour } from '../archive/hour.ts'
-import { fromMs, secondsBetween } from '../core/time.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import { Backoff, sleep } from '../platform/backoff.ts'
 import type { ArchiverConfig } from '../platform/config.ts'
 import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { dueHours, type Hour, hourRows, noteArchived, takeArchiveLock } from '../store/archive.ts'
 import { connect, type Store } from '../store/connect.ts'
 
-type State = { here: boolean; trouble: string | undefined; hours: number; lastRunAt: string | null }
-
-/** Rows in memory at once. */
-const batchRows = 10_000
-/** Hours that are looked up at once. */
-const page = 100
-
-/** Writes closed hours to the archive as Parquet, oldest first. */
+/** Writes closed hours to the archive as Parquet, oldest first, and drops what is archived and old. */
 export async function startArchiver(
   config: ArchiverConfig,
   context: RoleContext & { insecure: boolean },
@@ -29,101 +19,65 @@ export async function startArchiver(
   // One connection that is kept: the lock that makes this the only archiver is its.
   const store = connect(config.DATABASE_URL, { role: 'archiver', max: 1, keep: true, metrics })
   life.onStop('database', () => store.close())
+  // Health asks on another: the first is busy for as long as an hour takes.
+  const probe = connect(config.DATABASE_URL, { role: 'archiver health', max: 1, timeoutS: 2 })
+  life.onStop('database of health', () => probe.close())
 
-  const state: State = { here: false, trouble: undefined, hours: 0, lastRunAt: null }
-  const running = run(store, config, context, state)
+  const archiver = new Archiver({
+    store,
+    dir: config.ARCHIVE_DIR,
+    site: config.SITE_ID,
+    intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
+    retentionHours: config.RETENTION_HOURS,
+    log,
+    metrics,
+    signal: life.signal,
+  })
+  const running = archiver.run()
   life.onStop('archiving', () => running)
 
   const app = createApp({ log, metrics })
-  const check = () => health(state, config)
-  app.route(
-    '/',
-    aboutRoutes({
-      title: 'archiver',
-      auth,
-      metrics,
-      health: { service: config.SERVICE_NAME ?? 'archiver', check },
-      routes: [],
-    }),
-  )
+  const check = () => health(archiver.state, probe, config.ARCHIVE_DIR)
+  const service = config.SERVICE_NAME ?? 'archiver'
+  const about = { title: 'archiver', auth, metrics, routes: [] }
+  app.route('/', aboutRoutes({ ...about, health: { service, check } }))
   const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
   return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
 }
 
-/** Looks for closed hours until it is stopped; what fails is tried again. */
-async function run(store: Store, config: ArchiverConfig, context: RoleContext, state: State) {
-  const { log, life, metrics } = context
-  const backoff = new Backoff({ firstMs: 1000, maxMs: 60_000 })
-  while (!life.signal.aborted) {
-    try {
-      await archiveDue(store, config, context, state)
-      backoff.reset()
-      state.trouble = undefined
-      state.lastRunAt = fromMs(Date.now())
-      await sleep(config.ARCHIVE_INTERVAL_HOURS * 3_600_000, life.signal)
-    } catch (error) {
-      if (life.signal.aborted) return
-      metrics.archiveFailures.inc()
-      state.trouble = (error as Error).message
-      const waitMs = backoff.next()
-      log.error({ error, retry_ms: Math.round(waitMs) }, 'archiving failed, will be repeated')
-      await sleep(waitMs, life.signal)
-    }
-  }
-}
-
-async function archiveDue(
-  store: Store,
-  config: ArchiverConfig,
-  context: RoleContext,
-  state: State,
-) {
-  const { life, metrics } = context
-  await checkFolder(config.ARCHIVE_DIR)
-  state.here = await takeArchiveLock(store)
-  if (!state.here) return
-  for (;;) {
-    const hours = await dueHours(store, config.SITE_ID, page)
-    const oldest = hours[0]
-    metrics.archiveBehind.set(oldest ? secondsBetween(oldest.to, fromMs(Date.now())) : 0)
-    if (hours.length === 0) return
-    for (const hour of hours) {
-      if (life.signal.aborted) return
-      await archive(store, hour, config, context)
-      state.hours++
-    }
-  }
-}
-
-async function archive(
-  store: Store,
-  hour: Hour,
-  config: ArchiverConfig,
-  { log, metrics }: RoleContext,
-) {
-  const files = await exportHour({
-    dir: config.ARCHIVE_DIR,
-    place: hour,
-    rowsOf: (kind) => hourRows(store, kind, hour, batchRows),
-  })
-  await noteArchived(store, hour, files)
-  for (const { kind, rows } of files) {
-    metrics.archiveFiles.inc({ table: kind })
-    metrics.archiveRows.inc({ table: kind }, rows)
-  }
-  const rows = files.reduce((sum, file) => sum + file.rows, 0)
-  log.info({ site: hour.site, hour: hour.from, files: files.length, rows }, 'hour archived')
-}
-
-/** Works while the folder and the database do; another archiver at work is no trouble. */
-function health(state: State, config: ArchiverConfig): HealthReport {
+/**
+ * Ready while the folder and the database are there and the last round was not stopped by anything.
+ * Hours that fail by themselves, and an archive that does not match what is to be dropped, only make
+ * it degraded; another archiver at work is no trouble.
+ */
+async function health(state: ArchiverState, probe: Store, dir: string): Promise<HealthReport> {
+  const trouble = (await troubleNow(probe, dir)) ?? state.trouble
   return {
-    ready: state.trouble === undefined,
-    status: 'ok',
-    archive_dir: config.ARCHIVE_DIR,
+    ready: trouble === undefined,
+    status: state.failed.length > 0 || state.held?.wrong ? 'degraded' : 'ok',
+    archive_dir: dir,
     here: state.here,
     hours_archived: state.hours,
+    unsettled_hours: state.unsettled,
+    failed_hours: state.failed.length,
+    failures: state.failed.slice(0, maxNamed),
+    ...(state.held ? { retention_waits: state.held.why } : {}),
     last_run_at: state.lastRunAt,
-    ...(state.trouble ? { trouble: state.trouble } : {}),
+    ...(trouble === undefined ? {} : { trouble }),
+  }
+}
+
+/** Failed hours that are named. */
+const maxNamed = 10
+
+/** Looks itself: the next round may be an hour away. */
+async function troubleNow(probe: Store, dir: string): Promise<string | undefined> {
+  const op = { operation: 'probe', table: 'none' }
+  try {
+    await checkFolder(dir)
+    await probe.ask(op, (sql) => sql`/* archiver.health */ select 1`, AbortSignal.timeout(3000))
+    return undefined
+  } catch (error) {
+    return (error as Error).message
   }
 }

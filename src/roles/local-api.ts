@@ -33,6 +33,7 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
     signal: life.signal,
     freezeAfterHours: config.FREEZE_AFTER_HOURS,
     liveKeepHours: config.LIVE_KEEP_HOURS,
+    archive: config.ARCHIVE === 'on',
   })
   life.onStop('maintenance', () => maintenance.done)
 

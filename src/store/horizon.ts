@@ -14,31 +14,9 @@ import type { TransactionSql } from './driver.ts'
  * - Waiting for a lock is bounded: whoever waits for 7002 holds up all ingest behind it.
  */
 
-export type Horizon = {
-  /** Below it "event" does not change any more. */
-  frozenBefore: Micros
-  /** At and above it nothing is put into "event". */
-  openUntil: Micros
-  /** Below it raw events were dropped; `-infinity` when none ever was. */
-  droppedBefore: Micros
-  /** Jobs last heard of before it were deleted; `-infinity` when none ever was. */
-  jobsFrom: Micros
-}
-
 const table = 'horizon'
 /** Longest wait for a lock, in milliseconds: the most by which one round can stall ingest. */
 const lockWaitMs = 1000
-
-export async function readHorizon(store: Store, signal?: AbortSignal): Promise<Horizon> {
-  const [row] = await store.ask<Horizon[]>(
-    { operation: 'readHorizon', table },
-    (sql) => sql`
-      /* horizon.read */
-      select frozen_before, open_until, dropped_before, jobs_from from horizon`,
-    signal,
-  )
-  return row!
-}
 
 /**
  * Moves the horizon to `freezeAfterHours` ago and lets events in until the end of tomorrow (UTC),
@@ -100,17 +78,19 @@ export async function dropEventsBefore(store: Store, time: Micros): Promise<stri
   return due.map(({ name }) => name)
 }
 
-type Partition = { name: string; endsAt: Micros }
+/** A day (plain) or an hour (TimescaleDB) of raw events: `startsAt` included, `endsAt` not. */
+export type Partition = { name: string; startsAt: Micros; endsAt: Micros }
 
-/** Oldest first. */
-async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]> {
+/** Those that end at or before `time`, oldest first. */
+export async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]> {
   const op = { operation: 'listPartitions', table: 'event' }
   if (await isHypertable(store)) {
     return store.ask<Partition[]>(
       op,
       (sql) => sql`
         /* horizon.chunks */
-        select format('%I.%I', chunk_schema, chunk_name) as name, range_end as ends_at
+        select format('%I.%I', chunk_schema, chunk_name) as name,
+          range_start as starts_at, range_end as ends_at
         from timescaledb_information.chunks
         where hypertable_name = 'event' and hypertable_schema = current_schema()
           and range_end <= ${time} order by range_end`,
@@ -120,13 +100,13 @@ async function partitionsBefore(store: Store, time: Micros): Promise<Partition[]
     op,
     (sql) => sql`
       /* horizon.partitions */
-      select name, ends_at from (
+      select name, day::timestamptz as starts_at, (day + 1)::timestamptz as ends_at from (
         select format('%I.%I', n.nspname, c.relname) as name,
-          (to_date(substring(c.relname from '[0-9]{8}$'), 'YYYYMMDD') + 1)::timestamptz as ends_at
+          to_date(substring(c.relname from '[0-9]{8}$'), 'YYYYMMDD') as day
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
           join pg_namespace n on n.oid = c.relnamespace
         where i.inhparent = 'event'::regclass) p
-      where ends_at <= ${time} order by ends_at`,
+      where (day + 1)::timestamptz <= ${time} order by day`,
   )
 }
 

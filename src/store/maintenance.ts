@@ -11,6 +11,8 @@ export type MaintenanceOptions = {
   signal: AbortSignal
   freezeAfterHours: number
   liveKeepHours: number
+  /** Whether jobs that ended stay until the archive has them as they are. */
+  archive?: boolean
   /** Between two rounds, in milliseconds; a minute. */
   everyMs?: number
 }
@@ -121,14 +123,18 @@ async function attempt(
   }
 }
 
-function tasksOf({ freezeAfterHours, liveKeepHours }: MaintenanceOptions): Task[] {
+function tasksOf({ freezeAfterHours, liveKeepHours, archive }: MaintenanceOptions): Task[] {
   return [
     { name: 'horizon', run: (store) => advanceHorizon(store, freezeAfterHours) },
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
-    { name: 'jobs', everyMinutes: 60, run: trimJobs },
+    {
+      name: 'jobs',
+      everyMinutes: 60,
+      run: (store, signal) => trimJobs(store, signal, 90, archive),
+    },
   ]
 }
 
@@ -189,9 +195,16 @@ async function trimApps(store: Store): Promise<void> {
 
 /**
  * Jobs of which nothing was heard for 90 days go, running ones too. Heard by both clocks: old
- * history that is replayed today stays for 90 days as well.
+ * history that is replayed today stays for 90 days as well. With an archive, one that ended goes only
+ * if it has not changed since a file of its hour was read back, or within the hour before, in which
+ * its row may have been read.
  */
-export async function trimJobs(store: Store, signal: AbortSignal, days = 90): Promise<number> {
+export async function trimJobs(
+  store: Store,
+  signal: AbortSignal,
+  days = 90,
+  archive = false,
+): Promise<number> {
   let total = 0
   for (const table of ['job', 'subjob'] as const) {
     const remove = () =>
@@ -205,6 +218,11 @@ export async function trimJobs(store: Store, signal: AbortSignal, days = 90): Pr
               where seen_bin < (now() - make_interval(days => ${days})) at time zone 'UTC'
                 and last_event_at < now() - make_interval(days => ${days})
                 and updated_at < now() - make_interval(days => ${days})
+                and (not ${archive} or ended_at is null or exists (
+                  select from archive_file f
+                  where f.kind = ${table} and f.site_id = ${sql(table)}.site_id
+                    and f.hour = date_trunc('hour', ended_at, 'UTC')
+                    and f.verified_at > ${sql(table)}.updated_at + interval '1 hour'))
               order by seen_bin limit ${batch}))
             returning last_event_at),
           moved as (

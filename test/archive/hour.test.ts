@@ -1,70 +1,24 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, type TestContext, test } from 'node:test'
-import { DuckDBInstance } from '@duckdb/node-api'
-import { partitionOf } from '../../src/archive/folder.ts'
-import { exportHour, type Manifest } from '../../src/archive/hour.ts'
+import { describe, test } from 'node:test'
+import type { HourSource } from '../../src/archive/hour.ts'
+import { partitionOf } from '../../src/archive/layout.ts'
 import type { Event } from '../../src/core/event.ts'
-import { dueHours, hourRows, noteArchived } from '../../src/store/archive.ts'
-import { connect, type Store } from '../../src/store/connect.ts'
-import { dropEventsBefore } from '../../src/store/horizon.ts'
+import { archiveColumns } from '../../src/store/archive.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { freshDatabase } from '../support/database.ts'
-import { freshFolder, startRole, until } from '../support/processes.ts'
+import { freshFolder } from '../support/processes.ts'
+import { closedHour, duck, eventAt, exported, hourAt, parquet, run, sourceOf } from './support.ts'
 
-const op = { operation: 'test', table: 'none' }
-const hour = '2026-03-01T13:00:00.000000Z'
-const next = '2026-03-01T14:00:00.000000Z'
-
-let made = 0
-function event(second: number, more: Partial<Event['event']> = {}): Event {
-  const at = `2026-03-01T13:${String(Math.floor(second / 60)).padStart(2, '0')}:${String(second % 60).padStart(2, '0')}.000001Z`
-  const n = String(++made).padStart(12, '0')
-  return {
-    idempotency_key: `d0000000-0000-4000-8000-${n}`,
-    site_id: 'fab1',
-    app: { app_id: 'a0000000-0000-4000-8000-000000000001', name: 'etch', version: '' },
-    entity: { type: 'job', id: `b0000000-0000-4000-8000-${n}`, business_key: 'Lé😀' },
-    event: {
-      kind: 'finished',
-      at,
-      metrics: { duration_s: 1.5, cd: 38.1 },
-      metadata: { tool: 'E1' },
-      ...more,
-    },
-    received_at: at,
-  }
-}
-
-/** A store with some events of one hour, which is then closed. */
-async function closedHour(t: TestContext, events: number): Promise<{ store: Store; url: string }> {
-  const { url } = await freshDatabase(t)
-  const store = connect(url, { role: 'test', max: 2 })
-  t.after(() => store.close())
-  const run = (statement: string) => store.ask(op, (sql) => sql.unsafe(statement))
-  await run(`update horizon set frozen_before = '2026-03-01', open_until = '2026-03-02'`)
-  await run(`select make_event_partitions('2026-03-01T00:00:00Z', '2026-03-02T00:00:00Z')`)
-  await ingest(
-    store,
-    Array.from({ length: events }, (_, i) => event(i)),
-  )
-  await run(`update horizon set frozen_before = '2026-03-01T14:30:00Z'`)
-  return { store, url }
-}
-
-const place = { site: 'fab1', from: hour, to: next }
-const exported = (store: Store, dir: string) =>
-  exportHour({ dir, place, rowsOf: (kind) => hourRows(store, kind, place, 100) })
-
-async function duck(statement: string): Promise<unknown[]> {
-  const connection = await (await DuckDBInstance.create()).connect()
-  return (await connection.runAndReadAll(statement)).getRowObjectsJson()
-}
+const some = (n: number) => Array.from({ length: n }, (_, i) => eventAt(i))
+const partition = partitionOf(hourAt())
+const manifestOf = (dir: string) => join(dir, '_manifest', `${partition}.json`)
+/** Names in a folder; none when it is not there. */
+const names = (path: string) => (existsSync(path) ? readdirSync(path) : [])
 
 describe('a closed hour', () => {
   test('reads back through DuckDB as what the database holds', async (t) => {
-    const { store } = await closedHour(t, 950)
+    const { store } = await closedHour(t, some(950))
     const dir = freshFolder()
     const files = await exported(store, dir)
     assert.deepEqual(
@@ -75,99 +29,394 @@ describe('a closed hour', () => {
       ],
     )
     const [row] = await duck(
-      `select count(*)::int as n, min("at")::varchar as first, count(distinct idempotency_key)::int as keys,
-         any_value(site) as site, min(business_key) as key, min(metadata->>'tool') as tool, count(status)::int as given
-       from read_parquet('${dir}/event/**/*.parquet', hive_partitioning = true)`,
+      `select count(*)::int as n, min("at")::varchar as first, max("at")::varchar as last,
+         count(distinct idempotency_key)::int as keys, any_value(site) as site,
+         min(business_key) as key, min(metadata->>'tool') as tool, count(status)::int as given,
+         sum(duration_s) as s, sum((metrics->>'cd')::double) as cd
+       from ${parquet(dir, 'event')}`,
     )
     assert.deepEqual(row, {
       n: 950,
       first: '2026-03-01 13:00:00.000001+00',
+      last: '2026-03-01 13:15:49.000001+00',
       keys: 950,
       site: 'fab1',
       key: 'Lé😀',
       tool: 'E1',
       given: 0,
-    })
-    const [jobs] = await duck(
-      `select sum(duration_s) as s, min(status) as status, min((metrics->>'cd')::double) as cd, typeof(any_value(ended_at)) as type
-       from read_parquet('${dir}/job/**/*.parquet', hive_partitioning = true)`,
-    )
-    assert.deepEqual(jobs, {
       s: 1425,
-      status: 'succeeded',
-      cd: 38.1,
-      type: 'TIMESTAMP WITH TIME ZONE',
+      cd: row?.cd,
     })
+    assert.ok(Math.abs(Number(row?.cd) - 950 * 38.1) < 1e-6)
+  })
+
+  test('has every column, in its order and with its type', async (t) => {
+    const subjob = eventAt(5)
+    subjob.entity = { ...subjob.entity, type: 'subjob', parent_id: eventAt(0).entity.id }
+    const { store } = await closedHour(t, [...some(2), subjob])
+    const dir = freshFolder()
+    await exported(store, dir)
+    const duckTypes = {
+      time: 'TIMESTAMP WITH TIME ZONE',
+      id: 'VARCHAR',
+      text: 'VARCHAR',
+      json: 'VARCHAR',
+      int: 'BIGINT',
+      float: 'DOUBLE',
+      bool: 'BOOLEAN',
+    }
+    for (const kind of ['event', 'job', 'subjob'] as const) {
+      const columns = await duck(
+        `describe select * from read_parquet('${dir}/${kind}/*/*/*/*.parquet', hive_partitioning = false)`,
+      )
+      assert.deepEqual(
+        columns.map((column) => [column.column_name, column.column_type]),
+        archiveColumns[kind].map(({ name, type }) => [name, duckTypes[type]]),
+      )
+    }
+  })
+
+  test('says in each file which schema, table, site and hour it is', async (t) => {
+    const { store } = await closedHour(t, some(1))
+    const dir = freshFolder()
+    const [file] = await exported(store, dir)
+    const [row] = await duck(
+      `select decode(value) as about from parquet_kv_metadata('${join(dir, file!.path)}')
+       where decode(key) = 'wafermon'`,
+    )
+    assert.deepEqual(JSON.parse(String(row?.about)), {
+      schema: '1',
+      table: 'event',
+      site: 'fab1',
+      hour: '2026-03-01T13:00:00.000000Z',
+    })
+  })
+
+  test('keeps nulls, every script, and 64 metrics', async (t) => {
+    const metrics = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`µ${i}😀`, i / 7]))
+    const rich: Event = eventAt(1, {
+      metrics,
+      metadata: { 'ключ "\n\\': ['日本', null, { deep: 1e300 }], '': true },
+      started_at: '1970-01-01T00:00:00.000001Z',
+      ended_at: '9999-12-31T23:59:59.999999Z',
+    })
+    const bare: Event = eventAt(2, { kind: 'started', metrics: null, metadata: null })
+    delete bare.entity.business_key
+    const { store } = await closedHour(t, [rich, bare])
+    const dir = freshFolder()
+    await exported(store, dir)
+    const [one, two] = await duck(
+      `select metrics, metadata, started_at::varchar as s, epoch_us(ended_at)::varchar as e,
+         business_key, duration_s from ${parquet(dir, 'event')} order by "at"`,
+    )
+    assert.deepEqual(JSON.parse(String(one?.metrics)), metrics)
+    assert.deepEqual(JSON.parse(String(one?.metadata)), rich.event.metadata)
+    assert.equal(one?.s, '1970-01-01 00:00:00.000001+00')
+    assert.equal(one?.e, '253402300799999999')
+    assert.deepEqual(
+      { ...two },
+      { metrics: null, metadata: null, s: null, e: null, business_key: null, duration_s: null },
+    )
+  })
+
+  test('takes the rows of its site and its hour only', async (t) => {
+    const before = eventAt(-1)
+    const last = eventAt(3599)
+    const after = eventAt(3600)
+    const elsewhere = { ...eventAt(10), site_id: 'fab2' }
+    const { store } = await closedHour(t, [before, last, after, elsewhere])
+    const dir = freshFolder()
+    await exported(store, dir)
+    const rows = await duck(`select idempotency_key as key from ${parquet(dir, 'event')}`)
+    assert.deepEqual(rows, [{ key: last.idempotency_key }])
   })
 
   test('has a manifest of files that are there, and is not written again', async (t) => {
-    const { store } = await closedHour(t, 10)
+    const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
-    assert.deepEqual(
-      (await dueHours(store, undefined, 10)).map(({ site, from }) => [site, from]),
-      [['fab1', hour]],
-    )
     const files = await exported(store, dir)
-    const manifest = JSON.parse(
-      readFileSync(join(dir, '_manifest', `${partitionOf(place)}.json`), 'utf8'),
-    ) as Manifest
-    assert.deepEqual(manifest.files, files)
-    await noteArchived(store, place, files)
-    await noteArchived(store, place, files)
-    assert.equal((await dueHours(store, undefined, 10)).length, 0)
+    const text = readFileSync(manifestOf(dir), 'utf8')
+    const manifest = JSON.parse(text)
+    assert.deepEqual(manifest.rows, { event: 10, job: 10, subjob: 0 })
+    for (const { path, bytes } of manifest.files) {
+      assert.equal(readFileSync(join(dir, path)).byteLength, bytes)
+    }
+    assert.deepEqual(await exported(store, dir), files)
+    assert.equal(readFileSync(manifestOf(dir), 'utf8'), text)
+    assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
+  })
+
+  test('is cut into files that are not too large', async (t) => {
+    const { store } = await closedHour(t, some(1700))
+    const dir = freshFolder()
+    const files = await exported(store, dir, { maxRows: 600 })
+    const events = files.filter(({ kind }) => kind === 'event')
+    assert.deepEqual(
+      events.map(({ rows }) => rows),
+      [500, 1000, 200],
+    )
+    const [row] = await duck(
+      `select count(*)::int as n, count(distinct idempotency_key)::int as keys from ${parquet(dir, 'event')}`,
+    )
+    assert.deepEqual(row, { n: 1700, keys: 1700 })
+  })
+
+  test('counts the events that came too late, and leaves them where they are', async (t) => {
+    const { store } = await closedHour(t, some(3))
+    await ingest(store, [eventAt(50)])
+    const dir = freshFolder()
+    await exported(store, dir)
+    assert.equal(JSON.parse(readFileSync(manifestOf(dir), 'utf8')).late_events, 1)
+    assert.equal(JSON.parse(readFileSync(manifestOf(dir), 'utf8')).rows.event, 3)
+    const [late] = await run(store, 'select count(*)::int as n from event_late')
+    assert.equal(late?.n, 1)
+  })
+
+  test('does not claim raw events that were dropped before', async (t) => {
+    const { store } = await closedHour(t, some(3))
+    await run(store, `delete from event`)
+    await run(store, `update horizon set dropped_before = '2026-03-01T14:00Z'`)
+    const dir = freshFolder()
+    await exported(store, dir)
+    assert.deepEqual(JSON.parse(readFileSync(manifestOf(dir), 'utf8')).rows, {
+      event: null,
+      job: 3,
+      subjob: 0,
+    })
+  })
+})
+
+describe('an hour that cannot be finished', () => {
+  /** As the database's, but the rows of one kind pass through `change`. */
+  const changed = (
+    source: HourSource,
+    change: (rows: AsyncGenerator<unknown[]>) => AsyncGenerator<unknown[]>,
+  ): HourSource => ({
+    ...source,
+    read: (kind, consume) =>
+      source.read(kind, (rows, count) => consume(change(rows) as typeof rows, count)),
+  })
+
+  test('leaves nothing when the rows break off with an error', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const source = changed(sourceOf(store, hourAt()), async function* (rows) {
+      yield (await rows.next()).value
+      throw new Error('connection lost')
+    })
+    await assert.rejects(exported(store, dir, { source }), /connection lost/)
+    assert.deepEqual(names(join(dir, 'event')), [])
+    assert.deepEqual(names(join(dir, '_manifest')), [])
+    // The wasm is as good as before.
+    assert.equal((await exported(store, dir))[0]?.rows, 1200)
+  })
+
+  test('leaves nothing when there are fewer rows than the database counts', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const source = changed(sourceOf(store, hourAt()), async function* (rows) {
+      yield (await rows.next()).value
+    })
+    await assert.rejects(exported(store, dir, { source }), /has 1200 rows of event, 500 were/)
+    assert.deepEqual(names(join(dir, '_manifest')), [])
+  })
+
+  test('leaves nothing when the server ends the connection between two batches', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const source = changed(sourceOf(store, hourAt()), async function* (rows) {
+      yield (await rows.next()).value
+      await run(
+        store,
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid()`,
+      )
+      yield* rows
+    })
+    await assert.rejects(exported(store, dir, { source }))
+    assert.deepEqual(names(join(dir, '_manifest')), [])
+    assert.equal((await exported(store, dir))[0]?.rows, 1200)
+  })
+
+  test('stops in the middle when it is told to', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const stop = new AbortController()
+    const source = changed(sourceOf(store, hourAt()), async function* (rows) {
+      for await (const batch of rows) {
+        yield batch
+        stop.abort(new Error('stopping'))
+      }
+    })
+    await assert.rejects(exported(store, dir, { source, signal: stop.signal }), /stopping/)
+    assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
+    assert.deepEqual(names(dir).sort(), ['_tmp'])
+  })
+
+  test('leaves nothing visible when another archiver has taken over', async (t) => {
+    const { store } = await closedHour(t, some(3))
+    const dir = freshFolder()
+    const assertOurs = () => Promise.reject(new Error('not ours any more'))
+    await assert.rejects(exported(store, dir, { assertOurs }), /not ours/)
+    assert.deepEqual(names(dir), ['_tmp'])
+  })
+
+  test('never gives a name to what another archiver is still writing', async (t) => {
+    const { store } = await closedHour(t, some(1200))
+    const dir = freshFolder()
+    const reached = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    const slow = changed(sourceOf(store, hourAt()), async function* (rows) {
+      const first = await rows.next()
+      if (!first.done) yield first.value
+      reached.resolve()
+      await release.promise
+      yield* rows
+    })
+    let other: ReturnType<typeof exported> | undefined
+    const assertOurs = () => {
+      other = exported(store, dir, { source: slow })
+      return reached.promise
+    }
+    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    assert.deepEqual(names(join(dir, 'event', partition)), [])
+    release.resolve()
+    assert.equal((await other)?.[0]?.rows, 1200)
+  })
+})
+
+describe('what is in the archive already', () => {
+  test('is cleared of what a crash left before the manifest', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const folder = join(dir, 'event', partition)
+    mkdirSync(folder, { recursive: true })
+    const left = '20260301T130000000001Z-20260301T130001000001Z-0123abcd.parquet'
+    writeFileSync(join(folder, left), 'PAR1')
+    writeFileSync(join(folder, 'notes.txt'), 'not ours')
+    mkdirSync(join(dir, '_tmp/site=fab1'), { recursive: true })
+    writeFileSync(join(dir, '_tmp/site=fab1/event-0.parquet'), 'torn')
+    const removed: string[] = []
+    const files = await exported(store, dir, { onLeftovers: (some) => removed.push(...some) })
+    assert.deepEqual(removed, [`event/${partition}/${left}`])
+    const kept = files.filter(({ kind }) => kind === 'event').map(({ path }) => path)
+    assert.deepEqual(
+      names(folder).filter((name) => name !== 'notes.txt'),
+      kept.map((path) => path.split('/').at(-1)),
+    )
+    assert.ok(existsSync(join(folder, 'notes.txt')))
+  })
+
+  test('is never written over with other content', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const [first] = await exported(store, dir)
+    rmSync(manifestOf(dir))
+    writeFileSync(join(dir, first!.path), 'something else')
+    await assert.rejects(exported(store, dir), /is there with other content; move it away/)
+    assert.equal(readFileSync(join(dir, first!.path), 'utf8'), 'something else')
+    assert.ok(!existsSync(manifestOf(dir)))
+  })
+
+  test('is used when a crash left it whole', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const files = await exported(store, dir)
+    rmSync(manifestOf(dir))
     assert.deepEqual(await exported(store, dir), files)
   })
 
-  test('clears away what a crash before the manifest left', async (t) => {
-    const { store } = await closedHour(t, 10)
+  test('is cleared of what no manifest names, but not of what is on record', async (t) => {
+    const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
-    const folder = join(dir, 'event', partitionOf(place))
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, '.writing-1-2'), 'torn')
-    writeFileSync(join(folder, 'half-00000000.parquet'), 'PAR1')
     await exported(store, dir)
-    assert.equal(readdirSync(folder).length, 1)
+    const stray = (sha8: string) =>
+      `event/${partition}/20260301T130000000001Z-20260301T130001000001Z-${sha8}.parquet`
+    for (const sha8 of ['0123abcd', 'abcd0123']) writeFileSync(join(dir, stray(sha8)), 'PAR1')
+    const removed: string[] = []
+    const noted = new Set([stray('abcd0123')])
+    await exported(store, dir, { noted, onLeftovers: (paths) => removed.push(...paths) })
+    assert.deepEqual(removed, [stray('0123abcd')])
+    assert.ok(existsSync(join(dir, stray('abcd0123'))))
   })
 
-  test('refuses a site whose name would leave the folder', () => {
-    for (const site of ['..', '.', 'a/b', 'a\0b', '']) {
-      assert.throws(() => partitionOf({ site, from: hour }), /is no site id/)
+  test('is read back again unless it is on record', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const files = await exported(store, dir)
+    const path = join(dir, files[0]!.path)
+    const bytes = readFileSync(path)
+    bytes[100]! ^= 1
+    writeFileSync(path, bytes)
+    await assert.rejects(exported(store, dir), /does not read back: its SHA-256/)
+    const noted = new Set(files.map((file) => file.path))
+    assert.deepEqual(await exported(store, dir, { noted }), files)
+  })
+
+  test('is not taken for the hour when its manifest lies', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    await exported(store, dir)
+    const manifest = JSON.parse(readFileSync(manifestOf(dir), 'utf8'))
+    const [file, ...rest] = manifest.files
+    const rows = { ...manifest.rows, event: 9 }
+    const elsewhere = file.path.replace('hour=13', 'hour=12')
+    const lies: [object, RegExp][] = [
+      [{ rows }, /has files of 10 rows of event, not 9/],
+      [{ rows, files: [{ ...file, rows: 9 }, ...rest] }, /has 9 events, the database has 10/],
+      [{ rows: { event: 0, job: 0, subjob: 0 }, files: [] }, /has 0 events, the database has 10/],
+      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*of elsewhere/],
+      [{ files: [{ ...file, at_max: '2026-03-01T14:00:00.000000Z' }, ...rest] }, /of another time/],
+      [{ site: 'fab2' }, /speaks of fab2/],
+    ]
+    for (const [lie, message] of lies) {
+      writeFileSync(manifestOf(dir), JSON.stringify({ ...manifest, ...lie }))
+      await assert.rejects(exported(store, dir, { events: 10 }), message)
+      assert.ok(existsSync(join(dir, file.path)))
+    }
+  })
+
+  test('is left to the archiver whose manifest came first', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    // While one sleeps after its last look at the lock, the other finishes with a changed job.
+    const other: { files?: Awaited<ReturnType<typeof exported>> } = {}
+    const assertOurs = async () => {
+      await run(store, `update job set error_count = 7`)
+      other.files = await exported(store, dir)
+    }
+    // The other clears _tmp as it begins, so the first has nothing left to give a name to.
+    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    assert.deepEqual(await exported(store, dir), other.files)
+    assert.equal(names(join(dir, 'job', partition)).length, 1)
+    assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
+  })
+
+  test('is missed loudly when the manifest names it', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    const [first] = await exported(store, dir)
+    rmSync(join(dir, first!.path))
+    await assert.rejects(exported(store, dir), /is missing, although a manifest names it/)
+  })
+
+  test('is left alone when its manifest cannot be read', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const dir = freshFolder()
+    await exported(store, dir)
+    for (const text of ['{', '{}', '[]']) {
+      writeFileSync(manifestOf(dir), text)
+      await assert.rejects(exported(store, dir), /hour=13.json is n/)
+      assert.equal(readFileSync(manifestOf(dir), 'utf8'), text)
     }
   })
 })
 
-describe('wafermon archiver', () => {
-  test('archives closed hours and says so', async (t) => {
-    const { store, url } = await closedHour(t, 25)
-    const dir = freshFolder()
-    const archiver = await startRole(t, 'archiver', { DATABASE_URL: url, ARCHIVE_DIR: dir })
-    await until('the hour', async () => (await dueHours(store, undefined, 10)).length === 0)
-    const metrics = await (await fetch(`${archiver.url}/metrics`)).text()
-    assert.match(metrics, /wafermon_archive_rows_total\{table="event"\} 25/)
-    assert.equal((await fetch(`${archiver.url}/v1/healthz`)).status, 200)
-    assert.deepEqual(await archiver.stop(), { code: 0, signal: null })
-  })
-
-  test('is not ready while its folder cannot be written', async (t) => {
-    const { url } = await closedHour(t, 1)
-    const file = join(freshFolder(), 'file')
-    writeFileSync(file, '')
-    const archiver = await startRole(t, 'archiver', { DATABASE_URL: url, ARCHIVE_DIR: file })
-    await until('trouble', async () => (await fetch(`${archiver.url}/v1/healthz`)).status === 503)
-  })
-})
-
-describe('dropEventsBefore', () => {
-  test('drops what is wholly older, and leaves jobs as they are', async (t) => {
-    const { store } = await closedHour(t, 5)
-    await store.ask(op, (sql) => sql.unsafe(`update horizon set frozen_before = '2026-03-03'`))
-    const dropped = await dropEventsBefore(store, '2026-03-02T00:00:00.000000Z')
-    assert.equal(dropped.length, 1)
-    const rows = await store.ask(op, (sql) =>
-      sql.unsafe(
-        'select (select count(*)::int from event) as events, (select count(*)::int from job) as jobs',
-      ),
-    )
-    assert.deepEqual({ ...rows[0] }, { events: 0, jobs: 5 })
+describe('a site', () => {
+  test('is refused when its name would leave the folder', () => {
+    for (const site of ['..', '.', 'a/b', '../x', 'a\0b', 'a\\b', '', 'x'.repeat(65), 'é']) {
+      assert.throws(() => partitionOf({ ...hourAt(), site }), /is no site id/)
+    }
+    assert.equal(partitionOf(hourAt(9, '..a')), 'site=..a/dt=2026-03-01/hour=09')
   })
 })

@@ -1,0 +1,105 @@
+import { join } from 'node:path'
+import { AppError } from '../core/errors.ts'
+import { fromMs, type Micros, secondsBetween } from '../core/time.ts'
+import type { ArchivedFile } from '../store/archive.ts'
+import type { Store } from '../store/connect.ts'
+import { dropEventsBefore, type Partition } from '../store/horizon.ts'
+import {
+  expiredPartitions,
+  inUse,
+  type NotedFile,
+  notedEventFiles,
+  unmatchedHour,
+} from '../store/retention.ts'
+import { HourFailure } from './folder.ts'
+import { assertReadsBack, assertThere } from './hour.ts'
+import { filesOf, readManifest } from './manifest.ts'
+
+/*
+ * The gate in front of the only place where raw events are dropped. A partition goes when its range
+ * and all that it holds are past retention, and when every hour of it is in the archive: as many
+ * rows as the hot store has, in files that their manifest names and that read back, just now, as
+ * they were noted. Oldest first; one that has to wait holds up those after it.
+ */
+
+export type RetentionOptions = {
+  store: Store
+  dir: string
+  retentionHours: number
+  signal: AbortSignal
+  /** Asked before each drop. @throws when another archiver is at work */
+  assertOurs: () => Promise<void>
+  onDropped: (names: string[]) => void
+}
+
+/** What retention waits for. */
+export type Held = {
+  why: string
+  /** End of the oldest partition that should have gone. */
+  since: Micros
+  /** Whether somebody has to do something about it: the archive does not have what it should. */
+  wrong: boolean
+}
+
+/** Drops what may go. @returns what the rest waits for; undefined when nothing has to wait */
+export async function dropArchived(options: RetentionOptions): Promise<Held | undefined> {
+  const { store, retentionHours, signal, assertOurs, onDropped } = options
+  for (const partition of await expiredPartitions(store, retentionHours)) {
+    signal.throwIfAborted()
+    const held = await holdOf(partition, options)
+    if (held) return held
+    await assertOurs()
+    try {
+      onDropped(await dropEventsBefore(store, partition.endsAt))
+    } catch (error) {
+      // Busy, the next round will do; ingest is never held up for it.
+      if (!(error instanceof AppError && error.code === 'overloaded')) throw error
+      return { why: 'the database is busy', since: partition.endsAt, wrong: false }
+    }
+  }
+  return undefined
+}
+
+async function holdOf(partition: Partition, options: RetentionOptions): Promise<Held | undefined> {
+  const { store, retentionHours } = options
+  const since = partition.endsAt
+  const used = await inUse(store, partition, retentionHours)
+  if (used !== undefined) return { why: used, since, wrong: false }
+  const unmatched = await unmatchedHour(store, partition)
+  if (unmatched) {
+    const { site, hour, events, archived } = unmatched
+    const why = `${site} ${hour}: the archive has ${archived} events, the database ${events}`
+    return { why, since, wrong: true }
+  }
+  try {
+    await assertArchived(partition, options)
+    return undefined
+  } catch (error) {
+    if (error instanceof HourFailure) return { why: error.message, since, wrong: true }
+    throw error
+  }
+}
+
+/** Reads every file of the range again. @throws HourFailure naming the first that is not as noted */
+async function assertArchived(partition: Partition, { store, dir, signal }: RetentionOptions) {
+  for (const file of await notedEventFiles(store, partition)) {
+    signal.throwIfAborted()
+    await assertNamed(dir, file)
+    await assertThere(dir, file)
+    await assertReadsBack(join(dir, file.path), file)
+  }
+}
+
+async function assertNamed(dir: string, file: NotedFile): Promise<void> {
+  const manifest = await readManifest(dir, { site: file.site, from: file.hour })
+  const named = manifest && filesOf(manifest).find(({ path }) => path === file.path)
+  if (!named) throw new HourFailure(`${file.path} is on record, and no manifest names it`)
+  const same = (
+    ['rows', 'bytes', 'sha256', 'atMin', 'atMax'] satisfies (keyof ArchivedFile)[]
+  ).every((key) => named[key] === file[key])
+  if (!same) throw new HourFailure(`the manifest of ${file.path} says other things than the record`)
+}
+
+/** Seconds by which retention is late. */
+export const lateBy = ({ since }: Held, retentionHours: number): number =>
+  Math.max(0, secondsBetween(since, fromMs(Date.now())) - retentionHours * 3600)

@@ -1,0 +1,94 @@
+import type { Micros } from '../core/time.ts'
+import type { ArchivedFile, Hour } from './archive.ts'
+import type { Store } from './connect.ts'
+import { type Partition, partitionsBefore } from './horizon.ts'
+
+/*
+ * Which raw events are old enough to go, and what speaks against it. Here is what the database can
+ * tell; that the files are as noted is for the archive to see. Everything asked here lies below the
+ * freeze horizon, so no answer can grow old before the drop.
+ */
+
+type Range = Pick<Partition, 'startsAt' | 'endsAt'>
+
+/** Partitions of raw events that end before retention and below the freeze horizon; oldest first. */
+export async function expiredPartitions(store: Store, hours: number): Promise<Partition[]> {
+  const [row] = await store.ask<{ until: Micros }[]>(
+    { operation: 'expired', table: 'horizon' },
+    (sql) => sql`
+      /* retention.until */
+      select least(frozen_before, now() - make_interval(secs => ${hours * 3600})) as until
+      from horizon`,
+  )
+  return partitionsBefore(store, row!.until)
+}
+
+/**
+ * Why a range is still in use: something in it was taken in less than `hours` ago, or belongs to a
+ * run that is going on. One that was silent for as long counts as lost and holds up nothing.
+ */
+export async function inUse(
+  store: Store,
+  { startsAt, endsAt }: Range,
+  hours: number,
+): Promise<string | undefined> {
+  const [row] = await store.ask<{ storedAt: Micros | null; running: string | null }[]>(
+    { operation: 'inUse', table: 'event' },
+    (sql) => {
+      // By our own clock: a sidecar whose clock runs ahead must not hold up retention for years.
+      const since = sql`now() - make_interval(secs => ${hours * 3600})`
+      const running = (table: 'job' | 'subjob') => sql`
+        select r.${sql(`${table}_id`)} as id from ${sql(table)} r
+        where r.status = 'running' and r.last_event_at > ${since}
+          and exists (select from event e where e.entity_id = r.${sql(`${table}_id`)}
+            and e.at >= ${startsAt} and e.at < ${endsAt})`
+      return sql`
+        /* retention.inUse */
+        select
+          (select max(stored_at) from event where at >= ${startsAt} and at < ${endsAt}
+             having max(stored_at) > ${since}) as stored_at,
+          (select id from (${running('job')} union all ${running('subjob')}) r limit 1) as running`
+    },
+  )
+  const { storedAt, running } = row!
+  if (storedAt) return `some of the events were taken in at ${storedAt}`
+  return running ? `${running} is still running` : undefined
+}
+
+/** The first hour of a range in which the archive does not have exactly the events on record. */
+export async function unmatchedHour(store: Store, { startsAt, endsAt }: Range) {
+  const [row] = await store.ask<{ site: string; hour: Micros; events: number; archived: number }[]>(
+    { operation: 'unmatchedHour', table: 'event' },
+    (sql) => sql`
+      /* retention.unmatched */
+      with hot as (
+        select site_id, date_trunc('hour', at, 'UTC') as hour, count(*) as n from event
+        where at >= ${startsAt} and at < ${endsAt} group by 1, 2),
+      archived as (
+        select site_id, hour, sum(rows)::int8 as n from archive_file
+        where kind = 'event' and hour >= ${startsAt} and hour < ${endsAt} group by 1, 2)
+      select site_id as site, hour, coalesce(hot.n, 0)::int8 as events,
+        coalesce(archived.n, 0)::int8 as archived
+      from hot full join archived using (site_id, hour)
+      where hot.n is distinct from archived.n order by hour, site_id limit 1`,
+  )
+  return row
+}
+
+export type NotedFile = ArchivedFile & Pick<Hour, 'site'> & { hour: Micros }
+
+/** The files of raw events in a range that are on record. */
+export async function notedEventFiles(
+  store: Store,
+  { startsAt, endsAt }: Range,
+): Promise<NotedFile[]> {
+  const rows = await store.ask<NotedFile[]>(
+    { operation: 'notedEventFiles', table: 'archive_file' },
+    (sql) => sql`
+      /* retention.files */
+      select kind, site_id as site, hour, path, rows, bytes, sha256, at_min, at_max
+      from archive_file
+      where kind = 'event' and hour >= ${startsAt} and hour < ${endsAt} order by hour, path`,
+  )
+  return [...rows]
+}

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { manifestPath } from '../../src/archive/layout.ts'
+import { dropArchived } from '../../src/archive/retention.ts'
+import { noteArchived } from '../../src/store/archive.ts'
+import { connect, type Store } from '../../src/store/connect.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { trimJobs } from '../../src/store/maintenance.ts'
+import { type Edition, needsTimescale } from '../support/database.ts'
+import { freshFolder } from '../support/processes.ts'
+import { closedHour, eventAt, expire, exported, hourAt, run } from './support.ts'
+
+const some = (n: number, hour = 13) => Array.from({ length: n }, (_, i) => eventAt(i, {}, hour))
+
+/** Forty events of an hour, archived, noted and long past retention. */
+async function expired(t: TestContext, edition: Edition = 'plain') {
+  const { store, url } = await closedHour(t, some(40), edition)
+  const dir = freshFolder()
+  const files = await exported(store, dir)
+  await noteArchived(store, hourAt(), files)
+  await expire(store)
+  return { store, url, dir, event: files.find(({ kind }) => kind === 'event')! }
+}
+
+/** @returns what it waits for, and how many partitions went */
+async function drop(store: Store, dir: string) {
+  const gone: string[] = []
+  const held = await dropArchived({
+    store,
+    dir,
+    retentionHours: 72,
+    signal: new AbortController().signal,
+    assertOurs: async () => {},
+    onDropped: (names) => gone.push(...names),
+  })
+  return { why: held?.why, wrong: held?.wrong, gone: gone.length }
+}
+
+async function events(store: Store): Promise<unknown> {
+  const [row] = await run(store, 'select count(*)::int as n from event')
+  return row?.n
+}
+
+describe('raw events past retention', () => {
+  for (const edition of ['plain', 'timescale'] as const) {
+    const options = edition === 'plain' ? {} : needsTimescale
+    test(`go once they are archived, and nothing else does (${edition})`, options, async (t) => {
+      const { store, dir } = await expired(t, edition)
+      await ingest(store, [eventAt(50)])
+      assert.deepEqual(await drop(store, dir), { why: undefined, wrong: undefined, gone: 1 })
+      const [left] = await run(
+        store,
+        `select (select count(*)::int from event) as events, (select count(*)::int from job) as jobs,
+           (select count(*)::int from event_late) as late,
+           (select dropped_before from horizon) >= '2026-03-01T14:00Z' as moved`,
+      )
+      assert.deepEqual({ ...left }, { events: 0, jobs: 41, late: 1, moved: true })
+    })
+  }
+
+  test('stay when a count on record is not that of the database', async (t) => {
+    const { store, dir } = await expired(t)
+    await run(store, `update archive_file set rows = 39 where kind = 'event'`)
+    assert.deepEqual(await drop(store, dir), {
+      why: 'fab1 2026-03-01T13:00:00.000000Z: the archive has 39 events, the database 40',
+      wrong: true,
+      gone: 0,
+    })
+    assert.equal(await events(store), 40)
+  })
+
+  test('stay when an hour of one site is not archived', async (t) => {
+    const { store, dir } = await expired(t)
+    await run(store, `update event set site_id = 'fab2' where at < '2026-03-01T13:00:01Z'`)
+    const { why, wrong, gone } = await drop(store, dir)
+    assert.match(why ?? '', /^fab1 .*has 40 events, the database 39$/)
+    assert.deepEqual([wrong, gone], [true, 0])
+    await run(store, `update event set site_id = 'fab2'`)
+    assert.match((await drop(store, dir)).why ?? '', /^fab1 .*has 40 events, the database 0$/)
+    await run(store, 'delete from archive_file')
+    assert.match((await drop(store, dir)).why ?? '', /^fab2 .*has 0 events, the database 40$/)
+    assert.equal(await events(store), 40)
+  })
+
+  test('stay while a file or a manifest is not as it was noted', async (t) => {
+    const { store, dir, event } = await expired(t)
+    const file = join(dir, event.path)
+    const manifest = join(dir, manifestPath(hourAt()))
+    const whole = new Map([file, manifest].map((path) => [path, readFileSync(path)]))
+    const flipped = Buffer.from(whole.get(file)!)
+    flipped[1000]! ^= 1
+    const edited = (from: string, to: string) =>
+      writeFileSync(manifest, String(whole.get(manifest)).replaceAll(from, to))
+    const spoilt: [() => void, RegExp][] = [
+      [() => writeFileSync(file, flipped), /does not read back: its SHA-256/],
+      [() => truncateSync(file, 100), /has 100 bytes, not/],
+      [() => renameSync(file, `${file}.away`), /\.parquet is missing/],
+      [() => renameSync(manifest, `${manifest}.away`), /no manifest names it/],
+      [() => writeFileSync(manifest, '{'), /is not JSON/],
+      [() => edited(event.sha256, '0'.repeat(64)), /says other things than the record/],
+      [() => edited('"event": 40', '"event": 41'), /has files of 40 rows of event, not 41/],
+    ]
+    for (const [spoil, why] of spoilt) {
+      spoil()
+      const held = await drop(store, dir)
+      assert.match(held.why ?? '', why)
+      assert.deepEqual([held.wrong, held.gone, await events(store)], [true, 0, 40])
+      for (const [path, bytes] of whole) writeFileSync(path, bytes)
+    }
+    assert.equal((await drop(store, dir)).gone, 1)
+  })
+
+  test('stay while some were taken in lately, whatever their own times say', async (t) => {
+    const { store, dir } = await expired(t)
+    await run(store, `update event set stored_at = now() where at < '2026-03-01T13:00:01Z'`)
+    const { why, wrong, gone } = await drop(store, dir)
+    assert.match(why ?? '', /^some of the events were taken in at 20/)
+    assert.deepEqual([wrong, gone], [false, 0])
+  })
+
+  test('stay while a job of theirs is running, but not for one that fell silent', async (t) => {
+    const { store, dir } = await expired(t)
+    const [job] = await run(
+      store,
+      `update job set end_status = null, ended_at = null, last_event_at = now()
+       where job_id = (select min(job_id::text)::uuid from job) returning job_id::text as id`,
+    )
+    assert.deepEqual(await drop(store, dir), {
+      why: `${job?.id} is still running`,
+      wrong: false,
+      gone: 0,
+    })
+    await run(store, `update job set last_event_at = now() - interval '73 hours'`)
+    assert.equal((await drop(store, dir)).gone, 1)
+  })
+
+  test('stay above the freeze horizon, however short retention is', async (t) => {
+    const { store, dir } = await expired(t)
+    await run(store, `update horizon set frozen_before = '2026-03-01T13:30Z'`)
+    assert.deepEqual(await drop(store, dir), { why: undefined, wrong: undefined, gone: 0 })
+    assert.equal(await events(store), 40)
+  })
+
+  test('go oldest first; what has to wait holds up those after it', async (t) => {
+    const { store, dir } = await expired(t)
+    await run(store, `select make_event_partitions('2026-02-27T00:00Z', '2026-03-01T00:00Z')`)
+    await run(
+      store,
+      `insert into event select (jsonb_populate_record(e, jsonb_build_object('at', day + interval '13 hours'))).*
+       from event e, unnest(array['2026-02-27T00:00Z', '2026-02-28T00:00Z']::timestamptz[]) day
+       where at < '2026-03-01T13:00:01Z'`,
+    )
+    assert.deepEqual(await drop(store, dir), {
+      why: 'fab1 2026-02-27T13:00:00.000000Z: the archive has 0 events, the database 1',
+      wrong: true,
+      gone: 0,
+    })
+    await run(store, `delete from event where at < '2026-02-28'`)
+    const { why, gone } = await drop(store, dir)
+    assert.match(why ?? '', /^fab1 2026-02-28T13/)
+    assert.deepEqual([gone, await events(store)], [1, 41])
+  })
+
+  test('wait for a database that is busy, and for nobody long', async (t) => {
+    const { store, url, dir } = await expired(t)
+    const other = connect(url, { role: 'test', max: 1 })
+    t.after(() => other.close())
+    const op = { operation: 'test', table: 'none' }
+    await other.begin(op, async (tx) => {
+      await tx`select pg_advisory_xact_lock_shared(7002)`
+      assert.deepEqual(await drop(store, dir), {
+        why: 'the database is busy',
+        wrong: false,
+        gone: 0,
+      })
+    })
+    assert.equal((await drop(store, dir)).gone, 1)
+  })
+})
+
+describe('jobs of which nothing was heard for 90 days', () => {
+  const trim = (store: Store, archive: boolean) =>
+    trimJobs(store, new AbortController().signal, 90, archive)
+
+  test('go only as the archive has them, unless there is none', async (t) => {
+    const { store } = await expired(t)
+    const long = `now() - interval '100 days'`
+    await run(store, `update job set last_event_at = ${long}, updated_at = ${long}`)
+    await run(store, `update archive_file set verified_at = ${long} + interval '30 minutes'`)
+    assert.equal(await trim(store, true), 0)
+    await run(store, `update archive_file set verified_at = ${long} + interval '2 hours'`)
+    const one = `(select job_id from job order by job_id limit 1)`
+    // Changed after its hour was archived, in another hour, of another site, or never ended.
+    await run(store, `update job set updated_at = now() - interval '95 days' where job_id = ${one}`)
+    await run(
+      store,
+      `update job set ended_at = ended_at + interval '1 hour' where job_id =
+         (select job_id from job order by job_id offset 1 limit 1)`,
+    )
+    await run(
+      store,
+      `update job set site_id = 'fab2' where job_id =
+         (select job_id from job order by job_id offset 2 limit 1)`,
+    )
+    await run(
+      store,
+      `update job set end_status = null, ended_at = null where job_id =
+         (select job_id from job order by job_id offset 3 limit 1)`,
+    )
+    assert.equal(await trim(store, true), 37)
+    assert.equal(await trim(store, false), 3)
+  })
+})

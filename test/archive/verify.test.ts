@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { assertReadsBack } from '../../src/archive/hour.ts'
+import { manifestPath } from '../../src/archive/layout.ts'
+import { type Problem, verifyArchive } from '../../src/archive/verify.ts'
+import type { ArchivedFile } from '../../src/store/archive.ts'
+import { freshFolder, program } from '../support/processes.ts'
+import { closedHour, eventAt, exported, hourAt } from './support.ts'
+
+/** An archive of one hour, of 40 events and jobs. */
+async function anArchive(t: TestContext): Promise<{ dir: string; event: ArchivedFile }> {
+  const { store } = await closedHour(
+    t,
+    Array.from({ length: 40 }, (_, i) => eventAt(i)),
+  )
+  const dir = freshFolder()
+  const files = await exported(store, dir)
+  return { dir, event: files.find(({ kind }) => kind === 'event')! }
+}
+
+async function problems(dir: string, deep = false): Promise<Problem[]> {
+  const found: Problem[] = []
+  for await (const item of verifyArchive(dir, { deep })) if ('problem' in item) found.push(item)
+  return found
+}
+
+function flipByte(path: string, at: number): void {
+  const bytes = readFileSync(path)
+  bytes[at]! ^= 1
+  writeFileSync(path, bytes)
+}
+
+function wafermon(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    encoding: 'utf8',
+  })
+  return { status, stdout, stderr }
+}
+
+describe('a file that is read back', () => {
+  test('is refused when anything of it differs from what was written', async (t) => {
+    const { dir, event } = await anArchive(t)
+    const path = join(dir, event.path)
+    await assertReadsBack(path, event, true)
+    const wrong: [Partial<ArchivedFile>, RegExp][] = [
+      [{ bytes: event.bytes + 1 }, /its size is \d+, not/],
+      [{ sha256: '0'.repeat(64) }, /its SHA-256 is/],
+      [{ rows: 39 }, /its row count is 40, not 39/],
+      [{ atMin: '2026-03-01T13:00:00.000000Z' }, /its first time is .*000001Z/],
+      [{ atMax: '2026-03-01T13:59:59.000000Z' }, /its last time is .*39.000001Z/],
+    ]
+    for (const [change, message] of wrong) {
+      await assert.rejects(assertReadsBack(path, { ...event, ...change }), message)
+    }
+  })
+
+  test('is refused when a single bit has changed', async (t) => {
+    const { dir, event } = await anArchive(t)
+    for (const at of [4, Math.floor(event.bytes / 2), event.bytes - 20]) {
+      const path = join(dir, event.path)
+      flipByte(path, at)
+      await assert.rejects(assertReadsBack(path, event), /its SHA-256 is/)
+      flipByte(path, at)
+    }
+  })
+})
+
+describe('verify', () => {
+  test('finds nothing wrong with an archive as it was written', async (t) => {
+    const { dir } = await anArchive(t)
+    assert.deepEqual(await problems(dir, true), [])
+  })
+
+  test('names a file that is missing or cut short', async (t) => {
+    const { dir, event } = await anArchive(t)
+    truncateSync(join(dir, event.path), 100)
+    assert.deepEqual(await problems(dir), [
+      { path: event.path, problem: `has 100 bytes, not ${event.bytes}` },
+    ])
+    rmSync(join(dir, event.path))
+    assert.deepEqual(await problems(dir), [{ path: event.path, problem: 'is missing' }])
+  })
+
+  test('sees a changed bit when it looks deep', async (t) => {
+    const { dir, event } = await anArchive(t)
+    flipByte(join(dir, event.path), 1000)
+    assert.deepEqual(await problems(dir), [])
+    const [problem] = await problems(dir, true)
+    assert.match(problem?.problem ?? '', /does not read back: its SHA-256/)
+  })
+
+  test('names files that no manifest knows, and manifests that cannot be read', async (t) => {
+    const { dir, event } = await anArchive(t)
+    const stray = join(
+      dirname(event.path),
+      '20260301T130000000001Z-20260301T130000000002Z-00000000.parquet',
+    )
+    writeFileSync(join(dir, stray), 'PAR1')
+    const broken = manifestPath(hourAt(14))
+    writeFileSync(join(dir, broken), '{')
+    const odd = '_manifest/site=fab1/dt=2026-03-01/hour=x.json'
+    writeFileSync(join(dir, odd), '{}')
+    const found = new Map((await problems(dir)).map(({ path, problem }) => [path, problem]))
+    assert.deepEqual([...found.keys()].sort(), [broken, odd, stray].sort())
+    assert.equal(found.get(broken), 'is not JSON')
+  })
+
+  test('does not follow a manifest out of the archive', async (t) => {
+    const { dir } = await anArchive(t)
+    const path = join(dir, manifestPath(hourAt()))
+    const manifest = JSON.parse(readFileSync(path, 'utf8'))
+    manifest.files[0].path = 'event/site=../dt=../hour=13/../../../etc/passwd.parquet'
+    writeFileSync(path, JSON.stringify(manifest))
+    const found = await problems(dir)
+    assert.match(found[0]?.problem ?? '', /is no manifest: files.0.path/)
+  })
+})
+
+describe('wafermon archive', () => {
+  test('ls tells hour by hour what there is', async (t) => {
+    const { dir } = await anArchive(t)
+    const { status, stdout } = wafermon('archive', 'ls', '--dir', dir)
+    assert.equal(status, 0)
+    assert.match(
+      stdout,
+      /^fab1 {2}2026-03-01T13 {2}40 events, 40 jobs, 0 subjobs, 2 files, 0.0\d MB$/m,
+    )
+    assert.match(stdout, /^1 hours, 2 files, 0.0 MB listed; 0 problems$/m)
+    const json = JSON.parse(wafermon('archive', 'ls', '--json', '--dir', dir).stdout)
+    assert.deepEqual(json.hours[0].rows, { event: 40, job: 40, subjob: 0 })
+  })
+
+  test('says what it can do', () => {
+    const { status, stdout } = wafermon('archive', 'verify', '--help')
+    assert.equal(status, 0)
+    for (const flag of ['--dir <folder>', '--json', '--deep']) assert.ok(stdout.includes(flag))
+  })
+
+  test('names a manifest that lies', async (t) => {
+    const { dir } = await anArchive(t)
+    const path = join(dir, manifestPath(hourAt()))
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, text.replace('"event": 40', '"event": 41'))
+    const { status, stdout } = wafermon('archive', 'verify', '--dir', dir)
+    assert.equal(status, 1)
+    assert.match(stdout, /^PROBLEM {2}_manifest\/.*has files of 40 rows of event, not 41$/m)
+    const lie = text.replaceAll('"rows": 40', '"rows": 39').replace('"event": 40', '"event": 39')
+    writeFileSync(path, lie.replace('"job": 40', '"job": 39'))
+    assert.equal(wafermon('archive', 'verify', '--dir', dir).status, 0)
+    const deep = wafermon('archive', 'verify', '--deep', '--json', '--dir', dir)
+    assert.equal(deep.status, 1)
+    assert.match(JSON.parse(deep.stdout).problems[0].problem, /its row count is 40, not 39/)
+  })
+
+  test('verify exits with 1 when anything is wrong', async (t) => {
+    const { dir, event } = await anArchive(t)
+    assert.equal(wafermon('archive', 'verify', '--deep', '--dir', dir).status, 0)
+    rmSync(join(dir, event.path))
+    const { status, stdout } = wafermon('archive', 'verify', '--dir', dir)
+    assert.equal(status, 1)
+    assert.match(stdout, /^PROBLEM {2}event\/.* is missing$/m)
+  })
+
+  test('ends quietly when nobody reads on', async (t) => {
+    const { dir } = await anArchive(t)
+    const child = spawn(process.execPath, [program, 'archive', 'ls', '--dir', dir])
+    child.stdout.destroy()
+    let complaint = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      complaint += text
+    })
+    const [code] = await once(child, 'close')
+    assert.deepEqual([code, complaint], [0, ''])
+  })
+
+  test('says so when there is no archive, or nothing in it', () => {
+    const { status, stderr } = wafermon('archive', 'ls', '--dir', '/nowhere/at/all')
+    assert.equal(status, 2)
+    assert.match(stderr, /there is no folder \/nowhere\/at\/all/)
+    const empty = freshFolder()
+    for (const command of ['ls', 'verify']) {
+      const unmounted = wafermon('archive', command, '--dir', empty)
+      assert.equal(unmounted.status, 2)
+      assert.match(unmounted.stderr, /nothing was archived in .*; give the archive with --dir/)
+    }
+    mkdirSync(join(empty, '_manifest'))
+    assert.deepEqual(JSON.parse(wafermon('archive', 'ls', '--json', '--dir', empty).stdout), {
+      hours: [],
+      problems: [],
+    })
+  })
+})

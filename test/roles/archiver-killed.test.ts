@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { partitionOf } from '../../src/archive/layout.ts'
+import type { Store } from '../../src/store/connect.ts'
+import {
+  archiver,
+  bothSides,
+  hasManifest,
+  names,
+  often,
+  rowsNoted,
+  some,
+  verify,
+} from '../archive/role.ts'
+import { closedHour, hourAt, run } from '../archive/support.ts'
+import { freshFolder, program, until } from '../support/processes.ts'
+
+/** Calls of the system at which it dies, before they are carried out: every step of the order. */
+const steps = [
+  ['fsync', 1, 'with the first file written'],
+  ['fsync', 2, 'with the second file written'],
+  ['link', 1, 'with all files read back and none named'],
+  ['unlink', 1, 'with the first file named'],
+  ['link', 2, 'between two files'],
+  ['fsync', 'of the manifest', 'with all files named, before the manifest'],
+  ['link', 3, 'before the manifest has its name'],
+  ['unlink', 3, 'with the manifest named, before the files are on record'],
+] as const
+
+const strace = {
+  skip: existsSync('/usr/bin/strace') ? false : 'strace is not installed: apt-get install strace',
+}
+
+test('wafermon archiver, killed', strace, async (t) => {
+  const { store, url } = await closedHour(t, some(700))
+  for (const [call, when, what] of steps) {
+    await t.test(`${what}, leaves nothing that counts or a whole hour`, async (t) => {
+      const dir = freshFolder()
+      await run(store, 'delete from archive_file')
+      await dieAt(
+        url,
+        dir,
+        call,
+        when === 'of the manifest' ? await manifestSync(url, store) : when,
+      )
+      assert.equal(await rowsNoted(store), 0)
+      const counts = hasManifest(dir)
+      assert.equal(counts, what.startsWith('with the manifest named'))
+      if (counts) assert.deepEqual(verify(dir).problems, [])
+      await assertGoesOn(t, store, url, dir)
+    })
+  }
+
+  await t.test('and with its jobs changed before the next run, leaves no old file', async (t) => {
+    const dir = freshFolder()
+    await run(store, 'delete from archive_file')
+    await dieAt(url, dir, 'link', 3)
+    const folder = join(dir, 'job', partitionOf(hourAt()))
+    const before = names(folder)
+    await run(store, 'update job set error_count = error_count + 1')
+    await assertGoesOn(t, store, url, dir)
+    assert.equal(names(folder).length, 1)
+    assert.notDeepEqual(names(folder), before)
+  })
+})
+
+/** The next run ends with exactly one complete hour, on record, and nothing besides. */
+async function assertGoesOn(t: TestContext, store: Store, url: string, dir: string) {
+  const role = await archiver(t, url, dir)
+  await until('the hour', async () => (await rowsNoted(store)) === 1400)
+  await role.stop()
+  const { problems, hours } = verify(dir)
+  assert.deepEqual(problems, [])
+  assert.deepEqual(
+    hours.map(({ rows }) => rows),
+    [{ event: 700, job: 700, subjob: 0 }],
+  )
+  assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
+  const { archived, hot } = await bothSides(store, dir)
+  assert.deepEqual(archived, hot)
+}
+
+test('wafermon archiver, asleep while another takes over, spoils nothing', strace, async (t) => {
+  const { store, url } = await closedHour(t, some(700))
+  const dir = freshFolder()
+  // It stops with everything written and read back, right before it names the first file.
+  const sleeper = traced(url, dir, ['-e', 'trace=link', '-e', 'inject=link:signal=STOP:when=1'])
+  await until('its sleep', () => /SIGSTOP/.test(sleeper.calls()))
+  await run(
+    store,
+    `select pg_terminate_backend(pid) from pg_locks
+     where locktype = 'advisory' and objid = 7005 and granted
+       and database = (select oid from pg_database where datname = current_database())`,
+  )
+  await run(store, 'update job set error_count = error_count + 1')
+  const other = await archiver(t, url, dir)
+  await until('the hour', async () => (await rowsNoted(store)) === 1400)
+  const [file] = await run(store, `select path from archive_file where kind = 'job'`)
+  process.kill(sleeper.pid(), 'SIGCONT')
+  await until('its round', () => /"archiving failed/.test(sleeper.logs()))
+  process.kill(sleeper.pid(), 'SIGTERM')
+  await sleeper.ended
+  await other.stop()
+  assert.deepEqual(verify(dir).problems, [])
+  assert.deepEqual(
+    names(join(dir, 'job', partitionOf(hourAt()))).map((name) => name),
+    [String(file?.path).split('/').at(-1)],
+  )
+  const { archived, hot } = await bothSides(store, dir)
+  assert.deepEqual(archived, hot)
+})
+
+/** Which fsync is that of the manifest: the last one but those of its folders. */
+async function manifestSync(url: string, store: Store): Promise<number> {
+  const dir = freshFolder()
+  const run1 = traced(url, dir, ['-e', 'trace=fsync,link', '-y'])
+  await until('the hour', () => /"hour archived/.test(run1.logs()))
+  process.kill(run1.pid(), 'SIGTERM')
+  await run1.ended
+  await run(store, 'delete from archive_file')
+  const lines = run1
+    .calls()
+    .split('\n')
+    .filter((line) => /\b(fsync|link)\(/.test(line))
+  const manifest = lines.findIndex((line) => line.includes('manifest.json'))
+  assert.ok(manifest > 0, run1.calls())
+  return lines.slice(0, manifest + 1).filter((line) => line.includes('fsync(')).length
+}
+
+async function dieAt(url: string, dir: string, call: string, n: number): Promise<void> {
+  const inject = `inject=${call}:signal=KILL:when=${n}`
+  const { ended, calls, logs } = traced(url, dir, ['-e', `trace=${call}`, '-e', inject])
+  await ended
+  assert.match(calls(), /killed by SIGKILL/, `${call} ${n} was not reached: ${logs()}`)
+}
+
+/** Runs an archiver under strace, with one thread for files, so that calls come in their order. */
+function traced(url: string, dir: string, args: string[]) {
+  const output = join(freshFolder(), 'strace')
+  const command = ['-f', '-o', output, ...args, process.execPath, program, 'archiver']
+  const child = spawn('strace', command, {
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: url,
+      ARCHIVE_DIR: dir,
+      PORT: '0',
+      JSON_LOGS: 'true',
+      UV_THREADPOOL_SIZE: '1',
+      ...often,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text
+  })
+  return {
+    ended: once(child, 'exit'),
+    calls: () => (existsSync(output) ? readFileSync(output, 'utf8') : ''),
+    logs: () => printed,
+    // strace itself would let go of the program on a signal, and leave it running.
+    pid: () => childOf(child.pid ?? 0),
+  }
+}
+
+const childOf = (pid: number) =>
+  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0])
