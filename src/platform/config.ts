@@ -73,6 +73,14 @@ const database = {
   DB_POOL_MAX_SIZE: number(2, 500, 10, 'connections', 'Most connections held open.', true),
 }
 
+const retentionHours = number(
+  1,
+  87_600,
+  72,
+  'h',
+  'How long raw events stay in the hot store; with an archive longer, until it has them.',
+)
+
 const token = text('Token to send to the API; made there by `wafermon token new`.')
   .meta({ secret: true })
   .optional()
@@ -134,10 +142,15 @@ export const schemas = {
       8760,
       48,
       'h',
-      'Events older than this go to event_late; keep it under RETENTION_HOURS.',
+      'Events older than this go to event_late. At most RETENTION_HOURS.',
     ),
     LIVE_KEEP_HOURS: number(0.1, 720, 24, 'h', 'How far back a live stream can resume.'),
-    ARCHIVE: oneOf(['on', 'off'], 'on', 'Whether an archiver keeps the history.'),
+    ARCHIVE: oneOf(
+      ['on', 'off'],
+      'on',
+      'Whether an archiver keeps the history; off lets raw events go by age alone.',
+    ),
+    RETENTION_HOURS: retentionHours,
   }),
   archiver: z.object({
     ...shared,
@@ -148,13 +161,7 @@ export const schemas = {
     ).optional(),
     ARCHIVE_DIR: text('Folder of the archive.').default('/var/lib/wafermon/archive'),
     ARCHIVE_INTERVAL_HOURS: number(0.001, 24, 1, 'h', 'How often to look for closed hours.'),
-    RETENTION_HOURS: number(
-      1,
-      87_600,
-      72,
-      'h',
-      'How long raw events stay in the hot store; longer until archived.',
-    ),
+    RETENTION_HOURS: retentionHours,
   }),
   central: z.object({
     ...shared,
@@ -346,6 +353,7 @@ function crossChecks(config: Record<string, unknown>): string[] {
   ordered('DB_POOL_MIN_SIZE', 'DB_POOL_MAX_SIZE')
   ordered('QUERY_DEFAULT_LIMIT', 'QUERY_MAX_LIMIT')
   ordered('MAX_EVENT_BYTES', 'MAX_BODY_BYTES')
+  ordered('FREEZE_AFTER_HOURS', 'RETENTION_HOURS')
   return problems
 }
 

@@ -34,6 +34,7 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
     freezeAfterHours: config.FREEZE_AFTER_HOURS,
     liveKeepHours: config.LIVE_KEEP_HOURS,
     archive: config.ARCHIVE === 'on',
+    retentionHours: config.RETENTION_HOURS,
   })
   life.onStop('maintenance', () => maintenance.done)
 

@@ -5,14 +5,17 @@ import { makeBaselines } from './baselines.ts'
 import { connect, type Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
 import { advanceHorizon } from './horizon.ts'
+import { dropUnarchived } from './retention.ts'
 
 export type MaintenanceOptions = {
   log: Logger
   signal: AbortSignal
   freezeAfterHours: number
   liveKeepHours: number
-  /** Whether jobs that ended stay until the archive has them as they are. */
-  archive?: boolean
+  /** With an archive, jobs that ended stay until it has them, and raw events are its to drop. */
+  archive: boolean
+  /** How long raw events stay when there is none. */
+  retentionHours: number
   /** Between two rounds, in milliseconds; a minute. */
   everyMs?: number
 }
@@ -123,11 +126,17 @@ async function attempt(
   }
 }
 
-function tasksOf({ freezeAfterHours, liveKeepHours, archive }: MaintenanceOptions): Task[] {
+function tasksOf(options: MaintenanceOptions): Task[] {
+  const { freezeAfterHours, liveKeepHours, archive, retentionHours, log } = options
+  const dropOld = async (store: Store, signal: AbortSignal) => {
+    const dropped = await dropUnarchived(store, retentionHours, signal)
+    if (dropped.length > 0) log.info({ dropped }, 'raw events past retention dropped')
+  }
   return [
     { name: 'horizon', run: (store) => advanceHorizon(store, freezeAfterHours) },
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },
+    ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
     {

@@ -1,7 +1,7 @@
 import type { Micros } from '../core/time.ts'
 import type { ArchivedFile, Hour } from './archive.ts'
 import type { Store } from './connect.ts'
-import { type Partition, partitionsBefore } from './horizon.ts'
+import { dropEventsBefore, type Partition, partitionsBefore } from './horizon.ts'
 
 /*
  * Which raw events are old enough to go, and what speaks against it. Here is what the database can
@@ -39,7 +39,7 @@ export async function inUse(
       const since = sql`now() - make_interval(secs => ${hours * 3600})`
       const running = (table: 'job' | 'subjob') => sql`
         select r.${sql(`${table}_id`)} as id from ${sql(table)} r
-        where r.status = 'running' and r.last_event_at > ${since}
+        where r.status = 'running' and r.updated_at > ${since}
           and exists (select from event e where e.entity_id = r.${sql(`${table}_id`)}
             and e.at >= ${startsAt} and e.at < ${endsAt})`
       return sql`
@@ -53,6 +53,35 @@ export async function inUse(
   const { storedAt, running } = row!
   if (storedAt) return `some of the events were taken in at ${storedAt}`
   return running ? `${running} is still running` : undefined
+}
+
+/**
+ * Where no archive is kept: drops raw events by age alone, those of runs that go on excepted, and
+ * late ones too. A late one goes only where a repeat is known by the number of its source.
+ *
+ * @throws AppError overloaded, when a lock was not free in time: the next round goes on
+ */
+export async function dropUnarchived(
+  store: Store,
+  hours: number,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const dropped: string[] = []
+  for (const partition of await expiredPartitions(store, hours)) {
+    signal.throwIfAborted()
+    if ((await inUse(store, partition, hours)) !== undefined) break
+    dropped.push(...(await dropEventsBefore(store, partition.endsAt)))
+  }
+  await store.ask(
+    { operation: 'dropLate', table: 'event_late' },
+    (sql) => sql`
+      /* retention.dropLate */
+      delete from event_late
+      where at < (select dropped_before from horizon)
+        and stored_at < now() - make_interval(secs => ${hours * 3600})`,
+    signal,
+  )
+  return dropped
 }
 
 /** The first hour of a range in which the archive does not have exactly the events on record. */

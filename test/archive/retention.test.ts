@@ -8,6 +8,7 @@ import { noteArchived } from '../../src/store/archive.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { trimJobs } from '../../src/store/maintenance.ts'
+import { dropUnarchived } from '../../src/store/retention.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { freshFolder } from '../support/processes.ts'
 import { closedHour, eventAt, expire, exported, hourAt, run } from './support.ts'
@@ -124,7 +125,7 @@ describe('raw events past retention', () => {
     const { store, dir } = await expired(t)
     const [job] = await run(
       store,
-      `update job set end_status = null, ended_at = null, last_event_at = now()
+      `update job set end_status = null, ended_at = null, updated_at = now()
        where job_id = (select min(job_id::text)::uuid from job) returning job_id::text as id`,
     )
     assert.deepEqual(await drop(store, dir), {
@@ -132,7 +133,7 @@ describe('raw events past retention', () => {
       wrong: false,
       gone: 0,
     })
-    await run(store, `update job set last_event_at = now() - interval '73 hours'`)
+    await run(store, `update job set updated_at = now() - interval '73 hours'`)
     assert.equal((await drop(store, dir)).gone, 1)
   })
 
@@ -211,5 +212,36 @@ describe('jobs of which nothing was heard for 90 days', () => {
     )
     assert.equal(await trim(store, true), 37)
     assert.equal(await trim(store, false), 3)
+  })
+})
+
+describe('raw events without an archive', () => {
+  const never = new AbortController().signal
+  /** Of two days, the older one long past retention. */
+  async function old(t: TestContext) {
+    const { store } = await closedHour(t, some(5))
+    await expire(store)
+    return store
+  }
+
+  test('go by age, the late ones too, and a repeat is still known by its source', async (t) => {
+    const source = { id: 'node-1', epoch: 'first', seq: 1 }
+    const store = await old(t)
+    const late = { ...eventAt(50), source }
+    await ingest(store, [late])
+    await run(store, `update event_late set stored_at = now() - interval '30 days'`)
+    assert.equal((await dropUnarchived(store, 72, never)).length, 1)
+    assert.equal(await events(store), 0)
+    assert.equal((await run(store, 'select from event_late')).length, 0)
+    assert.deepEqual((await ingest(store, [late])).verdicts, ['duplicate'])
+  })
+
+  test('stay while they are young, whatever their own time says', async (t) => {
+    const store = await old(t)
+    await run(store, `update event set stored_at = now() - interval '71 hours'`)
+    await ingest(store, [eventAt(50)])
+    assert.deepEqual(await dropUnarchived(store, 72, never), [])
+    assert.equal(await events(store), 5)
+    assert.equal((await run(store, 'select from event_late')).length, 1)
   })
 })
