@@ -69,7 +69,8 @@ export async function startUp(
   await slowly('waiting for an earlier run to end', clearing, onSlow)
   const ports = await claimAll(config.ports)
 
-  endAtOnceOnSecondSignal(supervisor)
+  // The database's own process is only told: it ends the server first, or nobody would.
+  life.onEndAtOnce(() => supervisor.kill(['embedded-postgres']))
   life.onStop('all roles', () => stopAll(supervisor))
   life.onStop('log rotation', rotateLogs(join(dir, 'logs')))
   const databaseUrl = await slowly(
@@ -120,18 +121,6 @@ async function claimAll(wanted: UpPorts): Promise<UpPorts> {
 async function stopAll(supervisor: Supervisor): Promise<void> {
   for (const group of stopOrder) {
     await Promise.all(group.map((name) => supervisor.stop(name, stopPatienceMs)))
-  }
-}
-
-/** The database's own process is only told: it ends the server first, or nobody would. */
-function endAtOnceOnSecondSignal(supervisor: Supervisor): void {
-  let signals = 0
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (++signals < 2) return
-      supervisor.kill(['embedded-postgres'])
-      process.exit(130)
-    })
   }
 }
 
