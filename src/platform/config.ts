@@ -23,8 +23,8 @@ const shared = {
   ENABLE_TRACING: flag(false, 'Send OpenTelemetry traces to OTLP_ENDPOINT.'),
   OTLP_ENDPOINT: url(
     ['http', 'https'],
-    'Where traces go: OTLP over HTTP, as a rule port 4318. Port 4317 is gRPC and will not work.',
-  ).default('http://127.0.0.1:4318'),
+    'Where traces go: OTLP over HTTP, as a rule port 4318; 4317 is gRPC and will not work. Not set: what OTEL_EXPORTER_OTLP_ENDPOINT says, else http://localhost:4318.',
+  ).optional(),
   HOST: text('Address to listen on. Beyond loopback, tokens are needed (TOKENS_FILE).').default(
     '127.0.0.1',
   ),
@@ -254,7 +254,7 @@ export function readConfig<R extends RoleName>(
       problems,
     )
   }
-  return { config, warnings: warningsOf(config) }
+  return { config, warnings: warningsOf(config, sources.env) }
 }
 
 const count = (n: number) => (n === 1 ? 'a problem' : `${n} problems`)
@@ -379,9 +379,10 @@ function mayRead(file: string): boolean {
   }
 }
 
-function warningsOf(config: Record<string, unknown>): string[] {
+function warningsOf(config: Record<string, unknown>, env: ConfigSources['env']): string[] {
   const warnings: string[] = []
-  if (config.ENABLE_TRACING && new URL(String(config.OTLP_ENDPOINT)).port === '4317') {
+  const collector = String(config.OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_ENDPOINT)
+  if (config.ENABLE_TRACING && URL.canParse(collector) && new URL(collector).port === '4317') {
     warnings.push('OTLP_ENDPOINT: port 4317 is OTLP over gRPC; traces go over HTTP, use port 4318')
   }
   if (String(config.SPOOL_DIR ?? '').startsWith('/tmp')) {

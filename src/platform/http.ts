@@ -29,7 +29,7 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
 export function createApp({ log, metrics }: AppOptions): Hono {
   const app = new Hono()
   app.use('*', measure(metrics))
-  app.use('*', serverSpan())
+  app.use('*', serverSpan(endpointOf))
   app.use('*', secure)
   app.onError((error, c) => answerProblem(c, error, log))
   app.notFound((c) =>
