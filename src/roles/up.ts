@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { AppError } from '../core/errors.ts'
 import { claimPorts } from '../platform/free-ports.ts'
@@ -90,11 +90,25 @@ async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpCo
   if (config.simulate) await supervisor.start(simulatorChild(layout))
 }
 
-/** Roles and database may belong to different users: both pass through, only we look in. */
+/**
+ * Roles and database may belong to different users: both pass through, only we look in.
+ *
+ * @throws AppError `invalid` when it is no folder of ours to write in
+ */
 function makeFolder(dir: string): void {
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700
-  if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
-  mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
+  try {
+    if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
+    mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
+    accessSync(dir, constants.W_OK)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new AppError(
+      'invalid',
+      `cannot write in ${dir} (${code}): give a folder that this user may write in with --dir`,
+      { cause },
+    )
+  }
 }
 
 function lockFolder(dir: string): { release: () => void } {
