@@ -1,12 +1,11 @@
 # Builds the program, then puts dist/ alone on a small Node.js image.
 #
 #   docker build -t wafermon .
-#   docker run --rm -v tokens:/var/lib/wafermon wafermon token new --scope ingest --file tokens
-#   docker run -p 8000:8000 -v spool:/var/lib/wafermon ... -e TOKENS_FILE=... wafermon sidecar
+#   docker run --rm wafermon --version
 #
-# The role is the command. State is kept under /var/lib/wafermon. In a container HOST is 0.0.0.0, so
-# a role wants TOKENS_FILE, or --insecure where the network is closed. `up` listens on loopback
-# alone and is of use with --network host. docs/deployment.md says more.
+# The role is the command; docs/deployment.md says how to run one. State is kept under
+# /var/lib/wafermon. In a container HOST is 0.0.0.0, so a role wants TOKENS_FILE, or --insecure where
+# the network is closed; `up` listens on loopback alone.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /build
