@@ -14,6 +14,7 @@ import { build } from 'esbuild'
  *   chunks/, assets/    a chunk per role, loaded when the role is chosen; the wasm, the .node
  *   sql/                what `migrate` and the operators' commands read
  *   sdk/                the client library, as ESM and as CommonJS, with declarations
+ *   LICENSE, THIRD-PARTY.txt  ours, and those of the packages inside
  *
  * One platform per build: WAFERMON_TARGET, for example linux-arm64 or linuxmusl-x64, else this
  * machine's. Another place than dist/: WAFERMON_DIST.
@@ -25,11 +26,14 @@ const target = process.env.WAFERMON_TARGET ?? `linux-${process.arch}`
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 
 const dist = process.env.WAFERMON_DIST ?? 'dist'
+/** Folders of the packages that are in the bundles. */
+const packages = new Set()
 // Made aside and put in place whole: a build that fails leaves the last good one where it is.
 const out = dist === 'dist' ? `.cache/dist-${process.pid}` : `${dist}.${process.pid}`
 try {
   await Promise.all([buildProgram(), buildSdk(), cp('sql', `${out}/sql`, { recursive: true })])
   await chmod(`${out}/wafermon.js`, 0o755)
+  await Promise.all([cp('LICENSE', `${out}/LICENSE`), writeNotices()])
   // Without it a copy of dist would be read as CommonJS first, then as ESM, with a warning.
   await writeFile(
     `${out}/package.json`,
@@ -93,12 +97,28 @@ async function buildProgram() {
  * hash the content, are the same wherever the files go.
  */
 async function write(options) {
-  const { outputFiles } = await build({ ...options, write: false })
+  const { outputFiles, metafile } = await build({ ...options, write: false, metafile: true })
+  for (const input of Object.keys(metafile.inputs)) {
+    const [folder] = /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(input) ?? []
+    if (folder) packages.add(folder)
+  }
   for (const { path, contents } of outputFiles) {
     const to = join(out, relative('dist', path))
     await mkdir(dirname(to), { recursive: true })
     await writeFile(to, contents)
   }
+}
+
+/** The licences of what is bundled: they ask to go where it goes. */
+async function writeNotices() {
+  const notices = [...packages].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'))
+    const names = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice)/i.test(file))
+    const texts = names.sort().map((file) => readFile(join(folder, file), 'utf8'))
+    return `${name} ${version} (${license})\n\n${(await Promise.all(texts)).join('\n')}`
+  })
+  const line = `\n${'-'.repeat(78)}\n\n`
+  await writeFile(`${out}/THIRD-PARTY.txt`, `${(await Promise.all(notices)).join(line)}\n`)
 }
 
 async function buildSdk() {

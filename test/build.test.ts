@@ -57,6 +57,16 @@ describe('the build', () => {
     assert.deepEqual(sql.sort(), migrations().sort())
   })
 
+  test('brings the licence of every package that is inside', () => {
+    const notices = readFileSync(join(dist, 'THIRD-PARTY.txt'), 'utf8')
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    // Fixed for later, and not used yet.
+    const inside = Object.keys(dependencies).filter((name) => name !== '@aws-sdk/client-s3')
+    for (const name of inside) assert.match(notices, new RegExp(`^${name} \\d`, 'm'), name)
+    assert.match(notices, /Permission is hereby granted, free of charge/)
+    assert.match(readFileSync(join(dist, 'LICENSE'), 'utf8'), /Apache License/)
+  })
+
   test('loads a role only when it is chosen', () => {
     const entry = readFileSync(program, 'utf8')
     const imports = [...entry.matchAll(/import\s*[{*\w'"][^;]*?['"]([^'"]+)['"]/g)]

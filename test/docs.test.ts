@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { namespace } from '../src/core/uuid.ts'
 import { schemas } from '../src/platform/config.ts'
 import { differences, readReference, references } from './support/reference.ts'
 
 const all = await references()
 
 /** Variables that something other than a role reads. */
-const others = ['WAFERMON_CONFIG', 'SIDECAR_URL', 'SIDECAR_TOKEN', 'NODE_EXTRA_CA_CERTS']
+const others = [
+  'WAFERMON_CONFIG',
+  'SIDECAR_URL',
+  'SIDECAR_TOKEN',
+  'NODE_EXTRA_CA_CERTS',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_HEADERS',
+  'OTEL_SERVICE_NAME',
+  'OTEL_RESOURCE_ATTRIBUTES',
+]
 
 describe('the reference', () => {
   for (const { file, name, rows } of all) {
@@ -53,6 +63,7 @@ describe('the words of docs/', () => {
     'docs/security.md',
     'docs/api.md',
     'docs/metrics.md',
+    'docs/deployment.md',
   ]) {
     test(`name no setting that does not exist: ${file}`, () => {
       const named = [
@@ -64,6 +75,10 @@ describe('the words of docs/', () => {
       )
     })
   }
+
+  test('name the namespace that keys become UUIDs in', () => {
+    assert.ok(readFileSync('docs/api.md', 'utf8').includes(`\`${namespace}\``))
+  })
 
   test('give an example of an answer of central that adds up', () => {
     const found =

@@ -133,5 +133,6 @@ export const siteSpecs: RouteSpec[] = [
     summary: 'Lists the sites: status, age, address',
     scope: 'read',
     answer: { 'application/json': 'SiteList' },
+    problems: [422],
   },
 ]

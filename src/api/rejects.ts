@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { fromMs } from '../core/time.ts'
 import { type Auth, requireScope } from '../platform/auth.ts'
+import { listOf, secondsSince } from './asked.ts'
 import { number, readParams } from './params.ts'
 
 /** An event that a sink refused for good, with the reason. Times are ms since 1970. */
@@ -36,9 +37,10 @@ export const rejectParams = z.object({
 export function rejectRoutes({ auth, list, get, retry }: RejectsOptions): Hono {
   const app = new Hono()
   app.get('/v1/rejects', requireScope(auth, 'read'), (c) => {
+    const started = performance.now()
     const { limit, before } = readParams(c, rejectParams)
-    const rows = list(limit ?? 100, before)
-    return c.json({ items: rows.map(shown), count: rows.length })
+    const rows = list(limit ?? 100, before).map(shown)
+    return c.json({ ...listOf(rows), duration_s: secondsSince(started) })
   })
   app.get('/v1/rejects/:id', requireScope(auth, 'read'), (c) => {
     const row = get(wholeNumber('id', c.req.param('id')))

@@ -151,6 +151,9 @@ function setEnd(slots: Slots, envelope: Event): void {
 const isDuration = (value: number | undefined): value is number =>
   value !== undefined && value >= 0 && value <= maxDurationS
 
+const isProgress = (value: number | undefined): value is number =>
+  value !== undefined && value >= 0 && value <= 1
+
 const carries = (metadata: Metadata | null | undefined): metadata is Metadata =>
   !!metadata && Object.keys(metadata).length > 0
 
@@ -171,9 +174,10 @@ function setMetrics(slots: Slots, { event, idempotency_key }: Event): void {
   const given = event.metrics
   if (!given) return
   for (const name of ['cpu_user_s', 'cpu_system_s', 'mem_max_mb'] as const) {
-    if (given[name] !== undefined) slots[name] = given[name]
+    const value = given[name]
+    if (value !== undefined && value >= 0) slots[name] = value
   }
-  if (given.progress !== undefined) {
+  if (isProgress(given.progress)) {
     slots.progress_at = event.at
     slots.progress_key = idempotency_key
     slots.progress = given.progress

@@ -1,7 +1,18 @@
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import * as z from 'zod'
-import { flag, list, number, oneOf, port, text, url } from './settings.ts'
+import {
+  flag,
+  holdsUser,
+  list,
+  noUser,
+  number,
+  oneOf,
+  port,
+  text,
+  url,
+  withoutUser,
+} from './settings.ts'
 
 /** Settings that every role reads. The name in the environment is the key. */
 const shared = {
@@ -12,8 +23,8 @@ const shared = {
   ENABLE_TRACING: flag(false, 'Send OpenTelemetry traces to OTLP_ENDPOINT.'),
   OTLP_ENDPOINT: url(
     ['http', 'https'],
-    'Where traces go: OTLP over HTTP, as a rule port 4318. Port 4317 is gRPC and will not work.',
-  ).default('http://127.0.0.1:4318'),
+    'Where traces go: OTLP over HTTP, as a rule port 4318; 4317 is gRPC and will not work. Not set: what OTEL_EXPORTER_OTLP_ENDPOINT says, else http://localhost:4318.',
+  ).optional(),
   HOST: text('Address to listen on. Beyond loopback, tokens are needed (TOKENS_FILE).').default(
     '127.0.0.1',
   ),
@@ -173,10 +184,10 @@ export const schemas = {
         'must be a list such as fab1=http://host:18000,fab2=http://host:18000',
       )
       .refine(areSites, 'must name each site once, and none of them . or ..')
+      .refine((sites) => !holdsUser(sites), noUser)
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),
-    CACHE_TTL_S: number(0, 3600, 30, 's', 'How long the last known state of a site is shown.'),
     QUERY_DEFAULT_LIMIT: number(
       1,
       100_000,
@@ -244,7 +255,10 @@ export function readConfig<R extends RoleName>(
     }
   }
   const config = (result.data ?? given) as ConfigOf<R>
-  problems.push(...crossChecks(config))
+  problems.push(...crossChecks(config), ...unreadable(config))
+  if (role === 'web' && !('LOCAL_API' in given) && !('CENTRAL_API' in given)) {
+    problems.push('LOCAL_API, CENTRAL_API: set one of them: what is to be shown (not set)')
+  }
   if (problems.length > 0) {
     throw new ConfigError(
       [`wafermon ${role}: the configuration has ${count(problems.length)}`, ...problems].join(
@@ -253,7 +267,7 @@ export function readConfig<R extends RoleName>(
       problems,
     )
   }
-  return { config, warnings: warningsOf(config) }
+  return { config, warnings: warningsOf(config, sources.env) }
 }
 
 const count = (n: number) => (n === 1 ? 'a problem' : `${n} problems`)
@@ -316,7 +330,7 @@ function shownValue(
 ): string {
   const name = String(issue.path[0])
   if (!(name in given)) return ' (not set)'
-  return isSecret(schema, name) ? '' : `; got ${JSON.stringify(given[name])}`
+  return isSecret(schema, name) ? '' : `; got ${withoutUser(JSON.stringify(given[name]))}`
 }
 
 /** Whether a setting must never be printed. */
@@ -340,10 +354,8 @@ function crossChecks(config: Record<string, unknown>): string[] {
   if (config.TLS_CA !== undefined && config.TLS_CERT === undefined) {
     problems.push('TLS_CA: needs TLS_CERT and TLS_KEY as well')
   }
-  if ('LOCAL_API' in config || 'CENTRAL_API' in config || 'DEFAULT_SITE' in config) {
-    if (config.LOCAL_API && config.CENTRAL_API) {
-      problems.push('LOCAL_API, CENTRAL_API: set one of them, not both')
-    }
+  if (config.LOCAL_API && config.CENTRAL_API) {
+    problems.push('LOCAL_API, CENTRAL_API: set one of them, not both')
   }
   const ordered = (low: string, high: string) => {
     if (Number(config[low]) > Number(config[high])) {
@@ -357,9 +369,34 @@ function crossChecks(config: Record<string, unknown>): string[] {
   return problems
 }
 
-function warningsOf(config: Record<string, unknown>): string[] {
+/** Files that a role reads when it starts: told with the rest, not one by one later. */
+function unreadable(config: Record<string, unknown>): string[] {
+  const remedies = {
+    TOKENS_FILE: 'make it with: wafermon token new --scope read --file FILE',
+    TLS_CERT: 'give a PEM file that this user may read',
+    TLS_KEY: 'give a PEM file that this user may read',
+    TLS_CA: 'give a PEM file that this user may read',
+  }
+  return Object.entries(remedies).flatMap(([name, remedy]) => {
+    const file = config[name]
+    if (typeof file !== 'string' || mayRead(file)) return []
+    return [`${name}: cannot read ${file}; ${remedy}`]
+  })
+}
+
+function mayRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function warningsOf(config: Record<string, unknown>, env: ConfigSources['env']): string[] {
   const warnings: string[] = []
-  if (config.ENABLE_TRACING && new URL(String(config.OTLP_ENDPOINT)).port === '4317') {
+  const collector = String(config.OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_ENDPOINT)
+  if (config.ENABLE_TRACING && URL.canParse(collector) && new URL(collector).port === '4317') {
     warnings.push('OTLP_ENDPOINT: port 4317 is OTLP over gRPC; traces go over HTTP, use port 4318')
   }
   if (String(config.SPOOL_DIR ?? '').startsWith('/tmp')) {

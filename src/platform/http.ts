@@ -1,8 +1,10 @@
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer } from 'node:http'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
@@ -27,7 +29,7 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
 export function createApp({ log, metrics }: AppOptions): Hono {
   const app = new Hono()
   app.use('*', measure(metrics))
-  app.use('*', serverSpan())
+  app.use('*', serverSpan(endpointOf))
   app.use('*', secure)
   app.onError((error, c) => answerProblem(c, error, log))
   app.notFound((c) =>
@@ -143,18 +145,31 @@ function makeServer(
     connectionsCheckingInterval: Math.min(readTimeoutMs, 10_000),
   }
   if (!tls.cert || !tls.key) return createServer(patience, listener)
-  return createTlsServer(
-    {
-      ...patience,
-      cert: readPem('TLS_CERT', tls.cert),
-      key: readPem('TLS_KEY', tls.key),
-      ...(tls.ca ? { ca: readPem('TLS_CA', tls.ca), requestCert: true } : {}),
-    },
-    listener,
-  )
+  const cert = readPem('TLS_CERT', 'cert', tls.cert)
+  const key = readPem('TLS_KEY', 'key', tls.key)
+  const ca = tls.ca ? { ca: readPem('TLS_CA', 'ca', tls.ca), requestCert: true } : {}
+  try {
+    return createTlsServer({ ...patience, cert, key, ...ca }, listener)
+  } catch {
+    throw new ConfigError('TLS_KEY: is not the key of the certificate in TLS_CERT; give both anew')
+  }
 }
 
-function readPem(name: string, file: string): Buffer {
+function readPem(name: string, kind: 'cert' | 'key' | 'ca', file: string): Buffer {
+  const pem = readFile(name, file)
+  try {
+    createSecureContext({ [kind]: pem })
+    if (kind === 'ca') new X509Certificate(pem)
+    return pem
+  } catch {
+    const what = kind === 'key' ? 'private key without a passphrase' : 'certificate'
+    throw new ConfigError(
+      `${name}: ${file} holds no ${what} in PEM; give one that begins -----BEGIN`,
+    )
+  }
+}
+
+function readFile(name: string, file: string): Buffer {
   try {
     return readFileSync(file)
   } catch {

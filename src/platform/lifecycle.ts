@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { onSignals } from './signals.ts'
 
 type Closer = { name: string; close: () => unknown }
 
@@ -10,6 +11,7 @@ export class Lifecycle {
   readonly #closers: Closer[] = []
   readonly #abort = new AbortController()
   readonly #log: Logger
+  readonly #atOnce: (() => void)[] = []
   #stopping: Promise<void> | undefined
 
   constructor(log: Logger) {
@@ -25,14 +27,22 @@ export class Lifecycle {
     this.#closers.push({ name, close })
   }
 
+  /** What to do when a second signal ends the process at once; nothing that waits. */
+  onEndAtOnce(act: () => void): void {
+    this.#atOnce.push(act)
+  }
+
   /**
    * Stops on SIGTERM, on SIGINT, and when the process that started this one goes away (its IPC
-   * channel closes, even by kill -9). A second signal falls through to Node and kills at once.
+   * channel closes, even by kill -9). A second signal ends the process at once.
    */
   stopOnSignal(timeoutS: number): void {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => this.#begin(signal, timeoutS))
-    }
+    onSignals(
+      (signal) => this.#begin(signal, timeoutS),
+      () => {
+        for (const act of this.#atOnce) act()
+      },
+    )
     if (process.channel) process.once('disconnect', () => this.#begin('disconnect', timeoutS))
   }
 

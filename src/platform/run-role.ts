@@ -35,7 +35,7 @@ export async function runRole<R extends RoleName>(
     {
       enabled: config.ENABLE_TRACING,
       endpoint: config.OTLP_ENDPOINT,
-      service,
+      service: config.SERVICE_NAME ?? process.env.OTEL_SERVICE_NAME ?? name,
       environment: config.ENVIRONMENT,
     },
     life,

@@ -14,7 +14,7 @@ export function number(
   description: string,
   whole = false,
 ) {
-  const range = `${min} to ${max} ${unit}`
+  const range = `${min} to ${max} ${unit}`.trim()
   const message = `must be a ${whole ? 'whole ' : ''}number from ${range}`
   return z
     .union([z.number(), z.string()], message)
@@ -30,7 +30,7 @@ export function number(
 
 /** A TCP port; 0 takes a free one. */
 export const port = (standard: number) =>
-  number(0, 65_535, standard, 'port', 'Port to listen on; 0 takes a free one.', true)
+  number(0, 65_535, standard, '', 'Port to listen on; 0 takes a free one.', true)
 
 export function flag(standard: boolean, description: string) {
   const message = 'must be true or false'
@@ -98,6 +98,16 @@ export function text(description: string) {
   return z.string('must be text').min(1, 'must not be empty').meta({ description })
 }
 
+/** What stands for a secret that is set. */
+export const mask = '********'
+
+/** A user and a password may stand in any address, and are never shown. */
+export const withoutUser = (text: string): string => text.replaceAll(/\/\/[^/@\s]+@/g, `//${mask}@`)
+
+/** Whether an address names a user or a password: over HTTP it could not be called. */
+export const holdsUser = (address: string): boolean => /\/\/[^/,\s]*@/.test(address)
+export const noUser = 'must name no user and no password: tokens are sent instead'
+
 /** An absolute URL of one of the protocols, without a slash at its end. */
 export function url(
   protocols: readonly string[],
@@ -111,6 +121,8 @@ export function url(
       const parsed = URL.canParse(value) ? new URL(value) : undefined
       if (!parsed || !protocols.includes(parsed.protocol.slice(0, -1))) {
         ctx.issues.push({ code: 'custom', message, input: value })
+      } else if (holdsUser(value) && protocols.includes('http')) {
+        ctx.issues.push({ code: 'custom', message: noUser, input: value })
       }
       return value.replace(/\/+$/, '')
     })

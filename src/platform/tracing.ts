@@ -8,7 +8,7 @@ import {
   type Context as TraceContext,
   trace,
 } from '@opentelemetry/api'
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { Lifecycle } from './lifecycle.ts'
 import { version } from './version.ts'
 
@@ -20,7 +20,9 @@ const tracer = () => trace.getTracer('wafermon', version)
 
 export type TracingOptions = {
   enabled: boolean
-  endpoint: string
+  /** Where they go; what the standard `OTEL_*` variables say, when absent. */
+  endpoint: string | undefined
+  /** Name of the role, unless the operator gave another. */
   service: string
   environment: string
 }
@@ -104,25 +106,25 @@ export function traceFields(): object {
   return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
 }
 
-/** A span per request, child of the caller's when it sent a `traceparent`. */
-export function serverSpan(): MiddlewareHandler {
+/**
+ * A span per request, child of the caller's when it sent a `traceparent`.
+ *
+ * @param endpointOf the pattern of the route, known once it has answered: a name for many spans
+ */
+export function serverSpan(endpointOf: (c: Context) => string): MiddlewareHandler {
   return async (c, next) => {
     const parent = contextOf(c.req.header('traceparent'))
     const attributes = { 'http.request.method': c.req.method, 'url.path': c.req.path }
     const options = { kind: SpanKind.SERVER, attributes }
-    await tracer().startActiveSpan(
-      `${c.req.method} ${c.req.path}`,
-      options,
-      parent,
-      async (span) => {
-        try {
-          await next()
-          span.setAttribute('http.response.status_code', c.res.status)
-          if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-        } finally {
-          span.end()
-        }
-      },
-    )
+    await tracer().startActiveSpan(c.req.method, options, parent, async (span) => {
+      try {
+        await next()
+        span.updateName(`${c.req.method} ${endpointOf(c)}`)
+        span.setAttribute('http.response.status_code', c.res.status)
+        if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+      } finally {
+        span.end()
+      }
+    })
   }
 }

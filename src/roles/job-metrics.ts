@@ -10,7 +10,14 @@ export function countCommit(metrics: Metrics, events: number, fresh: readonly Ev
     if (status === undefined) continue
     const app_name = metrics.appLabel(event.app.name)
     metrics.jobs.inc({ app_name, status })
-    const { durationS } = shownOf(slotsOf(event))
+    const durationS = toldDuration(event)
     if (durationS !== null) metrics.jobDuration.observe({ app_name }, durationS)
   }
+}
+
+/** Null when the event alone does not tell: its start would be taken for its end, and count as 0 s. */
+function toldDuration(event: Event): number | null {
+  const slots = slotsOf(event)
+  const told = slots.given_duration_s !== undefined || slots.given_started_at !== undefined
+  return told ? shownOf(slots).durationS : null
 }

@@ -16,6 +16,7 @@ import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
 import { storeReader } from '../store/reader.ts'
 import { DatabaseWatch } from '../store/readiness.ts'
+import { ingestLimits } from './ingest-limits.ts'
 import { countCommit } from './job-metrics.ts'
 
 type Context = RoleContext & { insecure: boolean }
@@ -112,15 +113,7 @@ function ingest(
     watch.assertReady()
     return (await queue.add(items.map((item) => item.event))).map(verdictOf)
   }
-  const limits = {
-    maxBytes: config.MAX_BODY_BYTES,
-    maxDecompressedBytes: config.MAX_DECOMPRESSED_BYTES,
-    readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
-    maxBatchItems: config.MAX_BATCH_ITEMS,
-    maxEventBytes: config.MAX_EVENT_BYTES,
-    maxSkewS: config.MAX_SKEW_S,
-  }
-  return ingestRoutes({ accept, auth, metrics, limits, timed: true })
+  return ingestRoutes({ accept, auth, metrics, limits: ingestLimits(config), timed: true })
 }
 
 const verdictOf = (verdict: StoreVerdict): IngestVerdict =>

@@ -1,13 +1,9 @@
 import type { Hono } from 'hono'
 import { aboutRoutes } from '../api/about.ts'
-import type { HealthReport } from '../api/health.ts'
-import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
+import { ingestRoutes } from '../api/ingest.ts'
 import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
-import { AppError } from '../core/errors.ts'
-import { isTick } from '../core/event.ts'
 import { StartedMemory } from '../core/started-memory.ts'
-import { toMicros, toMs } from '../core/time.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { SidecarConfig } from '../platform/config.ts'
 import { createApp, listen } from '../platform/http.ts'
@@ -15,8 +11,11 @@ import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { localApiSink } from '../sinks/local-api.ts'
 import type { Sink } from '../sinks/sink.ts'
+import { acceptInto, retryIn } from '../spool/accept.ts'
 import { Drain } from '../spool/drain.ts'
-import { type Append, type AppendVerdict, eventKey, Spool } from '../spool/spool.ts'
+import { showIn, spoolHealth } from '../spool/report.ts'
+import { Spool } from '../spool/spool.ts'
+import { ingestLimits } from './ingest-limits.ts'
 
 /** Takes events over HTTP, makes them durable before it answers, and drains them to every sink. */
 export async function startSidecar(
@@ -104,18 +103,11 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
   app.route(
     '/',
     ingestRoutes({
-      accept: (items) => accept(items, spool, started),
+      accept: (items) => acceptInto(spool, items, started),
       auth,
       metrics,
       startOf: (id) => started.startOf(id),
-      limits: {
-        maxBytes: config.MAX_BODY_BYTES,
-        maxDecompressedBytes: config.MAX_DECOMPRESSED_BYTES,
-        readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
-        maxBatchItems: config.MAX_BATCH_ITEMS,
-        maxEventBytes: config.MAX_EVENT_BYTES,
-        maxSkewS: config.MAX_SKEW_S,
-      },
+      limits: ingestLimits(config),
     }),
   )
   app.route(
@@ -124,7 +116,7 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
       auth,
       list: (limit, beforeId) => spool.rejects(limit, beforeId),
       get: (id) => spool.reject(id),
-      retry: (id) => retry(id, spool),
+      retry: (id) => retryIn(spool, id),
     }),
   )
   app.route(
@@ -133,101 +125,12 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
       title: 'sidecar',
       auth,
       metrics,
-      health: { service: config.SERVICE_NAME ?? 'sidecar', check: () => health(spool, drains) },
+      health: {
+        service: config.SERVICE_NAME ?? 'sidecar',
+        check: () => spoolHealth(spool, drains),
+      },
       routes: [...ingestSpecs, ...rejectSpecs],
-      refreshMetrics: () => refresh(spool, drains, context),
+      refreshMetrics: () => showIn(metrics, spool, drains),
     }),
   )
-}
-
-/** Appends to the spool. @throws AppError overloaded when the disk fails; nothing was kept then */
-async function accept(
-  items: readonly Admitted[],
-  spool: Spool,
-  started: StartedMemory,
-): Promise<IngestVerdict[]> {
-  const verdicts = await spool.append(items.map(toAppend)).catch((cause: unknown) => {
-    throw unwritable(cause)
-  })
-  return verdicts.map((verdict, i) => {
-    if (verdict === 'stored') started.see(items[i]!.event)
-    return verdictOf(verdict, spool)
-  })
-}
-
-function retry(id: number, spool: Spool): boolean {
-  try {
-    return spool.retryReject(id)
-  } catch (error) {
-    throw unwritable(error)
-  }
-}
-
-const unwritable = (cause: unknown) =>
-  new AppError('overloaded', 'the spool cannot be written', { cause, retryAfterS: 5 })
-
-/** The sender's own time is part of the identity: a correction differs from one retry to the next. */
-function toAppend({ event, json }: Admitted): Append {
-  const { idempotency_key, event: body, received_at, source } = event
-  return {
-    key: eventKey(idempotency_key, toMicros(body.reported_at ?? body.at)),
-    body: json,
-    receivedMs: Math.floor(toMs(received_at)),
-    tick: isTick(body.kind),
-    stamped: !!source,
-  }
-}
-
-function verdictOf(verdict: AppendVerdict, spool: Spool): IngestVerdict {
-  if (verdict === 'shed') {
-    return {
-      kind: 'later',
-      detail: 'the spool is filling up: no progress and metric events for now',
-    }
-  }
-  if (verdict === 'full') return { kind: 'later', detail: spool.trouble ?? 'the spool is full' }
-  return { kind: verdict }
-}
-
-/** Ready while it can keep events; a local API that is away only makes it degraded. */
-function health(spool: Spool, drains: readonly Drain[]): HealthReport {
-  const trouble = spool.trouble
-  const sinks = Object.fromEntries(drains.map((drain) => [drain.sink, sinkHealth(spool, drain)]))
-  const failing = drains.some((drain) => drain.state.failures > 0)
-  const { damaged } = spool.report
-  return {
-    ready: trouble === undefined,
-    status: failing || damaged ? 'degraded' : 'ok',
-    spool_count: spool.count,
-    spool_dir: spool.dir,
-    spool_bytes: spool.bytes,
-    source: { id: spool.sourceId, epoch: spool.epoch },
-    sinks,
-    ...(trouble ? { trouble } : {}),
-    ...(damaged ? { damaged } : {}),
-  }
-}
-
-function sinkHealth(spool: Spool, { sink, state }: Drain) {
-  const oldest = spool.oldestMs(sink)
-  return {
-    lag_events: spool.lag(sink),
-    lag_s: oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest) / 1000),
-    failures: state.failures,
-    ...(state.reason ? { reason: state.reason } : {}),
-    rejects: spool.countRejects().find((row) => row.sink === sink)?.count ?? 0,
-  }
-}
-
-function refresh(spool: Spool, drains: readonly Drain[], { metrics }: RoleContext): void {
-  const age = (ms: number | undefined) =>
-    ms === undefined ? 0 : Math.max(0, Date.now() - ms) / 1000
-  metrics.eventsInSpool.set(spool.count)
-  metrics.spoolBytes.set(spool.bytes)
-  metrics.spoolOldestAge.set(age(spool.oldestMs()))
-  for (const { sink } of drains) {
-    metrics.sinkLagEvents.set({ sink }, spool.lag(sink))
-    metrics.sinkLagSeconds.set({ sink }, age(spool.oldestMs(sink)))
-    metrics.rejects.set({ sink }, spool.countRejects().find((row) => row.sink === sink)?.count ?? 0)
-  }
 }

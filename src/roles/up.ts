@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { AppError } from '../core/errors.ts'
 import { claimPorts } from '../platform/free-ports.ts'
@@ -69,7 +69,8 @@ export async function startUp(
   await slowly('waiting for an earlier run to end', clearing, onSlow)
   const ports = await claimAll(config.ports)
 
-  endAtOnceOnSecondSignal(supervisor)
+  // The database's own process is only told: it ends the server first, or nobody would.
+  life.onEndAtOnce(() => supervisor.kill(['embedded-postgres']))
   life.onStop('all roles', () => stopAll(supervisor))
   life.onStop('log rotation', rotateLogs(join(dir, 'logs')))
   const databaseUrl = await slowly(
@@ -89,11 +90,25 @@ async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpCo
   if (config.simulate) await supervisor.start(simulatorChild(layout))
 }
 
-/** Roles and database may belong to different users: both pass through, only we look in. */
+/**
+ * Roles and database may belong to different users: both pass through, only we look in.
+ *
+ * @throws AppError `invalid` when it is no folder of ours to write in
+ */
 function makeFolder(dir: string): void {
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700
-  if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
-  mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
+  try {
+    if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
+    mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
+    accessSync(dir, constants.W_OK)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new AppError(
+      'invalid',
+      `cannot write in ${dir} (${code}): give a folder that this user may write in with --dir`,
+      { cause },
+    )
+  }
 }
 
 function lockFolder(dir: string): { release: () => void } {
@@ -120,18 +135,6 @@ async function claimAll(wanted: UpPorts): Promise<UpPorts> {
 async function stopAll(supervisor: Supervisor): Promise<void> {
   for (const group of stopOrder) {
     await Promise.all(group.map((name) => supervisor.stop(name, stopPatienceMs)))
-  }
-}
-
-/** The database's own process is only told: it ends the server first, or nobody would. */
-function endAtOnceOnSecondSignal(supervisor: Supervisor): void {
-  let signals = 0
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (++signals < 2) return
-      supervisor.kill(['embedded-postgres'])
-      process.exit(130)
-    })
   }
 }
 

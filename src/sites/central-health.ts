@@ -48,7 +48,8 @@ async function check(
 ): Promise<Checked> {
   const endpoint = shownUrl(url)
   try {
-    const { status, version } = await reader.health(signal)
+    // Health is open to all: a site that refuses our token would look well, and answer nothing.
+    const [{ status, version }] = await Promise.all([reader.health(signal), reader.admits(signal)])
     onChecked(id, true)
     const known = status === 'ok' ? 'ok' : 'degraded'
     return { id, status: known, endpoint, version, error: null, at: performance.now() }

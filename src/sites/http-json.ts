@@ -69,6 +69,22 @@ export async function openStream(
   }
 }
 
+/** Asks a path for its headers alone. @throws AppError unreachable when that is refused or fails */
+export async function admits(peer: Peer, path: string, signal: AbortSignal): Promise<void> {
+  const timeout = AbortSignal.timeout(peer.timeoutMs)
+  try {
+    const { ok, status } = await peer.fetch(peer.baseUrl + path, {
+      method: 'HEAD',
+      headers: headersOf(peer, '*/*'),
+      redirect: 'error',
+      signal: AbortSignal.any([signal, timeout]),
+    })
+    if (!ok) throw refusal(status, '', peer)
+  } catch (error) {
+    throw explained(error, { peer, signal, timeout })
+  }
+}
+
 function headersOf({ token }: Peer, accept: string): Record<string, string> {
   return token === undefined ? { accept } : { accept, authorization: `Bearer ${token}` }
 }

@@ -11,7 +11,15 @@ import {
   statsFilterToQuery,
   statsRowFromWire,
 } from '../core/job-wire.ts'
-import { askJson, explained, type Fetch, openStream, type Peer, unreachable } from './http-json.ts'
+import {
+  admits,
+  askJson,
+  explained,
+  type Fetch,
+  openStream,
+  type Peer,
+  unreachable,
+} from './http-json.ts'
 import { parseSse, type SseMessage } from './sse.ts'
 
 export type RemoteOptions = {
@@ -34,6 +42,8 @@ export type Health = { status: string; service: string; version: string }
 /** What one remote site can be asked beyond what every JobReader can. */
 export type RemoteSite = JobReader & {
   health(signal: AbortSignal): Promise<Health>
+  /** @throws AppError unreachable when it does not let us ask questions */
+  admits(signal: AbortSignal): Promise<void>
   /** Ids of the sites behind a central API. */
   listSites(signal: AbortSignal): Promise<string[]>
   /**
@@ -78,6 +88,7 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
     stats: (filter: StatsFilter, signal) =>
       list('/v1/stats', statsRowFromWire, signal, statsFilterToQuery(filter)),
     health: (signal) => ask('/v1/healthz', (json) => healthSchema.parse(json), signal),
+    admits: (signal) => admits(peer, withSite('/v1/stream', options.site), signal),
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
     follow: (lastEventId, signal) =>
       follow(peer, withSite('/v1/stream', options.site), lastEventId, {

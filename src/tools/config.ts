@@ -9,6 +9,7 @@ import {
   readConfig,
   schemas,
 } from '../platform/config.ts'
+import { mask, withoutUser } from '../platform/settings.ts'
 
 /** What `wafermon config check` found for one role. */
 export type Checked = {
@@ -74,8 +75,7 @@ export type Shown = {
   description: string
 }
 
-/** What stands for a secret that is set. */
-export const mask = '********'
+const shownValue = (value: unknown) => (typeof value === 'string' ? withoutUser(value) : value)
 
 /** Every setting of a role: its value, masked when secret, and where it comes from. */
 export function showConfig(role: RoleName, sources: ConfigSources): Shown[] {
@@ -87,7 +87,7 @@ export function showConfig(role: RoleName, sources: ConfigSources): Shown[] {
   return names.map((name) => {
     const { description = '', unit } = describeSetting(role, name)
     const value = values[name] ?? describeSetting(role, name).standard ?? null
-    const shown = value !== null && isSecret(schema, name) ? mask : withoutUser(value)
+    const shown = value !== null && isSecret(schema, name) ? mask : shownValue(value)
     return {
       name,
       value: shown,
@@ -97,10 +97,6 @@ export function showConfig(role: RoleName, sources: ConfigSources): Shown[] {
     }
   })
 }
-
-/** A user and a password may stand in any address. */
-const withoutUser = (value: unknown): unknown =>
-  typeof value === 'string' ? value.replaceAll(/\/\/[^/@\s]+@/g, `//${mask}@`) : value
 
 /** What the schema says about a setting. */
 export type Described = {

@@ -114,6 +114,18 @@ describe('the fold', () => {
     }
   })
 
+  test('ignores a figure that cannot be, and keeps what was said before', () => {
+    const metrics = { progress: 0.4, cpu_user_s: 2, cpu_system_s: 1, mem_max_mb: 80 }
+    const wrong = { progress: 40, cpu_user_s: -1, cpu_system_s: -1, mem_max_mb: -1 }
+    const row = one(
+      event('progress', at(2), { metrics }),
+      event('progress', at(3), { metrics: wrong }),
+    )
+    assert.deepEqual([row.progress, row.cpuUserS, row.cpuSystemS, row.memMaxMb], [0.4, 2, 1, 80])
+    const only = one(event('progress', at(3), { metrics: { ...wrong, progress: -0.1 } }))
+    assert.deepEqual([only.progress, only.cpuUserS, only.memMaxMb], [null, null, null])
+  })
+
   test('gives an end before the start a duration of 0', () => {
     assert.equal(one(event('started', at(9)), event('finished', at(5))).durationS, 0)
   })

@@ -79,4 +79,19 @@ describe('a trace', () => {
     assert.equal(of('local-api', 'ingest.accept')!.traceId, traceId)
     assert.equal(of('local-api', 'store.ingest')!.traceId, traceId)
   })
+
+  test('goes where the standard variables say, under their name, spans named by route', async (t) => {
+    const { url, spans } = await collector(t)
+    const sidecar = await startRole(t, 'sidecar', {
+      ENABLE_TRACING: 'true',
+      OTEL_EXPORTER_OTLP_ENDPOINT: url,
+      OTEL_SERVICE_NAME: 'bay 3',
+      SPOOL_DIR: freshFolder(),
+      LOCAL_API_BASE: 'http://127.0.0.1:9',
+    })
+    const answer = await fetch(`${sidecar.url}/v1/rejects/4711`)
+    assert.equal(answer.status, 404)
+    const span = await until('the span', () => spans.find(({ service }) => service === 'bay 3'))
+    assert.equal(span.name, 'GET /v1/rejects/:id')
+  })
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { centralSpecs } from '../../src/api/central-specs.ts'
@@ -237,6 +238,28 @@ describe('central with a site away', () => {
     await aSite(t, 'fab1', 2, port)
     await until('the return', async () => (await ask('/v1/healthz')).status === 200)
     assert.equal((await json<Listing>('/v1/jobs')).count, 2)
+  })
+
+  test('says of a site that refuses its token that it is no use, though its health is open', async (t) => {
+    const one = await aSite(t, 'fab1', 3)
+    const locked = createHttpServer((request, response) => {
+      const open = request.url === '/v1/healthz'
+      response.writeHead(open ? 200 : 401, { 'content-type': 'application/json' })
+      response.end('{"status":"ok","service":"local-api","version":"1"}')
+    }).listen(0, '127.0.0.1')
+    await new Promise((done) => locked.once('listening', done))
+    t.after(() => locked.close())
+    const { port } = locked.address() as { port: number }
+    const { ask, json } = await central(t, { fab1: one.url, locked: `http://127.0.0.1:${port}` })
+    type Site = { status: string; error: string | null }
+    const { items } = await json<{ items: Site[] }>('/v1/sites')
+    assert.deepEqual(
+      items.map(({ status }) => status),
+      ['ok', 'unreachable'],
+    )
+    assert.match(items[1]?.error ?? '', /refuses our token \(401\); give this role one with scope/)
+    const body = (await (await ask('/v1/healthz')).json()) as { status: string }
+    assert.equal(body.status, 'degraded')
   })
 
   test('refuses an export that would lack a site, and a question to one that is away', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Holder, isRunning, startOf } from '../../src/platform/lock-file.ts'
@@ -124,6 +124,16 @@ describe('wafermon up', () => {
     const second = launch(flags(up.dir, up.ports), {})
     assert.equal((await second.ended).code, 1)
     assert.match(second.logs(), new RegExp(`running in ${up.dir} already, as process ${up.pid}`))
+  })
+
+  test('says which folder it cannot write in, and which flag gives another', async () => {
+    const file = join(freshFolder(), 'file')
+    writeFileSync(file, '')
+    for (const dir of [file, join(file, 'deeper')]) {
+      const second = launch(flags(dir, up.ports), {})
+      assert.equal((await second.ended).code, 1)
+      assert.match(second.logs(), new RegExp(`^wafermon: cannot write in ${dir} .*--dir\n$`))
+    }
   })
 
   test('names every busy port with its flag, and starts nothing', async () => {

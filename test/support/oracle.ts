@@ -57,7 +57,7 @@ export function expectedOf(all: Event[]): Expected {
     cpuUserS: most(events, 'cpu_user_s'),
     cpuSystemS: most(events, 'cpu_system_s'),
     memMaxMb: most(events, 'mem_max_mb'),
-    progress: latestMetrics(events).get('progress') ?? null,
+    progress: latestProgress(events),
     metrics: otherMetrics(latestMetrics(events)),
     metadata: {
       ...metadataOf(events.filter(({ event }) => event.kind === 'started')),
@@ -116,8 +116,14 @@ function greatest(values: string[]): string | null {
 }
 
 function most(events: Event[], name: string): number | null {
-  const values = events.flatMap(({ event }) => event.metrics?.[name] ?? [])
+  const said = events.flatMap(({ event }) => event.metrics?.[name] ?? [])
+  const values = said.filter((value) => value >= 0)
   return values.length === 0 ? null : values.reduce((a, b) => Math.max(a, b))
+}
+
+function latestProgress(events: Event[]): number | null {
+  const said = events.flatMap(({ event }) => event.metrics?.progress ?? [])
+  return said.filter((value) => value >= 0 && value <= 1).at(-1) ?? null
 }
 
 function latestMetrics(events: Event[]): Map<string, number> {

@@ -39,10 +39,9 @@ function settingRow(role: RoleName, name: string): Row | undefined {
     : shown === undefined || shown === ''
       ? 'not set'
       : `\`${shown}\``
-  const plainUnit = unit === 'port' ? '' : unit
-  const plainRange = range.endsWith(` ${unit}`) ? range.slice(0, -unit.length - 1) : range
+  const plainRange = unit && range.endsWith(` ${unit}`) ? range.slice(0, -unit.length - 1) : range
   const about = secret ? `${description} Secret: masked wherever settings are shown.` : description
-  return [`\`${name}\``, usual, plainUnit, plainRange, about]
+  return [`\`${name}\``, usual, unit, plainRange, about]
 }
 
 /** Settings of every role: name, default, unit, range, meaning. */

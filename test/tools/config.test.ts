@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { checkConfig, mask, misspelled, showConfig } from '../../src/tools/config.ts'
+import { mask } from '../../src/platform/settings.ts'
+import { checkConfig, misspelled, showConfig } from '../../src/tools/config.ts'
 import { freshFolder, program } from '../support/processes.ts'
 
 const secret = 'postgres://wafermon:hunter2@db/fab1'
@@ -27,12 +28,19 @@ describe('config check', () => {
       PORT: 'x',
       DB_POOL_MIN_SIZE: '9',
       DB_POOL_MAX_SIZE: '3',
-      TLS_CERT: 'a.pem',
+      TLS_CERT: '/nowhere/a.pem',
+      TOKENS_FILE: '/nowhere/tokens',
     }
     const [checked] = checkConfig({ env }, 'local-api')
     assert.equal(checked?.state, 'wrong')
     const names = checked?.problems.map((problem) => problem.split(':')[0])
-    assert.deepEqual(names, ['PORT', 'TLS_CERT, TLS_KEY', 'DB_POOL_MIN_SIZE'])
+    assert.deepEqual(names, [
+      'PORT',
+      'TLS_CERT, TLS_KEY',
+      'DB_POOL_MIN_SIZE',
+      'TOKENS_FILE',
+      'TLS_CERT',
+    ])
   })
 
   test('takes a role that is only not set up here for no problem, unless it is asked for', () => {
@@ -47,6 +55,25 @@ describe('config check', () => {
   test('names a site that is there twice', () => {
     const [checked] = checkConfig({ env: { SITES: 'a=http://x,a=http://y' } }, 'central')
     assert.match(checked?.problems[0] ?? '', /SITES: must name each site once/)
+  })
+
+  test('wants to know what a dashboard is to show', () => {
+    assert.match(checkConfig({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
+    assert.equal(checkConfig({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
+  })
+
+  test('refuses addresses with a password, which could not be called, and keeps it to itself', () => {
+    const user = 'http://admin:hunter2@x'
+    for (const [role, env] of [
+      ['central', { SITES: `a=http://x,b=${user}` }],
+      ['sidecar', { LOCAL_API_BASE: user }],
+      ['web', { CENTRAL_API: user }],
+    ] as const) {
+      const [checked] = checkConfig({ env }, role)
+      assert.equal(checked?.problems.length, 1, role)
+      assert.match(checked?.problems[0] ?? '', /must name no user/)
+      assert.doesNotMatch(checked?.problems[0] ?? '', /hunter2/)
+    }
   })
 
   test('suspects variables that are nearly settings', () => {
