@@ -29,6 +29,8 @@ export type Page = {
   /** Sites to choose from; empty at a site. */
   sites: readonly string[]
   theme: Theme
+  /** Id of the token somebody signed in with; undefined where nobody has to. */
+  signedIn: string | undefined
   now: Micros
   fresh: Fresh
   /** Path and query of the page itself. */

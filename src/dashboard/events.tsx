@@ -63,6 +63,8 @@ function openPush(visit: Visit, onEnd: () => void): Push {
   let toldAt = 0
   let told = ''
   const tellFresh = () => {
+    // A session that is over, or whose token was revoked, sees no more.
+    if (!dashboard.door.visitor(c)) return push.end('gone')
     const { fresh } = live
     const due = fresh.state !== told || dashboard.now() - toldAt >= freshEveryMs
     // Before the stream has said anything, the page itself says of when it is.

@@ -8,6 +8,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { assetUrls } from './assets.ts'
 import type { Backend } from './backend.ts'
+import type { Door } from './door.ts'
 import type { Live } from './live.ts'
 import type { Memory } from './memory.ts'
 
@@ -21,6 +22,7 @@ export type Dashboard = {
   /** Names to choose from; empty at a site, which has only itself. */
   siteNames: readonly string[]
   memory: Memory
+  door: Door
   log: Logger
   metrics: Metrics
   /** Aborts when the role stops. */
@@ -57,8 +59,10 @@ export function themeOf(c: Context): Theme {
 export function pageOf(visit: Visit): Page {
   const { c, dashboard, name, now } = visit
   const url = new URL(c.req.url)
+  const visitor = dashboard.door.visitor(c)
   return {
     site: name,
+    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
     siteQuery: dashboard.siteNames.length > 1 ? name : undefined,
     sites: dashboard.siteNames,
     theme: themeOf(c),
