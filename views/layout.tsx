@@ -3,6 +3,7 @@ import type { Child } from 'hono/jsx'
 import { zoneName } from './format.ts'
 import type { AssetUrls, Page, Theme } from './page.ts'
 import { Clock, Freshness } from './partials/fresh.tsx'
+import { Outage } from './partials/outage.tsx'
 import { withQuery } from './urls.ts'
 
 /** Settings of htmx: no style of its own, no history, failures leave the page as it is. */
@@ -48,6 +49,7 @@ export function Layout({ page, title, section, live, children }: Props) {
       <Hatch />
       <TopBar page={page} section={section} />
       <main id="main" tabindex={-1}>
+        <Outage fresh={page.fresh} now={page.now} />
         {children}
       </main>
       <Foot page={page} />

@@ -12,3 +12,7 @@ export function normalizedError(text: string): string {
     .replaceAll(/\d+(?:[.,:]\d+)*/g, '#')
     .trim()
 }
+
+/** A message as a sentence: large letter first, full stop last. */
+export const sentence = (text: string): string =>
+  text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Fresh } from '../../views/page.ts'
 import { Clock, Freshness } from '../../views/partials/fresh.tsx'
+import { Outage } from '../../views/partials/outage.tsx'
 import { fromMs, type Micros, parseTime, toMs } from '../core/time.ts'
 import type { Visit } from './frame.ts'
 import { JobsFeed } from './jobs-feed.tsx'
@@ -70,6 +71,8 @@ function openPush(visit: Visit, onEnd: () => void): Push {
     // Before the stream has said anything, the page itself says of when it is.
     if (!due || fresh.state === 'loaded') return
     toldAt = dashboard.now()
+    // What could not be had meanwhile is asked for once more.
+    if (told === 'stale' && fresh.state !== 'stale') push.signal('jobs-changed')
     told = fresh.state
     push.swap(freshness(fresh, fromMs(toldAt)))
   }
@@ -146,5 +149,10 @@ async function caughtUp(visit: Visit, feed: JobsFeed, { params, asOf, since }: S
 }
 
 function freshness(fresh: Fresh, now: Micros): string {
-  return String(<Freshness fresh={fresh} now={now} oob />) + String(<Clock now={now} oob />)
+  const parts = [
+    <Freshness fresh={fresh} now={now} oob />,
+    <Clock now={now} oob />,
+    <Outage fresh={fresh} now={now} oob />,
+  ]
+  return parts.map(String).join('')
 }

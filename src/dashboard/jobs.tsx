@@ -6,7 +6,7 @@ import { withQuery } from '../../views/urls.ts'
 import { cursorToWire } from '../core/cursor-wire.ts'
 import type { Job, JobFilter, JobPage } from '../core/job.ts'
 import { type Micros, toMs } from '../core/time.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { timeOf } from './matches.ts'
 import { completenessNotices } from './notices.ts'
 import { filterOf, flip, readJobsQuery, startOf } from './query.ts'
@@ -36,11 +36,7 @@ async function jobsPage(visit: Visit): Promise<Response> {
     tally,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
     ...neighbors(query, list, page.siteQuery),
-    notices: [
-      ...notices,
-      ...outageNotices(visit),
-      ...completenessNotices(list?.completeness, page.siteQuery),
-    ],
+    notices: [...notices, ...completenessNotices(list?.completeness, page.siteQuery)],
     live: liveUrl(query, list?.completeness.asOf ?? visit.now, page.siteQuery),
   }
   return html(visit, <JobsPage page={page} view={view} />, statusFor(visit))

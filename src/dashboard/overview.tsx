@@ -4,7 +4,7 @@ import { OverviewPage, type OverviewView } from '../../views/pages/overview.tsx'
 import { withQuery } from '../../views/urls.ts'
 import type { JobFilter, JobPage, StatsRow } from '../core/job.ts'
 import { causesOf } from './causes.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { completenessNotices } from './notices.ts'
 import { readWindow, startOf } from './query.ts'
 import { html, type Routes, visited } from './respond.ts'
@@ -51,7 +51,7 @@ async function overviewPage(visit: Visit): Promise<Response> {
         failures: failed.items.slice(0, linesShown),
         newest: all.items.slice(0, linesShown),
       },
-    notices: [...outageNotices(visit), ...completenessNotices(all?.completeness, page.siteQuery)],
+    notices: [...completenessNotices(all?.completeness, page.siteQuery)],
     live: withQuery('/events', { view: 'any', site: page.siteQuery }),
   }
   return html(visit, <OverviewPage page={page} view={view} />, statusFor(visit))
