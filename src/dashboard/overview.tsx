@@ -3,6 +3,7 @@ import { windows } from '../../views/jobs-query.ts'
 import { OverviewPage, type OverviewView } from '../../views/pages/overview.tsx'
 import { withQuery } from '../../views/urls.ts'
 import type { JobFilter, JobPage, StatsRow } from '../core/job.ts'
+import { usualCounts } from './before.ts'
 import { causesOf } from './causes.ts'
 import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { completenessNotices } from './notices.ts'
@@ -25,12 +26,13 @@ async function overviewPage(visit: Visit): Promise<Response> {
   const window = readWindow(new URL(visit.c.req.url).searchParams)
   const from = startOf(window, visit.now)!
   const { bucket, stepS } = bucketFor(windows[window])
-  const [byStatus, byApp, failed, all, oldest] = await Promise.all([
+  const [byStatus, byApp, failed, all, oldest, usual] = await Promise.all([
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
     stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
     find(visit, window, { ...newest, from, status: ['failed'] }),
     find(visit, window, { ...newest, from }),
     find(visit, window, oldestRunning),
+    usualCounts(visit, window),
   ])
   const page = pageOf(visit)
   const view: OverviewView = {
@@ -43,6 +45,7 @@ async function overviewPage(visit: Visit): Promise<Response> {
       all &&
       oldest && {
         tally: tallyOf(byStatus),
+        usual,
         buckets: bucketsOf(byStatus, { from, to: visit.now, stepS }),
         stepS,
         apps: appsOf(byApp, linesShown),
