@@ -82,11 +82,19 @@
   }
   document.addEventListener('htmx:sse:error', ({ detail }) => refused(detail.status))
   document.addEventListener('htmx:response:error', ({ detail }) => refused(detail.ctx.response.status))
+  // What is asked for and does not come is told after two seconds.
+  const asked = new Map()
+  document.addEventListener('htmx:before:request', ({ target }) => {
+    if (target !== live) asked.set(target, Date.now())
+  })
+  document.addEventListener('htmx:finally:request', ({ target }) => asked.delete(target))
   setInterval(() => {
     const silent = Math.round((Date.now() - heard) / 1000)
     if (document.hidden) return
     // htmx connects again when a connection breaks, but not when the first one fails.
     if (silent >= 5 && silent % 5 === 0 && !(live._htmx && live._htmx.sse)) htmx.trigger(live, 'connect')
+    const waits = Math.round((Date.now() - Math.min(Date.now(), ...asked.values())) / 1000)
+    if (waits >= 2 && silent < 20 && !out) say(`Asking, ${waits}\u00a0s`)
     if (silent >= 20 && !out) say(`No contact with the dashboard for ${silent}\u00a0s`)
   }, 1000)
 })()

@@ -26,14 +26,14 @@ type Props = {
 /** Cards of a window; swapped as one. */
 export function Cards({ tally, usual, span, note }: Props) {
   const ended = tally.succeeded + tally.failed + tally.canceled
-  const share = (n: number) => (ended === 0 ? '' : `${percent(n / ended)} of ended`)
+  const share = (n: number) => (ended === 0 ? 'none ended yet' : `${percent(n / ended)} of ended`)
   const median = duration(tally.medianS)
   const counted = (['succeeded', 'failed', 'canceled'] as const).map((status) => (
     <Card
       label={status.charAt(0).toUpperCase() + status.slice(1)}
       value={number(tally[status])}
-      aside={share(tally[status])}
-      note={ended === 0 ? 'none ended yet' : ''}
+      aside={usual === undefined ? '' : share(tally[status])}
+      note={share(tally[status])}
       usual={usual?.[status]}
       n={tally[status]}
     />
