@@ -49,9 +49,9 @@ export function Layout({ page, title, section, live, children }: Props) {
       <Hatch />
       <TopBar page={page} section={section} />
       <main id="main" tabindex={-1}>
-        <Outage fresh={page.fresh} now={page.now} />
         {children}
       </main>
+      <Outage fresh={page.fresh} now={page.now} />
       <Foot page={page} />
       {live === undefined ? null : (
         <div id="live" hx-sse:connect={live} hx-trigger="load, connect" hx-swap="none" />

@@ -13,6 +13,10 @@ export function normalizedError(text: string): string {
     .trim()
 }
 
+/** Why an API is not to be had, for people: a sentence, without the codes that are for the log. */
+export const reasonFor = (error: unknown): string =>
+  sentence((error as Error).message.replace(/ \([A-Z][A-Z0-9_]+\)/, ''))
+
 /** A message as a sentence: large letter first, full stop last. */
 export const sentence = (text: string): string =>
   text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')

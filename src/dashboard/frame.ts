@@ -9,7 +9,7 @@ import { version } from '../platform/version.ts'
 import { assetUrls } from './assets.ts'
 import type { Backend } from './backend.ts'
 import type { Door } from './door.ts'
-import { sentence } from './error-text.ts'
+import { reasonFor } from './error-text.ts'
 import type { Live } from './live.ts'
 import type { Memory } from './memory.ts'
 
@@ -82,7 +82,7 @@ function freshOf({ failures, oldestAt, dashboard, live }: Visit): Fresh {
   return {
     state: 'stale',
     ageS: oldestAt === undefined ? null : (dashboard.now() - oldestAt) / 1000,
-    reason: sentence(failure.message),
+    reason: reasonFor(failure),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Fresh, MissingSite } from '../../views/page.ts'
 import type { Job } from '../core/job.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import type { Backend, LiveMessage } from './backend.ts'
-import { sentence } from './error-text.ts'
+import { reasonFor } from './error-text.ts'
 
 /** What happened since the last time; handed to every page that listens. */
 export type Change = {
@@ -112,7 +112,7 @@ export class Live {
       } catch (error) {
         if (signal.aborted) return
         this.#failed = true
-        this.#streamFault = sentence((error as Error).message)
+        this.#streamFault = reasonFor(error)
         if (backoff.failures === 0) onError(error)
       }
       this.#connected = false
@@ -135,7 +135,7 @@ export class Live {
         this.#answeredAt = this.#now()
         this.#probeFault = undefined
       } catch (error) {
-        if (!signal.aborted) this.#probeFault = sentence((error as Error).message)
+        if (!signal.aborted) this.#probeFault = reasonFor(error)
       }
     }
   }

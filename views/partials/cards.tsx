@@ -45,10 +45,16 @@ export function Cards({ tally, usual, span, note }: Props) {
       <Card
         label={tally.medianExact ? 'Median duration' : 'Median duration, about'}
         value={median === '' ? '–' : median}
-        note={ended === 0 ? 'none ended yet' : `of ${number(ended)} ended`}
+        note={medianNote(tally, ended)}
       />
     </ul>
   )
+}
+
+function medianNote({ medianS }: Tally, ended: number): string {
+  if (ended === 0) return 'none ended yet'
+  // Medians of several sites do not add up to one.
+  return medianS === null ? 'not known over several sites' : `of ${number(ended)} ended`
 }
 
 type CardProps = {

@@ -8,20 +8,28 @@ type Props = { fresh: Fresh; now: Micros; oob?: boolean }
 const named = 6
 
 /**
- * What a reader must know of where the page comes from, above everything: that the API is away, or
- * some of the sites. Empty while all is well. `oob` marks it as a replacement for the one on the page.
+ * What a reader must know of where the page comes from: that the API is away, or some of the sites.
+ * Empty while all is well. It stands behind the content and sticks to the lower edge of the window,
+ * so that it is seen wherever one reads, and moves nothing when it comes. `oob` marks it as a
+ * replacement for the one on the page.
  */
 export function Outage({ fresh, now, oob = false }: Props) {
   const told = wordsOf(fresh, now)
   return (
-    <div id="outage" class="notices" {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
+    <section
+      id="outage"
+      class="notices"
+      aria-label="Connection"
+      {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}
+    >
       {told === undefined ? null : (
-        <div class="banner stale" role="status">
-          <b>{told.title}</b>
+        <div class="banner stale">
+          {/* Announced when it comes, and not each time that the age behind it is another. */}
+          <b role="status">{told.title}</b>
           <span>{told.detail}</span>
         </div>
       )}
-    </div>
+    </section>
   )
 }
 
