@@ -47,6 +47,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
     >
       <Head job={job} site={page.siteQuery} />
       <Notices notices={view.notices} />
+      <Errors job={job} />
       <div class="w7 col">
         <Subjobs page={page} view={view} />
         <Metrics job={job} />
@@ -195,6 +196,24 @@ function Events({ page, view: { job, events } }: { page: Page; view: JobView }) 
   )
 }
 
+/** What went wrong, in the words of the program, before everything else. */
+function Errors({ job }: { job: Job }) {
+  return (
+    <>
+      {errorTexts(job).map(([name, text]) => (
+        <section class="panel" aria-label={name}>
+          <header>
+            <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
+          </header>
+          <Scroll label={`${name}, text`}>
+            <pre class="tail">{cut(text, 8000)}</pre>
+          </Scroll>
+        </section>
+      ))}
+    </>
+  )
+}
+
 function Side({ page, view }: { page: Page; view: JobView }) {
   const { job, counts, subjobs, events } = view
   const wafers = wafersOf(subjobs)
@@ -205,7 +224,7 @@ function Side({ page, view }: { page: Page; view: JobView }) {
         <section class="panel" aria-label="Wafers">
           <header>
             <h2>Wafers</h2>
-            <small>{countsText(counts)}</small>
+            <small>{stuckText(subjobs, counts)}</small>
           </header>
           <WaferMap wafers={wafers} site={page.siteQuery} />
         </section>
@@ -217,16 +236,6 @@ function Side({ page, view }: { page: Page; view: JobView }) {
         <Facts job={job} now={page.now} site={page.siteQuery} />
       </section>
       <Path job={job} event={events?.at(-1)} now={page.now} />
-      {errorTexts(job).map(([name, text]) => (
-        <section class="panel all" aria-label={name}>
-          <header>
-            <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
-          </header>
-          <Scroll label={`${name}, text`}>
-            <pre>{cut(text, 8000)}</pre>
-          </Scroll>
-        </section>
-      ))}
       {metadata.length === 0 ? null : (
         <section class="panel all" aria-label="Metadata">
           <header>
@@ -238,6 +247,16 @@ function Side({ page, view }: { page: Page; view: JobView }) {
       )}
     </div>
   )
+}
+
+/** The counts; what is stuck, lost or late is named besides, as far as the subjobs were read. */
+function stuckText(subjobs: readonly Job[], counts: SubjobCounts): string {
+  const words = (['stuck', 'lost', 'late'] as const).map((word) => {
+    const n = subjobs.filter((subjob) => shownStatus(subjob) === word).length
+    return n === 0 ? '' : `${number(n)} ${word}`
+  })
+  const flagged = words.filter((word) => word !== '').join(', ')
+  return flagged === '' ? countsText(counts) : `${countsText(counts)}; of the running ${flagged}`
 }
 
 function countsText(counts: SubjobCounts): string {

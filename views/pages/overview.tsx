@@ -334,8 +334,10 @@ function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
               {cells.map((cell) => (
                 <td class="cut">{cell}</td>
               ))}
-              {values.map((value) => (
-                <td class="n">{value}</td>
+              {values.map((value, i) => (
+                <td class="n" data-l={value === '' ? undefined : numbers[i]?.toLowerCase()}>
+                  {value}
+                </td>
               ))}
               {rest === undefined ? null : <td class="cut e">{rest}</td>}
             </tr>

@@ -71,7 +71,7 @@ function Card({ label, value, note, aside = '', usual, n = 0 }: CardProps) {
     <li class="card">
       <p class="lab">
         {label}
-        <span>{aside}</span>
+        {aside === '' ? null : <span>{aside}</span>}
       </p>
       <p class="val">{value}</p>
       <p class="note">{usual === undefined ? note : <Against usual={usual} n={n} />}</p>

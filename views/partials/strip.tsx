@@ -5,10 +5,14 @@ import { duration } from '../format.ts'
 /** The strip reaches from an eighth of the usual median to sixteen times of it. */
 const [below, above] = [3, 4]
 
+/** Room at both ends, in percent, so that a dot there is whole. */
+const margin = 5
+
 /** Where a duration lies on the strip of its kind, in percent. */
 const placeOf = (seconds: number, { p50S }: Usual): number => {
   const doublings = Math.log2(Math.max(seconds, 1e-6) / Math.max(p50S, 1e-6))
-  return Math.min(100, Math.max(0, ((doublings + below) / (below + above)) * 100))
+  const share = Math.min(1, Math.max(0, (doublings + below) / (below + above)))
+  return margin + share * (100 - 2 * margin)
 }
 
 /** `above`, `below` or nothing: a job that still runs is not below its usual time yet. */
