@@ -52,7 +52,10 @@ function sitesWords({ total, missing }: Extract<Fresh, { state: 'partial' }>, no
     .map(({ id, since }) => `${cut(id, 40)} since ${when(since, now)}`)
   if (missing.length > named) names.push(count(missing.length - named, 'more', 'more'))
   return {
-    title: `${total - missing.length} of ${count(total, 'site')} answer`,
+    title:
+      missing.length === total
+        ? 'No site answers'
+        : `${total - missing.length} of ${count(total, 'site')} answer`,
     detail: `Not heard: ${names.join(', ')}. Lists and figures count only the sites that answer.`,
   }
 }
