@@ -36,6 +36,8 @@ type Props = {
 
 /** The frame of every page: title, top bar, content, foot. */
 export function Layout({ page, title, section, live, children }: Props) {
+  // A page with nothing to show asks for itself anew (see `html`): there is nothing to follow on it.
+  const hasNothing = page.fresh.state === 'stale' && page.fresh.ageS === null
   return (
     <Document
       theme={page.theme}
@@ -53,7 +55,7 @@ export function Layout({ page, title, section, live, children }: Props) {
       </main>
       <Outage fresh={page.fresh} now={page.now} />
       <Foot page={page} />
-      {live === undefined ? null : (
+      {live === undefined || hasNothing ? null : (
         <div id="live" hx-sse:connect={live} hx-trigger="load, connect" hx-swap="none" />
       )}
     </Document>

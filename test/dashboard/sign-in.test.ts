@@ -140,7 +140,14 @@ describe('a dashboard that needs tokens', () => {
   test('leads nowhere else after signing in', async (t) => {
     const { signIn } = aGuarded(t)
     const others = ['//evil.example', '/\\evil.example', 'https://evil.example', '/\t/evil.example']
-    for (const next of [...others, '/.//evil.example', 'javascript:alert(1)', '/sign-out', '']) {
+    for (const next of [
+      ...others,
+      '//evil.example/jobs',
+      '/.//evil.example',
+      'javascript:alert(1)',
+      '/sign-out',
+      '',
+    ]) {
       const { response } = await signIn(undefined, next)
       assert.equal(response.headers.get('location'), '/', JSON.stringify(next))
     }

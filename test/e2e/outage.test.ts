@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
+import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, Page } from 'playwright-core'
 import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
@@ -67,6 +68,11 @@ describe('when something is away', needsBrowser, () => {
     await banner.getByText(/These are the last known values, .* old/).waitFor(patient)
     assert.equal(await page.locator('tbody tr').count(), rows)
     await picture(page, 'outage-jobs')
+    const { violations } = await new AxeBuilder({ page }).include('#outage').analyze()
+    assert.deepEqual(
+      violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+      [],
+    )
 
     await site.start()
     await fresh(page, /^Live, /)

@@ -5,7 +5,14 @@ import { defaultQuery, jobsUrl } from '../jobs-query.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { EventsTable, readEvent, recordIn, textIn, timeIn } from '../partials/events.tsx'
-import { errorTexts, Facts, Metadata, metricsOf, otherMetadata } from '../partials/facts.tsx'
+import {
+  errorTexts,
+  Facts,
+  lastError,
+  Metadata,
+  metricsOf,
+  otherMetadata,
+} from '../partials/facts.tsx'
 import { Gantt, ganttRows } from '../partials/gantt.tsx'
 import { keyOf, place, tookText } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
@@ -47,7 +54,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
     >
       <Head job={job} site={page.siteQuery} />
       <Notices notices={view.notices} />
-      <Errors job={job} />
+      <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
         <Subjobs page={page} view={view} />
         <Metrics job={job} />
@@ -196,12 +203,12 @@ function Events({ page, view: { job, events } }: { page: Page; view: JobView }) 
   )
 }
 
-/** What went wrong, in the words of the program, before everything else. */
-function Errors({ job }: { job: Job }) {
+/** What went wrong, in the words of the program. The last error stands before everything else. */
+function Errors({ texts }: { texts: readonly [name: string, text: string][] }) {
   return (
     <>
-      {errorTexts(job).map(([name, text]) => (
-        <section class="panel" aria-label={name}>
+      {texts.map(([name, text]) => (
+        <section class="panel all" aria-label={name}>
           <header>
             <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
           </header>
@@ -236,6 +243,7 @@ function Side({ page, view }: { page: Page; view: JobView }) {
         <Facts job={job} now={page.now} site={page.siteQuery} />
       </section>
       <Path job={job} event={events?.at(-1)} now={page.now} />
+      <Errors texts={errorTexts(job).filter(([name]) => name !== lastError)} />
       {metadata.length === 0 ? null : (
         <section class="panel all" aria-label="Metadata">
           <header>

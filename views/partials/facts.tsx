@@ -124,11 +124,13 @@ export function otherMetadata(job: Job): [name: string, value: unknown][] {
 /** What programs leave behind of a failure, shown as it is. */
 const longText = new Set(['stderr', 'traceback', 'stack', 'stack_trace'])
 
+export const lastError = 'last error'
+
 export function errorTexts(job: Job): [name: string, text: string][] {
   const texts = Object.entries(job.metadata).flatMap(([name, value]): [string, string][] =>
     longText.has(name) && typeof value === 'string' ? [[name, value]] : [],
   )
-  return job.lastError === null ? texts : [['last error', job.lastError], ...texts]
+  return job.lastError === null ? texts : [[lastError, job.lastError], ...texts]
 }
 
 export function Metadata({ entries }: { entries: readonly [string, unknown][] }) {
