@@ -59,6 +59,12 @@ export function age(seconds: number | null | undefined): string {
   return whole < 60 ? withUnit(whole, 's') : clockLike(whole)
 }
 
+/** How long something has been running: `0:04`, `1:06`, to the second, so that it only counts up. */
+export function running(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return ''
+  return clockLike(Math.max(0, Math.floor(seconds)))
+}
+
 function clockLike(whole: number): string {
   const two = (n: number) => String(n).padStart(2, '0')
   const [s, m, h] = [whole % 60, Math.floor(whole / 60) % 60, Math.floor(whole / 3600) % 24]

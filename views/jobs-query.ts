@@ -35,6 +35,10 @@ export type Sort = keyof typeof sorts
 export const timeOf = (sort: Sort): TimeField => sort.split('-')[0] as TimeField
 export const orderOf = (sort: Sort) => sort.split('-')[1] as 'asc' | 'desc'
 
+/** What is found out about a running job when it is looked at. */
+export const flags = ['stuck', 'lost', 'late'] as const
+export type Flag = (typeof flags)[number]
+
 /** What the jobs page is asked for: exactly what its address says. */
 export type JobsQuery = {
   window: Window
@@ -43,6 +47,8 @@ export type JobsQuery = {
   to?: Micros | undefined
   /** Empty means every status. */
   status: readonly JobStatus[]
+  /** Only running jobs of which one of these is true; empty means whatever they are. */
+  flags: readonly Flag[]
   q: string
   app: string
   /** Seconds, as text so that the form shows what was typed. */
@@ -57,6 +63,7 @@ export type JobsQuery = {
 export const defaultQuery: JobsQuery = {
   window: '6h',
   status: [],
+  flags: [],
   q: '',
   app: '',
   min: '',
@@ -73,6 +80,7 @@ export function jobsUrl(query: JobsQuery, site: string | undefined, path = '/job
     from: query.from,
     to: query.to,
     status: every ? undefined : query.status,
+    flag: query.flags,
     q: query.q,
     app: query.app,
     min: query.min,

@@ -1,8 +1,9 @@
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { zoneName } from './format.ts'
-import type { Page } from './page.ts'
+import type { AssetUrls, Page, Theme } from './page.ts'
 import { Clock, Freshness } from './partials/fresh.tsx'
+import { Outage } from './partials/outage.tsx'
 import { withQuery } from './urls.ts'
 
 /** Settings of htmx: no style of its own, no history, failures leave the page as it is. */
@@ -11,6 +12,8 @@ const htmxConfig = JSON.stringify({
   history: false,
   noSwap: [204, 304, '4xx', '5xx'],
   morphIgnore: ['data-htmx-powered', 'open', 'aria-selected'],
+  // After an outage a page is to be live again at once, not within a minute.
+  sse: { reconnectMaxDelay: 4000 },
 })
 
 /** The pages there are. A page that does not exist has no link. */
@@ -33,42 +36,68 @@ type Props = {
 
 /** The frame of every page: title, top bar, content, foot. */
 export function Layout({ page, title, section, live, children }: Props) {
+  // A page with nothing to show asks for itself anew (see `html`): there is nothing to follow on it.
+  const hasNothing = page.fresh.state === 'stale' && page.fresh.ageS === null
+  return (
+    <Document
+      theme={page.theme}
+      assets={page.assets}
+      title={`${title} · ${page.site} · wafermon`}
+      scripts
+    >
+      <a class="vh btn" href="#main">
+        Skip to content
+      </a>
+      <Hatch />
+      <TopBar page={page} section={section} />
+      <main id="main" tabindex={-1}>
+        {children}
+      </main>
+      <Outage fresh={page.fresh} now={page.now} />
+      <Foot page={page} />
+      {live === undefined || hasNothing ? null : (
+        <div id="live" hx-sse:connect={live} hx-trigger="load, connect" hx-swap="none" />
+      )}
+    </Document>
+  )
+}
+
+type DocumentProps = {
+  theme: Theme
+  assets: AssetUrls
+  title: string
+  scripts?: boolean
+  children?: Child
+}
+
+/** What is around every page, those of the frame and those without. */
+export function Document({ theme, assets, title, scripts = false, children }: DocumentProps) {
   return (
     <>
       {raw('<!doctype html>')}
-      <html lang="en" {...(page.theme ? { 'data-theme': page.theme } : {})}>
-        <Head page={page} title={title} />
-        <body>
-          <a class="vh btn" href="#main">
-            Skip to content
-          </a>
-          <Hatch />
-          <TopBar page={page} section={section} />
-          <main id="main" tabindex={-1}>
-            {children}
-          </main>
-          <Foot page={page} />
-          {live === undefined ? null : <div id="live" hx-sse:connect={live} hx-swap="none" />}
-        </body>
+      <html lang="en" {...(theme ? { 'data-theme': theme } : {})}>
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="color-scheme" content="light dark" />
+          <title>{title}</title>
+          <link rel="icon" type="image/svg+xml" href={assets.icon} />
+          <link rel="stylesheet" href={assets.css} />
+          {scripts ? <Scripts assets={assets} /> : null}
+        </head>
+        <body>{children}</body>
       </html>
     </>
   )
 }
 
-function Head({ page, title }: { page: Page; title: string }) {
-  const { assets } = page
+function Scripts({ assets }: { assets: AssetUrls }) {
   return (
-    <head>
-      <meta charset="utf-8" />
-      <meta name="viewport" content="width=device-width, initial-scale=1" />
-      <meta name="color-scheme" content="light dark" />
+    <>
       <meta name="htmx-config" content={htmxConfig} />
-      <title>{`${title} · ${page.site} · wafermon`}</title>
-      <link rel="icon" type="image/svg+xml" href={assets.icon} />
-      <link rel="stylesheet" href={assets.css} />
       <script src={assets.htmx} defer />
       <script src={assets.script} defer />
-    </head>
+    </>
   )
 }
 
@@ -164,6 +193,14 @@ function Foot({ page }: { page: Page }) {
           </a>
         ))}
       </span>
+      {page.signedIn === undefined ? null : (
+        <form method="post" action="/sign-out">
+          Signed in with token {page.signedIn}
+          <button class="btn" type="submit">
+            Sign out
+          </button>
+        </form>
+      )}
       <details id="keys">
         <summary>Keyboard: press ?</summary>
         <dl class="kv">

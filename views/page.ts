@@ -4,10 +4,15 @@ import type { Micros } from '../src/core/time.ts'
 export type Fresh =
   /** Follows the API; last heard of it so many seconds ago. */
   | { state: 'live'; ageS: number }
+  /** Follows some of the sites; of the others nothing is heard since then. */
+  | { state: 'partial'; ageS: number; total: number; missing: readonly MissingSite[] }
   /** The API does not answer; what is shown is so old, null when there never was anything. */
-  | { state: 'stale'; ageS: number | null }
+  | { state: 'stale'; ageS: number | null; reason?: string | undefined }
   /** Rendered just now, and not yet followed. */
   | { state: 'loaded' }
+
+/** A site that is not heard, and since when. */
+export type MissingSite = { id: string; since: Micros }
 
 /** Addresses of what the pages load; each holds a hash of the content. */
 export type AssetUrls = {
@@ -29,6 +34,8 @@ export type Page = {
   /** Sites to choose from; empty at a site. */
   sites: readonly string[]
   theme: Theme
+  /** Id of the token somebody signed in with; undefined where nobody has to. */
+  signedIn: string | undefined
   now: Micros
   fresh: Fresh
   /** Path and query of the page itself. */

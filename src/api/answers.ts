@@ -40,6 +40,17 @@ const shared = {
   end_before_start: z
     .boolean()
     .describe('It ended before it began: a clock is wrong, duration is 0.'),
+  usual: z
+    .object({
+      runs: whole('Runs that the figures are of.'),
+      p05_s: seconds('Of twenty runs one is shorter'),
+      p50_s: seconds('The median'),
+      p95_s: seconds('Of twenty runs one is longer'),
+    })
+    .nullable()
+    .describe(
+      'How long runs of its kind (site, app, version, recipe) took that succeeded of late; null where fewer than 20 are known.',
+    ),
 }
 
 const job = z.object({

@@ -7,15 +7,17 @@ import type { RouteSpec } from './route-spec.ts'
 const either =
   'With `site` the answer of that site as it stands; without, all sites merged, and `sites` tells how each fared.'
 
+const merging =
+  'With `site` the stream of that site as it stands; without, those of all sites as one, and `event: sites` says which are not heard.'
+
 /** The questions as the central API takes them: each with `site`. */
 export function centralSpecs(limits: Limits): RouteSpec[] {
   const merged = readSpecs(limits).map((spec) => withSite(spec, siteOrAll, either))
-  const streamed = withSite(streamSpec, siteNeeded, 'The stream of one site.')
+  const streamed = withSite(streamSpec, siteOrAll, merging)
   return [...siteSpecs, ...merged, streamed]
 }
 
 const siteOrAll = siteParam('Only this site; all of them, merged, when it is absent.')
-const siteNeeded = siteOrAll.unwrap().meta({ description: 'The site whose events are wanted.' })
 
 function withSite(spec: RouteSpec, site: z.ZodType, about: string): RouteSpec {
   const { description, query = z.object({}), problems = [], examples } = spec

@@ -40,6 +40,7 @@ const measured = [
   'lost',
   'late',
   'end_before_start',
+  'usual',
 ]
 export const csvColumns = {
   jobs: ['job_id', 'job_key', ...shared, ...measured],

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import type { Logger } from 'pino'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import type { LiveBatch, LiveEvent, LiveFeed } from '../core/live.ts'
+import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { siteParam } from './job-params.ts'
 import { oneOf, readParams, text, uuid } from './params.ts'
@@ -15,12 +15,15 @@ export const streamParams = z.object({
   app: text(200, 'Contained in the name of the app, whatever its case.'),
   entity_type: oneOf(['job', 'subjob'], 'Only events of jobs, or of subjobs.').optional(),
   job_id: uuid('Only events of this job or subjob, and of its subjobs.').optional(),
-  last_event_id: text(256, 'Resume behind this id, for readers that cannot send Last-Event-ID.'),
+  last_event_id: text(8192, 'Resume behind this id, for readers that cannot send Last-Event-ID.'),
 })
 type StreamFilter = z.infer<typeof streamParams>
 
+/** Of one site, or of several. */
+type Batch = LiveBatch | LiveSites
+
 export type StreamRouteOptions = {
-  feed: LiveFeed
+  feed: LiveFeed<Batch>
   metrics: Metrics
   log: Logger
   /** Ends every stream: the role is stopping. */
@@ -120,6 +123,8 @@ async function* follow(
       yield `${position}: alive\n\n`
     } else if (batch === 'reset') {
       yield 'event: reset\ndata: {}\n\n'
+    } else if ('missing' in batch) {
+      yield `event: sites\ndata: ${JSON.stringify(batch)}\n\n`
     } else {
       const last = batch.at(-1)
       if (last) position = idLine(last.id)
@@ -164,10 +169,10 @@ function passes(envelope: Envelope, { site, app, entity_type, job_id }: StreamFi
 
 /** The batches of a feed, and `alive` whenever none came for a while. Ends when the signal aborts. */
 async function* withHeartbeat(
-  batches: AsyncIterable<LiveBatch>,
+  batches: AsyncIterable<Batch>,
   everyMs: number,
   signal: AbortSignal,
-): AsyncGenerator<LiveBatch | 'alive'> {
+): AsyncGenerator<Batch | 'alive'> {
   const iterator = batches[Symbol.asyncIterator]()
   let next = iterator.next()
   try {

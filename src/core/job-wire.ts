@@ -11,6 +11,7 @@ import type {
   StatsFilter,
   StatsRow,
   SubjobCounts,
+  Usual,
 } from './job.ts'
 import { statuses } from './job.ts'
 import { isCanonical, type Micros, parseTime } from './time.ts'
@@ -37,12 +38,19 @@ const renamed = (object: object, rename: (key: string) => string): Wire =>
 
 /** A job as `GET /v1/jobs` shows it, or a subjob as `GET /v1/subjobs` does. */
 export function jobToWire(job: Job): Wire {
-  const { id, parentId, entityType, jobKey, subKey, ...rest } = job
+  const { id, parentId, entityType, jobKey, subKey, usual, ...rest } = job
   const ids =
     entityType === 'job' ? { job_id: id } : { subjob_id: id, job_id: parentId, sub_key: subKey }
   const key = entityType === 'job' ? { job_key: jobKey } : {}
-  return { ...ids, ...key, ...renamed(rest, snake) }
+  return { ...ids, ...key, ...renamed(rest, snake), usual: usual ? usualToWire(usual) : null }
 }
+
+const usualToWire = ({ runs, p05S, p50S, p95S }: Usual): Wire => ({
+  runs,
+  p05_s: p05S,
+  p50_s: p50S,
+  p95_s: p95S,
+})
 
 const time = z.string().transform((text, ctx): Micros => {
   // Our own form reaches further back than what we take from others.
@@ -90,11 +98,19 @@ const jobSchema = z.object({
   lost: z.boolean().default(false),
   late: z.boolean().default(false),
   end_before_start: z.boolean().default(false),
+  usual: z
+    .object({ runs: z.number(), p05_s: z.number(), p50_s: z.number(), p95_s: z.number() })
+    .nullish()
+    .transform((given): Usual | undefined =>
+      given
+        ? { runs: given.runs, p05S: given.p05_s, p50S: given.p50_s, p95S: given.p95_s }
+        : undefined,
+    ),
 })
 
 /** @throws AppError invalid, when the JSON is not a job or subjob */
 export function jobFromWire(json: unknown): Job {
-  const { job_id, subjob_id, ...rest } = read(jobSchema, json, 'a job')
+  const { job_id, subjob_id, usual, ...rest } = read(jobSchema, json, 'a job')
   const id = subjob_id ?? job_id
   if (id === null) throw notA('a job', 'job_id: missing')
   return {
@@ -102,6 +118,7 @@ export function jobFromWire(json: unknown): Job {
     parentId: subjob_id === undefined ? null : job_id,
     entityType: subjob_id === undefined ? 'job' : 'subjob',
     ...renamed(rest, camel),
+    ...(usual ? { usual } : {}),
   } as Job
 }
 

@@ -44,7 +44,12 @@ export type Job = {
   late: boolean
   /** Its events say that it ended before it began: a clock is wrong, and the duration is 0. */
   endBeforeStart: boolean
+  /** How long runs of its kind usually take; undefined where too few are known. */
+  usual?: Usual | undefined
 }
+
+/** How long runs of one kind (site, app, version, recipe) took that succeeded of late. */
+export type Usual = { runs: number; p05S: number; p50S: number; p95S: number }
 
 /** How many subjobs of a job are in which state. */
 export type SubjobCounts = { total: number } & Record<JobStatus, number>

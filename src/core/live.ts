@@ -1,4 +1,5 @@
 import type { StoredEvent } from './job.ts'
+import type { Micros } from './time.ts'
 
 /** One event of the live stream and the position behind it, from which a reader can resume. */
 export type LiveEvent = {
@@ -8,11 +9,17 @@ export type LiveEvent = {
   event: StoredEvent
 }
 
+/** Over several sites: which of them a feed does not hear, and since when. */
+export type LiveSites = {
+  total: number
+  missing: readonly { id: string; since: Micros; error: string }[]
+}
+
 /** What a feed hands on: some events in order, or `reset` when there is a hole before what follows. */
 export type LiveBatch = readonly LiveEvent[] | 'reset'
 
 /** Where live events come from. Filters are the reader's business. */
-export interface LiveFeed {
+export interface LiveFeed<Batch = LiveBatch> {
   /**
    * Follows the events that are committed from now on, or from behind `after` on.
    *
@@ -20,5 +27,5 @@ export interface LiveFeed {
    * quietly once the signal aborts. Throws when the reader fell too far behind, or when the feed
    * cannot go on: the caller then drops the connection, and its reader resumes.
    */
-  subscribe(options: { after?: string | undefined; signal: AbortSignal }): AsyncIterable<LiveBatch>
+  subscribe(options: { after?: string | undefined; signal: AbortSignal }): AsyncIterable<Batch>
 }

@@ -12,3 +12,16 @@ export function normalizedError(text: string): string {
     .replaceAll(/\d+(?:[.,:]\d+)*/g, '#')
     .trim()
 }
+
+/** Why an API is not to be had, for people: a sentence, without the codes that are for the log. */
+export const reasonFor = (error: unknown): string =>
+  sentence(
+    (error as Error).message
+      .replaceAll(/ \([A-Z0-9_]+\)/g, '')
+      .replaceAll(/ answered \d{3}: /g, ' says: ')
+      .replaceAll(/ answered \d{3}\b/g, ' failed'),
+  )
+
+/** A message as a sentence: large letter first, full stop last. */
+export const sentence = (text: string): string =>
+  text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')

@@ -1,8 +1,11 @@
 import { Hono } from 'hono'
 import type { Fresh } from '../../views/page.ts'
 import { Clock, Freshness } from '../../views/partials/fresh.tsx'
+import { Outage } from '../../views/partials/outage.tsx'
+import type { Job, JobFilter } from '../core/job.ts'
 import { fromMs, type Micros, parseTime, toMs } from '../core/time.ts'
 import type { Visit } from './frame.ts'
+import { rowsOf } from './jobs.tsx'
 import { JobsFeed } from './jobs-feed.tsx'
 import type { Change } from './live.ts'
 import { Push } from './push.ts'
@@ -63,11 +66,15 @@ function openPush(visit: Visit, onEnd: () => void): Push {
   let toldAt = 0
   let told = ''
   const tellFresh = () => {
+    // A session that is over, or whose token was revoked, sees no more.
+    if (!dashboard.door.visitor(c)) return push.end('gone')
     const { fresh } = live
     const due = fresh.state !== told || dashboard.now() - toldAt >= freshEveryMs
     // Before the stream has said anything, the page itself says of when it is.
     if (!due || fresh.state === 'loaded') return
     toldAt = dashboard.now()
+    // What could not be had meanwhile is asked for once more.
+    if (told === 'stale' && fresh.state !== 'stale') push.signal('jobs-changed')
     told = fresh.state
     push.swap(freshness(fresh, fromMs(toldAt)))
   }
@@ -134,15 +141,34 @@ async function caughtUp(visit: Visit, feed: JobsFeed, { params, asOf, since }: S
   const { query } = readJobsQuery(params)
   const { filter } = filterOf(query, asOf)
   const signal = AbortSignal.any([dashboard.signal, visit.c.req.raw.signal])
-  // A row may have left the filter since (running, then done): without the status it is found still.
   const wide = { ...filter, status: undefined, minDurationS: undefined, maxDurationS: undefined }
-  const page = await backend.findJobs({ ...filter, to: filter.to ?? asOf }, signal)
+  const asked = { ...query, to: query.to ?? asOf }
+  const { page } = await rowsOf(backend, asked, asOf, signal)
   feed.knows(page.items)
   const news = feed.counts ? await backend.findJobs({ ...wide, from: asOf }, signal) : page
   const changed = page.items.filter(({ updatedAt }) => updatedAt > since)
-  return feed.take([...changed, ...news.items], visit.now)
+  const left = await leftSince(backend, wide, since, signal)
+  // Which of them the browser shows is not known: a row that is not there is not replaced.
+  feed.knows(left.filter(({ startedAt }) => startedAt <= asOf))
+  return feed.take([...changed, ...left, ...news.items], visit.now)
+}
+
+/** Jobs heard of since, whatever they are now: a row may have left its list (running, then done). */
+async function leftSince(
+  backend: Visit['backend'],
+  wide: JobFilter,
+  since: Micros,
+  signal: AbortSignal,
+): Promise<Job[]> {
+  const heard = { time: 'seen', order: 'desc', from: since, to: undefined } as const
+  return (await backend.findJobs({ ...wide, ...heard, cursor: undefined }, signal)).items
 }
 
 function freshness(fresh: Fresh, now: Micros): string {
-  return String(<Freshness fresh={fresh} now={now} oob />) + String(<Clock now={now} oob />)
+  const parts = [
+    <Freshness fresh={fresh} now={now} oob />,
+    <Clock now={now} oob />,
+    <Outage fresh={fresh} now={now} oob />,
+  ]
+  return parts.map(String).join('')
 }

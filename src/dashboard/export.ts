@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { AppError } from '../core/errors.ts'
-import { sentence, type Visit } from './frame.ts'
+import { sentence } from './error-text.ts'
+import type { Visit } from './frame.ts'
 import { filterOf, readJobsQuery } from './query.ts'
 import { message, type Routes, visited } from './respond.ts'
 

@@ -1,13 +1,15 @@
 import type { Context } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
 import type { Logger } from 'pino'
-import type { Fresh, Notice, Page, Theme } from '../../views/page.ts'
+import type { Fresh, Page, Theme } from '../../views/page.ts'
 import type { AppError } from '../core/errors.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { assetUrls } from './assets.ts'
 import type { Backend } from './backend.ts'
+import type { Door } from './door.ts'
+import { reasonFor } from './error-text.ts'
 import type { Live } from './live.ts'
 import type { Memory } from './memory.ts'
 
@@ -21,6 +23,7 @@ export type Dashboard = {
   /** Names to choose from; empty at a site, which has only itself. */
   siteNames: readonly string[]
   memory: Memory
+  door: Door
   log: Logger
   metrics: Metrics
   /** Aborts when the role stops. */
@@ -57,8 +60,10 @@ export function themeOf(c: Context): Theme {
 export function pageOf(visit: Visit): Page {
   const { c, dashboard, name, now } = visit
   const url = new URL(c.req.url)
+  const visitor = dashboard.door.visitor(c)
   return {
     site: name,
+    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
     siteQuery: dashboard.siteNames.length > 1 ? name : undefined,
     sites: dashboard.siteNames,
     theme: themeOf(c),
@@ -71,11 +76,13 @@ export function pageOf(visit: Visit): Page {
 }
 
 /** A page is as old as the oldest answer on it, once a question failed. */
-function freshOf({ failures, oldestAt, dashboard }: Visit): Fresh {
-  if (failures.length === 0) return { state: 'loaded' }
+function freshOf({ failures, oldestAt, dashboard, live }: Visit): Fresh {
+  const failure = failures[0]
+  if (!failure) return live.fresh.state === 'partial' ? live.fresh : { state: 'loaded' }
   return {
     state: 'stale',
     ageS: oldestAt === undefined ? null : (dashboard.now() - oldestAt) / 1000,
+    reason: reasonFor(failure),
   }
 }
 
@@ -106,24 +113,6 @@ export async function ask<T>(
 
 const isOutage = (error: unknown): error is AppError =>
   (error as AppError).name === 'AppError' && (error as AppError).retryable
-
-/** What to say above a page whose answers are old or missing. */
-export function outageNotices({ failures, oldestAt }: Visit): Notice[] {
-  const failure = failures[0]
-  if (!failure) return []
-  const detail = `${sentence(failure.message)} ${
-    oldestAt === undefined
-      ? 'There is nothing to show yet; this page works again as soon as the API does.'
-      : 'These are the last known values.'
-  }`
-  return [
-    { kind: oldestAt === undefined ? 'error' : 'stale', title: 'The API does not answer', detail },
-  ]
-}
-
-/** A message as a sentence: large letter first, full stop last. */
-export const sentence = (text: string): string =>
-  text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')
 
 /** A fresh visit of a site. */
 export function visitOf(dashboard: Dashboard, c: Context, site: SiteView): Visit {

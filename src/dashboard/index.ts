@@ -8,15 +8,20 @@ import { jobRoutes } from './job.tsx'
 import { jobsRoutes } from './jobs.tsx'
 import { overviewRoutes } from './overview.tsx'
 import { pipelineRoutes } from './pipeline.tsx'
+import { guard, signInRoutes } from './sign-in.tsx'
 
 /** Every page, what the pages load, and what is pushed to them. */
 export function dashboardRoutes(dashboard: Dashboard): Hono {
   const routes = { dashboard }
   const app = new Hono()
+  // They hold no data, and the sign-in page needs them.
+  app.use('/assets/*', compress())
+  app.route('/', assetRoutes())
+  app.route('/', signInRoutes(routes))
+  app.use('*', guard(dashboard.door))
   app.route('/', eventsRoutes(routes))
   // Pages are mostly repetition; a hundred rows shrink to a tenth.
   app.use('*', compress())
-  app.route('/', assetRoutes())
   app.route('/', overviewRoutes(routes))
   app.route('/', exportRoutes(routes))
   app.route('/', jobsRoutes(routes))
@@ -25,6 +30,7 @@ export function dashboardRoutes(dashboard: Dashboard): Hono {
   return app
 }
 
+export { Door } from './door.ts'
 export type { Dashboard, SiteView } from './frame.ts'
 export { Live } from './live.ts'
 export { Memory } from './memory.ts'

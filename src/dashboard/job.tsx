@@ -3,7 +3,8 @@ import { JobPage, type JobView } from '../../views/pages/job.tsx'
 import { withQuery } from '../../views/urls.ts'
 import { AppError } from '../core/errors.ts'
 import type { JobFilter } from '../core/job.ts'
-import { ask, outageNotices, pageOf, sentence, statusFor, type Visit } from './frame.ts'
+import { sentence } from './error-text.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { html, message, type Routes, visited } from './respond.ts'
 
 /** Subjobs and events read for a page; the page says when there are more. */
@@ -40,7 +41,7 @@ async function jobPage(visit: Visit): Promise<Response> {
     counts: found.subjobs,
     subjobs: subjobs?.items ?? [],
     events,
-    notices: outageNotices(visit),
+    notices: [],
     live: withQuery('/events', { view: 'job', id, site: page.siteQuery }),
   }
   return html(visit, <JobPage page={page} view={view} />, statusFor(visit))

@@ -26,11 +26,18 @@ export class JobsFeed {
     this.#filter = filterOf(query, asOf).filter
   }
 
-  /** Only the first page of a list with the newest on top can tell what is new. */
+  /**
+   * Only the first page of a list with the newest on top can tell what is new; and no job is stuck,
+   * lost or late when it is new.
+   */
   get counts(): boolean {
-    const { sort, after, before, to } = this.#query
+    const { sort, after, before, to, flags } = this.#query
     return (
-      sort === 'started-desc' && after === undefined && before === undefined && to === undefined
+      flags.length === 0 &&
+      sort === 'started-desc' &&
+      after === undefined &&
+      before === undefined &&
+      to === undefined
     )
   }
 

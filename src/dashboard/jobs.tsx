@@ -6,7 +6,10 @@ import { withQuery } from '../../views/urls.ts'
 import { cursorToWire } from '../core/cursor-wire.ts'
 import type { Job, JobFilter, JobPage } from '../core/job.ts'
 import { type Micros, toMs } from '../core/time.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import type { Backend } from './backend.ts'
+import { usualCounts } from './before.ts'
+import { type Flagged, findFlagged } from './flagged.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { timeOf } from './matches.ts'
 import { completenessNotices } from './notices.ts'
 import { filterOf, flip, readJobsQuery, startOf } from './query.ts'
@@ -22,23 +25,26 @@ export function jobsRoutes({ dashboard }: Routes): Hono {
 
 async function jobsPage(visit: Visit): Promise<Response> {
   const { query, notices } = readJobsQuery(new URL(visit.c.req.url).searchParams)
-  const { filter, flipped } = filterOf(query, visit.now)
-  const [list, apps, tally] = await Promise.all([
-    ask(visit, ['jobs', query], (backend, signal) => backend.findJobs(filter, signal)),
+  const { flipped } = filterOf(query, visit.now)
+  const [found, apps, tally, usual] = await Promise.all([
+    ask(visit, ['jobs', query], (backend, signal) => rowsOf(backend, query, visit.now, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.listApps(signal)),
     tallyFor(visit, query),
+    usualFor(visit, query),
   ])
+  const list = found?.page
   const page = pageOf(visit)
   const view: JobsView = {
     ...spanFor(query, visit.now),
     query,
     apps: [...new Set((apps ?? []).map(({ name }) => name))].sort(),
     tally,
+    usual,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
     ...neighbors(query, list, page.siteQuery),
     notices: [
       ...notices,
-      ...outageNotices(visit),
+      ...(found?.notices ?? []),
       ...completenessNotices(list?.completeness, page.siteQuery),
     ],
     live: liveUrl(query, list?.completeness.asOf ?? visit.now, page.siteQuery),
@@ -46,13 +52,24 @@ async function jobsPage(visit: Visit): Promise<Response> {
   return html(visit, <JobsPage page={page} view={view} />, statusFor(visit))
 }
 
+/** The rows of a page as they are now. */
+export async function rowsOf(
+  backend: Backend,
+  query: JobsQuery,
+  now: Micros,
+  signal: AbortSignal,
+): Promise<Flagged> {
+  if (query.flags.length > 0) return findFlagged(backend, query, now, signal)
+  return { page: await backend.findJobs(filterOf(query, now).filter, signal), notices: [] }
+}
+
 async function jobsCards(visit: Visit): Promise<Response> {
   const { query } = readJobsQuery(new URL(visit.c.req.url).searchParams)
-  const tally = await tallyFor(visit, query)
+  const [tally, usual] = await Promise.all([tallyFor(visit, query), usualFor(visit, query)])
   // Nothing to say is said by nothing: the cards that are on the page stay.
   if (tally === undefined) return visit.c.body(null, 204)
   const { siteQuery } = pageOf(visit)
-  const view = { ...spanFor(query, visit.now), query }
+  const view = { ...spanFor(query, visit.now), query, usual }
   return html(visit, <JobsCards view={view} tally={tally} site={siteQuery} />)
 }
 
@@ -60,6 +77,13 @@ const spanFor = (query: JobsQuery, now: Micros) => ({
   from: query.from ?? startOf(query.window, now),
   to: query.to ?? now,
 })
+
+/** What is usual for the window; a range from a link is compared with nothing. */
+async function usualFor(visit: Visit, query: JobsQuery) {
+  if (query.from !== undefined || query.to !== undefined) return undefined
+  const { status, appName } = filterOf(query, visit.now).filter
+  return usualCounts(visit, query.window, { status, appName })
+}
 
 /** Counts of the window; undefined when they could not be had. */
 async function tallyFor(visit: Visit, query: JobsQuery): Promise<Tally | undefined> {
@@ -89,7 +113,7 @@ function neighbors(
   site: string | undefined,
 ): { older: string | undefined; newer: string | undefined } {
   const none = { older: undefined, newer: undefined }
-  if (list === undefined || list.items.length === 0) return none
+  if (list === undefined || list.items.length === 0 || query.flags.length > 0) return none
   const { filter, flipped } = filterOf(query, '1970-01-01T00:00:00.000000Z')
   const jobs = flipped ? list.items.toReversed() : list.items
   const order = orderOf(query.sort)

@@ -1,7 +1,9 @@
-import type { Fresh } from '../../views/page.ts'
+import * as z from 'zod'
+import type { Fresh, MissingSite } from '../../views/page.ts'
 import type { Job } from '../core/job.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import type { Backend, LiveMessage } from './backend.ts'
+import { reasonFor } from './error-text.ts'
 
 /** What happened since the last time; handed to every page that listens. */
 export type Change = {
@@ -14,13 +16,15 @@ export type Change = {
 }
 
 export type LiveOptions = {
-  backend: Pick<Backend, 'follow' | 'getJob'>
+  backend: Pick<Backend, 'follow' | 'getJob' | 'listSources'>
   signal: AbortSignal
   onError: (error: unknown) => void
   /** Called before the listeners: answers given before are outdated. */
   onChange?: () => void
   /** How long changes are gathered, in milliseconds. */
   gatherMs?: number
+  /** How often the API is asked something while somebody looks, in milliseconds. */
+  probeMs?: number
   now?: () => number
 }
 
@@ -46,6 +50,12 @@ export class Live {
   #connected = false
   #failed = false
   #heardAt: number | undefined
+  /** Why the API is not to be had, as far as the stream and the probe know. */
+  #streamFault: string | undefined
+  #probeFault: string | undefined
+  #answeredAt: number | undefined
+  /** Of a merged stream: what it said last of its sites. */
+  #sites: { total: number; missing: MissingSite[] } | undefined
 
   constructor(options: LiveOptions) {
     this.#options = options
@@ -54,7 +64,7 @@ export class Live {
 
   /** Runs until the signal aborts. */
   async run(): Promise<void> {
-    await Promise.all([this.#follow(), this.#tell()])
+    await Promise.all([this.#follow(), this.#tell(), this.#probe()])
   }
 
   /** Calls `listener` with every change until the returned function is called. */
@@ -64,13 +74,24 @@ export class Live {
   }
 
   get fresh(): Fresh {
-    const ageMs = this.#heardAt === undefined ? null : this.#now() - this.#heardAt
+    const since = (at: number | undefined) => (at === undefined ? null : this.#now() - at)
+    const ageMs = since(this.#heardAt)
+    if (this.#probeFault !== undefined) {
+      const at = since(this.#answeredAt ?? this.#heardAt)
+      return { state: 'stale', ageS: at === null ? null : at / 1000, reason: this.#probeFault }
+    }
     if (this.#connected && ageMs !== null && ageMs < silenceMs) {
-      return { state: 'live', ageS: ageMs / 1000 }
+      const ageS = ageMs / 1000
+      if (!this.#sites?.missing.length) return { state: 'live', ageS }
+      return { state: 'partial', ageS, ...this.#sites }
     }
     // Not an outage yet: the first word is still to come.
     if (ageMs === null && !this.#failed) return { state: 'loaded' }
-    return { state: 'stale', ageS: ageMs === null ? null : ageMs / 1000 }
+    return {
+      state: 'stale',
+      ageS: ageMs === null ? null : ageMs / 1000,
+      reason: this.#streamFault,
+    }
   }
 
   async #follow(): Promise<void> {
@@ -80,6 +101,8 @@ export class Live {
     while (!signal.aborted) {
       try {
         for await (const message of backend.follow(lastEventId, signal)) {
+          // What happened while nobody listened: not every event may come again.
+          if (!this.#connected && this.#failed) this.#reset = true
           this.#connected = true
           this.#heardAt = this.#now()
           backoff.reset()
@@ -89,6 +112,7 @@ export class Live {
       } catch (error) {
         if (signal.aborted) return
         this.#failed = true
+        this.#streamFault = reasonFor(error)
         if (backoff.failures === 0) onError(error)
       }
       this.#connected = false
@@ -96,10 +120,34 @@ export class Live {
     }
   }
 
+  /**
+   * Whether the API can still answer. A stream that is open shows only that the API runs: one whose
+   * database is away goes on saying that it is alive.
+   */
+  async #probe(): Promise<void> {
+    const { backend, signal, probeMs = 5000 } = this.#options
+    while (!signal.aborted) {
+      await sleep(probeMs, signal)
+      if (this.#listeners.size === 0 || signal.aborted) continue
+      try {
+        await backend.listSources(signal)
+        if (this.#probeFault !== undefined) this.#reset = true
+        this.#answeredAt = this.#now()
+        this.#probeFault = undefined
+      } catch (error) {
+        if (!signal.aborted) this.#probeFault = reasonFor(error)
+      }
+    }
+  }
+
   #take({ event, data }: LiveMessage): void {
     if (event === 'comment') return
     if (event === 'reset') {
       this.#reset = true
+      return
+    }
+    if (event === 'sites') {
+      this.#sites = sitesOf(data)
       return
     }
     const entity = entityOf(data)
@@ -170,16 +218,32 @@ export class Live {
   }
 }
 
+/** Which sites a merged stream does not hear; undefined when it says it in no way that we know. */
+function sitesOf(data: string): { total: number; missing: MissingSite[] } | undefined {
+  const parsed = sitesSchema.safeParse(parsedOr(data))
+  return parsed.data
+}
+
+const sitesSchema = z.object({
+  total: z.number(),
+  missing: z.array(z.object({ id: z.string(), since: z.string() })),
+})
+
+function parsedOr(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return undefined
+  }
+}
+
 type Entity = { id: string; parentId: string | null; type: string }
 
 /** Of which job or subjob an event speaks; undefined when it is no event. */
 function entityOf(data: string): Entity | undefined {
-  try {
-    const { entity } = JSON.parse(data) as { entity?: Record<string, unknown> }
-    if (typeof entity?.id !== 'string') return undefined
-    const parentId = typeof entity.parent_id === 'string' ? entity.parent_id : null
-    return { id: entity.id, parentId, type: String(entity.type) }
-  } catch {
-    return undefined
-  }
+  const event = parsedOr(data) as { entity?: Record<string, unknown> } | null | undefined
+  const entity = event?.entity
+  if (typeof entity?.id !== 'string') return undefined
+  const parentId = typeof entity.parent_id === 'string' ? entity.parent_id : null
+  return { id: entity.id, parentId, type: String(entity.type) }
 }

@@ -46,13 +46,15 @@ export class Memory {
    * The answer to `load`, known by `key`. `load` serves everybody who asks: it must not depend on
    * one caller's staying.
    *
+   * @param keepMs how long the answer counts as current whatever changes; as the options say unless given
    * @throws what `load` throws, unless it is an outage and there is an older answer
    */
-  async ask<T>(key: string, load: () => Promise<T>): Promise<Remembered<T>> {
+  async ask<T>(key: string, load: () => Promise<T>, keepMs?: number): Promise<Remembered<T>> {
     const entry = this.#touch(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
-    if (kept && this.#now() - kept.at < freshMs && kept.at >= this.#changedAt)
+    const changedAt = keepMs === undefined ? this.#changedAt : 0
+    if (kept && this.#now() - kept.at < (keepMs ?? freshMs) && kept.at >= changedAt)
       return remembered<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
       return remembered<T>(kept, outage.failure)

@@ -3,8 +3,9 @@ import { windows } from '../../views/jobs-query.ts'
 import { OverviewPage, type OverviewView } from '../../views/pages/overview.tsx'
 import { withQuery } from '../../views/urls.ts'
 import type { JobFilter, JobPage, StatsRow } from '../core/job.ts'
+import { usualCounts } from './before.ts'
 import { causesOf } from './causes.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { completenessNotices } from './notices.ts'
 import { readWindow, startOf } from './query.ts'
 import { html, type Routes, visited } from './respond.ts'
@@ -25,12 +26,13 @@ async function overviewPage(visit: Visit): Promise<Response> {
   const window = readWindow(new URL(visit.c.req.url).searchParams)
   const from = startOf(window, visit.now)!
   const { bucket, stepS } = bucketFor(windows[window])
-  const [byStatus, byApp, failed, all, oldest] = await Promise.all([
+  const [byStatus, byApp, failed, all, oldest, usual] = await Promise.all([
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
     stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
     find(visit, window, { ...newest, from, status: ['failed'] }),
     find(visit, window, { ...newest, from }),
     find(visit, window, oldestRunning),
+    usualCounts(visit, window),
   ])
   const page = pageOf(visit)
   const view: OverviewView = {
@@ -43,6 +45,7 @@ async function overviewPage(visit: Visit): Promise<Response> {
       all &&
       oldest && {
         tally: tallyOf(byStatus),
+        usual,
         buckets: bucketsOf(byStatus, { from, to: visit.now, stepS }),
         stepS,
         apps: appsOf(byApp, linesShown),
@@ -51,7 +54,7 @@ async function overviewPage(visit: Visit): Promise<Response> {
         failures: failed.items.slice(0, linesShown),
         newest: all.items.slice(0, linesShown),
       },
-    notices: [...outageNotices(visit), ...completenessNotices(all?.completeness, page.siteQuery)],
+    notices: [...completenessNotices(all?.completeness, page.siteQuery)],
     live: withQuery('/events', { view: 'any', site: page.siteQuery }),
   }
   return html(visit, <OverviewPage page={page} view={view} />, statusFor(visit))

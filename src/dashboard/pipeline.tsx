@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { PipelinePage, type PipelineView } from '../../views/pages/pipeline.tsx'
 import { withQuery } from '../../views/urls.ts'
 import type { JobFilter } from '../core/job.ts'
-import { ask, outageNotices, pageOf, statusFor, type Visit } from './frame.ts'
+import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { html, type Routes, visited } from './respond.ts'
 
 /** `/pipeline`: where between program and store events stand, and whether any is missing. */
@@ -24,7 +24,7 @@ async function pipelinePage(visit: Visit): Promise<Response> {
     sources,
     completeness: list?.completeness,
     health: visit.failures.length > 0 ? undefined : health,
-    notices: outageNotices(visit),
+    notices: [],
     live: withQuery('/events', { view: 'any', site: page.siteQuery }),
   }
   return html(visit, <PipelinePage page={page} view={view} />, statusFor(visit))

@@ -43,7 +43,7 @@ export class Push {
     this.#send(messageOf({ event, data: '1', id }))
   }
 
-  end(why: 'slow' | 'stopping'): void {
+  end(why: 'gone' | 'slow' | 'stopping'): void {
     const controller = this.#controller
     this.#ended(why)
     try {

@@ -1,5 +1,6 @@
 import {
   defaultQuery,
+  flags,
   type JobsQuery,
   orderOf,
   sorts,
@@ -49,6 +50,7 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; noti
     from: time('from'),
     to: time('to'),
     status: statuses.filter((status) => params.getAll('status').includes(status)),
+    flags: flags.filter((flag) => params.getAll('flag').includes(flag)),
     q: (params.get('q') ?? '').trim().slice(0, 200),
     app: (params.get('app') ?? '').slice(0, 200),
     min: seconds('min', 'The least duration'),

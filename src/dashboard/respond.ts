@@ -1,8 +1,10 @@
 import type { Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { MessagePage } from '../../views/pages/message.tsx'
 import { AppError } from '../core/errors.ts'
 import { statusOf } from '../platform/problem.ts'
-import { type Dashboard, pageOf, sentence, type Visit, visitOf } from './frame.ts'
+import { sentence } from './error-text.ts'
+import { type Dashboard, pageOf, type Visit, visitOf } from './frame.ts'
 
 /** What each file of routes is given. */
 export type Routes = { dashboard: Dashboard }
@@ -25,16 +27,29 @@ const policy = [
 type Rendered = { toString(): string | Promise<string> }
 type Status = 200 | 404 | 422 | 500 | 503
 
+/** How soon a page that has nothing to show for want of the API asks again, in seconds. */
+const againS = 10
+
 /** An answer in HTML, under the policy of the pages. */
-export async function html(
-  visit: Visit,
-  content: Rendered,
-  status: Status = 200,
-): Promise<Response> {
+export function html(visit: Visit, content: Rendered, status: Status = 200): Promise<Response> {
   const { c } = visit
+  if (status === 503) {
+    c.header('Retry-After', '5')
+    // Also without script. There is nothing on the page that could be lost.
+    c.header('Refresh', String(againS))
+  }
+  return htmlOf(c, content, status)
+}
+
+export async function htmlOf(
+  c: Context,
+  content: Rendered,
+  status: ContentfulStatusCode = 200,
+): Promise<Response> {
   c.header('Content-Security-Policy', policy)
   c.header('Vary', 'Cookie')
-  if (status === 503) c.header('Retry-After', '5')
+  // Our own forms have to be known by their origin, which no-referrer would take from them.
+  c.header('Referrer-Policy', 'same-origin')
   return c.html(content.toString(), status)
 }
 

@@ -1,7 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
-import { getCookie } from 'hono/cookie'
 import { AppError } from '../core/errors.ts'
 import { ConfigError } from './config.ts'
 
@@ -9,10 +8,9 @@ import { ConfigError } from './config.ts'
 export const scopes = ['ingest', 'read', 'operate', 'admin'] as const
 export type Scope = (typeof scopes)[number]
 
-/** Cookie in which a browser keeps its token. */
-export const tokenCookie = 'wafermon_token'
-
 type Entry = { id: string; hash: Buffer; scopes: readonly Scope[] }
+/** A token of the file, as those see it who are no guard: not to be changed, not to be shown. */
+export type Known = Readonly<Entry>
 
 /**
  * The tokens file: a line per token, `ID SCOPE[,SCOPE] SHA256 [NOTE]`. It holds hashes only. The
@@ -72,7 +70,7 @@ export class Auth {
    * Finds the token's entry. Every entry is compared, each in constant time, so that the time taken
    * tells nothing about which tokens exist.
    */
-  find(token: string): { id: string; scopes: readonly Scope[] } | undefined {
+  find(token: string): Known | undefined {
     if (this.#file) this.#refresh(this.#file)
     const hash = hashOf(token)
     let found: Entry | undefined
@@ -80,8 +78,19 @@ export class Auth {
     return found
   }
 
+  /** The entries with an id; as a rule one. */
+  withId(id: string): Known[] {
+    if (this.#file) this.#refresh(this.#file)
+    return this.#entries.filter((entry) => entry.id === id)
+  }
+
+  /** Whether nobody needs a token for what the scope allows. */
+  isOpen(scope: Scope): boolean {
+    return !this.enabled || this.#anonymous.includes(scope)
+  }
+
   allows(token: string | undefined, scope: Scope): 'yes' | 'unknown' | 'forbidden' {
-    if (!this.enabled || this.#anonymous.includes(scope)) return 'yes'
+    if (this.isOpen(scope)) return 'yes'
     const entry = token === undefined ? undefined : this.find(token)
     if (!entry) return 'unknown'
     return includes(entry.scopes, scope) ? 'yes' : 'forbidden'
@@ -106,7 +115,8 @@ export class Auth {
   }
 }
 
-function includes(held: readonly Scope[], wanted: Scope): boolean {
+/** Whether these scopes allow what the wanted one allows. */
+export function includes(held: readonly Scope[], wanted: Scope): boolean {
   if (held.includes('admin') || held.includes(wanted)) return true
   return wanted === 'read' && held.includes('operate')
 }
@@ -132,10 +142,13 @@ export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
   }
 }
 
-function tokenOf(c: Context): string | undefined {
+/**
+ * The token that a program shows. Never from a cookie: a browser sends those to every port of a
+ * host and whoever made the request, so what an API does must not hang on them.
+ */
+export function tokenOf(c: Context): string | undefined {
   const header = c.req.header('authorization')
-  const bearer = header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
-  return bearer ?? getCookie(c, tokenCookie)
+  return header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
 }
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/

@@ -61,7 +61,7 @@ const secure: MiddlewareHandler = async (c, next) => {
   await next()
   const headers = c.res.headers
   headers.set('X-Content-Type-Options', 'nosniff')
-  headers.set('Referrer-Policy', 'no-referrer')
+  if (!headers.has('Referrer-Policy')) headers.set('Referrer-Policy', 'no-referrer')
   headers.set('X-Frame-Options', 'DENY')
   headers.set('Cross-Origin-Resource-Policy', 'same-origin')
   if (!headers.has('Content-Security-Policy')) headers.set('Content-Security-Policy', apiPolicy)

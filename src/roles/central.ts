@@ -15,6 +15,10 @@ import { type SiteHealth, siteHealth } from '../sites/central-health.ts'
 import { type Passed, passTo } from '../sites/central-pass.ts'
 import { type CentralSite, centralSites, siteCalled } from '../sites/central-sites.ts'
 import { mergedReader } from '../sites/merged.ts'
+import { mergedFeed } from '../sites/merged-feed.ts'
+
+/** Readers of the merged stream at once: each is a connection to every site. */
+const mostStreams = 100
 
 type Role = RoleContext & { insecure: boolean }
 
@@ -40,13 +44,10 @@ export function centralApp(config: CentralConfig, auth: Auth, context: RoleConte
   const pass = passThrough(sites, config, context)
   for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
   app.route('/', siteRoutes(auth, health))
-  app.get('/v1/stream', () => {
-    throw new AppError('invalid', `site: is needed here; one of ${namesOf(sites)}`, {
-      field: 'site',
-    })
-  })
   const reader = mergedReader({ sites, deadlineMs: timeoutMs, onAsked: note })
-  app.route('/', readApi({ reader, auth, limits }))
+  const feed = mergedFeed({ sites, onChange: note })
+  const stream = { feed, metrics, log, stopping: life.signal, maxClients: mostStreams }
+  app.route('/', readApi({ reader, auth, limits, stream }))
   const about = {
     service: config.SERVICE_NAME ?? 'central',
     check: async () => report(await health()),
@@ -63,8 +64,6 @@ export function centralApp(config: CentralConfig, auth: Auth, context: RoleConte
     }),
   )
 }
-
-const namesOf = (sites: readonly CentralSite[]) => sites.map(({ id }) => id).join(', ')
 
 /** `GET /v1/sites`. */
 function siteRoutes(auth: Auth, health: () => Promise<SiteHealth[]>): Hono {

@@ -1,6 +1,6 @@
 import { aboutRoutes } from '../api/about.ts'
-import { dashboardRoutes, Memory, type SiteView } from '../dashboard/index.ts'
-import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
+import { Door, dashboardRoutes, Memory, type SiteView } from '../dashboard/index.ts'
+import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
 import { createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
@@ -26,7 +26,6 @@ export async function startWeb(
     check: () => health(sites.first()),
   }
   app.route('/', aboutRoutes({ title: 'web', auth, metrics, health: about, routes: [] }))
-  app.use('*', requireScope(auth, 'read'))
   app.route(
     '/',
     dashboardRoutes({
@@ -35,6 +34,7 @@ export async function startWeb(
         return sites.names()
       },
       memory,
+      door: new Door({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
       log,
       metrics,
       signal: life.signal,

@@ -87,8 +87,11 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
     listSources: (signal) => list('/v1/sources', sourceFromWire, signal),
     stats: (filter: StatsFilter, signal) =>
       list('/v1/stats', statsRowFromWire, signal, statsFilterToQuery(filter)),
-    health: (signal) => ask('/v1/healthz', (json) => healthSchema.parse(json), signal),
     admits: (signal) => admits(peer, withSite('/v1/stream', options.site), signal),
+    health: (signal) =>
+      options.site === undefined
+        ? ask('/v1/healthz', (json) => healthSchema.parse(json), signal)
+        : healthOf(options.site, peer, signal),
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
     follow: (lastEventId, signal) =>
       follow(peer, withSite('/v1/stream', options.site), lastEventId, {
@@ -108,13 +111,28 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
 }
 
 type Query = URLSearchParams
+/** A site behind a central API: `/v1/healthz` there is about central. */
+async function healthOf(id: string, peer: Peer, signal: AbortSignal): Promise<Health> {
+  const read = (json: unknown) => itemsFromWire(json, (item) => siteSchema.parse(item))
+  const sites = await asker(peer, undefined)('/v1/sites', read, signal)
+  const site = sites.find((one) => one.id === id)
+  if (!site || site.status === 'unreachable') {
+    throw unreachable(peer, `does not reach ${id}${site?.error ? `: ${site.error}` : ''}`)
+  }
+  return { status: site.status, service: 'local-api', version: site.version ?? '' }
+}
 
 const healthSchema = z.object({
   status: z.string(),
   service: z.string().default(''),
   version: z.string().default(''),
 })
-const siteSchema = z.object({ id: z.string() })
+const siteSchema = z.object({
+  id: z.string(),
+  status: z.string().default('ok'),
+  version: z.string().nullish(),
+  error: z.string().nullish(),
+})
 const asEvent = (json: unknown) => z.record(z.string(), z.unknown()).parse(json) as StoredEvent
 const limited = (limit: number) => new URLSearchParams({ limit: String(limit) })
 

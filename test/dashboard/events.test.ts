@@ -63,6 +63,17 @@ describe('GET /events', () => {
     assert.match(await until(/2 new/), /id="new"[^>]*><a class="btn" href="\/jobs">2 new: show/)
   })
 
+  test('replaces a row that left its list while the page was on its way to the browser', async (t) => {
+    const { app, world } = aDashboard(t)
+    const ended = aJob({ id: idOf('ended'), jobKey: 'ended', startedAt: ago(5) })
+    world.jobs = [{ ...ended, status: 'failed', lastEventAt: noon, updatedAt: noon }]
+    for (const list of ['status=running', 'flag=stuck']) {
+      const until = await listen(t, app, `/events?view=jobs&as_of=${noon}&${list}`)
+      const swapped = await until(new RegExp(`<tr id="job-${ended.id}" hx-swap-oob`))
+      assert.match(swapped, /st fail/)
+    }
+  })
+
   test('tells a list only of what belongs to it', async (t) => {
     const { app, world, tell } = aDashboard(t)
     const until = await listen(t, app, `/events?view=jobs&as_of=${noon}&status=failed&app=litho`)

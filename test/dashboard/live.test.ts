@@ -21,6 +21,7 @@ function follows(
   t.after(() => stop.abort())
   const resumed: (string | undefined)[] = []
   const lookedUp: string[] = []
+  const probes: { fault?: Error | undefined } = {}
   const errors: unknown[] = []
   const live = new Live({
     backend: {
@@ -31,6 +32,10 @@ function follows(
         yield* stream ?? []
         while (stream === undefined && !signal.aborted) await wait(5)
       },
+      listSources: async () => {
+        if (probes.fault) throw probes.fault
+        return []
+      },
       getJob: async (id) => {
         lookedUp.push(id)
         if (!known(id)) throw new Error('away')
@@ -40,9 +45,10 @@ function follows(
     signal: stop.signal,
     onError: (error) => errors.push(error),
     gatherMs: 5,
+    probeMs: 5,
   })
   const changes: Change[] = []
-  return { live, resumed, lookedUp, errors, changes, run: () => void live.run() }
+  return { live, resumed, lookedUp, errors, changes, probes, run: () => void live.run() }
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -90,7 +96,59 @@ describe('Live', () => {
     const { live, run } = follows(t, [new Error('broken')])
     run()
     await until(() => live.fresh.state === 'stale')
-    assert.deepEqual(live.fresh, { state: 'stale', ageS: null })
+    assert.deepEqual(live.fresh, { state: 'stale', ageS: null, reason: 'Broken.' })
+  })
+
+  test('is stale while the API runs and cannot answer, and has pages look when it can', async (t) => {
+    const { live, changes, probes, run } = follows(t, [])
+    live.subscribe((change) => changes.push(change))
+    probes.fault = new Error('the database is away')
+    run()
+    await until(() => live.fresh.state === 'stale')
+    assert.match(JSON.stringify(live.fresh), /The database is away\./)
+    probes.fault = undefined
+    await until(() => live.fresh.state !== 'stale')
+    await until(() => changes.some(({ reset }) => reset))
+  })
+
+  test('has pages look when the stream is back: what happened meanwhile may not come again', async (t) => {
+    const quiet: LiveMessage = { id: '', event: 'comment', data: 'alive' }
+    const { live, changes, resumed, run } = follows(t, [[quiet], new Error('broken'), [quiet]])
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => resumed.length >= 3)
+    await until(() => changes.some(({ reset }) => reset))
+  })
+
+  test('knows of a merged stream which sites are not heard', async (t) => {
+    const missing = [{ id: 'fab2', since: '2026-03-01T12:00:00.000000Z', error: 'away' }]
+    const sites = (of: unknown): LiveMessage => ({
+      id: '',
+      event: 'sites',
+      data: JSON.stringify(of),
+    })
+    const said: unknown[] = []
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    const live = new Live({
+      backend: {
+        follow: async function* (_last, signal) {
+          for (; !signal.aborted; await wait(5)) yield* said.splice(0).map(sites)
+        },
+        getJob: async () => undefined,
+        listSources: async () => [],
+      },
+      signal: stop.signal,
+      onError: assert.ifError,
+    })
+    void live.run()
+    said.push({ total: 2, missing })
+    await until(() => live.fresh.state === 'partial')
+    assert.match(JSON.stringify(live.fresh), /"total":2,"missing":\[\{"id":"fab2"/)
+    said.push({ total: 2, missing: [] })
+    await until(() => live.fresh.state === 'live')
+    said.push({ total: 2, missing }, { total: 'two' })
+    await until(() => live.fresh.state === 'live')
   })
 
   test('has the pages look for themselves when the history is gone or too much happened', async (t) => {

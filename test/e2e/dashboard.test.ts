@@ -52,6 +52,7 @@ const pages = [
   { name: 'jobs', path: () => '/jobs' },
   { name: 'job', path: (lot: string) => `/jobs/${lot}` },
   { name: 'pipeline', path: () => '/pipeline' },
+  { name: 'empty', path: () => '/jobs?flag=late&q=nothing' },
 ]
 
 describe('the dashboard in a browser', needsBrowser, () => {

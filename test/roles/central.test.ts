@@ -107,9 +107,6 @@ describe('central over two sites', () => {
     for (const query of ['site=', 'site=fab1&site=fab2']) {
       assert.equal((await ask(`/v1/jobs?${query}`)).status, 422)
     }
-    const stream = await ask('/v1/stream')
-    assert.equal(stream.status, 422)
-    assert.equal(((await stream.json()) as Problem).field, 'site')
   })
 
   test('finds a job wherever it is', async (t) => {
@@ -164,6 +161,35 @@ describe('central over two sites', () => {
     }
     clearInterval(telling)
     stop.abort()
+  })
+
+  test('streams all of them as one, and says which it does not hear', async (t) => {
+    const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
+    const dead = await freePort()
+    const { url } = await central(t, {
+      fab1: one.url,
+      fab2: two.url,
+      fab3: `http://127.0.0.1:${dead}`,
+      fab4: await mute(t),
+    })
+    const stop = new AbortController()
+    const response = await fetch(`${url}/v1/stream`, { signal: stop.signal })
+    assert.equal(response.status, 200)
+    const telling = setInterval(() => {
+      for (const site of [one, two]) site.put(site.world.jobs[0]!)
+    }, 50)
+    const heard = new Set<string>()
+    let missing: string[] | undefined
+    for await (const { event, data } of parseSse(response.body!)) {
+      if (event === 'sites')
+        missing = JSON.parse(data).missing.map((site: { id: string }) => site.id)
+      else if (event !== 'comment') heard.add(JSON.parse(data).site_id)
+      if (heard.size === 2 && missing) break
+    }
+    clearInterval(telling)
+    stop.abort()
+    assert.deepEqual([...heard].sort(), ['fab1', 'fab2'])
+    assert.deepEqual(missing, ['fab3', 'fab4'])
   })
 
   test('takes the health of its sites together', async (t) => {

@@ -1,15 +1,19 @@
 import type { TestContext } from 'node:test'
-import { Hono } from 'hono'
 import { pino } from 'pino'
 import { AppError } from '../../src/core/errors.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import type { Backend, LiveMessage } from '../../src/dashboard/backend.ts'
-import { dashboardRoutes, Live, Memory } from '../../src/dashboard/index.ts'
+import { Door, dashboardRoutes, Live, Memory } from '../../src/dashboard/index.ts'
+import { Auth } from '../../src/platform/auth.ts'
+import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, emptyWorld } from './array-reader.ts'
 
 /** The dashboard over arrays, with a clock that tests turn and an API that they take away. */
-export function aDashboard(t: TestContext, noon: Micros = '2026-03-01T12:00:00.000000Z') {
+export function aDashboard(
+  t: TestContext,
+  { noon = '2026-03-01T12:00:00.000000Z' as Micros, auth = new Auth({ anonymous: [] }) } = {},
+) {
   let nowMs = toMs(noon)
   let away = false
   const now = () => nowMs
@@ -30,14 +34,16 @@ export function aDashboard(t: TestContext, noon: Micros = '2026-03-01T12:00:00.0
   const running = live.run()
   t.after(() => running)
   const metrics = new Metrics()
-  const app = new Hono().route(
+  const log = pino({ level: 'silent' })
+  const app = createApp({ log, metrics }).route(
     '/',
     dashboardRoutes({
       site: (name) =>
         name === undefined || name === 'fab1' ? { name: 'fab1', backend, live } : undefined,
       siteNames: [],
       memory,
-      log: pino({ level: 'silent' }),
+      door: new Door({ auth, secret: 'of the role', port: 8501, now }),
+      log,
       metrics,
       signal: stop.signal,
       now,

@@ -64,6 +64,10 @@ type Asked = { after?: string | undefined; signal: AbortSignal }
 
 async function* tell(told: StoredEvent[], after: string | undefined, signal: AbortSignal) {
   let seen = after === undefined ? told.length : Number(after)
+  if (seen > told.length) {
+    yield 'reset' as const
+    seen = told.length
+  }
   while (!signal.aborted) {
     const batch: LiveBatch = told.slice(seen).map((event, i) => ({ id: `${seen + i + 1}`, event }))
     seen += batch.length

@@ -106,6 +106,7 @@ export function fillShift(world: World, now: Micros, n: number): void {
         cpuUserS: tookS * 0.2,
         cpuSystemS: tookS * 0.02,
         memMaxMb: 40 + random() * 1800,
+        usual: { runs: 412, p05S: usual * 0.6, p50S: usual, p95S: usual * 1.4 },
         stuck: running && i > 30,
         lost: running && i > 30 && i % 2 === 0,
         errorCount: status === 'failed' ? 1 : 0,

@@ -14,9 +14,8 @@ export async function startWebFor(
   const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
   const life = new Lifecycle(log)
   const metrics = new Metrics()
-  const { config } = readConfig('web', {
-    env: { LOCAL_API: api, DEFAULT_SITE: 'fab1', PORT: '0', ...env },
-  })
+  const over = env.CENTRAL_API === undefined ? { LOCAL_API: api, DEFAULT_SITE: 'fab1' } : {}
+  const { config } = readConfig('web', { env: { ...over, PORT: '0', ...env } })
   const { url } = await startWeb(config, { log, life, metrics, insecure: false })
   const stop = () => life.stop(3)
   t.after(stop)

@@ -17,6 +17,7 @@ const page: Page = {
   siteQuery: undefined,
   sites: [],
   theme: undefined,
+  signedIn: undefined,
   now,
   fresh: { state: 'loaded' },
   here: '/jobs',

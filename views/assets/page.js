@@ -57,16 +57,44 @@
 
   // A page that hears nothing must not go on saying that it is live. The server speaks every five
   // seconds; after twenty of silence the fault is on the way to it.
-  if (!document.getElementById('live')) return
+  const live = document.getElementById('live')
+  if (!live) return
   let heard = Date.now()
+  let out = false
   document.addEventListener('htmx:sse:after:message', () => {
     heard = Date.now()
+    out = false
   })
+  const say = (...words) => {
+    const fresh = document.getElementById('fresh')
+    if (!fresh) return
+    fresh.className = 'fresh stale'
+    fresh.replaceChildren(...words)
+  }
+  // The session is over: nothing comes any more, and what is there stays to be read.
+  const refused = (status) => {
+    if (status !== 401 || out) return
+    out = true
+    const link = document.createElement('a')
+    link.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`
+    link.textContent = 'Not live: sign in again'
+    say(link)
+  }
+  document.addEventListener('htmx:sse:error', ({ detail }) => refused(detail.status))
+  document.addEventListener('htmx:response:error', ({ detail }) => refused(detail.ctx.response.status))
+  // What is asked for and does not come is told after two seconds.
+  const asked = new Map()
+  document.addEventListener('htmx:before:request', ({ target }) => {
+    if (target !== live) asked.set(target, Date.now())
+  })
+  document.addEventListener('htmx:finally:request', ({ target }) => asked.delete(target))
   setInterval(() => {
     const silent = Math.round((Date.now() - heard) / 1000)
-    const fresh = document.getElementById('fresh')
-    if (silent < 20 || document.hidden || !fresh) return
-    fresh.className = 'fresh stale'
-    fresh.textContent = `No contact with the dashboard for ${silent}\u00a0s`
+    if (document.hidden) return
+    // htmx connects again when a connection breaks, but not when the first one fails.
+    if (silent >= 5 && silent % 5 === 0 && !(live._htmx && live._htmx.sse)) htmx.trigger(live, 'connect')
+    const waits = Math.round((Date.now() - Math.min(Date.now(), ...asked.values())) / 1000)
+    if (waits >= 2 && silent < 20 && !out) say(`Asking, ${waits}\u00a0s`)
+    if (silent >= 20 && !out) say(`No contact with the dashboard for ${silent}\u00a0s`)
   }, 1000)
 })()

@@ -5,7 +5,14 @@ import { defaultQuery, jobsUrl } from '../jobs-query.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { EventsTable, readEvent, recordIn, textIn, timeIn } from '../partials/events.tsx'
-import { errorTexts, Facts, Metadata, metricsOf, otherMetadata } from '../partials/facts.tsx'
+import {
+  errorTexts,
+  Facts,
+  lastError,
+  Metadata,
+  metricsOf,
+  otherMetadata,
+} from '../partials/facts.tsx'
 import { Gantt, ganttRows } from '../partials/gantt.tsx'
 import { keyOf, place, tookText } from '../partials/job-row.tsx'
 import { Notices } from '../partials/notice.tsx'
@@ -47,6 +54,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
     >
       <Head job={job} site={page.siteQuery} />
       <Notices notices={view.notices} />
+      <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
         <Subjobs page={page} view={view} />
         <Metrics job={job} />
@@ -195,6 +203,24 @@ function Events({ page, view: { job, events } }: { page: Page; view: JobView }) 
   )
 }
 
+/** What went wrong, in the words of the program. The last error stands before everything else. */
+function Errors({ texts }: { texts: readonly [name: string, text: string][] }) {
+  return (
+    <>
+      {texts.map(([name, text]) => (
+        <section class="panel all" aria-label={name}>
+          <header>
+            <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
+          </header>
+          <Scroll label={`${name}, text`}>
+            <pre class="tail">{cut(text, 8000)}</pre>
+          </Scroll>
+        </section>
+      ))}
+    </>
+  )
+}
+
 function Side({ page, view }: { page: Page; view: JobView }) {
   const { job, counts, subjobs, events } = view
   const wafers = wafersOf(subjobs)
@@ -205,7 +231,7 @@ function Side({ page, view }: { page: Page; view: JobView }) {
         <section class="panel" aria-label="Wafers">
           <header>
             <h2>Wafers</h2>
-            <small>{countsText(counts)}</small>
+            <small>{stuckText(subjobs, counts)}</small>
           </header>
           <WaferMap wafers={wafers} site={page.siteQuery} />
         </section>
@@ -217,16 +243,7 @@ function Side({ page, view }: { page: Page; view: JobView }) {
         <Facts job={job} now={page.now} site={page.siteQuery} />
       </section>
       <Path job={job} event={events?.at(-1)} now={page.now} />
-      {errorTexts(job).map(([name, text]) => (
-        <section class="panel all" aria-label={name}>
-          <header>
-            <h2>{name.charAt(0).toUpperCase() + name.slice(1)}</h2>
-          </header>
-          <Scroll label={`${name}, text`}>
-            <pre>{cut(text, 8000)}</pre>
-          </Scroll>
-        </section>
-      ))}
+      <Errors texts={errorTexts(job).filter(([name]) => name !== lastError)} />
       {metadata.length === 0 ? null : (
         <section class="panel all" aria-label="Metadata">
           <header>
@@ -238,6 +255,16 @@ function Side({ page, view }: { page: Page; view: JobView }) {
       )}
     </div>
   )
+}
+
+/** The counts; what is stuck, lost or late is named besides, as far as the subjobs were read. */
+function stuckText(subjobs: readonly Job[], counts: SubjobCounts): string {
+  const words = (['stuck', 'lost', 'late'] as const).map((word) => {
+    const n = subjobs.filter((subjob) => shownStatus(subjob) === word).length
+    return n === 0 ? '' : `${number(n)} ${word}`
+  })
+  const flagged = words.filter((word) => word !== '').join(', ')
+  return flagged === '' ? countsText(counts) : `${countsText(counts)}; of the running ${flagged}`
 }
 
 function countsText(counts: SubjobCounts): string {

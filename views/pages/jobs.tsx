@@ -12,7 +12,7 @@ import {
 } from '../jobs-query.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
-import { Cards, type Tally } from '../partials/cards.tsx'
+import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
@@ -25,6 +25,7 @@ export type JobsView = {
   to: Micros
   apps: readonly string[]
   tally: Tally | undefined
+  usual: UsualCounts | undefined
   jobs: readonly Job[] | undefined
   /** Addresses of the pages beside this one. */
   older: string | undefined
@@ -45,12 +46,16 @@ export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
         <small>{spanOf(view)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
-        <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
-          CSV
-        </a>
-        <a class="btn" href={jobsUrl(first, site, '/jobs.ndjson')}>
-          NDJSON
-        </a>
+        {query.flags.length > 0 ? null : (
+          <>
+            <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
+              CSV
+            </a>
+            <a class="btn" href={jobsUrl(first, site, '/jobs.ndjson')}>
+              NDJSON
+            </a>
+          </>
+        )}
       </div>
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
@@ -66,12 +71,12 @@ export function JobsCards({
   tally,
   site,
 }: {
-  view: Pick<JobsView, 'query' | 'from' | 'to'>
+  view: Pick<JobsView, 'query' | 'from' | 'to' | 'usual'>
   tally: Tally
   site: string | undefined
 }) {
   const { query } = view
-  const narrowed = query.q !== '' || query.min !== '' || query.max !== ''
+  const narrowed = query.q !== '' || query.min !== '' || query.max !== '' || query.flags.length > 0
   return (
     <section
       id="cards"
@@ -82,8 +87,9 @@ export function JobsCards({
     >
       <Cards
         tally={tally}
+        usual={view.usual}
         span={`started in ${query.from === undefined ? windowNames[query.window] : 'the range'}`}
-        {...(narrowed ? { note: 'all keys and durations' } : {})}
+        {...(narrowed ? { note: 'whatever key, duration, flag' } : {})}
       />
     </section>
   )

@@ -1,11 +1,11 @@
 import type { Job } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { pct } from '../axis.ts'
-import { count, cut, number, percent, when } from '../format.ts'
-import { defaultQuery, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
+import { count, cut, duration, number, percent, when } from '../format.ts'
+import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
 import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
-import { Cards, type Tally } from '../partials/cards.tsx'
+import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { Windows } from '../partials/filters.tsx'
 import { keyOf, place, tookText } from '../partials/job-row.tsx'
@@ -48,6 +48,7 @@ export type OverviewView = {
   data:
     | {
         tally: Tally
+        usual: UsualCounts | undefined
         buckets: readonly Bucket[]
         stepS: number
         apps: readonly AppTally[]
@@ -103,7 +104,11 @@ function Panels({ page, view, data }: PanelProps) {
   return (
     <>
       <section aria-label="Counts">
-        <Cards tally={data.tally} span={`started in ${windowNames[view.window]}`} />
+        <Cards
+          tally={data.tally}
+          usual={data.usual}
+          span={`started in ${windowNames[view.window]}`}
+        />
       </section>
       <section class="panel fill w7" aria-label="Jobs over time">
         <header>
@@ -195,7 +200,12 @@ function Flagged({ page, data: { flagged, lookedAt } }: { page: Page; data: Data
     <section class="panel fill w6" aria-label="Stuck, lost, late">
       <header>
         <h2>Stuck, lost, late</h2>
-        <small>among the {count(lookedAt, 'oldest running job')}</small>
+        <small>
+          among the{' '}
+          <a href={jobsUrl({ ...defaultQuery, window: 'all', flags }, page.siteQuery)}>
+            {count(lookedAt, 'oldest running job')}
+          </a>
+        </small>
       </header>
       {flagged.length === 0 ? (
         <p class="empty">None. Running jobs are within their usual times and report.</p>
@@ -203,12 +213,12 @@ function Flagged({ page, data: { flagged, lookedAt } }: { page: Page; data: Data
         <MiniTable
           caption="Stuck, lost and late jobs"
           heads={['State', 'Key', 'App', 'Tool']}
-          numbers={['For']}
+          numbers={['For', 'Usual']}
           rows={flagged.map((job) => ({
             job,
             first: <Status of={shownStatus(job)} />,
             cells: [cut(job.appName, 40), place(job)],
-            numbers: [tookText(job, page.now)],
+            numbers: [tookText(job, page.now), usualOf(job)],
           }))}
           site={page.siteQuery}
         />
@@ -216,6 +226,9 @@ function Flagged({ page, data: { flagged, lookedAt } }: { page: Page; data: Data
     </section>
   )
 }
+
+const usualOf = ({ usual }: Job) =>
+  usual === undefined ? '' : `${duration(usual.p05S)} to ${duration(usual.p95S)}`
 
 function Failures({ page, view, data: { failures, tally } }: PanelProps) {
   const site = page.siteQuery
@@ -321,8 +334,10 @@ function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
               {cells.map((cell) => (
                 <td class="cut">{cell}</td>
               ))}
-              {values.map((value) => (
-                <td class="n">{value}</td>
+              {values.map((value, i) => (
+                <td class="n" data-l={value === '' ? undefined : numbers[i]?.toLowerCase()}>
+                  {value}
+                </td>
               ))}
               {rest === undefined ? null : <td class="cut e">{rest}</td>}
             </tr>

@@ -9,32 +9,82 @@ export type Tally = Record<JobStatus, number> & {
   medianExact: boolean
 }
 
-/** Cards of a window; swapped as one. `note` says what they count when that is not obvious. */
-export function Cards({ tally, span, note }: { tally: Tally; span: string; note?: string }) {
+/** From the least to the most. */
+export type Range = { least: number; most: number }
+
+/** What is usual for a window; of running jobs nothing is, since those of earlier windows ended. */
+export type UsualCounts = Record<'succeeded' | 'failed' | 'canceled', Range>
+
+type Props = {
+  tally: Tally
+  usual?: UsualCounts | undefined
+  span: string
+  /** What they count when that is not obvious. */
+  note?: string | undefined
+}
+
+/** Cards of a window; swapped as one. */
+export function Cards({ tally, usual, span, note }: Props) {
   const ended = tally.succeeded + tally.failed + tally.canceled
   const share = (n: number) => (ended === 0 ? 'none ended yet' : `${percent(n / ended)} of ended`)
   const median = duration(tally.medianS)
+  const counted = (['succeeded', 'failed', 'canceled'] as const).map((status) => (
+    <Card
+      label={status.charAt(0).toUpperCase() + status.slice(1)}
+      value={number(tally[status])}
+      aside={usual === undefined ? '' : share(tally[status])}
+      note={share(tally[status])}
+      usual={usual?.[status]}
+      n={tally[status]}
+    />
+  ))
   return (
     <ul class="cards">
       <Card label="Running" value={number(tally.running)} note={note ?? span} />
-      <Card label="Succeeded" value={number(tally.succeeded)} note={share(tally.succeeded)} />
-      <Card label="Failed" value={number(tally.failed)} note={share(tally.failed)} />
-      <Card label="Canceled" value={number(tally.canceled)} note={share(tally.canceled)} />
+      {counted}
       <Card
         label={tally.medianExact ? 'Median duration' : 'Median duration, about'}
         value={median === '' ? '–' : median}
-        note={ended === 0 ? 'none ended yet' : `of ${number(ended)} ended`}
+        note={medianNote(tally, ended)}
       />
     </ul>
   )
 }
 
-function Card({ label, value, note }: { label: string; value: string; note: string }) {
+function medianNote({ medianS }: Tally, ended: number): string {
+  if (ended === 0) return 'none ended yet'
+  // Medians of several sites do not add up to one.
+  return medianS === null ? 'not known over several sites' : `of ${number(ended)} ended`
+}
+
+type CardProps = {
+  label: string
+  value: string
+  note: string
+  aside?: string
+  usual?: Range | undefined
+  n?: number
+}
+
+function Card({ label, value, note, aside = '', usual, n = 0 }: CardProps) {
   return (
     <li class="card">
-      <p class="lab">{label}</p>
+      <p class="lab">
+        {label}
+        {aside === '' ? null : <span>{aside}</span>}
+      </p>
       <p class="val">{value}</p>
-      <p class="note">{note}</p>
+      <p class="note">{usual === undefined ? note : <Against usual={usual} n={n} />}</p>
     </li>
+  )
+}
+
+function Against({ usual: { least, most }, n }: { usual: Range; n: number }) {
+  const usual = least === most ? number(least) : `${number(least)} to ${number(most)}`
+  if (n >= least && n <= most) return <>usual {usual}</>
+  return (
+    <b>
+      {n > most ? 'above' : 'below'} usual {usual}
+    </b>
   )
 }

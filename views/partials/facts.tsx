@@ -13,7 +13,8 @@ import {
   zoneShort,
 } from '../format.ts'
 import { jobPath, safeLink } from '../urls.ts'
-import { tookText } from './job-row.tsx'
+import { took, tookText } from './job-row.tsx'
+import { beside, Strip, usualText } from './strip.tsx'
 
 /** Metadata under agreed names, shown first and by their plain name. */
 const agreed = ['tool', 'chamber', 'recipe', 'carrier_id', 'step', 'route', 'priority'] as const
@@ -38,7 +39,7 @@ export function Facts({ job, now, site }: Props) {
       <Fact name="Site" value={job.siteId} />
       <Fact name="Started" value={`${when(job.startedAt, now)} ${zoneShort(job.startedAt)}`} />
       <Fact name="Ended" value={when(job.endedAt, now)} />
-      <Fact name={running ? 'Running for' : 'Took'} value={tookText(job, now)} />
+      <Took job={job} now={now} />
       <Fact name="Done" value={running ? percent(job.progress, 0) : ''} />
       <Fact
         name="Last event"
@@ -62,6 +63,28 @@ export function Facts({ job, now, site }: Props) {
         <span class="id">{job.id}</span>
       </dd>
     </dl>
+  )
+}
+
+/** How long it took, and whether that is usual. */
+function Took({ job, now }: { job: Job; now: Micros }) {
+  const seconds = took(job, now)
+  if (seconds === null) return null
+  const side = beside(seconds, job)
+  return (
+    <>
+      <dt>{job.status === 'running' ? 'Running for' : 'Took'}</dt>
+      <dd>
+        {tookText(job, now)}
+        {job.usual === undefined ? null : (
+          <>
+            , {side === undefined ? null : <b>{side} </b>}
+            {usualText(job.usual)} <small>in nine of ten of {count(job.usual.runs, 'run')}</small>
+            <Strip job={job} seconds={seconds} />
+          </>
+        )}
+      </dd>
+    </>
   )
 }
 
@@ -101,11 +124,13 @@ export function otherMetadata(job: Job): [name: string, value: unknown][] {
 /** What programs leave behind of a failure, shown as it is. */
 const longText = new Set(['stderr', 'traceback', 'stack', 'stack_trace'])
 
+export const lastError = 'last error'
+
 export function errorTexts(job: Job): [name: string, text: string][] {
   const texts = Object.entries(job.metadata).flatMap(([name, value]): [string, string][] =>
     longText.has(name) && typeof value === 'string' ? [[name, value]] : [],
   )
-  return job.lastError === null ? texts : [['last error', job.lastError], ...texts]
+  return job.lastError === null ? texts : [[lastError, job.lastError], ...texts]
 }
 
 export function Metadata({ entries }: { entries: readonly [string, unknown][] }) {

@@ -2,6 +2,7 @@ import { statuses } from '../../src/core/job.ts'
 import { hourMinute } from '../format.ts'
 import {
   firstPage,
+  flags,
   type JobsQuery,
   jobsUrl,
   sorts,
@@ -32,6 +33,21 @@ export function Filters({ query, apps, site }: Props) {
                   checked={query.status.length === 0 || query.status.includes(status)}
                 />
                 {status}
+              </label>
+            ))}
+          </fieldset>
+          <fieldset class="seg">
+            <legend class="vh">Only running jobs that are</legend>
+            <span>only</span>
+            {flags.map((flag) => (
+              <label>
+                <input
+                  type="checkbox"
+                  name="flag"
+                  value={flag}
+                  checked={query.flags.includes(flag)}
+                />
+                {flag}
               </label>
             ))}
           </fieldset>
@@ -130,7 +146,8 @@ function summary(query: JobsQuery): string {
   const window =
     query.from === undefined ? windowNames[query.window] : `from ${hourMinute(query.from)}`
   const some = query.status.length > 0 && query.status.length < statuses.length
-  const parts = [window, some ? query.status.join(', ') : 'all states']
+  const states = some ? query.status.join(', ') : 'all states'
+  const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : states]
   if (query.app !== '') parts.push(query.app)
   if (query.q !== '') parts.push(`“${query.q}”`)
   if (query.min !== '' || query.max !== '') parts.push('by duration')

@@ -1,5 +1,5 @@
 import type { Micros } from '../../src/core/time.ts'
-import { age, clock, hourMinute, zoneShort } from '../format.ts'
+import { age, clock, count, hourMinute, zoneShort } from '../format.ts'
 import type { Fresh } from '../page.ts'
 
 type Props = { fresh: Fresh; now: Micros; oob?: boolean }
@@ -13,7 +13,7 @@ export function Freshness({ fresh, now, oob = false }: Props) {
     <span
       id="fresh"
       aria-live="off"
-      class={fresh.state === 'stale' ? 'fresh stale' : 'fresh'}
+      class={fresh.state === 'stale' || fresh.state === 'partial' ? 'fresh stale' : 'fresh'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
       {words(fresh, now)}
@@ -23,6 +23,10 @@ export function Freshness({ fresh, now, oob = false }: Props) {
 
 function words(fresh: Fresh, now: Micros): string {
   if (fresh.state === 'live') return `Live, ${age(fresh.ageS)} old`
+  if (fresh.state === 'partial') {
+    const { total, missing, ageS } = fresh
+    return `Partial, ${total - missing.length} of ${count(total, 'site')}, ${age(ageS)} old`
+  }
   if (fresh.state === 'loaded') return `As of ${clock(now)}`
   return fresh.ageS === null ? 'Not live' : `Stale, ${age(fresh.ageS)} old`
 }

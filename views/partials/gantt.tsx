@@ -1,5 +1,5 @@
 import type { Job } from '../../src/core/job.ts'
-import type { Micros } from '../../src/core/time.ts'
+import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { type Axis, along, pct, timeAxis } from '../axis.ts'
 import { cut, hourMinute } from '../format.ts'
 import { jobPath } from '../urls.ts'
@@ -42,7 +42,11 @@ export function Gantt({ job, subjobs, now, site }: Props) {
           <span />
         </li>
       </ol>
-      <Key shown={[...new Set(rows.map(shownStatus))]} now={running ? now : undefined} />
+      <Key
+        shown={[...new Set(rows.map(shownStatus))]}
+        usual={rows.some(({ usual }) => usual !== undefined)}
+        now={running ? now : undefined}
+      />
     </>
   )
 }
@@ -50,12 +54,22 @@ export function Gantt({ job, subjobs, now, site }: Props) {
 function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; running: boolean }) {
   const from = along(axis, row.startedAt)
   const to = along(axis, row.status === 'running' ? now : endOf(row))
+  const usualTo = row.usual && along(axis, later(row.startedAt, row.usual.p95S))
   const grid = axis.labels.map((_, i) => pct((i / axis.labels.length) * 100))
   return (
     <svg class="g" aria-hidden="true">
       {grid.map((x) => (
         <line class="grid" x1={x} x2={x} y2="100%" />
       ))}
+      {usualTo === undefined ? null : (
+        <rect
+          class="f-band"
+          x={pct(from)}
+          y="24%"
+          width={pct(Math.max(0, usualTo - from))}
+          height="52%"
+        />
+      )}
       <rect
         class={fillOf(shownStatus(row))}
         x={pct(from)}
@@ -70,8 +84,10 @@ function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; r
   )
 }
 
+type KeyProps = { shown: readonly Shown[]; now?: Micros | undefined; usual?: boolean }
+
 /** What the fills mean: only those that are there. */
-export function Key({ shown, now }: { shown: readonly Shown[]; now?: Micros | undefined }) {
+export function Key({ shown, now, usual = false }: KeyProps) {
   return (
     <div class="key">
       {shown.map((name) => (
@@ -82,11 +98,20 @@ export function Key({ shown, now }: { shown: readonly Shown[]; now?: Micros | un
           {name}
         </span>
       ))}
+      {usual ? (
+        <span>
+          <svg aria-hidden="true">
+            <rect class="f-band" x="1" y="1" width="12" height="12" />
+          </svg>
+          up to what is usual (p95)
+        </span>
+      ) : null}
       {now === undefined ? null : <span>vertical line: now, {hourMinute(now)}</span>}
     </div>
   )
 }
 
+const later = (at: Micros, seconds: number) => fromMs(toMs(at) + seconds * 1000)
 const endOf = (job: Job): Micros => job.endedAt ?? job.lastEventAt
 const least = (times: Micros[]) => times.reduce((a, b) => (b < a ? b : a))
 const greatest = (times: Micros[]) => times.reduce((a, b) => (b > a ? b : a))

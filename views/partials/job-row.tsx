@@ -1,8 +1,9 @@
 import type { Job } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { age, cut, duration, number, percent, plain, when } from '../format.ts'
+import { cut, duration, number, percent, plain, running, when } from '../format.ts'
 import { jobPath } from '../urls.ts'
 import { Status, shownStatus } from './status.tsx'
+import { Strip } from './strip.tsx'
 
 type Props = { job: Job; now: Micros; site: string | undefined; oob?: boolean }
 
@@ -23,6 +24,9 @@ export function JobRow({ job, now, site, oob = false }: Props) {
       <td class="cut">{fact(job, 'recipe')}</td>
       <td class="n" data-l="took">
         {tookText(job, now)}
+      </td>
+      <td>
+        <Strip job={job} seconds={took(job, now)} />
       </td>
       <td class="n" data-l="done">
         {job.status === 'running' && job.progress !== null ? percent(job.progress, 0) : ''}
@@ -45,12 +49,12 @@ export const keyOf = (job: Pick<Job, 'id' | 'jobKey' | 'subKey' | 'entityType'>)
   (job.entityType === 'subjob' ? (job.subKey ?? job.jobKey) : job.jobKey) || job.id.slice(0, 13)
 
 /** Seconds from start to end; of a running job, to now. */
-const took = (job: Job, now: Micros): number | null =>
+export const took = (job: Job, now: Micros): number | null =>
   job.status === 'running' ? Math.max(0, secondsBetween(job.startedAt, now)) : job.durationS
 
 /** How long it took; of a running job, how long it runs, to the second. */
 export const tookText = (job: Job, now: Micros): string =>
-  job.status === 'running' ? age(took(job, now)) : duration(job.durationS)
+  job.status === 'running' ? running(took(job, now)) : duration(job.durationS)
 
 export const cpu = (job: Job): number | null =>
   job.cpuUserS === null && job.cpuSystemS === null

@@ -36,6 +36,7 @@ export function JobsTable({ jobs, now, site, caption, sorted, stick = false }: P
             <th scope="col" class="n">
               Duration
             </th>
+            <th scope="col">against usual</th>
             <th scope="col" class="n">
               Done
             </th>

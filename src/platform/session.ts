@@ -1,0 +1,54 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Auth, Known } from './auth.ts'
+
+/*
+ * A session is what a browser keeps instead of a token: `ID.EXPIRES.MAC`, in a cookie. The MAC is
+ * keyed with the stored hash of the token and a secret of the role, so that
+ *
+ * - the cookie is no token: no API takes it, and neither another dashboard nor its log can use it;
+ * - a token that is revoked ends its sessions with the next request;
+ * - nothing is stored: a restart signs nobody out, and replicas know each other's sessions;
+ * - the tokens file alone, were it read by others, makes no session where the role has a secret.
+ */
+
+/** How long a session lasts from its last renewal, in seconds. */
+export const sessionS = 7 * 86_400
+/** A session that is used is renewed when it is so old, in seconds: a screen in use never ends. */
+const renewAfterS = 86_400
+
+export class Sessions {
+  readonly #auth: Auth
+  readonly #secret: string
+  readonly #now: () => number
+
+  /** @param secret of the role, the same in its replicas and after a restart; may be empty */
+  constructor(auth: Auth, secret: string, now: () => number = Date.now) {
+    this.#auth = auth
+    this.#secret = secret
+    this.#now = now
+  }
+
+  /** A session for whoever showed the token of this entry. */
+  open(entry: Known): string {
+    const expires = String(Math.floor(this.#now() / 1000) + sessionS)
+    return `${entry.id}.${expires}.${this.#mac(entry, expires).toString('base64url')}`
+  }
+
+  /** Whose session it is; undefined when it was not made here, is over, or its token is revoked. */
+  find(session: string): { entry: Known; renew: boolean } | undefined {
+    const [id = '', expires = '', mac = '', ...more] = session.split('.')
+    if (more.length > 0 || !/^\d{1,12}$/.test(expires)) return undefined
+    const leftS = Number(expires) - this.#now() / 1000
+    if (leftS <= 0) return undefined
+    const given = Buffer.from(mac, 'base64url')
+    const entry = this.#auth.withId(id).find((known) => equal(this.#mac(known, expires), given))
+    return entry && { entry, renew: leftS < sessionS - renewAfterS }
+  }
+
+  #mac({ id, hash }: Known, expires: string): Buffer {
+    const text = JSON.stringify(['wafermon session 1', id, expires, this.#secret])
+    return createHmac('sha256', hash).update(text).digest()
+  }
+}
+
+const equal = (a: Buffer, b: Buffer) => a.length === b.length && timingSafeEqual(a, b)

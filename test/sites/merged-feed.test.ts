@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { LiveBatch, LiveSites } from '../../src/core/live.ts'
+import { mergedFeed } from '../../src/sites/merged-feed.ts'
+import type { SseMessage } from '../../src/sites/sse.ts'
+
+/** A site that keeps what it said, as a store does; `down` breaks every connection to it. */
+class Site {
+  readonly id: string
+  readonly said: string[] = []
+  readonly resumed: (string | undefined)[] = []
+  down = false
+  /** What came before this is gone. */
+  oldest = 0
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  say(key: string) {
+    this.said.push(key)
+  }
+
+  readonly reader = {
+    follow: (lastEventId: string | undefined, signal: AbortSignal) =>
+      this.#follow(lastEventId, signal),
+  }
+
+  async *#follow(last: string | undefined, signal: AbortSignal): AsyncGenerator<SseMessage> {
+    this.resumed.push(last)
+    const check = () => {
+      if (this.down) throw new Error(`${this.id} is away`)
+    }
+    check()
+    yield { id: '', event: 'comment', data: 'this is the live stream' }
+    let next = last === undefined ? this.said.length : Number(last)
+    if (next < this.oldest) {
+      yield { id: '', event: 'reset', data: '{}' }
+      next = this.said.length
+    }
+    while (!signal.aborted) {
+      check()
+      while (next < this.said.length) {
+        const data = JSON.stringify({ key: this.said[next] })
+        next++
+        yield { id: String(next), event: 'progress', data }
+      }
+      await wait(2)
+    }
+  }
+}
+
+type Heard = {
+  keys: string[]
+  ids: string[]
+  resets: number
+  sites: LiveSites[]
+  stop(): void
+}
+
+/** Follows all sites as one and notes what comes. */
+function listen(t: TestContext, sites: Site[], after?: string): Heard {
+  const stop = new AbortController()
+  t.after(() => stop.abort())
+  const feed = mergedFeed({ sites, firstMs: 5, maxMs: 10 })
+  const heard: Heard = { keys: [], ids: [], resets: 0, sites: [], stop: () => stop.abort() }
+  const take = (batch: LiveBatch | LiveSites) => {
+    if (batch === 'reset') heard.resets++
+    else if ('missing' in batch) heard.sites.push(batch)
+    else {
+      heard.keys.push(...batch.map(({ event }) => String(event.key)))
+      heard.ids.push(...batch.map(({ id }) => id))
+    }
+  }
+  const run = async () => {
+    for await (const batch of feed.subscribe({ after, signal: stop.signal })) take(batch)
+  }
+  void run()
+  return heard
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, what)
+    await wait(5)
+  }
+}
+
+const two = () => [new Site('fab1'), new Site('fab2')] as const
+const missingOf = (heard: Heard) => heard.sites.at(-1)?.missing.map(({ id }) => id)
+
+describe('the live streams of several sites as one', () => {
+  test('hands on what each says, in its order', async (t) => {
+    const [one, other] = two()
+    const heard = listen(t, [one, other])
+    await until(() => heard.sites.length === 1, 'both are heard')
+    for (let i = 0; i < 300; i++) {
+      one.say(`a${i}`)
+      other.say(`b${i}`)
+    }
+    await until(() => heard.keys.length === 600, 'all is heard')
+    const of = (letter: string) => heard.keys.filter((key) => key.startsWith(letter))
+    assert.deepEqual(
+      of('a'),
+      Array.from({ length: 300 }, (_, i) => `a${i}`),
+    )
+    assert.deepEqual(
+      of('b'),
+      Array.from({ length: 300 }, (_, i) => `b${i}`),
+    )
+    assert.equal(heard.resets, 0)
+    assert.deepEqual(heard.sites, [{ total: 2, missing: [] }])
+  })
+
+  test('resumes behind any id at every site, without a hole and without a repeat', async (t) => {
+    const [one, other] = two()
+    const first = listen(t, [one, other])
+    await until(() => first.sites.length === 1, 'both are heard')
+    one.say('a1')
+    other.say('b1')
+    one.say('a2')
+    await until(() => first.keys.length === 3, 'all is heard')
+    first.stop()
+    one.say('a3')
+    other.say('b2')
+    // The last id at which both sites had been heard, and what came behind it.
+    const at = first.ids.findIndex((id) => id.includes('fab1') && id.includes('fab2'))
+    const second = listen(t, [one, other], first.ids[at])
+    const want = [...first.keys.slice(at + 1), 'a3', 'b2'].sort()
+    await until(() => second.keys.length >= want.length, 'the rest is heard')
+    assert.deepEqual(second.keys.toSorted(), want)
+    assert.equal(second.resets, 0)
+  })
+
+  test('says that there is a hole when a site never had a place to resume from', async (t) => {
+    const [one, other] = two()
+    const first = listen(t, [one, other])
+    await until(() => first.sites.length === 1, 'both are heard')
+    one.say('a1')
+    await until(() => first.keys.length === 1, 'it is heard')
+    first.stop()
+    other.say('b1 while nobody listened')
+    const second = listen(t, [one, other], first.ids[0])
+    await until(() => second.resets === 1, 'there is a reset')
+  })
+
+  for (const nonsense of ['5-1', 'fab1', '=,=', 'fab1=%E0%A4%A,fab2=1', '\u0000']) {
+    test(`says that there is a hole behind an id that is none: ${JSON.stringify(nonsense)}`, async (t) => {
+      const heard = listen(t, [...two()], nonsense)
+      await until(() => heard.resets === 1, 'there is a reset')
+    })
+  }
+
+  test('is not held up by a site that is dead, and tells which and since when', async (t) => {
+    const [one, dead] = two()
+    dead.down = true
+    const heard = listen(t, [one, dead])
+    await until(() => heard.sites.length === 1, 'it is told')
+    one.say('a1')
+    await until(() => heard.keys.length === 1, 'the other is heard')
+    const [missing] = heard.sites[0]!.missing
+    assert.equal(missing?.id, 'fab2')
+    assert.equal(missing.error, 'fab2 is away')
+    assert.match(missing.since, /^\d{4}-.*Z$/)
+  })
+
+  test('goes on where it stood at a site that comes back, and tells an outage once', async (t) => {
+    const [one, other] = two()
+    const heard = listen(t, [one, other])
+    await until(() => heard.sites.length === 1, 'both are heard')
+    other.say('b1')
+    await until(() => heard.keys.length === 1, 'it is heard')
+    other.down = true
+    await until(() => missingOf(heard)?.[0] === 'fab2', 'it is missed')
+    other.say('b2')
+    const tries = other.resumed.length
+    await until(() => other.resumed.length > tries + 2, 'it is tried again')
+    other.down = false
+    await until(() => heard.keys.length === 2, 'it goes on')
+    await until(() => missingOf(heard)?.length === 0, 'it is heard again')
+    assert.deepEqual(heard.keys, ['b1', 'b2'])
+    assert.equal(heard.resets, 0)
+    assert.equal(heard.sites.length, 3)
+  })
+
+  test('says that there is a hole when a site was away from the first', async (t) => {
+    const [one, late] = two()
+    late.down = true
+    const heard = listen(t, [one, late])
+    await until(() => heard.sites.length === 1, 'it is missed')
+    late.say('b1 before anybody could hear')
+    late.down = false
+    await until(() => heard.resets === 1, 'there is a reset')
+  })
+
+  test('hands on that a site forgot where the reader stood', async (t) => {
+    const [one, other] = two()
+    other.oldest = 100
+    const heard = listen(t, [one, other], 'fab1=0,fab2=3')
+    await until(() => heard.resets === 1, 'there is a reset')
+  })
+
+  test('ends for the sites as well when the reader goes', async (t) => {
+    const [one, other] = two()
+    const feed = mergedFeed({ sites: [one, other], firstMs: 5, maxMs: 10 })
+    const signals: AbortSignal[] = []
+    for (const site of [one, other]) {
+      const { follow } = site.reader
+      site.reader.follow = (last, signal) => {
+        signals.push(signal)
+        return follow(last, signal)
+      }
+    }
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    for await (const _ of feed.subscribe({ signal: stop.signal })) break
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true, true],
+    )
+  })
+})
