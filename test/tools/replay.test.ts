@@ -1,57 +1,49 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { connect, type Store } from '../../src/store/connect.ts'
-import { type PlannedJob, planJobs } from '../../src/tools/simulate/plan.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
+import { lines, wafermon } from '../support/run.ts'
 
 const op = { operation: 'test', table: 'none' }
-const startMs = Date.UTC(2018, 0, 1)
 
-/** Jobs of the simulated fab as records of a trace, out of order, some waiting, some still running. */
-function recordsOf(jobs: number): object[] {
-  const records: object[] = []
-  for (const planned of planJobs({ seed: 7, startMs, jobsPerMinute: 30 })) {
-    if (records.length >= jobs) break
-    records.push(...wafersOf(planned), recordOf(planned))
-  }
-  const waiting = {
-    trace: 'sim',
-    job_id: 'W',
-    name: 'L1',
-    app: 'a',
-    start_ts: null,
-    end_ts: null,
-    status: 'waiting',
-  }
-  return [...records.reverse(), waiting]
+type FabRecord = {
+  job_id: string
+  parent_id: string | null
+  status: string
+  start_ts: number | null
+  end_ts: number | null
 }
 
-const status = (outcome: string) =>
-  ({ succeeded: 'completed', silent: 'running' })[outcome] ?? outcome
+/** What a fab of ten minutes did, as the program writes it. */
+async function recorded(): Promise<{ file: string; records: FabRecord[] }> {
+  const file = join(freshFolder(), 'fab.ndjson')
+  const args = ['simulate', '--records', file, '--seed', '7', '--duration', '600', '--rate', '20']
+  const { code, err } = await wafermon(args)
+  assert.equal(code, 0, err)
+  return { file, records: lines(readFileSync(file, 'utf8')) as FabRecord[] }
+}
 
-const span = (atMs: number, durationMs: number, outcome: string) => ({
-  start_ts: Math.round(startMs + atMs),
-  end_ts: outcome === 'silent' ? null : Math.round(startMs + atMs + durationMs),
-  status: status(outcome),
-})
-
-const recordOf = (job: PlannedJob) => ({
-  ...{ trace: 'sim', job_id: job.id, parent_id: null, name: job.lot, app: job.app.name },
-  ...{ cpu_s: job.cpuUserS, mem_bytes: null, attrs: job.metadata },
-  ...span(job.atMs, job.durationMs, job.outcome),
-})
-
-const wafersOf = (job: PlannedJob) =>
-  job.wafers.map((wafer) => ({
-    ...{ trace: 'sim', job_id: wafer.id, parent_id: job.id, name: wafer.key, app: job.app.name },
-    ...span(wafer.atMs, wafer.durationMs, wafer.outcome),
-  }))
+/** Rows that a replay must end with, and events that it must send. */
+function expected(records: readonly FabRecord[]) {
+  const rows: Record<string, { n: number; events: number }> = {}
+  for (const { parent_id, status, start_ts, end_ts } of records) {
+    if (start_ts === null) continue
+    const stored = status === 'completed' ? 'succeeded' : status
+    const name = `${parent_id ? 'subjob' : 'job'} ${stored}`
+    rows[name] ??= { n: 0, events: 0 }
+    const row = rows[name]
+    row.n++
+    row.events += end_ts === null ? 1 : 2
+  }
+  return rows
+}
 
 type Counted = { kind: string; status: string; n: number; events: number; updated: string }
 
+/** What would change if anything did. */
 async function counted(store: Store): Promise<Counted[]> {
   const of = (table: string) =>
     `select '${table}' as kind, status, count(*)::int as n, sum(event_count)::int as events, max(updated_at)::text as updated from ${table} group by 2`
@@ -88,41 +80,50 @@ async function replay(
   ) as Record<string, number>
 }
 
+const received = async (localApi: string) => {
+  const { items } = (await (await fetch(`${localApi}/v1/sources`)).json()) as {
+    items: { received: number; gaps: unknown[] }[]
+  }
+  assert.deepEqual(
+    items.flatMap((source) => source.gaps),
+    [],
+  )
+  return items.reduce((sum, source) => sum + source.received, 0)
+}
+
 describe('wafermon replay', () => {
   test('ends with the counts of the file, and changes nothing the second time', async (t) => {
     const { url } = await freshDatabase(t)
     const store = connect(url, { role: 'test', max: 1 })
     t.after(() => store.close())
     const localApi = await startRole(t, 'local-api', { DATABASE_URL: url })
-    const records = recordsOf(1500) as {
-      parent_id?: string | null
-      status: string
-      start_ts: number | null
-    }[]
-    const file = join(freshFolder(), 'sim.ndjson')
-    writeFileSync(file, records.map((record) => JSON.stringify(record)).join('\n'))
+    const { file, records } = await recorded()
+    const wanted = expected(records)
 
     const first = await replay(t, file, localApi.url)
     const rows = await counted(store)
-    const wanted = Map.groupBy(
-      records.filter((record) => record.start_ts !== null),
-      (r) =>
-        `${r.parent_id ? 'subjob' : 'job'} ${r.status === 'completed' ? 'succeeded' : r.status}`,
-    )
     assert.deepEqual(
-      Object.fromEntries(rows.map((row) => [`${row.kind} ${row.status}`, row.n])),
-      Object.fromEntries([...wanted].map(([name, group]) => [name, group.length])),
+      Object.fromEntries(
+        rows.map(({ kind, status, n, events }) => [`${kind} ${status}`, { n, events }]),
+      ),
+      wanted,
     )
-    assert.equal(first.waiting, 1)
+    const waiting = records.filter(({ start_ts }) => start_ts === null).length
+    assert.deepEqual([first.records, first.waiting], [records.length, waiting])
+    const sent = Object.values(wanted).reduce((sum, { events }) => sum + events, 0)
+    assert.deepEqual([first.sent, first.accepted, await received(localApi.url)], [sent, sent, sent])
 
-    const second = await replay(t, file, localApi.url)
-    assert.equal(second.sent, first.sent)
+    const copy = join(freshFolder(), 'elsewhere.ndjson')
+    copyFileSync(file, copy)
+    const second = await replay(t, copy, localApi.url)
+    assert.deepEqual([second.sent, second.accepted], [sent, sent])
     assert.deepEqual(await counted(store), rows)
+    assert.equal(await received(localApi.url), 2 * sent)
     const metrics = await (await fetch(`${localApi.url}/metrics`)).text()
     const duplicates =
       metrics.match(/events_processed_total\{event_type="\w+",status="duplicate"\} (\d+)/g) ?? []
     const sum = duplicates.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
-    assert.equal(sum, first.sent)
+    assert.equal(sum, sent)
   })
 
   test('names a line that is no record, and takes the others', async (t) => {
