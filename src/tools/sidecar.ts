@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { AppError, type ErrorCode } from '../core/errors.ts'
+import { siteIdMessage, siteIdSchema } from '../core/event.ts'
 import { type Problem, problemType } from '../platform/problem.ts'
 
 const standard = 'http://127.0.0.1:8000'
@@ -8,6 +9,16 @@ const timeoutMs = 15_000
 /** `--url`, which every tool that talks to a sidecar has. */
 export const sidecarOption = () =>
   new Option('--url <address>', 'the sidecar').env('SIDECAR_URL').default(standard).argParser(toUrl)
+
+/** `--site`, of tools that send events. */
+export const siteOption = () =>
+  new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
+
+function toSite(text: string): string {
+  const read = siteIdSchema.safeParse(text)
+  if (read.success) return read.data
+  throw new InvalidArgumentError(`It ${siteIdMessage}.`)
+}
 
 /** An empty variable means "not set", as compose files and unit files write it. */
 function toUrl(text: string): string {

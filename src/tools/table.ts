@@ -16,3 +16,13 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
 
 /** `12,345`. */
 export const grouped = (n: number): string => n.toLocaleString('en')
+
+/** `4 s`, `12 min`, `3 h 20 min`, `2 d 4 h`. */
+export function ageText(seconds: number): string {
+  const s = Math.floor(seconds)
+  if (s < 120) return `${s} s`
+  const min = Math.floor(s / 60)
+  if (min < 120) return `${min} min`
+  const h = Math.floor(min / 60)
+  return h < 48 ? `${h} h ${min % 60} min` : `${Math.floor(h / 24)} d ${h % 24} h`
+}

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { sidecarOption } from '../sidecar.ts'
+import { sidecarOption, siteOption } from '../sidecar.ts'
 
 type Flags = {
   url: string
@@ -17,7 +17,7 @@ export function addSimulate(program: Command): void {
     .command('simulate')
     .description('runs a simulated fab that reports its jobs through the SDK')
     .addOption(sidecarOption())
-    .option('--site <id>', 'id of the site', 'fab1')
+    .addOption(siteOption())
     .option('--rate <jobs>', 'jobs that start per minute', positive, 40)
     .option('--seed <number>', 'decides everything that happens but the time it begins', whole, 1)
     .option('--duration <seconds>', 'end after this time of the fab', positive)

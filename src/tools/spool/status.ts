@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { askSidecar } from '../sidecar.ts'
-import { grouped, table } from '../table.ts'
+import { ageText, grouped, table } from '../table.ts'
 import { fits } from './rejects.ts'
 
 const sinkSchema = z.looseObject({
@@ -53,14 +53,4 @@ export function statusText(status: SpoolStatus): string {
   ])
   const titles = ['SINK', 'WAITING', 'OLDEST', 'FAILURES', 'REJECTS', 'WHY IT WAITS']
   return `${table(head)}\n\n${table([titles, ...rows])}\n`
-}
-
-/** `4 s`, `12 min`, `3 h 20 min`, `2 d 4 h`. */
-export function ageText(seconds: number): string {
-  const s = Math.floor(seconds)
-  if (s < 120) return `${s} s`
-  const min = Math.floor(s / 60)
-  if (min < 120) return `${min} min`
-  const h = Math.floor(min / 60)
-  return h < 48 ? `${h} h ${min % 60} min` : `${Math.floor(h / 24)} d ${h % 24} h`
 }
