@@ -73,7 +73,7 @@ function newLot(dice: Dice, number: number, step: number): Lot {
   return {
     key: `L26N${number}.${dice.chance(0.85) ? 1 : 2}`,
     wafers: dice.chance(0.7) ? 25 : dice.pick([5, 12, 13, 24]),
-    hot: dice.chance(0.05),
+    hot: dice.chance(0.02),
     carrier: `FOUP-${String(dice.whole(1, 1400)).padStart(4, '0')}`,
     route: dice.pick(['N38-LV', 'N65-HV']),
     step: step * stepSize,

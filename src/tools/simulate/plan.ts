@@ -2,7 +2,7 @@ import { uuidV5 } from '../../core/uuid.ts'
 import { type App, cancelReasons, type ErrorText } from './fab.ts'
 import { type Lot, lotPool, type Operation } from './lots.ts'
 import { type Dice, diceFrom } from './random.ts'
-import { breakdownText, filled, outageText, troubles } from './troubles.ts'
+import { breakdownText, type Down, filled, outageText, troubles } from './troubles.ts'
 
 export type Outcome = 'succeeded' | 'failed' | 'canceled' | 'silent'
 
@@ -109,13 +109,20 @@ function fateOf({ dice, down }: Fab, { app, tool }: Operation, atMs: number): Fa
   }
   const breakdown = down.ofTool(tool, atMs)
   if (atMs + durationMs > breakdown.from && atMs < breakdown.to) {
-    if (atMs < breakdown.from && dice.chance(0.3)) return { outcome: 'silent', durationMs }
-    return { outcome: 'failed', durationMs, error: breakdownText(dice, tool, breakdown) }
+    return brokenDown(dice, tool, breakdown, atMs)
   }
   if (dice.chance(app.failure)) {
     return { outcome: 'failed', durationMs, error: filled(dice, dice.pick(app.errors)) }
   }
   return unhurt(dice, app, durationMs)
+}
+
+/** A tool that is down is found out soon; one that goes down takes its job along. */
+function brokenDown(dice: Dice, tool: string, down: Down, atMs: number): Fate {
+  const foundMs = dice.between(2000, 8000)
+  const durationMs = Math.max(0, down.from - atMs) + foundMs
+  if (atMs < down.from && dice.chance(0.3)) return { outcome: 'silent', durationMs }
+  return { outcome: 'failed', durationMs, error: breakdownText(dice, tool, down) }
 }
 
 /** Most go well; a few are taken back, and now and then one hangs until somebody takes it back. */
@@ -131,7 +138,7 @@ function unhurt(dice: Dice, app: App, durationMs: number): Fate {
 /** Until the lot can be worked on again: at once, or after somebody looked at it. */
 function pauseMs(dice: Dice, outcome: Outcome): number {
   if (outcome === 'succeeded') return 0
-  return dice.exponential(outcome === 'failed' ? 30_000 : 180_000)
+  return dice.exponential(outcome === 'failed' ? 120_000 : 180_000)
 }
 
 function metadataOf({ startMs }: Fab, lot: Lot, { tool, details }: Operation) {
