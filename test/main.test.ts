@@ -22,7 +22,7 @@ describe('the command line', () => {
       const help = await wafermon([...path, '--help'])
       const name = ['wafermon', ...path].join(' ')
       assert.deepEqual([help.code, help.err], [0, ''], name)
-      assert.ok(help.out.startsWith(`Usage: ${name} [options]`), help.out)
+      assert.ok(help.out.startsWith(`Usage: ${name}`), help.out)
       // A description, with which the list of commands of its parent goes.
       assert.match(help.out, /^Usage: .*\n\n\S.{15}/)
       const wrong = await wafermon([...path, '--no-such-flag'])
