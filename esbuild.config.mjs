@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -24,6 +24,8 @@ process.chdir(fileURLToPath(new URL('.', import.meta.url)))
 const startedAt = performance.now()
 const target = process.env.WAFERMON_TARGET ?? `linux-${process.arch}`
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+
+const sdk = 'src/sdk/index.ts'
 
 const dist = process.env.WAFERMON_DIST ?? 'dist'
 /** Folders of the packages that are in the bundles. */
@@ -123,7 +125,6 @@ async function writeNotices() {
 
 async function buildSdk() {
   const shared = {
-    entryPoints: ['src/sdk/index.ts'],
     bundle: true,
     platform: 'node',
     target: 'node20',
@@ -134,10 +135,24 @@ async function buildSdk() {
     define: { __WAFERMON_VERSION__: JSON.stringify(version) },
   }
   await Promise.all([
-    write({ ...shared, format: 'esm', outfile: 'dist/sdk/index.js' }),
-    write({ ...shared, format: 'cjs', outfile: 'dist/sdk/index.cjs' }),
+    write({ ...shared, entryPoints: [sdk], format: 'esm', outfile: 'dist/sdk/index.js' }),
+    write({ ...shared, stdin: await commonSdk(), format: 'cjs', outfile: 'dist/sdk/index.cjs' }),
     declareSdk(),
   ])
+}
+
+/** Set at once, without the helpers that make exports live: they are half a kilobyte. */
+async function commonSdk() {
+  const names = (await valuesOf(sdk)).join(', ')
+  const contents = `import { ${names} } from './index.ts'\nexport = { ${names} }`
+  return { contents, resolveDir: resolve('src/sdk'), sourcefile: 'index.cjs.ts', loader: 'ts' }
+}
+
+/** What a module exports besides types. */
+async function valuesOf(entry) {
+  const options = { bundle: true, platform: 'node', format: 'esm', write: false, metafile: true }
+  const { metafile } = await build({ ...options, entryPoints: [entry], outdir: 'dist' })
+  return Object.values(metafile.outputs)[0].exports
 }
 
 /** Declarations, once for importers and once for `require`. */

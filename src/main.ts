@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { addArchive } from './archive/command.ts'
+import { AppError } from './core/errors.ts'
 import { ConfigError, type ConfigOf, type RoleName, readConfig } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
@@ -8,6 +9,7 @@ import { addUp } from './roles/up-command.ts'
 import { addConfig } from './tools/config-command.ts'
 import { addReplay } from './tools/replay/command.ts'
 import { addSimulate } from './tools/simulate/command.ts'
+import { addSpool } from './tools/spool/command.ts'
 import { addToken } from './tools/token-command.ts'
 
 type RoleFlags = { config?: string; host?: string; port?: string; insecure?: boolean }
@@ -19,7 +21,6 @@ type Start<R extends RoleName> = (
 const program = new Command('wafermon')
   .description('Monitoring of the batch work in semiconductor fabs. A role per subcommand.')
   .version(version)
-  .showHelpAfterError('(wafermon --help lists the commands)')
 
 role('sidecar', 'takes events over HTTP, keeps them on disk, forwards them', async () => {
   return (await import('./roles/sidecar.ts')).startSidecar
@@ -44,6 +45,7 @@ addToken(program)
 addUp(program)
 addSimulate(program)
 addReplay(program)
+addSpool(program)
 
 /** A role: reads its settings, starts, tells its parent (if it has one) that it is ready. */
 function role<R extends RoleName>(name: R, description: string, load: () => Promise<Start<R>>) {
@@ -65,11 +67,25 @@ function role<R extends RoleName>(name: R, description: string, load: () => Prom
     })
 }
 
+tellHelp(program, 'wafermon')
+
 try {
   await program.parseAsync()
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error
-  process.stderr.write(`${error.message}\n`)
-  process.exitCode = 2
+  process.exitCode = tellFailure(error)
   if (process.channel) process.disconnect?.()
+}
+
+/** A usage that is wrong names the command whose help has the remedy, and ends with 2. */
+function tellHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(${path} --help tells more)`)
+  command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  for (const sub of command.commands) tellHelp(sub, `${path} ${sub.name()}`)
+}
+
+/** @returns the exit code: 2 for what the caller has to put right, 1 for what went wrong elsewhere */
+function tellFailure(error: unknown): number {
+  if (!(error instanceof ConfigError || error instanceof AppError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  return error instanceof ConfigError ? 2 : 1
 }

@@ -108,7 +108,7 @@ export class Auth {
       if (this.#readAt !== '') return
       if (error instanceof ConfigError) throw error
       throw new ConfigError(
-        `TOKENS_FILE: cannot read ${file}; make it with: wafermon token new --scope read --file ${file}`,
+        `TOKENS_FILE: cannot read ${file}; make it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
       )
     }
     this.#readAt = stamp

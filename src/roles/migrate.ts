@@ -6,7 +6,8 @@ import { migrate } from '../store/migrate.ts'
 /**
  * Applies what is missing and prints what it was. Run it again at any time: it does nothing then.
  *
- * @throws ConfigError with what to do when the database cannot be migrated
+ * @throws ConfigError when there is no address
+ * @throws AppError with what to do when the database cannot be migrated
  */
 export async function runMigrate({ url, json }: { url: string | undefined; json: boolean }) {
   if (!url) throw new ConfigError('DATABASE_URL: not set; give it, or --database-url')
@@ -21,7 +22,14 @@ export async function runMigrate({ url, json }: { url: string | undefined; json:
         : `applied ${applied.join(', ')}\n`
     process.stdout.write(json ? `${JSON.stringify({ applied, edition })}\n` : text)
   } catch (error) {
-    if (error instanceof AppError) throw new ConfigError(`wafermon migrate: ${error.message}`)
-    throw error
+    if (!(error instanceof AppError)) throw error
+    throw new AppError(error.code, `wafermon migrate: ${error.message}${placeOf(url)}`)
   }
+}
+
+/** Where the database is, without the password. */
+function placeOf(url: string): string {
+  if (!URL.canParse(url)) return ''
+  const { host, pathname, searchParams } = new URL(url)
+  return `\n  DATABASE_URL names the database ${pathname.slice(1)} at ${searchParams.get('host') ?? host}`
 }

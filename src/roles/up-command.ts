@@ -2,9 +2,9 @@ import { appendFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { siteIdMessage, siteIdSchema } from '../core/event.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
+import { siteOption } from '../tools/sidecar.ts'
 import type { UpReady } from './up.ts'
 
 type UpFlags = {
@@ -28,7 +28,7 @@ export function addUp(program: Command): void {
     .command('up')
     .description('runs everything on this machine, with a database of its own and a simulated fab')
     .option('--dir <folder>', 'where everything is kept', defaultDir(process.env))
-    .option('--site <id>', 'id of the site', toSite, 'fab1')
+    .addOption(siteOption())
     .option('--no-simulate', 'start without the simulated fab')
     .option('--sidecar-port <number>', 'port of the sidecar', toPort, 8000)
     .option('--local-api-port <number>', 'port of the local API', toPort, 18_000)
@@ -143,11 +143,6 @@ function tryAppend(file: string, line: string): void {
   } catch {
     // The terminal has what matters.
   }
-}
-
-function toSite(text: string): string {
-  if (siteIdSchema.safeParse(text).success) return text
-  throw new InvalidArgumentError(siteIdMessage)
 }
 
 function toPort(text: string): number {

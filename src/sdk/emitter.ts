@@ -1,8 +1,7 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { Agent } from 'node:http'
 import { type Emitter, isLossy, type WireEvent } from './event.ts'
 import { leave, stay } from './exit.ts'
-import { postBatch, type Verdict } from './post.ts'
+import { agentFor, postBatch, type Verdict } from './post.ts'
 import { EventQueue, type Item } from './queue.ts'
 import { type EmitterOptions, type Settings, settle } from './settings.ts'
 import { judge } from './verdicts.ts'
@@ -47,7 +46,7 @@ const flushRetryMs = 250
  */
 export class SidecarEmitter implements Emitter {
   readonly #settings: Settings
-  readonly #agent: HttpAgent
+  readonly #agent: Agent
   #queue: EventQueue
   readonly #waiters = new Set<Waiter>()
   readonly #warned = new Set<string>()
@@ -77,8 +76,7 @@ export class SidecarEmitter implements Emitter {
     const { url, maxBatch, maxQueue, maxQueueBytes } = settings
     this.#settings = settings
     this.#batchItems = maxBatch
-    const Agent = url.protocol === 'https:' ? HttpsAgent : HttpAgent
-    this.#agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    this.#agent = agentFor(url)
     this.#queue = new EventQueue(maxQueue, maxQueueBytes)
     if (bad.length > 0) this.#warn(`no use, the default is taken: ${bad.join(', ')}`)
   }

@@ -13,8 +13,9 @@ const namespace = Buffer.from('a77fdb9018c65354812cf88d35cc8284', 'hex')
 /** The name-based UUID (version 5) of `name`: the same name, the same id. */
 export function uuidV5(name: string): string {
   const hex = createHash('sha1').update(namespace).update(name).digest('hex')
-  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]
-  return hyphenated(`${hex.slice(0, 12)}5${hex.slice(13, 16)}${variant}${hex.slice(17, 32)}`)
+  const variant = '89ab'[Number(`0x${hex[16]}`) & 3]
+  const last = `${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${last}`
 }
 
 let lastMs = 0
@@ -41,8 +42,4 @@ export function uuidV7(nowMs: number = Date.now()): string {
 /** The id of an app that gave none: from its name alone, so that it is the same in every run. */
 export function appIdOf(name: string): string {
   return uuidV5(`app:${name}`)
-}
-
-function hyphenated(hex: string): string {
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }

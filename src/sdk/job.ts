@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { cleanMetadata, cleanText, metadataBytes, type Note } from './clean.ts'
 import { nowText, roundS } from './clock.ts'
 import { context } from './context.ts'
@@ -153,7 +154,7 @@ export class Job {
     const [message, type] = readError(error)
     return {
       error: cleanText(message, 2000, this.#note),
-      error_type: cleanText(type, 200, this.#note),
+      ...(type ? { error_type: cleanText(type, 200, this.#note) } : {}),
     }
   }
 
@@ -214,12 +215,12 @@ function noteSafely(emitter: Emitter): void {
   }
 }
 
-/** Message and kind of whatever was thrown; its getters may throw too. */
-function readError(error: unknown): [message: unknown, type: unknown] {
+/** Message and kind of whatever was thrown; a sentence is of no kind. Its getters may throw too. */
+function readError(error: unknown): [message: unknown, type?: unknown] {
   try {
     const { message, name } = Object(error) as Partial<Error>
-    return [message || name || error, name || typeof error]
+    return [message || name || error, name]
   } catch {
-    return ['[unreadable]', 'unknown']
+    return ['[unreadable]']
   }
 }

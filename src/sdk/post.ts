@@ -1,5 +1,10 @@
-import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import {
+  type Agent,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+} from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 
 /** An event that was not taken. Final unless `retryable`. */
 export type Verdict = {
@@ -28,9 +33,16 @@ export type PostOptions = {
 }
 
 /** An answer lists the events that were refused, each with a reason; ours hold at most 1000. */
-const maxAnswerBytes = 4 * 1024 * 1024
+const maxAnswer = 2 ** 22
 /** Longest wait that a `Retry-After` can ask for. */
 const maxAfterMs = 60_000
+
+const isTls = (url: URL) => url.protocol === 'https:'
+
+/** One connection, kept open. */
+export function agentFor(url: URL): Agent {
+  return new (isTls(url) ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: 1 })
+}
 
 /**
  * Sends serialized events as one batch. Never rejects.
@@ -47,7 +59,7 @@ export async function postBatch(
   try {
     const { status, retryAfter, text } = await exchange(url, `[${bodies.join(',')}]`, options)
     if (status === 200) return readVerdicts(text, count)
-    const unreadable = status === 400 || status === 413 || status === 422
+    const unreadable = [400, 413, 422].includes(status)
     if (unreadable && count === 1) return none(count, `HTTP ${status}`, false)
     // Also 401, 403, 404 and redirects: the address is wrong or not ready yet, the events are not.
     const afterMs = Math.min(maxAfterMs, Number(retryAfter) * 1000 || 0)
@@ -67,7 +79,7 @@ type Answer = { status: number; retryAfter: string | undefined; text: string }
 
 function exchange(url: URL, body: string, options: PostOptions): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const send = isTls(url) ? httpsRequest : httpRequest
     const headers = {
       'content-type': 'application/json',
       ...(options.token && { authorization: `Bearer ${options.token}` }),
@@ -96,21 +108,19 @@ function exchange(url: URL, body: string, options: PostOptions): Promise<Answer>
 }
 
 async function readAnswer(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxAnswerBytes) throw new Error('the answer is too long')
-    chunks.push(chunk)
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk
+    if (text.length > maxAnswer) throw new Error('answer too long')
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return text
 }
 
 /** What does not account for every event is no answer of a sidecar, whatever its status says. */
 function readVerdicts(text: string, sent: number): Outcome {
   const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
-  if (total !== sent || !rejected.every(({ index }) => index >= 0 && index < sent)) {
-    throw new Error('the answer does not fit')
+  if (total !== sent || rejected.some(({ index }) => !(index >= 0 && index < sent))) {
+    throw new Error('answer does not fit')
   }
   return { duplicates, rejected }
 }

@@ -80,7 +80,7 @@ export class EventQueue {
     for (const item of this.inFlight) this.bytes -= item.bytes
     for (const item of again) this.bytes += item.bytes
     this.inFlight = []
-    this.vital = [...again.filter((item) => !item.lossy), ...this.vital]
-    this.lossy = [...again.filter((item) => item.lossy), ...this.lossy]
+    this.vital.unshift(...again.filter((item) => !item.lossy))
+    this.lossy.unshift(...again.filter((item) => item.lossy))
   }
 }

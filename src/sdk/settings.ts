@@ -23,6 +23,7 @@ export type EmitterOptions = {
   warn?: ((message: string) => void) | undefined
 }
 
+/** @internal */
 export type Settings = {
   /** Where batches go. */
   url: URL
@@ -44,7 +45,7 @@ const defaults = {
 const most = 2 ** 31 - 1
 const fallbackUrl = 'http://127.0.0.1:8000'
 
-/** Reads options, and names those that were no use. Never throws. */
+/** @internal Reads options, and names those that were no use. Never throws. */
 export function settle(options: EmitterOptions): { settings: Settings; bad: string[] } {
   const bad: string[] = []
   const given = readable(options)

@@ -55,7 +55,9 @@ export function explained(error: unknown): unknown {
   const code = codeOf(error) ?? ''
   const remedy = remedies[code]
   if (isUnreachable(error)) {
-    const why = remedy ?? `the database cannot be reached (${code})`
+    const why =
+      remedy ??
+      `the database cannot be reached (${code}): is it running, and is DATABASE_URL right?`
     return new AppError('unavailable', why, { cause: error, retryAfterS: 2 })
   }
   // 53: out of disk, memory or connections. 55P03: a lock. 40: deadlock, serialization.

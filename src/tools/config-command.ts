@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Checked, Shown } from './config.ts'
+import { table } from './table.ts'
 
 type Flags = { role?: string; config?: string; json?: boolean }
 
@@ -47,24 +48,11 @@ async function show(flags: Flags): Promise<void> {
   const roles = flags.role ? [roleCalled(flags.role)] : allRoles
   const shown = roles.map((role) => ({ role, settings: showConfig(role, sourcesOf(flags)) }))
   if (flags.json) return void print(JSON.stringify(shown, null, 2))
-  print(shown.map(({ role, settings }) => `${role}\n${table(settings)}`).join('\n\n'))
+  print(shown.map(({ role, settings }) => `${role}\n${table(rowsOf(settings), '  ')}`).join('\n\n'))
 }
 
-/** Columns as wide as what is in them. */
-function table(settings: readonly Shown[]): string {
-  const rows = settings.map(({ name, value, unit, origin }) => [
-    name,
-    valueText(value, unit),
-    origin,
-  ])
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map(
-      ([name, value, origin]) =>
-        `  ${name!.padEnd(widths[0]!)}  ${value!.padEnd(widths[1]!)}  ${origin}`,
-    )
-    .join('\n')
-}
+const rowsOf = (settings: readonly Shown[]) =>
+  settings.map(({ name, value, unit, origin }) => [name, valueText(value, unit), origin])
 
 function valueText(value: unknown, unit: string | null): string {
   if (value === null || (Array.isArray(value) && value.length === 0)) return '(not set)'

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 
 type Flags = { file?: string }
 
-/** Adds `wafermon token new`, `ls` and `revoke`. */
+/** Adds `wafermon token new`, `list` and `revoke`. */
 export function addToken(program: Command): void {
   const token = program
     .command('token')
@@ -20,7 +20,8 @@ export function addToken(program: Command): void {
       print(makeToken(tokensFile(flags.file, process.env), scopes, flags.note))
     })
   token
-    .command('ls')
+    .command('list')
+    .alias('ls')
     .description('lists the tokens: id, scopes, note')
     .option(...file)
     .option('--json', 'print the result as JSON')
@@ -33,7 +34,7 @@ export function addToken(program: Command): void {
     })
   token
     .command('revoke')
-    .argument('<id>', 'as `wafermon token ls` shows it')
+    .argument('<id>', 'as wafermon token list shows it')
     .description('takes a token back, at once')
     .option(...file)
     .action(async (id: string, flags: Flags) => {

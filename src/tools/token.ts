@@ -1,5 +1,5 @@
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { newToken, type Scope, scopes } from '../platform/auth.ts'
+import { chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { Auth, newToken, type Scope, scopes } from '../platform/auth.ts'
 import { ConfigError } from '../platform/config.ts'
 
 /** One line of a tokens file, without the hash: nothing of the token can be read from it. */
@@ -37,9 +37,10 @@ export function readScopes(text: string): Scope[] {
  * Makes a token and keeps its hash in the file, which is made when it is missing.
  *
  * @returns the token: it is shown once and kept nowhere
- * @throws ConfigError when the file cannot be written
+ * @throws ConfigError when the file cannot be written, or holds something else than tokens
  */
 export function makeToken(file: string, wanted: readonly Scope[], note = ''): string {
+  if (existsSync(file)) checkTokens(file)
   try {
     endLine(file)
     return newToken(file, wanted, note)
@@ -54,9 +55,16 @@ function endLine(file: string): void {
   if (text !== '' && !text.endsWith('\n')) writeFileSync(file, '\n', { flag: 'a' })
 }
 
-/** The tokens of a file. @throws ConfigError when it cannot be read */
+/** As a role does. @throws ConfigError that names the line which is no token */
+function checkTokens(file: string): void {
+  new Auth({ tokensFile: file, anonymous: [] })
+}
+
+/** The tokens of a file. @throws ConfigError when it cannot be read, or a line is no token */
 export function listTokens(file: string): TokenLine[] {
-  return readLines(file).flatMap((line) => {
+  const lines = readLines(file)
+  checkTokens(file)
+  return lines.flatMap((line) => {
     if (isComment(line)) return []
     const [id = '', scopeList = '', _hash, ...note] = line.trim().split(/\s+/)
     return [{ id, scopes: scopeList.split(','), note: note.join(' ') }]
@@ -73,12 +81,14 @@ export function revokeToken(file: string, id: string): void {
   const lines = readLines(file)
   const kept = lines.filter((line) => isComment(line) || line.trim().split(/\s+/)[0] !== id)
   if (kept.length === lines.length) {
-    throw new ConfigError(`there is no token ${id} in ${file}; wafermon token ls lists them`)
+    throw new ConfigError(`there is no token ${id} in ${file}; wafermon token list shows them`)
   }
   try {
-    const { mode } = statSync(file)
+    const { mode, uid, gid } = statSync(file)
     const fresh = `${file}.${process.pid}`
     writeFileSync(fresh, kept.join('\n'), { mode })
+    // A file that became root's could not be read by the role, which would go on with what it knew.
+    chownSync(fresh, uid, gid)
     renameSync(fresh, file)
   } catch (error) {
     throw cannot('write', file, error)

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { stat } from 'node:fs'
 import { describe, test } from 'node:test'
+import { context, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { currentJob, type Job, monitored, startJob, wrap } from '../../src/sdk/index.ts'
 import { eventsOf, kindsOf, listening } from '../support/jobs-said.ts'
 
@@ -60,7 +63,10 @@ describe('monitored', () => {
       )
       assert.ok(Object.is(caught[0], thrown))
       assert.deepEqual(kindsOf(emitter.events), ['started', 'error'])
-      assert.equal(typeof emitter.events[1]!.event.metadata!.error, 'string')
+      const { error, error_type } = emitter.events[1]!.event.metadata!
+      assert.equal(typeof error, 'string')
+      // A sentence is of no kind; the name of a JavaScript type would tell nobody anything.
+      assert.equal(error_type, undefined)
     }
   })
 
@@ -80,6 +86,28 @@ describe('monitored', () => {
     assert.equal(inner.entity.business_key, 'L1')
     assert.equal(inner.site_id, 'fab7')
     assert.equal(inner.app.name, 'litho-apc')
+  })
+
+  test('is the current one behind timers and callbacks, and in no other job', async () => {
+    const emitter = listening()
+    const later: ((then: () => void) => unknown)[] = [
+      (then) => setTimeout(then, 1),
+      setImmediate,
+      process.nextTick,
+      queueMicrotask,
+      (then) => stat('/', () => then()),
+    ]
+    const both = ['L1', 'L2'].map((businessKey) =>
+      monitored({ app, businessKey, emitter }, async (job) => {
+        for (const wait of later) {
+          await new Promise<void>((done, failed) => {
+            wait(() => (currentJob() === job ? done() : failed(new Error(String(wait)))))
+          })
+        }
+      }),
+    )
+    await Promise.all(both)
+    assert.equal(currentJob(), undefined)
   })
 
   test('has no parent when told so', async () => {
@@ -117,10 +145,10 @@ describe('monitored', () => {
     if (process.platform !== 'linux') return t.skip('only Linux adds up what children used')
     const emitter = listening()
     await monitored({ app, emitter }, () => {
-      const busy = 'const until = Date.now() + 300; while (Date.now() < until);'
+      const busy = 'while (process.cpuUsage().user < 300_000);'
       assert.equal(spawnSync(process.execPath, ['-e', busy]).status, 0)
     })
-    assert.ok(emitter.events[1]!.event.metrics!.cpu_user_s! >= 0.1)
+    assert.ok(emitter.events[1]!.event.metrics!.cpu_user_s! >= 0.25)
   })
 })
 
@@ -207,6 +235,22 @@ describe('a job', () => {
     assert.equal(third!.app.name, app.name)
     assert.match(third!.entity.id, /^[\da-f]{8}-[\da-f]{4}-5/)
     assert.equal(emitter.repairs, 1)
+  })
+
+  test('belongs to the span that is active in the program', async (t) => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+    t.after(() => context.disable())
+    const emitter = listening()
+    const traceId = '0af7651916cd43dd8448eb211c80319c'
+    const span = { traceId, spanId: 'b7ad6b7169203331', traceFlags: 1 }
+    await context.with(trace.setSpanContext(context.active(), span), async () => {
+      await new Promise(setImmediate)
+      await monitored({ app, emitter }, () => {})
+    })
+    startJob({ app, emitter })
+    const given = emitter.events.map((event) => event.traceparent)
+    const wanted = `00-${traceId}-${span.spanId}-01`
+    assert.deepEqual(given, [wanted, wanted, undefined])
   })
 
   test('has the same app id in every run, from the name, unless one is given', () => {

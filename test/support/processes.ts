@@ -60,10 +60,11 @@ export function launch(args: readonly string[], env: Environment, under: readonl
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
-  let printed = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      printed += text
+  const printed = { both: '', stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      printed.both += text
+      printed[name] += text
     })
   }
   const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((done) => {
@@ -82,7 +83,10 @@ export function launch(args: readonly string[], env: Environment, under: readonl
     child.kill('SIGKILL')
     await ended
   }
-  return { child, pid: child.pid ?? 0, logs: () => printed, ended, ready, stop, kill9 }
+  const logs = () => printed.both
+  const out = () => printed.stdout
+  const err = () => printed.stderr
+  return { child, pid: child.pid ?? 0, logs, out, err, ended, ready, stop, kill9 }
 }
 
 /** What the program needs of our environment; settings of a developer's shell are not among it. */

@@ -1,57 +1,52 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { connect, type Store } from '../../src/store/connect.ts'
-import { type PlannedJob, planJobs } from '../../src/tools/simulate/plan.ts'
+import { progressLine } from '../../src/tools/replay/progress.ts'
+import { makeToken } from '../../src/tools/token.ts'
 import { freshDatabase } from '../support/database.ts'
+import { fakeSidecar } from '../support/fake-sidecar.ts'
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
+import { lines, wafermon } from '../support/run.ts'
 
 const op = { operation: 'test', table: 'none' }
-const startMs = Date.UTC(2018, 0, 1)
 
-/** Jobs of the simulated fab as records of a trace, out of order, some waiting, some still running. */
-function recordsOf(jobs: number): object[] {
-  const records: object[] = []
-  for (const planned of planJobs({ seed: 7, startMs, jobsPerMinute: 30 })) {
-    if (records.length >= jobs) break
-    records.push(...wafersOf(planned), recordOf(planned))
-  }
-  const waiting = {
-    trace: 'sim',
-    job_id: 'W',
-    name: 'L1',
-    app: 'a',
-    start_ts: null,
-    end_ts: null,
-    status: 'waiting',
-  }
-  return [...records.reverse(), waiting]
+type FabRecord = {
+  job_id: string
+  parent_id: string | null
+  status: string
+  start_ts: number | null
+  end_ts: number | null
 }
 
-const status = (outcome: string) =>
-  ({ succeeded: 'completed', silent: 'running' })[outcome] ?? outcome
+/** What a fab of ten minutes did, as the program writes it. */
+async function recorded(): Promise<{ file: string; records: FabRecord[] }> {
+  const file = join(freshFolder(), 'fab.ndjson')
+  const args = ['simulate', '--records', file, '--seed', '7', '--duration', '600', '--rate', '20']
+  const { code, err } = await wafermon(args)
+  assert.equal(code, 0, err)
+  return { file, records: lines(readFileSync(file, 'utf8')) as FabRecord[] }
+}
 
-const span = (atMs: number, durationMs: number, outcome: string) => ({
-  start_ts: Math.round(startMs + atMs),
-  end_ts: outcome === 'silent' ? null : Math.round(startMs + atMs + durationMs),
-  status: status(outcome),
-})
-
-const recordOf = (job: PlannedJob) => ({
-  ...{ trace: 'sim', job_id: job.id, parent_id: null, name: job.lot, app: job.app.name },
-  ...{ cpu_s: job.cpuUserS, mem_bytes: null, attrs: job.metadata },
-  ...span(job.atMs, job.durationMs, job.outcome),
-})
-
-const wafersOf = (job: PlannedJob) =>
-  job.wafers.map((wafer) => ({
-    ...{ trace: 'sim', job_id: wafer.id, parent_id: job.id, name: wafer.key, app: job.app.name },
-    ...span(wafer.atMs, wafer.durationMs, wafer.outcome),
-  }))
+/** Rows that a replay must end with, and events that it must send. */
+function expected(records: readonly FabRecord[]) {
+  const rows: Record<string, { n: number; events: number }> = {}
+  for (const { parent_id, status, start_ts, end_ts } of records) {
+    if (start_ts === null) continue
+    const stored = status === 'completed' ? 'succeeded' : status
+    const name = `${parent_id ? 'subjob' : 'job'} ${stored}`
+    rows[name] ??= { n: 0, events: 0 }
+    const row = rows[name]
+    row.n++
+    row.events += end_ts === null ? 1 : 2
+  }
+  return rows
+}
 
 type Counted = { kind: string; status: string; n: number; events: number; updated: string }
 
+/** What would change if anything did. */
 async function counted(store: Store): Promise<Counted[]> {
   const of = (table: string) =>
     `select '${table}' as kind, status, count(*)::int as n, sum(event_count)::int as events, max(updated_at)::text as updated from ${table} group by 2`
@@ -88,41 +83,50 @@ async function replay(
   ) as Record<string, number>
 }
 
+const received = async (localApi: string) => {
+  const { items } = (await (await fetch(`${localApi}/v1/sources`)).json()) as {
+    items: { received: number; gaps: unknown[] }[]
+  }
+  assert.deepEqual(
+    items.flatMap((source) => source.gaps),
+    [],
+  )
+  return items.reduce((sum, source) => sum + source.received, 0)
+}
+
 describe('wafermon replay', () => {
   test('ends with the counts of the file, and changes nothing the second time', async (t) => {
     const { url } = await freshDatabase(t)
     const store = connect(url, { role: 'test', max: 1 })
     t.after(() => store.close())
     const localApi = await startRole(t, 'local-api', { DATABASE_URL: url })
-    const records = recordsOf(1500) as {
-      parent_id?: string | null
-      status: string
-      start_ts: number | null
-    }[]
-    const file = join(freshFolder(), 'sim.ndjson')
-    writeFileSync(file, records.map((record) => JSON.stringify(record)).join('\n'))
+    const { file, records } = await recorded()
+    const wanted = expected(records)
 
     const first = await replay(t, file, localApi.url)
     const rows = await counted(store)
-    const wanted = Map.groupBy(
-      records.filter((record) => record.start_ts !== null),
-      (r) =>
-        `${r.parent_id ? 'subjob' : 'job'} ${r.status === 'completed' ? 'succeeded' : r.status}`,
-    )
     assert.deepEqual(
-      Object.fromEntries(rows.map((row) => [`${row.kind} ${row.status}`, row.n])),
-      Object.fromEntries([...wanted].map(([name, group]) => [name, group.length])),
+      Object.fromEntries(
+        rows.map(({ kind, status, n, events }) => [`${kind} ${status}`, { n, events }]),
+      ),
+      wanted,
     )
-    assert.equal(first.waiting, 1)
+    const waiting = records.filter(({ start_ts }) => start_ts === null).length
+    assert.deepEqual([first.records, first.waiting], [records.length, waiting])
+    const sent = Object.values(wanted).reduce((sum, { events }) => sum + events, 0)
+    assert.deepEqual([first.sent, first.accepted, await received(localApi.url)], [sent, sent, sent])
 
-    const second = await replay(t, file, localApi.url)
-    assert.equal(second.sent, first.sent)
+    const copy = join(freshFolder(), 'elsewhere.ndjson')
+    copyFileSync(file, copy)
+    const second = await replay(t, copy, localApi.url)
+    assert.deepEqual([second.sent, second.accepted], [sent, sent])
     assert.deepEqual(await counted(store), rows)
+    assert.equal(await received(localApi.url), 2 * sent)
     const metrics = await (await fetch(`${localApi.url}/metrics`)).text()
     const duplicates =
       metrics.match(/events_processed_total\{event_type="\w+",status="duplicate"\} (\d+)/g) ?? []
     const sum = duplicates.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
-    assert.equal(sum, first.sent)
+    assert.equal(sum, sent)
   })
 
   test('names a line that is no record, and takes the others', async (t) => {
@@ -146,5 +150,132 @@ describe('wafermon replay', () => {
     assert.match(run.logs(), /bad\.ndjson:2: trace/)
     assert.match(run.logs(), /bad\.ndjson:3: is not JSON/)
     assert.match(run.logs(), /accepted +2/)
+  })
+
+  test('says why it waits for a sidecar, and goes on when it is there', async (t) => {
+    const sidecar = await fakeSidecar(t)
+    await sidecar.stop()
+    const run = launch(['replay', manyRecords(3), '--url', sidecar.url], {})
+    t.after(() => run.kill9())
+    await until('a word about it', () => /cannot be reached \(ECONNREFUSED\)/.test(run.err()))
+    await sidecar.start()
+    assert.equal((await run.ended).code, 0, run.logs())
+    assert.equal(sidecar.events.length, 6)
+  })
+
+  test('does not wait where that would not help, and says what would', async (t) => {
+    const file = manyRecords(1)
+    const tokens = join(freshFolder(), 'tokens')
+    const token = makeToken(tokens, ['ingest'])
+    const env = {
+      SPOOL_DIR: freshFolder(),
+      LOCAL_API_BASE: 'http://127.0.0.1:9',
+      TOKENS_FILE: tokens,
+    }
+    const { url } = await startRole(t, 'sidecar', env)
+    const without = await wafermon(['replay', file, '--url', url])
+    assert.equal(without.code, 1)
+    assert.match(without.err, /a token with scope ingest is needed: .*SIDECAR_TOKEN/)
+    const SIDECAR_TOKEN = token
+    assert.equal((await wafermon(['replay', file, '--url', url], { SIDECAR_TOKEN })).code, 0)
+    const elsewhere = await wafermon(['replay', file, '--url', `${url}/x`], { SIDECAR_TOKEN })
+    assert.equal(elsewhere.code, 1)
+    assert.match(elsewhere.err, /answers \(HTTP 404\), but not as a sidecar does/)
+    for (const wrong of ['/nowhere/x', '/tmp']) {
+      const { code, err } = await wafermon(['replay', wrong, '--url', url])
+      assert.equal(code, 2)
+      assert.match(err, /^cannot read \S+ \((ENOENT|EISDIR)\); give a file of records\n$/)
+    }
+  })
+
+  test('makes batches smaller for a sidecar that finds them too large', async (t) => {
+    const sidecar = await fakeSidecar(t)
+    sidecar.trouble = () => (sidecar.batches.at(-1)!.length > 7 ? { status: 413 } : undefined)
+    const { code, out } = await wafermon([
+      'replay',
+      manyRecords(50),
+      '--url',
+      sidecar.url,
+      '--json',
+    ])
+    assert.equal(code, 0)
+    assert.equal(JSON.parse(out).accepted, 100)
+    assert.equal(sidecar.events.length, 100)
+  })
+
+  test('goes on where it was killed, and at the start for anything else', async (t) => {
+    const sidecar = await fakeSidecar(t)
+    const args = (file: string) => [
+      'replay',
+      file,
+      '--url',
+      sidecar.url,
+      '--state',
+      state,
+      '--json',
+    ]
+    const state = join(freshFolder(), 'state')
+    const file = manyRecords(1000)
+    sidecar.trouble = (batch) => (batch > 2 ? 'silence' : undefined)
+    const killed = launch(args(file), {})
+    await until('the third batch', () => sidecar.batches.length === 3)
+    await killed.kill9()
+    sidecar.trouble = () => undefined
+    const rest = await wafermon(args(file))
+    assert.match(rest.err, /^goes on after 1,000 events\n/)
+    assert.equal(JSON.parse(rest.out).sent, 1000)
+    assert.equal(sidecar.events.length, 2000)
+
+    const again = await wafermon(args(file))
+    assert.equal(JSON.parse(again.out).sent, 2000)
+    const [note] = readdirSync(state)
+    writeFileSync(join(state, note!), '{"print": "of another file", "sent": 1000}')
+    assert.equal(JSON.parse((await wafermon(args(file))).out).sent, 2000)
+    writeFileSync(join(state, note!), 'not JSON')
+    assert.equal(JSON.parse((await wafermon(args(file))).out).sent, 2000)
+  })
+
+  test('that is stopped on its way is no success', async (t) => {
+    const sidecar = await fakeSidecar(t)
+    sidecar.trouble = () => 'silence'
+    const run = launch(['replay', manyRecords(3), '--url', sidecar.url], {})
+    await until('a batch', () => sidecar.batches.length > 0)
+    assert.equal((await run.stop()).code, 1)
+    assert.match(run.err(), /stopped; with --state it can go on later\n$/)
+  })
+})
+
+/** A file of jobs that began and ended. */
+function manyRecords(n: number): string {
+  const file = join(freshFolder(), 'many.ndjson')
+  const record = { trace: 't', name: 'L1', app: 'a', status: 'completed' }
+  const lines = Array.from({ length: n }, (_, i) =>
+    JSON.stringify({ ...record, job_id: `${i}`, start_ts: i, end_ts: i + 1 }),
+  )
+  writeFileSync(file, lines.join('\n'))
+  return file
+}
+
+describe('the progress bar', () => {
+  const line = (sent: number, ms: number, columns = 80, from = 0) =>
+    progressLine({ sent, total: 479_117, from, ms }, { columns, write: () => {} })
+
+  test('tells the share, the rate and the time left', () => {
+    assert.match(
+      line(120_000, 10_000, 120),
+      /^\[#{8}\.{22}\] {2}25\.0 % {2}120,000 of 479,117 events {2}12,000\/s {2}29 s left$/,
+    )
+    assert.match(line(479_117, 60_000, 120), /\[#{30}\] {2}100\.0 %.* 0 s left$/)
+    assert.match(line(0, 0), /\/s$/)
+  })
+
+  test('counts the rate from where it went on', () => {
+    assert.match(line(120_000, 10_000, 120, 100_000), / 2,000\/s {2}2 min left$/)
+  })
+
+  test('never wraps', () => {
+    for (const columns of [20, 60, 65, 70, 80, 200]) {
+      assert.ok(line(120_000, 3_000_000, columns).length < columns, `${columns}`)
+    }
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { Auth } from '../../src/platform/auth.ts'
 import {
@@ -64,6 +64,27 @@ describe('a token', () => {
     assert.match(left ?? '', / read [0-9a-f]{64} b$/)
   })
 
+  test("is taken back in a file that stays its owner's", () => {
+    const file = fresh()
+    makeToken(file, ['read'])
+    const root = process.getuid?.() === 0
+    if (root) chownSync(file, 65534, 65534)
+    const { uid, gid } = statSync(file)
+    revokeToken(file, listTokens(file)[0]!.id)
+    const after = statSync(file)
+    assert.deepEqual([after.uid, after.gid], [uid, gid])
+    assert.deepEqual(readdirSync(dirname(file)), ['tokens'])
+  })
+
+  test('is not put into a file of something else', () => {
+    const file = fresh()
+    writeFileSync(file, 'root:x:0:0:root:/root:/bin/bash\n')
+    const wanted = /TOKENS_FILE: line 1 of \S+ must read ID SCOPE/
+    assert.throws(() => makeToken(file, ['read']), wanted)
+    assert.throws(() => listTokens(file), wanted)
+    assert.equal(readFileSync(file, 'utf8'), 'root:x:0:0:root:/root:/bin/bash\n')
+  })
+
   test('needs scopes that exist and a file', () => {
     assert.deepEqual(readScopes('read, INGEST,read'), ['read', 'ingest'])
     assert.throws(() => readScopes('write'), /no scope "write"; there are ingest, read/)
@@ -85,7 +106,7 @@ describe('wafermon token', () => {
       run('new', '--scope', 'read,ingest', '--note', 'for the tour'),
       /^wfm_[\w-]{43}\n$/,
     )
-    const [, id] = /^([0-9a-f]{8}) {2}read,ingest {2}for the tour\n$/.exec(run('ls')) ?? []
+    const [, id] = /^([0-9a-f]{8}) {2}read,ingest {2}for the tour\n$/.exec(run('list')) ?? []
     assert.equal(run('revoke', id!), `revoked ${id}\n`)
     assert.equal(run('ls'), '')
     const again = spawnSync(process.execPath, [program, 'token', 'revoke', id!, '--file', file])

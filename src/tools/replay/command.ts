@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { sidecarOption, siteOption } from '../sidecar.ts'
 
 type Flags = { url: string; site: string; speed: number; state?: string; json?: boolean }
 
@@ -7,12 +8,8 @@ export function addReplay(program: Command): void {
   program
     .command('replay <file>')
     .description('sends recorded jobs (NDJSON) as history; doing it again changes nothing')
-    .option(
-      '--url <address>',
-      'the sidecar (or SIDECAR_URL)',
-      process.env.SIDECAR_URL || 'http://127.0.0.1:8000',
-    )
-    .option('--site <id>', 'id of the site', 'fab1')
+    .addOption(sidecarOption())
+    .addOption(siteOption())
     .option(
       '--speed <factor>',
       'over the time of the trace; 0 is as fast as it is taken',
@@ -26,19 +23,12 @@ export function addReplay(program: Command): void {
       const stop = new AbortController()
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
       const options = { file, url, siteId: site, speed, state, json: !!json }
-      try {
-        process.exitCode = await runReplay(options, stop.signal)
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        if (code !== 'ENOENT' && code !== 'EACCES' && code !== 'EISDIR') throw error
-        process.stderr.write(`wafermon replay: cannot read ${file} (${code})\n`)
-        process.exitCode = 2
-      }
+      process.exitCode = await runReplay(options, stop.signal)
     })
 }
 
 function toSpeed(text: string): number {
   const n = Number(text)
-  if (Number.isFinite(n) && n >= 0) return n
-  throw new InvalidArgumentError('must be a number from 0')
+  if (text.trim() !== '' && Number.isFinite(n) && n >= 0) return n
+  throw new InvalidArgumentError('Give a number from 0.')
 }

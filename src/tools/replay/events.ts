@@ -57,15 +57,29 @@ export function eventOf({ record, end, atMs }: Step, siteId: string): object {
           ended_at: fromMs(atMs),
           ...started,
           metrics: metricsOf(record),
+          ...saidOf(record),
         }
       : { kind: 'started', at: fromMs(atMs), ...started, metadata: metadataOf(record) },
     historical: true,
   }
 }
 
-function metadataOf({ attrs, tool, user }: TraceRecord): object {
-  return { ...attrs, ...(tool ? { tool } : {}), ...(user ? { user } : {}) }
+/** Attributes that say how it ended; the rest is known from the start. */
+const ofTheEnd = ['error', 'error_type', 'reason']
+
+function metadataOf(record: TraceRecord): object {
+  const { tool, user } = record
+  const known = attrsOf(record, (name) => !ofTheEnd.includes(name))
+  return { ...known, ...(tool ? { tool } : {}), ...(user ? { user } : {}) }
 }
+
+function saidOf(record: TraceRecord): { metadata?: object } {
+  const metadata = attrsOf(record, (name) => ofTheEnd.includes(name))
+  return Object.keys(metadata).length > 0 ? { metadata } : {}
+}
+
+const attrsOf = ({ attrs }: TraceRecord, wanted: (name: string) => boolean): object =>
+  Object.fromEntries(Object.entries(attrs ?? {}).filter(([name]) => wanted(name)))
 
 /** CPU and memory only where the record has them. */
 function metricsOf({ start_ts, end_ts, cpu_s, mem_bytes }: TraceRecord): Record<string, number> {

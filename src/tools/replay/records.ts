@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import * as z from 'zod'
+import { ConfigError } from '../../platform/config.ts'
 
 const ms = z.number().int().nonnegative().nullish()
 
@@ -27,6 +28,8 @@ export type BadLine = { line: number; why: string }
 /**
  * Reads a file of records. A line that is none is reported and left out; the others are kept, all
  * in memory, about a kilobyte each.
+ *
+ * @throws ConfigError when the file cannot be read
  */
 export async function readRecords(
   file: string,
@@ -34,10 +37,7 @@ export async function readRecords(
 ): Promise<TraceRecord[]> {
   const records: TraceRecord[] = []
   let line = 0
-  for await (const text of createInterface({
-    input: createReadStream(file),
-    crlfDelay: Infinity,
-  })) {
+  for await (const text of linesOf(file)) {
     line++
     if (text.trim() === '') continue
     const record = parse(text)
@@ -45,6 +45,15 @@ export async function readRecords(
     else records.push(record)
   }
   return records
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  try {
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Infinity })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ConfigError(`cannot read ${file} (${code}); give a file of records`)
+  }
 }
 
 function parse(text: string): TraceRecord | string {

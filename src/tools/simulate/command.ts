@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { sidecarOption, siteOption } from '../sidecar.ts'
 
 type Flags = {
   url: string
@@ -6,6 +7,7 @@ type Flags = {
   rate: number
   seed: number
   duration?: number
+  records?: string | true
   quiet?: boolean
 }
 
@@ -14,43 +16,52 @@ export function addSimulate(program: Command): void {
   program
     .command('simulate')
     .description('runs a simulated fab that reports its jobs through the SDK')
-    .option(
-      '--url <address>',
-      'the sidecar (or SIDECAR_URL)',
-      process.env.SIDECAR_URL || 'http://127.0.0.1:8000',
-    )
-    .option('--site <id>', 'id of the site', 'fab1')
+    .addOption(sidecarOption())
+    .addOption(siteOption())
     .option('--rate <jobs>', 'jobs that start per minute', positive, 40)
     .option('--seed <number>', 'decides everything that happens but the time it begins', whole, 1)
-    .option('--duration <seconds>', 'end after this time', positive)
+    .option('--duration <seconds>', 'end after this time of the fab', positive)
+    .option(
+      '--records [file]',
+      'report nothing, but write the jobs as records for wafermon replay, at once (standard output without a file); needs --duration',
+    )
     .option('--quiet', 'print nothing')
-    .action(async ({ url, site, rate, seed, duration, quiet }: Flags) => {
-      const { runSimulate } = await import('./run.ts')
-      const stop = new AbortController()
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
-      if (process.channel) process.once('disconnect', () => stop.abort())
-      process.send?.({ ready: true, url })
-      const options = {
-        url,
-        siteId: site,
-        jobsPerMinute: rate,
-        seed,
-        durationS: duration,
-        quiet: !!quiet,
-      }
-      await runSimulate(options, stop.signal)
-      if (process.channel) process.disconnect?.()
+    .action(async (flags: Flags, command: Command) => {
+      if (flags.records === undefined) return simulate(flags)
+      const { duration: durationS } = flags
+      if (durationS === undefined) return command.error('error: --records needs --duration')
+      const { writeRecords } = await import('./write-records.ts')
+      const file = flags.records === true ? undefined : flags.records
+      await writeRecords({ file, seed: flags.seed, jobsPerMinute: flags.rate, durationS })
     })
+}
+
+async function simulate({ url, site, rate, seed, duration, quiet }: Flags): Promise<void> {
+  const { runSimulate } = await import('./run.ts')
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  if (process.channel) process.once('disconnect', () => stop.abort())
+  process.send?.({ ready: true, url })
+  const options = {
+    url,
+    siteId: site,
+    jobsPerMinute: rate,
+    seed,
+    durationS: duration,
+    quiet: !!quiet,
+  }
+  await runSimulate(options, stop.signal)
+  if (process.channel) process.disconnect?.()
 }
 
 function positive(text: string): number {
   const n = Number(text)
   if (Number.isFinite(n) && n > 0) return n
-  throw new InvalidArgumentError('must be a number over 0')
+  throw new InvalidArgumentError('Give a number over 0.')
 }
 
 function whole(text: string): number {
   const n = Number(text)
-  if (Number.isInteger(n) && n >= 0 && n < 2 ** 32) return n
-  throw new InvalidArgumentError('must be a whole number from 0')
+  if (/^\d+$/.test(text) && n < 2 ** 32) return n
+  throw new InvalidArgumentError('Give a whole number from 0 to 4294967295.')
 }

@@ -1,4 +1,8 @@
-/** The fab that is simulated: its programs, what they work on, and how they fail. */
+/** The fab that is simulated: its tools, the programs around them, and how those fail. */
+
+/** Kind of an error, and its text; `{2-9}` is a number of that range. */
+export type ErrorText = readonly [type: string, text: string]
+
 export type App = {
   name: string
   version: string
@@ -6,141 +10,193 @@ export type App = {
   medianS: number
   /** Spread of it: sigma of a lognormal. */
   sigma: number
-  /** Tools it runs for. */
-  tools: readonly string[]
-  recipes: readonly string[]
-  /** Whether it reports a subjob per wafer. */
-  wafers: boolean
   /** Share of jobs that fail while the tool is well. */
   failure: number
-  errors: readonly string[]
+  errors: readonly ErrorText[]
+  /** What it reports as subjobs: each wafer, or these steps one after the other. */
+  parts?: 'wafers' | readonly string[]
+  /** A figure measured per part: name, target, spread. */
+  measure?: readonly [name: string, target: number, spread: number]
+  /** The server that it asks; when that is away, its jobs fail. */
+  server?: string
   /** CPU seconds per second, and peak memory in MiB. */
   cpu: number
   memMb: number
-  /** A figure measured per wafer: name, target, spread. */
-  measure?: readonly [name: string, target: number, spread: number]
-  weight: number
+}
+
+/** Tools of a kind, the program that runs with them, and the recipes they know. */
+export type Family = {
+  tools: readonly string[]
+  app: App
+  recipes: readonly string[]
+  /** What is measured after it. */
+  metrology: string
 }
 
 const numbered = (family: string, n: number) =>
   Array.from({ length: n }, (_, i) => `${family}-${String(i + 1).padStart(2, '0')}`)
 
-export const apps: readonly App[] = [
+/** Every step begins with it. */
+export const download: App = {
+  name: 'recipe-download',
+  version: '2.0.3',
+  medianS: 8,
+  sigma: 0.4,
+  failure: 0.03,
+  errors: [
+    ['ChecksumMismatch', 'recipe body differs: host {4100-9900}, tool {1100-3900}'],
+    ['SecsTimeout', 'no S7F4 within T3 of 45 s'],
+    ['RecipeRefused', 'tool answers ACKC7 = {1-5}: recipe not accepted'],
+  ],
+  server: 'RMS-1',
+  cpu: 0.2,
+  memMb: 90,
+}
+
+/** What the process tools do, one of these in each step. */
+export const families: readonly Family[] = [
   {
-    name: 'litho-apc',
-    version: '4.2.0',
-    medianS: 14,
-    sigma: 0.3,
     tools: numbered('SCN', 5),
     recipes: ['GATE-LIT-193I v22', 'M1-LIT-193I v14', 'STI-LIT-248 v9'],
-    wafers: true,
-    failure: 0.02,
-    errors: ['APC model not converged after 8 runs', 'overlay feedback missing for layer M1'],
-    cpu: 0.3,
-    memMb: 240,
-    measure: ['overlay_nm', 2.1, 0.6],
-    weight: 3,
+    metrology: 'OVL-21PT v3',
+    app: {
+      name: 'litho-apc',
+      version: '4.2.0',
+      medianS: 14,
+      sigma: 0.3,
+      failure: 0.025,
+      errors: [
+        ['ModelNotConverged', 'APC model not converged after {6-12} runs'],
+        ['FeedbackMissing', 'no overlay feedback for layer M1 in the last {9-30} lots'],
+        ['DoseOutOfRange', 'dose offset {4-9} % is over the limit of 3 %'],
+      ],
+      parts: 'wafers',
+      measure: ['overlay_nm', 2.1, 0.6],
+      cpu: 0.3,
+      memMb: 240,
+    },
   },
   {
-    name: 'recipe-download',
-    version: '2.0.3',
-    medianS: 8,
-    sigma: 0.4,
-    tools: [...numbered('SCN', 5), ...numbered('ETX', 6), ...numbered('FRN', 7)],
-    recipes: ['GATE-ETCH-38 v3', 'M1-LIT-193I v14', 'GOX-32A v4'],
-    wafers: false,
-    failure: 0.05,
-    errors: ['recipe checksum mismatch: host 4f1c, tool 90ab', 'SECS T3 timeout after 45 s'],
-    cpu: 0.2,
-    memMb: 90,
-    weight: 5,
-  },
-  {
-    name: 'metrology-upload',
-    version: '3.8.1',
-    medianS: 40,
-    sigma: 0.5,
-    tools: numbered('CDS', 4),
-    recipes: ['CD-GATE-9PT v6', 'THK-STI-49PT v2'],
-    wafers: true,
-    failure: 0.03,
-    errors: ['site 7 of 9 has no reading: pattern not found', 'stage did not settle within 5 s'],
-    cpu: 0.6,
-    memMb: 900,
-    measure: ['cd_mean_nm', 38.1, 0.25],
-    weight: 3,
-  },
-  {
-    name: 'wafer-map-merge',
-    version: '1.12.0',
-    medianS: 25,
-    sigma: 0.5,
-    tools: numbered('WAT', 2),
-    recipes: ['WAT-PCM v11', 'DEFECT-M1 v8'],
-    wafers: true,
-    failure: 0.02,
-    errors: ['map of wafer 11 has 97 rows, expected 98'],
-    cpu: 0.7,
-    memMb: 1500,
-    measure: ['yield_pct', 91.5, 2.5],
-    weight: 2,
-  },
-  {
-    name: 'lot-move',
-    version: '5.1.0',
-    medianS: 20,
-    sigma: 0.6,
-    tools: ['AMHS-B1', 'AMHS-B2', 'STK-11', 'STK-12'],
-    recipes: ['BAY4 to BAY7', 'BAY7 to BAY2'],
-    wafers: false,
-    failure: 0.01,
-    errors: ['vehicle 31 blocked at node 118'],
-    cpu: 0.05,
-    memMb: 45,
-    weight: 5,
-  },
-  {
-    name: 'etch-fdc',
-    version: '2.7.4',
-    medianS: 45,
-    sigma: 0.3,
     tools: numbered('ETX', 6),
-    recipes: ['GATE-ETCH-38 v3', 'STI-ETCH v5'],
-    wafers: true,
-    failure: 0.03,
-    errors: ['chamber C pressure out of band for 12 s', 'RF reflected power over 40 W'],
-    cpu: 0.8,
-    memMb: 1700,
-    measure: ['endpoint_s', 31.0, 1.1],
-    weight: 3,
+    recipes: ['GATE-ETCH-38 v3', 'STI-ETCH v5', 'M1-ETCH-45 v8'],
+    metrology: 'CD-GATE-9PT v6',
+    app: {
+      name: 'etch-fdc',
+      version: '2.7.4',
+      medianS: 45,
+      sigma: 0.3,
+      failure: 0.03,
+      errors: [
+        ['PressureOutOfBand', 'chamber pressure out of band for {5-20} s'],
+        ['ReflectedPower', 'RF reflected power {41-90} W, limit 40 W'],
+        ['EndpointMissed', 'no endpoint within {48-60} s'],
+      ],
+      parts: 'wafers',
+      measure: ['endpoint_s', 31, 1.1],
+      cpu: 0.8,
+      memMb: 1700,
+    },
   },
   {
-    name: 'cmp-r2r',
-    version: '1.4.2',
-    medianS: 18,
-    sigma: 0.3,
-    tools: numbered('CMP', 3),
-    recipes: ['STI-CMP v7', 'W-CMP v3'],
-    wafers: true,
-    failure: 0.02,
-    errors: ['removal rate below limit: 1,940 of 2,100'],
-    cpu: 0.5,
-    memMb: 140,
-    measure: ['thickness_nm', 482, 6],
-    weight: 2,
-  },
-  {
-    name: 'furnace-log',
-    version: '0.9.8',
-    medianS: 60,
-    sigma: 0.2,
     tools: numbered('FRN', 7),
-    recipes: ['GOX-32A v4', 'NIT-140 v2'],
-    wafers: false,
-    failure: 0.01,
-    errors: ['thermocouple 3 disagrees by 6 K'],
-    cpu: 0.1,
-    memMb: 70,
-    weight: 2,
+    recipes: ['GOX-32A v4', 'NIT-140 v2', 'ANN-1050 v7'],
+    metrology: 'THK-STI-49PT v2',
+    app: {
+      name: 'furnace-log',
+      version: '0.9.8',
+      medianS: 60,
+      sigma: 0.2,
+      failure: 0.015,
+      errors: [
+        ['ThermocoupleDisagrees', 'thermocouple {1-5} disagrees by {4-9} K'],
+        ['RampTooSlow', 'ramp-up at {2-4} K/min, recipe wants 5'],
+      ],
+      parts: ['load', 'ramp-up', 'process', 'ramp-down', 'unload'],
+      measure: ['temperature_c', 912, 4],
+      cpu: 0.1,
+      memMb: 70,
+    },
   },
+  {
+    tools: numbered('CMP', 3),
+    recipes: ['STI-CMP v7', 'W-CMP v3', 'CU-CMP-2 v11'],
+    metrology: 'THK-STI-49PT v2',
+    app: {
+      name: 'cmp-r2r',
+      version: '1.4.2',
+      medianS: 18,
+      sigma: 0.3,
+      failure: 0.02,
+      errors: [
+        ['RemovalRateLow', 'removal rate {1850-2080} is below the limit of 2100'],
+        ['PadLife', 'pad at {101-118} % of its life'],
+      ],
+      parts: 'wafers',
+      measure: ['thickness_nm', 482, 6],
+      cpu: 0.5,
+      memMb: 140,
+    },
+  },
+]
+
+export const metrologyTools = numbered('CDS', 4)
+export const metrology: App = {
+  name: 'metrology-upload',
+  version: '3.8.1',
+  medianS: 40,
+  sigma: 0.5,
+  failure: 0.03,
+  errors: [
+    ['PatternNotFound', 'site {1-9} has no reading: pattern not found'],
+    ['StageNotSettled', 'stage did not settle within 5 s at site {1-9}'],
+  ],
+  parts: 'wafers',
+  measure: ['cd_mean_nm', 38.1, 0.25],
+  server: 'MDB-2',
+  cpu: 0.6,
+  memMb: 900,
+}
+
+export const moveTools: readonly string[] = ['AMHS-B1', 'AMHS-B2', 'STK-11', 'STK-12']
+export const move: App = {
+  name: 'lot-move',
+  version: '5.1.0',
+  medianS: 20,
+  sigma: 0.6,
+  failure: 0.01,
+  errors: [
+    ['VehicleBlocked', 'vehicle {11-44} blocked at node {100-180}'],
+    ['PortOccupied', 'load port {1-4} is occupied'],
+  ],
+  server: 'MCS-1',
+  cpu: 0.05,
+  memMb: 45,
+}
+
+export const mapTools = numbered('WAT', 2)
+export const mapRecipes: readonly string[] = ['WAT-PCM v11', 'DEFECT-M1 v8']
+/** Every lot ends with it. */
+export const mapMerge: App = {
+  name: 'wafer-map-merge',
+  version: '1.12.0',
+  medianS: 25,
+  sigma: 0.5,
+  failure: 0.03,
+  errors: [
+    ['MapSizeWrong', 'map has {90-97} rows, expected 98'],
+    ['MapMissing', 'no map of the probe step for slot {1-25}'],
+  ],
+  parts: 'wafers',
+  measure: ['yield_pct', 91.5, 2.5],
+  server: 'YMS-1',
+  cpu: 0.7,
+  memMb: 1500,
+}
+
+/** Why people take a job back. */
+export const cancelReasons: readonly string[] = [
+  'lot on hold: SPC rule 1 violated',
+  'held by engineering',
+  'stopped by the operator',
+  'tool reserved for a hot lot',
 ]

@@ -1,26 +1,35 @@
 import { uuidV5 } from '../../core/uuid.ts'
-import { type App, apps } from './fab.ts'
+import { type App, cancelReasons, type ErrorText } from './fab.ts'
+import { type Lot, lotPool, type Operation } from './lots.ts'
 import { type Dice, diceFrom } from './random.ts'
+import { breakdownText, type Down, filled, outageText, troubles } from './troubles.ts'
 
 export type Outcome = 'succeeded' | 'failed' | 'canceled' | 'silent'
 
 /** A job of the simulated fab, from its first event to its last. Times in ms from the start. */
 export type PlannedJob = {
   id: string
+  /** Since when its lot waited for it. */
+  readyMs: number
   atMs: number
   durationMs: number
   app: App
   lot: string
+  tool: string
   metadata: Record<string, unknown>
   /** `silent`: the tool went down and nothing more is heard of the job. */
   outcome: Outcome
-  error: string | undefined
+  /** Of a job that failed. */
+  error: ErrorText | undefined
+  /** Of a job that was canceled. */
+  reason: string | undefined
   cpuUserS: number
   memMb: number
-  wafers: PlannedWafer[]
+  parts: PlannedPart[]
 }
 
-export type PlannedWafer = {
+/** A wafer, or a step of a batch tool. */
+export type PlannedPart = {
   id: string
   key: string
   atMs: number
@@ -37,12 +46,19 @@ export type PlanOptions = {
   jobsPerMinute: number
 }
 
-/** A breakdown: what a tool does between these times fails; jobs begun just before it fall silent. */
-type Breakdown = { from: number; to: number }
+/** Lots in the fab for each job a minute: the minutes that a lot waits, about. */
+const lotsPerRate = 3
+const fewestLots = 40
+/** A lot that waits longer begins late. */
+const queueLimitMs = 12 * 60_000
+const hotLimitMs = 4 * 60_000
 
-/** Average time between breakdowns of one tool, and how long one lasts, in ms. */
-const betweenBreakdownsMs = 40 * 60_000
-const breakdownMs = 90_000
+type Fab = {
+  dice: Dice
+  lots: ReturnType<typeof lotPool>
+  down: ReturnType<typeof troubles>
+  startMs: number
+}
 
 /**
  * The jobs of the fab in the order in which they start, without end. The same options give the same
@@ -50,101 +66,120 @@ const breakdownMs = 90_000
  */
 export function* planJobs({ seed, startMs, jobsPerMinute }: PlanOptions): Generator<PlannedJob> {
   const dice = diceFrom(seed)
-  const breakdowns = new Map<string, Breakdown>()
+  const lots = lotPool(dice, Math.ceil(Math.max(fewestLots, jobsPerMinute * lotsPerRate)))
+  const fab = { dice, lots, down: troubles(dice), startMs }
   let atMs = 0
-  for (let n = 1; ; n++) {
+  for (let n = 1; ; ) {
     atMs += dice.exponential(60_000 / jobsPerMinute)
-    const ids = `${seed}\n${startMs}\n${n}`
-    yield planJob(dice, ids, atMs, breakdowns)
+    const lot = lots.next(atMs)
+    if (lot) yield planJob(fab, lot, atMs, `${seed}\n${startMs}\n${n++}`)
   }
 }
 
-const weighted = apps.flatMap((app) => Array.from({ length: app.weight }, () => app))
-
-function planJob(dice: Dice, ids: string, atMs: number, downs: Map<string, Breakdown>): PlannedJob {
-  const app = dice.pick(weighted)
-  const tool = dice.pick(app.tools)
-  const lot = `L26N${dice.whole(4200, 4699)}.${dice.whole(1, 3)}`
-  const hot = dice.chance(0.06)
-  const down = breakdownOf(dice, tool, atMs, downs)
-  const durationMs = Math.max(500, dice.lognormal(app.medianS * 1000, app.sigma))
-  const outcome = outcomeOf(dice, app, atMs, durationMs, down)
-  const wafers = app.wafers ? planWafers(dice, ids, { app, atMs, durationMs, outcome }) : []
+function planJob(fab: Fab, lot: Lot, atMs: number, ids: string): PlannedJob {
+  const { dice, lots } = fab
+  const { key, wafers, readyMs } = lot
+  const operation = lot.todo[0]!
+  const { app, tool } = operation
+  const fate = fateOf(fab, operation, atMs)
+  const { outcome, durationMs, error } = fate
+  const metadata = metadataOf(fab, lot, operation)
+  const endMs = atMs + durationMs
+  lots.done(lot, outcome === 'succeeded', endMs + pauseMs(dice, outcome))
   return {
-    id: uuidV5(ids),
-    atMs,
-    durationMs,
-    app,
-    lot,
-    metadata: {
-      tool,
-      chamber: dice.pick(['A', 'B', 'C']),
-      recipe: dice.pick(app.recipes),
-      route: dice.pick(['N38-LV', 'N65-HV']),
-      step: dice.whole(10, 480),
-      carrier_id: `FOUP-${String(dice.whole(1, 1400)).padStart(4, '0')}`,
-      ...(hot ? { priority: 'hot' } : {}),
-    },
-    outcome,
-    error: outcome === 'failed' ? errorOf(dice, app, tool, down) : undefined,
+    ...{ id: uuidV5(ids), readyMs, atMs, durationMs, app, lot: key, tool, metadata },
+    ...{ outcome, error, reason: outcome === 'canceled' ? fate.reason : undefined },
     cpuUserS: (durationMs / 1000) * app.cpu * dice.between(0.7, 1.3),
-    memMb: app.memMb * dice.between(0.8, 1.3),
-    wafers,
+    memMb: app.memMb * dice.between(0.8, 1.3) * (dice.chance(0.002) ? 6 : 1),
+    parts: planParts(dice, ids, { app, atMs, durationMs, outcome, wafers }),
   }
 }
 
-/** The breakdown that a tool is in, or the next one. */
-function breakdownOf(
-  dice: Dice,
-  tool: string,
-  atMs: number,
-  downs: Map<string, Breakdown>,
-): Breakdown {
-  let down = downs.get(tool)
-  while (!down || down.to < atMs) {
-    const from = (down?.to ?? 0) + dice.exponential(betweenBreakdownsMs)
-    down = { from, to: from + dice.exponential(breakdownMs) }
+type Fate = {
+  outcome: Outcome
+  durationMs: number
+  error?: ErrorText | undefined
+  reason?: string | undefined
+}
+
+function fateOf({ dice, down }: Fab, { app, tool }: Operation, atMs: number): Fate {
+  const durationMs = Math.max(500, dice.lognormal(app.medianS * 1000, app.sigma))
+  if (down.ofServer(app, atMs)) {
+    return { outcome: 'failed', durationMs: dice.between(5000, 6000), error: outageText(app) }
   }
-  downs.set(tool, down)
-  return down
+  const breakdown = down.ofTool(tool, atMs)
+  if (atMs + durationMs > breakdown.from && atMs < breakdown.to) {
+    return brokenDown(dice, tool, breakdown, atMs)
+  }
+  if (dice.chance(app.failure)) {
+    return { outcome: 'failed', durationMs, error: filled(dice, dice.pick(app.errors)) }
+  }
+  return unhurt(dice, app, durationMs)
 }
 
-function outcomeOf(
-  dice: Dice,
-  app: App,
-  atMs: number,
-  durationMs: number,
-  down: Breakdown,
-): Outcome {
-  const hit = atMs + durationMs > down.from && atMs < down.to
-  if (hit) return atMs < down.from && dice.chance(0.3) ? 'silent' : 'failed'
-  if (dice.chance(app.failure)) return 'failed'
-  return dice.chance(0.012) ? 'canceled' : 'succeeded'
+/** A tool that is down is found out soon; one that goes down takes its job along. */
+function brokenDown(dice: Dice, tool: string, down: Down, atMs: number): Fate {
+  const foundMs = dice.between(2000, 8000)
+  const durationMs = Math.max(0, down.from - atMs) + foundMs
+  if (atMs < down.from && dice.chance(0.3)) return { outcome: 'silent', durationMs }
+  return { outcome: 'failed', durationMs, error: breakdownText(dice, tool, down) }
 }
 
-function errorOf(dice: Dice, app: App, tool: string, { from, to }: Breakdown): string {
-  const minutes = Math.max(1, Math.round((to - from) / 60_000))
-  return dice.chance(0.5) ? dice.pick(app.errors) : `${tool} is down, expected for ${minutes} min`
+/** Most go well; a few are taken back, and now and then one hangs until somebody takes it back. */
+function unhurt(dice: Dice, app: App, durationMs: number): Fate {
+  if (!app.parts && dice.chance(0.004)) {
+    const hungMs = dice.between(14, 25) * 60_000
+    return { outcome: 'canceled', durationMs: hungMs, reason: 'hung, stopped by the operator' }
+  }
+  if (!dice.chance(0.012)) return { outcome: 'succeeded', durationMs }
+  return { outcome: 'canceled', durationMs, reason: dice.pick(cancelReasons) }
 }
 
-type Around = { app: App; atMs: number; durationMs: number; outcome: Outcome }
+/** Until the lot can be worked on again: at once, or after somebody looked at it. */
+function pauseMs(dice: Dice, outcome: Outcome): number {
+  if (outcome === 'succeeded') return 0
+  return dice.exponential(outcome === 'failed' ? 120_000 : 180_000)
+}
 
-/** Wafers one after the other; the last one shares the fate of its job. */
-function planWafers(dice: Dice, ids: string, job: Around): PlannedWafer[] {
-  const size = dice.pick([5, 12, 13, 25])
-  const begun = job.outcome === 'succeeded' ? size : dice.whole(1, size)
+function metadataOf({ startMs }: Fab, lot: Lot, { tool, details }: Operation) {
+  const dueMs = startMs + lot.readyMs + (lot.hot ? hotLimitMs : queueLimitMs)
+  return {
+    tool,
+    ...details,
+    route: lot.route,
+    step: lot.step,
+    carrier_id: lot.carrier,
+    due_at: new Date(dueMs).toISOString(),
+    ...(lot.hot ? { priority: 'hot' } : {}),
+  }
+}
+
+type Around = Pick<PlannedJob, 'app' | 'atMs' | 'durationMs' | 'outcome'> & { wafers: number }
+
+/** One after the other; the last one shares the fate of its job. */
+function planParts(dice: Dice, ids: string, job: Around): PlannedPart[] {
+  const keys = partKeys(job)
+  if (keys.length === 0) return []
+  const begun = job.outcome === 'succeeded' ? keys.length : dice.whole(1, keys.length)
   const each = (job.durationMs * 0.94) / begun
-  return Array.from({ length: begun }, (_, i) => {
-    const key = `W${String(i + 1).padStart(2, '0')}`
-    const [name, target, spread] = job.app.measure ?? ['reading', 1, 0.1]
-    const value = target + spread * (dice.between(-1, 1) + dice.between(-1, 1))
-    return {
-      id: uuidV5(`${ids}\n${key}`),
-      key,
-      atMs: job.atMs + job.durationMs * 0.02 + i * each,
-      durationMs: each * dice.between(0.7, 0.95),
-      outcome: i === begun - 1 ? job.outcome : 'succeeded',
-      metrics: { [name]: Math.round(value * 1000) / 1000 },
-    }
-  })
+  return keys.slice(0, begun).map((key, i) => ({
+    id: uuidV5(`${ids}\n${key}`),
+    key,
+    atMs: job.atMs + job.durationMs * 0.02 + i * each,
+    durationMs: each * dice.between(0.7, 0.95),
+    outcome: i === begun - 1 ? job.outcome : 'succeeded',
+    metrics: measured(dice, job.app),
+  }))
+}
+
+function partKeys({ app, wafers }: Around): readonly string[] {
+  if (app.parts !== 'wafers') return app.parts ?? []
+  return Array.from({ length: wafers }, (_, i) => `W${String(i + 1).padStart(2, '0')}`)
+}
+
+function measured(dice: Dice, { measure }: App): Record<string, number> {
+  if (!measure) return {}
+  const [name, target, spread] = measure
+  const value = target + spread * (dice.between(-1, 1) + dice.between(-1, 1))
+  return { [name]: Math.round(value * 1000) / 1000 }
 }

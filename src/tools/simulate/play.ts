@@ -1,6 +1,7 @@
 import { sleep } from '../../platform/backoff.ts'
 import { type Job, type SidecarEmitter, startJob } from '../../sdk/index.ts'
-import type { PlannedJob, PlannedWafer } from './plan.ts'
+import type { ErrorText } from './fab.ts'
+import type { PlannedJob, PlannedPart } from './plan.ts'
 
 export type PlayOptions = {
   emitter: SidecarEmitter
@@ -9,12 +10,17 @@ export type PlayOptions = {
   signal: AbortSignal
 }
 
+type Until = (ms: number) => Promise<void>
+
+/** A job without parts says this often that it is alive. */
+const tickMs = 15_000
+
 /** Plays one planned job in real time, through the SDK like any program. */
 export async function playJob(
   planned: PlannedJob,
   { emitter, siteId, signal }: PlayOptions,
 ): Promise<void> {
-  const { app, lot, metadata, wafers, durationMs, atMs } = planned
+  const { app, lot, metadata, parts, durationMs, atMs, outcome } = planned
   const job = startJob({
     id: planned.id,
     app: { name: app.name, version: app.version },
@@ -25,36 +31,59 @@ export async function playJob(
     emitter,
   })
   const from = performance.now() - atMs
-  const until = (ms: number) => sleep(Math.max(0, from + ms - performance.now()), signal)
-  if (wafers.length === 0) await until(atMs + durationMs / 2)
-  if (wafers.length === 0 && !signal.aborted) job.tick({ progress: 0.5 })
-  for (const [i, wafer] of wafers.entries()) {
-    await until(wafer.atMs)
+  const until: Until = (ms) => sleep(Math.max(0, from + ms - performance.now()), signal)
+  if (parts.length === 0) await playTicks(job, planned, until, signal)
+  for (const [i, part] of parts.entries()) {
+    await until(part.atMs)
     if (signal.aborted) return
-    await playWafer(job, wafer, until)
-    if (signal.aborted || wafer.outcome === 'silent') return
-    if (i % 5 === 4) job.tick({ progress: (i + 1) / wafers.length })
+    await playPart(job, part, planned, until, signal)
+    if (i % 5 === 4 && !signal.aborted) job.tick({ progress: (i + 1) / parts.length })
   }
+  if (outcome === 'silent') return
   await until(atMs + durationMs)
   if (!signal.aborted) end(job, planned)
 }
 
-async function playWafer(job: Job, wafer: PlannedWafer, until: (ms: number) => Promise<void>) {
-  const subjob = job.subjob({ id: wafer.id, subKey: wafer.key })
-  await until(wafer.atMs + wafer.durationMs)
-  if (wafer.outcome === 'silent') return
-  for (const [name, value] of Object.entries(wafer.metrics)) subjob.metric(name, value)
-  if (wafer.outcome === 'failed') subjob.fail('stopped with its lot')
-  else if (wafer.outcome === 'canceled') subjob.cancel('lot canceled')
+/** Half way, or ever so often; one that falls silent does so after that. */
+async function playTicks(
+  job: Job,
+  { atMs, durationMs }: PlannedJob,
+  until: Until,
+  signal: AbortSignal,
+): Promise<void> {
+  const step = Math.min(durationMs / 2, tickMs)
+  for (let ms = step; ms < durationMs; ms += step) {
+    await until(atMs + ms)
+    if (signal.aborted) return
+    job.tick({ progress: ms / durationMs })
+  }
+}
+
+async function playPart(
+  job: Job,
+  part: PlannedPart,
+  { error, reason }: PlannedJob,
+  until: Until,
+  signal: AbortSignal,
+): Promise<void> {
+  const subjob = job.subjob({ id: part.id, subKey: part.key })
+  await until(part.atMs + part.durationMs)
+  if (signal.aborted || part.outcome === 'silent') return
+  for (const [name, value] of Object.entries(part.metrics)) subjob.metric(name, value)
+  if (part.outcome === 'failed') subjob.fail(thrown(error))
+  else if (part.outcome === 'canceled') subjob.cancel(reason)
   else subjob.finish()
 }
 
 /** What this process used says nothing of the simulated one, so the plan's figures stand in. */
-function end(job: Job, { outcome, error, cpuUserS, memMb }: PlannedJob): void {
-  if (outcome === 'silent') return
+function end(job: Job, { outcome, error, reason, cpuUserS, memMb }: PlannedJob): void {
   job.metric('cpu_user_s', Math.round(cpuUserS * 1000) / 1000)
   job.metric('mem_max_mb', Math.round(memMb * 10) / 10)
-  if (outcome === 'failed') job.fail(error)
-  else if (outcome === 'canceled') job.cancel('held by engineering')
+  if (outcome === 'failed') job.fail(thrown(error))
+  else if (outcome === 'canceled') job.cancel(reason)
   else job.finish()
 }
+
+/** As a program would have thrown it. */
+const thrown = ([name, text]: ErrorText = ['Error', 'unknown']) =>
+  Object.assign(new Error(text), { name })

@@ -18,6 +18,7 @@ export function diceFrom(seed: number) {
     chance: (share: number) => random() < share,
     whole: (min: number, max: number) => min + Math.floor(random() * (max - min + 1)),
     between: (min: number, max: number) => min + random() * (max - min),
+    /** Undefined of an empty list. */
     pick: <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!,
     /** Waiting times between independent arrivals. */
     exponential: (mean: number) => -mean * Math.log(1 - random()),

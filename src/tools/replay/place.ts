@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { ConfigError } from '../../platform/config.ts'
+import type { Step } from './events.ts'
+
+/** Where a replay notes how far it came. */
+export type Place = { from: number; write: (sent: number) => void }
+
+type Where = { state?: string | undefined; file: string; url: string; siteId: string }
+
+/**
+ * Looks how far a replay of the same steps to the same sidecar came. Sending something again does
+ * no harm, leaving something out does: whatever is not exactly the same begins at the start.
+ *
+ * @throws ConfigError when the folder cannot be used
+ */
+export function openPlace({ state, file, url, siteId }: Where, steps: readonly Step[]): Place {
+  if (state === undefined) return { from: 0, write: () => {} }
+  const path = join(state, `${basename(file)}.${siteId}.replay.json`)
+  const print = fingerprint([url, siteId], steps)
+  const write = (sent: number) => {
+    try {
+      writeFileSync(path, JSON.stringify({ print, sent }))
+    } catch (error) {
+      throw cannot(state, error)
+    }
+  }
+  try {
+    mkdirSync(state, { recursive: true })
+  } catch (error) {
+    throw cannot(state, error)
+  }
+  return { from: read(path, print, steps.length), write }
+}
+
+function fingerprint(where: readonly string[], steps: readonly Step[]): string {
+  const hash = createHash('sha1').update(where.join('\n'))
+  for (const { record, atMs, end } of steps) {
+    hash.update(`\n${record.trace}:${record.job_id}:${atMs}:${end}`)
+  }
+  return hash.digest('hex')
+}
+
+/** A note that cannot be read is none; one of a replay that came to its end neither. */
+function read(path: string, print: string, steps: number): number {
+  try {
+    const known = JSON.parse(readFileSync(path, 'utf8')) as { print?: unknown; sent?: unknown }
+    const { sent } = known
+    const fits = known.print === print && Number.isInteger(sent)
+    return fits && (sent as number) > 0 && (sent as number) < steps ? (sent as number) : 0
+  } catch {
+    return 0
+  }
+}
+
+const cannot = (folder: string, error: unknown) =>
+  new ConfigError(
+    `--state: cannot use ${folder} (${(error as NodeJS.ErrnoException).code}); give a folder to write to`,
+  )

@@ -1,0 +1,45 @@
+import { appendFileSync, closeSync, openSync } from 'node:fs'
+import { ConfigError } from '../../platform/config.ts'
+import { print } from '../print.ts'
+import { recordJobs } from './records.ts'
+
+export type RecordOptions = {
+  /** Standard output unless given. */
+  file: string | undefined
+  seed: number
+  jobsPerMinute: number
+  durationS: number
+}
+
+/** Records to a write. */
+const chunkSize = 1000
+
+/** Writes what the fab did in that time, a line a job or subjob. @throws ConfigError */
+export async function writeRecords({ file, durationS, ...plan }: RecordOptions): Promise<void> {
+  const out = file === undefined ? undefined : attempt(file, () => openSync(file, 'w'))
+  const write = async (text: string) => {
+    if (out === undefined) return print(text)
+    attempt(file, () => appendFileSync(out, text))
+  }
+  let lines = ''
+  let n = 0
+  for (const record of recordJobs(plan, durationS * 1000)) {
+    lines += `${JSON.stringify(record)}\n`
+    if (++n % chunkSize !== 0) continue
+    await write(lines)
+    lines = ''
+  }
+  await write(lines)
+  if (out === undefined) return
+  closeSync(out)
+  process.stderr.write(`${n.toLocaleString('en')} records in ${file}\n`)
+}
+
+function attempt<T>(file: string | undefined, act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ConfigError(`--records: cannot write ${file} (${code}); choose another file`)
+  }
+}

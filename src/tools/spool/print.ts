@@ -1,0 +1,66 @@
+import { print } from '../print.ts'
+import { grouped, table } from '../table.ts'
+import { listRejects, type Reject, retryReject, showReject, unlessGone } from './rejects.ts'
+import { spoolStatus } from './status.ts'
+
+/** The list of rejects; on a terminal it says when there are more than are shown. */
+export async function printList(url: string, limit: number, json: boolean): Promise<void> {
+  const rows = await listRejects(url, limit)
+  if (json) return print(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  if (rows.length === 0) return print('no rejects\n')
+  const titles = ['ID', 'REFUSED AT', 'SINK', 'SEQ', 'FIELD', 'REASON']
+  await print(`${table([titles, ...rows.map(cells)])}\n`)
+  const { sinks } = await spoolStatus(url)
+  const total = Object.values(sinks).reduce((sum, { rejects }) => sum + rejects, 0)
+  if (total > rows.length) {
+    process.stderr.write(`${grouped(rows.length)} of ${grouped(total)}; --limit shows more\n`)
+  }
+}
+
+const cells = ({ id, rejected_at, sink, seq, field, detail }: Reject): string[] => [
+  String(id),
+  `${rejected_at.slice(0, 19)}Z`,
+  sink,
+  String(seq),
+  field,
+  detail,
+]
+
+/** One reject, with its event. */
+export async function printOne(url: string, id: number, json: boolean): Promise<void> {
+  const whole = await showReject(url, id)
+  if (json) return print(`${JSON.stringify(whole)}\n`)
+  const { event, ...reject } = whole
+  const head = table(Object.entries(reject).map(([name, value]) => [name, String(value)]))
+  await print(`${head}\n\n${JSON.stringify(event, null, 2)}\n`)
+}
+
+/** All rejects with their events, one a line; what somebody retries meanwhile is left out. */
+export async function printAll(url: string): Promise<void> {
+  for (const { id } of await listRejects(url)) {
+    const whole = await showReject(url, id).catch(unlessGone)
+    if (whole) await print(`${JSON.stringify(whole)}\n`)
+  }
+}
+
+/**
+ * Offers rejects again, the oldest first; all there are now unless ids are given. What is refused
+ * once more becomes a new reject and is not offered twice. Code 1 when one is not there.
+ */
+export async function retryAll(
+  url: string,
+  given: readonly number[] | undefined,
+  json: boolean,
+): Promise<void> {
+  const ids = given ?? (await listRejects(url)).map(({ id }) => id).reverse()
+  const missing: number[] = []
+  for (const id of ids) {
+    const there = await retryReject(url, id).then(() => true, unlessGone)
+    if (!there) missing.push(id)
+  }
+  const retried = ids.length - missing.length
+  if (missing.length > 0) process.exitCode = 1
+  if (json) return print(`${JSON.stringify({ retried, missing })}\n`)
+  await print(`offered again: ${grouped(retried)}\n`)
+  for (const id of missing) process.stderr.write(`there is no reject ${id}\n`)
+}

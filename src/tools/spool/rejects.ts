@@ -1,0 +1,60 @@
+import * as z from 'zod'
+import { AppError } from '../../core/errors.ts'
+import { askSidecar, refusal } from '../sidecar.ts'
+
+const rejectSchema = z.object({
+  id: z.number(),
+  sink: z.string(),
+  seq: z.number(),
+  rejected_at: z.string(),
+  field: z.string(),
+  detail: z.string(),
+})
+/** An event that a sink refused for good, and why. */
+export type Reject = z.infer<typeof rejectSchema>
+
+const pageSchema = z.object({ items: z.array(rejectSchema) })
+const wholeSchema = rejectSchema.extend({ event: z.unknown() })
+/** The same, with the event as it was offered. */
+export type WholeReject = z.infer<typeof wholeSchema>
+
+/** Most rows that a sidecar gives at once. */
+const pageSize = 1000
+
+/** The rejects of a sidecar, newest first. */
+export async function listRejects(url: string, limit = Infinity): Promise<Reject[]> {
+  const rows: Reject[] = []
+  while (rows.length < limit) {
+    const size = Math.min(limit - rows.length, pageSize)
+    const older = rows.length === 0 ? '' : `&before=${rows.at(-1)!.id}`
+    const answer = await askSidecar(url, `/v1/rejects?limit=${size}${older}`)
+    const { items } = fits(pageSchema, answer, url)
+    rows.push(...items)
+    if (items.length < size) break
+  }
+  return rows
+}
+
+/** @throws AppError not_found when there is no such reject */
+export async function showReject(url: string, id: number): Promise<WholeReject> {
+  return fits(wholeSchema, await askSidecar(url, `/v1/rejects/${id}`), url)
+}
+
+/** Offers one to its sink again. @throws AppError not_found when there is no such reject */
+export async function retryReject(url: string, id: number): Promise<void> {
+  await askSidecar(url, `/v1/rejects/${id}/retry`, { method: 'POST' })
+}
+
+/** Undefined instead of an error for what somebody else has retried meanwhile. */
+export function unlessGone(error: unknown): undefined {
+  const gone = error instanceof AppError && error.code === 'not_found' && error.field === 'id'
+  if (gone) return undefined
+  throw error
+}
+
+/** An answer as it should be. @throws AppError when it is somebody else's */
+export function fits<T>(schema: z.ZodType<T>, answer: unknown, url: string): T {
+  const read = schema.safeParse(answer)
+  if (read.success) return read.data
+  throw refusal(url, 200, answer)
+}

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { zstdDecompressSync } from 'node:zlib'
+import { ageText } from '../../src/tools/table.ts'
+import { makeToken } from '../../src/tools/token.ts'
+import { freePort, freshFolder, startRole, until } from '../support/processes.ts'
+import { lines, wafermon } from '../support/run.ts'
+
+type Sent = { entity: { business_key: string } }
+type Row = { id: number; field: string; detail: string; event?: Sent }
+type Status = {
+  spool_count: number
+  sinks: { 'local-api': { lag_events: number; rejects: number; failures: number; reason: string } }
+}
+
+/** A local API that refuses what `odd` says, with a reason that would clear a terminal. */
+async function fussy(t: TestContext) {
+  const api = { url: '', taken: [] as string[], odd: (_key: string): boolean => true }
+  const server = createServer(async (request, response) => {
+    const batch = await bodyOf(request)
+    const keys = batch.map(({ entity }) => entity.business_key)
+    api.taken.push(...keys.filter((key) => !api.odd(key)))
+    const rejected = keys.flatMap((key, index) =>
+      api.odd(key) ? [{ index, field: 'event.at', detail: `odd: ${key}\u001b[2J` }] : [],
+    )
+    const failed = rejected.length
+    const total = batch.length
+    const answer = { ok: true, total, success: total - failed, failed, duplicates: 0, rejected }
+    response.end(JSON.stringify(answer))
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  t.after(() => server.close())
+  t.after(() => server.closeAllConnections())
+  api.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return api
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Sent[]> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return JSON.parse(zstdDecompressSync(Buffer.concat(chunks)).toString()) as Sent[]
+}
+
+const sidecar = (t: TestContext, localApi: string, env: Record<string, string> = {}) =>
+  startRole(t, 'sidecar', { SPOOL_DIR: freshFolder(), LOCAL_API_BASE: localApi, ...env })
+
+async function send(url: string, keys: readonly string[]): Promise<void> {
+  const batch = keys.map((key) => ({
+    idempotency_key: crypto.randomUUID(),
+    site_id: 'fab1',
+    app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
+    entity: { type: 'job', id: crypto.randomUUID(), business_key: key },
+    event: { kind: 'started', at: new Date().toISOString() },
+  }))
+  const body = JSON.stringify(batch)
+  const answer = await fetch(`${url}/v1/ingest/events:batch`, { method: 'POST', body })
+  assert.equal(answer.status, 200)
+}
+
+const status = async (url: string) => (await (await fetch(`${url}/v1/healthz`)).json()) as Status
+
+const rejected = (url: string, n: number) => {
+  const ask = async () => {
+    const { spool_count, sinks } = await status(url)
+    return spool_count === 0 && sinks['local-api'].rejects === n
+  }
+  return until(`${n} rejects`, ask, 120_000)
+}
+
+const rejects = (url: string, ...args: string[]) =>
+  wafermon(['spool', 'rejects', ...args, '--url', url])
+
+describe('wafermon spool rejects', () => {
+  test('lists, shows, exports and retries what the local API refused', async (t) => {
+    const api = await fussy(t)
+    const { url } = await sidecar(t, api.url)
+    assert.deepEqual(await rejects(url, 'list'), { code: 0, out: 'no rejects\n', err: '' })
+    await send(url, ['L1', 'L2', 'L3'])
+    await rejected(url, 3)
+
+    const shown = await rejects(url, 'list', '--limit', '2')
+    const [head, newest, ...rest] = shown.out.trimEnd().split('\n')
+    assert.match(head ?? '', /^ID +REFUSED AT +SINK +SEQ +FIELD +REASON$/)
+    assert.match(newest ?? '', /^3 +20\S+Z +local-api +3 +event\.at +odd: L3\uFFFD\[2J$/)
+    assert.equal(rest.length, 1)
+    assert.equal(shown.err, '2 of 3; --limit shows more\n')
+    const listed = lines((await rejects(url, 'list', '--json')).out) as Row[]
+    assert.deepEqual(
+      listed.map(({ id, field }) => [id, field]),
+      [3, 2, 1].map((id) => [id, 'event.at']),
+    )
+
+    const one = await rejects(url, 'show', '2')
+    assert.match(one.out, /^id +2\n/)
+    assert.match(one.out, /\n {4}"business_key": "L2"/)
+    const json = JSON.parse((await rejects(url, 'show', '2', '--json')).out) as Row
+    assert.equal(json.event?.entity.business_key, 'L2')
+    const exported = lines((await rejects(url, 'export')).out) as Row[]
+    assert.deepEqual(
+      exported.map(({ event }) => event?.entity.business_key),
+      ['L3', 'L2', 'L1'],
+    )
+
+    api.odd = (key) => key === 'L3'
+    const retried = await rejects(url, 'retry', '2')
+    assert.deepEqual(retried, { code: 0, out: 'offered again: 1\n', err: '' })
+    await until('the event that was retried', () => api.taken.includes('L2'))
+    const all = await rejects(url, 'retry', '--all', '--json')
+    assert.deepEqual(JSON.parse(all.out), { retried: 2, missing: [] })
+    await rejected(url, 1)
+    assert.deepEqual(api.taken, ['L2', 'L1'])
+  })
+
+  test('retries every one of more than a page', async (t) => {
+    const api = await fussy(t)
+    const { url } = await sidecar(t, api.url)
+    const keys = Array.from({ length: 1100 }, (_, i) => `L${i}`)
+    await send(url, keys)
+    await rejected(url, keys.length)
+    const listed = await rejects(url, 'list', '--json', '--limit', '1050')
+    assert.equal(new Set((lines(listed.out) as Row[]).map(({ id }) => id)).size, 1050)
+    api.odd = () => false
+    const all = await rejects(url, 'retry', '--all')
+    assert.equal(all.out, 'offered again: 1,100\n')
+    await rejected(url, 0)
+    assert.deepEqual(api.taken, keys)
+  })
+
+  test('wants a token where the sidecar does, and says which', async (t) => {
+    const file = join(freshFolder(), 'tokens')
+    const SIDECAR_TOKEN = makeToken(file, ['read'])
+    const operator = makeToken(file, ['operate'])
+    const { url } = await sidecar(t, 'http://127.0.0.1:9', { TOKENS_FILE: file })
+    const ask = (args: string[], env: Record<string, string>) =>
+      wafermon(['spool', 'rejects', ...args, '--url', url], env)
+
+    const without = await ask(['list'], {})
+    assert.equal(without.code, 1)
+    assert.match(without.err, /^a token with scope read is needed: .*SIDECAR_TOKEN/)
+    assert.equal((await ask(['list'], { SIDECAR_TOKEN })).code, 0)
+    const reader = await ask(['retry', '1'], { SIDECAR_TOKEN })
+    assert.match(reader.err, /^this token lacks the scope operate; .*SIDECAR_TOKEN/)
+    const missing = await ask(['retry', '1'], { SIDECAR_TOKEN: operator })
+    assert.deepEqual(missing, {
+      code: 1,
+      out: 'offered again: 0\n',
+      err: 'there is no reject 1\n',
+    })
+    const shown = await ask(['show', '7'], { SIDECAR_TOKEN })
+    assert.deepEqual([shown.code, shown.err], [1, 'there is no reject 7\n'])
+  })
+
+  test('says what is wrong with an address at which no sidecar answers', async (t) => {
+    const nobody = `http://127.0.0.1:${await freePort()}`
+    const silent = await rejects(nobody, 'list')
+    assert.deepEqual([silent.code, silent.out], [1, ''])
+    assert.match(silent.err, /^the sidecar at \S+ cannot be reached \(ECONNREFUSED\): .*--url.*\n$/)
+    const { url } = await startRole(t, 'web', { LOCAL_API: nobody })
+    for (const args of [['list'], ['show', '1'], ['retry', '1'], ['retry', '--all'], ['export']]) {
+      const { code, err } = await rejects(url, ...args)
+      assert.equal(code, 1, args.join(' '))
+      assert.match(err, /^\S+ answers \(HTTP 404\), but not as a sidecar does: --url .*\n$/)
+    }
+    const health = await wafermon(['spool', 'status', '--url', url])
+    assert.match(health.err, /answers \(HTTP 200\), but not as a sidecar does/)
+    const address = await rejects('fab1:8000', 'list')
+    assert.equal(address.code, 2)
+    assert.match(address.err, /'fab1:8000' is invalid\. Give an address such as http:/)
+  })
+
+  test('asks for the ids to retry, or --all, but not both', async () => {
+    for (const args of [[], ['1', '--all']]) {
+      const { code, err } = await rejects('http://127.0.0.1:1', 'retry', ...args)
+      assert.equal(code, 2)
+      assert.match(err, /^error: give the ids to retry, or --all\n/)
+    }
+  })
+})
+
+describe('wafermon spool status', () => {
+  test('tells what waits, and why', async (t) => {
+    const nobody = `http://127.0.0.1:${await freePort()}`
+    const { url } = await sidecar(t, nobody)
+    await send(url, ['L1', 'L2'])
+    const { sinks } = await until('a delivery that failed', async () => {
+      const found = await status(url)
+      return found.sinks['local-api'].failures > 0 && found
+    })
+    assert.equal(sinks['local-api'].lag_events, 2)
+    const json = await wafermon(['spool', 'status', '--json', '--url', url])
+    assert.equal((JSON.parse(json.out) as Status).sinks['local-api'].lag_events, 2)
+    const { code, out } = await wafermon(['spool', 'status'], { SIDECAR_URL: `${url}/` })
+    assert.equal(code, 0)
+    assert.match(out, /^spool +\/\S+\nstatus +degraded\nevents +2\nbytes +[\d,]+\noldest +\d+ s\n/)
+    assert.match(out, /\nlocal-api +2 +\d+ s +\d+ +0 +\S.*\n$/)
+    assert.ok(out.includes(sinks['local-api'].reason), out)
+  })
+
+  test('gives ages in two units at most', () => {
+    assert.deepEqual([0.9, 119, 120, 7200, 12_000, 2 * 86_400 + 4 * 3600].map(ageText), [
+      '0 s',
+      '119 s',
+      '2 min',
+      '2 h 0 min',
+      '3 h 20 min',
+      '2 d 4 h',
+    ])
+  })
+})
