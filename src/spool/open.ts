@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../platform/config.ts'
 import { type Salvaged, salvage } from './salvage.ts'
@@ -62,13 +62,20 @@ function beginAnew(dir: string, path: string, sourceId: string): Opened {
 
 function makeDir(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o750 })
+    mkdirs(dir)
     accessSync(dir, constants.W_OK)
   } catch (error) {
     throw new ConfigError(
       `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); give a folder that this user may write to, on a disk with space`,
     )
   }
+}
+
+/** Not by mkdir's own `recursive`: below a folder such as /proc that never ends. */
+function mkdirs(dir: string): void {
+  if (existsSync(dir)) return
+  mkdirs(dirname(dir))
+  mkdirSync(dir, { mode: 0o750 })
 }
 
 function readSourceId(dir: string): string {
