@@ -143,15 +143,19 @@ function makeServer(
     connectionsCheckingInterval: Math.min(readTimeoutMs, 10_000),
   }
   if (!tls.cert || !tls.key) return createServer(patience, listener)
-  return createTlsServer(
-    {
-      ...patience,
-      cert: readPem('TLS_CERT', tls.cert),
-      key: readPem('TLS_KEY', tls.key),
-      ...(tls.ca ? { ca: readPem('TLS_CA', tls.ca), requestCert: true } : {}),
-    },
-    listener,
-  )
+  const pem = {
+    cert: readPem('TLS_CERT', tls.cert),
+    key: readPem('TLS_KEY', tls.key),
+    ...(tls.ca ? { ca: readPem('TLS_CA', tls.ca), requestCert: true } : {}),
+  }
+  try {
+    return createTlsServer({ ...patience, ...pem }, listener)
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException
+    throw new ConfigError(
+      `TLS_CERT, TLS_KEY, TLS_CA: must be PEM files that belong together (${code})`,
+    )
+  }
 }
 
 function readPem(name: string, file: string): Buffer {
