@@ -19,6 +19,8 @@ const program = new Command('wafermon')
   .description('Monitoring of the batch work in semiconductor fabs. A role per subcommand.')
   .version(version)
   .showHelpAfterError('(wafermon --help lists the commands)')
+  // What the caller has to correct ends with 2, like a wrong setting.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 
 role('sidecar', 'takes events over HTTP, keeps them on disk, forwards them', async () => {
   return (await import('./roles/sidecar.ts')).startSidecar
