@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import * as z from 'zod'
-import { flag, list, number, oneOf, port, text, url } from './settings.ts'
+import { flag, isPlain, list, number, oneOf, port, text, url } from './settings.ts'
 
 /** Settings that every role reads. The name in the environment is the key. */
 const shared = {
@@ -74,8 +74,15 @@ const database = {
 }
 
 const token = text('Token to send to the API; made there by `wafermon token new`.')
+  .trim()
+  .regex(/^[!-~]+$/, 'must be one word of ASCII characters, as `wafermon token new` prints it')
   .meta({ secret: true })
   .optional()
+
+function haveUrls(sites: string): boolean {
+  const urls = sites.split(',').map((site) => site.slice(site.indexOf('=') + 1))
+  return urls.every((address) => URL.canParse(address) && isPlain(new URL(address)))
+}
 
 function areSites(sites: string): boolean {
   const ids = sites.split(',').map((site) => site.slice(0, site.indexOf('=')))
@@ -159,6 +166,7 @@ export const schemas = {
         /^[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+(,[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+)*$/,
         'must be a list such as fab1=http://host:18000,fab2=http://host:18000',
       )
+      .refine(haveUrls, 'must give each site a URL without user, query or fragment')
       .refine(areSites, 'must name each site once, and none of them . or ..')
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
@@ -285,7 +293,7 @@ function readFile(file: string, problems: string[]): Record<string, unknown> {
     return {}
   }
   try {
-    const parsed: unknown = parseYaml(content)
+    const parsed: unknown = parseYaml(content, { logLevel: 'error' })
     if (parsed === null) return {}
     if (typeof parsed === 'object' && !Array.isArray(parsed))
       return parsed as Record<string, unknown>
@@ -303,7 +311,13 @@ function shownValue(
 ): string {
   const name = String(issue.path[0])
   if (!(name in given)) return ' (not set)'
-  return isSecret(schema, name) ? '' : `; got ${JSON.stringify(given[name])}`
+  return isSecret(schema, name) ? '' : `; got ${shown(given[name])}`
+}
+
+/** A value as it was given; a password in an address is nobody's business. */
+function shown(value: unknown): string {
+  const text = typeof value === 'object' ? undefined : JSON.stringify(value)
+  return text?.replaceAll(/:\/\/[^/\s,"]*@/g, '://***@') ?? 'a list or a map'
 }
 
 /** Whether a setting must never be printed. */
