@@ -17,6 +17,7 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../platform/config.ts'
+import { lostCommits } from './log-check.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { epochPattern, formatVersion, schemaSql } from './schema.ts'
 
@@ -45,7 +46,12 @@ export function openSpool(dir: string): Opened {
   const path = join(dir, 'spool.db')
   finishSwap(dir, path)
   if (sizeOf(path) === 0) return beginAnew(dir, path, sourceId)
-  const opened = tryOpen(dir, path)
+  const lost = existsSync(`${path}-wal`) ? lostCommits(`${path}-wal`) : 0
+  // Numbers that were given to what is lost must not be given again: a new database is a new epoch.
+  const opened =
+    lost > 0
+      ? { reason: `its log is damaged; up to ${lost} commits in it are lost` }
+      : tryOpen(dir, path)
   if ('db' in opened) return { db: opened.db, sourceId, report: { recovered: 0 } }
   return replaceDamaged(dir, path, sourceId, opened.reason)
 }
