@@ -1,18 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import * as z from 'zod'
-import {
-  flag,
-  holdsUser,
-  list,
-  noUser,
-  number,
-  oneOf,
-  port,
-  text,
-  url,
-  withoutUser,
-} from './settings.ts'
+import { flag, isPlain, list, number, oneOf, port, text, url, withoutUser } from './settings.ts'
 
 /** Settings that every role reads. The name in the environment is the key. */
 const shared = {
@@ -93,8 +82,15 @@ const retentionHours = number(
 )
 
 const token = text('Token to send to the API; made there by `wafermon token new`.')
+  .trim()
+  .regex(/^[!-~]+$/, 'must be one word of ASCII characters, as `wafermon token new` prints it')
   .meta({ secret: true })
   .optional()
+
+function haveUrls(sites: string): boolean {
+  const urls = sites.split(',').map((site) => site.slice(site.indexOf('=') + 1))
+  return urls.every((address) => URL.canParse(address) && isPlain(new URL(address)))
+}
 
 function areSites(sites: string): boolean {
   const ids = sites.split(',').map((site) => site.slice(0, site.indexOf('=')))
@@ -183,8 +179,8 @@ export const schemas = {
         /^[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+(,[A-Za-z0-9._-]{1,64}=https?:\/\/[^,\s]+)*$/,
         'must be a list such as fab1=http://host:18000,fab2=http://host:18000',
       )
+      .refine(haveUrls, 'must give each site a URL without user, query or fragment')
       .refine(areSites, 'must name each site once, and none of them . or ..')
-      .refine((sites) => !holdsUser(sites), noUser)
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),
@@ -312,7 +308,7 @@ function readFile(file: string, problems: string[]): Record<string, unknown> {
     return {}
   }
   try {
-    const parsed: unknown = parseYaml(content)
+    const parsed: unknown = parseYaml(content, { logLevel: 'error' })
     if (parsed === null) return {}
     if (typeof parsed === 'object' && !Array.isArray(parsed))
       return parsed as Record<string, unknown>
@@ -330,7 +326,11 @@ function shownValue(
 ): string {
   const name = String(issue.path[0])
   if (!(name in given)) return ' (not set)'
-  return isSecret(schema, name) ? '' : `; got ${withoutUser(JSON.stringify(given[name]))}`
+  return isSecret(schema, name) ? '' : `; got ${shown(given[name])}`
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'object' ? 'a list or a map' : withoutUser(JSON.stringify(value))
 }
 
 /** Whether a setting must never be printed. */

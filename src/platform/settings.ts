@@ -104,27 +104,36 @@ export const mask = '********'
 /** A user and a password may stand in any address, and are never shown. */
 export const withoutUser = (text: string): string => text.replaceAll(/\/\/[^/@\s]+@/g, `//${mask}@`)
 
-/** Whether an address names a user or a password: over HTTP it could not be called. */
-export const holdsUser = (address: string): boolean => /\/\/[^/,\s]*@/.test(address)
-export const noUser = 'must name no user and no password: tokens are sent instead'
-
 /** An absolute URL of one of the protocols, without a slash at its end. */
 export function url(
   protocols: readonly string[],
   description: string,
   { secret = false }: { secret?: boolean } = {},
 ) {
-  const message = `must be a URL such as ${protocols[0]}://host:port`
+  const http = protocols.includes('http')
+  const message = `must be a URL such as ${protocols[0]}://host:port${http ? ', without user, query or fragment' : ''}`
   return z
     .string(message)
     .transform((value, ctx) => {
       const parsed = URL.canParse(value) ? new URL(value) : undefined
-      if (!parsed || !protocols.includes(parsed.protocol.slice(0, -1))) {
+      const known = parsed && protocols.includes(parsed.protocol.slice(0, -1))
+      if (!known || !(http ? isPlain(parsed) : isDecodable(parsed))) {
         ctx.issues.push({ code: 'custom', message, input: value })
-      } else if (holdsUser(value) && protocols.includes('http')) {
-        ctx.issues.push({ code: 'custom', message: noUser, input: value })
       }
       return value.replace(/\/+$/, '')
     })
     .meta({ description, range: protocols.map((p) => `${p}://`).join(' or '), secret })
+}
+
+/** Nothing but a place: fetch refuses a user, and a path put behind a query is no path. */
+export const isPlain = ({ username, password, search, hash }: URL): boolean =>
+  username + password + search + hash === ''
+
+/** Whether the parts that are decoded later can be. */
+function isDecodable({ username, password, pathname }: URL): boolean {
+  try {
+    return decodeURIComponent(username + password + pathname) !== undefined
+  } catch {
+    return false
+  }
 }

@@ -14,9 +14,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../platform/config.ts'
+import { lostCommits } from './log-check.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { epochPattern, formatVersion, schemaSql } from './schema.ts'
 
@@ -45,7 +46,12 @@ export function openSpool(dir: string): Opened {
   const path = join(dir, 'spool.db')
   finishSwap(dir, path)
   if (sizeOf(path) === 0) return beginAnew(dir, path, sourceId)
-  const opened = tryOpen(dir, path)
+  const lost = existsSync(`${path}-wal`) ? lostCommits(`${path}-wal`) : 0
+  // Numbers that were given to what is lost must not be given again: a new database is a new epoch.
+  const opened =
+    lost > 0
+      ? { reason: `its log is damaged; up to ${lost} commits in it are lost` }
+      : tryOpen(dir, path)
   if ('db' in opened) return { db: opened.db, sourceId, report: { recovered: 0 } }
   return replaceDamaged(dir, path, sourceId, opened.reason)
 }
@@ -62,13 +68,20 @@ function beginAnew(dir: string, path: string, sourceId: string): Opened {
 
 function makeDir(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o750 })
+    mkdirs(dir)
     accessSync(dir, constants.W_OK)
   } catch (error) {
     throw new ConfigError(
       `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); give a folder that this user may write to, on a disk with space`,
     )
   }
+}
+
+/** Not by mkdir's own `recursive`: below a folder such as /proc that never ends. */
+function mkdirs(dir: string): void {
+  if (existsSync(dir)) return
+  mkdirs(dirname(dir))
+  mkdirSync(dir, { mode: 0o750 })
 }
 
 function readSourceId(dir: string): string {

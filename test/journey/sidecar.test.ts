@@ -98,6 +98,8 @@ describe('the sidecar', () => {
     const answered: string[] = []
     for (let round = 0; round < 6; round++) {
       const sidecar = await startRole(t, 'sidecar', env)
+      // What a kill leaves behind is no damage.
+      assert.equal((await health(sidecar.url)).damaged, undefined)
       let killed = false
       const senders = Array.from({ length: 8 }, async () => {
         while (!killed) {

@@ -118,6 +118,41 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
   })
 
+  test('tells that its log is damaged, though SQLite opens it as if nothing was', async () => {
+    const busy = await busySpool()
+    const log = readFileSync(join(busy.dir, 'spool.db-wal'))
+    for (const place of [0, 20, 40, Math.floor(log.length / 2)]) {
+      const dir = freshFolder()
+      cpSync(busy.dir, dir, { recursive: true })
+      const spoiled = Buffer.from(log)
+      spoiled[place] = spoiled[place]! ^ 0xff
+      writeFileSync(join(dir, 'spool.db-wal'), spoiled)
+      const spool = new Spool({ ...options, dir })
+      assert.match(spool.report.damaged?.reason ?? '', /log is damaged; up to \d+ commits/)
+      assert.notEqual(spool.epoch, busy.epoch)
+      assert.ok(spool.count < busy.waiting.length)
+      spool.close()
+    }
+    busy.close()
+  })
+
+  test('has nothing to tell when only the commit under way is torn', async () => {
+    const busy = await busySpool()
+    const log = readFileSync(join(busy.dir, 'spool.db-wal'))
+    const frame = 4096 + 24
+    const frames = Math.floor((log.length - 32) / frame)
+    for (const length of [log.length - 100, 32 + (frames - 1) * frame, 32 + frame, 32, 5, 0]) {
+      const dir = freshFolder()
+      cpSync(busy.dir, dir, { recursive: true })
+      writeFileSync(join(dir, 'spool.db-wal'), log.subarray(0, length))
+      const spool = new Spool({ ...options, dir })
+      assert.equal(spool.report.damaged, undefined)
+      assert.equal(spool.epoch, busy.epoch)
+      spool.close()
+    }
+    busy.close()
+  })
+
   test('loses no more than what lay on the page that cannot be read', async () => {
     const busy = await busySpool()
     const dir = freshFolder()

@@ -71,7 +71,7 @@ describe('config check', () => {
     ] as const) {
       const [checked] = checkConfig({ env }, role)
       assert.equal(checked?.problems.length, 1, role)
-      assert.match(checked?.problems[0] ?? '', /must name no user/)
+      assert.match(checked?.problems[0] ?? '', /without user, query or fragment/)
       assert.doesNotMatch(checked?.problems[0] ?? '', /hunter2/)
     }
   })
