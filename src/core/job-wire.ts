@@ -159,6 +159,12 @@ const pageSchema = z.object({
   items: z.array(z.unknown()),
   next_cursor: textOrNull,
   completeness: z.unknown(),
+  sites: z
+    .object({
+      total: z.number(),
+      details: z.array(z.object({ id: z.string(), status: z.string() })),
+    })
+    .nullish(),
 })
 
 export function pageFromWire(json: unknown): JobPage {
@@ -169,8 +175,15 @@ export function pageFromWire(json: unknown): JobPage {
     items: page.items.map(jobFromWire),
     nextCursor: cursor && { at: cursor.at, id: cursor.id, sites: cursor.sites },
     completeness: completenessFromWire(page.completeness),
+    ...(page.sites ? { sites: sitesFromWire(page.sites) } : {}),
   }
 }
+
+type SitesOnWire = NonNullable<z.infer<typeof pageSchema>['sites']>
+const sitesFromWire = ({ total, details }: SitesOnWire) => ({
+  total,
+  missing: details.filter(({ status }) => status === 'failed').map(({ id }) => id),
+})
 
 const countsSchema = z.object({
   total: z.number(),

@@ -93,6 +93,8 @@ export type JobPage = {
   /** Null on the last page. */
   nextCursor: Cursor | null
   completeness: Completeness
+  /** Of an answer that was put together from several sites: which of them are not in it. */
+  sites?: { total: number; missing: string[] } | undefined
 }
 
 /** What an answer may be missing. Never left out of a list. */

@@ -11,7 +11,7 @@ import { usualCounts } from './before.ts'
 import { type Flagged, findFlagged } from './flagged.ts'
 import { ask, pageOf, statusFor, type Visit } from './frame.ts'
 import { timeOf } from './matches.ts'
-import { completenessNotices } from './notices.ts'
+import { completenessNotices, sitesNotices } from './notices.ts'
 import { filterOf, flip, readJobsQuery, startOf } from './query.ts'
 import { html, type Routes, visited } from './respond.ts'
 import { bucketFor, tallyOf } from './statistics.ts'
@@ -45,6 +45,7 @@ async function jobsPage(visit: Visit): Promise<Response> {
     notices: [
       ...notices,
       ...(found?.notices ?? []),
+      ...sitesNotices(list ?? {}, page.fresh),
       ...completenessNotices(list?.completeness, page.siteQuery),
     ],
     live: liveUrl(query, list?.completeness.asOf ?? visit.now, page.siteQuery),

@@ -1,7 +1,7 @@
 import { count, number } from '../../views/format.ts'
-import type { Notice } from '../../views/page.ts'
+import type { Fresh, Notice } from '../../views/page.ts'
 import { withQuery } from '../../views/urls.ts'
-import type { Completeness } from '../core/job.ts'
+import type { Completeness, JobPage } from '../core/job.ts'
 
 /** Sources named one by one. */
 const named = 3
@@ -34,6 +34,19 @@ export function completenessNotices(
     })
   }
   return notices
+}
+
+/** Which sites a list is made without. Nothing where the page says it already, being followed. */
+export function sitesNotices({ sites }: Partial<JobPage>, fresh: Fresh): Notice[] {
+  if (!sites || sites.missing.length === 0 || fresh.state === 'partial') return []
+  const { total, missing } = sites
+  return [
+    {
+      kind: 'stale',
+      title: `${number(total - missing.length)} of ${count(total, 'site')} answered`,
+      detail: `Missing: ${namesOf(missing)}. Rows and figures are of the others only.`,
+    },
+  ]
 }
 
 function namesOf(sources: readonly string[]): string {

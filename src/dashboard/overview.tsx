@@ -6,7 +6,7 @@ import type { JobFilter, JobPage, StatsRow } from '../core/job.ts'
 import { usualCounts } from './before.ts'
 import { causesOf } from './causes.ts'
 import { ask, pageOf, statusFor, type Visit } from './frame.ts'
-import { completenessNotices } from './notices.ts'
+import { completenessNotices, sitesNotices } from './notices.ts'
 import { readWindow, startOf } from './query.ts'
 import { html, type Routes, visited } from './respond.ts'
 import { appsOf, bucketFor, bucketsOf, tallyOf } from './statistics.ts'
@@ -54,7 +54,10 @@ async function overviewPage(visit: Visit): Promise<Response> {
         failures: failed.items.slice(0, linesShown),
         newest: all.items.slice(0, linesShown),
       },
-    notices: [...completenessNotices(all?.completeness, page.siteQuery)],
+    notices: [
+      ...sitesNotices(all ?? {}, page.fresh),
+      ...completenessNotices(all?.completeness, page.siteQuery),
+    ],
     live: withQuery('/events', { view: 'any', site: page.siteQuery }),
   }
   return html(visit, <OverviewPage page={page} view={view} />, statusFor(visit))

@@ -12,6 +12,19 @@ const keysIn = (html: string) =>
   [...html.matchAll(/<tr id="job-[^>]*>.*?<a href="[^"]*">([^<]*)</gs)].map(([, key]) => key)
 
 describe('GET /jobs', () => {
+  test('says which sites its rows are made without', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    world.sites = { total: 3, missing: ['fab2', 'fab3'] }
+    for (const path of ['/jobs', '/']) {
+      const { html } = await get(path)
+      assert.match(html, /1 of 3.sites answered/)
+      assert.match(html, /Missing: fab2, fab3\./)
+    }
+    world.sites = { total: 3, missing: [] }
+    pass(10)
+    assert.doesNotMatch((await get('/jobs')).html, /answered/)
+  })
+
   test('lists the newest first, six hours back unless told otherwise', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [

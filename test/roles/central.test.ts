@@ -5,6 +5,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { centralSpecs } from '../../src/api/central-specs.ts'
 import { aboutSpecs } from '../../src/api/other-specs.ts'
 import { fromMs } from '../../src/core/time.ts'
+import { remoteReader } from '../../src/sites/remote.ts'
 import { parseSse } from '../../src/sites/sse.ts'
 import { underContract } from '../api/contract.ts'
 import { emptyWorld } from '../support/array-reader.ts'
@@ -217,7 +218,7 @@ describe('central with a site away', () => {
   test('answers with the others within the deadline, and says what is missing', async (t) => {
     const one = await aSite(t, 'fab1', 3)
     const gone = `http://127.0.0.1:${await freePort()}`
-    const { json, ask } = await central(
+    const { json, ask, url } = await central(
       t,
       { fab1: one.url, dead: gone, mute: await mute(t) },
       '0.5',
@@ -232,6 +233,11 @@ describe('central with a site away', () => {
       assert.ok(silent!.duration_ms < 5000, `${silent!.duration_ms} ms`)
     }
     assert.equal((await json<Listing>('/v1/jobs')).count, 3)
+    const read = await remoteReader({ baseUrl: url, timeoutMs: 20_000 }).findJobs(
+      { time: 'started', order: 'desc', limit: 10 },
+      AbortSignal.timeout(30_000),
+    )
+    assert.deepEqual(read.sites, { total: 3, missing: ['dead', 'mute'] })
     assert.equal((await ask(`/v1/jobs/${one.world.jobs[0]!.id}`)).status, 200)
     const unknown = await ask(`/v1/jobs/${idOf('nobody')}`)
     assert.equal(unknown.status, 502)

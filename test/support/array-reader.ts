@@ -20,6 +20,8 @@ export type World = {
   events: Map<string, StoredEvent[]>
   sources: Source[]
   completeness: Partial<Completeness>
+  /** What a central API says besides of its sites. */
+  sites?: JobPage['sites']
   now: () => Micros
 }
 
@@ -81,6 +83,7 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
       archive: 'off',
       ...world.completeness,
     },
+    ...(world.sites ? { sites: world.sites } : {}),
   }
 }
 
