@@ -11,6 +11,7 @@ import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
+import { answerUnreadable } from './client-error.ts'
 import { ConfigError } from './config.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
@@ -122,6 +123,7 @@ export async function listen(
   server.headersTimeout = 20_000
   server.requestTimeout = 120_000
   server.keepAliveTimeout = 65_000
+  answerUnreadable(server)
   const silent = silentConnections(server)
   server.listen(port, host)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
