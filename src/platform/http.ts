@@ -11,6 +11,7 @@ import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
+import { answerUnreadable } from './client-error.ts'
 import { ConfigError } from './config.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
@@ -121,6 +122,7 @@ export async function listen(
 ): Promise<string> {
   const server = makeServer(app, tls, readTimeoutMs)
   server.keepAliveTimeout = 65_000
+  answerUnreadable(server)
   const silent = silentConnections(server)
   server.listen(port, host)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {

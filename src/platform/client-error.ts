@@ -1,0 +1,34 @@
+import type { Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { problemType } from './problem.ts'
+
+const answers: Record<string, [status: string, detail: string]> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'the headers and the address are over 16 KiB together; send less in them',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long to arrive'],
+}
+const other: [string, string] = [
+  '400 Bad Request',
+  'this is no HTTP/1.1 request; check method, address, headers and their line ends',
+]
+
+/** What no route ever sees, because it cannot be read as HTTP, is answered as all else is. */
+export function answerUnreadable(server: Server): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // The caller is gone, or an answer is under way already.
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const [line, detail] = answers[error.code ?? ''] ?? other
+    const status = Number(line.slice(0, 3))
+    const title = line.slice(4).toLowerCase()
+    const body = JSON.stringify({ type: `${problemType}unreadable`, title, status, detail })
+    socket.end(
+      `HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+  })
+}
