@@ -67,6 +67,10 @@ async function main(): Promise<void> {
   await sdk.flush()
 }
 void main()
+// What one way of loading declares, the other does too.
+type Esm = keyof typeof import('wafermon/sdk', { with: { 'resolution-mode': 'import' } })
+const missing: [Exclude<Esm, keyof typeof sdk>] extends [never] ? true : false = true
+void missing
 // @ts-expect-error a metric is a number
 void (() => sdk.startJob({}).metric('a', 'b'))
 `

@@ -199,6 +199,7 @@ describe('wafermon simulate', () => {
   test('names what is wrong with its flags', async () => {
     const cases: [string[], RegExp][] = [
       [['--records'], /^error: --records needs --duration\n/],
+      [['--duration', '3000000'], /^error: --duration is 2000000 at most\n/],
       [['--rate', '0'], /--rate <jobs>.* Give a number over 0\./],
       [['--seed', '5000000000'], /Give a whole number from 0 to 4294967295\./],
       [

@@ -11,6 +11,9 @@ type Flags = {
   quiet?: boolean
 }
 
+/** What a timer can wait, in seconds: 23 days. */
+const longestS = 2_000_000
+
 /** Adds `wafermon simulate`. */
 export function addSimulate(program: Command): void {
   program
@@ -27,8 +30,11 @@ export function addSimulate(program: Command): void {
     )
     .option('--quiet', 'print nothing')
     .action(async (flags: Flags, command: Command) => {
-      if (flags.records === undefined) return simulate(flags)
       const { duration: durationS } = flags
+      if (flags.records === undefined) {
+        const fits = durationS === undefined || durationS <= longestS
+        return fits ? simulate(flags) : command.error(`error: --duration is ${longestS} at most`)
+      }
       if (durationS === undefined) return command.error('error: --records needs --duration')
       const { writeRecords } = await import('./write-records.ts')
       const file = flags.records === true ? undefined : flags.records
