@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { ConfigError, type ConfigOf, type RoleName, readConfig } from './platform/config.ts'
+import type { ConfigOf, RoleName } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
 import { addMigrate } from './roles/migrate-command.ts'
@@ -53,6 +53,8 @@ function role<R extends RoleName>(name: R, description: string, load: () => Prom
     .option('--port <number>', 'port to listen on (PORT)')
     .addOption(new Option('--insecure', 'listen beyond loopback without tokens'))
     .action(async (flags: RoleFlags) => {
+      // Not at the top: `--help` would wait for all that they bring.
+      const { readConfig } = await import('./platform/config.ts')
       const { runRole } = await import('./platform/run-role.ts')
       const settings = readConfig(name, {
         env: process.env,
@@ -66,6 +68,7 @@ function role<R extends RoleName>(name: R, description: string, load: () => Prom
 try {
   await program.parseAsync()
 } catch (error) {
+  const { ConfigError } = await import('./platform/config.ts')
   if (!(error instanceof ConfigError)) throw error
   process.stderr.write(`${error.message}\n`)
   process.exitCode = 2
