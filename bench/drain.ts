@@ -17,18 +17,19 @@ export const drain: Bench = {
     const { url, server } = await context.database()
     const api = await startLocalApi(context, url)
     const dir = folder(context)
-    const { backlog, connections } = context.options
+    const { backlog } = context.options
+    const connections = Math.max(...context.options.connections)
     await fill(context, dir, backlog)
     const peaks: number[] = []
     return {
       sides: {
         drain: drained(context, dir, api, peaks),
-        'ingest alone': await postBatches(context, api),
+        'ingest alone': await postBatches(context, api, connections),
       },
       claims: [{ side: 'drain', against: 'ingest alone', atLeast: 0.8 }],
       facts: () => ({
         database: server,
-        connections,
+        'requests of ingest at once': connections,
         backlog,
         'peak memory of the sidecar, MB': Math.max(...peaks),
       }),

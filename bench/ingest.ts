@@ -5,7 +5,7 @@ import { fromMs } from '../src/core/time.ts'
 import { connect, type Store } from '../src/store/connect.ts'
 import { eventRow } from '../src/store/event-row.ts'
 import { startRole } from '../test/support/processes.ts'
-import type { Bench, Context, Turn } from './frame/bench.ts'
+import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
 import { Connection, hammer, must } from './frame/connection.ts'
 import { eventMaker } from './frame/events.ts'
 
@@ -19,21 +19,21 @@ export const ingest: Bench = {
   unit: 'events/s',
   async start(context) {
     const { url, server } = await context.database()
-    const { connections } = context.options
-    const store = connect(url, { role: 'bench', max: connections })
-    context.after(() => store.close())
-    return {
-      sides: {
-        'local API': await postBatches(context, await startLocalApi(context, url)),
-        'insert alone': insertAlone(store, connections),
-        COPY: copy(store, connections),
-      },
-      claims: [
-        { side: 'local API', against: 'insert alone', atLeast: 0.5 },
-        { side: 'local API', against: 'COPY' },
-      ],
-      facts: () => ({ database: server, connections }),
+    const api = await startLocalApi(context, url)
+    const sides: Record<string, Turn> = {}
+    const claims: Claim[] = []
+    for (const connections of context.options.connections) {
+      const store = connect(url, { role: 'bench', max: connections })
+      context.after(() => store.close())
+      const named = (name: string) => `${name}, ${connections} at once`
+      sides[named('local API')] = await postBatches(context, api, connections)
+      sides[named('insert alone')] = insertAlone(store, connections)
+      sides[named('COPY')] = copy(store, connections)
+      const side = named('local API')
+      claims.push({ side, against: named('insert alone'), atLeast: 0.5 })
+      claims.push({ side, against: named('COPY') })
     }
+    return { sides, claims, facts: () => ({ database: server }) }
   },
 }
 
@@ -43,10 +43,13 @@ export async function startLocalApi(context: Context, database: string): Promise
 }
 
 /** Batches to the local API on some connections at once. */
-export async function postBatches(context: Context, url: string): Promise<Turn> {
+export async function postBatches(
+  context: Context,
+  url: string,
+  connections: number,
+): Promise<Turn> {
   const maker = eventMaker()
-  const count = context.options.connections
-  const open = await Promise.all(Array.from({ length: count }, () => Connection.open(url)))
+  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(url)))
   context.after(() => open.forEach((connection) => void connection.close()))
   return (seconds) =>
     hammer(open, seconds, async (connection) => {

@@ -28,15 +28,16 @@ const insertJobs = (store: Store, from: number, to: number) =>
         app_name, app_version, site_id, job_key, sub_key, end_event_at, end_event_key, end_status,
         ended_at, start_meta_at, start_meta_key, start_metadata, last_error, cpu_user_s, mem_max_mb,
         event_count, error_count)
-      select gen_random_uuid(), at, at, ended, gen_random_uuid(), a.app_id,
+      select gen_random_uuid(), at, at, coalesce(ended, at), gen_random_uuid(), a.app_id,
         a.name, '4.2.1', 'fab1', 'N' || n / 25, 'W' || n % 25,
-        ended, gen_random_uuid(), case when n % 50 = 0 then 'failed' else 'succeeded' end,
+        ended, case when ended is not null then gen_random_uuid() end,
+        case when ended is null then null when n % 50 = 1 then 'failed' else 'succeeded' end,
         ended, at, gen_random_uuid(), '{"recipe":"ETCH-7","tool":"TOOL-3","chamber":"B"}',
-        case when n % 50 = 0 then 'the chamber did not reach its pressure' end, 1.25, 512, 3,
-        case when n % 50 = 0 then 1 else 0 end
+        case when n % 50 = 1 then 'the chamber did not reach its pressure' end, 1.25, 512, 3,
+        case when n % 50 = 1 then 1 else 0 end
       from generate_series(${from}::int, ${to - 1}::int) n
-      join app a on a.name = 'metrology-' || n * 7919 % 40
+      join app a on a.name = 'metrology-' || n * 7 % 40
       cross join lateral (
-        select now() - n * interval '7 days' / ${inWindow}::int as at) s
+        select now() - n * (interval '7 days' / ${inWindow}::int) as at) s
       cross join lateral (select case when n % 500 > 0 then at + interval '90 seconds' end as ended) e`,
   )

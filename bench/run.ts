@@ -20,9 +20,14 @@ await new Command('npm run bench --')
   .option('--seconds <n>', 'of a turn', positive, 10)
   .option('--turns <n>', 'that each side takes', positive, 5)
   .option('--database <url>', 'server to make databases on; an embedded PostgreSQL unless given')
-  .option('--connections <n>', 'concurrent requests of ingest and drain', positive, 2)
+  .option(
+    '--connections <n,n>',
+    'concurrent requests of ingest; drain takes the most',
+    numbers,
+    [1, 2],
+  )
   .option('--backlog <n>', 'events that wait before drain', positive, 1_000_000)
-  .option('--jobs <n,n>', 'sizes of the table for query', sizes, [100_000, 1_000_000])
+  .option('--jobs <n,n>', 'sizes of the table for query', numbers, [100_000, 1_000_000])
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
     for (const bench of chosen(wanted)) {
@@ -48,6 +53,6 @@ function positive(text: string): number {
   return value
 }
 
-function sizes(text: string): number[] {
+function numbers(text: string): number[] {
   return text.split(',').map(positive)
 }

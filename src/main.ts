@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { addArchive } from './archive/command.ts'
 import { AppError } from './core/errors.ts'
-import { ConfigError, type ConfigOf, type RoleName, readConfig } from './platform/config.ts'
+import type { ConfigOf, RoleName } from './platform/config.ts'
 import type { RoleContext, RoleReady } from './platform/role.ts'
 import { version } from './platform/version.ts'
 import { addMigrate } from './roles/migrate-command.ts'
@@ -57,6 +57,8 @@ function role<R extends RoleName>(name: R, description: string, load: () => Prom
     .option('--port <number>', 'port to listen on (PORT)')
     .addOption(new Option('--insecure', 'listen beyond loopback without tokens'))
     .action(async (flags: RoleFlags) => {
+      // Not at the top: `--help` would wait for all that they bring.
+      const { readConfig } = await import('./platform/config.ts')
       const { runRole } = await import('./platform/run-role.ts')
       const settings = readConfig(name, {
         env: process.env,
@@ -72,7 +74,7 @@ tellHelp(program, 'wafermon')
 try {
   await program.parseAsync()
 } catch (error) {
-  process.exitCode = tellFailure(error)
+  process.exitCode = await tellFailure(error)
   if (process.channel) process.disconnect?.()
 }
 
@@ -84,7 +86,8 @@ function tellHelp(command: Command, path: string): void {
 }
 
 /** @returns the exit code: 2 for what the caller has to put right, 1 for what went wrong elsewhere */
-function tellFailure(error: unknown): number {
+async function tellFailure(error: unknown): Promise<number> {
+  const { ConfigError } = await import('./platform/config.ts')
   if (!(error instanceof ConfigError || error instanceof AppError)) throw error
   process.stderr.write(`${error.message}\n`)
   return error instanceof ConfigError ? 2 : 1

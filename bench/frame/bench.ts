@@ -36,8 +36,8 @@ export type Options = {
   turns: number
   /** A server to make databases on; an embedded one unless set. */
   database?: string
-  /** Concurrent requests of the benches of batches. */
-  connections: number
+  /** Concurrent requests of `ingest`, measured with each number; `drain` takes the greatest. */
+  connections: number[]
   /** Events that wait in the spool before `drain`. */
   backlog: number
   /** Numbers of jobs for `query`. */

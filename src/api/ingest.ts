@@ -120,6 +120,7 @@ async function acceptMany(inputs: readonly unknown[], options: IngestOptions) {
   const byIndex = new Map(good.map(({ index }, i) => [index, verdicts[i]!]))
   if (good.length > 0 && good.length === reads.length) refuseFull(verdicts)
   const rejected: Rejected[] = []
+  const tally = new Tally()
   let duplicates = 0
   reads.forEach((read, index) => {
     if (!read.ok) {
@@ -128,11 +129,12 @@ async function acceptMany(inputs: readonly unknown[], options: IngestOptions) {
       return
     }
     const verdict = byIndex.get(index)!
-    countVerdict(options.metrics, read.event, verdict)
+    tally.add(read.event.event.kind, statusOf[verdict.kind])
     if (verdict.kind === 'duplicate') duplicates++
     const item = rejectedItem(index, read.event.idempotency_key, verdict)
     if (item) rejected.push(item)
   })
+  tally.countIn(options.metrics)
   const failed = rejected.length
   return { total: reads.length, success: reads.length - failed, failed, duplicates, rejected }
 }
@@ -232,6 +234,23 @@ const statusOf = {
   later: 'shed',
   refused: 'rejected',
 } as const
+
+/** Counts a batch in one go: a counter with labels costs a microsecond each time. */
+class Tally {
+  readonly #counts = new Map<string, number>()
+
+  add(kind: string, status: string): void {
+    const name = `${kind} ${status}`
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+  }
+
+  countIn({ eventsProcessed }: Metrics): void {
+    for (const [name, count] of this.#counts) {
+      const [event_type = '', status = ''] = name.split(' ')
+      eventsProcessed.inc({ event_type, status }, count)
+    }
+  }
+}
 
 function countVerdict(metrics: Metrics, { event }: Event, { kind }: IngestVerdict): void {
   metrics.eventsProcessed.inc({ event_type: event.kind, status: statusOf[kind] })

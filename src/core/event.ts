@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { JobStatus } from './job.ts'
+import { siteIdMessage, siteIdPattern } from './site-id.ts'
 import type { Micros } from './time.ts'
 import { isUuid } from './uuid.ts'
 
@@ -31,11 +32,7 @@ export const timeMessage =
   'must be an RFC 3339 time with an offset, from 1970 on, such as 2026-03-01T12:00:00.123456Z'
 const time = () => z.string(timeMessage).meta({ format: 'date-time' })
 
-export const siteIdMessage =
-  'must be 1 to 64 letters, digits, dots, hyphens or underscores, and not . or ..'
-export const siteIdSchema = z
-  .string(siteIdMessage)
-  .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/, siteIdMessage)
+export const siteIdSchema = z.string(siteIdMessage).regex(siteIdPattern, siteIdMessage)
 
 const object = 'must be an object'
 

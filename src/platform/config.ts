@@ -380,7 +380,7 @@ function unreadable(config: Record<string, unknown>): string[] {
   return Object.entries(remedies).flatMap(([name, remedy]) => {
     const file = config[name]
     if (typeof file !== 'string' || mayRead(file)) return []
-    return [`${name}: cannot read ${file}; ${remedy}`]
+    return [`${name}: cannot read ${withoutUser(file)}; ${remedy}`]
   })
 }
 

@@ -2,8 +2,8 @@ import { appendFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { Lifecycle } from '../platform/lifecycle.ts'
-import { createLog } from '../platform/log.ts'
+import type { Logger } from 'pino'
+import type { Lifecycle } from '../platform/lifecycle.ts'
 import { siteOption } from '../tools/sidecar.ts'
 import type { UpReady } from './up.ts'
 
@@ -51,8 +51,8 @@ export function defaultDir(env: NodeJS.ProcessEnv, root = process.getuid?.() ===
 
 async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
-  const { log, keepIn } = upLog()
-  const life = new Lifecycle(log)
+  const { log, keepIn } = await upLog()
+  const life = await lifeWith(log)
   life.stopOnSignal(stopTimeoutS)
   const { startUp } = await import('./up.ts')
   const ports = {
@@ -78,14 +78,21 @@ async function runUp(flags: UpFlags): Promise<void> {
 }
 
 async function runEmbeddedPostgres({ dir }: { dir: string }): Promise<void> {
+  const { createLog } = await import('../platform/log.ts')
   const log = createLog({ service: 'embedded-postgres', level: 'debug', json: true })
-  const life = new Lifecycle(log)
+  const life = await lifeWith(log)
   life.stopOnSignal(40)
   const { startEmbeddedPostgres } = await import('./embedded-postgres.ts')
   await startOrTell(life, async () => {
     const { url } = await startEmbeddedPostgres({ dir }, { log, life })
     process.send?.({ ready: true, url })
   })
+}
+
+/** Loaded when it is needed: what every command loads at its start, `--help` waits for. */
+async function lifeWith(log: Logger): Promise<Lifecycle> {
+  const { Lifecycle } = await import('../platform/lifecycle.ts')
+  return new Lifecycle(log)
 }
 
 /** Takes down again what was up when a start fails, and says why in a sentence. */
@@ -120,7 +127,8 @@ function whereToLook({ url, dir, ports }: UpReady): string {
  * The log of `up` itself. The terminal shows what somebody should know, in a line; all of it goes
  * to a file, once `keepIn` says which.
  */
-function upLog() {
+async function upLog() {
+  const { createLog } = await import('../platform/log.ts')
   let file: string | undefined
   const write = (line: string) => {
     if (file !== undefined) tryAppend(file, line)

@@ -152,8 +152,8 @@ async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
   }
   const [horizon] = await tx.unsafe<[Horizon]>(horizonSql, [], { prepare: true })
   const isNew = events.map(() => false)
-  for (const { at, idempotencyKey } of await insertRows(tx, rows, horizon)) {
-    isNew[indexOf.get(at + idempotencyKey)!] = true
+  for (const identity of await insertRows(tx, rows, horizon)) {
+    isNew[indexOf.get(identity)!] = true
   }
   return { batch: horizon.batch, isNew }
 }
@@ -163,25 +163,36 @@ async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
  *
  * @returns the identities of those that were new
  */
-async function insertRows(tx: TransactionSql, rows: readonly Row[], horizon: Horizon) {
-  const { frozenBefore, openUntil, droppedBefore, batch, latestLate } = horizon
+async function insertRows(
+  tx: TransactionSql,
+  rows: readonly Row[],
+  { frozenBefore, openUntil, droppedBefore, batch, latestLate }: Horizon,
+): Promise<string[]> {
   const isOpen = ({ at }: Row) => at >= frozenBefore && at < openUntil
-  const insert = (statement: string, part: readonly Row[], ...more: string[]) =>
-    part.length === 0
-      ? []
-      : tx.unsafe<{ at: Micros; idempotencyKey: string }[]>(
-          statement,
-          [JSON.stringify(part), batch, ...more],
-          { prepare: true },
-        )
   const lateAhead = latestLate !== null && latestLate >= frozenBefore
   const open = rows.filter(isOpen)
+  const inserted = await insertPart(tx, lateAhead ? insertEventsOnceSql : insertEventsSql, {
+    rows: open,
+    batch,
+  })
+  if (open.length === rows.length) return inserted
   const late = rows.filter((row) => !isOpen(row))
-  const inserted = await insert(lateAhead ? insertEventsOnceSql : insertEventsSql, open)
-  if (late.length === 0) return inserted
-  const [first, last] = spanOf(late.map(({ at }) => at))
-  return [...inserted, ...(await insert(insertLateSql, late, first, last, droppedBefore))]
+  const more = [...spanOf(late.map(({ at }) => at)), droppedBefore]
+  return [...inserted, ...(await insertPart(tx, insertLateSql, { rows: late, batch, more }))]
 }
+
+type Part = { rows: readonly Row[]; batch: number; more?: readonly string[] }
+
+/** @returns the identities of those that were new */
+async function insertPart(tx: TransactionSql, statement: string, { rows, batch, more = [] }: Part) {
+  if (rows.length === 0) return []
+  const values = [JSON.stringify(rows), batch, rows.length, ...more]
+  const [total, ...some] = await tx.unsafe<Inserted[]>(statement, values, { prepare: true })
+  if (total!.fresh === rows.length) return rows.map((row) => row.at + row.idempotency_key)
+  return some.map(({ at, idempotencyKey }) => at + idempotencyKey)
+}
+
+type Inserted = { fresh: number; at: Micros; idempotencyKey: string }
 
 /** The smallest and the greatest of some times. */
 function spanOf(times: readonly Micros[]): [Micros, Micros] {

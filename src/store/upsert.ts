@@ -127,14 +127,22 @@ select frozen_before, open_until, dropped_before, nextval('event_batch_id') as b
   (select max(at) from event_late) as latest_late
 from horizon`
 
-/** The events of $1, a JSON array as text, on their way into `table` with the batch number $2. */
+/**
+ * Puts the events of $1, a JSON array of $3 of them as text, into `table` with the batch number $2.
+ * The answer's first row tells how many were new; which ones follows only when it was not all.
+ */
 const insertInto = (table: string, condition: string) => `
-insert into ${table} (batch, ${eventNames.join(', ')})
-select $2::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
-from json_to_recordset($1::text::json) as r (${eventColumns.join(', ')})
-${condition}
-order by r.at, r.idempotency_key
-on conflict (at, idempotency_key) do nothing returning at, idempotency_key`
+with inserted as (
+  insert into ${table} (batch, ${eventNames.join(', ')})
+  select $2::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
+  from json_to_recordset($1::text::json) as r (${eventColumns.join(', ')})
+  ${condition}
+  order by r.at, r.idempotency_key
+  on conflict (at, idempotency_key) do nothing returning at, idempotency_key),
+total as (select count(*)::int as fresh from inserted)
+select fresh, null::timestamptz as at, null::uuid as idempotency_key from total
+union all
+select null, at, idempotency_key from inserted where (select fresh from total) < $3::int`
 
 /**
  * Whether an event lies in a table. A row by its key, whatever the planner thinks of the rest: as
@@ -156,14 +164,14 @@ export const insertEventsOnceSql = `/* ingest.insertEventsOnce */ ${insertInto('
 /**
  * Inserts what lies below the horizon or beyond the open partitions into event_late, and tells which
  * were new. The horizon may have moved since the first copy of an event came, so one that is in
- * "event" already is a repeat; its times lie between $3 and $4, which spares looking elsewhere. An
- * event whose raw row was dropped after archiving, below $5, is known by the numbers received from
+ * "event" already is a repeat; its times lie between $4 and $5, which spares looking elsewhere. An
+ * event whose raw row was dropped after archiving, below $6, is known by the numbers received from
  * its source.
  */
 export const insertLateSql = `/* ingest.insertLate */ ${insertInto(
   'event_late',
-  `where ${notIn('event', 'and t.at between $3::timestamptz and $4::timestamptz')}
-  and (r.at >= $5::timestamptz or r.source_id is null or not exists (
+  `where ${notIn('event', 'and t.at between $4::timestamptz and $5::timestamptz')}
+  and (r.at >= $6::timestamptz or r.source_id is null or not exists (
     select from source s where s.source_id = r.source_id and s.epoch = r.source_epoch
       and s.received @> r.source_seq))`,
 )}`

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { AppError, type ErrorCode } from '../core/errors.ts'
-import { siteIdMessage, siteIdSchema } from '../core/event.ts'
+import { siteIdMessage, siteIdPattern } from '../core/site-id.ts'
 import { type Problem, problemType } from '../platform/problem.ts'
 
 const standard = 'http://127.0.0.1:8000'
@@ -15,8 +15,7 @@ export const siteOption = () =>
   new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
 
 function toSite(text: string): string {
-  const read = siteIdSchema.safeParse(text)
-  if (read.success) return read.data
+  if (siteIdPattern.test(text)) return text
   throw new InvalidArgumentError(`It ${siteIdMessage}.`)
 }
 

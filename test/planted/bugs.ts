@@ -157,9 +157,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'store forgets what came ahead of its time',
     why: 'an event with a clock ahead is there twice once its day has come',
-    file: 'src/store/upsert.ts',
-    find: 'exists (select from event_late l where l.at >= o.frozen_before) as late_ahead',
-    replace: 'false as late_ahead',
+    file: 'src/store/ingest.ts',
+    find: 'latestLate !== null && latestLate >= frozenBefore',
+    replace: 'false && latestLate',
     test: [
       'test/store/ingest.test.ts',
       'ingest on plain PostgreSQL > puts what no partition is open for into event_late, and never twice',

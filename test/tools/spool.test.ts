@@ -126,7 +126,8 @@ describe('wafermon spool rejects', () => {
     const all = await rejects(url, 'retry', '--all')
     assert.equal(all.out, 'offered again: 1,100\n')
     await rejected(url, 0)
-    assert.deepEqual(api.taken, keys)
+    // A backlog goes out in lanes: only events of one job keep their order.
+    assert.deepEqual(api.taken.toSorted(), keys.toSorted())
   })
 
   test('wants a token where the sidecar does, and says which', async (t) => {
