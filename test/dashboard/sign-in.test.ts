@@ -188,7 +188,7 @@ describe('a dashboard that needs tokens', () => {
     }
   })
 
-  test('cuts off an open stream when the token is revoked', async (t) => {
+  test('cuts off an open stream when the token is revoked', { timeout: 30_000 }, async (t) => {
     const { app, signIn, file, pass } = aGuarded(t)
     const { cookie } = await signIn()
     const { body, status } = await app.request('/events?view=any', { headers: { cookie } })

@@ -164,7 +164,9 @@ describe('central over two sites', () => {
     stop.abort()
   })
 
-  test('streams all of them as one, and says which it does not hear', async (t) => {
+  test('streams all of them as one, and says which it does not hear', {
+    timeout: 60_000,
+  }, async (t) => {
     const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
     const dead = await freePort()
     const { url } = await central(t, {
@@ -176,9 +178,11 @@ describe('central over two sites', () => {
     const stop = new AbortController()
     const response = await fetch(`${url}/v1/stream`, { signal: stop.signal })
     assert.equal(response.status, 200)
+    t.after(() => stop.abort())
     const telling = setInterval(() => {
       for (const site of [one, two]) site.put(site.world.jobs[0]!)
     }, 50)
+    t.after(() => clearInterval(telling))
     const heard = new Set<string>()
     let missing: string[] | undefined
     for await (const { event, data } of parseSse(response.body!)) {
@@ -187,8 +191,6 @@ describe('central over two sites', () => {
       else if (event !== 'comment') heard.add(JSON.parse(data).site_id)
       if (heard.size === 2 && missing) break
     }
-    clearInterval(telling)
-    stop.abort()
     assert.deepEqual([...heard].sort(), ['fab1', 'fab2'])
     assert.deepEqual(missing, ['fab3', 'fab4'])
   })
