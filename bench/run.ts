@@ -47,8 +47,10 @@ await new Command('npm run bench --')
 
 function chosen(wanted: string[]): Bench[] {
   const unknown = wanted.filter((name) => name !== 'all' && !names.includes(name))
-  if (unknown.length > 0)
-    throw new Error(`no bench is called ${unknown.join(', ')}: ${names.join(', ')}, all`)
+  if (unknown.length > 0) {
+    console.error(`no bench is called ${unknown.join(', ')}: ${names.join(', ')}, all`)
+    process.exit(2)
+  }
   return wanted.includes('all') ? benches : benches.filter(({ name }) => wanted.includes(name))
 }
 
