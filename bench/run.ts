@@ -31,7 +31,12 @@ await new Command('npm run bench --')
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
     for (const bench of chosen(wanted)) {
-      const result = await measure(bench, options)
+      // One that breaks must not cost the others their turn.
+      const result = await measure(bench, options).catch((error: unknown) => {
+        process.exitCode = 1
+        console.error(`${bench.name} broke off:`, error)
+      })
+      if (!result) continue
       process.stdout.write(`${printed(result)}\n\n`)
       if (dry) continue
       keep(result)
@@ -42,8 +47,10 @@ await new Command('npm run bench --')
 
 function chosen(wanted: string[]): Bench[] {
   const unknown = wanted.filter((name) => name !== 'all' && !names.includes(name))
-  if (unknown.length > 0)
-    throw new Error(`no bench is called ${unknown.join(', ')}: ${names.join(', ')}, all`)
+  if (unknown.length > 0) {
+    console.error(`no bench is called ${unknown.join(', ')}: ${names.join(', ')}, all`)
+    process.exit(2)
+  }
   return wanted.includes('all') ? benches : benches.filter(({ name }) => wanted.includes(name))
 }
 
