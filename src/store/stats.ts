@@ -75,7 +75,7 @@ export async function stats(
 function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {
   const end = to ?? fromMs(Date.now() + 1)
   const start = from ?? fromMs(toMs(end) - weekMs)
-  if ((toMs(end) - toMs(start)) / widthMs[bucket] > maxBuckets) {
+  if (Math.floor((toMs(end) - toMs(start)) / widthMs[bucket]) > maxBuckets) {
     throw new AppError(
       'invalid',
       `the window has more than ${maxBuckets} buckets; take a wider bucket or a shorter window`,
