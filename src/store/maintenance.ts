@@ -154,13 +154,13 @@ export function trimLive(store: Store, keepHours: number, signal: AbortSignal): 
       { operation: 'trimLive', table: 'live_batch' },
       (sql) => sql`
         /* maintenance.trimLive */
-        delete from live_batch where pos in (
+        delete from live_batch where pos = any(array(
           select pos from live_batch where pos < least(
             (select pos from live_batch
               where stored_at >= now() - make_interval(secs => ${keepHours * 3600})
               order by pos limit 1),
             (select max(pos) from live_batch))
-          order by pos limit ${batch})`,
+          order by pos limit ${batch}))`,
     )
   return inBatches(async () => (await remove()).count, signal)
 }

@@ -37,10 +37,7 @@ export async function stats(
 ): Promise<StatsRow[]> {
   const { from, to } = windowOf(filter)
   const { site, appName, status, bucket, groupBy } = filter
-  const apps =
-    appName === undefined
-      ? undefined
-      : await findAppNames(store, { contains: appName, site }, signal)
+  const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
   const rows = await store.ask<Row[]>(
     { operation: 'stats', table: 'job' },

@@ -7,9 +7,8 @@ export type Amount = {
   /** Jobs that have subjobs, the newest, and how many each. */
   parents?: number
   children?: number
-  /** Raw events of the last two days, and positions of the live stream. */
+  /** Raw events of the last two days, and a position of the live stream for every twenty. */
   events?: number
-  positions?: number
 }
 
 /**
@@ -18,7 +17,7 @@ export type Amount = {
  * few forgotten. Rows are made by the database, so a million takes a minute.
  */
 export async function fillStore(store: Store, amount: Amount): Promise<void> {
-  const { jobs, days = 90, parents = 0, children = 25, events = 0, positions = 0 } = amount
+  const { jobs, days = 90, parents = 0, children = 25, events = 0 } = amount
   const run = (statement: string) =>
     store.ask({ operation: 'fill', table: 'none' }, (sql) => sql.unsafe(statement))
   await run('select setseed(0.42)')
@@ -32,8 +31,10 @@ export async function fillStore(store: Store, amount: Amount): Promise<void> {
       `${id('job', `i / ${children}`)}`,
     ),
   )
-  if (events > 0) await run(eventsSql(events))
-  if (positions > 0) await run(positionsSql(positions))
+  if (events > 0) {
+    await run(eventsSql(events))
+    await run(positionsSql)
+  }
   await run('vacuum analyze')
 }
 
@@ -85,8 +86,6 @@ const eventsSql = (n: number) => `
   from (select i, now() - (i::float8 / ${n}) * interval '46 hours' as at from generate_series(0, ${n - 1}) i) e
   order by at`
 
-const positionsSql = (n: number) => `
+const positionsSql = `
   insert into live_batch (pos, batch, n, at_min, at_max, stored_at)
-  select ${n} - i, ${n} - i, 20, at - interval '2 s', at, at
-  from (select i, now() - (i::float8 / ${n}) * interval '23 hours' as at from generate_series(0, ${n - 1}) i) e
-  order by i desc`
+  select batch, batch, count(*), min(at), max(at), max(at) from event group by batch`
