@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { driverFile, mendDriver } from './patches/postgres.mjs'
 
 /*
  * Makes dist/: everything the program needs, to be copied anywhere.
@@ -60,6 +61,17 @@ function oneSqlite() {
   }
 }
 
+function mendedDriver() {
+  return {
+    name: 'mended-driver',
+    setup(b) {
+      b.onLoad({ filter: driverFile }, async ({ path }) => ({
+        contents: mendDriver(path, await readFile(path, 'utf8')),
+      }))
+    },
+  }
+}
+
 async function buildProgram() {
   await write({
     entryPoints: { wafermon: 'src/wafermon.ts' },
@@ -84,7 +96,7 @@ async function buildProgram() {
     banner: {
       js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
     },
-    plugins: [oneSqlite()],
+    plugins: [oneSqlite(), mendedDriver()],
   })
 }
 
