@@ -4,7 +4,7 @@ export type Amount = {
   jobs: number
   /** Over how many days they are spread, up to now. */
   days?: number
-  /** Jobs that have subjobs, the newest, and how many each. */
+  /** Jobs that have subjobs, and how many each; their times are spread as those of the jobs. */
   parents?: number
   children?: number
   /** Raw events of the last two days, and a position of the live stream for every twenty. */
@@ -23,14 +23,7 @@ export async function fillStore(store: Store, amount: Amount): Promise<void> {
   await run('select setseed(0.42)')
   await run(appsSql)
   await run(jobsSql('job', jobs, days, `null::uuid`))
-  await run(
-    jobsSql(
-      'subjob',
-      parents * children,
-      (days * parents) / jobs,
-      `${id('job', `i / ${children}`)}`,
-    ),
-  )
+  await run(jobsSql('subjob', parents * children, days, `${id('job', `i / ${children}`)}`))
   if (events > 0) {
     await run(eventsSql(events))
     await run(positionsSql)
