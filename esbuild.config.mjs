@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { driverFile, mendDriver } from './patches/postgres.mjs'
 
 /*
  * Makes dist/: everything the program needs, to be copied anywhere.
@@ -66,6 +67,17 @@ function oneSqlite() {
   }
 }
 
+function mendedDriver() {
+  return {
+    name: 'mended-driver',
+    setup(b) {
+      b.onLoad({ filter: driverFile }, async ({ path }) => ({
+        contents: mendDriver(path, await readFile(path, 'utf8')),
+      }))
+    },
+  }
+}
+
 async function buildProgram() {
   await write({
     entryPoints: { wafermon: 'src/wafermon.ts' },
@@ -90,7 +102,7 @@ async function buildProgram() {
     banner: {
       js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
     },
-    plugins: [oneSqlite()],
+    plugins: [oneSqlite(), mendedDriver()],
   })
 }
 

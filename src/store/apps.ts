@@ -18,21 +18,18 @@ export function listApps(store: Store, signal: AbortSignal): Promise<App[]> {
   )
 }
 
-type Wanted = { contains?: string; appId?: string; site?: string | undefined }
-
-/** Names of apps, each once: those that contain a text (in any case), or that have this id now. */
+/** Names of apps that contain a text (in any case), each once. */
 export async function findAppNames(
   store: Store,
-  { contains, appId, site }: Wanted,
+  contains: string,
+  site: string | undefined,
   signal: AbortSignal,
 ): Promise<string[]> {
   const rows = await store.ask<{ name: string }[]>(
     { operation: 'findAppNames', table },
     (sql) => sql`
       /* apps.findNames */
-      select distinct name from app where true
-      ${contains === undefined ? sql`` : sql`and name ilike ${`%${escapeLike(contains)}%`}`}
-      ${appId === undefined ? sql`` : sql`and app_id = ${appId}`}
+      select distinct name from app where name ilike ${`%${escapeLike(contains)}%`}
       ${site === undefined ? sql`` : sql`and site_id = ${site}`}
       order by name`,
     signal,

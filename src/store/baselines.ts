@@ -79,7 +79,11 @@ export class Baselines {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined
     })
-    await this.#reading
+    try {
+      await this.#reading
+    } catch (error) {
+      if (this.#readAt === -Infinity) throw error
+    }
   }
 
   of(job: Omit<BaselineKey, 'recipe'> & Pick<Job, 'metadata'>): Baseline | undefined {

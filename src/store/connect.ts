@@ -4,6 +4,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import { codeOf, explained } from './database-error.ts'
 import { openDriver, type Sql, type TransactionSql } from './driver.ts'
 import { Gate } from './gate.ts'
+import { keepListening } from './listen.ts'
 
 export type { Sql, TransactionSql } from './driver.ts'
 
@@ -37,8 +38,8 @@ export type StoreOptions = {
 
 export type Store = {
   /**
-   * The driver. For LISTEN and what has no other way; everything else goes through `ask` and
-   * `begin`, which see to it that no connection does two things at once.
+   * The driver, for what has no other way; everything else goes through `ask` and `begin`, which see
+   * to it that no connection does two things at once.
    */
   sql: Sql
   /**
@@ -55,6 +56,11 @@ export type Store = {
   ): Promise<postgres.RowList<T>>
   /** A transaction: committed when `work` resolves, rolled back when it rejects. Errors as `ask`. */
   begin<T>(op: Operation, work: (sql: TransactionSql) => Promise<T>): Promise<T>
+  /**
+   * Calls `heard` on every notification, and whenever some may have been missed, until the signal
+   * aborts. On a connection of its own, made again when it is lost.
+   */
+  listen(channel: string, heard: () => void, signal: AbortSignal): Promise<void>
   /** Room for work: `size` pieces at once, `available` of them free now. */
   pool(): { size: number; available: number }
   /** Opens the least number of connections. Never rejects: a database that is away comes later. */
@@ -124,6 +130,8 @@ export function connect(url: string, options: StoreOptions): Store {
       )
     },
     begin: (op, work) => measured(op, () => sql.begin(work as never) as Promise<never>),
+    listen: (channel, heard, signal) =>
+      keepListening(url, { role: options.role, channel, heard, signal }),
     pool: () => ({ size: gate.size, available: gate.free }),
     warm: async () => {
       const one = () => sql`select 1`.catch(() => {})

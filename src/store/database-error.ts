@@ -41,6 +41,8 @@ export function codeOf(error: unknown): string | undefined {
 
 /** Whether the server was away, restarting or full: the same may work later. */
 export function isUnreachable(error: unknown): boolean {
+  // A lacking right or table is unavailable too, but the server is there.
+  if (error instanceof AppError && error.cause !== undefined) return isUnreachable(error.cause)
   if (error instanceof AppError) return error.code === 'unavailable'
   const code = codeOf(error) ?? ''
   return lost.has(code) || /^(08...|57P0[1-5]|28...|3D000|25006)$/.test(code)

@@ -24,7 +24,10 @@ export type DriverOptions = {
   session?: Record<string, string | number> | undefined
   /** Told of every socket when it is made, so that dead ones can be found. */
   onSocket?: ((socket: net.Socket) => void) | undefined
+  /** Told when a connection is closed, or could not be made. */
   onClose?: (() => void) | undefined
+  /** Told of every notification that a connection hears. */
+  onNotify?: (() => void) | undefined
 }
 
 /**
@@ -59,6 +62,7 @@ export function openDriver(url: string, options: DriverOptions): Sql {
     ...(options.keep ? { max_lifetime: null, idle_timeout: undefined } : {}),
     onnotice: () => {},
     onclose: () => options.onClose?.(),
+    onnotify: () => options.onNotify?.(),
     socket: () => openSocket(target, options.onSocket),
     connection: {
       application_name: `wafermon ${options.name}`,

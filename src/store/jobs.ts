@@ -49,14 +49,12 @@ export async function findRows(
   return { items, more: rows.length > filter.limit }
 }
 
-/** Exact names for what the filter says of apps; undefined when that narrows nothing. */
-async function resolveApps(store: Store, filter: JobFilter, signal: AbortSignal) {
-  const { appName, appId, site } = filter
-  if (appName !== undefined) return findAppNames(store, { contains: appName, site }, signal)
-  if (appId === undefined) return undefined
-  // Old programs make an id for every run: only the latest is known here, the others are a filter.
-  const names = await findAppNames(store, { appId, site }, signal)
-  return names.length > 0 ? names : undefined
+/**
+ * Exact names for what the filter says of apps; undefined when that narrows nothing. An app's id
+ * tells no name: old programs make one for every run, and a name may have had many.
+ */
+async function resolveApps(store: Store, { appName, site }: JobFilter, signal: AbortSignal) {
+  return appName === undefined ? undefined : findAppNames(store, appName, site, signal)
 }
 
 /** The column to look at, the order, and how to say "behind this row". */

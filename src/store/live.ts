@@ -4,6 +4,7 @@ import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
 import { type EventRow, eventColumns, eventOf } from './events.ts'
+import { LiveReader } from './live-reader.ts'
 
 /*
  * What is committed, in the order in which it was, for readers that stay. What must stay true:
@@ -15,64 +16,40 @@ import { type EventRow, eventColumns, eventOf } from './events.ts'
  *   it means the same on every replica and in the middle of a batch.
  * - A notification is only a hint. What counts is the table, asked once a second in any case.
  * - One question serves all readers of a process. A reader that falls behind is cut off; it comes
- *   back with its last id, and catches up from the table.
+ *   back with its last id, and catches up from the table, at its own pace.
+ * - A reader may come from a replica that is ahead of this one: what it has is not sent again.
+ * - What can no longer be told (trimmed, or its raw events dropped) is a `reset`, never silence.
  */
 
 type Options = {
   signal: AbortSignal
-  log: Logger /** Between two looks, in milliseconds. */
+  log: Logger
+  /** Between two looks, in milliseconds. */
   everyMs?: number
 }
 
-type Batch = { pos: number; batch: number; atMin: Micros; atMax: Micros }
+type Batch = { pos: number; batch: number; n: number; atMin: Micros; atMax: Micros }
 
-/** Most batches that one reader may be behind in memory, and most that are read at once. */
-const maxQueued = 200
+/** Batches that are read at once. */
 const page = 50
 
 const op = { operation: 'followLive', table: 'live_batch' }
 
-class Reader {
-  readonly #queue: (readonly LiveEvent[])[] = []
-  #wake = () => {}
-  #overrun = false
-
-  push(events: readonly LiveEvent[]): void {
-    if (this.#queue.length >= maxQueued) this.#overrun = true
-    else this.#queue.push(events)
-    this.#wake()
-  }
-
-  /** The next batch; undefined once the signal aborted. @throws when the reader fell behind */
-  async next(signal: AbortSignal): Promise<readonly LiveEvent[] | undefined> {
-    while (!signal.aborted) {
-      if (this.#overrun) throw new Error('the reader is too slow')
-      const events = this.#queue.shift()
-      if (events) return events
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-    }
-    return undefined
-  }
-}
-
 /** Follows the store's live positions until the signal aborts. */
 export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options): LiveFeed {
-  const readers = new Set<Reader>()
+  const readers = new Set<LiveReader>()
   let seen: number | undefined
   let hint = new AbortController()
 
   async function look(): Promise<void> {
     seen ??= await newestPosition(store)
     for (;;) {
-      const batches = await batchesAfter(store, seen)
+      const { batches } = await batchesAfter(store, seen)
       for (const batch of batches) {
         // Nobody listens: the positions still count, so that who comes next begins at the end.
         const events = readers.size > 0 ? await eventsOf(store, batch) : []
         seen = batch.pos
-        if (events.length > 0) for (const reader of readers) reader.push(events)
+        if (events.length > 0) for (const reader of readers) reader.push(batch.pos, events)
       }
       if (batches.length < page) return
     }
@@ -84,39 +61,30 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
       await look().catch((error: unknown) => {
         if (!signal.aborted) log.debug({ error }, 'live positions cannot be read')
       })
-      await sleep(everyMs, AbortSignal.any([signal, hint.signal]))
+      if (!signal.aborted) await sleep(everyMs, hint.signal)
     }
   }
-
-  async function listen(): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        await store.sql.listen('live', () => hint.abort())
-        return
-      } catch {
-        await sleep(everyMs, signal)
-      }
-    }
-  }
+  signal.addEventListener('abort', () => hint.abort(), { once: true })
   void follow()
-  void listen()
+  void store.listen('live', () => hint.abort(), signal)
 
-  /** From the table, up to where the feed stands; then joins it in the same turn. */
-  async function* catchUp(from: Place, reader: Reader): AsyncGenerator<readonly LiveEvent[]> {
-    let { pos, n } = from
+  /** From the table, up to where the feed stands or beyond; then joins it in the same turn. */
+  async function* catchUp(from: Place, reader: LiveReader, either: AbortSignal) {
+    let pos = from.pos
     const rest = await batchAt(store, pos)
-    if (rest) yield (await eventsOf(store, rest)).slice(n)
-    for (;;) {
-      const batches = await batchesAfter(store, pos)
+    if (rest) yield* wholeOf(rest, await eventsOf(store, rest), from.n)
+    while (!either.aborted) {
+      const { batches, oldest } = await batchesAfter(store, pos)
+      // What came behind the reader's place was trimmed while it was on its way.
+      if (oldest > pos) yield 'reset' as const
       for (const batch of batches) {
-        if (seen !== undefined && batch.pos > seen) break
-        yield await eventsOf(store, batch)
+        yield* wholeOf(batch, await eventsOf(store, batch))
         pos = batch.pos
-        n = 0
       }
-      if (seen !== undefined && pos >= seen) break
-      if (batches.length === 0) await sleep(20)
+      if (pos >= seen!) break
+      if (batches.length === 0) await sleep(20, either)
     }
+    reader.from = pos
     readers.add(reader)
   }
 
@@ -128,13 +96,16 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
     signal: AbortSignal
   }): AsyncGenerator<LiveBatch> {
     const either = AbortSignal.any([signal, gone])
-    const reader = new Reader()
+    const reader = new LiveReader()
     try {
+      // Before the first look nobody knows where the end is: what came until then would be skipped.
+      while (seen === undefined && !either.aborted) await sleep(20, either)
       const place = after === undefined ? undefined : await placeOf(store, after)
-      if (after !== undefined && !place) yield 'reset'
-      if (place) {
-        for await (const events of catchUp(place, reader)) if (events.length > 0) yield events
-      } else readers.add(reader)
+      if (place) yield* catchUp(place, reader, either)
+      else {
+        readers.add(reader)
+        if (after !== undefined) yield 'reset'
+      }
       for (;;) {
         const events = await reader.next(either)
         if (!events) return
@@ -146,6 +117,12 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
   }
 
   return { subscribe }
+}
+
+/** A batch from the table behind its first `skip` events; raw events may be dropped by then. */
+function* wholeOf(batch: Batch, events: readonly LiveEvent[], skip = 0): Generator<LiveBatch> {
+  if (events.length < batch.n) yield 'reset'
+  if (events.length > skip) yield events.slice(skip)
 }
 
 /** Where a reader stood: a position, and how many of its events the reader has. */
@@ -172,14 +149,16 @@ async function newestPosition(store: Store): Promise<number> {
   return row!.pos
 }
 
-async function batchesAfter(store: Store, pos: number): Promise<Batch[]> {
-  return store.ask<Batch[]>(
+/** The next batches, and the oldest position that was there when they were read. */
+async function batchesAfter(store: Store, pos: number) {
+  const batches = await store.ask<(Batch & { oldest: number })[]>(
     op,
     (sql) => sql`
       /* live.after */
-      select b.pos, b.batch, b.at_min, b.at_max from live_batch b
-      where b.pos > ${pos} order by b.pos limit ${page}`,
+      select b.pos, b.batch, b.n, b.at_min, b.at_max, (select min(pos) from live_batch) as oldest
+      from live_batch b where b.pos > ${pos} order by b.pos limit ${page}`,
   )
+  return { batches, oldest: batches[0]?.oldest ?? 0 }
 }
 
 async function batchAt(store: Store, pos: number): Promise<Batch | undefined> {
@@ -187,7 +166,7 @@ async function batchAt(store: Store, pos: number): Promise<Batch | undefined> {
     op,
     (sql) => sql`
       /* live.at */
-      select b.pos, b.batch, b.at_min, b.at_max from live_batch b where b.pos = ${pos}`,
+      select b.pos, b.batch, b.n, b.at_min, b.at_max from live_batch b where b.pos = ${pos}`,
   )
   return row
 }

@@ -158,18 +158,24 @@ async function inBatches(remove: () => Promise<number>, signal: AbortSignal): Pr
   return total
 }
 
-/** The newest row stays whatever its age: it tells a reader that resumes where the history ends. */
+/**
+ * The newest row stays whatever its age: it tells a reader that resumes where the history ends.
+ * Rows lie in the order of their age but for the length of a transaction, so the walk ends at the
+ * first that stays.
+ */
 export function trimLive(store: Store, keepHours: number, signal: AbortSignal): Promise<number> {
   const remove = () =>
     store.ask(
       { operation: 'trimLive', table: 'live_batch' },
       (sql) => sql`
         /* maintenance.trimLive */
-        delete from live_batch where pos in (
-          select pos from live_batch
-          where stored_at < now() - make_interval(secs => ${keepHours * 3600})
-            and pos < (select max(pos) from live_batch)
-          order by pos limit ${batch})`,
+        delete from live_batch where pos = any(array(
+          select pos from live_batch where pos < least(
+            (select pos from live_batch
+              where stored_at >= now() - make_interval(secs => ${keepHours * 3600})
+              order by pos limit 1),
+            (select max(pos) from live_batch))
+          order by pos limit ${batch}))`,
     )
   return inBatches(async () => (await remove()).count, signal)
 }

@@ -13,6 +13,9 @@ export type Readiness =
   | { state: 'away'; why: string }
   | { state: 'behind'; why: string }
 
+/** A database that says nothing for so long is away: a cut network is no error of the driver's. */
+const silentMs = 10_000
+
 /** How often a database that was well is looked at, and one that was not. Milliseconds. */
 const calmMs = 5000
 const eagerMs = 500
@@ -26,12 +29,20 @@ export class DatabaseWatch {
   readonly #log: Logger
   #now: Readiness = { state: 'away', why: 'the database was not reached yet' }
 
+  #asking: Promise<Readiness> | undefined
   readonly #freezeAfterHours: number
+  readonly #silentMs: number
 
-  constructor(store: Store, log: Logger, freezeAfterHours: number) {
+  constructor(
+    store: Store,
+    log: Logger,
+    freezeAfterHours: number,
+    { answerWithinMs = silentMs } = {},
+  ) {
     this.#store = store
     this.#log = log
     this.#freezeAfterHours = freezeAfterHours
+    this.#silentMs = answerWithinMs
   }
 
   get now(): Readiness {
@@ -46,9 +57,19 @@ export class DatabaseWatch {
 
   async look(): Promise<Readiness> {
     const before = this.#now.state
-    this.#now = await this.#ask()
+    this.#now = await this.#askInTime()
     if (this.#now.state !== before) this.#tell()
     return this.#now
+  }
+
+  /** A question that got no answer goes on by itself; no second one is put behind it. */
+  async #askInTime(): Promise<Readiness> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined
+    })
+    const answered = new AbortController()
+    const silent = sleep(this.#silentMs, answered.signal).then(() => away)
+    return Promise.race([this.#asking, silent]).finally(() => answered.abort())
   }
 
   async #ask(): Promise<Readiness> {
@@ -82,6 +103,8 @@ export class DatabaseWatch {
     }
   }
 }
+
+const away: Readiness = { state: 'away', why: 'the database does not answer' }
 
 const behind = (pending: readonly string[]): Readiness => ({
   state: 'behind',

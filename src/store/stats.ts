@@ -37,10 +37,7 @@ export async function stats(
 ): Promise<StatsRow[]> {
   const { from, to } = windowOf(filter)
   const { site, appName, status, bucket, groupBy } = filter
-  const apps =
-    appName === undefined
-      ? undefined
-      : await findAppNames(store, { contains: appName, site }, signal)
+  const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
   const rows = await store.ask<Row[]>(
     { operation: 'stats', table: 'job' },
@@ -75,7 +72,7 @@ export async function stats(
 function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {
   const end = to ?? fromMs(Date.now() + 1)
   const start = from ?? fromMs(toMs(end) - weekMs)
-  if ((toMs(end) - toMs(start)) / widthMs[bucket] > maxBuckets) {
+  if (Math.floor((toMs(end) - toMs(start)) / widthMs[bucket]) > maxBuckets) {
     throw new AppError(
       'invalid',
       `the window has more than ${maxBuckets} buckets; take a wider bucket or a shorter window`,

@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
-import { connect, type Store } from '../../src/store/connect.ts'
+import type { Store } from '../../src/store/connect.ts'
 import { advanceHorizon, dropEventsBefore } from '../../src/store/horizon.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { freshDatabase } from '../support/database.ts'
+import { count, openStore, readHorizon, run } from '../support/store.ts'
 
-const op = { operation: 'test', table: 'none' }
 const midnight = '2026-03-02T00:00:00.000000Z'
-
-const run = (store: Store, statement: string) => store.ask(op, (sql) => sql.unsafe(statement))
-
-async function openStore(t: TestContext): Promise<Store> {
-  const { url } = await freshDatabase(t)
-  const store = connect(url, { role: 'test', max: 2 })
-  t.after(() => store.close())
-  return store
-}
 
 /** Events of the first of March, as one spool sent them. */
 const events = (n: number): Event[] =>
@@ -32,7 +22,7 @@ const events = (n: number): Event[] =>
 
 /** A store that has taken these in, on a day that is frozen up to `frozen`. */
 async function frozenDay(t: TestContext, taken: Event[], frozen: string): Promise<Store> {
-  const store = await openStore(t)
+  const { store } = await openStore(t, 'plain')
   await run(store, `update horizon set frozen_before = '2026-03-01', open_until = '${midnight}'`)
   await run(store, `select make_event_partitions('2026-03-01T00:00:00Z', '${midnight}')`)
   await ingest(store, taken)
@@ -40,17 +30,9 @@ async function frozenDay(t: TestContext, taken: Event[], frozen: string): Promis
   return store
 }
 
-async function readHorizon(store: Store) {
-  const [row] = await run(store, 'select frozen_before, open_until, dropped_before from horizon')
-  return row as unknown as { frozenBefore: string; openUntil: string; droppedBefore: string }
-}
-
-const count = async (store: Store, table: 'event' | 'event_late') =>
-  Number((await run(store, `select count(*)::int as n from ${table}`))[0]!.n)
-
 describe('the freeze horizon', () => {
   test('only moves forward, also when it is told to lie further back', async (t) => {
-    const store = await openStore(t)
+    const { store } = await openStore(t, 'plain')
     await advanceHorizon(store, 1)
     const before = await readHorizon(store)
     await advanceHorizon(store, 100)

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { driverFile, mendDriver } from '../../patches/postgres.mjs'
 
 /*
  * Lets tests import what the build otherwise takes care of, by the end of the name: min.js, css
- * and svg as text, wasm as its place, as esbuild's loaders do.
+ * and svg as text, wasm as its place, as esbuild's loaders do; and the database driver mended.
  */
 
 const asset = /\.(min\.js|css|svg|wasm)$|\/views\/assets\/page\.js$/
@@ -18,6 +19,10 @@ registerHooks({
     return { url: found.url + mark, format: 'module', importAttributes: {}, shortCircuit: true }
   },
   load(url, context, next) {
+    if (driverFile.test(url)) {
+      const { format, source } = next(url, context)
+      return { format, source: mendDriver(url, String(source)), shortCircuit: true }
+    }
     if (!url.endsWith(mark)) return next(url, context)
     const file = url.slice(0, -mark.length)
     const value = file.endsWith('.wasm') ? file : readFileSync(fileURLToPath(file), 'utf8')

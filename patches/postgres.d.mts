@@ -1,0 +1,2 @@
+export const driverFile: RegExp
+export function mendDriver(file: string, text: string): string

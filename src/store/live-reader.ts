@@ -1,0 +1,57 @@
+import type { LiveEvent } from '../core/live.ts'
+
+/**
+ * Most events that one reader may be behind in memory. All readers hold the same arrays, so this is
+ * also about the most that all of them hold together.
+ */
+const maxQueued = 20_000
+
+/** What one reader of the live feed has not taken yet. */
+export class LiveReader {
+  /** What lies at or below this position it has already. */
+  from = 0
+  readonly #queue: (readonly LiveEvent[])[] = []
+  #queued = 0
+  #overrun = false
+  #wake = () => {}
+
+  push(pos: number, events: readonly LiveEvent[]): void {
+    if (pos <= this.from || this.#overrun) return
+    this.#queue.push(events)
+    this.#queued += events.length
+    // A batch alone is never too much: its size is bounded where it was stored.
+    if (this.#queued > maxQueued && this.#queue.length > 1) this.#giveUp()
+    this.#wake()
+  }
+
+  #giveUp(): void {
+    this.#overrun = true
+    this.#queue.length = 0
+  }
+
+  /** The next batch; undefined once the signal aborted. @throws when the reader fell behind */
+  async next(signal: AbortSignal): Promise<readonly LiveEvent[] | undefined> {
+    while (!signal.aborted) {
+      if (this.#overrun) throw new Error('the reader is too slow')
+      const events = this.#queue.shift()
+      if (events) {
+        this.#queued -= events.length
+        return events
+      }
+      await this.#more(signal)
+    }
+    return undefined
+  }
+
+  /** Leaves no listener behind: a stream may last for months. */
+  #more(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#wake = done
+      signal.addEventListener('abort', done, { once: true })
+    })
+  }
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Event } from '../../src/core/event.ts'
+import { fromMs } from '../../src/core/time.ts'
+import type { Store } from '../../src/store/connect.ts'
+import { findEvents } from '../../src/store/events.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { type Edition, needsTimescale } from '../support/database.ts'
+import { anEvent, count, openStore, run } from '../support/store.ts'
+
+const { signal } = new AbortController()
+const hour = 3_600_000
+const job = 'b0000000-0000-4000-9000-000000000001'
+const ago = (hours: number) => fromMs(Date.now() - hours * hour)
+
+const ofJob = (at: string, event: Partial<Event['event']> = {}, more: Partial<Event> = {}) =>
+  anEvent(at, event, { ...more, entity: { type: 'job', id: job } })
+
+const keysOf = async (store: Store, limit: number) =>
+  (await findEvents(store, job, limit, signal)).map((event) => event.idempotency_key)
+
+const keys = (events: readonly Event[]) => events.map((event) => event.idempotency_key)
+
+function suite(edition: Edition) {
+  test('come in order, whichever table they lie in, and in the same order by any limit', async (t) => {
+    const { store } = await openStore(t, edition)
+    // Late (over 48 hours), in time, beyond tomorrow; two of them at one microsecond.
+    const times = [400, 90, 72, 49, 47, 47, 20, 1, 0, -60].map(ago)
+    const events = times.map((at) => ofJob(at, { kind: 'progress' }))
+    await ingest(store, [...events].reverse())
+    assert.equal(await count(store, 'event_late'), 5)
+    const all = keys(events)
+    assert.deepEqual(await keysOf(store, 1000), all)
+    for (let limit = 1; limit <= all.length; limit++) {
+      assert.deepEqual(await keysOf(store, limit), all.slice(0, limit))
+    }
+  })
+
+  test('are in the order of their keys when they share a time, over both tables', async (t) => {
+    const { store } = await openStore(t, edition)
+    const at = ago(50)
+    await ingest(store, [ofJob(at), ofJob(at)])
+    // The horizon lay lower when these two came: same time, other table.
+    await run(store, `update horizon set frozen_before = now() - interval '60 hours'`)
+    await run(store, `select make_event_partitions(now() - interval '60 hours', now())`)
+    await ingest(store, [ofJob(at), ofJob(at)])
+    assert.deepEqual([await count(store, 'event'), await count(store, 'event_late')], [2, 2])
+    const found = await keysOf(store, 10)
+    assert.equal(found.length, 4)
+    assert.deepEqual(found, [...found].sort())
+    assert.deepEqual(await keysOf(store, 3), found.slice(0, 3))
+  })
+
+  test('come as they were received, unknown fields and stamps included', async (t) => {
+    const { store } = await openStore(t, edition)
+    const sent = {
+      ...anEvent(
+        ago(1),
+        {
+          kind: 'finished',
+          status: 'failed',
+          started_at: ago(2),
+          ended_at: ago(1),
+          metrics: { duration_s: 0.1, cd_mean_nm: 38.141_2 },
+          metadata: { carrier_id: 'F1', Etch_Rate: { sub_key: [1, null] } },
+        },
+        {
+          historical: true,
+          traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+          source: { id: 'bn-07', epoch: 'e1', seq: 7 },
+          entity: { type: 'subjob', parent_id: job, business_key: 'L1', sub_key: 'W1' },
+        },
+      ),
+      plant: { hall: 3 },
+    } as Event
+    await ingest(store, [sent])
+    const [found] = await findEvents(store, sent.entity.id, 10, signal)
+    assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
+  })
+
+  test('are none for an id that nobody sent, and those of a job whose row is gone stay', async (t) => {
+    const { store } = await openStore(t, edition)
+    const events = [ofJob(ago(60)), ofJob(ago(1))]
+    await ingest(store, events)
+    await run(store, 'delete from job')
+    assert.deepEqual(await keysOf(store, 10), keys(events))
+    assert.deepEqual(await findEvents(store, crypto.randomUUID(), 10, signal), [])
+  })
+}
+
+describe('events of a job on plain PostgreSQL', () => suite('plain'))
+describe('events of a job on TimescaleDB', needsTimescale, () => suite('timescale'))

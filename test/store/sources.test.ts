@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Source } from '../../src/core/job.ts'
+import { fromMs } from '../../src/core/time.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { storeReader } from '../../src/store/reader.ts'
+import { CompletenessOf, listSources, summaryOf } from '../../src/store/sources.ts'
+import { anEvent, openStore, run } from '../support/store.ts'
+
+const { signal } = new AbortController()
+const now = () => fromMs(Date.now())
+const from = (id: string, seq: number, more = {}, at = now()) =>
+  anEvent(at, more, { received_at: now(), source: { id, epoch: 'e1', seq } })
+
+describe('sources', () => {
+  test('tell what was received of each, and every gap', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 3), from('bn-07', 4), from('bn-07', 8), from('bn-08', 1)])
+    const [seven, eight] = await listSources(store, signal)
+    assert.deepEqual([seven?.id, seven?.lastSeq, seven?.received], ['bn-07', 8, 3])
+    assert.deepEqual(seven?.gaps, [
+      { source: 'bn-07', from: 1, to: 2 },
+      { source: 'bn-07', from: 5, to: 7 },
+    ])
+    assert.deepEqual([eight?.lastSeq, eight?.received, eight?.gaps], [1, 1, []])
+    await ingest(
+      store,
+      [1, 2, 5, 6, 7].map((seq) => from('bn-07', seq)),
+    )
+    assert.deepEqual((await listSources(store, signal))[0]?.gaps, [])
+  })
+
+  test('name at most a hundred gaps of one, the oldest', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(
+      store,
+      Array.from({ length: 150 }, (_, i) => from('bn-07', 2 * (i + 1))),
+    )
+    const [source] = await listSources(store, signal)
+    assert.equal(source?.gaps.length, 100)
+    assert.deepEqual(source?.gaps[0], { source: 'bn-07', from: 1, to: 1 })
+    assert.equal(source?.received, 150)
+  })
+
+  test('keep the spools that a sidecar had before, the newest first', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const of = (epoch: string) => anEvent(now(), {}, { source: { id: 'bn-07', epoch, seq: 1 } })
+    await ingest(store, [of('old')])
+    await ingest(store, [of('new')])
+    const found = await listSources(store, signal)
+    assert.deepEqual(
+      found.map(({ epoch }) => epoch),
+      ['new', 'old'],
+    )
+  })
+
+  test('tell how far a clock runs ahead, and nothing of a clock for replayed history', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const ahead = fromMs(Date.now() + 300_000)
+    await ingest(store, [from('bn-07', 1, {}, ahead)])
+    await ingest(store, [{ ...from('bn-08', 1, {}, fromMs(0)), historical: true }])
+    const [seven, eight] = await listSources(store, signal)
+    assert.ok(Math.abs(seven!.clockOffsetS - 300) < 30, String(seven?.clockOffsetS))
+    assert.equal(eight?.clockOffsetS, 0)
+    assert.ok(seven!.lagS >= 0)
+  })
+})
+
+describe('what an answer may be missing', () => {
+  const at = (s: number) => fromMs(Date.UTC(2026, 2, 1) + s * 1000)
+  const source = (id: string, changes: Partial<Source>): Source => ({
+    ...{ id, epoch: 'e', lastSeq: 9, received: 9, gaps: [], lagS: 0, clockOffsetS: 0 },
+    ...{ lastSeenAt: at(0), lastAt: at(0) },
+    ...changes,
+  })
+
+  test('is the age of the source silent longest, by its newest spool', () => {
+    const sources = [
+      source('a', { epoch: 'old', lastSeenAt: at(-5000) }),
+      source('a', { epoch: 'new', lastSeenAt: at(-10) }),
+      source('b', { lastSeenAt: at(-70) }),
+    ]
+    const summary = summaryOf(sources, at(0), 60)
+    assert.deepEqual([summary.sources, summary.oldestSourceAgeS], [2, 70])
+    assert.equal(summaryOf([], at(0), 60).oldestSourceAgeS, null)
+  })
+
+  test('is gaps of any spool, old ones too, and clocks that are off either way', () => {
+    const gap = { source: 'a', from: 2, to: 3 }
+    const sources = [
+      source('a', { epoch: 'old', lastSeenAt: at(-500), gaps: [gap] }),
+      source('a', { epoch: 'new' }),
+      source('b', { clockOffsetS: -61 }),
+      source('c', { clockOffsetS: 60 }),
+      source('d', { clockOffsetS: 7200 }),
+    ]
+    const summary = summaryOf(sources, at(0), 60)
+    assert.deepEqual(summary.gaps, [gap])
+    assert.deepEqual(summary.skewedSources, ['b', 'd'])
+  })
+
+  test('comes with every list: from the store, as of before its rows', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1), from('bn-07', 3)])
+    await run(store, `update horizon set jobs_from = '2026-01-01T00:00:00Z'`)
+    const reader = storeReader(store, { archive: 'off', maxAgeMs: { completeness: 0 } })
+    const before = now()
+    const filter = { time: 'started', order: 'desc', limit: 10 } as const
+    for (const page of [
+      await reader.findJobs(filter, signal),
+      await reader.findSubjobs(filter, signal),
+    ]) {
+      const { asOf, ...rest } = page.completeness
+      assert.ok(asOf >= before && asOf <= now())
+      assert.ok(rest.oldestSourceAgeS! >= 0)
+      assert.deepEqual(
+        { ...rest, oldestSourceAgeS: 0 },
+        {
+          sources: 1,
+          gaps: [{ source: 'bn-07', from: 2, to: 2 }],
+          oldestSourceAgeS: 0,
+          skewedSources: [],
+          hotFrom: '2026-01-01T00:00:00.000000Z',
+          archive: 'off',
+        },
+      )
+    }
+  })
+
+  test('is asked for once by all who wait at the same time, and again when it is old', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    let asked = 0
+    const counting = {
+      ...store,
+      ask: ((op, question, ...rest) => {
+        if (op.operation === 'listSources') asked++
+        return store.ask(op, question, ...rest)
+      }) as typeof store.ask,
+    }
+    const options = { archive: 'off', skewLimitS: 60 } as const
+    const fresh = new CompletenessOf(counting, { ...options, maxAgeMs: 60_000 })
+    await Promise.all([fresh.get(), fresh.get(), fresh.get()])
+    await fresh.get()
+    assert.equal(asked, 1)
+    const old = new CompletenessOf(counting, { ...options, maxAgeMs: 0 })
+    await old.get()
+    await old.get()
+    assert.equal(asked, 3)
+  })
+})

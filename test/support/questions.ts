@@ -1,0 +1,118 @@
+import type { JobFilter, JobReader } from '../../src/core/job.ts'
+import { fromMs } from '../../src/core/time.ts'
+import type { Store } from '../../src/store/connect.ts'
+
+type Ids = { job: string; key: string; app: string; parent: string }
+
+export type Question = {
+  name: string
+  ask: (reader: JobReader, store: Store) => Promise<unknown>
+  /** Days of jobs that it may look at, at most; 7 unless given. */
+  days?: number
+}
+
+const { signal } = new AbortController()
+const day = 86_400_000
+const ago = (days: number) => fromMs(Date.now() - days * day)
+const nowhere = 'ffffffff-ffff-4fff-8fff-ffffffffffff'
+
+const list = (name: string, filter: Partial<JobFilter>, days?: number): Question => ({
+  name,
+  ...(days !== undefined && { days }),
+  ask: (reader) =>
+    reader.findJobs(
+      { time: 'started', order: 'desc', limit: 100, from: ago(7), ...filter },
+      signal,
+    ),
+})
+
+/** Every question that the API, the dashboard and the maintenance ask of a full store. */
+export function questions({ job, key, app, parent }: Ids): Question[] {
+  return [
+    list('newest', {}),
+    list('24 h', { from: ago(1) }, 1),
+    list('a day of last month', { from: ago(31), to: ago(30) }, 1),
+    list('oldest first', { order: 'asc' }),
+    list('no window', { from: undefined }),
+    list('failed', { status: ['failed'] }),
+    list('failed, canceled', { status: ['failed', 'canceled'] }),
+    list('succeeded', { status: ['succeeded'] }),
+    list('succeeded, running', { status: ['succeeded', 'running'] }),
+    list('running', { status: ['running'] }),
+    list('failed, no window', { status: ['failed'], from: undefined }),
+    list('app_name frequent', { appName: 'APP-00' }),
+    list('app_name rare', { appName: 'app-39' }),
+    list('app_name all', { appName: 'app-' }),
+    list('app_name ten', { appName: 'app-1' }),
+    list('app_name none', { appName: 'nothing' }),
+    list('app_name retired', { appName: 'retired' }),
+    list('app_name that never fails, failed', { appName: 'app-39', status: ['failed'] }),
+    list('app_id', { appId: app }),
+    list('app_id unknown', { appId: nowhere }),
+    list('site', { site: 'fab2' }),
+    list('site unknown', { site: 'fab9' }),
+    list('business_key', { businessKey: key }),
+    list('business_key none', { businessKey: 'none' }),
+    list('business_key ended', { businessKey: key, time: 'ended' }),
+    list('q frequent', { q: 'timeout' }),
+    list('q rare', { q: key }),
+    list('q none', { q: 'zzz' }),
+    list('min_duration_s', { minDurationS: 500 }),
+    list('min_duration_s none', { minDurationS: 5e6 }),
+    list('max_duration_s', { maxDurationS: 6 }),
+    list('ended', { time: 'ended' }),
+    list('ended oldest', { time: 'ended', order: 'asc' }),
+    list('ended failed', { time: 'ended', status: ['failed'] }),
+    list('ended canceled rare app', { time: 'ended', status: ['canceled'], appName: 'app-39' }),
+    list('ended running', { time: 'ended', status: ['running'] }),
+    list('seen', { time: 'seen' }),
+    list('seen oldest', { time: 'seen', order: 'asc' }),
+    list('seen running', { time: 'seen', status: ['running'] }),
+    list('seen none', { time: 'seen', minDurationS: 5e6 }),
+    list('nothing matches', { appName: 'app-1', status: ['failed'], site: 'fab2', q: 'zzz' }),
+    ...(['started', 'ended', 'seen'] as const).flatMap((time) =>
+      (['desc', 'asc'] as const).map((order): Question => second(time, order)),
+    ),
+    stats('stats by hour', { bucket: 'hour', groupBy: [] }),
+    stats('stats by app and status', { bucket: 'day', groupBy: ['app', 'status'] }),
+    stats('stats of one app', { bucket: 'hour', groupBy: ['site'], appName: 'app-39' }),
+    stats('stats failed', { bucket: 'hour', groupBy: ['app'], status: ['failed'] }),
+    { name: 'apps', days: 0, ask: (reader) => reader.listApps(signal) },
+    { name: 'sources', days: 0, ask: (reader) => reader.listSources(signal) },
+    { name: 'one job', days: 0, ask: (reader) => reader.getJob(job, signal) },
+    { name: 'a job with subjobs', days: 0, ask: (reader) => reader.getJob(parent, signal) },
+    { name: 'no job', days: 0, ask: (reader) => reader.getJob(nowhere, signal) },
+    { name: 'events of a job', days: 0, ask: (reader) => reader.findEvents(job, 1000, signal) },
+    { name: 'events of none', days: 0, ask: (reader) => reader.findEvents(nowhere, 1000, signal) },
+    sub('subjobs of a job', { jobId: parent, from: undefined }, 0),
+    sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
+    sub('subjobs failed', { status: ['failed'] }),
+    sub('subjobs of an app', { appName: 'app-39' }),
+  ]
+}
+
+function second(time: JobFilter['time'], order: JobFilter['order']): Question {
+  const filter = { time, order, limit: 100, from: ago(7) }
+  return {
+    name: `second page, ${time} ${order}`,
+    ask: async (reader) => {
+      const { nextCursor } = await reader.findJobs(filter, signal)
+      return reader.findJobs({ ...filter, cursor: nextCursor! }, signal)
+    },
+  }
+}
+
+const stats = (name: string, filter: Parameters<JobReader['stats']>[0]): Question => ({
+  name,
+  ask: (reader) => reader.stats(filter, signal),
+})
+
+const sub = (name: string, filter: Partial<JobFilter>, days?: number): Question => ({
+  name,
+  ...(days !== undefined && { days }),
+  ask: (reader) =>
+    reader.findSubjobs(
+      { time: 'started', order: 'desc', limit: 100, from: ago(7), ...filter },
+      signal,
+    ),
+})
