@@ -88,7 +88,7 @@ function suite(edition: Edition) {
     await ingest(store, [end])
     await until('the fast one', () => fast.keys.includes(end.idempotency_key))
     resume()
-    await slow.done
+    await until('it to be cut off', () => slow.failed)
     assert.match(String(slow.failed), /too slow/)
     const back = follow(live, signal, { after: slow.ids.at(-1) })
     await until('the rest', () => back.keys.includes(end.idempotency_key))

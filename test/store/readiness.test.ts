@@ -67,7 +67,8 @@ describe('DatabaseWatch', () => {
     assert.equal(row?.open, true)
   })
 
-  test('notices that the database is away, and that it is back, by itself', async (t) => {
+  const within = { timeout: 60_000 }
+  test('notices that the database is away, and that it is back, by itself', within, async (t) => {
     const { url } = await freshDatabase(t)
     const proxy = await silentProxy(t, url)
     const store = openOn(t, proxy.url, { max: 2 })
