@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { driverFile, mendDriver } from './patches/postgres.mjs'
+import { driverFile, mendDriver } from './src/store/driver-mend.mjs'
 
 /*
  * Makes dist/: everything the program needs, to be copied anywhere.

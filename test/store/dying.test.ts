@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { mendDriver } from '../../patches/postgres.mjs'
+import { mendDriver } from '../../src/store/driver-mend.mjs'
 import { isUnreachable } from '../../src/store/database-error.ts'
 import { freshDatabase } from '../support/database.ts'
 import { until } from '../support/processes.ts'
@@ -81,7 +81,7 @@ describe('a connection that dies', () => {
   test('is mended in the driver that is installed, and in no other', () => {
     assert.throws(
       () => mendDriver('/x/postgres/src/index.js', 'another text'),
-      /look at patches\/postgres\.mjs again/,
+      /look at src\/store\/driver-mend\.mjs again/,
     )
   })
 })

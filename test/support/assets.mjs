@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { driverFile, mendDriver } from '../../patches/postgres.mjs'
+import { driverFile, mendDriver } from '../../src/store/driver-mend.mjs'
 
 /*
  * Lets tests import what the build otherwise takes care of, by the end of the name: min.js, css

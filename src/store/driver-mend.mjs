@@ -63,7 +63,7 @@ export function mendDriver(file, text) {
   return changes[/[^\\/]*$/.exec(file)[0]].reduce((mended, [from, to, times]) => {
     const parts = mended.split(from)
     if (parts.length !== times + 1) {
-      throw new Error('the driver postgres has changed: look at patches/postgres.mjs again')
+      throw new Error('the driver postgres has changed: look at src/store/driver-mend.mjs again')
     }
     return parts.join(to)
   }, text)
