@@ -58,7 +58,7 @@ create table event (
   body          text    not null
 ) strict;
 
--- idempotency key (16 bytes) and reported time (8 bytes): the identity of an event.
+-- Reported time (8 bytes) and idempotency key (16 bytes): the identity of an event.
 create table key_a (key blob primary key) strict, without rowid;
 create table key_b (key blob primary key) strict, without rowid;
 
