@@ -52,7 +52,11 @@ const changes = {
       1,
     ],
     ['        return fetchArrayTypes()\n', '        return fetchArrayTypes().catch(() => {})\n', 1],
-    ['    !hadError && (query || sent.length) && error(', '    ;(query || sent.length) && error(', 1],
+    [
+      '    !hadError && (query || sent.length) && error(',
+      '    ;(query || sent.length) && error(',
+      1,
+    ],
   ],
 }
 

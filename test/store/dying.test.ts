@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { mendDriver } from '../../src/store/driver-mend.mjs'
 import { isUnreachable } from '../../src/store/database-error.ts'
+import { mendDriver } from '../../src/store/driver-mend.mjs'
 import { freshDatabase } from '../support/database.ts'
 import { until } from '../support/processes.ts'
 import { cuttingProxy } from '../support/proxies.ts'
