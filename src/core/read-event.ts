@@ -75,6 +75,9 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
   if (entity.type === 'subjob' && !entity.parent_id) {
     return { field: 'entity.parent_id', detail: 'is needed on a subjob: the id of its job' }
   }
+  if (entity.parent_id?.toLowerCase() === entity.id.toLowerCase()) {
+    return { field: 'entity.parent_id', detail: 'is the id of the entity itself; give its parent' }
+  }
   if (event.kind === 'finished' && event.status === 'running') {
     return {
       field: 'event.status',

@@ -108,7 +108,7 @@ function ingest(
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
-    onCommit: (events, fresh) => countCommit(metrics, events, fresh),
+    onCommit: (events, ended) => countCommit(metrics, events, ended),
   })
   const accept = async (items: readonly Admitted[]) => {
     watch.assertReady()

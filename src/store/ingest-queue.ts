@@ -10,7 +10,8 @@ export type IngestQueueOptions = {
   maxEvents: number
   /** Most events that wait; beyond it callers are told to come back. */
   maxWaiting: number
-  onCommit?: (events: number, fresh: readonly Event[]) => void
+  /** Told of every commit: how many events it held, and what ended jobs that had not ended yet. */
+  onCommit?: (events: number, ended: readonly Event[]) => void
 }
 
 type Waiting = {
@@ -78,13 +79,13 @@ export class IngestQueue {
   async #commit(group: readonly Waiting[]): Promise<void> {
     const events = group.flatMap((waiting) => waiting.events)
     try {
-      const { verdicts, fresh } = await ingest(this.#store, events)
+      const { verdicts, ended } = await ingest(this.#store, events)
       let next = 0
       for (const waiting of group) {
         waiting.resolve(verdicts.slice(next, next + waiting.events.length))
         next += waiting.events.length
       }
-      this.#options.onCommit?.(events.length, fresh)
+      this.#options.onCommit?.(events.length, ended)
     } catch (error) {
       for (const waiting of group) waiting.reject(error)
     }

@@ -1,5 +1,5 @@
 import type { Event } from '../core/event.ts'
-import { foldEvents, type Slots } from '../core/fold.ts'
+import { endStatusOf, foldEvents, type Slots } from '../core/fold.ts'
 import type { Micros } from '../core/time.ts'
 import { inSpan } from '../platform/tracing.ts'
 import type { Store, TransactionSql } from './connect.ts'
@@ -30,7 +30,8 @@ import {
 /** `refused` means that the database can never store this event; all others are committed. */
 export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 
-export type Ingested = { verdicts: StoreVerdict[]; fresh: Event[] }
+/** `ended`: the event that ended each job which had not ended before; of history there is none. */
+export type Ingested = { verdicts: StoreVerdict[]; ended: Event[] }
 
 const horizonLock = 7002
 const liveLock = 7001
@@ -40,7 +41,7 @@ const maxTries = 5
 /**
  * Commits a batch.
  *
- * @returns a verdict per event, and the events that were new, as they were stored
+ * @returns a verdict per event, and the jobs that ended
  * @throws AppError unreachable or overloaded; then nothing was stored
  */
 export async function ingest(store: Store, events: readonly Event[]): Promise<Ingested> {
@@ -57,14 +58,14 @@ export async function ingest(store: Store, events: readonly Event[]): Promise<In
 /** A poisoned event fails alone: the batch is cut in two until it is found. */
 async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
   if (events.length === 1) {
-    return { verdicts: [{ refused: `cannot be stored (${codeOf(error)})` }], fresh: [] }
+    return { verdicts: [{ refused: `cannot be stored (${codeOf(error)})` }], ended: [] }
   }
   const middle = Math.ceil(events.length / 2)
   const first = await ingest(store, events.slice(0, middle))
   const second = await ingest(store, events.slice(middle))
   return {
     verdicts: [...first.verdicts, ...second.verdicts],
-    fresh: [...first.fresh, ...second.fresh],
+    ended: [...first.ended, ...second.ended],
   }
 }
 
@@ -88,11 +89,12 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
     const settled = await settleClocks(tx, events)
     const { batch, isNew } = await insertEvents(tx, settled)
     const fresh = settled.filter((_, index) => isNew[index])
+    const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
     await upsertSources(tx, events)
     await announce(tx, batch, fresh)
-    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), fresh }
+    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended }
   })
 }
 
@@ -197,6 +199,22 @@ type Inserted = { fresh: number; at: Micros; idempotencyKey: string }
 /** The smallest and the greatest of some times. */
 function spanOf(times: readonly Micros[]): [Micros, Micros] {
   return [times.reduce((a, b) => (b < a ? b : a)), times.reduce((a, b) => (b > a ? b : a))]
+}
+
+/** Asked before the folds are merged: a job may be ended twice, as by an error and then a finish. */
+async function endedNow(tx: TransactionSql, fresh: readonly Event[]): Promise<Event[]> {
+  const ends = new Map<string, Event>()
+  for (const event of fresh) {
+    const { id, type } = event.entity
+    if (type !== 'job' || event.historical || !endStatusOf(event)) continue
+    if (!ends.has(id)) ends.set(id, event)
+  }
+  if (ends.size === 0) return []
+  const before = await tx<{ jobId: string }[]>`
+    /* ingest.endedBefore */
+    select job_id from job where job_id = any(${[...ends.keys()]}::uuid[]) and end_status is not null`
+  for (const { jobId } of before) ends.delete(jobId)
+  return [...ends.values()]
 }
 
 const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }

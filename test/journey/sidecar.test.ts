@@ -301,11 +301,13 @@ describe('the sidecar', () => {
       LOCAL_API_BASE: 'http://127.0.0.1:9',
     })
     const good = event()
+    const ownParent = crypto.randomUUID()
     const bad = [
       event({ site_id: '..' }),
       event({ event: { kind: 'started', at: '0000-01-01T00:00:00Z' } }),
       event({ event: { kind: 'metric', at: new Date().toISOString(), metadata: { a: 'x\0' } } }),
       { ...event(), entity: { type: 'subjob', id: crypto.randomUUID() } },
+      { ...event(), entity: { type: 'subjob', id: ownParent, parent_id: ownParent.toUpperCase() } },
     ]
     const answer = await post(sidecar.url, [bad[0], good, ...bad.slice(1)], ':batch')
     const { success, rejected } = (await answer.json()) as {
@@ -320,6 +322,7 @@ describe('the sidecar', () => {
         [2, 'event.at'],
         [3, 'event.metadata.a'],
         [4, 'entity.parent_id'],
+        [5, 'entity.parent_id'],
       ],
     )
     for (const { detail } of rejected) assert.ok(detail.length > 20)

@@ -185,6 +185,31 @@ function suite(edition: Edition) {
     assert.ok(Number(partitions[0]!.n) < 15)
   })
 
+  test('tells of the end of each job once, however often it is ended, and not of history', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const end = (kind: 'error' | 'finished', more: Partial<Event> = {}) =>
+      event({ kind, status: 'failed', at: minute(1) }, more)
+    const job = (n: number) => ({
+      entity: { type: 'job' as const, id: `b0000000-0000-4000-8000-00000000000${n}` },
+    })
+    const endsOf = async (...events: Event[]) =>
+      (await ingest(store, events)).ended.map(({ entity }) => entity.id)
+    assert.deepEqual(await endsOf(end('error', job(1)), end('finished', job(1))), [
+      job(1).entity.id,
+    ])
+    assert.deepEqual(await endsOf(end('finished', job(1)), end('error', job(2))), [
+      job(2).entity.id,
+    ])
+    const sub = {
+      entity: { ...job(3).entity, type: 'subjob' as const, parent_id: job(1).entity.id },
+    }
+    assert.deepEqual(
+      await endsOf(end('finished', sub), end('finished', { ...job(4), historical: true })),
+      [],
+    )
+  })
+
   test('refuses a poisoned event alone and keeps the rest of its batch', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), '2026-03-02')

@@ -60,6 +60,6 @@ export const drained = (url: string, deadlineMs = 60_000) =>
 /** What the sidecar acknowledged the local API has taken: nothing waits and nothing was set aside. */
 export async function assertAllTaken({ sidecar }: Pick<Site, 'sidecar'>): Promise<void> {
   await drained(sidecar.url)
-  const rejects = await (await fetch(`${sidecar.url}/v1/rejects`)).json()
-  assert.deepEqual(rejects, { items: [], count: 0 })
+  const answer = await (await fetch(`${sidecar.url}/v1/rejects`)).json()
+  assert.deepEqual((answer as { items: unknown[] }).items, [])
 }

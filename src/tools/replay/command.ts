@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { onSignals } from '../../platform/signals.ts'
 import { sidecarOption, siteOption } from '../sidecar.ts'
 
 type Flags = { url: string; site: string; speed: number; state?: string; json?: boolean }
@@ -21,7 +22,7 @@ export function addReplay(program: Command): void {
     .action(async (file: string, { url, site, speed, state, json }: Flags) => {
       const { runReplay } = await import('./run.ts')
       const stop = new AbortController()
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+      onSignals(() => stop.abort())
       const options = { file, url, siteId: site, speed, state, json: !!json }
       process.exitCode = await runReplay(options, stop.signal)
     })

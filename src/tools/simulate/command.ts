@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { onSignals } from '../../platform/signals.ts'
 import { sidecarOption, siteOption } from '../sidecar.ts'
 
 type Flags = {
@@ -45,7 +46,7 @@ export function addSimulate(program: Command): void {
 async function simulate({ url, site, rate, seed, duration, quiet }: Flags): Promise<void> {
   const { runSimulate } = await import('./run.ts')
   const stop = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  onSignals(() => stop.abort())
   if (process.channel) process.once('disconnect', () => stop.abort())
   process.send?.({ ready: true, url })
   const options = {
