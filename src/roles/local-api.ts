@@ -69,6 +69,8 @@ function openStores(config: LocalApiConfig, { life, metrics }: Context) {
     role: 'local-api ingest',
     max: config.DB_POOL_MAX_SIZE - readers,
     min: config.DB_POOL_MIN_SIZE,
+    // Far beyond any batch: without it a connection that was cut in silence holds a writer for long.
+    timeoutS: 60,
     metrics,
   })
   const read = connect(config.DATABASE_URL, {

@@ -72,7 +72,7 @@ async function readText(response: Response): Promise<string> {
 
 function judge(response: Response, text: string, batch: readonly Outgoing[]): Delivery {
   if (response.status === 200) return judgeTaken(text, batch)
-  if (response.status === 413) return tooLarge(batch)
+  if (response.status === 413) return tooLarge(text, batch)
   if (response.status === 422 || response.status === 400) return refusedWhole(text, batch)
   const reason = `it answered ${response.status}${hintOf(response.status)}`
   const retryAfterS = Number(response.headers.get('retry-after'))
@@ -88,11 +88,24 @@ const hintOf = (status: number) =>
       ? ': check LOCAL_API_BASE'
       : ''
 
-/** A batch can be made smaller; a single event that is too large can only be set aside. */
-function tooLarge(batch: readonly Outgoing[]): Delivery {
+/**
+ * A batch can be made smaller; a single event that is too large can only be set aside, and only when
+ * it is our own API that says so: a proxy with a small limit must not empty the spool.
+ */
+function tooLarge(text: string, batch: readonly Outgoing[]): Delivery {
   if (batch.length > 1) return { kind: 'too_large' }
+  if (!ownProblem(text)) {
+    return { kind: 'failed', reason: 'it answered 413 to one event, and not by its own words' }
+  }
   const detail = 'larger than the local API accepts (413)'
   return taken(batch, [{ seq: batch[0]!.seq, field: '', detail }])
+}
+
+/** A problem document of our own API; undefined when the answer is somebody else's. */
+function ownProblem(text: string) {
+  const problem = parse(text) as { type?: unknown; detail?: unknown; field?: unknown } | undefined
+  const own = typeof problem?.type === 'string' && problem.type.startsWith(problemType)
+  return own ? problem : undefined
 }
 
 /**
@@ -101,8 +114,8 @@ function tooLarge(batch: readonly Outgoing[]): Delivery {
  * the event is refused. A proxy that answers 400 to everything must not empty the spool.
  */
 function refusedWhole(text: string, batch: readonly Outgoing[]): Delivery {
-  const problem = parse(text) as { type?: unknown; detail?: unknown; field?: unknown } | undefined
-  if (typeof problem?.type !== 'string' || !problem.type.startsWith(problemType)) {
+  const problem = ownProblem(text)
+  if (!problem) {
     return { kind: 'failed', reason: 'it refused a batch with an answer that is not its own' }
   }
   if (batch.length > 1) return { kind: 'too_large' }

@@ -87,7 +87,9 @@ export class Drain {
     const offer = async (batch: readonly Spooled[]) => {
       const result = await this.#offer(batch, signal, (taken) => {
         const dealt = lanes.deal(batch, taken)
-        if (dealt) this.#acknowledge(dealt)
+        if (!dealt) return
+        this.#acknowledge(dealt)
+        lanes.confirm(dealt)
       })
       const whole = result.kind === 'taken' && result.upTo >= batch.at(-1)!.seq
       if (!whole) wrong ??= { result, batch }

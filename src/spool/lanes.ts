@@ -77,28 +77,36 @@ export class Lanes {
   /**
    * Notes what became of a batch that was taken from a lane.
    *
-   * @returns what can be acknowledged now, if there is anything
+   * @returns what can be acknowledged now, if there is anything; it is forgotten when `confirm` says
+   * that it was, and comes again with the next batch if not
    */
   deal(batch: readonly Spooled[], { upTo, refused }: Dealt): Dealt | undefined {
     for (const { seq } of batch) if (seq <= upTo) this.#closed.add(seq)
     this.#refused.push(...refused)
     let acked = -1
-    let count = 0
-    for (; count < this.#open.length && this.#closed.delete(this.#open[count]!.seq); count++) {
-      acked = this.#open[count]!.seq
-      this.#openBytes -= this.#open[count]!.bytes
+    for (const { seq } of this.#open) {
+      if (!this.#closed.has(seq)) break
+      acked = seq
     }
-    if (count === 0) return undefined
-    this.#open = this.#open.slice(count)
-    const now = this.#refused.filter(({ seq }) => seq <= acked)
-    this.#refused = this.#refused.filter(({ seq }) => seq > acked)
-    return { upTo: acked, refused: now }
+    if (acked < 0) return undefined
+    return { upTo: acked, refused: this.#refused.filter(({ seq }) => seq <= acked) }
+  }
+
+  confirm({ upTo }: Dealt): void {
+    const left = this.#open.findIndex(({ seq }) => seq > upTo)
+    for (const { seq, bytes } of this.#open.splice(0, left < 0 ? this.#open.length : left)) {
+      this.#closed.delete(seq)
+      this.#openBytes -= bytes
+    }
+    this.#refused = this.#refused.filter(({ seq }) => seq > upTo)
   }
 }
 
+type Entity = { type?: string; id?: string; parent_id?: string | null }
+
 /** By the job: its own id, or that of the job above. Ids end in random digits. */
 function laneOf({ body }: Spooled): number {
-  const { entity } = JSON.parse(body) as { entity?: { id?: string; parent_id?: string | null } }
-  const id = entity?.parent_id ?? entity?.id ?? ''
+  const { entity } = JSON.parse(body) as { entity?: Entity }
+  const id = (entity?.type === 'subjob' ? entity.parent_id : undefined) ?? entity?.id ?? ''
   return id === '' ? 0 : id.charCodeAt(id.length - 1) % laneCount
 }

@@ -5,6 +5,7 @@ import {
   constants,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -31,7 +32,13 @@ export type OpenReport = {
   damaged?: { movedTo: string; reason: string; salvaged: number; unreadable: number }
 }
 
-export type Opened = { db: Db; sourceId: string; report: OpenReport }
+export type Opened = {
+  db: Db
+  /** Holds the folder until it is closed. */
+  lock: Db
+  sourceId: string
+  report: OpenReport
+}
 
 /**
  * Opens the spool of a folder, whatever the last crash left there. A database that cannot be read
@@ -42,28 +49,75 @@ export type Opened = { db: Db; sourceId: string; report: OpenReport }
  */
 export function openSpool(dir: string): Opened {
   makeDir(dir)
-  const sourceId = readSourceId(dir)
   const path = join(dir, 'spool.db')
+  const lock = takeLock(dir, path)
+  try {
+    const sourceId = readSourceId(dir)
+    return { ...openLocked(dir, path, sourceId), lock, sourceId }
+  } catch (error) {
+    lock.close()
+    throw error
+  }
+}
+
+/** Before anything is looked at: what another sidecar is writing would look damaged. */
+function takeLock(dir: string, path: string): Db {
+  let lock: Db | undefined
+  try {
+    lock = new Database(join(dir, 'lock.db'))
+    lock.exec('begin exclusive')
+    return lock
+  } catch (error) {
+    lock?.close()
+    const { code = 'unknown' } = error as { code?: string }
+    throw code === 'SQLITE_BUSY' ? inUse(path) : unusable(path, code)
+  }
+}
+
+type OpenedDb = Pick<Opened, 'db' | 'report'>
+
+function openLocked(dir: string, path: string, sourceId: string): OpenedDb {
   finishSwap(dir, path)
-  if (sizeOf(path) === 0) return beginAnew(dir, path, sourceId)
-  const lost = existsSync(`${path}-wal`) ? lostCommits(`${path}-wal`) : 0
+  if (sizeOf(path) === 0) return beginAnew(dir, path)
+  const lost = keepDamagedLog(dir, path)
   // Numbers that were given to what is lost must not be given again: a new database is a new epoch.
   const opened =
     lost > 0
       ? { reason: `its log is damaged; up to ${lost} commits in it are lost` }
       : tryOpen(dir, path)
-  if ('db' in opened) return { db: opened.db, sourceId, report: { recovered: 0 } }
+  if ('db' in opened) return { db: opened.db, report: { recovered: 0 } }
   return replaceDamaged(dir, path, sourceId, opened.reason)
 }
+
+/**
+ * A damaged log gets a second name first: opening the database takes in what SQLite can read of it
+ * and deletes it, and after a crash then nothing would tell that there was more.
+ *
+ * @returns how many commits are lost, 0 for a log that is sound
+ */
+function keepDamagedLog(dir: string, path: string): number {
+  const kept = path + damagedLog
+  if (existsSync(kept)) return Math.max(1, lostCommits(kept))
+  const log = `${path}-wal`
+  const lost = existsSync(log) ? lostCommits(log) : 0
+  if (lost > 0) {
+    linkSync(log, kept)
+    syncFolder(dir)
+  }
+  return lost
+}
+
+const damagedLog = '-wal.damaged'
 
 const sizeOf = (file: string) => (existsSync(file) ? statSync(file).size : 0)
 
 /** SQLite would delete a log whose database is empty; what is in it belongs to the operator. */
-function beginAnew(dir: string, path: string, sourceId: string): Opened {
+function beginAnew(dir: string, path: string): OpenedDb {
   const reason = 'spool.db is empty or gone, and its log is not'
-  const movedTo = sizeOf(`${path}-wal`) > 0 ? moveAside(dir, path) : undefined
+  const left = sizeOf(`${path}-wal`) > 0 || existsSync(path + damagedLog)
+  const movedTo = left ? moveAside(dir, path) : undefined
   const damaged = movedTo && { damaged: { movedTo, reason, salvaged: 0, unreadable: 0 } }
-  return { db: create(path), sourceId, report: { recovered: 0, ...damaged } }
+  return { db: create(path), report: { recovered: 0, ...damaged } }
 }
 
 function makeDir(dir: string): void {
@@ -206,7 +260,7 @@ const unusable = (path: string, code: string) =>
  * Puts a new database with what could be read in the place of a damaged one. A crash in between
  * loses nothing: until the new one is whole the old one stays where it is, see {@link finishSwap}.
  */
-function replaceDamaged(dir: string, path: string, sourceId: string, reason: string): Opened {
+function replaceDamaged(dir: string, path: string, sourceId: string, reason: string): OpenedDb {
   const partial = path + partialSuffix
   const next = create(partial)
   let salvaged: Salvaged
@@ -222,11 +276,11 @@ function replaceDamaged(dir: string, path: string, sourceId: string, reason: str
   renameSync(partial, path)
   syncFolder(dir)
   const db = open(path)
-  return { db, sourceId, report: { recovered: 0, damaged: { movedTo, reason, ...salvaged } } }
+  return { db, report: { recovered: 0, damaged: { movedTo, reason, ...salvaged } } }
 }
 
 const partialSuffix = '.partial'
-const suffixes = ['', '-wal', '-shm', '-journal']
+const suffixes = ['', '-wal', '-shm', '-journal', damagedLog]
 
 /** The database itself goes first: where it is missing, the new one is known to be whole. */
 function moveAside(dir: string, path: string): string {

@@ -31,6 +31,7 @@ export function salvage(path: string, into: Db, sourceId: string): Salvaged {
     const seqs = readableSeqs(db, acked)
     if (seqs.length === 0 && isIoError(meta.error)) throw meta.error
     const salvaged = copy(db, seqs, into, (row) => stamped(row, sourceId, epoch || 'lost'))
+    copyRejects(db, into)
     const last = Math.max(seqs.at(-1) ?? 0, attempt(() => lastKnown(db!)).value ?? 0)
     return { salvaged, unreadable: Math.max(0, last - acked - salvaged) }
   } finally {
@@ -80,6 +81,17 @@ function copy(db: Db, seqs: number[], into: Db, bodyOf: (row: Row) => string | u
     into.prepare('update meta set forwarded = ?').run(copied)
   })()
   return copied
+}
+
+/** Those that can be read, as they are: their events have their stamp. */
+function copyRejects(db: Db, into: Db): void {
+  const put = into.prepare(
+    'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
+  )
+  attempt(() => {
+    const all = db.prepare('select sink, seq, rejected_ms, field, detail, body from reject').raw()
+    for (const row of all.iterate()) attempt(() => put.run(row))
+  })
 }
 
 /** The event as it would have been sent; undefined when it is none any more. */

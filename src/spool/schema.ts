@@ -2,12 +2,14 @@
  * The spool: events that a sidecar answered for and that are not delivered everywhere yet.
  *
  * Files in SPOOL_DIR
- *   spool.db, spool.db-wal   SQLite in WAL mode, held exclusively by one process
+ *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
+ *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
  *   source-id                who this sidecar is; outlives the database
  *   ballast                  16 MiB that are given up when the disk is full, so that deliveries can
  *                            still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
  *   spool.db.partial         what could be read of one, until it takes its place
+ *   spool.db-wal.damaged     its log, kept before anything is done to it
  *
  * What always holds
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
@@ -21,10 +23,8 @@
  *   5. `source.seq` of the events stamped here is contiguous from 1 within an `epoch`, and an epoch
  *      is a database: a new file is a new epoch.
  *
- * SQLite runs with synchronous=NORMAL, and the log is synced by wal-file.ts after a commit: what FULL
- * does, but beside the event loop. Acknowledgments need no sync of their own. A power cut may take
- * back the last of them, never one without all after it, and then events are offered again. When a
- * sync fails, nothing is taken for stored until all of it went through a checkpoint.
+ * A commit is synced before the next one is written (FULL), so of a sound log at most the commit that
+ * was under way is missing; log-check.ts stands on that.
  *
  * Measured for the choice (500-byte events, a hundred a commit, each synced): SQLite 129,000
  * events/s, a plain file with fdatasync 182,000; a log of our own was not worth its bugs.

@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Statement } from 'better-sqlite3'
 import { Ballast } from './ballast.ts'
 import { type Db, type OpenReport, openSpool } from './open.ts'
 import { stamp } from './stamp.ts'
-import { WalFile } from './wal-file.ts'
 
 /** An event on its way into the spool. */
 export type Append = {
@@ -38,8 +39,6 @@ export type SpoolOptions = {
   maxBytes: number
   /** Ballast, in bytes; for tests on small disks. */
   ballastBytes?: number
-  /** Syncs a file descriptor; for tests of what happens meanwhile. */
-  sync?: (fd: number) => Promise<void>
   onCommit?: (events: number) => void
 }
 
@@ -62,21 +61,13 @@ export class Spool {
   readonly epoch: string
   readonly dir: string
   readonly #db: Db
-  readonly #wal: WalFile
+  readonly #lock: Db
   readonly #ballast: Ballast
   readonly #options: SpoolOptions
   readonly #acked = new Map<string, number>()
   readonly #statements: Statements
   #waiting: Waiting[] = []
-  /** Those whose commit is being synced. */
-  #syncing: { waiting: readonly Waiting[]; verdicts: readonly AppendVerdict[][] } | undefined
-  #appending = false
-  /** Highest seq that is on disk for sure; what lies beyond it is not handed out. */
   #lastSeq: number
-  /** Highest seq that is committed. */
-  #committedSeq: number
-  /** A sync failed: what was written before is trusted only after a checkpoint. */
-  #suspect = false
   #forwarded: number
   #keyTable: 'key_a' | 'key_b'
   #keySince: number
@@ -89,8 +80,9 @@ export class Spool {
   readonly #wakers = new Set<() => void>()
 
   constructor(options: SpoolOptions) {
-    const { db, sourceId, report } = openSpool(options.dir)
+    const { db, lock, sourceId, report } = openSpool(options.dir)
     this.#db = db
+    this.#lock = lock
     this.#options = options
     this.dir = options.dir
     this.sourceId = sourceId
@@ -106,10 +98,6 @@ export class Spool {
     this.#registerSinks()
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
-    this.#committedSeq = this.#lastSeq
-    this.#wal = new WalFile(options.dir, options.sync)
-    // From here on we sync ourselves, beside the event loop. See schema.ts.
-    db.pragma('synchronous = normal')
     this.#pages = this.#usedPages()
     this.#ballast = new Ballast(options.dir, options.ballastBytes)
     if (!this.#ballast.held) this.#ballast.take()
@@ -123,7 +111,7 @@ export class Spool {
 
   /** Bytes in use on disk: pages with something in them, and the write-ahead log. */
   get bytes(): number {
-    return this.#pages * pageSize + this.#wal.bytes
+    return this.#pages * pageSize + this.#walBytes()
   }
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
@@ -152,101 +140,52 @@ export class Spool {
   }
 
   /**
-   * Puts events on disk. All that come in one turn of the event loop, or while a commit before is
-   * being synced, share one commit: that is 4.6 times the throughput of a commit per request. The
-   * sync does not hold up the event loop, which takes the next requests meanwhile.
+   * Puts events on disk. All that wait in one turn of the event loop share one commit: that is 4.6
+   * times the throughput of a commit per request.
    *
    * @returns a verdict per event, after the commit was synced
-   * @throws when the database fails for another reason than a full disk; what of it was stored then
-   * is a duplicate when it comes again
+   * @throws when the database fails for another reason than a full disk; nothing was stored then
    */
   append(items: readonly Append[]): Promise<AppendVerdict[]> {
     if (this.#closed) return Promise.reject(new Error('the spool is closed'))
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ items, resolve, reject })
-      if (this.#appending) return
-      this.#appending = true
-      setImmediate(() => void this.#appendWaiting())
+      if (this.#waiting.push({ items, resolve, reject }) === 1) setImmediate(() => this.#flush())
     })
   }
 
-  /** One commit and its sync after the other, until nobody waits. */
-  async #appendWaiting(): Promise<void> {
-    while (this.#commitWaiting()) {
-      try {
-        await this.#wal.sync()
-        this.#synced()
-      } catch (error) {
-        this.#unsynced(error)
-      }
-    }
-    this.#appending = false
-  }
-
-  /** @returns whether there is something to sync, and to answer after that */
-  #commitWaiting(): boolean {
+  #flush(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    if (this.#closed || waiting.length === 0) return false
+    if (waiting.length === 0) return
     try {
-      if (!this.#canAppend()) {
-        for (const w of waiting) w.resolve(refused(w))
-        return false
-      }
-      this.#syncing = { waiting, verdicts: this.#commit(waiting) }
-      return true
+      const verdicts = this.#canAppend() ? this.#commit(waiting) : waiting.map(refused)
+      for (const [i, w] of waiting.entries()) w.resolve(verdicts[i]!)
     } catch (error) {
       this.#afterFailure(error)
       for (const w of waiting) {
         if (isDiskFull(error)) w.resolve(refused(w))
         else w.reject(error)
       }
-      return false
     }
   }
 
-  /** All that was committed is on disk: it may be seen, and those who wait for it answered. */
-  #synced(): void {
-    const stored = this.#committedSeq - this.#lastSeq
-    this.#lastSeq = this.#committedSeq
-    if (!this.#suspect) this.#lastError = undefined
-    const done = this.#syncing
-    this.#syncing = undefined
-    done?.waiting.forEach((w, i) => void w.resolve(done.verdicts[i]!))
-    if (stored === 0) return
-    this.#options.onCommit?.(stored)
-    for (const wake of this.#wakers) wake()
-  }
-
-  /** After a failed sync Linux may count pages as written that are not, and a second sync succeeds. */
-  #unsynced(error: unknown): void {
-    this.#suspect = true
-    this.#afterFailure(error)
-    const failed = this.#syncing
-    this.#syncing = undefined
-    for (const w of failed?.waiting ?? []) w.reject(error)
-  }
-
-  /** Writes everything anew, from the log into the database, and syncs that. @throws when it fails */
-  #settle(): void {
-    if (!this.#suspect) return
-    this.#db.pragma('wal_checkpoint(truncate)')
-    this.#suspect = false
-    this.#synced()
-  }
-
-  /** One transaction for everybody who waits. Counters move only once it is committed. */
+  /** One transaction for everybody who waits. Counters move only once it is durable. */
   #commit(waiting: readonly Waiting[]): AppendVerdict[][] {
-    const draft = { seq: this.#committedSeq, forwarded: this.#forwarded, stored: 0 }
+    const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
     const soft = this.bytes > this.#options.maxBytes * softShare
     this.#db.exec('begin immediate')
     const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, soft, draft)))
     if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
     this.#db.exec('commit')
-    this.#committedSeq = draft.seq
+    this.#lastSeq = draft.seq
     this.#forwarded = draft.forwarded
     this.#keyCount += draft.stored
+    this.#lastError = undefined
     this.#pages = this.#usedPages()
+    if (draft.stored > 0) {
+      this.#options.onCommit?.(draft.stored)
+      for (const wake of this.#wakers) wake()
+    }
     return verdicts
   }
 
@@ -276,7 +215,7 @@ export class Spool {
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Spooled[] {
     const batch: Spooled[] = []
     let bytes = 0
-    for (const row of this.#statements.after.iterate(from, this.#lastSeq, limit) as Iterable<Row>) {
+    for (const row of this.#statements.after.iterate(from, limit) as Iterable<Row>) {
       bytes += row.body.length
       if (batch.length > 0 && bytes > maxBytes) break
       batch.push({
@@ -291,6 +230,8 @@ export class Spool {
    * Records that a sink has dealt with everything up to `seq`, sets aside what it refused, and
    * deletes what all sinks have dealt with. When even that fails for lack of space, the position is
    * kept in memory, so that nothing is sent again and again, and written with the next one.
+   *
+   * @throws when nothing was recorded: the disk fails, or is too full for what was refused
    */
   ack(sink: string, seq: number, rejections: readonly Rejection[] = []): void {
     const before = this.acked(sink)
@@ -299,10 +240,10 @@ export class Spool {
       this.#writeAck(sink, seq, rejections)
     } catch (error) {
       this.#afterFailure(error)
+      if (isDiskFull(error) && rejections.length === 0) return
       // Rejections must not be forgotten: these events stay, and are refused again.
-      if (!isDiskFull(error) || rejections.length > 0) this.#acked.set(sink, before)
-      if (!isDiskFull(error)) throw error
-      return
+      this.#acked.set(sink, before)
+      throw error
     }
     this.#lastError = undefined
     this.#pages = this.#usedPages()
@@ -311,12 +252,15 @@ export class Spool {
   }
 
   #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
+    const rotate = this.#keysAreDue()
+    const since = Date.now()
     this.#db.transaction(() => {
       for (const rejection of rejections) this.#setAside(sink, rejection)
       this.#statements.setAcked.run(sink, seq)
       this.#statements.dropTo.run(Math.min(...this.#acked.values()))
-      if (this.#keysAreDue()) this.#rotateKeys()
+      if (rotate) this.#emptyOtherKeys(since)
     })()
+    if (rotate) this.#turnKeys(since)
   }
 
   #setAside(sink: string, { seq, field, detail }: Rejection): void {
@@ -347,16 +291,14 @@ export class Spool {
   retryReject(id: number): boolean {
     const row = this.reject(id)
     if (!row) return false
-    this.#settle()
     this.#db.transaction(() => {
-      this.#statements.put.run(this.#committedSeq + 1, null, Date.now(), row.body)
+      this.#statements.put.run(this.#lastSeq + 1, null, Date.now(), row.body)
       this.#statements.setForwarded.run(this.#forwarded + 1)
       this.#statements.dropReject.run(id)
     })()
-    this.#committedSeq++
+    this.#lastSeq++
     this.#forwarded++
-    this.#wal.syncNow()
-    this.#synced()
+    for (const wake of this.#wakers) wake()
     return true
   }
 
@@ -369,21 +311,10 @@ export class Spool {
   /** Answers those who wait, then closes. Safe to call twice. */
   close(): void {
     if (this.#closed) return
-    this.#finish()
-    this.#commitWaiting()
-    this.#finish()
+    this.#flush()
     this.#closed = true
-    this.#wal.close()
     this.#db.close()
-  }
-
-  #finish(): void {
-    try {
-      this.#wal.syncNow()
-      this.#synced()
-    } catch (error) {
-      this.#unsynced(error)
-    }
+    this.#lock.close()
   }
 
   #registerSinks(): void {
@@ -405,7 +336,6 @@ export class Spool {
   }
 
   #canAppend(): boolean {
-    this.#settle()
     if (!this.#ballast.held) this.#ballast.take()
     return this.#ballast.held && !this.#isFull()
   }
@@ -429,15 +359,19 @@ export class Spool {
     return due && this.#keyOldSeq <= Math.min(...this.#acked.values())
   }
 
-  #rotateKeys(): void {
+  #emptyOtherKeys(since: number): void {
     const next = otherTable(this.#keyTable)
     this.#db.exec(`delete from ${next}`)
-    this.#statements.setKeys.run(next, Date.now(), this.#committedSeq)
+    this.#statements.setKeys.run(next, since, this.#lastSeq)
+  }
+
+  /** Once that is committed. */
+  #turnKeys(since: number): void {
     this.#oldKeys = this.#keyCount > 0
-    this.#keyTable = next
+    this.#keyTable = otherTable(this.#keyTable)
     this.#keyCount = 0
-    this.#keySince = Date.now()
-    this.#keyOldSeq = this.#committedSeq
+    this.#keySince = since
+    this.#keyOldSeq = this.#lastSeq
   }
 
   #countKeys(table: string): number {
@@ -446,6 +380,14 @@ export class Spool {
 
   #usedPages(): number {
     return this.#statements.usedPages.get() as number
+  }
+
+  #walBytes(): number {
+    try {
+      return statSync(join(this.dir, 'spool.db-wal')).size
+    } catch {
+      return 0
+    }
   }
 
   /** Gives space back to the disk: only when empty, because then it takes milliseconds. */
@@ -503,9 +445,7 @@ function prepare(db: Db) {
       .prepare('select page_count - freelist_count from pragma_page_count, pragma_freelist_count')
       .pluck(),
     one: db.prepare('select seq, source_seq, body from event where seq = ?'),
-    after: db.prepare(
-      'select seq, source_seq, body from event where seq > ? and seq <= ? order by seq limit ?',
-    ),
+    after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
     oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
     dropTo: db.prepare('delete from event where seq <= ?'),
     setAcked: db.prepare(

@@ -20,9 +20,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool syncs at checkpoints only (NORMAL)',
     why: 'a power cut takes answered events with it',
-    file: 'src/spool/spool.ts',
-    find: 'await this.#wal.sync()',
-    replace: '',
+    file: 'src/spool/open.ts',
+    find: `db.pragma('synchronous = full')`,
+    replace: `db.pragma('synchronous = normal')`,
     test: [
       'test/journey/sidecar.test.ts',
       'the sidecar > syncs to disk at least once for every answer',

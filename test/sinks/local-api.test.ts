@@ -50,6 +50,12 @@ describe('the sink of the local API', () => {
     assert.equal((await deliver(t, 1, 422, 'refused')).kind, 'failed')
   })
 
+  test('sets an event aside as too large only when it is told so in our own words', async (t) => {
+    assert.equal((await deliver(t, 1, 413, problem(413))).kind, 'taken')
+    assert.equal((await deliver(t, 1, 413, '<h1>Request Entity Too Large</h1>')).kind, 'failed')
+    assert.equal((await deliver(t, 2, 413, '<h1>Request Entity Too Large</h1>')).kind, 'too_large')
+  })
+
   const item = { index: 0, field: '', detail: 'odd' }
   const wrong: [string, object][] = [
     ['speaks of other events', { total: 3, success: 3, failed: 0, rejected: [] }],

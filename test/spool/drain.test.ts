@@ -30,8 +30,11 @@ function eventsOf(count: number, jobs: number) {
   return Array.from({ length: count }, (_, i) => {
     const job = ids[i % jobs]!
     const n = Math.floor(i / jobs)
+    // Nothing forbids a job to name a parent, now and then.
     const entity =
-      n % 3 === 2 ? { id: crypto.randomUUID(), parent_id: job } : { id: job, parent_id: null }
+      n % 3 === 2
+        ? { type: 'subjob', id: crypto.randomUUID(), parent_id: job }
+        : { type: 'job', id: job, parent_id: n % 3 === 1 ? crypto.randomUUID() : null }
     return { entity, job, n }
   })
 }
@@ -158,6 +161,30 @@ describe('Drain', () => {
       [50, 100, 150, 200, 250, 300],
     )
   })
+
+  for (const code of ['SQLITE_FULL', 'SQLITE_IOERR_WRITE']) {
+    test(`keeps what was refused in one lane when noting it fails at first (${code})`, async (t) => {
+      const spool = await backlog(t, eventsOf(200, 9))
+      const ack = spool.ack.bind(spool)
+      let failures = 3
+      spool.ack = (name, seq, rejections = []) => {
+        if (rejections.length > 0 && failures-- > 0) throw Object.assign(new Error('no'), { code })
+        ack(name, seq, rejections)
+      }
+      await drainAll(t, spool, async (batch) => {
+        await turns(1 + (batch[0]!.seq % 3))
+        const refused = batch.flatMap(({ seq }) =>
+          seq === 3 ? [{ seq, field: 'event.at', detail: 'odd' }] : [],
+        )
+        return { kind: 'taken', upTo: batch.at(-1)!.seq, refused }
+      })
+      assert.ok(failures < 0)
+      assert.deepEqual(
+        spool.rejects(10).map(({ seq }) => seq),
+        [3],
+      )
+    })
+  }
 
   test('delivers a backlog of a single job, in order', async (t) => {
     const spool = await backlog(t, eventsOf(200, 1))

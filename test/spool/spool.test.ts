@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { type Append, eventKey, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
@@ -134,69 +134,6 @@ describe('Spool', () => {
     )
     assert.deepEqual(spool.rejects(10), [])
     assert.equal(spool.retryReject(99), false)
-  })
-
-  test('answers and hands out nothing before its commit is synced', async (t) => {
-    const held: (() => void)[] = []
-    const sync = () => new Promise<void>((done) => void held.push(done))
-    const spool = openSpool(t, { sync })
-    const one = item()
-    const answers: string[] = []
-    let woken = 0
-    spool.onAppend(() => woken++)
-    const first = spool.append([one]).then(([verdict]) => answers.push(`first ${verdict}`))
-    while (held.length === 0) await new Promise(setImmediate)
-    const [repeat, others] = [spool.append([one]), spool.append(items(2))]
-    const later = Promise.all([repeat, others]).then((verdicts) => answers.push(verdicts.join()))
-    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
-    assert.deepEqual([answers, held.length, woken], [[], 1, 0])
-    assert.deepEqual([spool.count, spool.lag('local-api'), numbers(spool).length], [0, 0, 0])
-
-    held[0]!()
-    await first
-    assert.deepEqual([answers, spool.count, woken], [['first stored'], 1, 1])
-    while (held.length === 1) await new Promise(setImmediate)
-    assert.equal(numbers(spool).length, 1)
-    held[1]!()
-    await later
-    assert.equal(answers[1], 'duplicate,stored,stored')
-    assert.equal(numbers(spool).length, 3)
-  })
-
-  test('tells those who wait when a sync fails, and takes what it has for stored only after another way', async (t) => {
-    const dir = freshFolder()
-    let failing = true
-    const sync = async () => {
-      if (failing) throw Object.assign(new Error('i/o error'), { code: 'EIO' })
-    }
-    const spool = openSpool(t, { dir, sync })
-    const wal = () => statSync(join(dir, 'spool.db-wal')).size
-    const one = item()
-    await assert.rejects(spool.append([one]), /i\/o error/)
-    assert.equal(spool.trouble, 'the spool cannot be written (EIO)')
-    assert.equal(spool.count, 0)
-    assert.ok(wal() > 0)
-    failing = false
-    let walAtSync = -1
-    spool.onAppend(() => {
-      if (walAtSync < 0) walAtSync = wal()
-    })
-    assert.deepEqual(await spool.append([one, item()]), ['duplicate', 'stored'])
-    // The log was emptied into the database and that synced, before the repeat was looked at.
-    assert.equal(walAtSync, 0)
-    assert.equal(spool.trouble, undefined)
-    assert.equal(numbers(spool).length, 2)
-  })
-
-  test('answers what is being synced when it is closed', async (t) => {
-    const dir = freshFolder()
-    const spool = openSpool(t, { dir, sync: () => new Promise(() => {}) })
-    const first = spool.append(items(1))
-    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
-    const second = spool.append(items(1))
-    spool.close()
-    assert.deepEqual([await first, await second], [['stored'], ['stored']])
-    assert.equal(openSpool(t, { dir }).count, 2)
   })
 
   test('refuses a folder that another sidecar uses, by name', (t) => {

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { eventKey, Spool } from '../../src/spool/spool.ts'
 import { freshFolder } from '../support/processes.ts'
@@ -134,6 +146,64 @@ describe('a spool that was damaged while it was down', () => {
       spool.close()
     }
     busy.close()
+  })
+
+  test('still tells of its damaged log when the repair was killed after SQLite took the log away', async () => {
+    const busy = await busySpool()
+    const dir = freshFolder()
+    cpSync(busy.dir, dir, { recursive: true })
+    busy.close()
+    const [path, log] = [join(dir, 'spool.db'), join(dir, 'spool.db-wal')]
+    const spoiled = readFileSync(log)
+    spoiled[Math.floor(spoiled.length / 2)]! ^= 0xff
+    writeFileSync(log, spoiled)
+    // What a repair does first, and what opening and closing the database leaves of it.
+    linkSync(log, `${log}.damaged`)
+    const database = new Database(path)
+    assert.ok(database.prepare('select count(*) from event').pluck().get())
+    database.close()
+    assert.ok(!existsSync(log))
+    const spool = new Spool({ ...options, dir })
+    assert.match(spool.report.damaged?.reason ?? '', /log is damaged; up to \d+ commits/)
+    assert.notEqual(spool.epoch, busy.epoch)
+    const kept = join(spool.report.damaged!.movedTo, 'spool.db-wal.damaged')
+    assert.deepEqual(readFileSync(kept), spoiled)
+    spool.close()
+    const next = new Spool({ ...options, dir })
+    assert.equal(next.report.damaged, undefined)
+    next.close()
+  })
+
+  test('is not looked at while another sidecar uses it', async () => {
+    const busy = await busySpool()
+    const log = join(busy.dir, 'spool.db-wal')
+    const spoiled = readFileSync(log)
+    const place = Math.floor(spoiled.length / 2)
+    const file = openSync(log, 'r+')
+    writeSync(file, Buffer.from([spoiled[place]! ^ 0xff]), 0, 1, place)
+    closeSync(file)
+    const before = readdirSync(busy.dir)
+    assert.throws(() => new Spool({ ...options, dir: busy.dir }), /in use by another sidecar/)
+    assert.deepEqual(readdirSync(busy.dir), before)
+    busy.close()
+  })
+
+  test('keeps the rejects that can be read', async () => {
+    const busy = await busySpool()
+    const { seq } = busy.waiting[0]!
+    busy.spool.ack('local-api', seq, [{ seq, field: 'event.at', detail: 'odd' }])
+    const [reject] = busy.spool.rejects(10)
+    busy.close()
+    const path = join(busy.dir, 'spool.db')
+    const content = readFileSync(path)
+    const page = Math.floor(content.indexOf(`{"n":${sent(busy.waiting.at(-20)!).n},`) / 4096)
+    content.fill(0xa5, page * 4096, (page + 1) * 4096)
+    writeFileSync(path, content)
+    const spool = new Spool({ ...options, dir: busy.dir })
+    assert.ok(spool.report.damaged)
+    const [again] = spool.rejects(10)
+    assert.deepEqual({ ...again, id: 0 }, { ...reject, id: 0 })
+    spool.close()
   })
 
   test('has nothing to tell when only the commit under way is torn', async () => {
