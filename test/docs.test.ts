@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { namespace } from '../src/core/uuid.ts'
 import { schemas } from '../src/platform/config.ts'
+import { planSteps } from '../src/tools/replay/events.ts'
+import { readRecords } from '../src/tools/replay/records.ts'
+import { freshFolder } from './support/processes.ts'
 import { differences, readReference, references } from './support/reference.ts'
 
 const all = await references()
 
-/** Variables that something other than a role reads. */
+/** Variables that something other than a role reads, or that nothing reads yet. */
 const others = [
+  'CACHE_TTL_S',
+  'FUZZ_FACTOR',
+  'XDG_STATE_HOME',
   'WAFERMON_CONFIG',
   'SIDECAR_URL',
   'SIDECAR_TOKEN',
@@ -58,13 +65,9 @@ describe('the words of docs/', () => {
     ...others,
   ])
 
-  for (const file of [
-    'docs/configuration.md',
-    'docs/security.md',
-    'docs/api.md',
-    'docs/metrics.md',
-    'docs/deployment.md',
-  ]) {
+  const pages = readdirSync('docs').filter((name) => name.endsWith('.md'))
+  const files = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...pages.map((p) => `docs/${p}`)]
+  for (const file of files) {
     test(`name no setting that does not exist: ${file}`, () => {
       const named = [
         ...readFileSync(file, 'utf8').matchAll(/`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`/g),
@@ -87,5 +90,64 @@ describe('the words of docs/', () => {
     const { total, successful, partial, failed, skipped, details } = sites
     assert.equal(successful + partial + failed + skipped, total)
     assert.equal(details.length, total)
+  })
+})
+
+/** The rows of the tables under a heading, the heads and the lines under them left out. */
+function tableUnder(text: string, heading: string): string[][] {
+  const part = text.slice(text.indexOf(heading) + heading.length).split('\n## ')[0]!
+  return part
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+    .map((line) => line.slice(2, -2).split(' | '))
+}
+
+describe('the dependencies of the docs', () => {
+  const text = readFileSync('docs/dependencies.md', 'utf8')
+  const listed = (heading: string) =>
+    tableUnder(text, heading).flatMap(([names]) => names!.replaceAll(/ \([^)]*\)/g, '').split(', '))
+  const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
+    readFileSync('package.json', 'utf8'),
+  ) as Record<string, Record<string, string>>
+
+  test('are those that are shipped', () => {
+    const shipped = Object.keys({ ...dependencies, ...optionalDependencies })
+    assert.deepEqual(listed('## Shipped\n').sort(), shipped.sort())
+  })
+
+  test('are those of the development', () => {
+    const names = Object.keys(devDependencies!)
+    assert.deepEqual(listed('## Development only\n').sort(), names.sort())
+  })
+})
+
+describe('the records of docs/commands.md', () => {
+  const text = readFileSync('docs/commands.md', 'utf8')
+  const lines = /```json\n([\s\S]*?)```/.exec(text)![1]!.trim().split('\n')
+  const fields = [...text.matchAll(/^\| `(\w+)` \| .*? \| (yes|no) \|/gm)]
+  const whole = JSON.parse(lines[0]!) as Record<string, unknown>
+
+  async function read(records: readonly string[]) {
+    const file = join(freshFolder(), 'records.ndjson')
+    writeFileSync(file, records.join('\n'))
+    const bad: string[] = []
+    return { records: await readRecords(file, ({ why }) => bad.push(why)), bad }
+  }
+
+  test('are read, and start and end both', async () => {
+    const { records, bad } = await read(lines)
+    assert.deepEqual([records.length, bad], [2, []])
+    assert.equal(planSteps(records).steps.length, 4)
+  })
+
+  test('have the fields of the table, and need those that it says', async () => {
+    assert.deepEqual(fields.map(([, name]) => name).sort(), Object.keys(whole).sort())
+    const { records } = await read(lines)
+    assert.deepEqual(Object.keys(records[0]!).sort(), Object.keys(whole).sort())
+    for (const [, name, needed] of fields) {
+      const { bad } = await read([JSON.stringify({ ...whole, [name!]: null })])
+      assert.equal(bad.length, needed === 'yes' ? 1 : 0, name)
+    }
   })
 })

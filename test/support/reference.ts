@@ -7,6 +7,7 @@ import type { RouteSpec } from '../../src/api/route-spec.ts'
 import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { allRoles, describeSetting } from '../../src/tools/config.ts'
+import { commandsHead, commandsReference, flagsHead } from './commands.ts'
 
 /**
  * What the reference parts of docs/ must say, as rows: made from the schemas, the route tables and
@@ -91,6 +92,7 @@ export const routesByRole: Readonly<Record<string, readonly RouteSpec[]>> = {
   'Local API': [...readSpecs(limitsOf('local-api')), streamSpec, ...ingestSpecs, ...aboutSpecs],
   Sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
   'Central API': [...centralSpecs(limitsOf('central')), ...aboutSpecs],
+  'Archiver, and web beside its pages': aboutSpecs,
 }
 
 /** The routes of each role: route, scope, meaning. */
@@ -133,11 +135,39 @@ export function parametersReference(): Reference {
   }
   return found
 }
+/** The fields of an event, one inside another written with a dot: what each takes, meaning. */
+export function envelopeReference(): Reference {
+  const { components } = openApi({ title: 'events', routes: ingestSpecs })
+  return new Map([['Fields of an event', fieldsOf(components.schemas.Event as Schema)]])
+}
+export const envelopeHead: Row = ['Field', 'Takes', 'Needed', 'Meaning']
+
+type Schema = {
+  type?: unknown
+  description?: string
+  required?: string[]
+  properties?: Record<string, Schema>
+  anyOf?: Schema[]
+}
+
+function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] {
+  return Object.entries(properties).flatMap(([name, { description = '', ...schema }]) => {
+    // What may be null is either that or something.
+    const field = schema.anyOf?.find(({ type }) => type !== 'null') ?? schema
+    const needed = required.includes(name) ? 'yes' : 'no'
+    const row = [`\`${path}${name}\``, takes(field).replace(',null', ''), needed, description]
+    return [row, ...fieldsOf(field, `${path}${name}.`)]
+  })
+}
+
 export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
 
 /** Every reference there is: the file, the name between the markers, the rows and their head. */
 export async function references() {
+  const { commands, flags } = await commandsReference()
   return [
+    { file: 'docs/commands.md', name: 'commands', rows: commands, head: commandsHead },
+    { file: 'docs/commands.md', name: 'flags', rows: flags, head: flagsHead },
     {
       file: 'docs/configuration.md',
       name: 'settings',
@@ -145,6 +175,7 @@ export async function references() {
       head: settingsHead,
     },
     { file: 'docs/metrics.md', name: 'metrics', rows: await metricsReference(), head: metricsHead },
+    { file: 'docs/api.md', name: 'envelope', rows: envelopeReference(), head: envelopeHead },
     { file: 'docs/api.md', name: 'routes', rows: routesReference(), head: routesHead },
     { file: 'docs/api.md', name: 'parameters', rows: parametersReference(), head: parametersHead },
   ]
