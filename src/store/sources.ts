@@ -8,6 +8,13 @@ const maxGaps = 100
 
 type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] | null }
 
+/*
+ * A sidecar that works off a backlog delivers two batches side by side, and the later numbers may be
+ * here first. So while one catches up, the newest numbers that it skipped are on the way, not missing:
+ * so many of them, until it was silent for so long or delivers as things happen.
+ */
+const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
+
 /** Every spool that ever delivered, by id, the newest first. */
 export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
   const rows = await store.ask<SourceRow[]>(
@@ -17,8 +24,10 @@ export async function listSources(store: Store, signal?: AbortSignal): Promise<S
       select source_id as id, epoch, upper(received) - 1 as last_seq,
         (select sum(upper(r) - lower(r)) from unnest(received) r)::int8 as received,
         (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1)) from (
-          select g from unnest(
-            int8multirange(int8range(1, upper(received))) - received) g limit ${maxGaps}) g) as gaps,
+          select g from unnest(int8multirange(int8range(1, greatest(1, upper(received)
+            - case when lag_s > ${onTheWay.lagS}
+                and last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
+              then ${onTheWay.numbers} else 0 end))) - received) g limit ${maxGaps}) g) as gaps,
         last_stored_at as last_seen_at, last_at, lag_s, clock_offset_s
       from source where not isempty(received) order by source_id, last_stored_at desc limit 10000`,
     signal,

@@ -30,6 +30,20 @@ describe('sources', () => {
     assert.deepEqual((await listSources(store, signal))[0]?.gaps, [])
   })
 
+  test('take what a sidecar skips while it catches up for on the way, but not for ever', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const received_at = fromMs(Date.now() - 60_000)
+    const behind = (seq: number) => ({ ...from('bn-07', seq), received_at })
+    await ingest(store, [behind(1), behind(50_000), behind(50_002)])
+    const gaps = async () => (await listSources(store, signal))[0]?.gaps
+    assert.deepEqual(await gaps(), [{ source: 'bn-07', from: 2, to: 10_002 }])
+    const all = [2, 50_001].map((from, i) => ({ source: 'bn-07', from, to: [49_999, 50_001][i] }))
+    await run(store, `update source set last_stored_at = now() - interval '11 seconds'`)
+    assert.deepEqual(await gaps(), all, 'it fell silent')
+    await run(store, `update source set last_stored_at = now(), lag_s = 0.05`)
+    assert.deepEqual(await gaps(), all, 'it delivers as things happen')
+  })
+
   test('name at most a hundred gaps of one, the oldest', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(
