@@ -68,9 +68,9 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
 
   async function loop(): Promise<void> {
     while (!signal.aborted) {
-      await round().catch((err: unknown) => {
+      await round().catch((error: unknown) => {
         state.here = false
-        if (!signal.aborted) log.warn({ err }, 'maintenance could not start')
+        if (!signal.aborted) log.warn({ error }, 'maintenance could not start')
       })
       await sleep(everyMs, signal)
     }
@@ -117,12 +117,12 @@ async function attempt(
   try {
     await task.run(store, signal)
     return undefined
-  } catch (err) {
+  } catch (error) {
     if (signal.aborted) return undefined
     // The whole round ends: the lock went with the connection.
-    if (isUnreachable(err)) throw err
-    log.warn({ err, task: task.name }, 'a maintenance task failed and will be tried again')
-    return err instanceof Error ? err.message : String(err)
+    if (isUnreachable(error)) throw error
+    log.warn({ error, task: task.name }, 'a maintenance task failed and will be tried again')
+    return error instanceof Error ? error.message : String(error)
   }
 }
 
