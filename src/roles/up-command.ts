@@ -27,7 +27,7 @@ export function addUp(program: Command): void {
   program
     .command('up')
     .description('runs everything on this machine, with a database of its own and a simulated fab')
-    .option('--dir <folder>', 'where everything is kept', defaultDir(process.env))
+    .option('--dir <folder>', 'where everything is kept', toFolder, defaultDir(process.env))
     .addOption(siteOption())
     .option('--no-simulate', 'start without the simulated fab')
     .option('--sidecar-port <number>', 'port of the sidecar', toPort, 8000)
@@ -151,6 +151,12 @@ function tryAppend(file: string, line: string): void {
   } catch {
     // The terminal has what matters.
   }
+}
+
+/** An empty `$DIR` of a script would be the folder it happens to run in. */
+function toFolder(text: string): string {
+  if (text.trim() !== '') return text
+  throw new InvalidArgumentError('must be a folder; leave --dir out for the usual one')
 }
 
 function toPort(text: string): number {

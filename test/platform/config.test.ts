@@ -130,6 +130,7 @@ describe('a command line that makes no sense', () => {
     [['sidecar', 'extra'], {}, /too many arguments/],
     [['sidecar', '--port', 'x'], {}, /PORT: must be a whole number/],
     [['up', '--web-port', '1e9'], {}, /must be a port/],
+    [['up', '--dir', ''], {}, /--dir <folder>' argument '' is invalid. must be a folder/],
     [['simulate', '--rate', '-1'], {}, /Give a number over 0/],
     [['local-api'], { DATABASE_URL: 'postgres://a:%zz@h/d' }, /DATABASE_URL: must be a URL/],
     [['sidecar'], { ...spool, SPOOL_DIR: '/proc/x/y' }, /SPOOL_DIR: cannot write to \/proc\/x\/y/],
