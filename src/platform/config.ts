@@ -64,6 +64,13 @@ const limits = {
   ),
 }
 
+const maxSkewS = number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.')
+
+const queryLimits = {
+  QUERY_DEFAULT_LIMIT: number(1, 100_000, 1000, 'rows', 'Rows in a list when none is asked.', true),
+  QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
+}
+
 const database = {
   DATABASE_URL: url(
     ['postgres', 'postgresql'],
@@ -127,23 +134,15 @@ export const schemas = {
       'Idle re-check; an append wakes the drain at once.',
     ),
     REQUEST_TIMEOUT_S: number(0.1, 600, 30, 's', 'Longest wait for the local API to answer.'),
-    MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
+    MAX_SKEW_S: maxSkewS,
   }),
   'local-api': z.object({
     ...shared,
     ...limits,
     PORT: port(18_000),
     ...database,
-    MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
-    QUERY_DEFAULT_LIMIT: number(
-      1,
-      100_000,
-      1000,
-      'rows',
-      'Rows in a list when none is asked.',
-      true,
-    ),
-    QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
+    MAX_SKEW_S: maxSkewS,
+    ...queryLimits,
     QUERY_TIMEOUT_S: number(0.1, 600, 15, 's', 'Longest time a query may take; then 503.'),
     FREEZE_AFTER_HOURS: number(
       1,
@@ -185,15 +184,7 @@ export const schemas = {
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),
-    QUERY_DEFAULT_LIMIT: number(
-      1,
-      100_000,
-      1000,
-      'rows',
-      'Rows in a list when none is asked.',
-      true,
-    ),
-    QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
+    ...queryLimits,
   }),
   web: z.object({
     ...shared,
