@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { namespace } from '../src/core/uuid.ts'
-import { notReadYet, schemas } from '../src/platform/config.ts'
+import { schemas } from '../src/platform/config.ts'
+import { notReadYet } from '../src/platform/config-checks.ts'
 import { differences, readReference, references } from './support/reference.ts'
 
 const all = await references()

@@ -3,13 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import {
-  ConfigError,
-  notReadYet,
-  type RoleName,
-  readConfig,
-  schemas,
-} from '../../src/platform/config.ts'
+import { ConfigError, type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
+import { notReadYet } from '../../src/platform/config-checks.ts'
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
