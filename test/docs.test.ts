@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { namespace } from '../src/core/uuid.ts'
 import { schemas } from '../src/platform/config.ts'
+import { notReadYet } from '../src/platform/config-checks.ts'
 import { planSteps } from '../src/tools/replay/events.ts'
 import { readRecords } from '../src/tools/replay/records.ts'
 import { freshFolder } from './support/processes.ts'
@@ -13,7 +14,6 @@ const all = await references()
 
 /** Variables that something other than a role reads, or that nothing reads yet. */
 const others = [
-  'CACHE_TTL_S',
   'FUZZ_FACTOR',
   'XDG_STATE_HOME',
   'WAFERMON_CONFIG',
@@ -63,7 +63,16 @@ describe('the words of docs/', () => {
   const known = new Set([
     ...Object.values(schemas).flatMap((schema) => Object.keys(schema.shape)),
     ...others,
+    ...notReadYet,
   ])
+
+  test('name every variable that is not read yet', () => {
+    const text = readFileSync('docs/configuration.md', 'utf8')
+    const start = text.indexOf('Known, but not read yet')
+    const paragraph = text.slice(start, text.indexOf('\n\n', start))
+    const named = [...paragraph.matchAll(/`([A-Z0-9_]+)`/g)].map(([, name]) => name)
+    assert.deepEqual(named, notReadYet)
+  })
 
   const pages = readdirSync('docs').filter((name) => name.endsWith('.md'))
   const files = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...pages.map((p) => `docs/${p}`)]

@@ -4,6 +4,7 @@ import { Auth } from '../../src/platform/auth.ts'
 import { readConfig } from '../../src/platform/config.ts'
 import { createApp, listen } from '../../src/platform/http.ts'
 import { runRole } from '../../src/platform/run-role.ts'
+import { ingestLimits } from '../../src/roles/ingest-limits.ts'
 
 /*
  * The sidecar without its spool: the same server, the same checks, the same answers, and nothing is
@@ -24,14 +25,7 @@ await runRole('sidecar', settings, false, async (config, { log, life, metrics })
     auth: new Auth({ tokensFile: undefined, anonymous: [] }),
     metrics,
     startOf: (id) => started.startOf(id),
-    limits: {
-      maxBytes: config.MAX_BODY_BYTES,
-      maxDecompressedBytes: config.MAX_DECOMPRESSED_BYTES,
-      readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
-      maxBatchItems: config.MAX_BATCH_ITEMS,
-      maxEventBytes: config.MAX_EVENT_BYTES,
-      maxSkewS: config.MAX_SKEW_S,
-    },
+    limits: ingestLimits(config),
   })
   app.route('/', routes)
   return { url: await listen(app, { host: config.HOST, port: config.PORT }, life) }

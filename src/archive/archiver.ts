@@ -14,9 +14,9 @@ import {
   readHour,
   type SiteHour,
   sitesOfHour,
-  takeArchiveLock,
 } from '../store/archive.ts'
 import type { Store } from '../store/connect.ts'
+import { holdLock } from '../store/locks.ts'
 import { checkFolder, HourFailure, sizeOf } from './folder.ts'
 import { exportHour } from './hour.ts'
 import { siteFolder } from './layout.ts'
@@ -116,7 +116,7 @@ export class Archiver {
     const { dir, store, signal, log, metrics } = this.#options
     try {
       await checkFolder(dir)
-      state.here = await takeArchiveLock(store)
+      state.here = await holdLock(store, 'archive')
       if (state.here) {
         await this.#assertRightFolder()
         await this.#archiveDue()
@@ -259,7 +259,7 @@ export class Archiver {
   /** Before anything becomes visible: the lock may be lost by now, and the disk unmounted. */
   async #assertOurs(): Promise<void> {
     await this.#assertRightFolder()
-    if (await takeArchiveLock(this.#options.store)) return
+    if (await holdLock(this.#options.store, 'archive')) return
     throw new AppError('unavailable', 'another archiver has taken over')
   }
 

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../platform/config.ts'
+import { print, printLine } from '../platform/print.ts'
 import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
 
 export type ArchiveFlags = { dir: string; json: boolean; deep?: boolean }
@@ -35,53 +36,47 @@ type Found = HourSummary | Problem
 
 /** Prints as it goes: an archive of ten years has a hundred thousand hours. */
 async function report(found: AsyncGenerator<Found>, json: boolean, done: string): Promise<void> {
-  process.stdout.on('error', endQuietly)
-  const print = json ? jsonPrinter() : linePrinter(done)
+  const printer = json ? jsonPrinter() : linePrinter(done)
+  await printer.begin()
   for await (const item of found) {
     if ('problem' in item) process.exitCode = 1
-    print.item(item)
+    await printer.item(item)
   }
-  print.end()
-}
-
-/** Whoever reads has seen enough, as `| head` does. */
-function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+  await printer.end()
 }
 
 /** One document, `{hours: [...], problems: [...]}`; problems are few, hours are printed at once. */
 function jsonPrinter() {
   const problems: Problem[] = []
   let hours = 0
-  process.stdout.write('{"hours":[')
   return {
-    item(found: Found) {
+    begin: () => print('{"hours":['),
+    async item(found: Found) {
       if ('problem' in found) problems.push(found)
-      else process.stdout.write(`${hours++ === 0 ? '\n' : ',\n'}${JSON.stringify(found)}`)
+      else await print(`${hours++ === 0 ? '\n' : ',\n'}${JSON.stringify(found)}`)
     },
-    end: () => process.stdout.write(`],\n"problems":${JSON.stringify(problems)}}\n`),
+    end: () => print(`],\n"problems":${JSON.stringify(problems)}}\n`),
   }
 }
 
 function linePrinter(done: string) {
   const sum = { hours: 0, files: 0, bytes: 0, problems: 0 }
   return {
-    item(found: Found) {
+    begin: async () => {},
+    async item(found: Found) {
       if ('problem' in found) {
         sum.problems++
-        process.stdout.write(`PROBLEM  ${found.path} ${found.problem}\n`)
-        return
+        return printLine(`PROBLEM  ${found.path} ${found.problem}`)
       }
       sum.hours++
       sum.files += found.files
       sum.bytes += found.bytes
-      process.stdout.write(`${lineOf(found)}\n`)
+      await printLine(lineOf(found))
     },
-    end() {
+    end: () => {
       const size = (sum.bytes / 1e6).toFixed(1)
-      process.stdout.write(
-        `${sum.hours} hours, ${sum.files} files, ${size} MB ${done}; ${sum.problems} problems\n`,
+      return printLine(
+        `${sum.hours} hours, ${sum.files} files, ${size} MB ${done}; ${sum.problems} problems`,
       )
     },
   }

@@ -1,6 +1,7 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import * as z from 'zod'
+import { crossChecks, notReadYet, unreadable, warningsOf } from './config-checks.ts'
 import { flag, isPlain, list, number, oneOf, port, text, url, withoutUser } from './settings.ts'
 
 /** Settings that every role reads. The name in the environment is the key. */
@@ -61,6 +62,13 @@ const limits = {
     's',
     'Longest time a caller may take to send its headers, and then its body.',
   ),
+}
+
+const maxSkewS = number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.')
+
+const queryLimits = {
+  QUERY_DEFAULT_LIMIT: number(1, 100_000, 1000, 'rows', 'Rows in a list when none is asked.', true),
+  QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
 }
 
 const database = {
@@ -126,23 +134,15 @@ export const schemas = {
       'Idle re-check; an append wakes the drain at once.',
     ),
     REQUEST_TIMEOUT_S: number(0.1, 600, 30, 's', 'Longest wait for the local API to answer.'),
-    MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
+    MAX_SKEW_S: maxSkewS,
   }),
   'local-api': z.object({
     ...shared,
     ...limits,
     PORT: port(18_000),
     ...database,
-    MAX_SKEW_S: number(0, 86_400, 600, 's', 'Times further ahead than this are corrected.'),
-    QUERY_DEFAULT_LIMIT: number(
-      1,
-      100_000,
-      1000,
-      'rows',
-      'Rows in a list when none is asked.',
-      true,
-    ),
-    QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
+    MAX_SKEW_S: maxSkewS,
+    ...queryLimits,
     QUERY_TIMEOUT_S: number(0.1, 600, 15, 's', 'Longest time a query may take; then 503.'),
     FREEZE_AFTER_HOURS: number(
       1,
@@ -184,15 +184,7 @@ export const schemas = {
       .meta({ description: 'Sites and their local APIs.', range: 'id=url, comma between' }),
     LOCAL_API_TOKEN: token,
     REQUEST_TIMEOUT_S: number(0.1, 600, 3, 's', 'Longest wait for one site.'),
-    QUERY_DEFAULT_LIMIT: number(
-      1,
-      100_000,
-      1000,
-      'rows',
-      'Rows in a list when none is asked.',
-      true,
-    ),
-    QUERY_MAX_LIMIT: number(1, 100_000, 10_000, 'rows', 'Most rows in a list.', true),
+    ...queryLimits,
   }),
   web: z.object({
     ...shared,
@@ -281,7 +273,11 @@ export function gatherSettings(
   const fromFile = file ? readFile(file, problems) : {}
   const known = new Set(Object.values(schemas).flatMap((schema) => Object.keys(schema.shape)))
   for (const name of Object.keys(fromFile)) {
-    if (!known.has(name)) problems.push(`${name}: no such setting (in ${file}); check the spelling`)
+    if (known.has(name)) continue
+    const why = notReadYet.includes(name)
+      ? `is not read yet; take it out of ${file}`
+      : `no such setting (in ${file}); check the spelling`
+    problems.push(`${name}: ${why}`)
   }
   const given: Record<string, unknown> = {}
   const origins: Record<string, Origin> = {}
@@ -345,62 +341,4 @@ function secretOf(setting: z.ZodType | undefined): boolean {
   return setting instanceof z.ZodOptional || setting instanceof z.ZodDefault
     ? secretOf(setting.unwrap() as z.ZodType)
     : false
-}
-
-function crossChecks(config: Record<string, unknown>): string[] {
-  const problems: string[] = []
-  const both = (a: string, b: string) => (config[a] === undefined) !== (config[b] === undefined)
-  if (both('TLS_CERT', 'TLS_KEY')) problems.push('TLS_CERT, TLS_KEY: set both or none')
-  if (config.TLS_CA !== undefined && config.TLS_CERT === undefined) {
-    problems.push('TLS_CA: needs TLS_CERT and TLS_KEY as well')
-  }
-  if (config.LOCAL_API && config.CENTRAL_API) {
-    problems.push('LOCAL_API, CENTRAL_API: set one of them, not both')
-  }
-  const ordered = (low: string, high: string) => {
-    if (Number(config[low]) > Number(config[high])) {
-      problems.push(`${low}: must not be over ${high} (${config[low]} > ${config[high]})`)
-    }
-  }
-  ordered('DB_POOL_MIN_SIZE', 'DB_POOL_MAX_SIZE')
-  ordered('QUERY_DEFAULT_LIMIT', 'QUERY_MAX_LIMIT')
-  ordered('MAX_EVENT_BYTES', 'MAX_BODY_BYTES')
-  ordered('FREEZE_AFTER_HOURS', 'RETENTION_HOURS')
-  return problems
-}
-
-/** Files that a role reads when it starts: told with the rest, not one by one later. */
-function unreadable(config: Record<string, unknown>): string[] {
-  const remedies = {
-    TOKENS_FILE: 'make it with: wafermon token new --scope read --file FILE',
-    TLS_CERT: 'give a PEM file that this user may read',
-    TLS_KEY: 'give a PEM file that this user may read',
-    TLS_CA: 'give a PEM file that this user may read',
-  }
-  return Object.entries(remedies).flatMap(([name, remedy]) => {
-    const file = config[name]
-    if (typeof file !== 'string' || mayRead(file)) return []
-    return [`${name}: cannot read ${withoutUser(file)}; ${remedy}`]
-  })
-}
-
-function mayRead(file: string): boolean {
-  try {
-    accessSync(file, constants.R_OK)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function warningsOf(config: Record<string, unknown>, env: ConfigSources['env']): string[] {
-  const warnings: string[] = []
-  const collector = String(config.OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_ENDPOINT)
-  if (config.ENABLE_TRACING && URL.canParse(collector) && new URL(collector).port === '4317') {
-    warnings.push('OTLP_ENDPOINT: port 4317 is OTLP over gRPC; traces go over HTTP, use port 4318')
-  }
-  if (String(config.SPOOL_DIR ?? '').startsWith('/tmp')) {
-    warnings.push('SPOOL_DIR: lies in /tmp, which a reboot empties; use a state directory')
-  }
-  return warnings
 }

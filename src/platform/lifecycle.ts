@@ -66,8 +66,8 @@ export class Lifecycle {
       // One stuck resource must not keep the others open.
       try {
         await Promise.race([close(), rejectWhen(deadline, `closing ${name} took too long`)])
-      } catch (err) {
-        this.#log.error({ err, resource: name }, 'could not close cleanly')
+      } catch (error) {
+        this.#log.error({ error, resource: name }, 'could not close cleanly')
         process.exitCode = 1
       }
     }

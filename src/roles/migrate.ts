@@ -1,6 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import { ConfigError } from '../platform/config.ts'
 import { createLog } from '../platform/log.ts'
+import { printLine } from '../platform/print.ts'
 import { migrate } from '../store/migrate.ts'
 
 /**
@@ -18,9 +19,9 @@ export async function runMigrate({ url, json }: { url: string | undefined; json:
     const { applied, edition } = await migrate(url, log)
     const text =
       applied.length === 0
-        ? 'nothing to do, the database is up to date\n'
-        : `applied ${applied.join(', ')}\n`
-    process.stdout.write(json ? `${JSON.stringify({ applied, edition })}\n` : text)
+        ? 'nothing to do, the database is up to date'
+        : `applied ${applied.join(', ')}`
+    await printLine(json ? JSON.stringify({ applied, edition }) : text)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     throw new AppError(error.code, `wafermon migrate: ${error.message}${placeOf(url)}`)

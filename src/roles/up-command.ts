@@ -1,4 +1,3 @@
-import { appendFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -27,7 +26,7 @@ export function addUp(program: Command): void {
   program
     .command('up')
     .description('runs everything on this machine, with a database of its own and a simulated fab')
-    .option('--dir <folder>', 'where everything is kept', defaultDir(process.env))
+    .option('--dir <folder>', 'where everything is kept', toFolder, defaultDir(process.env))
     .addOption(siteOption())
     .option('--no-simulate', 'start without the simulated fab')
     .option('--sidecar-port <number>', 'port of the sidecar', toPort, 8000)
@@ -51,7 +50,8 @@ export function defaultDir(env: NodeJS.ProcessEnv, root = process.getuid?.() ===
 
 async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
-  const { log, keepIn } = await upLog()
+  const { upLog } = await import('./up-log.ts')
+  const { log, keepIn } = upLog()
   const life = await lifeWith(log)
   life.stopOnSignal(stopTimeoutS)
   const { startUp } = await import('./up.ts')
@@ -123,34 +123,10 @@ function whereToLook({ url, dir, ports }: UpReady): string {
   return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')
 }
 
-/**
- * The log of `up` itself. The terminal shows what somebody should know, in a line; all of it goes
- * to a file, once `keepIn` says which.
- */
-async function upLog() {
-  const { createLog } = await import('../platform/log.ts')
-  let file: string | undefined
-  const write = (line: string) => {
-    if (file !== undefined) tryAppend(file, line)
-    const { level, event, timestamp, service, ...fields } = JSON.parse(line)
-    if (level === 'info' || level === 'debug') return
-    const shown = Object.entries(fields).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
-    process.stderr.write(`wafermon: ${[event, ...shown].join(', ')}\n`)
-  }
-  const log = createLog({ service: 'up', level: 'info', json: true, destination: { write } })
-  const keepIn = (path: string) => {
-    file = path
-  }
-  return { log, keepIn }
-}
-
-/** On a full disk the roles must go on being watched. */
-function tryAppend(file: string, line: string): void {
-  try {
-    appendFileSync(file, line)
-  } catch {
-    // The terminal has what matters.
-  }
+/** An empty `$DIR` of a script would be the folder it happens to run in. */
+function toFolder(text: string): string {
+  if (text.trim() !== '') return text
+  throw new InvalidArgumentError('must be a folder; leave --dir out for the usual one')
 }
 
 function toPort(text: string): number {

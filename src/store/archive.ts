@@ -368,17 +368,3 @@ export async function notedSite(store: Store): Promise<string | undefined> {
   )
   return row?.siteId
 }
-
-/** Whether this process is the one that archives: advisory lock 7005 of its connection. */
-export async function takeArchiveLock(store: Store): Promise<boolean> {
-  const [row] = await store.ask<{ ours: boolean }[]>(
-    op('takeLock', 'none'),
-    (sql) => sql`
-      /* archive.lock */
-      select case when exists (
-          select from pg_locks where locktype = 'advisory' and objid = 7005 and classid = 0
-            and pid = pg_backend_pid() and granted)
-        then true else pg_try_advisory_lock(7005) end as ours`,
-  )
-  return row!.ours
-}

@@ -2,16 +2,17 @@ import { AppError } from '../core/errors.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import type { TransactionSql } from './driver.ts'
+import { locks } from './locks.ts'
 
 /*
  * The freeze horizon. What must stay true:
  *
  * - frozen_before, open_until and dropped_before only move forward, and only under the advisory
- *   lock 7002 taken exclusively; every ingest transaction holds it shared. So below frozen_before
- *   nothing changes in "event", and counting, archiving and dropping there need no lock.
+ *   lock of the horizon taken exclusively; every ingest transaction holds it shared. So below
+ *   frozen_before nothing changes in "event": counting, archiving and dropping there need no lock.
  * - Partitions exist before open_until lets events into them.
  * - dropped_before moves before what lies below it is dropped, never after.
- * - Waiting for a lock is bounded: whoever waits for 7002 holds up all ingest behind it.
+ * - Waiting for a lock is bounded: whoever waits for the horizon's holds up all ingest behind it.
  */
 
 const table = 'horizon'
@@ -51,7 +52,7 @@ const boundWait = (tx: TransactionSql) =>
 
 async function lockExclusively(tx: TransactionSql): Promise<void> {
   await boundWait(tx)
-  await tx`/* horizon.lock */ select pg_advisory_xact_lock(7002)`
+  await tx`/* horizon.lock */ select pg_advisory_xact_lock(${locks.horizon})`
 }
 
 /**

@@ -5,6 +5,7 @@ import { inSpan } from '../platform/tracing.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeOf } from './database-error.ts'
 import { eventRow } from './event-row.ts'
+import { locks } from './locks.ts'
 import { sourceRows } from './source-ranges.ts'
 import {
   horizonSql,
@@ -33,8 +34,6 @@ export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 /** `ended`: the event that ended each job which had not ended before; of history there is none. */
 export type Ingested = { verdicts: StoreVerdict[]; ended: Event[] }
 
-const horizonLock = 7002
-const liveLock = 7001
 /** Tries of a transaction that the database undid (a deadlock, a serialization failure). */
 const maxTries = 5
 
@@ -85,7 +84,7 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
 
 function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
-    await tx`select pg_advisory_xact_lock_shared(${horizonLock})`
+    await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
     const settled = await settleClocks(tx, events)
     const { batch, isNew } = await insertEvents(tx, settled)
     const fresh = settled.filter((_, index) => isNew[index])
@@ -281,7 +280,7 @@ async function announce(tx: TransactionSql, batch: number, fresh: readonly Event
   const times = fresh.filter((event) => !event.historical).map((event) => event.event.at)
   if (times.length === 0) return
   const [atMin, atMax] = spanOf(times)
-  await tx`select pg_advisory_xact_lock(${liveLock})`
+  await tx`select pg_advisory_xact_lock(${locks.live})`
   await tx`
     /* ingest.announce */
     with p as (

@@ -5,6 +5,7 @@ import { makeBaselines } from './baselines.ts'
 import { connect, type Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
 import { advanceHorizon } from './horizon.ts'
+import { holdLock } from './locks.ts'
 import { dropUnarchived } from './retention.ts'
 
 export type MaintenanceOptions = {
@@ -44,7 +45,7 @@ const batch = 5000
 
 /**
  * Does what keeps the hot store small and its figures fresh, once at start and then every minute,
- * on one replica: whoever holds advisory lock 7003. The lock is its connection's, so it passes on
+ * on one replica: whoever holds that advisory lock. The lock is its connection's, so it passes on
  * when the replica dies. A task that fails is logged and tried again; the others go on.
  */
 export function runMaintenance(url: string, options: MaintenanceOptions): Maintenance {
@@ -55,7 +56,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   const due = dueTasks(tasksOf(options))
 
   async function round(): Promise<void> {
-    state.here = await isOurs(store)
+    state.here = await holdLock(store, 'maintenance')
     if (!state.here) return
     state.failed = []
     for (const task of due()) {
@@ -68,9 +69,9 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
 
   async function loop(): Promise<void> {
     while (!signal.aborted) {
-      await round().catch((err: unknown) => {
+      await round().catch((error: unknown) => {
         state.here = false
-        if (!signal.aborted) log.warn({ err }, 'maintenance could not start')
+        if (!signal.aborted) log.warn({ error }, 'maintenance could not start')
       })
       await sleep(everyMs, signal)
     }
@@ -78,20 +79,6 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   }
 
   return { state: () => ({ ...state }), done: loop() }
-}
-
-/** Asked in every round: a connection that was lost and made again holds no lock. */
-async function isOurs(store: Store): Promise<boolean> {
-  const [row] = await store.ask<{ ours: boolean }[]>(
-    { operation: 'takeLock', table: 'none' },
-    (sql) => sql`
-      /* maintenance.lock */
-      select case when exists (
-          select from pg_locks where locktype = 'advisory' and objid = 7003 and classid = 0
-            and pid = pg_backend_pid() and granted)
-        then true else pg_try_advisory_lock(7003) end as ours`,
-  )
-  return row!.ours
 }
 
 function dueTasks(tasks: Task[]): () => Task[] {
@@ -117,12 +104,12 @@ async function attempt(
   try {
     await task.run(store, signal)
     return undefined
-  } catch (err) {
+  } catch (error) {
     if (signal.aborted) return undefined
     // The whole round ends: the lock went with the connection.
-    if (isUnreachable(err)) throw err
-    log.warn({ err, task: task.name }, 'a maintenance task failed and will be tried again')
-    return err instanceof Error ? err.message : String(err)
+    if (isUnreachable(error)) throw error
+    log.warn({ error, task: task.name }, 'a maintenance task failed and will be tried again')
+    return error instanceof Error ? error.message : String(error)
   }
 }
 

@@ -9,13 +9,14 @@ import {
   readEdition,
   recordedEdition,
 } from './edition.ts'
+import { locks } from './locks.ts'
 import { type MigrationFile, readMigrationFiles, statementsOf } from './migration-files.ts'
 
 /*
  * Brings a database to what this program needs. What must stay true:
  *
  * - Forward only. Applied files are never run again; their checksums are kept and compared.
- * - One runner at a time (advisory lock 7004); a second one waits, then finds nothing to do.
+ * - One runner at a time (an advisory lock); a second one waits, then finds nothing to do.
  * - A file is applied and recorded in one transaction, so it is there whole or not at all. A file
  *   that begins with `-- no transaction` is recorded after its last statement and must be written
  *   so that running it again does no harm.
@@ -44,7 +45,7 @@ export async function migrate(url: string, log: Logger, folder?: URL): Promise<M
 }
 
 async function migrateLocked(sql: Sql, log: Logger, folder?: URL): Promise<Migrated> {
-  await sql`/* migrate.lock */ select pg_advisory_lock(7004)`
+  await sql`/* migrate.lock */ select pg_advisory_lock(${locks.migrate})`
   const kind = (await recordedEdition(sql)) ?? (await makeExtension(sql))
   await sql`
     /* migrate.table */

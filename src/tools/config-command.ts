@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printLine } from '../platform/print.ts'
 import type { Checked, Shown } from './config.ts'
 import { table } from './table.ts'
 
@@ -24,7 +25,6 @@ export function addConfig(program: Command): void {
 }
 
 const sourcesOf = ({ config }: Flags) => ({ env: process.env, file: config })
-const print = (text: string) => process.stdout.write(`${text}\n`)
 
 async function check(flags: Flags): Promise<void> {
   const { checkConfig, misspelled, roleCalled } = await import('./config.ts')
@@ -32,9 +32,8 @@ async function check(flags: Flags): Promise<void> {
   const checked = checkConfig(sources, flags.role ? roleCalled(flags.role) : undefined)
   const suspects = misspelled(process.env)
   if (checked.some(({ state }) => state === 'wrong')) process.exitCode = 2
-  if (flags.json) return void print(JSON.stringify({ roles: checked, suspects }, null, 2))
-  for (const role of checked) print(checkedText(role))
-  for (const suspect of suspects) print(suspect)
+  if (flags.json) return printLine(JSON.stringify({ roles: checked, suspects }, null, 2))
+  await printLine([...checked.map(checkedText), ...suspects].join('\n'))
 }
 
 function checkedText({ role, state, problems, warnings }: Checked): string {
@@ -47,8 +46,9 @@ async function show(flags: Flags): Promise<void> {
   const { allRoles, roleCalled, showConfig } = await import('./config.ts')
   const roles = flags.role ? [roleCalled(flags.role)] : allRoles
   const shown = roles.map((role) => ({ role, settings: showConfig(role, sourcesOf(flags)) }))
-  if (flags.json) return void print(JSON.stringify(shown, null, 2))
-  print(shown.map(({ role, settings }) => `${role}\n${table(rowsOf(settings), '  ')}`).join('\n\n'))
+  if (flags.json) return printLine(JSON.stringify(shown, null, 2))
+  const texts = shown.map(({ role, settings }) => `${role}\n${table(rowsOf(settings), '  ')}`)
+  await printLine(texts.join('\n\n'))
 }
 
 const rowsOf = (settings: readonly Shown[]) =>

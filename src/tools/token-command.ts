@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printLine } from '../platform/print.ts'
 
 type Flags = { file?: string }
 
@@ -17,7 +18,7 @@ export function addToken(program: Command): void {
     .action(async (flags: Flags & { scope: string; note?: string }) => {
       const { makeToken, readScopes, tokensFile } = await import('./token.ts')
       const scopes = readScopes(flags.scope)
-      print(makeToken(tokensFile(flags.file, process.env), scopes, flags.note))
+      await printLine(makeToken(tokensFile(flags.file, process.env), scopes, flags.note))
     })
   token
     .command('list')
@@ -28,9 +29,9 @@ export function addToken(program: Command): void {
     .action(async (flags: Flags & { json?: boolean }) => {
       const { listTokens, tokensFile } = await import('./token.ts')
       const tokens = listTokens(tokensFile(flags.file, process.env))
-      if (flags.json) return print(JSON.stringify(tokens, null, 2))
+      if (flags.json) return printLine(JSON.stringify(tokens, null, 2))
       for (const { id, scopes, note } of tokens)
-        print(`${id}  ${scopes.join(',')}  ${note}`.trimEnd())
+        await printLine(`${id}  ${scopes.join(',')}  ${note}`.trimEnd())
     })
   token
     .command('revoke')
@@ -40,10 +41,6 @@ export function addToken(program: Command): void {
     .action(async (id: string, flags: Flags) => {
       const { revokeToken, tokensFile } = await import('./token.ts')
       revokeToken(tokensFile(flags.file, process.env), id)
-      print(`revoked ${id}`)
+      await printLine(`revoked ${id}`)
     })
-}
-
-const print = (text: string): void => {
-  process.stdout.write(`${text}\n`)
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { ConfigError, type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
-import { freshFolder, launch } from '../support/processes.ts'
+import { notReadYet } from '../../src/platform/config-checks.ts'
+import { freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
 /* Settings as nobody should write them: each is taken, or named in a sentence. */
@@ -110,6 +111,71 @@ describe('the settings of a role', () => {
   })
 })
 
+describe('a configuration that starts, but not as meant', () => {
+  const warningsOf = (env: Record<string, string>) => readConfig('sidecar', { env }).warnings
+
+  test('is warned of a collector on the port of gRPC, wherever it is given, if traces are on', () => {
+    const on = { ENABLE_TRACING: 'true' }
+    for (const name of ['OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT']) {
+      const [warning, ...more] = warningsOf({ ...on, [name]: 'http://h:4317' })
+      assert.match(warning ?? '', /^OTLP_ENDPOINT: port 4317 is .* use port 4318$/)
+      assert.deepEqual(more, [])
+      assert.deepEqual(warningsOf({ ...on, [name]: 'http://h:4318' }), [])
+      assert.deepEqual(warningsOf({ [name]: 'http://h:4317' }), [])
+    }
+  })
+
+  test('is warned of a spool that a reboot empties, and of no other', () => {
+    for (const dir of ['/tmp', '/tmp/', '/tmp/spool', '/var/../tmp/spool', '//tmp/spool']) {
+      assert.match(warningsOf({ SPOOL_DIR: dir })[0] ?? `none: ${dir}`, /^SPOOL_DIR: lies in \/tmp/)
+    }
+    for (const dir of ['/tmpfoo', '/tmp-spool/x', '/srv/tmp', '/tmp/../srv', '']) {
+      assert.deepEqual(warningsOf({ SPOOL_DIR: dir }), [], dir)
+    }
+  })
+
+  test('is warned of every variable that is not read yet, on every role that starts', () => {
+    const env = Object.fromEntries(notReadYet.map((name) => [name, 'hunter2']))
+    const needed = { DATABASE_URL: 'postgres://h/d', SITES: 'a=http://h', LOCAL_API: 'http://h' }
+    for (const role of roles) {
+      const { warnings } = readConfig(role, { env: { ...env, ...needed } })
+      assert.deepEqual(
+        warnings,
+        notReadYet.map(
+          (name) => `${name}: is not read yet and has no effect; take it out of the environment`,
+        ),
+      )
+    }
+    assert.deepEqual(warningsOf({ S3_BUCKET: '' }), [])
+  })
+
+  test('does not start with one of them in its file', () => {
+    const file = join(freshFolder(), 'wafermon.yaml')
+    writeFileSync(file, 'S3_BUCKET: fab1\nS3_BUKET: fab1\n')
+    assert.throws(() => readConfig('archiver', { env: { DATABASE_URL: 'postgres://h/d' }, file }), {
+      problems: [
+        `S3_BUCKET: is not read yet; take it out of ${file}`,
+        `S3_BUKET: no such setting (in ${file}); check the spelling`,
+      ],
+    })
+  })
+
+  test('names no setting as not read that is read', () => {
+    const read = new Set(roles.flatMap(namesOf))
+    assert.deepEqual(
+      notReadYet.filter((name) => read.has(name)),
+      [],
+    )
+  })
+
+  test('says so in the log of the role', async (t) => {
+    const env = { SMTP_URL: 'smtp://me:hunter2@h', SPOOL_DIR: freshFolder() }
+    const role = await startRole(t, 'sidecar', env)
+    await until('the warning', () => /"warning":"SMTP_URL: is not read yet/.test(role.logs()))
+    assert.doesNotMatch(role.logs(), /hunter2/)
+  })
+})
+
 describe('a command line that makes no sense', () => {
   const garbage = join(freshFolder(), 'garbage.pem')
   writeFileSync(garbage, 'garbage')
@@ -130,6 +196,7 @@ describe('a command line that makes no sense', () => {
     [['sidecar', 'extra'], {}, /too many arguments/],
     [['sidecar', '--port', 'x'], {}, /PORT: must be a whole number/],
     [['up', '--web-port', '1e9'], {}, /must be a port/],
+    [['up', '--dir', ''], {}, /--dir <folder>' argument '' is invalid. must be a folder/],
     [['simulate', '--rate', '-1'], {}, /Give a number over 0/],
     [['local-api'], { DATABASE_URL: 'postgres://a:%zz@h/d' }, /DATABASE_URL: must be a URL/],
     [['sidecar'], { ...spool, SPOOL_DIR: '/proc/x/y' }, /SPOOL_DIR: cannot write to \/proc\/x\/y/],

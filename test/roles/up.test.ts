@@ -47,9 +47,31 @@ function roleLogs(dir: string): string {
 const pidOf = (dir: string, name: string) =>
   childrenOf(dir).find((child) => child.name === name)?.pid
 
+const othersOf = (dir: string, name: string) =>
+  childrenOf(dir)
+    .filter((child) => child.name !== name)
+    .map(({ name, pid }) => `${name} ${pid}`)
+    .sort()
+
 async function isWell(port: number): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${port}/v1/healthz`).catch(() => undefined)
   return answer?.status === 200
+}
+
+const childName = (role: string) => (role === 'central-web' ? 'web-central' : role)
+
+/** Which roles, `name` aside, do not answer at all; what they say of their own health is theirs. */
+async function silentBeside({ ports }: Up, name: string): Promise<string[]> {
+  const others = roles.filter((role) => childName(role) !== name)
+  const answers = await Promise.all(
+    others.map((role) =>
+      fetch(`http://127.0.0.1:${ports[role]}/v1/healthz`).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
+  return others.filter((_, i) => !answers[i])
 }
 
 const allWell = async ({ ports }: Up) =>
@@ -108,9 +130,7 @@ describe('wafermon up', () => {
   test('runs every role in a process of its own', async () => {
     await until('all roles to be well', () => allWell(up))
     const names = childrenOf(up.dir).map(({ name }) => name)
-    const expected = ['embedded-postgres', ...roles].map((name) =>
-      name === 'central-web' ? 'web-central' : name,
-    )
+    const expected = ['embedded-postgres', ...roles.map(childName)]
     assert.deepEqual(names.sort(), expected.sort())
     assert.equal(new Set(childrenOf(up.dir).map(({ pid }) => pid)).size, 7)
   })
@@ -147,10 +167,13 @@ describe('wafermon up', () => {
   })
 
   for (const name of ['local-api', 'sidecar', 'archiver', 'central', 'web', 'web-central']) {
-    test(`starts ${name} again when it was killed`, async () => {
+    test(`starts ${name} again when it was killed, while the others answer`, async () => {
       const killed = pidOf(up.dir, name)
       assert.ok(killed)
+      const others = othersOf(up.dir, name)
       process.kill(killed, 'SIGKILL')
+      assert.deepEqual(await silentBeside(up, name), [])
+      const during = name === 'sidecar' ? undefined : await sendJob(up)
       const again = await until(`${name} to be started`, () => {
         const pid = pidOf(up.dir, name)
         return pid !== killed && pid
@@ -160,6 +183,8 @@ describe('wafermon up', () => {
       assert.match(up.logs(), new RegExp(`started again, role "${name}", how "SIGKILL"`))
       const id = await sendJob(up)
       await until('a job sent afterwards', () => hasJob(up, id))
+      if (during) await until('a job sent meanwhile', () => hasJob(up, during))
+      assert.deepEqual(othersOf(up.dir, name), others, 'the others are the same processes still')
     })
   }
 
@@ -168,6 +193,7 @@ describe('wafermon up', () => {
     await until('the job before', () => hasJob(up, before))
     const [killed] = readFileSync(join(up.dir, 'postgres/postmaster.pid'), 'utf8').split('\n')
     process.kill(Number(killed), 'SIGKILL')
+    assert.deepEqual(await silentBeside(up, 'embedded-postgres'), [])
     const during = await sendJob(up)
     await until('the job sent while it was away', () => hasJob(up, during))
     assert.equal(await hasJob(up, before), true)

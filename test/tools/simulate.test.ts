@@ -121,7 +121,7 @@ describe('the simulated fab', () => {
   test('reaches the outside through the SDK alone', () => {
     const folder = fileURLToPath(new URL('../../src/tools/simulate', import.meta.url))
     const allowed =
-      /^(\.\/|commander$|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/uuid|platform\/(backoff|config))\.ts$|\.\.\/(print|sidecar)\.ts$)/
+      /^(\.\/|commander$|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/uuid|platform\/(backoff|config|print|signals))\.ts$|\.\.\/sidecar\.ts$)/
     for (const name of readdirSync(folder)) {
       const text = readFileSync(join(folder, name), 'utf8')
       for (const { target } of importsOf(text)) assert.match(target, allowed, `${name}: ${target}`)

@@ -1,4 +1,5 @@
 import { sleep } from '../../platform/backoff.ts'
+import { printLine } from '../../platform/print.ts'
 import { grouped } from '../table.ts'
 import { eventOf, planSteps, type Step } from './events.ts'
 import { openPlace } from './place.ts'
@@ -62,7 +63,11 @@ export async function runReplay(options: ReplayOptions, signal: AbortSignal): Pr
   bar.end(sent)
   const seconds = (performance.now() - startedAt) / 1000
   const of = steps.length
-  report(options, { records: records.length, waiting, bad, sent: sent - from, of, seconds }, tally)
+  await report(
+    options,
+    { records: records.length, waiting, bad, sent: sent - from, of, seconds },
+    tally,
+  )
   const stopped = sent < of
   if (stopped)
     say(`stopped; ${state ? 'the same command goes on here' : 'with --state it can go on later'}`)
@@ -106,15 +111,11 @@ type Summary = {
   seconds: number
 }
 
-function report({ json }: ReplayOptions, summary: Summary, tally: Tally): void {
+function report({ json }: ReplayOptions, summary: Summary, tally: Tally): Promise<void> {
   const rejected = Object.fromEntries(tally.rejected)
   const { accepted, duplicates, retries } = tally
-  if (json) {
-    process.stdout.write(
-      `${JSON.stringify({ ...summary, accepted, duplicates, retries, rejected })}\n`,
-    )
-    return
-  }
+  if (json)
+    return printLine(JSON.stringify({ ...summary, accepted, duplicates, retries, rejected }))
   const rows: [string, number][] = [
     ['records', summary.records],
     ['waiting, no event', summary.waiting],
@@ -125,6 +126,6 @@ function report({ json }: ReplayOptions, summary: Summary, tally: Tally): void {
     ...[...tally.rejected].map(([why, n]): [string, number] => [`refused: ${why}`, n]),
     ['events a second', Math.round(summary.sent / Math.max(summary.seconds, 0.001))],
   ]
-  for (const [what, n] of rows)
-    process.stdout.write(`${what.padEnd(20)} ${grouped(n).padStart(12)}\n`)
+  const line = ([what, n]: [string, number]) => `${what.padEnd(20)} ${grouped(n).padStart(12)}`
+  return printLine(rows.map(line).join('\n'))
 }

@@ -1,4 +1,5 @@
 import { sleep } from '../../platform/backoff.ts'
+import { printLine } from '../../platform/print.ts'
 import { SidecarEmitter } from '../../sdk/index.ts'
 import { planJobs } from './plan.ts'
 import { playJob } from './play.ts'
@@ -24,12 +25,12 @@ export async function runSimulate(options: SimulateOptions, signal: AbortSignal)
   const startMs = Date.now()
   const from = performance.now()
   if (!quiet)
-    process.stdout.write(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs a minute, to ${url}\n`)
+    await printLine(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs a minute, to ${url}`)
   for (const planned of planJobs({ seed, startMs, jobsPerMinute })) {
     await sleep(Math.max(0, from + planned.atMs - performance.now()), over)
     if (over.aborted) break
     void playJob(planned, { emitter, siteId, signal: over })
   }
   await emitter.close(3000)
-  if (!quiet) process.stdout.write(`${JSON.stringify(emitter.stats)}\n`)
+  if (!quiet) await printLine(JSON.stringify(emitter.stats))
 }

@@ -1,6 +1,6 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs'
 import { ConfigError } from '../../platform/config.ts'
-import { print } from '../print.ts'
+import { print } from '../../platform/print.ts'
 import { recordJobs } from './records.ts'
 
 export type RecordOptions = {

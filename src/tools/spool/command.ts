@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { print } from '../../platform/print.ts'
 import { sidecarOption } from '../sidecar.ts'
 
 type Flags = { url: string; json?: boolean }
@@ -53,7 +54,7 @@ function addRejects(spool: Command): void {
 async function status({ url, json }: Flags): Promise<void> {
   const { spoolStatus, statusText } = await import('./status.ts')
   const found = await spoolStatus(url)
-  process.stdout.write(json ? `${JSON.stringify(found)}\n` : statusText(found))
+  await print(json ? `${JSON.stringify(found)}\n` : statusText(found))
   if (found.trouble) process.exitCode = 1
 }
 

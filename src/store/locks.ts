@@ -1,0 +1,32 @@
+import type { Store } from './connect.ts'
+
+/** The advisory locks, by what they guard. Every version that may run beside this one knows them so. */
+export const locks = {
+  /** Live positions, from when one is given until it is committed. */
+  live: 7001,
+  /** The freeze horizon: shared by ingest, alone for who moves it. */
+  horizon: 7002,
+  /** The replica that does maintenance. */
+  maintenance: 7003,
+  migrate: 7004,
+  /** The archiver that writes. */
+  archive: 7005,
+} as const
+
+/**
+ * Whether the connection of a store that has only one holds a lock; takes it when it is free. To be
+ * asked in every round: a connection that was lost and made again holds none.
+ */
+export async function holdLock(store: Store, name: 'maintenance' | 'archive'): Promise<boolean> {
+  const key = locks[name]
+  const [row] = await store.ask<{ ours: boolean }[]>(
+    { operation: 'takeLock', table: 'none' },
+    (sql) => sql`
+      /* locks.hold */
+      select case when exists (
+          select from pg_locks where locktype = 'advisory' and objid = ${key} and classid = 0
+            and pid = pg_backend_pid() and granted)
+        then true else pg_try_advisory_lock(${key}) end as ours`,
+  )
+  return row!.ours
+}
