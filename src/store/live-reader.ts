@@ -12,27 +12,33 @@ export class LiveReader {
   from = 0
   readonly #queue: (readonly LiveEvent[])[] = []
   #queued = 0
-  #overrun = false
+  #ended: string | undefined
   #wake = () => {}
 
   push(pos: number, events: readonly LiveEvent[]): void {
-    if (pos <= this.from || this.#overrun) return
+    if (pos <= this.from || this.#ended !== undefined) return
     this.#queue.push(events)
     this.#queued += events.length
     // A batch alone is never too much: its size is bounded where it was stored.
-    if (this.#queued > maxQueued && this.#queue.length > 1) this.#giveUp()
+    if (this.#queued > maxQueued && this.#queue.length > 1) this.#end('the reader is too slow')
     this.#wake()
   }
 
-  #giveUp(): void {
-    this.#overrun = true
+  /** What the reader has is no longer what comes before the next: it has to begin again. */
+  cut(): void {
+    this.#end('the history went back')
+    this.#wake()
+  }
+
+  #end(why: string): void {
+    this.#ended ??= why
     this.#queue.length = 0
   }
 
-  /** The next batch; undefined once the signal aborted. @throws when the reader fell behind */
+  /** The next batch; undefined once the signal aborted. @throws when the reader was cut off */
   async next(signal: AbortSignal): Promise<readonly LiveEvent[] | undefined> {
     while (!signal.aborted) {
-      if (this.#overrun) throw new Error('the reader is too slow')
+      if (this.#ended !== undefined) throw new Error(this.#ended)
       const events = this.#queue.shift()
       if (events) {
         this.#queued -= events.length

@@ -45,6 +45,7 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
     seen ??= await newestPosition(store)
     for (;;) {
       const { batches } = await batchesAfter(store, seen)
+      if (batches.length === 0) return stepBack()
       for (const batch of batches) {
         // Nobody listens: the positions still count, so that who comes next begins at the end.
         const events = readers.size > 0 ? await eventsOf(store, batch) : []
@@ -53,6 +54,15 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
       }
       if (batches.length < page) return
     }
+  }
+
+  /** A database that was restored, or failed over to an older copy, gives positions once more. */
+  async function stepBack(): Promise<void> {
+    const newest = await newestPosition(store)
+    if (newest >= seen!) return
+    log.warn({ from: seen, to: newest }, 'live positions went back')
+    seen = newest
+    for (const reader of readers) reader.cut()
   }
 
   async function follow(): Promise<void> {
