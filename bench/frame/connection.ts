@@ -9,49 +9,58 @@ import { connect, type Socket } from 'node:net'
 export type Answer = { status: number; body: string }
 
 export class Connection {
-  readonly #socket: Socket
-  readonly #host: string
+  readonly #url: URL
+  #socket: Socket | undefined
   #received: Buffer[] = []
   #size = 0
   #done: ((answer: Answer) => void) | undefined
   #failed: ((error: Error) => void) | undefined
 
-  private constructor(socket: Socket, host: string) {
-    this.#socket = socket
-    this.#host = host
-    socket.on('data', (chunk: Buffer) => this.#take(chunk))
-    socket.on('close', () => this.#failed?.(new Error('the server closed the connection')))
-    socket.on('error', (error) => this.#failed?.(error))
+  private constructor(url: string) {
+    this.#url = new URL(url)
   }
 
   static async open(url: string): Promise<Connection> {
-    const { hostname, port, host } = new URL(url)
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    const connection = new Connection(url)
+    await connection.#connected()
+    return connection
+  }
+
+  /** A server closes a connection on which nothing came for a minute, as while other sides take turns. */
+  async #connected(): Promise<Socket> {
+    if (this.#socket && !this.#socket.destroyed && this.#socket.writable) return this.#socket
+    const { hostname: host, port } = this.#url
+    const socket = connect({ host, port: Number(port), noDelay: true })
     await once(socket, 'connect')
-    return new Connection(socket, host)
+    socket.on('data', (chunk: Buffer) => this.#take(chunk))
+    socket.on('close', () => this.#failed?.(new Error('the server closed the connection')))
+    socket.on('error', (error) => this.#failed?.(error))
+    this.#socket = socket
+    return socket
   }
 
   get(path: string): Promise<Answer> {
-    return this.#ask(`GET ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n\r\n`)
+    return this.#ask(`GET ${path} HTTP/1.1\r\nhost: ${this.#url.host}\r\n\r\n`)
   }
 
   post(path: string, json: string): Promise<Answer> {
     const length = Buffer.byteLength(json)
     return this.#ask(
-      `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${json}`,
+      `POST ${path} HTTP/1.1\r\nhost: ${this.#url.host}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${json}`,
     )
   }
 
   close(): void {
     this.#failed = undefined
-    this.#socket.destroy()
+    this.#socket?.destroy()
   }
 
-  #ask(request: string): Promise<Answer> {
+  async #ask(request: string): Promise<Answer> {
+    const socket = await this.#connected()
     return new Promise((resolve, reject) => {
       this.#done = resolve
       this.#failed = reject
-      this.#socket.write(request)
+      socket.write(request)
     })
   }
 
