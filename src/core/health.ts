@@ -1,4 +1,4 @@
-import type { Job } from './job.ts'
+import type { Job, Usual } from './job.ts'
 import { type Micros, parseTime, secondsBetween } from './time.ts'
 
 /*
@@ -7,10 +7,7 @@ import { type Micros, parseTime, secondsBetween } from './time.ts'
  */
 
 /** How long runs of one kind usually take. */
-export type Baseline = {
-  runs: number
-  p50S: number
-  p95S: number
+export type Baseline = Usual & {
   p99S: number
   /** Usual longest silence between two events of one run. */
   gapS: number

@@ -16,7 +16,6 @@ import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
 import { storeReader } from '../store/reader.ts'
 import { DatabaseWatch } from '../store/readiness.ts'
-import { withUsual } from '../store/usual.ts'
 import { ingestLimits } from './ingest-limits.ts'
 import { countCommit } from './job-metrics.ts'
 
@@ -128,7 +127,7 @@ function questions(config: LocalApiConfig, auth: Auth, store: Store, context: Co
   const { log, life, metrics } = context
   const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
   return readApi({
-    reader: withUsual(storeReader(store, { archive }), store),
+    reader: storeReader(store, { archive }),
     auth,
     limits: limitsOf(config),
     stream: {

@@ -96,7 +96,7 @@ export class Baselines {
       (sql) => sql`
         /* baseline.list */
         select case entity_type when 'j' then 'job' else 'subjob' end as entity_type,
-          site_id, app_name, app_version, recipe, runs, p50_s, p95_s, p99_s, gap_s
+          site_id, app_name, app_version, recipe, runs, p05_s, p50_s, p95_s, p99_s, gap_s
         from baseline order by made_at desc limit ${maxHeld}`,
     )
     this.#held = new Map(rows.map((row) => [keyOf(row as BaselineKey), row]))

@@ -1,5 +1,5 @@
-import { healthOf } from '../core/health.ts'
-import type { Job, JobStatus } from '../core/job.ts'
+import { type Baseline, healthOf } from '../core/health.ts'
+import type { Job, JobStatus, Usual } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
 import type { Baselines } from './baselines.ts'
 import type { Sql } from './driver.ts'
@@ -54,9 +54,11 @@ export function jobOf(row: JobRow, baselines: Baselines, now: Micros): Job {
     metrics: valuesOf(row.metrics),
     endBeforeStart: row.endedAt !== null && row.endedAt < row.startedAt,
   }
-  const baseline = row.status === 'running' ? baselines.of(row) : undefined
-  return { ...job, ...healthOf(job, baseline, now) }
+  const baseline = baselines.of(row)
+  return { ...job, ...healthOf(job, baseline, now), usual: baseline && usualOf(baseline) }
 }
+
+const usualOf = ({ runs, p05S, p50S, p95S }: Baseline): Usual => ({ runs, p05S, p50S, p95S })
 
 function valuesOf(slots: JobRow['metrics']): Record<string, number> {
   if (slots === null) return {}
