@@ -3,6 +3,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  copyFileSync,
   existsSync,
   fsyncSync,
   linkSync,
@@ -101,10 +102,20 @@ function keepDamagedLog(dir: string, path: string): number {
   const log = `${path}-wal`
   const lost = existsSync(log) ? lostCommits(log) : 0
   if (lost > 0) {
-    linkSync(log, kept)
+    nameAgain(log, kept)
     syncFolder(dir)
   }
   return lost
+}
+
+/** A copy where the file system knows no second names; the log is a few MiB. */
+function nameAgain(file: string, name: string): void {
+  try {
+    linkSync(file, name)
+  } catch {
+    copyFileSync(file, `${name}.partial`)
+    renameSync(`${name}.partial`, name)
+  }
 }
 
 const damagedLog = '-wal.damaged'

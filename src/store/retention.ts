@@ -56,8 +56,9 @@ export async function inUse(
 }
 
 /**
- * Where no archive is kept: drops raw events by age alone, those of runs that go on excepted, and
- * late ones too. A late one goes only where a repeat is known by the number of its source.
+ * Where no archive is kept: drops raw events by age alone, those of runs that go on excepted, and late
+ * ones too, below what was dropped already: there a repeat is known by the number of its source. One
+ * that came without a source counts anew when it is sent again.
  *
  * @throws AppError overloaded, when a lock was not free in time: the next round goes on
  */
