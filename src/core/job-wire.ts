@@ -29,7 +29,17 @@ export { cursorFromWire, cursorToWire }
  */
 type Wire = Record<string, unknown>
 
-const snake = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const snakeNames = new Map<string, string>()
+
+/** Of our own fields only, which are few: each is rewritten once, not for every row of a list. */
+function snake(key: string): string {
+  const known = snakeNames.get(key)
+  if (known !== undefined) return known
+  const name = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  snakeNames.set(key, name)
+  return name
+}
+
 const camel = (key: string) =>
   key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
