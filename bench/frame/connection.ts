@@ -6,7 +6,8 @@ import { connect, type Socket } from 'node:net'
  * request at a time on one connection, and no more of HTTP than our servers answer with.
  */
 
-export type Answer = { status: number; body: string }
+/** The body is read when somebody asks for it. */
+export type Answer = { status: number; readonly body: string }
 
 export class Connection {
   readonly #url: URL
@@ -87,8 +88,13 @@ export class Connection {
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
     if (length === undefined) throw new Error(`an answer without content-length: ${head}`)
     if (this.#size < end + 4 + Number(length)) return undefined
-    const body = Buffer.concat(this.#received).toString('utf8', end + 4)
-    return { status: Number(head.slice(9, 12)), body }
+    const received = this.#received
+    return {
+      status: Number(head.slice(9, 12)),
+      get body() {
+        return Buffer.concat(received).toString('utf8', end + 4)
+      },
+    }
   }
 }
 

@@ -29,16 +29,7 @@ export { cursorFromWire, cursorToWire }
  */
 type Wire = Record<string, unknown>
 
-const snakeNames = new Map<string, string>()
-
-/** Of our own fields only, which are few: each is rewritten once, not for every row of a list. */
-function snake(key: string): string {
-  const known = snakeNames.get(key)
-  if (known !== undefined) return known
-  const name = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  snakeNames.set(key, name)
-  return name
-}
+const snake = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 const camel = (key: string) =>
   key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
@@ -46,13 +37,43 @@ const camel = (key: string) =>
 const renamed = (object: object, rename: (key: string) => string): Wire =>
   Object.fromEntries(Object.entries(object).map(([key, value]) => [rename(key), value]))
 
-/** A job as `GET /v1/jobs` shows it, or a subjob as `GET /v1/subjobs` does. */
+/**
+ * A job as `GET /v1/jobs` shows it, or a subjob as `GET /v1/subjobs` does. Written out field by field:
+ * lists are made of it, and renaming whatever an object holds took more time than their SQL.
+ */
 export function jobToWire(job: Job): Wire {
-  const { id, parentId, entityType, jobKey, subKey, usual, ...rest } = job
-  const ids =
-    entityType === 'job' ? { job_id: id } : { subjob_id: id, job_id: parentId, sub_key: subKey }
-  const key = entityType === 'job' ? { job_key: jobKey } : {}
-  return { ...ids, ...key, ...renamed(rest, snake), usual: usual ? usualToWire(usual) : null }
+  const own =
+    job.entityType === 'job'
+      ? { job_id: job.id, job_key: job.jobKey }
+      : { subjob_id: job.id, job_id: job.parentId, sub_key: job.subKey }
+  return {
+    ...own,
+    app_id: job.appId,
+    app_name: job.appName,
+    app_version: job.appVersion,
+    site_id: job.siteId,
+    status: job.status,
+    started_at: job.startedAt,
+    ended_at: job.endedAt,
+    duration_s: job.durationS,
+    cpu_user_s: job.cpuUserS,
+    cpu_system_s: job.cpuSystemS,
+    mem_max_mb: job.memMaxMb,
+    progress: job.progress,
+    metrics: job.metrics,
+    metadata: job.metadata,
+    error_count: job.errorCount,
+    last_error: job.lastError,
+    last_event_at: job.lastEventAt,
+    event_count: job.eventCount,
+    inserted_at: job.insertedAt,
+    updated_at: job.updatedAt,
+    stuck: job.stuck,
+    lost: job.lost,
+    late: job.late,
+    end_before_start: job.endBeforeStart,
+    usual: job.usual ? usualToWire(job.usual) : null,
+  }
 }
 
 const usualToWire = ({ runs, p05S, p50S, p95S }: Usual): Wire => ({

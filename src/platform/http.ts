@@ -139,7 +139,7 @@ function makeServer(
   tls: NonNullable<ListenOptions['tls']>,
   readTimeoutMs: number,
 ): HttpServer {
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  const listener = getRequestListener(app.fetch)
   // A caller that sends its headers or body a byte a minute must not hold a connection for ever.
   const patience = {
     headersTimeout: readTimeoutMs,

@@ -87,7 +87,9 @@ export class Baselines {
   }
 
   of(job: Omit<BaselineKey, 'recipe'> & Pick<Job, 'metadata'>): Baseline | undefined {
-    return this.#held.get(keyOf({ ...job, recipe: recipeOf(job.metadata) }))
+    const { entityType, siteId, appName, appVersion } = job
+    const recipe = recipeOf(job.metadata)
+    return this.#held.get(keyOf({ entityType, siteId, appName, appVersion, recipe }))
   }
 
   async #read(): Promise<void> {
@@ -104,5 +106,6 @@ export class Baselines {
   }
 }
 
+/** No name holds a NUL: it is refused at the first door. */
 const keyOf = ({ entityType, siteId, appName, appVersion, recipe }: BaselineKey) =>
-  JSON.stringify([entityType, siteId, appName, appVersion, recipe])
+  `${entityType}\0${siteId}\0${appName}\0${appVersion}\0${recipe}`

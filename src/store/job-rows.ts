@@ -1,3 +1,4 @@
+import type postgres from 'postgres'
 import { type Baseline, healthOf } from '../core/health.ts'
 import type { Job, JobStatus, Usual } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
@@ -6,35 +7,38 @@ import type { Sql } from './driver.ts'
 
 export type JobTable = 'job' | 'subjob'
 
-/** A row of `job` or `subjob` as {@link jobColumns} selects it. */
-export type JobRow = {
-  id: string
-  parentId: string | null
-  entityType: 'job' | 'subjob'
-  appId: string
-  appName: string
-  appVersion: string
-  siteId: string
-  jobKey: string | null
-  subKey: string | null
-  status: JobStatus
-  startedAt: Micros
-  endedAt: Micros | null
-  durationS: number | null
-  cpuUserS: number | null
-  cpuSystemS: number | null
-  memMaxMb: number | null
-  progress: number | null
+/**
+ * A row of `job` or `subjob`: the values of {@link jobColumns} in their order. A list of values, since
+ * for a row with names the driver looks up each name anew, which costs as much as the SQL.
+ */
+export type JobRow = [
+  id: string,
+  entityType: 'job' | 'subjob',
+  parentId: string | null,
+  appId: string,
+  appName: string,
+  appVersion: string,
+  siteId: string,
+  jobKey: string | null,
+  subKey: string | null,
+  status: JobStatus,
+  startedAt: Micros,
+  endedAt: Micros | null,
+  durationS: number | null,
+  cpuUserS: number | null,
+  cpuSystemS: number | null,
+  memMaxMb: number | null,
+  progress: number | null,
   /** name -> [which event gave it, the value]. */
-  metrics: Record<string, [order: string, value: number]> | null
-  metadata: Record<string, unknown>
-  errorCount: number
-  lastError: string | null
-  lastEventAt: Micros
-  eventCount: number
-  insertedAt: Micros
-  updatedAt: Micros
-}
+  metrics: Record<string, [order: string, value: number]> | null,
+  errorCount: number,
+  lastError: string | null,
+  lastEventAt: Micros,
+  eventCount: number,
+  insertedAt: Micros,
+  updatedAt: Micros,
+  metadata: Record<string, unknown>,
+]
 
 /** What is selected of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumns(sql: Sql, table: JobTable) {
@@ -47,20 +51,61 @@ export function jobColumns(sql: Sql, table: JobTable) {
       || coalesce(end_metadata, '{}') as metadata`
 }
 
+/** Has the rows of {@link jobColumns} come as lists of values. */
+export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
+  question.values() as unknown as postgres.PendingQuery<JobRow[]>
+
 /** The row as everybody sees it, with what depends on the time of looking. */
 export function jobOf(row: JobRow, baselines: Baselines, now: Micros): Job {
-  const job = {
-    ...row,
-    metrics: valuesOf(row.metrics),
-    endBeforeStart: row.endedAt !== null && row.endedAt < row.startedAt,
+  // biome-ignore format: one line each would be fifty
+  const [
+    id, entityType, parentId, appId, appName, appVersion, siteId, jobKey, subKey, status,
+    startedAt, endedAt, durationS, cpuUserS, cpuSystemS, memMaxMb, progress, metrics, errorCount,
+    lastError, lastEventAt, eventCount, insertedAt, updatedAt, metadata,
+  ] = row
+  const baseline = baselines.of({ entityType, siteId, appName, appVersion, metadata })
+  const { stuck, lost, late } = healthOf(
+    { status, startedAt, lastEventAt, updatedAt, metadata },
+    baseline,
+    now,
+  )
+  return {
+    id,
+    entityType,
+    parentId,
+    appId,
+    appName,
+    appVersion,
+    siteId,
+    jobKey,
+    subKey,
+    status,
+    startedAt,
+    endedAt,
+    durationS,
+    cpuUserS,
+    cpuSystemS,
+    memMaxMb,
+    progress,
+    metrics: valuesOf(metrics),
+    metadata,
+    errorCount,
+    lastError,
+    lastEventAt,
+    eventCount,
+    insertedAt,
+    updatedAt,
+    stuck,
+    lost,
+    late,
+    endBeforeStart: endedAt !== null && endedAt < startedAt,
+    usual: baseline && usualOf(baseline),
   }
-  const baseline = baselines.of(row)
-  return { ...job, ...healthOf(job, baseline, now), usual: baseline && usualOf(baseline) }
 }
 
 const usualOf = ({ runs, p05S, p50S, p95S }: Baseline): Usual => ({ runs, p05S, p50S, p95S })
 
-function valuesOf(slots: JobRow['metrics']): Record<string, number> {
+function valuesOf(slots: JobRow[17]): Record<string, number> {
   if (slots === null) return {}
   return Object.fromEntries(Object.entries(slots).map(([name, [, value]]) => [name, value]))
 }

@@ -5,7 +5,7 @@ import { findAppNames } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
-import { type JobRow, type JobTable, jobColumns, jobOf } from './job-rows.ts'
+import { asJobRows, type JobTable, jobColumns, jobOf } from './job-rows.ts'
 import { escapeLike } from './like.ts'
 
 /*
@@ -40,9 +40,9 @@ export async function findRows(
 ): Promise<Found> {
   const apps = await resolveApps(store, filter, signal)
   if (apps?.length === 0) return { items: [], more: false }
-  const rows = await store.ask<JobRow[]>(
+  const rows = await store.ask(
     { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table },
-    (sql) => pageQuery(sql, table, filter, branchesOf(table, filter, apps)),
+    (sql) => asJobRows(pageQuery(sql, table, filter, branchesOf(table, filter, apps))),
     signal,
   )
   const items = rows.slice(0, filter.limit).map((row) => jobOf(row, baselines, now))
@@ -79,8 +79,8 @@ function pageQuery(sql: Sql, table: JobTable, filter: JobFilter, branches: Branc
       (select ${jobColumns(sql, table)} from ${sql(table)}
         where ${branch} ${where} ${order} limit ${limit})`,
   )
-  if (walks.length === 1) return sql<JobRow[]>`/* jobs.find */ ${walks[0]!}`
-  return sql<JobRow[]>`
+  if (walks.length === 1) return sql`/* jobs.find */ ${walks[0]!}`
+  return sql`
     /* jobs.find */
     select * from (${joined(sql, walks, sql` union all `)}) found ${order} limit ${limit}`
 }

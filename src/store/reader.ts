@@ -4,7 +4,7 @@ import { listApps } from './apps.ts'
 import { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
-import { type JobRow, type JobTable, jobColumns, jobOf } from './job-rows.ts'
+import { asJobRows, type JobRow, type JobTable, jobColumns, jobOf } from './job-rows.ts'
 import { findRows } from './jobs.ts'
 import { CompletenessOf, listSources } from './sources.ts'
 import { stats } from './stats.ts'
@@ -70,14 +70,15 @@ const timeOf = (job: Job, { time }: JobFilter): Micros =>
 
 /** One primary key probe in each table. */
 async function findRow(store: Store, id: string, signal: AbortSignal): Promise<JobRow | undefined> {
-  const [row] = await store.ask<JobRow[]>(
+  const [row] = await store.ask(
     { operation: 'getJob', table: 'job' },
-    (sql) => sql`
-      /* reader.getJob */
-      select ${jobColumns(sql, 'job')} from job where job_id = ${id}
-      union all
-      select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = ${id}
-      limit 1`,
+    (sql) =>
+      asJobRows(sql`
+        /* reader.getJob */
+        select ${jobColumns(sql, 'job')} from job where job_id = ${id}
+        union all
+        select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = ${id}
+        limit 1`),
     signal,
   )
   return row
