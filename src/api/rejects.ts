@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
+import { parseText } from '../core/json.ts'
 import { fromMs } from '../core/time.ts'
 import { type Auth, requireScope } from '../platform/auth.ts'
 import { listOf, secondsSince } from './asked.ts'
@@ -45,7 +46,7 @@ export function rejectRoutes({ auth, list, get, retry }: RejectsOptions): Hono {
   app.get('/v1/rejects/:id', requireScope(auth, 'read'), (c) => {
     const row = get(wholeNumber('id', c.req.param('id')))
     if (!row) throw notFound(c.req.param('id'))
-    return c.json({ ...shown(row), event: JSON.parse(row.body) })
+    return c.json({ ...shown(row), event: parseText(row.body) })
   })
   app.post('/v1/rejects/:id/retry', requireScope(auth, 'operate'), (c) => {
     if (!retry(wholeNumber('id', c.req.param('id')))) throw notFound(c.req.param('id'))

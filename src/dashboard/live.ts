@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Fresh, MissingSite } from '../../views/page.ts'
 import type { Job } from '../core/job.ts'
+import { parseText } from '../core/json.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import type { Backend, LiveMessage } from './backend.ts'
 import { reasonFor } from './error-text.ts'
@@ -231,7 +232,7 @@ const sitesSchema = z.object({
 
 function parsedOr(data: string): unknown {
   try {
-    return JSON.parse(data)
+    return parseText(data)
   } catch {
     return undefined
   }

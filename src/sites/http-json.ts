@@ -1,4 +1,5 @@
 import { AppError } from '../core/errors.ts'
+import { parseText } from '../core/json.ts'
 
 export type Fetch = typeof globalThis.fetch
 
@@ -114,7 +115,7 @@ export async function readText(
 
 function parse(text: string, peer: Peer): unknown {
   try {
-    return JSON.parse(text)
+    return parseText(text)
   } catch (cause) {
     throw unreachable(peer, 'answered with something that is not JSON', cause)
   }

@@ -1,4 +1,5 @@
 import type { StoredEvent } from '../core/job.ts'
+import { parseText } from '../core/json.ts'
 import type { LiveBatch, LiveFeed, LiveSites } from '../core/live.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
@@ -131,7 +132,8 @@ async function followSite(
         // First: what cannot be read now cannot be read the next time either.
         if (id !== '') place = id
         if (event === 'reset') await inbox.put({ site, reset: true })
-        else if (event !== 'comment') await inbox.put({ site, id, event: JSON.parse(data) })
+        else if (event !== 'comment')
+          await inbox.put({ site, id, event: parseText(data) as StoredEvent })
       }
     } catch (error) {
       if (either.aborted) return

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import postgres from 'postgres'
 import { AppError } from '../core/errors.ts'
+import { parseText } from '../core/json.ts'
 import type { Micros } from '../core/time.ts'
 
 /** What the types below do to values: times are canonical text, int8 is a number. */
@@ -90,6 +91,12 @@ const asIs = (text: string) => text
 const valueTypes = {
   timestamptz: { to: 1184, from: [1184], serialize: asIs, parse: canonicalTime },
   plainTime: { to: 1114, from: [1082, 1114], serialize: asIs, parse: asIs },
+  json: {
+    to: 114,
+    from: [114, 3802],
+    serialize: JSON.stringify,
+    parse: (text: string) => parseText(text),
+  },
   int8: { to: 20, from: [20], serialize: String, parse: wholeNumber },
 } as const
 

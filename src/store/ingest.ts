@@ -2,16 +2,19 @@ import type { Event } from '../core/event.ts'
 import { endStatusOf, foldEvents, type Slots } from '../core/fold.ts'
 import type { Micros } from '../core/time.ts'
 import { inSpan } from '../platform/tracing.ts'
+import { arraysOf } from './arrays.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeOf } from './database-error.ts'
 import { eventRow } from './event-row.ts'
 import { locks } from './locks.ts'
 import { sourceRows } from './source-ranges.ts'
 import {
+  eventColumns,
   horizonSql,
   insertEventsOnceSql,
   insertEventsSql,
   insertLateSql,
+  slotColumns,
   upsertSql,
 } from './upsert.ts'
 
@@ -187,7 +190,7 @@ type Part = { rows: readonly Row[]; batch: number; more?: readonly string[] }
 /** @returns the identities of those that were new */
 async function insertPart(tx: TransactionSql, statement: string, { rows, batch, more = [] }: Part) {
   if (rows.length === 0) return []
-  const values = [JSON.stringify(rows), batch, rows.length, ...more]
+  const values = [...arraysOf(rows, eventColumns), batch, rows.length, ...more]
   const [total, ...some] = await tx.unsafe<Inserted[]>(statement, values, { prepare: true })
   if (total!.fresh === rows.length) return rows.map((row) => row.at + row.idempotency_key)
   return some.map(({ at, idempotencyKey }) => at + idempotencyKey)
@@ -226,7 +229,7 @@ async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<
 
 async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slots[]) {
   if (rows.length === 0) return
-  await tx.unsafe(upserts[table], [JSON.stringify(rows)], { prepare: true })
+  await tx.unsafe(upserts[table], arraysOf(rows, slotColumns), { prepare: true })
 }
 
 async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
@@ -243,12 +246,17 @@ async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<
     app_id: app.app_id,
     version: app.version,
   }))
-  // A row that is a minute fresh is left alone: most batches write nothing here.
+  // A row that is a minute fresh is left alone, and not even locked: most batches write nothing here,
+  // and two at once do not wait for each other.
   await tx`
     /* ingest.upsertApps */
     insert into app (site_id, name, app_id, version)
     select * from json_to_recordset(${JSON.stringify(rows)}::text::json)
-      as a (site_id text, name text, app_id uuid, version text) order by 1, 2
+      as a (site_id text, name text, app_id uuid, version text)
+    where not exists (
+      select from app k where k.site_id = a.site_id and k.name = a.name
+        and k.last_seen_at >= now() - interval '1 minute')
+    order by 1, 2
     on conflict (site_id, name) do update set
       app_id = excluded.app_id, version = excluded.version, last_seen_at = now()
     where app.last_seen_at < now() - interval '1 minute'`

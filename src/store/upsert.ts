@@ -1,3 +1,5 @@
+import { type Column, unnested } from './arrays.ts'
+
 /**
  * The statements of ingest, made once from one description of the slots: what core/fold.ts does in
  * memory, this does in SQL, by the same rules. A property test holds the two together.
@@ -42,6 +44,9 @@ const types: Record<string, string> = {
   error_count: 'int',
 }
 
+/** What goes into a job or subjob, in the order of the parameters of {@link upsertSql}. */
+export const slotColumns: readonly Column[] = [['id', 'uuid'], ...Object.entries(types)]
+
 /** Slots that go together: all are taken from the event with the greatest (at, key). */
 const groups: [at: string, key: string, ...values: string[]][] = [
   ['last_event_at', 'last_event_key', 'app_id', 'app_name', 'app_version', 'site_id'],
@@ -67,13 +72,12 @@ const greatestText = (name: string) =>
 const sum = (name: string) => `${name} = j.${name} + excluded.${name}`
 
 /**
- * Merges rows of slots into `job` or `subjob`. $1 is a JSON array of them as text. Rows go in by id
- * order, so that two transactions never wait for each other crosswise.
+ * Merges rows of slots into `job` or `subjob`; its parameters are `arraysOf(rows, slotColumns)`. Rows
+ * go in by id order, so that two transactions never wait for each other crosswise.
  */
 export function upsertSql(table: 'job' | 'subjob'): string {
   const id = `${table}_id`
   const names = Object.keys(types)
-  const columns = names.map((name) => `${name} ${types[name]}`)
   const sets = [
     ...['given_started_at', 'started_event_at', 'first_event_at'].map(least),
     ...groups.flatMap(latest),
@@ -85,38 +89,42 @@ export function upsertSql(table: 'job' | 'subjob'): string {
   ]
   return `/* ingest.fold */ insert into ${table} as j (${id}, ${names.join(', ')})
 select d.id, ${names.map((name) => `d.${name}`).join(', ')}
-from json_to_recordset($1::text::json) as d (id uuid, ${columns.join(', ')})
+from ${unnested('d', slotColumns)}
 order by d.id
 on conflict (${id}) do update set ${sets.join(', ')}`
 }
 
-const eventColumns = [
-  'at timestamptz',
-  'idempotency_key uuid',
-  'received_at timestamptz',
-  'entity_type "char"',
-  'entity_id uuid',
-  'parent_id uuid',
-  'app_id uuid',
-  'app_name text',
-  'app_version text',
-  'site_id text',
-  'business_key text',
-  'sub_key text',
-  'kind text',
-  'status text',
-  'started_at timestamptz',
-  'ended_at timestamptz',
-  'metrics jsonb',
-  'metadata jsonb',
-  'traceparent text',
-  'source_id text',
-  'source_epoch text',
-  'source_seq bigint',
-  'historical boolean',
-  'extra jsonb',
+/** What goes into `event` or `event_late`, in the order of the parameters of the statements below. */
+export const eventColumns: readonly Column[] = [
+  ['at', 'timestamptz'],
+  ['idempotency_key', 'uuid'],
+  ['received_at', 'timestamptz'],
+  ['entity_type', '"char"'],
+  ['entity_id', 'uuid'],
+  ['parent_id', 'uuid'],
+  ['app_id', 'uuid'],
+  ['app_name', 'text'],
+  ['app_version', 'text'],
+  ['site_id', 'text'],
+  ['business_key', 'text'],
+  ['sub_key', 'text'],
+  ['kind', 'text'],
+  ['status', 'text'],
+  ['started_at', 'timestamptz'],
+  ['ended_at', 'timestamptz'],
+  ['metrics', 'jsonb'],
+  ['metadata', 'jsonb'],
+  ['traceparent', 'text'],
+  ['source_id', 'text'],
+  ['source_epoch', 'text'],
+  ['source_seq', 'bigint'],
+  ['historical', 'boolean'],
+  ['extra', 'jsonb'],
 ]
-const eventNames = eventColumns.map((column) => column.split(' ')[0]!)
+const eventNames = eventColumns.map(([name]) => name)
+
+/** A parameter behind those of the columns: the first is 1. */
+const more = (number: number) => `$${eventColumns.length + number}`
 
 /**
  * Where the horizon stands and what batch this is. The greatest time in event_late tells whether
@@ -128,29 +136,30 @@ select frozen_before, open_until, dropped_before, nextval('event_batch_id') as b
 from horizon`
 
 /**
- * Puts the events of $1, a JSON array of $3 of them as text, into `table` with the batch number $2.
- * The answer's first row tells how many were new; which ones follows only when it was not all.
+ * Puts events into `table`: parameters are `arraysOf(rows, eventColumns)`, the batch number, and how
+ * many events there are. The answer's first row tells how many were new; which ones follows only when
+ * it was not all.
  */
 const insertInto = (table: string, condition: string) => `
 with inserted as (
   insert into ${table} (batch, ${eventNames.join(', ')})
-  select $2::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
-  from json_to_recordset($1::text::json) as r (${eventColumns.join(', ')})
+  select ${more(1)}::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
+  from ${unnested('r', eventColumns)}
   ${condition}
   order by r.at, r.idempotency_key
   on conflict (at, idempotency_key) do nothing returning at, idempotency_key),
 total as (select count(*)::int as fresh from inserted)
 select fresh, null::timestamptz as at, null::uuid as idempotency_key from total
 union all
-select null, at, idempotency_key from inserted where (select fresh from total) < $3::int`
+select null, at, idempotency_key from inserted where (select fresh from total) < ${more(2)}::int`
 
 /**
  * Whether an event lies in a table. A row by its key, whatever the planner thinks of the rest: as
  * "not exists" this became a join with the whole table, sorted anew for every batch.
  */
-const notIn = (table: string, more = '') => `(
+const notIn = (table: string, between = '') => `(
   select true from ${table} t where t.at = r.at and t.idempotency_key = r.idempotency_key
-  ${more} limit 1) is null`
+  ${between} limit 1) is null`
 
 /** Inserts events into "event" and tells which were new. */
 export const insertEventsSql = `/* ingest.insertEvents */ ${insertInto('event', '')}`
@@ -164,14 +173,14 @@ export const insertEventsOnceSql = `/* ingest.insertEventsOnce */ ${insertInto('
 /**
  * Inserts what lies below the horizon or beyond the open partitions into event_late, and tells which
  * were new. The horizon may have moved since the first copy of an event came, so one that is in
- * "event" already is a repeat; its times lie between $4 and $5, which spares looking elsewhere. An
- * event whose raw row was dropped after archiving, below $6, is known by the numbers received from
- * its source.
+ * "event" already is a repeat; three more parameters say between which times they lie, which spares
+ * looking elsewhere, and below which time raw rows were dropped after archiving: an event from there
+ * is known by the numbers received from its source.
  */
 export const insertLateSql = `/* ingest.insertLate */ ${insertInto(
   'event_late',
-  `where ${notIn('event', 'and t.at between $4::timestamptz and $5::timestamptz')}
-  and (r.at >= $6::timestamptz or r.source_id is null or not exists (
+  `where ${notIn('event', `and t.at between ${more(3)}::timestamptz and ${more(4)}::timestamptz`)}
+  and (r.at >= ${more(5)}::timestamptz or r.source_id is null or not exists (
     select from source s where s.source_id = r.source_id and s.epoch = r.source_epoch
       and s.received @> r.source_seq))`,
 )}`

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { badNumber, parseJson } from '../../src/core/json.ts'
+import fc from 'fast-check'
+import { badNumber, parseJson, parseText } from '../../src/core/json.ts'
 
 describe('parseJson', () => {
   for (const text of [
@@ -25,5 +26,70 @@ describe('parseJson', () => {
   test('leaves zeros, small doubles and text as they are', () => {
     const text = '[0, 0e-400, 1e-300, "1e-400", "a 1e-400", "0193581e-123a-7d10-9a35-6f0c41c2b7e8"]'
     assert.deepEqual(parseJson(text), JSON.parse(text))
+  })
+})
+
+describe('parseText', () => {
+  // With JSON.parse these come out as the name before them: nodejs/node#63785.
+  for (const [seen, name] of [
+    ['\\\\', '\\"'],
+    ['\\\\', '\\n'],
+    ['\\\\', '\\u0001'],
+    ['a\\\\', 'a\\n'],
+    ['\\\\n', '\\nb'],
+    ['\\\\\\\\', '\\\\n'],
+  ]) {
+    test(`reads the name "${name}" although it saw "${seen}" before`, () => {
+      parseText(`{"lot":1,"${seen}":0}`)
+      const read = parseText(`{"lot":1,"${name}":0}`) as object
+      assert.deepEqual(Object.keys(read), ['lot', JSON.parse(`"${name}"`)])
+    })
+  }
+
+  test('reads what JSON.stringify wrote, whatever is in it', () => {
+    const text = fc.string({ unit: fc.constantFrom('"', '\\', ':', ' ', 'n', '\n', '{', '}', 'ß') })
+    const value = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { depthSize: 'small' },
+        text,
+        fc.integer(),
+        fc.constant(null),
+        fc.array(tie('tree')),
+        fc.array(fc.tuple(text, tie('tree'))).map((pairs) => Object.fromEntries(pairs)),
+      ),
+    })).tree
+    const spaces = fc.constantFrom(undefined, 1, '\t')
+    fc.assert(
+      fc.property(value, spaces, (given, space) => {
+        const json = JSON.stringify(given, null, space)
+        assert.equal(JSON.stringify(parseText(json), null, space), json)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('keeps a name called __proto__, and the last of two that are the same', () => {
+    const read = parseText('{"__proto\\u005f_":1,"a":1,"\\u0061":2}') as object
+    assert.deepEqual(JSON.stringify(read), '{"__proto__":1,"a":2}')
+  })
+
+  for (const text of ['{"\\x":1}', '{"a\\n":}', '{"a\\"', '"\\"', '\\"a":1', '{"\n\\n":1}']) {
+    test(`refuses what JSON.parse refuses, with its words: ${JSON.stringify(text)}`, () => {
+      const words = (parse: (text: string) => unknown) => {
+        try {
+          parse(text)
+          return undefined
+        } catch (error) {
+          return (error as Error).message
+        }
+      }
+      assert.equal(words(parseText), words(JSON.parse))
+      assert.ok(words(parseText))
+    })
+  }
+
+  test('takes text that is nested deeper than the stack', () => {
+    const deep = `{"a\\n":${'['.repeat(60_000)}${']'.repeat(60_000)}}`
+    assert.ok(parseText(deep))
   })
 })

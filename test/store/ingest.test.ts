@@ -261,6 +261,16 @@ function suite(edition: Edition) {
     )
   })
 
+  test('does not wait for another transaction over an app that was seen just now', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    await ingest(store, [event()])
+    await store.begin(op, async (tx) => {
+      await tx`select from app for update`
+      assert.deepEqual((await ingest(store, [event()])).verdicts, ['stored'])
+    })
+  })
+
   test('stores nothing of a batch whose transaction fails', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), '2026-03-02')

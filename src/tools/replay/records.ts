@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import * as z from 'zod'
+import { parseText } from '../../core/json.ts'
 import { ConfigError } from '../../platform/config.ts'
 
 const ms = z.number().int().nonnegative().nullish()
@@ -59,7 +60,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
 function parse(text: string): TraceRecord | string {
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseText(text)
   } catch {
     return 'is not JSON'
   }

@@ -1,0 +1,44 @@
+/**
+ * Many rows as parameters of one statement: an array for each column, put together again by `unnest`.
+ * PostgreSQL reads them in half the time that it needs for the same rows as JSON.
+ */
+
+/** The name of a column, and its type. */
+export type Column = readonly [name: string, type: string]
+
+/** `unnest($1::uuid[], $2::text[], ...) as d (id, name, ...)`: parameters from $1 on, one a column. */
+export function unnested(alias: string, columns: readonly Column[]): string {
+  const arrays = columns.map(([, type], index) => `$${index + 1}::${type}[]`)
+  return `unnest(${arrays.join(', ')}) as ${alias} (${columns.map(([name]) => name).join(', ')})`
+}
+
+/**
+ * The parameters for {@link unnested}: each column's values as text of PostgreSQL's array form.
+ * Absent and null are NULL, objects are JSON.
+ *
+ * Not by the driver: of an object that has a field `type` it would send the field `value`.
+ */
+export function arraysOf<T extends object>(
+  rows: readonly T[],
+  columns: readonly Column[],
+): string[] {
+  return columns.map(([name, type]) => {
+    const element = type === 'text' || type === 'jsonb' ? quoted : plain
+    return `{${rows.map((row) => element(row[name as keyof T])).join(',')}}`
+  })
+}
+
+/** Ids, times and numbers, which never hold what has a meaning in an array. */
+const plain = (value: unknown) => (value === undefined || value === null ? 'NULL' : value)
+
+/** Without quotes a text may read as NULL, or as two. */
+function quoted(value: unknown): string {
+  if (value === undefined || value === null) return 'NULL'
+  // In JSON there are no control characters: making a JSON string of it escapes just what must be.
+  if (typeof value === 'object') return JSON.stringify(JSON.stringify(value))
+  const text = String(value)
+  return needsEscape.test(text) ? `"${text.replace(escaped, '\\$&')}"` : `"${text}"`
+}
+
+const needsEscape = /["\\]/
+const escaped = /["\\]/g
