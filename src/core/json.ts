@@ -70,12 +70,12 @@ function parseUnderStandIns(text: string, spans: readonly Span[], reviver?: Revi
 /** Where the names with a backslash are, quotation marks included. */
 function escapedNames(text: string): Span[] {
   const spans: Span[] = []
-  let escape = text.indexOf('\\')
-  for (let start = text.indexOf('"'); start !== -1 && escape !== -1; ) {
+  let next = text.indexOf('\\')
+  for (let start = text.indexOf('"'); start !== -1 && next !== -1; ) {
     const end = endOfText(text, start) + 1
-    if (escape < end) {
-      if (escape > start && isName(text, end)) spans.push([start, end])
-      escape = text.indexOf('\\', end)
+    if (next < end) {
+      if (next > start && isName(text, end)) spans.push([start, end])
+      next = text.indexOf('\\', end)
     }
     start = text.indexOf('"', end)
   }
