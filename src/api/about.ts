@@ -29,20 +29,29 @@ export type AboutOptions = {
 export function aboutRoutes(options: AboutOptions): Hono {
   const { title, auth, metrics, health, refreshMetrics } = options
   const routes = [...options.routes, ...aboutSpecs]
-  const document = openApi({ title, routes })
-  const json = JSON.stringify(document)
-  const page = docsPage(document)
+  // Made when somebody asks, and kept: most processes are never asked, and would hold megabytes.
+  const document = once(() => openApi({ title, routes }))
+  const json = once(() => JSON.stringify(document()))
+  const page = once(() => docsPage(document()))
   const app = new Hono()
   app.use('/metrics', requireScope(auth, 'read'))
   app.route('/', healthRoute(health))
   app.route('/', metricsRoute(metrics, refreshMetrics))
   app.get('/openapi.json', (c) => {
     readParams(c, noParams)
-    return c.body(json, 200, { 'content-type': 'application/json' })
+    return c.body(json(), 200, { 'content-type': 'application/json' })
   })
   app.get('/docs', (c) => {
     readParams(c, noParams)
-    return c.html(page, 200, { 'content-security-policy': docsPolicy })
+    return c.html(page(), 200, { 'content-security-policy': docsPolicy })
   })
   return app.route('/', otherMethods(routes))
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }
