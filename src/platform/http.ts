@@ -108,6 +108,24 @@ export type ListenOptions = {
   readTimeoutMs?: number
 }
 
+/** Where a role listens, and how, by its settings. */
+export function addressOf(config: {
+  HOST: string
+  PORT: number
+  TLS_CERT?: string | undefined
+  TLS_KEY?: string | undefined
+  TLS_CA?: string | undefined
+  REQUEST_READ_TIMEOUT_S?: number
+}): ListenOptions {
+  const { HOST: host, PORT: port, REQUEST_READ_TIMEOUT_S: readTimeoutS } = config
+  return {
+    host,
+    port,
+    tls: { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA },
+    ...(readTimeoutS === undefined ? {} : { readTimeoutMs: readTimeoutS * 1000 }),
+  }
+}
+
 /**
  * Serves the app until the role stops: then no new connection is taken, answers under way are
  * finished, idle connections are closed.

@@ -4,7 +4,7 @@ import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { checkFolder } from '../archive/folder.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { ArchiverConfig } from '../platform/config.ts'
-import { createApp, listen } from '../platform/http.ts'
+import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
 
@@ -41,8 +41,7 @@ export async function startArchiver(
   const service = config.SERVICE_NAME ?? 'archiver'
   const about = { title: 'archiver', auth, metrics, routes: [] }
   app.route('/', aboutRoutes({ ...about, health: { service, check } }))
-  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
-  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
+  return { url: await listen(app, addressOf(config), life) }
 }
 
 /**

@@ -6,18 +6,19 @@ import { ingestSpecs } from '../api/other-specs.ts'
 import { readApi } from '../api/read-api.ts'
 import { readSpecs, streamSpec } from '../api/read-specs.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import { ConfigError, type LocalApiConfig } from '../platform/config.ts'
-import { createApp, listen } from '../platform/http.ts'
+import type { LocalApiConfig } from '../platform/config.ts'
+import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { connect, type Store } from '../store/connect.ts'
+import type { Store } from '../store/connect.ts'
 import type { StoreVerdict } from '../store/ingest.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
 import { storeReader } from '../store/reader.ts'
-import { DatabaseWatch } from '../store/readiness.ts'
+import type { DatabaseWatch } from '../store/readiness.ts'
 import { ingestLimits } from './ingest-limits.ts'
 import { countCommit } from './job-metrics.ts'
+import { openStores, watchDatabase } from './local-api-stores.ts'
 
 type Context = RoleContext & { insecure: boolean }
 
@@ -55,42 +56,7 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
       routes: [...ingestSpecs, ...readSpecs(limitsOf(config)), streamSpec],
     }),
   )
-  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
-  const { HOST: host, PORT: port } = config
-  const readTimeoutMs = config.REQUEST_READ_TIMEOUT_S * 1000
-  return { url: await listen(app, { host, port, tls, readTimeoutMs }, life) }
-}
-
-/** Questions have connections of their own: a slow one must never hold up ingest. */
-function openStores(config: LocalApiConfig, { life, metrics }: Context) {
-  const readers = Math.ceil(config.DB_POOL_MAX_SIZE / 2)
-  const write = connect(config.DATABASE_URL, {
-    role: 'local-api ingest',
-    max: config.DB_POOL_MAX_SIZE - readers,
-    min: config.DB_POOL_MIN_SIZE,
-    // Far beyond any batch: without it a connection that was cut in silence holds a writer for long.
-    timeoutS: 60,
-    metrics,
-  })
-  const read = connect(config.DATABASE_URL, {
-    role: 'local-api read',
-    max: readers,
-    timeoutS: config.QUERY_TIMEOUT_S,
-    metrics,
-  })
-  life.onStop('database', () => Promise.all([write.close(), read.close()]))
-  void write.warm()
-  return { write, read }
-}
-
-/** @throws ConfigError when the database answers and lacks migrations; one that is away is waited for */
-async function watchDatabase(store: Store, config: LocalApiConfig, { log, life }: Context) {
-  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
-  const first = await watch.look()
-  if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
-  const watching = watch.run(life.signal)
-  life.onStop('database watch', () => watching)
-  return watch
+  return { url: await listen(app, addressOf(config), life) }
 }
 
 const limitsOf = (config: LocalApiConfig) => ({

@@ -6,16 +6,14 @@ import { rejectRoutes } from '../api/rejects.ts'
 import { StartedMemory } from '../core/started-memory.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { SidecarConfig } from '../platform/config.ts'
-import { createApp, listen } from '../platform/http.ts'
+import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { inSpan } from '../platform/tracing.ts'
-import { localApiSink } from '../sinks/local-api.ts'
-import type { Sink } from '../sinks/sink.ts'
 import { acceptInto, retryIn } from '../spool/accept.ts'
-import { Drain } from '../spool/drain.ts'
+import type { Drain } from '../spool/drain.ts'
 import { showIn, spoolHealth } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { ingestLimits } from './ingest-limits.ts'
+import { sinksOf, startDrain } from './sidecar-drains.ts'
 
 /** Takes events over HTTP, makes them durable before it answers, and drains them to every sink. */
 export async function startSidecar(
@@ -40,53 +38,14 @@ export async function startSidecar(
   const started = new StartedMemory()
   const app = createApp({ log, metrics })
   addRoutes(app, { config, spool, drains, auth, started, context })
-  const url = await listen(
-    app,
-    {
-      host: config.HOST,
-      port: config.PORT,
-      tls: { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA },
-      readTimeoutMs: config.REQUEST_READ_TIMEOUT_S * 1000,
-    },
-    life,
-  )
-  return { url }
+  return { url: await listen(app, addressOf(config), life) }
 }
-
-const sinksOf = (config: SidecarConfig): Sink[] => [
-  localApiSink({
-    baseUrl: config.LOCAL_API_BASE,
-    token: config.LOCAL_API_TOKEN,
-    timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
-  }),
-]
 
 function reportStart({ report, dir, sourceId, epoch }: Spool, { log }: RoleContext): void {
   if (report.damaged) {
     log.error({ dir, ...report.damaged }, 'damaged spool set aside')
   }
   log.info({ dir, source: sourceId, epoch, waiting: report.recovered }, 'spool open')
-}
-
-function startDrain(sink: Sink, spool: Spool, config: SidecarConfig, context: RoleContext): Drain {
-  const { log, life, metrics } = context
-  const drain = new Drain({
-    spool,
-    sink: sink.name,
-    deliver: (batch, signal) =>
-      inSpan(
-        'sidecar.deliver',
-        { 'wafermon.sink': sink.name, 'wafermon.events': batch.length },
-        () => sink.deliver(batch, signal),
-      ),
-    batchSize: config.MAX_BATCH_SIZE,
-    idleMs: config.DRAIN_INTERVAL_S * 1000,
-    log,
-    metrics,
-  })
-  const running = drain.run(life.signal)
-  life.onStop(`drain ${sink.name}`, () => running)
-  return drain
 }
 
 type Parts = {

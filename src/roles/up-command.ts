@@ -1,25 +1,8 @@
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import type { Logger } from 'pino'
-import type { Lifecycle } from '../platform/lifecycle.ts'
 import { siteOption } from '../tools/sidecar.ts'
-import type { UpReady } from './up.ts'
-
-type UpFlags = {
-  dir: string
-  site: string
-  simulate: boolean
-  sidecarPort: number
-  localApiPort: number
-  archiverPort: number
-  centralPort: number
-  webPort: number
-  centralWebPort: number
-}
-
-/** Seconds for all roles to stop, one group after the other. */
-const stopTimeoutS = 90
+import type { UpFlags } from './up-run.ts'
 
 /** Adds `wafermon up`, and the hidden command that runs its database. */
 export function addUp(program: Command): void {
@@ -35,92 +18,19 @@ export function addUp(program: Command): void {
     .option('--central-port <number>', 'port of the central API', toPort, 19_000)
     .option('--web-port <number>', 'port of the dashboard', toPort, 8501)
     .option('--central-web-port <number>', 'port of the dashboard of all sites', toPort, 8502)
-    .action(runUp)
+    .action(async (flags: UpFlags) => (await import('./up-run.ts')).runUp(flags))
   program
     .command('embedded-postgres', { hidden: true })
     .requiredOption('--dir <folder>')
-    .action(runEmbeddedPostgres)
+    .action(async (flags: { dir: string }) => {
+      await (await import('./up-run.ts')).runEmbeddedPostgres(flags)
+    })
 }
 
 /** Root keeps it where services do; others in their own state directory. */
 export function defaultDir(env: NodeJS.ProcessEnv, root = process.getuid?.() === 0): string {
   if (root) return '/var/lib/wafermon'
   return join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'wafermon')
-}
-
-async function runUp(flags: UpFlags): Promise<void> {
-  const dir = resolve(flags.dir)
-  const { upLog } = await import('./up-log.ts')
-  const { log, keepIn } = upLog()
-  const life = await lifeWith(log)
-  life.stopOnSignal(stopTimeoutS)
-  const { startUp } = await import('./up.ts')
-  const ports = {
-    sidecar: flags.sidecarPort,
-    'local-api': flags.localApiPort,
-    archiver: flags.archiverPort,
-    central: flags.centralPort,
-    web: flags.webPort,
-    'web-central': flags.centralWebPort,
-  }
-  const program = [...process.execArgv, process.argv[1] ?? '']
-  const onSlow = (what: string, seconds: number) => {
-    if (seconds === 1 || seconds % 5 === 0) process.stderr.write(`${what}, ${seconds} s\n`)
-  }
-  const { site, simulate } = flags
-  await startOrTell(life, async () => {
-    const onOwned = () => keepIn(join(dir, 'logs/up.log'))
-    const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
-    const ready = await startUp(up, { log, life })
-    process.stdout.write(whereToLook(ready))
-    process.send?.({ ready: true, url: ready.url })
-  })
-}
-
-async function runEmbeddedPostgres({ dir }: { dir: string }): Promise<void> {
-  const { createLog } = await import('../platform/log.ts')
-  const log = createLog({ service: 'embedded-postgres', level: 'debug', json: true })
-  const life = await lifeWith(log)
-  life.stopOnSignal(40)
-  const { startEmbeddedPostgres } = await import('./embedded-postgres.ts')
-  await startOrTell(life, async () => {
-    const { url } = await startEmbeddedPostgres({ dir }, { log, life })
-    process.send?.({ ready: true, url })
-  })
-}
-
-/** Loaded when it is needed: what every command loads at its start, `--help` waits for. */
-async function lifeWith(log: Logger): Promise<Lifecycle> {
-  const { Lifecycle } = await import('../platform/lifecycle.ts')
-  return new Lifecycle(log)
-}
-
-/** Takes down again what was up when a start fails, and says why in a sentence. */
-async function startOrTell(life: Lifecycle, start: () => Promise<void>): Promise<void> {
-  try {
-    await start()
-  } catch (error) {
-    const asked = life.signal.aborted
-    await life.stop(stopTimeoutS)
-    // Stopped while it was starting: not a failure.
-    if (asked) return
-    if (!(error instanceof Error)) throw error
-    process.stderr.write(`wafermon: ${error.message}\n`)
-    process.exitCode = 1
-  }
-}
-
-function whereToLook({ url, dir, ports }: UpReady): string {
-  const at = (port: number) => `http://127.0.0.1:${port}`
-  const lines = [
-    ['dashboard', url],
-    ['all sites', at(ports['web-central'])],
-    ['send events', `${at(ports.sidecar)}  (SIDECAR_URL)`],
-    ['ask', `${at(ports['local-api'])}/docs`],
-    ['kept in', `${dir}  (logs in ${join(dir, 'logs')})`],
-    ['stop', 'Ctrl-C'],
-  ]
-  return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')
 }
 
 /** An empty `$DIR` of a script would be the folder it happens to run in. */

@@ -1,8 +1,5 @@
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { AppError } from '../core/errors.ts'
 import { claimPorts } from '../platform/free-ports.ts'
-import { LockHeld, takeLock } from '../platform/lock-file.ts'
 import { rotate } from '../platform/log-rotation.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { Supervisor } from '../platform/supervisor.ts'
@@ -14,6 +11,7 @@ import {
   type UpLayout,
   type UpPorts,
 } from './up-children.ts'
+import { lockFolder, makeFolder } from './up-folder.ts'
 
 export type UpConfig = {
   /** The state directory. */
@@ -88,41 +86,6 @@ async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpCo
   const starting = Promise.all(roles.map((role) => supervisor.start(role)))
   await slowly('starting the roles', starting, config.onSlow)
   if (config.simulate) await supervisor.start(simulatorChild(layout))
-}
-
-/**
- * Roles and database may belong to different users: both pass through, only we look in.
- *
- * @throws AppError `invalid` when it is no folder of ours to write in
- */
-function makeFolder(dir: string): void {
-  const mode = process.getuid?.() === 0 ? 0o711 : 0o700
-  try {
-    if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
-    mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
-    accessSync(dir, constants.W_OK)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new AppError(
-      'invalid',
-      `cannot write in ${dir} (${code}): give a folder that this user may write in with --dir`,
-      { cause },
-    )
-  }
-}
-
-function lockFolder(dir: string): { release: () => void } {
-  try {
-    return takeLock(join(dir, 'up.lock'))
-  } catch (cause) {
-    if (!(cause instanceof LockHeld)) throw cause
-    throw new AppError(
-      'conflict',
-      `wafermon is running in ${dir} already, as process ${cause.pid}: ` +
-        `stop it (kill ${cause.pid}), or give another folder with --dir`,
-      { cause },
-    )
-  }
 }
 
 async function claimAll(wanted: UpPorts): Promise<UpPorts> {

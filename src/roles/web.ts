@@ -2,7 +2,7 @@ import { aboutRoutes } from '../api/about.ts'
 import { Door, dashboardRoutes, Memory, type SiteView } from '../dashboard/index.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
-import { createApp, listen } from '../platform/http.ts'
+import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { sitesOf } from './web-sites.ts'
 
@@ -41,8 +41,7 @@ export async function startWeb(
       now: Date.now,
     }),
   )
-  const tls = { cert: config.TLS_CERT, key: config.TLS_KEY, ca: config.TLS_CA }
-  return { url: await listen(app, { host: config.HOST, port: config.PORT, tls }, life) }
+  return { url: await listen(app, addressOf(config), life) }
 }
 
 /** Serves pages whatever the API does; without it they show what was known last. */

@@ -2,7 +2,8 @@ import { AppError } from '../core/errors.ts'
 import { type Event, isTick } from '../core/event.ts'
 import type { StartedMemory } from '../core/started-memory.ts'
 import { toMicros, toMs } from '../core/time.ts'
-import { type Append, type AppendVerdict, eventKey, type Spool } from './spool.ts'
+import { eventKey } from './keys.ts'
+import type { Append, AppendVerdict, Spool } from './spool.ts'
 
 /** An event as the door lets it in, and its text as it will be forwarded. */
 type Item = { event: Event; json: string }

@@ -1,13 +1,14 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Statement } from 'better-sqlite3'
 import { Ballast } from './ballast.ts'
+import { Keys } from './keys.ts'
 import { type Db, type OpenReport, openSpool } from './open.ts'
 import { stamp } from './stamp.ts'
+import { type Meta, prepare, type Row, type Statements } from './statements.ts'
 
 /** An event on its way into the spool. */
 export type Append = {
-  /** 24 bytes: the time its sender reported and the idempotency key. See {@link eventKey}. */
+  /** 24 bytes: the time its sender reported and the idempotency key. See keys.ts. */
   key: Buffer
   /** The event as JSON. */
   body: string
@@ -43,8 +44,6 @@ export type SpoolOptions = {
 }
 
 const softShare = 0.8
-const keyLimit = 1_000_000
-const keyAgeMs = 24 * 3600 * 1000
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
 
@@ -69,11 +68,7 @@ export class Spool {
   #waiting: Waiting[] = []
   #lastSeq: number
   #forwarded: number
-  #keyTable: 'key_a' | 'key_b'
-  #keySince: number
-  #keyCount: number
-  #keyOldSeq: number
-  #oldKeys: boolean
+  readonly #keys: Keys
   #pages: number
   #closed = false
   #lastError: string | undefined
@@ -90,11 +85,7 @@ export class Spool {
     const meta = db.prepare('select * from meta').get() as Meta
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
-    this.#keyTable = meta.key_table
-    this.#keySince = meta.key_since
-    this.#keyOldSeq = meta.key_old_seq
-    this.#keyCount = this.#countKeys(meta.key_table)
-    this.#oldKeys = this.#countKeys(otherTable(meta.key_table)) > 0
+    this.#keys = new Keys(db, this.#statements, meta, options.maxBytes)
     this.#registerSinks()
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
@@ -179,7 +170,7 @@ export class Spool {
     this.#db.exec('commit')
     this.#lastSeq = draft.seq
     this.#forwarded = draft.forwarded
-    this.#keyCount += draft.stored
+    this.#keys.added(draft.stored)
     this.#lastError = undefined
     this.#pages = this.#usedPages()
     if (draft.stored > 0) {
@@ -194,11 +185,8 @@ export class Spool {
     soft: boolean,
     draft: { seq: number; forwarded: number; stored: number },
   ): AppendVerdict {
-    const keys = this.#statements.keys[this.#keyTable]
-    const old = this.#statements.keys[otherTable(this.#keyTable)]
-    if (this.#oldKeys && old.has.get(item.key) !== undefined) return 'duplicate'
-    if (soft && item.tick) return keys.has.get(item.key) === undefined ? 'shed' : 'duplicate'
-    if (keys.put.run(item.key).changes === 0) return 'duplicate'
+    if (soft && item.tick) return this.#keys.has(item.key) ? 'duplicate' : 'shed'
+    if (!this.#keys.put(item.key)) return 'duplicate'
     draft.seq++
     draft.stored++
     if (item.stamped) draft.forwarded++
@@ -252,15 +240,16 @@ export class Spool {
   }
 
   #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
-    const rotate = this.#keysAreDue()
+    const gone = Math.min(...this.#acked.values())
+    const rotate = this.#keys.areDue(gone)
     const since = Date.now()
     this.#db.transaction(() => {
       for (const rejection of rejections) this.#setAside(sink, rejection)
       this.#statements.setAcked.run(sink, seq)
-      this.#statements.dropTo.run(Math.min(...this.#acked.values()))
-      if (rotate) this.#emptyOtherKeys(since)
+      this.#statements.dropTo.run(gone)
+      if (rotate) this.#keys.emptyOther(since, this.#lastSeq)
     })()
-    if (rotate) this.#turnKeys(since)
+    if (rotate) this.#keys.turn(since, this.#lastSeq)
   }
 
   #setAside(sink: string, { seq, field, detail }: Rejection): void {
@@ -350,34 +339,6 @@ export class Spool {
     if (isDiskFull(error)) this.#ballast.release()
   }
 
-  /** Two tables of keys take turns: when one is old or full enough, the other is emptied and filled. */
-  #keysAreDue(): boolean {
-    const share = (this.#options.maxBytes * 0.05) / 48
-    const due =
-      this.#keyCount >= Math.min(keyLimit, share) || Date.now() - this.#keySince >= keyAgeMs
-    // The keys to be forgotten must belong to events that are gone.
-    return due && this.#keyOldSeq <= Math.min(...this.#acked.values())
-  }
-
-  #emptyOtherKeys(since: number): void {
-    const next = otherTable(this.#keyTable)
-    this.#db.exec(`delete from ${next}`)
-    this.#statements.setKeys.run(next, since, this.#lastSeq)
-  }
-
-  /** Once that is committed. */
-  #turnKeys(since: number): void {
-    this.#oldKeys = this.#keyCount > 0
-    this.#keyTable = otherTable(this.#keyTable)
-    this.#keyCount = 0
-    this.#keySince = since
-    this.#keyOldSeq = this.#lastSeq
-  }
-
-  #countKeys(table: string): number {
-    return this.#db.prepare(`select count(*) from ${table}`).pluck().get() as number
-  }
-
   #usedPages(): number {
     return this.#statements.usedPages.get() as number
   }
@@ -408,62 +369,6 @@ export class Spool {
 }
 
 const pageSize = 4096
-
-/**
- * The identity of an event as 24 bytes. The time comes first: events come about in its order, so
- * that even random keys go in at the end of the table and not each into a page of its own.
- */
-export function eventKey(idempotencyKey: string, reportedAtUs: bigint): Buffer {
-  const key = Buffer.allocUnsafe(24)
-  key.writeBigInt64BE(reportedAtUs, 0)
-  key.write(idempotencyKey.replaceAll('-', ''), 8, 16, 'hex')
-  return key
-}
-
-type Row = { seq: number; source_seq: number | null; body: string }
-
-type Meta = {
-  epoch: string
-  forwarded: number
-  key_table: 'key_a' | 'key_b'
-  key_since: number
-  key_old_seq: number
-}
-
-type Statements = ReturnType<typeof prepare>
-
-function prepare(db: Db) {
-  const keys = (table: string): { has: Statement; put: Statement } => ({
-    has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
-    put: db.prepare(`insert into ${table} (key) values (?) on conflict do nothing`),
-  })
-  const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
-  return {
-    keys: { key_a: keys('key_a'), key_b: keys('key_b') },
-    put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
-    usedPages: db
-      .prepare('select page_count - freelist_count from pragma_page_count, pragma_freelist_count')
-      .pluck(),
-    one: db.prepare('select seq, source_seq, body from event where seq = ?'),
-    after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
-    oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
-    dropTo: db.prepare('delete from event where seq <= ?'),
-    setAcked: db.prepare(
-      'insert into sink (name, acked) values (?, ?) on conflict (name) do update set acked = excluded.acked',
-    ),
-    setForwarded: db.prepare('update meta set forwarded = ?'),
-    setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
-    reject: db.prepare(
-      'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
-    ),
-    rejects: db.prepare(`${reject} where id < ? order by id desc limit ?`),
-    rejectById: db.prepare(`${reject} where id = ?`),
-    dropReject: db.prepare('delete from reject where id = ?'),
-    countRejects: db.prepare('select sink, count(*) as count from reject group by sink'),
-  }
-}
-
-const otherTable = (table: 'key_a' | 'key_b') => (table === 'key_a' ? 'key_b' : 'key_a')
 
 const refused = (waiting: Waiting): AppendVerdict[] => waiting.items.map(() => 'full')
 

@@ -33,8 +33,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool takes repeats for new events',
     why: 'every retry of a program counts twice',
     file: 'src/spool/spool.ts',
-    find: `if (keys.put.run(item.key).changes === 0) return 'duplicate'`,
-    replace: 'keys.put.run(item.key)',
+    find: `if (!this.#keys.put(item.key)) return 'duplicate'`,
+    replace: 'this.#keys.put(item.key)',
     test: [
       'test/spool/spool.test.ts',
       'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
@@ -55,8 +55,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool drops what one of two sinks has taken',
     why: 'a sink that was away for a while misses events for ever',
     file: 'src/spool/spool.ts',
-    find: 'dropTo.run(Math.min(',
-    replace: 'dropTo.run(Math.max(',
+    find: 'const gone = Math.min(',
+    replace: 'const gone = Math.max(',
     test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
   },
   {

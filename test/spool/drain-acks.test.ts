@@ -3,7 +3,8 @@ import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain, type DrainResult } from '../../src/spool/drain.ts'
-import { eventKey, Spool } from '../../src/spool/spool.ts'
+import { eventKey } from '../../src/spool/keys.ts'
+import { Spool } from '../../src/spool/spool.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const append = () => ({

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
-import { eventKey, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { eventKey } from '../../src/spool/keys.ts'
+import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { freshFolder } from '../support/processes.ts'
 
 function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { type Append, eventKey, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { eventKey } from '../../src/spool/keys.ts'
+import { type Append, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { freshFolder } from '../support/processes.ts'
 
 const mib = 2 ** 20

@@ -1,0 +1,40 @@
+import { ConfigError, type LocalApiConfig } from '../platform/config.ts'
+import type { RoleContext } from '../platform/role.ts'
+import { connect, type Store } from '../store/connect.ts'
+import { DatabaseWatch } from '../store/readiness.ts'
+
+/** Questions have connections of their own: a slow one must never hold up ingest. */
+export function openStores(config: LocalApiConfig, { life, metrics }: RoleContext) {
+  const readers = Math.ceil(config.DB_POOL_MAX_SIZE / 2)
+  const write = connect(config.DATABASE_URL, {
+    role: 'local-api ingest',
+    max: config.DB_POOL_MAX_SIZE - readers,
+    min: config.DB_POOL_MIN_SIZE,
+    // Far beyond any batch: without it a connection that was cut in silence holds a writer for long.
+    timeoutS: 60,
+    metrics,
+  })
+  const read = connect(config.DATABASE_URL, {
+    role: 'local-api read',
+    max: readers,
+    timeoutS: config.QUERY_TIMEOUT_S,
+    metrics,
+  })
+  life.onStop('database', () => Promise.all([write.close(), read.close()]))
+  void write.warm()
+  return { write, read }
+}
+
+/** @throws ConfigError when the database answers and lacks migrations; one that is away is waited for */
+export async function watchDatabase(
+  store: Store,
+  config: LocalApiConfig,
+  { log, life }: RoleContext,
+) {
+  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
+  const first = await watch.look()
+  if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
+  const watching = watch.run(life.signal)
+  life.onStop('database watch', () => watching)
+  return watch
+}

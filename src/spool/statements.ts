@@ -1,0 +1,50 @@
+import type { Statement } from 'better-sqlite3'
+import type { Db } from './open.ts'
+
+/** A row of `event`. */
+export type Row = { seq: number; source_seq: number | null; body: string }
+
+/** The row of `meta`. */
+export type Meta = {
+  epoch: string
+  forwarded: number
+  key_table: 'key_a' | 'key_b'
+  key_since: number
+  key_old_seq: number
+}
+
+export type Statements = ReturnType<typeof prepare>
+
+/** What the spool says to SQLite, prepared once. */
+export function prepare(db: Db) {
+  const keys = (table: string): { has: Statement; put: Statement } => ({
+    has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
+    put: db.prepare(`insert into ${table} (key) values (?) on conflict do nothing`),
+  })
+  const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
+  return {
+    keys: { key_a: keys('key_a'), key_b: keys('key_b') },
+    put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
+    usedPages: db
+      .prepare('select page_count - freelist_count from pragma_page_count, pragma_freelist_count')
+      .pluck(),
+    one: db.prepare('select seq, source_seq, body from event where seq = ?'),
+    after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
+    oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
+    dropTo: db.prepare('delete from event where seq <= ?'),
+    setAcked: db.prepare(
+      'insert into sink (name, acked) values (?, ?) on conflict (name) do update set acked = excluded.acked',
+    ),
+    setForwarded: db.prepare('update meta set forwarded = ?'),
+    setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
+    reject: db.prepare(
+      'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
+    ),
+    rejects: db.prepare(`${reject} where id < ? order by id desc limit ?`),
+    rejectById: db.prepare(`${reject} where id = ?`),
+    dropReject: db.prepare('delete from reject where id = ?'),
+    countRejects: db.prepare('select sink, count(*) as count from reject group by sink'),
+  }
+}
+
+export const otherTable = (table: 'key_a' | 'key_b') => (table === 'key_a' ? 'key_b' : 'key_a')
