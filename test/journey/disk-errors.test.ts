@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { freshDatabase } from '../support/database.ts'
@@ -151,13 +152,31 @@ describe('a disk that', () => {
     const first = await startRole(t, 'sidecar', env)
     const { kept } = await send(first.url, 5)
     await first.kill9()
-    const broken = launchBroken(env)
+    const unreadable = [...inject('pread64', 'EIO'), '-P', join(env.SPOOL_DIR, 'spool.db')]
+    const broken = launchUnder(env, unreadable)
     assert.equal((await broken.ended).code, 2, broken.logs())
     assert.match(broken.logs(), /SPOOL_DIR: .*spool\.db cannot be opened \(SQLITE_IOERR/)
     assert.doesNotMatch(broken.logs(), /\n\s+at /)
     const second = await startRole(t, 'sidecar', env)
     const { spool_count, damaged } = await healthOf(second.url)
     assert.deepEqual([spool_count, damaged], [kept.length, undefined])
+  })
+
+  test('knows no second names for a file keeps a damaged log all the same', async (t) => {
+    if (!hasStrace) return t.skip(straceMissing)
+    const env = { SPOOL_DIR: freshFolder(), LOCAL_API_BASE: 'http://127.0.0.1:9' }
+    const first = await startRole(t, 'sidecar', env)
+    await send(first.url, 20)
+    await first.kill9()
+    const log = join(env.SPOOL_DIR, 'spool.db-wal')
+    const spoiled = readFileSync(log)
+    spoiled[Math.floor(spoiled.length / 2)]! ^= 0xff
+    writeFileSync(log, spoiled)
+    const second = launchUnder(env, inject('link,linkat', 'EPERM'))
+    t.after(() => second.kill9())
+    const ended = second.ended.then(() => assert.fail(second.logs()))
+    const { damaged } = await healthOf(await Promise.race([second.ready, ended]))
+    assert.deepEqual(readFileSync(join(damaged!.movedTo, 'spool.db-wal.damaged')), spoiled)
   })
 
   test('lost a commit is written again before it counts as synced', async (t) => {
@@ -184,19 +203,17 @@ describe('a disk that', () => {
   })
 })
 
-function launchBroken(env: Record<string, string>) {
-  const inject = ['-e', 'trace=pread64', '-e', 'inject=pread64:error=EIO']
-  const file = ['-P', join(env.SPOOL_DIR!, 'spool.db')]
-  return launch(['sidecar'], { PORT: '0', ...env }, [
+/** A sidecar that lives under strace from its first moment; what is started is the sidecar itself. */
+const launchUnder = (env: Record<string, string>, args: readonly string[]) =>
+  launch(['sidecar'], { PORT: '0', ...env }, [
     'strace',
+    '-D',
     '-f',
     '-qq',
     '-o',
     '/dev/null',
-    ...inject,
-    ...file,
+    ...args,
   ])
-}
 
 /** The places of a file that were written before the first sync, and between it and the second. */
 function writesAround(calls: string[]) {
