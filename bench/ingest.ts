@@ -30,7 +30,8 @@ export const ingest: Bench = {
       sides[named('insert alone')] = insertAlone(store, connections)
       sides[named('COPY')] = copy(store, connections)
       const side = named('local API')
-      claims.push({ side, against: named('insert alone'), atLeast: 0.5 })
+      // The merge of a row a job is paid for on top: 0.35 is due, 0.45 the aim.
+      claims.push({ side, against: named('insert alone'), atLeast: 0.35 })
       claims.push({ side, against: named('COPY') })
     }
     return { sides, claims, facts: () => ({ database: server }) }
