@@ -3,7 +3,7 @@ import type { Bench, Context } from './frame/bench.ts'
 import { Connection, hammer, must } from './frame/connection.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
-import { startWithoutStorage } from './frame/no-storage.ts'
+import { startServer } from './frame/server.ts'
 
 const connections = 32
 
@@ -18,7 +18,10 @@ function sidecarBench(name: string, events: number, atLeast: number): Bench {
     about: `POST ${events === 1 ? 'one event' : `batches of ${events}`} on ${connections} connections, durable before the answer, against the same server with no storage`,
     unit: 'events/s',
     async start(context) {
-      const [sidecar, without] = [await startSidecar(context), await startWithoutStorage(context)]
+      const [sidecar, without] = [
+        await startSidecar(context),
+        await startServer(context, 'no-storage'),
+      ]
       return {
         sides: {
           sidecar: await poster(context, sidecar, events),

@@ -5,11 +5,14 @@ import { build } from 'esbuild'
 import type { Context } from './bench.ts'
 import { folder } from './context.ts'
 
-/** Builds the server without storage as the program is built, and starts it. */
-export async function startWithoutStorage(context: Context): Promise<{ url: string; pid: number }> {
-  const outfile = join(folder(context), 'no-storage.mjs')
+/** Builds one of bench/servers/ as the program is built, and starts it. */
+export async function startServer(
+  context: Context,
+  name: 'no-storage' | 'canned',
+): Promise<{ url: string; pid: number }> {
+  const outfile = join(folder(context), `${name}.mjs`)
   await build({
-    entryPoints: ['bench/servers/no-storage.ts'],
+    entryPoints: [`bench/servers/${name}.ts`],
     outfile,
     bundle: true,
     platform: 'node',
@@ -32,7 +35,7 @@ export async function startWithoutStorage(context: Context): Promise<{ url: stri
     await ended
   })
   const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`the server without storage ended with ${code}`)
+    throw new Error(`the server ${name} ended with ${code}`)
   })
   const [said] = await Promise.race([once(child, 'message'), ended])
   return { url: (said as { url: string }).url, pid: child.pid! }
