@@ -35,6 +35,11 @@ const row = fc.record(
 )
 
 describe('rows as arrays', () => {
+  test('escape what would end a text', () => {
+    const lots = [{ name: 'a"b\\c' }, { name: 'NULL' }, {}]
+    assert.deepEqual(arraysOf(lots, [['name', 'text']]), ['{"a\\"b\\\\c","NULL",NULL}'])
+  })
+
   test('come out as they went in, whatever is in them', async (t) => {
     const { url } = await freshDatabase(t)
     const store = connect(url, { role: 'test', max: 1 })
