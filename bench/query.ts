@@ -91,7 +91,7 @@ async function least(
 ): Promise<Turn> {
   const from = await Connection.open(api)
   const to = await Connection.open(canned)
-  // Both databases ask alike; each size has its own answers.
+  // The same question has another answer at each size, that is, from each local API.
   const place = `/${new URL(api).port}${path}`
   must(await to.post(place, must(await from.get(path)).body))
   from.close()

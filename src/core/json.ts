@@ -14,18 +14,23 @@ const suspicious = /(?:^|[:,[\s])-?(?:\d+(?:\.\d+)?[eE]-\d{3}|0\.0{200})/
 /** Text up to this length cannot nest deep enough to hurt. */
 const harmlessLength = 256 * 1024
 const maxParsedDepth = 1000
+/** Names with a backslash in one body: each costs microseconds and some
+ * hundred bytes, and no event has room for a tenth of them. */
+const maxEscapedNames = 100_000
 
 /**
  * Parses JSON without losing what it said: a number that underflows to zero becomes
  * {@link badNumber}, for {@link checkTree} to name.
  *
- * @throws AppError unreadable, with the place where it stops being JSON
+ * @throws AppError unreadable, with the place where it stops being JSON; too_large, when fewer events
+ * at once would do
  */
 export function parseJson(text: string): unknown {
   if (text.length > harmlessLength) refuseDeep(text)
   try {
-    return suspicious.test(text) ? parseText(text, markUnderflow) : parseText(text)
+    return parse(text, suspicious.test(text) ? markUnderflow : undefined, maxEscapedNames)
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error)}`)
   }
 }
@@ -34,14 +39,16 @@ type Reviver = (key: string, value: unknown, context?: { source?: string }) => u
 
 /**
  * JSON.parse for all that users may have named. V8 takes a name that is written with a backslash for
- * another one that it saw before at the same place of an object: after `{"\\\\": 1}` it reads
- * `{"\\n": 1}` as `{"\\\\": 1}` (nodejs/node#63785, open, V8 13.6 and later). Such names are rare; they
+ * another one that it saw before at the same place of an object: after `{"\\": 1}` it reads
+ * `{"\n": 1}` as `{"\\": 1}` (nodejs/node#63785, open, V8 13.6 and later). Such names are rare; they
  * are parsed under stand-ins and put in afterwards.
  *
  * @throws SyntaxError as JSON.parse
  */
-export function parseText(text: string, reviver?: Reviver): unknown {
-  const spans = text.includes('\\') ? escapedNames(text) : []
+export const parseText = (text: string): unknown => parse(text, undefined, Infinity)
+
+function parse(text: string, reviver: Reviver | undefined, mostNames: number): unknown {
+  const spans = text.includes('\\') ? escapedNames(text, mostNames) : []
   if (spans.length === 0) return JSON.parse(text, reviver)
   try {
     return parseUnderStandIns(text, spans, reviver)
@@ -53,28 +60,38 @@ export function parseText(text: string, reviver?: Reviver): unknown {
 
 type Span = [start: number, end: number]
 
-function parseUnderStandIns(text: string, spans: readonly Span[], reviver?: Reviver): unknown {
+function parseUnderStandIns(
+  text: string,
+  spans: readonly Span[],
+  reviver: Reviver | undefined,
+): unknown {
   const mark = randomUUID()
   const names = new Map<string, string>()
-  let safe = ''
+  const safe: string[] = []
   let from = 0
   for (const [start, end] of spans) {
     const standIn = `${mark} ${names.size}`
     names.set(standIn, JSON.parse(text.slice(start, end)) as string)
-    safe += `${text.slice(from, start)}"${standIn}"`
+    safe.push(text.slice(from, start), `"${standIn}"`)
     from = end
   }
-  return withNames(JSON.parse(safe + text.slice(from), reviver), names)
+  return withNames(JSON.parse(safe.join('') + text.slice(from), reviver), names)
 }
 
 /** Where the names with a backslash are, quotation marks included. */
-function escapedNames(text: string): Span[] {
+function escapedNames(text: string, most: number): Span[] {
   const spans: Span[] = []
   let next = text.indexOf('\\')
   for (let start = text.indexOf('"'); start !== -1 && next !== -1; ) {
     const end = endOfText(text, start) + 1
     if (next < end) {
       if (next > start && isName(text, end)) spans.push([start, end])
+      if (spans.length > most) {
+        throw new AppError(
+          'too_large',
+          `the body has over ${most} names with a backslash; send fewer events at once`,
+        )
+      }
       next = text.indexOf('\\', end)
     }
     start = text.indexOf('"', end)

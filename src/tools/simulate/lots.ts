@@ -25,7 +25,7 @@ export type Lot = {
   /** Number of its step in the route. */
   step: number
   /** What is left of the step; never empty while the lot lives. */
-  todo: Operation[]
+  ahead: Operation[]
   /** Since when it waits, or until when it is busy, in ms from the start. */
   readyMs: number
 }
@@ -45,8 +45,8 @@ export function lotPool(dice: Dice, size: number) {
   let started = 4200
   const lots: Lot[] = Array.from({ length: size }, () => {
     const lot = newLot(dice, started++, dice.whole(1, steps - 1))
-    const todo = lot.todo.slice(dice.whole(0, lot.todo.length - 1))
-    return { ...lot, todo, readyMs: -dice.between(0, beforeMs) }
+    const ahead = lot.ahead.slice(dice.whole(0, lot.ahead.length - 1))
+    return { ...lot, ahead, readyMs: -dice.between(0, beforeMs) }
   })
 
   return {
@@ -60,10 +60,10 @@ export function lotPool(dice: Dice, size: number) {
     /** Ends the operation of a lot. One that did not succeed stays to be done. */
     done(lot: Lot, succeeded: boolean, readyMs: number): void {
       lot.readyMs = readyMs
-      if (succeeded) lot.todo.shift()
-      if (lot.todo.length > 0) return
+      if (succeeded) lot.ahead.shift()
+      if (lot.ahead.length > 0) return
       lot.step += stepSize
-      if (lot.step <= steps * stepSize) lot.todo = operationsOf(dice, lot.step)
+      if (lot.step <= steps * stepSize) lot.ahead = operationsOf(dice, lot.step)
       else lots[lots.indexOf(lot)] = { ...newLot(dice, started++, 1), readyMs }
     },
   }
@@ -77,7 +77,7 @@ function newLot(dice: Dice, number: number, step: number): Lot {
     carrier: `FOUP-${String(dice.whole(1, 1400)).padStart(4, '0')}`,
     route: dice.pick(['N38-LV', 'N65-HV']),
     step: step * stepSize,
-    todo: operationsOf(dice, step * stepSize),
+    ahead: operationsOf(dice, step * stepSize),
     readyMs: 0,
   }
 }

@@ -79,7 +79,7 @@ export function* planJobs({ seed, startMs, jobsPerMinute }: PlanOptions): Genera
 function planJob(fab: Fab, lot: Lot, atMs: number, ids: string): PlannedJob {
   const { dice, lots } = fab
   const { key, wafers, readyMs } = lot
-  const operation = lot.todo[0]!
+  const operation = lot.ahead[0]!
   const { app, tool } = operation
   const fate = fateOf(fab, operation, atMs)
   const { outcome, durationMs, error } = fate
