@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { driverFile, mendDriver } from './src/store/driver-mend.mjs'
+import { driverFile, patchDriver } from './src/store/driver-patch.mjs'
 
 /*
  * Makes dist/: everything the program needs, to be copied anywhere.
@@ -67,12 +67,12 @@ function oneSqlite() {
   }
 }
 
-function mendedDriver() {
+function patchedDriver() {
   return {
-    name: 'mended-driver',
+    name: 'patched-driver',
     setup(b) {
       b.onLoad({ filter: driverFile }, async ({ path }) => ({
-        contents: mendDriver(path, await readFile(path, 'utf8')),
+        contents: patchDriver(path, await readFile(path, 'utf8')),
       }))
     },
   }
@@ -102,7 +102,7 @@ async function buildProgram() {
     banner: {
       js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
     },
-    plugins: [oneSqlite(), mendedDriver()],
+    plugins: [oneSqlite(), patchedDriver()],
   })
 }
 

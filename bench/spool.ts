@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { eventKey } from '../src/spool/keys.ts'
+import { eventKey } from '../src/spool/seen-keys.ts'
 import { type Append, Spool } from '../src/spool/spool.ts'
 import type { Bench, Context, Turn } from './frame/bench.ts'
 import { folder } from './frame/context.ts'

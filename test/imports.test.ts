@@ -43,6 +43,8 @@ describe('imports', () => {
     ['views that fetch', 'views/a.tsx', `import { b } from '../src/platform/b.ts'`, /platform/],
     ['tools into the store', 'src/tools/a.ts', `import { b } from '../store/b.ts'`, /src\/store/],
     ['the SDK into core', 'src/sdk/a.ts', `import { b } from '../core/b.ts'`, /only types/],
+    ['a role before it is chosen', 'src/main.ts', `import { b } from './roles/b.ts'`, /src\/roles/],
+    ['a page into the store', 'src/dashboard/a.ts', `import { b } from '../store/b.ts'`, /store/],
     ['the SDK with a package', 'src/sdk/a.ts', `import * as z from 'zod'`, /must not import zod/],
     ['core with input or output', 'src/core/a.ts', `import fs from 'node:fs'`, /node:fs/],
     ['SQLite abroad', 'src/sinks/a.ts', `import Database from 'better-sqlite3'`, /src\/spool/],
@@ -66,6 +68,14 @@ describe('imports', () => {
     assert.deepEqual(judge('src/sdk/a.ts', `import type { B } from '../core/b.ts'`), [])
     assert.deepEqual(judge('src/sdk/a.ts', `import { type B, type C } from '../core/b.ts'`), [])
     assert.deepEqual(judge('src/spool/a.ts', `import Database from 'better-sqlite3'`), [])
+  })
+
+  test('may bring a file of core that imports nothing into the SDK', () => {
+    const sdk = { path: 'src/sdk/a.ts', text: `import { b } from '../core/b.ts'` }
+    const leaf = { path: 'src/core/b.ts', text: 'export const b = 1' }
+    const other = { path: 'src/core/b.ts', text: `import type { C } from './c.ts'` }
+    assert.deepEqual(importViolations([sdk, leaf]), [])
+    assert.match(importViolations([sdk, other]).join(), /imports nothing/)
   })
 
   test('in a comment or beside an address are no imports', () => {

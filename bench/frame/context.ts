@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startEmbedded } from '../../src/embedded-postgres/server.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { connect } from '../../src/store/connect.ts'
 import { readEdition } from '../../src/store/edition.ts'
-import { startEmbedded } from '../../src/store/embedded.ts'
 import { freshDatabase } from '../../test/support/database.ts'
 import type { Context, Options } from './bench.ts'
 

@@ -1,5 +1,5 @@
 import { ingestRoutes } from '../../src/api/ingest.ts'
-import { StartedMemory } from '../../src/core/started-memory.ts'
+import { StartTimes } from '../../src/core/start-times.ts'
 import { Auth } from '../../src/platform/auth.ts'
 import { readConfig } from '../../src/platform/config.ts'
 import { createApp, listen } from '../../src/platform/http.ts'
@@ -14,7 +14,7 @@ import { ingestLimits } from '../../src/roles/ingest-limits.ts'
 const settings = readConfig('sidecar', { env: process.env })
 
 await runRole('sidecar', settings, false, async (config, { log, life, metrics }) => {
-  const started = new StartedMemory()
+  const started = new StartTimes()
   const app = createApp({ log, metrics })
   const routes = ingestRoutes({
     accept: async (items) =>

@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { appToWire } from '../core/job-wire.ts'
-import { answer, ask, listOf, type ReaderSource } from './asked.ts'
 import { siteParam } from './job-params.ts'
-import { readParams } from './params.ts'
+import { readParams } from './query-params.ts'
+import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
 
 /** What `GET /v1/apps` can be asked. */
 export const appParams = z.object({ site: siteParam('Only apps of this site.') })

@@ -1,9 +1,9 @@
 import type { Context } from 'hono'
+import { csvLine } from '../core/csv.ts'
 import { AppError } from '../core/errors.ts'
 import type { Completeness, Cursor, Job, JobFilter, JobPage } from '../core/job.ts'
 import { jobToWire } from '../core/job-wire.ts'
 import type { SitesReport } from '../core/sites.ts'
-import { csvLine } from './csv.ts'
 import type { formats } from './job-params.ts'
 import { streamBody } from './stream-body.ts'
 

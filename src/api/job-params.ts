@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts'
 import { siteIdSchema } from '../core/event.ts'
 import { type JobFilter, statuses } from '../core/job.ts'
 import { fromMs } from '../core/time.ts'
-import { number, oneOf, someOf, text, time, uuid } from './params.ts'
+import { number, oneOf, someOf, text, time, uuid } from './query-params.ts'
 
 export type Limits = {
   /** Rows in a list when none is asked (QUERY_DEFAULT_LIMIT). */

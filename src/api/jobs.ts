@@ -4,7 +4,6 @@ import { cursorToWire } from '../core/cursor-wire.ts'
 import { AppError } from '../core/errors.ts'
 import type { JobFilter, JobPage } from '../core/job.ts'
 import { jobDetailToWire, pageToWire } from '../core/job-wire.ts'
-import { type Asked, answer, ask, listOf, type ReaderSource } from './asked.ts'
 import { exportRows, formatOf } from './export.ts'
 import {
   eventParams,
@@ -15,7 +14,8 @@ import {
   ownSubjobParams,
   subjobParams,
 } from './job-params.ts'
-import { idIn, noParams, readParams } from './params.ts'
+import { idIn, noParams, readParams } from './query-params.ts'
+import { type Asked, answer, ask, listOf, type ReaderSource } from './reader-source.ts'
 
 export type JobRouteOptions = {
   reader: ReaderSource

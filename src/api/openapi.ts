@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { version } from '../platform/version.ts'
 import { type AnswerName, answers } from './answers.ts'
-import { uuidMessage } from './params.ts'
+import { uuidMessage } from './query-params.ts'
 import type { RouteSpec } from './route-spec.ts'
 
 export type JsonObject = { [name: string]: unknown }

@@ -4,8 +4,8 @@ import { AppError } from '../core/errors.ts'
 import { parseText } from '../core/json.ts'
 import { fromMs } from '../core/time.ts'
 import { type Auth, requireScope } from '../platform/auth.ts'
-import { listOf, secondsSince } from './asked.ts'
-import { number, readParams } from './params.ts'
+import { number, readParams } from './query-params.ts'
+import { listOf, secondsSince } from './reader-source.ts'
 
 /** An event that a sink refused for good, with the reason. Times are ms since 1970. */
 export type RejectView = {

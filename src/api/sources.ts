@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { sourceToWire } from '../core/job-wire.ts'
-import { answer, ask, listOf, type ReaderSource } from './asked.ts'
-import { noParams, readParams } from './params.ts'
+import { noParams, readParams } from './query-params.ts'
+import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
 
 /** The spools that deliver to the store: how far each came, what is missing, how its clock stands. */
 export function sourceRoutes({ reader }: { reader: ReaderSource }): Hono {

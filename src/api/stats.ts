@@ -10,9 +10,9 @@ import {
 } from '../core/job.ts'
 import { statsRowToWire } from '../core/job-wire.ts'
 import { fromMs, toMs } from '../core/time.ts'
-import { answer, ask, listOf, type ReaderSource } from './asked.ts'
 import { checkWindow, defaultWindowMs, siteParam, windowParams } from './job-params.ts'
-import { oneOf, readParams, someOf, text } from './params.ts'
+import { oneOf, readParams, someOf, text } from './query-params.ts'
+import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
 
 /** What `GET /v1/stats` can be asked. */
 export const statsParams = z.object({

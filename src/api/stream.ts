@@ -6,7 +6,7 @@ import { AppError } from '../core/errors.ts'
 import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { siteParam } from './job-params.ts'
-import { oneOf, readParams, text, uuid } from './params.ts'
+import { oneOf, readParams, text, uuid } from './query-params.ts'
 import { streamBody } from './stream-body.ts'
 
 /** What `GET /v1/stream` can be asked. */

@@ -1,14 +1,14 @@
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { assetRoutes } from './assets.ts'
-import { eventsRoutes } from './events.tsx'
-import { exportRoutes } from './export.ts'
-import type { Dashboard } from './frame.ts'
-import { jobRoutes } from './job.tsx'
-import { jobsRoutes } from './jobs.tsx'
-import { overviewRoutes } from './overview.tsx'
-import { pipelineRoutes } from './pipeline.tsx'
-import { guard, signInRoutes } from './sign-in.tsx'
+import { eventsRoutes } from './live/live-route.tsx'
+import { exportRoutes } from './pages/downloads.ts'
+import { jobRoutes } from './pages/job.tsx'
+import { jobsRoutes } from './pages/jobs.tsx'
+import { overviewRoutes } from './pages/overview.tsx'
+import { pipelineRoutes } from './pages/pipeline.tsx'
+import { guard, signInRoutes } from './pages/sign-in.tsx'
+import type { Dashboard } from './visit.ts'
 
 /** Every page, what the pages load, and what is pushed to them. */
 export function dashboardRoutes(dashboard: Dashboard): Hono {
@@ -30,7 +30,7 @@ export function dashboardRoutes(dashboard: Dashboard): Hono {
   return app
 }
 
-export { Door } from './door.ts'
-export type { Dashboard, SiteView } from './frame.ts'
-export { Live } from './live.ts'
-export { Memory } from './memory.ts'
+export { Access } from './access.ts'
+export { Live } from './live/live.ts'
+export { AnswerCache } from './model/answer-cache.ts'
+export type { Dashboard, SiteView } from './visit.ts'

@@ -3,8 +3,8 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { MessagePage } from '../../views/pages/message.tsx'
 import { AppError } from '../core/errors.ts'
 import { statusOf } from '../platform/problem.ts'
-import { sentence } from './error-text.ts'
-import { type Dashboard, pageOf, type Visit, visitOf } from './frame.ts'
+import { sentence } from './model/error-text.ts'
+import { type Dashboard, pageOf, type Visit, visitOf } from './visit.ts'
 
 /** What each file of routes is given. */
 export type Routes = { dashboard: Dashboard }

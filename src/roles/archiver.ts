@@ -1,5 +1,5 @@
-import { aboutRoutes } from '../api/about.ts'
 import type { HealthReport } from '../api/health.ts'
+import { aboutRoutes } from '../api/role-routes.ts'
 import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { checkFolder } from '../archive/folder.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'

@@ -1,7 +1,7 @@
 import { ConfigError, type LocalApiConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
-import { DatabaseWatch } from '../store/readiness.ts'
+import { DatabaseWatch } from '../store/database-watch.ts'
 
 /** Questions have connections of their own: a slow one must never hold up ingest. */
 export function openStores(config: LocalApiConfig, { life, metrics }: RoleContext) {

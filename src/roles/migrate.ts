@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import { ConfigError } from '../platform/config.ts'
 import { createLog } from '../platform/log.ts'
-import { printLine } from '../platform/print.ts'
+import { printLine } from '../platform/stdout.ts'
 import { migrate } from '../store/migrate.ts'
 
 /**

@@ -1,9 +1,9 @@
 import type { Hono } from 'hono'
-import { aboutRoutes } from '../api/about.ts'
 import { ingestRoutes } from '../api/ingest.ts'
 import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
-import { StartedMemory } from '../core/started-memory.ts'
+import { aboutRoutes } from '../api/role-routes.ts'
+import { StartTimes } from '../core/start-times.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { SidecarConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
@@ -35,7 +35,7 @@ export async function startSidecar(
   reportStart(spool, context)
 
   const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
-  const started = new StartedMemory()
+  const started = new StartTimes()
   const app = createApp({ log, metrics })
   addRoutes(app, { config, spool, drains, auth, started, context })
   return { url: await listen(app, addressOf(config), life) }
@@ -53,7 +53,7 @@ type Parts = {
   spool: Spool
   drains: Drain[]
   auth: Auth
-  started: StartedMemory
+  started: StartTimes
   context: RoleContext
 }
 

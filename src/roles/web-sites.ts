@@ -1,9 +1,9 @@
 import { AppError } from '../core/errors.ts'
-import { Live, type Memory, type SiteView } from '../dashboard/index.ts'
+import { type AnswerCache, Live, type SiteView } from '../dashboard/index.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { WebConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
-import { type RemoteSite, remoteReader } from '../sites/remote.ts'
+import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
 
 /** Name of the view over every site of a central API. */
 const allSites = 'all sites'
@@ -19,7 +19,7 @@ type Sites = {
 }
 
 /** The sites there are to look at. Each is followed from the first time somebody looks. */
-export function sitesOf(config: WebConfig, context: RoleContext, memory: Memory): Sites {
+export function sitesOf(config: WebConfig, context: RoleContext, memory: AnswerCache): Sites {
   const views = new Map<string, SiteView>()
   const viewOf = (name: string, site: string | undefined): SiteView => {
     const known = views.get(name)
@@ -81,7 +81,7 @@ function follow(
   backend: RemoteSite,
   site: string,
   { life, log }: RoleContext,
-  memory: Memory,
+  memory: AnswerCache,
 ): Live {
   const live = new Live({
     backend,

@@ -1,12 +1,12 @@
-import { aboutRoutes } from '../api/about.ts'
-import { Door, dashboardRoutes, Memory, type SiteView } from '../dashboard/index.ts'
+import { aboutRoutes } from '../api/role-routes.ts'
+import { Access, AnswerCache, dashboardRoutes, type SiteView } from '../dashboard/index.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { sitesOf } from './web-sites.ts'
 
-/** Answers younger than this are shared; see Memory. */
+/** Answers younger than this are shared; see AnswerCache. */
 const memoryOptions = { freshMs: 2000, restMs: 3000, most: 60 }
 
 /** Shows the dashboard of one site (LOCAL_API), or of all of them (CENTRAL_API). Keeps nothing. */
@@ -17,7 +17,7 @@ export async function startWeb(
   const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
-  const memory = new Memory(memoryOptions)
+  const memory = new AnswerCache(memoryOptions)
   const sites = sitesOf(config, context, memory)
 
   const app = createApp({ log, metrics })
@@ -34,7 +34,7 @@ export async function startWeb(
         return sites.names()
       },
       memory,
-      door: new Door({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
+      door: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
       log,
       metrics,
       signal: life.signal,

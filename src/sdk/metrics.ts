@@ -8,7 +8,7 @@ const amounts = ['duration_s', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb', 'prog
 
 /**
  * A metric as the wire takes it, or undefined when there is nothing to save. A BigInt becomes the
- * nearest double, progress is brought into 0 to 1.
+ * closestSpelling double, progress is brought into 0 to 1.
  */
 export function cleanMetric(
   name: unknown,

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts'
-import { type RemoteSite, remoteReader } from './remote.ts'
+import { type RemoteSite, remoteReader } from './remote-reader.ts'
 
 /** One site that the central API answers for. */
 export type CentralSite = {

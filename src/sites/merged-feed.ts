@@ -3,8 +3,8 @@ import { parseText } from '../core/json.ts'
 import type { LiveBatch, LiveFeed, LiveSites } from '../core/live.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
-import { Inbox } from './inbox.ts'
-import type { RemoteSite } from './remote.ts'
+import { BoundedQueue } from '../platform/bounded-queue.ts'
+import type { RemoteSite } from './remote-reader.ts'
 
 export type FeedSite = { id: string; reader: Pick<RemoteSite, 'follow'> }
 
@@ -48,13 +48,13 @@ async function* subscribe(
   const gone = new AbortController()
   const either = AbortSignal.any([signal, gone.signal])
   const places = placesFrom(after ?? '')
-  const inbox = new Inbox<Said>(mostWaiting, either)
+  const queue = new BoundedQueue<Said>(mostWaiting, either)
   if (after !== undefined && sites.some(({ id }) => !places.has(id))) yield 'reset'
-  for (const site of sites) void followSite(site, places.get(site.id), { options, inbox, either })
+  for (const site of sites) void followSite(site, places.get(site.id), { options, queue, either })
   const heard = new Heard(sites.length)
   try {
     for (;;) {
-      const said = await inbox.take()
+      const said = await queue.take()
       if (said === undefined) return
       yield* batchesOf(said, places, heard)
     }
@@ -105,12 +105,12 @@ class Heard {
   }
 }
 
-type Following = { options: MergedFeedOptions; inbox: Inbox<Said>; either: AbortSignal }
+type Following = { options: MergedFeedOptions; queue: BoundedQueue<Said>; either: AbortSignal }
 
 async function followSite(
   { id: site, reader }: FeedSite,
   from: string | undefined,
-  { options, inbox, either }: Following,
+  { options, queue, either }: Following,
 ): Promise<void> {
   const { onChange, firstMs = 500, maxMs = 10_000, now = Date.now } = options
   const backoff = new Backoff({ firstMs, maxMs })
@@ -124,16 +124,16 @@ async function followSite(
           heard = true
           onChange?.(site, true)
           // Nobody knows what was said while nobody listened, when there is no place to go on from.
-          if (since !== undefined && place === undefined) await inbox.put({ site, reset: true })
+          if (since !== undefined && place === undefined) await queue.put({ site, reset: true })
           since = undefined
-          await inbox.put({ site, lost: undefined })
+          await queue.put({ site, lost: undefined })
           backoff.reset()
         }
         // First: what cannot be read now cannot be read the next time either.
         if (id !== '') place = id
-        if (event === 'reset') await inbox.put({ site, reset: true })
+        if (event === 'reset') await queue.put({ site, reset: true })
         else if (event !== 'comment')
-          await inbox.put({ site, id, event: parseText(data) as StoredEvent })
+          await queue.put({ site, id, event: parseText(data) as StoredEvent })
       }
     } catch (error) {
       if (either.aborted) return
@@ -141,7 +141,7 @@ async function followSite(
       if (since === undefined) {
         since = fromMs(now())
         onChange?.(site, false)
-        await inbox.put({ site, lost: { since, error: (error as Error).message } })
+        await queue.put({ site, lost: { since, error: (error as Error).message } })
       }
       heard = false
     }

@@ -1,8 +1,8 @@
 import { AppError } from '../core/errors.ts'
 import { type Event, isTick } from '../core/event.ts'
-import type { StartedMemory } from '../core/started-memory.ts'
+import type { StartTimes } from '../core/start-times.ts'
 import { toMicros, toMs } from '../core/time.ts'
-import { eventKey } from './keys.ts'
+import { eventKey } from './seen-keys.ts'
 import type { Append, AppendVerdict, Spool } from './spool.ts'
 
 /** An event as the door lets it in, and its text as it will be forwarded. */
@@ -17,7 +17,7 @@ type Verdict = { kind: 'stored' | 'duplicate' } | { kind: 'later'; detail: strin
 export async function acceptInto(
   spool: Spool,
   items: readonly Item[],
-  started: StartedMemory,
+  started: StartTimes,
 ): Promise<Verdict[]> {
   const verdicts = await spool.append(items.map(toAppend)).catch((cause: unknown) => {
     throw unwritable(cause)

@@ -19,9 +19,9 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../platform/config.ts'
-import { lostCommits } from './log-check.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { epochPattern, formatVersion, schemaSql } from './schema.ts'
+import { lostCommits } from './wal-check.ts'
 
 export type Db = InstanceType<typeof Database>
 

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ballast } from './ballast.ts'
-import { Keys } from './keys.ts'
 import { type Db, type OpenReport, openSpool } from './open.ts'
+import { SeenKeys } from './seen-keys.ts'
 import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
 
@@ -68,7 +68,7 @@ export class Spool {
   #waiting: Waiting[] = []
   #lastSeq: number
   #forwarded: number
-  readonly #keys: Keys
+  readonly #keys: SeenKeys
   #pages: number
   #closed = false
   #lastError: string | undefined
@@ -85,7 +85,7 @@ export class Spool {
     const meta = db.prepare('select * from meta').get() as Meta
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
-    this.#keys = new Keys(db, this.#statements, meta, options.maxBytes)
+    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
     this.#registerSinks()
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())

@@ -1,5 +1,5 @@
-import { type Baseline, type BaselineKey, recipeOf } from '../core/health.ts'
 import type { Job } from '../core/job.ts'
+import { type Baseline, type BaselineKey, recipeOf } from '../core/job-health.ts'
 import type { Store } from './connect.ts'
 
 const table = 'baseline'

@@ -3,8 +3,8 @@ import type postgres from 'postgres'
 import type { Metrics } from '../platform/metrics.ts'
 import { codeOf, explained } from './database-error.ts'
 import { openDriver, type Sql, type TransactionSql } from './driver.ts'
-import { Gate } from './gate.ts'
 import { keepListening } from './listen.ts'
+import { Gate } from './pool-gate.ts'
 
 export type { Sql, TransactionSql } from './driver.ts'
 

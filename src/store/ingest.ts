@@ -2,12 +2,9 @@ import type { Event } from '../core/event.ts'
 import { endStatusOf, foldEvents, type Slots } from '../core/fold.ts'
 import type { Micros } from '../core/time.ts'
 import { inSpan } from '../platform/tracing.ts'
-import { arraysOf } from './arrays.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeOf } from './database-error.ts'
 import { eventRow } from './event-row.ts'
-import { locks } from './locks.ts'
-import { sourceRows } from './source-ranges.ts'
 import {
   eventColumns,
   horizonSql,
@@ -16,7 +13,10 @@ import {
   insertLateSql,
   slotColumns,
   upsertSql,
-} from './upsert.ts'
+} from './ingest-sql.ts'
+import { locks } from './locks.ts'
+import { sourceRows } from './source-ranges.ts'
+import { arraysOf } from './unnest.ts'
 
 /**
  * How events become rows. One transaction takes the events of many requests:

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
-import { type Baseline, healthOf } from '../core/health.ts'
 import type { Job, JobStatus, Usual } from '../core/job.ts'
+import { type Baseline, healthOf } from '../core/job-health.ts'
 import type { Micros } from '../core/time.ts'
 import type { Baselines } from './baselines.ts'
 import type { Sql } from './driver.ts'

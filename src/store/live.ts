@@ -4,7 +4,7 @@ import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
 import { type EventRow, eventColumns, eventOf } from './events.ts'
-import { LiveReader } from './live-reader.ts'
+import { LiveReader } from './live-subscriber.ts'
 
 /*
  * What is committed, in the order in which it was, for readers that stay. What must stay true:

@@ -1,4 +1,4 @@
-import { distance } from '../core/nearest.ts'
+import { distance } from '../core/spelling.ts'
 import {
   ConfigError,
   type ConfigSources,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { causesOf } from '../../src/dashboard/causes.ts'
-import { normalizedError } from '../../src/dashboard/error-text.ts'
-import { appsOf, bucketsOf, tallyOf } from '../../src/dashboard/statistics.ts'
+import { causesOf } from '../../src/dashboard/model/causes.ts'
+import { normalizedError } from '../../src/dashboard/model/error-text.ts'
+import { appsOf, bucketsOf, tallyOf } from '../../src/dashboard/model/statistics.ts'
 import { aJob } from '../support/sample-jobs.ts'
 
 const failed = (tool: string, error: string) =>

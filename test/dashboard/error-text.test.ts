@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { reasonFor } from '../../src/dashboard/error-text.ts'
+import { reasonFor } from '../../src/dashboard/model/error-text.ts'
 
 for (const [message, told] of [
   ['the API at a:1 cannot be reached (ECONNREFUSED)', 'The API at a:1 cannot be reached.'],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { LiveMessage } from '../../src/dashboard/backend.ts'
-import { type Change, Live } from '../../src/dashboard/live.ts'
+import { type Change, Live } from '../../src/dashboard/live/live.ts'
+import type { LiveMessage } from '../../src/dashboard/model/backend.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
 const eventOf = (id: string): LiveMessage => ({

@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { Auth } from '../../src/platform/auth.ts'
+import { RateLimit } from '../../src/platform/rate-limit.ts'
 import { Sessions } from '../../src/platform/session.ts'
-import { Tries } from '../../src/platform/tries.ts'
 import { listTokens, makeToken, revokeToken } from '../../src/tools/token.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { freshFolder } from '../support/processes.ts'
@@ -260,7 +260,7 @@ describe('a session', () => {
 describe('tries', () => {
   test('are counted for each caller, and callers are not remembered without bound', () => {
     let now = 0
-    const tries = new Tries({ most: 2, everyMs: 1000, callers: 2, now: () => now })
+    const tries = new RateLimit({ most: 2, everyMs: 1000, callers: 2, now: () => now })
     const taken = (caller: string) => tries.take(caller)
     assert.deepEqual([taken('a'), taken('a'), taken('a'), taken('b')], [0, 0, 1, 0])
     now = 1000

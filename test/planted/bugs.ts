@@ -51,10 +51,10 @@ export const bugs: readonly Bug[] = [
   {
     name: 'texts go into arrays as they are',
     why: 'a quotation mark in a lot breaks off the batch, or makes two lots of one',
-    file: 'src/store/arrays.ts',
+    file: 'src/store/unnest.ts',
     find: 'needsEscape.test(text) ?',
     replace: 'needsEscape.test("") ?',
-    test: ['test/store/arrays.test.ts', 'rows as arrays > escape what would end a text'],
+    test: ['test/store/unnest.test.ts', 'rows as arrays > escape what would end a text'],
   },
   {
     name: 'spool gives numbers to events that it refuses',
@@ -184,7 +184,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'store forgets what was archived and dropped',
     why: 'a spool that is restored months later doubles its history',
-    file: 'src/store/upsert.ts',
+    file: 'src/store/ingest-sql.ts',
     find: 'and s.received @> r.source_seq',
     replace: 'and false',
     test: [
@@ -195,7 +195,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'fold in SQL lets the last write win',
     why: 'a job changes with the order in which its events happen to arrive',
-    file: 'src/store/upsert.ts',
+    file: 'src/store/ingest-sql.ts',
     find: 'is null or (excluded.',
     replace: 'is null or true or (excluded.',
     test: [
@@ -287,11 +287,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'start trusts the lock file of a killed database',
     why: 'nothing starts after a crash until somebody logs in',
-    file: 'src/store/embedded-leftovers.ts',
+    file: 'src/embedded-postgres/leftovers.ts',
     find: "rmSync(join(dataDir, 'postmaster.pid'), { force: true })",
     replace: '',
     test: [
-      'test/store/embedded.test.ts',
+      'test/embedded-postgres/server.test.ts',
       'startEmbedded > starts when postmaster.pid names a process that is somebody else by now',
     ],
     says: 'lock file "postmaster.pid" already exists',
@@ -299,12 +299,12 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a site that fails takes all sites with it',
     why: 'central shows nothing because one fab is cut off',
-    file: 'src/sites/merged.ts',
+    file: 'src/sites/merged-reader.ts',
     find: 'const settled = await Promise.allSettled( sites.map((site) => this.#ask(site, signal, tally, () => call(site))), )',
     replace: `const settled = (await Promise.all(sites.map((site) => this.#ask(site, signal, tally, () => call(site)))))
       .map((value) => ({ status: 'fulfilled' as const, value }))`,
     test: [
-      'test/sites/merged.test.ts',
+      'test/sites/merged-reader.test.ts',
       'a question to several sites > is answered without those that fail or hang, which are named',
     ],
     says: 'planted',
@@ -368,7 +368,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'cursor of the store loses its microseconds',
     why: 'paging skips or repeats jobs of the same millisecond',
-    file: 'src/store/reader.ts',
+    file: 'src/store/store-reader.ts',
     find: 'nextCursor: last ? { at: timeOf(last, filter),',
     replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeOf(last, filter))),',
     test: [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { inherited, roleChildren } from '../../src/roles/up-children.ts'
-import { defaultDir } from '../../src/roles/up-command.ts'
+import { defaultDir } from '../../src/commands/up.ts'
+import { inherited, roleChildren } from '../../src/roles/up/children.ts'
 
 const ports = {
   sidecar: 1,

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { processesOf } from '../../src/embedded-postgres/leftovers.ts'
 import { type Holder, isRunning, startOf } from '../../src/platform/lock-file.ts'
-import { processesOf } from '../../src/store/embedded-leftovers.ts'
 import { freePort, freshFolder, launch, until } from '../support/processes.ts'
 
 type Child = Holder & { name: string }

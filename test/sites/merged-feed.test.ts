@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { LiveBatch, LiveSites } from '../../src/core/live.ts'
+import type { SseMessage } from '../../src/platform/sse.ts'
 import { mergedFeed } from '../../src/sites/merged-feed.ts'
-import type { SseMessage } from '../../src/sites/sse.ts'
 
 /** A site that keeps what it said, as a store does; `down` breaks every connection to it. */
 class Site {

@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain, type DrainResult } from '../../src/spool/drain.ts'
-import { eventKey } from '../../src/spool/keys.ts'
+import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { freshFolder, until } from '../support/processes.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
-import { eventKey } from '../../src/spool/keys.ts'
+import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { freshFolder } from '../support/processes.ts'
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { eventKey } from '../../src/spool/keys.ts'
+import { eventKey } from '../../src/spool/seen-keys.ts'
 import { type Append, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { freshFolder } from '../support/processes.ts'
 

@@ -4,7 +4,7 @@ import type { Event } from '../../src/core/event.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { Baselines, makeBaselines } from '../../src/store/baselines.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { storeReader } from '../../src/store/reader.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
 const { signal } = new AbortController()

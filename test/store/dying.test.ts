@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isUnreachable } from '../../src/store/database-error.ts'
-import { mendDriver } from '../../src/store/driver-mend.mjs'
+import { patchDriver } from '../../src/store/driver-patch.mjs'
 import { freshDatabase } from '../support/database.ts'
 import { until } from '../support/processes.ts'
 import { cuttingProxy } from '../support/proxies.ts'
@@ -80,8 +80,8 @@ describe('a connection that dies', () => {
 
   test('is mended in the driver that is installed, and in no other', () => {
     assert.throws(
-      () => mendDriver('/x/postgres/src/index.js', 'another text'),
-      /look at src\/store\/driver-mend\.mjs again/,
+      () => patchDriver('/x/postgres/src/index.js', 'another text'),
+      /look at src\/store\/driver-patch\.mjs again/,
     )
   })
 })

@@ -5,7 +5,7 @@ import type { Cursor, JobFilter } from '../../src/core/job.ts'
 import { fromMicros, fromMs, toMicros } from '../../src/core/time.ts'
 import { connect } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { storeReader } from '../../src/store/reader.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
 import { freshDatabase } from '../support/database.ts'
 
 const never = new AbortController().signal

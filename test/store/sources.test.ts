@@ -3,8 +3,8 @@ import { describe, test } from 'node:test'
 import type { Source } from '../../src/core/job.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { storeReader } from '../../src/store/reader.ts'
 import { CompletenessOf, listSources, summaryOf } from '../../src/store/sources.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
 const { signal } = new AbortController()

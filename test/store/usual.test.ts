@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { storeReader } from '../../src/store/reader.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
 const signal = AbortSignal.timeout(60_000)

@@ -10,8 +10,8 @@ import {
   type StoredEvent,
   statuses,
 } from '../../src/core/job.ts'
+import { matches, timeOf } from '../../src/core/job-filter.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
-import { matches, timeOf } from '../../src/dashboard/matches.ts'
 
 /** What an array-backed reader holds. Tests change it while it is being read. */
 export type World = {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { driverFile, mendDriver } from '../../src/store/driver-mend.mjs'
+import { driverFile, patchDriver } from '../../src/store/driver-patch.mjs'
 
 /*
  * Lets tests import what the build otherwise takes care of, by the end of the name: min.js, css
@@ -21,7 +21,7 @@ registerHooks({
   load(url, context, next) {
     if (driverFile.test(url)) {
       const { format, source } = next(url, context)
-      return { format, source: mendDriver(url, String(source)), shortCircuit: true }
+      return { format, source: patchDriver(url, String(source)), shortCircuit: true }
     }
     if (!url.endsWith(mark)) return next(url, context)
     const file = url.slice(0, -mark.length)

@@ -1,5 +1,5 @@
 import { Command, type Option } from 'commander'
-import { defaultDir } from '../../src/roles/up-command.ts'
+import { defaultDir } from '../../src/commands/up.ts'
 import type { Reference, Row } from './reference.ts'
 
 /*

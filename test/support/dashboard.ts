@@ -2,8 +2,8 @@ import type { TestContext } from 'node:test'
 import { pino } from 'pino'
 import { AppError } from '../../src/core/errors.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
-import type { Backend, LiveMessage } from '../../src/dashboard/backend.ts'
-import { Door, dashboardRoutes, Live, Memory } from '../../src/dashboard/index.ts'
+import { Access, AnswerCache, dashboardRoutes, Live } from '../../src/dashboard/index.ts'
+import type { Backend, LiveMessage } from '../../src/dashboard/model/backend.ts'
 import { Auth } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
@@ -22,7 +22,7 @@ export function aDashboard(
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
   const backend = failing({ ...arrayReader(world), ...extras(queue) }, () => away)
-  const memory = new Memory({ freshMs: 2000, restMs: 3000, most: 60, now })
+  const memory = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
   const live = new Live({
     backend,
     signal: stop.signal,
@@ -42,7 +42,7 @@ export function aDashboard(
         name === undefined || name === 'fab1' ? { name: 'fab1', backend, live } : undefined,
       siteNames: [],
       memory,
-      door: new Door({ auth, secret: 'of the role', port: 8501, now }),
+      door: new Access({ auth, secret: 'of the role', port: 8501, now }),
       log,
       metrics,
       signal: stop.signal,

@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { startEmbedded } from '../../src/store/embedded.ts'
+import { startEmbedded } from '../../src/embedded-postgres/server.ts'
 
 /* A parent for an embedded server, made to be killed; the folder is its argument. */
 

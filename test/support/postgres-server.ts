@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startEmbedded } from '../../src/embedded-postgres/server.ts'
 import { createLog } from '../../src/platform/log.ts'
-import { startEmbedded } from '../../src/store/embedded.ts'
 
 /*
  * A process of its own for the database of a test run: it takes the server down and its folder

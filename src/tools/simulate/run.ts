@@ -1,5 +1,5 @@
 import { sleep } from '../../platform/backoff.ts'
-import { printLine } from '../../platform/print.ts'
+import { printLine } from '../../platform/stdout.ts'
 import { SidecarEmitter } from '../../sdk/index.ts'
 import { planJobs } from './plan.ts'
 import { playJob } from './play.ts'

@@ -1,6 +1,6 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs'
 import { ConfigError } from '../../platform/config.ts'
-import { print } from '../../platform/print.ts'
+import { print } from '../../platform/stdout.ts'
 import { recordJobs } from './records.ts'
 
 export type RecordOptions = {

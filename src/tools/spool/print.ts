@@ -1,4 +1,4 @@
-import { print } from '../../platform/print.ts'
+import { print } from '../../platform/stdout.ts'
 import { grouped, table } from '../table.ts'
 import { listRejects, type Reject, retryReject, showReject, unlessGone } from './rejects.ts'
 import { spoolStatus } from './status.ts'

@@ -1,0 +1,90 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError } from '../platform/config.ts'
+import { print, printLine } from '../platform/stdout.ts'
+import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
+
+export type ArchiveFlags = { dir: string; json: boolean; deep?: boolean }
+
+/** `wafermon archive ls`. The exit code is 1 when a manifest cannot be read. */
+export async function runList({ dir, json }: ArchiveFlags): Promise<void> {
+  await assertArchive(dir)
+  await report(listArchive(dir), json, 'listed')
+}
+
+/** `wafermon archive verify`. The exit code is 1 when anything is wrong. */
+export async function runVerify({ dir, json, deep = false }: ArchiveFlags): Promise<void> {
+  await assertArchive(dir)
+  await report(verifyArchive(dir, { deep }), json, deep ? 'read and compared' : 'compared')
+}
+
+/** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
+async function assertArchive(dir: string): Promise<void> {
+  const isFolder = (path: string) =>
+    stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+  if (await isFolder(join(dir, '_manifest'))) return
+  const what = (await isFolder(dir))
+    ? `nothing was archived in ${dir}`
+    : `there is no folder ${dir}`
+  throw new ConfigError(`ARCHIVE_DIR: ${what}; give the archive with --dir`)
+}
+
+type Found = HourSummary | Problem
+
+/** Prints as it goes: an archive of ten years has a hundred thousand hours. */
+async function report(found: AsyncGenerator<Found>, json: boolean, done: string): Promise<void> {
+  const printer = json ? jsonPrinter() : linePrinter(done)
+  await printer.begin()
+  for await (const item of found) {
+    if ('problem' in item) process.exitCode = 1
+    await printer.item(item)
+  }
+  await printer.end()
+}
+
+/** One document, `{hours: [...], problems: [...]}`; problems are few, hours are printed at once. */
+function jsonPrinter() {
+  const problems: Problem[] = []
+  let hours = 0
+  return {
+    begin: () => print('{"hours":['),
+    async item(found: Found) {
+      if ('problem' in found) problems.push(found)
+      else await print(`${hours++ === 0 ? '\n' : ',\n'}${JSON.stringify(found)}`)
+    },
+    end: () => print(`],\n"problems":${JSON.stringify(problems)}}\n`),
+  }
+}
+
+function linePrinter(done: string) {
+  const sum = { hours: 0, files: 0, bytes: 0, problems: 0 }
+  return {
+    begin: async () => {},
+    async item(found: Found) {
+      if ('problem' in found) {
+        sum.problems++
+        return printLine(`PROBLEM  ${found.path} ${found.problem}`)
+      }
+      sum.hours++
+      sum.files += found.files
+      sum.bytes += found.bytes
+      await printLine(lineOf(found))
+    },
+    end: () => {
+      const size = (sum.bytes / 1e6).toFixed(1)
+      return printLine(
+        `${sum.hours} hours, ${sum.files} files, ${size} MB ${done}; ${sum.problems} problems`,
+      )
+    },
+  }
+}
+
+function lineOf({ site, hour, rows, late_events, files, bytes }: HourSummary): string {
+  const events = rows.event === null ? 'events were gone' : `${rows.event} events`
+  const late = late_events > 0 ? `, ${late_events} late events not in it` : ''
+  const counts = `${events}, ${rows.job} jobs, ${rows.subjob} subjobs${late}`
+  return `${site}  ${hour.slice(0, 13)}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
+}

@@ -1,0 +1,32 @@
+import type { Job, JobFilter } from './job.ts'
+
+/**
+ * Whether a job belongs to a list that was asked for with this filter: the same rules by which the
+ * store selects, for jobs that arrive while the list is on a screen.
+ */
+export function matches(job: Job, filter: JobFilter): boolean {
+  const at = timeOf(job, filter.time)
+  if (at === null) return false
+  if (filter.from !== undefined && at < filter.from) return false
+  if (filter.to !== undefined && at >= filter.to) return false
+  if (filter.status !== undefined && !filter.status.includes(job.status)) return false
+  if (filter.appName !== undefined && !contains(job.appName, filter.appName)) return false
+  if (filter.q !== undefined && !textsOf(job).some((text) => contains(text, filter.q!)))
+    return false
+  return withinDuration(job, filter)
+}
+
+/** The time that a list is ordered by. */
+export function timeOf(job: Job, time: JobFilter['time']) {
+  if (time === 'started') return job.startedAt
+  return time === 'ended' ? job.endedAt : job.lastEventAt
+}
+
+const textsOf = (job: Job) => [job.jobKey ?? '', job.subKey ?? '', job.appName, job.lastError ?? '']
+const contains = (text: string, part: string) => text.toLowerCase().includes(part.toLowerCase())
+
+function withinDuration({ durationS }: Job, { minDurationS, maxDurationS }: JobFilter): boolean {
+  if (minDurationS === undefined && maxDurationS === undefined) return true
+  if (durationS === null) return false
+  return durationS >= (minDurationS ?? 0) && durationS <= (maxDurationS ?? Number.POSITIVE_INFINITY)
+}

@@ -1,0 +1,75 @@
+import { type Window, windows } from '../../../views/jobs-query.ts'
+import type { Range, UsualCounts } from '../../../views/partials/cards.tsx'
+import { AppError } from '../../core/errors.ts'
+import type { StatsFilter, StatsRow } from '../../core/job.ts'
+import { fromMs, type Micros, toMs } from '../../core/time.ts'
+import type { Visit } from '../visit.ts'
+
+/** Windows before this one that it is compared with. */
+const compared = 4
+/** How long the comparison is kept, in milliseconds: it changes with the hour, not the second. */
+const keepMs = 300_000
+/** Longer windows are not compared: the question would reach over weeks. */
+const longestS = 86_400
+
+/**
+ * What the windows before this one counted: from the least to the most of four. Undefined where one
+ * of them has no job at all (the past is not known then), or the API cannot say.
+ */
+export async function usualCounts(
+  visit: Visit,
+  window: Window,
+  filter: Pick<StatsFilter, 'status' | 'appName'> = {},
+): Promise<UsualCounts | undefined> {
+  const spanS = windows[window]
+  if (spanS === null || spanS > longestS) return undefined
+  const { dashboard, backend, name, now } = visit
+  const { from, asked } = questionFor(spanS, now)
+  const key = JSON.stringify([name, 'before', window, filter])
+  try {
+    const { value } = await dashboard.memory.ask(
+      key,
+      () => backend.stats({ ...asked, ...filter }, dashboard.signal),
+      keepMs,
+    )
+    return rangesOf(value, from, spanS)
+  } catch (error) {
+    if (error instanceof AppError && error.retryable) return undefined
+    throw error
+  }
+}
+
+/** The four windows end at a whole hour (of an hour: five minutes), since statistics come so. */
+function questionFor(spanS: number, now: Micros) {
+  const stepMs = spanS > 3600 ? 3_600_000 : 300_000
+  const to = Math.floor((toMs(now) - spanS * 1000) / stepMs) * stepMs
+  const from = to - compared * spanS * 1000
+  const asked: StatsFilter = {
+    from: fromMs(from),
+    to: fromMs(to),
+    bucket: spanS > 3600 ? 'hour' : '5m',
+    groupBy: ['status'],
+  }
+  return { from, asked }
+}
+
+function rangesOf(rows: readonly StatsRow[], from: number, spanS: number): UsualCounts | undefined {
+  const windowsSeen = Array.from({ length: compared }, () => ({
+    jobs: 0,
+    succeeded: 0,
+    failed: 0,
+    canceled: 0,
+  }))
+  for (const { bucket, status, count } of rows) {
+    const seen = windowsSeen[Math.floor((toMs(bucket) - from) / (spanS * 1000))]
+    if (!seen) continue
+    seen.jobs += count
+    if (status !== null && status !== 'running') seen[status] += count
+  }
+  if (windowsSeen.some(({ jobs }) => jobs === 0)) return undefined
+  const range = (status: keyof UsualCounts): Range => {
+    const counts = windowsSeen.map((seen) => seen[status])
+    return { least: Math.min(...counts), most: Math.max(...counts) }
+  }
+  return { succeeded: range('succeeded'), failed: range('failed'), canceled: range('canceled') }
+}

@@ -1,0 +1,158 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { chown, open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { Logger } from 'pino'
+import { AppError } from '../core/errors.ts'
+import { sync } from './install.ts'
+import { askToEnd, processesOf } from './leftovers.ts'
+import { cleanEnv, idsOf, ownFolder, type RunAs } from './user.ts'
+
+/** What a new database starts with. Written to postgresql.conf, where an operator may change it. */
+const initial = {
+  max_connections: '60',
+  shared_buffers: '128MB',
+  jit: 'off',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_line_prefix: '%m [%p] ',
+  shared_preload_libraries: 'pg_stat_statements',
+}
+
+/** Neither the locale of the caller nor one of the machine: neither may exist. */
+const locale = [
+  '--encoding=UTF8',
+  '--locale-provider=builtin',
+  '--builtin-locale=C.UTF-8',
+  '--locale=C',
+]
+
+export type Cluster = {
+  dir: string
+  dataDir: string
+  /** Folder of the binaries. */
+  binaries: string
+  user: RunAs
+  log: Logger
+}
+
+/**
+ * Makes the data folder unless it is there. Everything happens in `postgres.new`, which gets its
+ * name once initdb has ended well: a first start that was cut short begins again.
+ *
+ * @throws AppError `conflict` when the data is of another major version of PostgreSQL
+ */
+export async function createCluster(cluster: Cluster): Promise<void> {
+  const { dir, dataDir, user, log } = cluster
+  if (existsSync(join(dataDir, 'PG_VERSION'))) return checkMajor(cluster)
+  log.info('making the database')
+  const fresh = `${dataDir}.new`
+  if (existsSync(fresh)) await askToEnd(processesOf(fresh), ['SIGKILL'])
+  await rm(fresh, { recursive: true, force: true })
+  ownFolder(fresh, user)
+
+  const password = randomBytes(24).toString('hex')
+  await writeDurably(passwordFile(dir), password)
+  await initdb(cluster, fresh, password)
+  await run(
+    cluster,
+    fresh,
+    ['postgres', '--single', '-D', fresh, 'postgres'],
+    'create database wafermon',
+  )
+  await rename(fresh, dataDir)
+  await sync(dir)
+}
+
+/**
+ * The password of the embedded server's only user.
+ *
+ * @throws AppError `not_found` when the file is gone
+ */
+export function readPassword(dir: string): string {
+  try {
+    return readFileSync(passwordFile(dir), 'utf8').trim()
+  } catch (cause) {
+    const message = `cannot read ${passwordFile(dir)}, which goes with the data: put it back from a copy`
+    throw new AppError('not_found', message, { cause })
+  }
+}
+
+const passwordFile = (dir: string) => join(dir, 'postgres.password')
+
+function checkMajor({ dataDir, binaries }: Cluster): void {
+  const has = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()
+  const needs = /postgres-(\d+)/.exec(binaries)?.[1]
+  if (has === needs) return
+  throw new AppError(
+    'conflict',
+    `${dataDir} was made by PostgreSQL ${has}, and this wafermon brings ${needs}: ` +
+      'start once with another --dir, or use the wafermon that made it',
+  )
+}
+
+async function initdb(cluster: Cluster, dataDir: string, password: string): Promise<void> {
+  const { dir, user } = cluster
+  // initdb reads the password as the server's user, from a file that only this user can read.
+  const file = join(dir, 'postgres.initial')
+  await writeDurably(file, password)
+  try {
+    if (user.uid !== undefined) await chown(file, user.uid, user.gid ?? user.uid)
+    const settings = Object.entries(initial).flatMap(([name, value]) => [
+      '--set',
+      `${name}=${value}`,
+    ])
+    const auth = ['--username=wafermon', `--pwfile=${file}`, '--auth=scram-sha-256']
+    await run(cluster, dataDir, ['initdb', '-D', dataDir, ...auth, ...locale, ...settings])
+  } finally {
+    await rm(file, { force: true })
+  }
+}
+
+/** Runs one of the binaries to its end; what it printed is the message if it fails. */
+async function run(
+  { binaries, user }: Cluster,
+  cwd: string,
+  [program = '', ...args]: string[],
+  input = '',
+): Promise<void> {
+  const child = spawn(join(binaries, 'bin', program), args, {
+    ...idsOf(user),
+    cwd,
+    env: cleanEnv,
+    detached: true,
+  })
+  const failed = new Promise<never>((_, reject) => child.once('error', reject))
+  const closed = new Promise<number | null>((done) => child.once('close', done))
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const said = Promise.all([text(child.stdout), text(child.stderr)])
+  const code = await Promise.race([closed, failed])
+  if (code !== 0)
+    throw explained(user, `${program} ended with ${code}: ${(await said).join(' ').trim()}`)
+}
+
+/** A container started under a made-up user id is common, and PostgreSQL's words do not help. */
+function explained(user: RunAs, why: string): Error {
+  if (!/could not look up effective user ID/.test(why)) return new Error(why)
+  return new AppError(
+    'forbidden',
+    `PostgreSQL does not run as a user without a name (id ${user.uid ?? process.getuid?.()}): start wafermon as ` +
+      'root or as a user that is in /etc/passwd',
+  )
+}
+
+/** Writes a file that only we can read, whole or not at all, on disk before the answer. */
+async function writeDurably(path: string, content: string): Promise<void> {
+  const partial = `${path}.partial`
+  const file = await open(partial, 'w', 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(partial, path)
+}

@@ -1,0 +1,90 @@
+import { join, resolve } from 'node:path'
+import { Lifecycle } from '../../platform/lifecycle.ts'
+import { createLog } from '../../platform/log.ts'
+import { upLog } from './log.ts'
+import type { UpReady } from './start.ts'
+
+export type UpFlags = {
+  dir: string
+  site: string
+  simulate: boolean
+  sidecarPort: number
+  localApiPort: number
+  archiverPort: number
+  centralPort: number
+  webPort: number
+  centralWebPort: number
+}
+
+/** Seconds for all roles to stop, one group after the other. */
+const stopTimeoutS = 90
+
+/** `wafermon up`: tells where to look, and goes on until it is told to stop. */
+export async function runUp(flags: UpFlags): Promise<void> {
+  const dir = resolve(flags.dir)
+  const { log, keepIn } = upLog()
+  const life = new Lifecycle(log)
+  life.stopOnSignal(stopTimeoutS)
+  // Not before a signal would be heard: these bring much.
+  const { startUp } = await import('./start.ts')
+  const ports = {
+    sidecar: flags.sidecarPort,
+    'local-api': flags.localApiPort,
+    archiver: flags.archiverPort,
+    central: flags.centralPort,
+    web: flags.webPort,
+    'web-central': flags.centralWebPort,
+  }
+  const program = [...process.execArgv, process.argv[1] ?? '']
+  const onSlow = (what: string, seconds: number) => {
+    if (seconds === 1 || seconds % 5 === 0) process.stderr.write(`${what}, ${seconds} s\n`)
+  }
+  const { site, simulate } = flags
+  await startOrTell(life, async () => {
+    const onOwned = () => keepIn(join(dir, 'logs/up.log'))
+    const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
+    const ready = await startUp(up, { log, life })
+    process.stdout.write(whereToLook(ready))
+    process.send?.({ ready: true, url: ready.url })
+  })
+}
+
+/** The process that `up` gives its database: it ends with it, and ends the server first. */
+export async function runEmbeddedPostgres({ dir }: { dir: string }): Promise<void> {
+  const log = createLog({ service: 'embedded-postgres', level: 'debug', json: true })
+  const life = new Lifecycle(log)
+  life.stopOnSignal(40)
+  const { startEmbeddedPostgres } = await import('./embedded-postgres.ts')
+  await startOrTell(life, async () => {
+    const { url } = await startEmbeddedPostgres({ dir }, { log, life })
+    process.send?.({ ready: true, url })
+  })
+}
+
+/** Takes down again what was up when a start fails, and says why in a sentence. */
+async function startOrTell(life: Lifecycle, start: () => Promise<void>): Promise<void> {
+  try {
+    await start()
+  } catch (error) {
+    const asked = life.signal.aborted
+    await life.stop(stopTimeoutS)
+    // Stopped while it was starting: not a failure.
+    if (asked) return
+    if (!(error instanceof Error)) throw error
+    process.stderr.write(`wafermon: ${error.message}\n`)
+    process.exitCode = 1
+  }
+}
+
+function whereToLook({ url, dir, ports }: UpReady): string {
+  const at = (port: number) => `http://127.0.0.1:${port}`
+  const lines = [
+    ['dashboard', url],
+    ['all sites', at(ports['web-central'])],
+    ['send events', `${at(ports.sidecar)}  (SIDECAR_URL)`],
+    ['ask', `${at(ports['local-api'])}/docs`],
+    ['kept in', `${dir}  (logs in ${join(dir, 'logs')})`],
+    ['stop', 'Ctrl-C'],
+  ]
+  return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')
+}

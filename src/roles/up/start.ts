@@ -1,0 +1,122 @@
+import { join, resolve } from 'node:path'
+import { claimPorts } from '../../platform/free-ports.ts'
+import { rotate } from '../../platform/log-rotation.ts'
+import type { RoleContext } from '../../platform/role.ts'
+import { Supervisor } from '../../platform/supervisor.ts'
+import { migrate } from '../../store/migrate.ts'
+import {
+  databaseChild,
+  roleChildren,
+  simulatorChild,
+  type UpLayout,
+  type UpPorts,
+} from './children.ts'
+import { lockFolder, makeFolder } from './folder.ts'
+
+export type UpConfig = {
+  /** The state directory. */
+  dir: string
+  site: string
+  simulate: boolean
+  /** 0 takes a free one. */
+  ports: UpPorts
+  /** How to run ourselves: the file, with what Node.js needs before it. */
+  program: readonly string[]
+  env: NodeJS.ProcessEnv
+  /** Told every second how long something takes already. */
+  onSlow: (what: string, seconds: number) => void
+  /** Told once the directory is ours. */
+  onOwned: (dir: string) => void
+}
+
+export type UpReady = { url: string; dir: string; ports: UpPorts }
+
+/** Milliseconds a role gets to finish its work when all is stopped. */
+const stopPatienceMs = 12_000
+/** Stopped one group after the other: who sends before who takes, the database last. */
+const stopOrder = [
+  ['simulator'],
+  ['sidecar'],
+  ['web', 'web-central'],
+  ['central', 'archiver'],
+  ['local-api'],
+  ['embedded-postgres'],
+]
+
+/**
+ * Every role on this machine, each in a process of its own, on an embedded PostgreSQL and a folder
+ * for the archive. Whatever crashes is started again.
+ *
+ * @returns the dashboard's address, and the ports taken
+ * @throws AppError `conflict` when another `up` has the directory (names its process), or a port is
+ * in use (names its flag); nothing has been started then
+ */
+export async function startUp(
+  config: UpConfig,
+  { log, life }: Pick<RoleContext, 'log' | 'life'>,
+): Promise<UpReady> {
+  const dir = resolve(config.dir)
+  const { program, env, onSlow } = config
+  makeFolder(dir)
+  const lock = lockFolder(dir)
+  life.onStop('lock', lock.release)
+  config.onOwned(dir)
+  const recordFile = join(dir, 'up.children')
+  const supervisor = new Supervisor({ program, log, recordFile })
+  const clearing = supervisor.clearLeftovers(stopPatienceMs)
+  await slowly('waiting for an earlier run to end', clearing, onSlow)
+  const ports = await claimAll(config.ports)
+
+  // The database's own process is only told: it ends the server first, or nobody would.
+  life.onEndAtOnce(() => supervisor.kill(['embedded-postgres']))
+  life.onStop('all roles', () => stopAll(supervisor))
+  life.onStop('log rotation', rotateLogs(join(dir, 'logs')))
+  const databaseUrl = await slowly(
+    'preparing the database',
+    supervisor.start(databaseChild(dir, env)),
+    onSlow,
+  )
+  await slowly('bringing the tables up to date', migrate(databaseUrl, log), onSlow)
+  await startRoles(supervisor, { dir, site: config.site, ports, databaseUrl, env }, config)
+  return { url: `http://127.0.0.1:${ports.web}`, dir, ports }
+}
+
+async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpConfig) {
+  const roles = roleChildren(layout)
+  const starting = Promise.all(roles.map((role) => supervisor.start(role)))
+  await slowly('starting the roles', starting, config.onSlow)
+  if (config.simulate) await supervisor.start(simulatorChild(layout))
+}
+
+async function claimAll(wanted: UpPorts): Promise<UpPorts> {
+  const names = Object.keys(wanted) as (keyof UpPorts)[]
+  const flagOf = (name: string) => `--${name === 'web-central' ? 'central-web' : name}-port`
+  const got = await claimPorts(names.map((name) => ({ flag: flagOf(name), port: wanted[name] })))
+  return Object.fromEntries(names.map((name, i) => [name, got[i]])) as UpPorts
+}
+
+async function stopAll(supervisor: Supervisor): Promise<void> {
+  for (const group of stopOrder) {
+    await Promise.all(group.map((name) => supervisor.stop(name, stopPatienceMs)))
+  }
+}
+
+function rotateLogs(folder: string): () => void {
+  const names = ['up', ...stopOrder.flat()]
+  const look = () => {
+    for (const name of names) rotate(join(folder, `${name}.log`))
+  }
+  const timer = setInterval(look, 10_000)
+  return () => clearInterval(timer)
+}
+
+/** Waits for `work`, and tells every second how long already. */
+async function slowly<T>(what: string, work: Promise<T>, onSlow: UpConfig['onSlow']): Promise<T> {
+  let seconds = 0
+  const timer = setInterval(() => onSlow(what, ++seconds), 1000)
+  try {
+    return await work
+  } finally {
+    clearInterval(timer)
+  }
+}

@@ -1,0 +1,183 @@
+import { AppError } from '../core/errors.ts'
+import type { App, JobFilter, JobPage, JobReader, Source } from '../core/job.ts'
+import type { SitesReport } from '../core/sites.ts'
+import { mergePages, positionAt } from './merged-page.ts'
+import { addable, mergeStats } from './merged-stats.ts'
+import { SiteOutcomes } from './site-outcomes.ts'
+
+export type MergedSite = { id: string; reader: JobReader }
+
+export type MergedOptions = {
+  sites: readonly MergedSite[]
+  /** Longest wait for any site, in milliseconds, whatever it does. */
+  deadlineMs: number
+  /** Told of every site that was asked: whether it answered. */
+  onAsked?: (site: string, answered: boolean) => void
+}
+
+/** A reader for one question to all sites, and how they fared once it is answered. */
+export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
+
+/**
+ * All sites as one. Every site is asked at once; who has not answered by the deadline is left out,
+ * and the report says so. Only when no site answers is there no answer.
+ */
+export function mergedReader(options: MergedOptions): () => MergedAsked {
+  return () => {
+    const question = new Question(options)
+    return { reader: question, sites: () => question.report() }
+  }
+}
+
+class Question implements JobReader {
+  readonly #options: MergedOptions
+  /** The site at which a job was found, for what is asked about it next. */
+  readonly #homes = new Map<string, MergedSite>()
+  #tally: SiteOutcomes
+
+  constructor(options: MergedOptions) {
+    this.#options = options
+    this.#tally = this.#newTally()
+  }
+
+  report(): SitesReport {
+    return this.#tally.report()
+  }
+
+  #newTally(): SiteOutcomes {
+    return new SiteOutcomes(this.#options.sites.map(({ id }) => id))
+  }
+
+  findJobs(filter: JobFilter, signal: AbortSignal) {
+    return this.#findPage(filter, signal, (reader, own) => reader.findJobs(own, signal))
+  }
+
+  findSubjobs(filter: JobFilter, signal: AbortSignal) {
+    return this.#findPage(filter, signal, (reader, own) => reader.findSubjobs(own, signal))
+  }
+
+  async #findPage(
+    filter: JobFilter,
+    signal: AbortSignal,
+    find: (reader: JobReader, own: JobFilter) => Promise<JobPage>,
+  ): Promise<JobPage> {
+    const tally = this.#newTally()
+    const pages = await this.#askAll(signal, tally, async ({ id, reader }) => {
+      const page = await find(reader, { ...filter, cursor: positionAt(filter.cursor, id) })
+      return { site: id, page }
+    })
+    for (const { site, page } of pages) {
+      if (page.completeness.gaps.length > 0) tally.partial(site)
+    }
+    return mergePages(
+      pages,
+      filter,
+      this.#options.sites.map(({ id }) => id),
+    )
+  }
+
+  /** The first site that has it answers; nobody waits for the others. */
+  async getJob(id: string, signal: AbortSignal) {
+    const tally = this.#newTally()
+    this.#tally = tally
+    const enough = new AbortController()
+    const either = AbortSignal.any([signal, enough.signal])
+    const attempts = this.#options.sites.map(async (site) => {
+      const found = await this.#ask(site, either, tally, () => site.reader.getJob(id, either))
+      if (found === undefined) throw new Error('not here')
+      return { site, found }
+    })
+    try {
+      const { site, found } = await Promise.any(attempts)
+      this.#homes.set(id, site)
+      return found
+    } catch {
+      signal.throwIfAborted()
+      if (tally.report().failed === 0) return undefined
+      throw tally.error(`no site that answers has ${id}, and not every site answers`)
+    } finally {
+      enough.abort()
+    }
+  }
+
+  async findEvents(id: string, limit: number, signal: AbortSignal) {
+    if (!this.#homes.has(id)) await this.getJob(id, signal)
+    const home = this.#homes.get(id)
+    return home ? home.reader.findEvents(id, limit, signal) : []
+  }
+
+  async listApps(signal: AbortSignal) {
+    const apps = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
+      reader.listApps(signal),
+    )
+    const key = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')
+    return apps.flat().sort((a, b) => (key(a) < key(b) ? -1 : 1))
+  }
+
+  async listSources(signal: AbortSignal): Promise<Source[]> {
+    const sources = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) =>
+      (await reader.listSources(signal)).map((source) => ({ ...source, site: id })),
+    )
+    return sources.flat()
+  }
+
+  async stats(filter: Parameters<JobReader['stats']>[0], signal: AbortSignal) {
+    const rows = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
+      reader.stats(addable(filter), signal),
+    )
+    return mergeStats(rows.flat(), filter)
+  }
+
+  /** What the sites answer that do. @throws AppError unreachable when none does */
+  async #askAll<T>(
+    signal: AbortSignal,
+    tally: SiteOutcomes,
+    call: (site: MergedSite) => Promise<T>,
+  ): Promise<T[]> {
+    this.#tally = tally
+    const { sites } = this.#options
+    const settled = await Promise.allSettled(
+      sites.map((site) => this.#ask(site, signal, tally, () => call(site))),
+    )
+    signal.throwIfAborted()
+    const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    if (answers.length > 0) return answers
+    throw tally.error('no site answers')
+  }
+
+  async #ask<T>(
+    site: MergedSite,
+    signal: AbortSignal,
+    tally: SiteOutcomes,
+    call: () => Promise<T>,
+  ) {
+    try {
+      const answer = await within(this.#options.deadlineMs, signal, call())
+      tally.succeeded(site.id)
+      this.#options.onAsked?.(site.id, true)
+      return answer
+    } catch (error) {
+      // Somebody else answered, or nobody waits any more: that says nothing about this site.
+      if (signal.aborted) throw error
+      tally.failed(site.id, error)
+      // A refusal is an answer.
+      this.#options.onAsked?.(site.id, error instanceof AppError && !error.retryable)
+      throw error
+    }
+  }
+}
+
+/** A site may hang in whatever way it likes: it is waited for until the deadline or the signal. */
+async function within<T>(ms: number, signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const give = () => reject(signal.reason)
+  const late = () => reject(new AppError('unreachable', `did not answer within ${ms / 1000} s`))
+  const timer = setTimeout(late, ms)
+  signal.addEventListener('abort', give, { once: true })
+  try {
+    return await Promise.race([answer, promise])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', give)
+  }
+}

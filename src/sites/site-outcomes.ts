@@ -1,0 +1,64 @@
+import { AppError } from '../core/errors.ts'
+import type { SiteAnswer, SitesReport } from '../core/sites.ts'
+
+/** Keeps how each site fared with one question. A site that was not heard of was skipped. */
+export class SiteOutcomes {
+  readonly #ids: readonly string[]
+  readonly #answers = new Map<string, SiteAnswer>()
+  readonly #started = performance.now()
+
+  constructor(ids: readonly string[]) {
+    this.#ids = ids
+  }
+
+  succeeded(id: string): void {
+    this.#note(id, { status: 'successful', age_s: 0, error: null })
+  }
+
+  /** It answered, and says itself that it lacks events. */
+  partial(id: string): void {
+    const answer = this.#answers.get(id)
+    if (answer) answer.status = 'partial'
+  }
+
+  failed(id: string, error: unknown): void {
+    this.#note(id, { status: 'failed', age_s: null, error: reasonOf(error) })
+  }
+
+  #note(id: string, answer: Pick<SiteAnswer, 'status' | 'age_s' | 'error'>): void {
+    this.#answers.set(id, { id, ...answer, duration_ms: this.#elapsed() })
+  }
+
+  #elapsed(): number {
+    return Math.round((performance.now() - this.#started) * 1000) / 1000
+  }
+
+  report(): SitesReport {
+    const details = this.#ids.map((id) => this.#answers.get(id) ?? this.#skipped(id))
+    const count = (status: SiteAnswer['status']) =>
+      details.filter((answer) => answer.status === status).length
+    return {
+      total: details.length,
+      successful: count('successful'),
+      partial: count('partial'),
+      failed: count('failed'),
+      skipped: count('skipped'),
+      details,
+    }
+  }
+
+  #skipped(id: string): SiteAnswer {
+    return { id, status: 'skipped', age_s: null, duration_ms: this.#elapsed(), error: null }
+  }
+
+  /** What to say when a question cannot be answered because of sites that failed. */
+  error(what: string): AppError {
+    const failed = this.report().details.filter(({ status }) => status === 'failed')
+    const reasons = failed.map(({ id, error }) => `${id}: ${error}`).join('; ')
+    return new AppError('unreachable', `${what} (${reasons})`, { retryAfterS: 5 })
+  }
+}
+
+/** What we understand may be told; the rest is in the log of the site. */
+const reasonOf = (error: unknown): string =>
+  error instanceof AppError ? error.message : 'failed unexpectedly'

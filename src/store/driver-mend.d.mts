@@ -1,2 +1,0 @@
-export const driverFile: RegExp
-export function mendDriver(file: string, text: string): string

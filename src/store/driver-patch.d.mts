@@ -1,0 +1,2 @@
+export const driverFile: RegExp
+export function patchDriver(file: string, text: string): string

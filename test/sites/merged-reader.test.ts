@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import fc from 'fast-check'
+import { AppError } from '../../src/core/errors.ts'
+import type { Cursor, JobFilter, JobReader, StatsRow } from '../../src/core/job.ts'
+import { fromMs } from '../../src/core/time.ts'
+import { mergedReader } from '../../src/sites/merged-reader.ts'
+import { mergeStats } from '../../src/sites/merged-stats.ts'
+import { arrayReader, emptyWorld } from '../support/array-reader.ts'
+import { aJob, idOf } from '../support/sample-jobs.ts'
+
+const noon = '2026-03-01T12:00:00.000000Z'
+const never = new AbortController().signal
+const filter: JobFilter = { time: 'started', order: 'desc', limit: 100 }
+
+function siteOf(id: string, minutes: readonly number[]) {
+  const world = emptyWorld(() => noon)
+  world.jobs = minutes.map((m, i) =>
+    aJob({ id: idOf(`${id} ${i}`), siteId: id, startedAt: fromMs(Date.parse(noon) - m * 60_000) }),
+  )
+  return { id, world, reader: arrayReader(world) }
+}
+
+const broken = (reader: JobReader): JobReader =>
+  Object.fromEntries(
+    Object.keys(reader).map((name) => [
+      name,
+      async () => {
+        throw new AppError('unreachable', 'planted')
+      },
+    ]),
+  ) as never
+
+const hanging = (reader: JobReader): JobReader =>
+  Object.fromEntries(
+    Object.keys(reader).map((name) => [name, () => new Promise(() => {})]),
+  ) as never
+
+const merged = (sites: { id: string; reader: JobReader }[], deadlineMs = 5000) =>
+  mergedReader({ sites, deadlineMs })
+
+describe('pages over several sites', () => {
+  test('are the one list in its order, whatever the sites, ties and page size', async () => {
+    const minutes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 15 })
+    const property = fc.asyncProperty(
+      fc.array(minutes, { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.constantFrom('asc', 'desc'),
+      async (all, limit, order) => {
+        const sites = all.map((own, i) => siteOf(`fab${i}`, own))
+        const one = emptyWorld(() => noon)
+        one.jobs = sites.flatMap(({ world }) => world.jobs)
+        const whole = await arrayReader(one).findJobs({ ...filter, order }, never)
+        const seen: string[] = []
+        let cursor: Cursor | undefined
+        do {
+          const { reader } = merged(sites)()
+          const page = await reader.findJobs({ ...filter, order, limit, cursor }, never)
+          seen.push(...page.items.map(({ id }) => id))
+          cursor = page.nextCursor ?? undefined
+        } while (cursor)
+        assert.deepEqual(
+          seen,
+          whole.items.map(({ id }) => id),
+        )
+      },
+    )
+    await fc.assert(property, { numRuns: 80 })
+  })
+
+  test('neither lose nor repeat rows of a site that was away for some of them', async () => {
+    const property = fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 12 }),
+      fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 12 }),
+      fc.array(fc.boolean(), { maxLength: 6 }),
+      async (here, there, away) => {
+        const [a, b] = [siteOf('fab1', here), siteOf('fab2', there)]
+        const seen: string[] = []
+        let cursor: Cursor | undefined
+        for (let i = 0; i < 60; i++) {
+          const sites = [a, away[i] ? { id: 'fab2', reader: broken(b.reader) } : b]
+          const page = await merged(sites)().reader.findJobs({ ...filter, limit: 3, cursor }, never)
+          seen.push(...page.items.map(({ id }) => id))
+          if (page.nextCursor) cursor = page.nextCursor
+          else if (!away[i]) break
+        }
+        assert.equal(new Set(seen).size, seen.length)
+        const all = [...a.world.jobs, ...b.world.jobs].map(({ id }) => id)
+        assert.deepEqual([...seen].sort(), all.sort())
+      },
+    )
+    await fc.assert(property, { numRuns: 60 })
+  })
+
+  test('go on from a place in the whole list', async () => {
+    const sites = [siteOf('fab1', [1, 3]), siteOf('fab2', [2, 4])]
+    const behind = sites[1]!.world.jobs[0]!
+    const cursor = { at: behind.startedAt, id: behind.id }
+    const page = await merged(sites)().reader.findJobs({ ...filter, cursor, limit: 1 }, never)
+    assert.deepEqual(
+      page.items.map(({ siteId }) => siteId),
+      ['fab1'],
+    )
+    assert.equal(page.nextCursor?.sites?.size, 2)
+  })
+
+  test('tell what each site may miss', async () => {
+    const sites = [siteOf('fab1', [1]), siteOf('fab2', [2])]
+    const gap = { source: 'bn-1', from: 3, to: 4 }
+    sites[1]!.world.completeness = { gaps: [gap], hotFrom: noon, archive: 'available' }
+    const asked = merged(sites)()
+    const { completeness } = await asked.reader.findJobs(filter, never)
+    assert.deepEqual(completeness.gaps, [{ ...gap, source: 'fab2/bn-1' }])
+    assert.deepEqual([completeness.hotFrom, completeness.archive], [noon, 'off'])
+    assert.deepEqual(
+      asked.sites().details.map(({ id, status }) => [id, status]),
+      [
+        ['fab1', 'successful'],
+        ['fab2', 'partial'],
+      ],
+    )
+  })
+})
+
+describe('a question to several sites', () => {
+  test('is answered without those that fail or hang, which are named', async () => {
+    const [a, b, c] = [siteOf('fab1', [1]), siteOf('fab2', [2]), siteOf('fab3', [3])]
+    const sites = [
+      a,
+      { id: b.id, reader: broken(b.reader) },
+      { id: c.id, reader: hanging(c.reader) },
+    ]
+    const asked = merged(sites, 50)()
+    const page = await asked.reader.findJobs(filter, never)
+    assert.equal(page.items.length, 1)
+    const { details, ...counts } = asked.sites()
+    assert.deepEqual(counts, { total: 3, successful: 1, partial: 0, failed: 2, skipped: 0 })
+    assert.deepEqual(
+      details.map(({ error }) => error),
+      [null, 'planted', 'did not answer within 0.05 s'],
+    )
+  })
+
+  test('fails when no site answers, and says why', async () => {
+    const { id, reader } = siteOf('fab1', [1])
+    const { reader: all } = merged([{ id, reader: broken(reader) }])()
+    for (const ask of [
+      () => all.findJobs(filter, never),
+      () => all.listApps(never),
+      () => all.stats({ bucket: 'day', groupBy: [] }, never),
+    ]) {
+      await assert.rejects(ask(), { code: 'unreachable', message: /fab1: planted/ })
+    }
+  })
+
+  test('about a job waits for nobody once it is found', async () => {
+    const [a, b] = [siteOf('fab1', [1]), siteOf('fab2', [])]
+    const asked = merged([a, { id: b.id, reader: hanging(b.reader) }], 60_000)()
+    const { id } = a.world.jobs[0]!
+    assert.equal((await asked.reader.getJob(id, never))?.job.id, id)
+    assert.equal(asked.sites().skipped, 1)
+    assert.deepEqual(await asked.reader.findEvents(id, 10, never), [])
+  })
+
+  test('about an unknown job says so only when every site answers', async () => {
+    const [a, b] = [siteOf('fab1', [1]), siteOf('fab2', [])]
+    assert.equal(await merged([a, b])().reader.getJob(idOf('x'), never), undefined)
+    const sites = [a, { id: b.id, reader: broken(b.reader) }]
+    await assert.rejects(merged(sites)().reader.getJob(idOf('x'), never), { code: 'unreachable' })
+  })
+
+  test('ends with its caller', async () => {
+    const { id, reader } = siteOf('fab1', [1])
+    const gone = new AbortController()
+    const slow = {
+      ...reader,
+      findJobs: (_: JobFilter, signal: AbortSignal) =>
+        wait(60_000, undefined as never, { signal }) as never,
+    }
+    const answer = merged([{ id, reader: slow }])().reader.findJobs(filter, gone.signal)
+    gone.abort(new Error('left'))
+    await assert.rejects(answer, { message: 'left' })
+  })
+})
+
+describe('statistics over several sites', () => {
+  const row = (changes: Partial<StatsRow>): StatsRow => ({
+    bucket: noon,
+    siteId: null,
+    appName: null,
+    status: 'succeeded',
+    count: 1,
+    durationAvgS: 1,
+    durationMinS: 1,
+    durationMaxS: 1,
+    durationP50S: 1,
+    durationP95S: 1,
+    durationP99S: 1,
+    ...changes,
+  })
+  const none = { durationAvgS: null, durationMinS: null, durationMaxS: null }
+
+  test('add counts up and weigh averages, and leave out what does not add up', () => {
+    const rows = [
+      row({ count: 3, durationAvgS: 10, durationMinS: 2, durationMaxS: 30 }),
+      row({ count: 1, durationAvgS: 50, durationMinS: 50, durationMaxS: 50 }),
+      row({ count: 5, status: 'running', ...none }),
+    ]
+    const [sum, ...more] = mergeStats(rows, { bucket: 'day', groupBy: [] })
+    assert.equal(more.length, 0)
+    assert.deepEqual(
+      [sum?.count, sum?.durationAvgS, sum?.durationMinS, sum?.durationMaxS, sum?.durationP50S],
+      [9, 20, 2, 50, null],
+    )
+    assert.equal(sum?.status, null)
+  })
+
+  test('stay whole by site', () => {
+    const rows = [row({ siteId: 'fab2' }), row({ siteId: 'fab1' })]
+    const merged = mergeStats(rows, { bucket: 'day', groupBy: ['site'] })
+    assert.deepEqual(
+      merged.map(({ siteId, durationP50S }) => [siteId, durationP50S]),
+      [
+        ['fab1', 1],
+        ['fab2', 1],
+      ],
+    )
+  })
+})
