@@ -162,7 +162,7 @@ function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] 
 
 export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
 
-/** Every reference there is: the file, the name between the markers, the rows and their head. */
+/** The references of the pages that explain: the file, the name between the markers, the rows and their head. */
 export async function references() {
   const { commands, flags } = await commandsReference()
   return [
@@ -175,7 +175,6 @@ export async function references() {
       head: settingsHead,
     },
     { file: 'docs/metrics.md', name: 'metrics', rows: await metricsReference(), head: metricsHead },
-    { file: 'docs/api.md', name: 'envelope', rows: envelopeReference(), head: envelopeHead },
     { file: 'docs/api.md', name: 'routes', rows: routesReference(), head: routesHead },
     { file: 'docs/api.md', name: 'parameters', rows: parametersReference(), head: parametersHead },
   ]

@@ -4,33 +4,101 @@ import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
 import { endStatusOf } from '../../src/core/fold.ts'
 import { statuses } from '../../src/core/job.ts'
+import { readConfig } from '../../src/platform/config.ts'
 import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
+import { describeSetting } from '../../src/tools/config.ts'
 import type { Reference, Row } from './reference.ts'
-import { metricsReference, routesByRole } from './reference.ts'
-import { eventOf } from './wire-events.ts'
+import {
+  envelopeHead,
+  envelopeReference,
+  metricsHead,
+  metricsReference,
+  routesByRole,
+} from './reference.ts'
+import { normalEvent, smallestEvent } from './wire-events.ts'
 
 /*
  * The tables of docs/wire.md, made from the schemas, the fold, the routes and the metrics
  * themselves.
  */
 
-export const kindsHead: Row = [
-  'Kind',
-  'Default status',
-  'Ends the job with',
-  'May be refused first',
-]
+export const kindsHead: Row = ['Kind', 'Default status', 'Ends the job with', 'May be shed']
 
 /** Each kind of event: the status without one given, and how it ends a job. */
 export function kindsReference(): Reference {
   const rows = kinds.map((kind): Row => {
-    const ends = statuses.filter((status) => endStatusOf(eventOf({ kind, status })) !== undefined)
-    const standard = endStatusOf(eventOf({ kind })) ?? 'running'
+    const ends = statuses.filter(
+      (status) => endStatusOf(normalEvent({ kind, status })) !== undefined,
+    )
+    const standard = endStatusOf(normalEvent({ kind })) ?? 'running'
     const tick = kind === 'progress' || kind === 'metric'
     return [`\`${kind}\``, `\`${standard}\``, ends.join(', '), tick ? 'yes' : 'no']
   })
   return new Map([['Kinds of events', rows]])
 }
+
+export const limitsHead: Row = ['Limit', 'By default', 'Setting']
+
+type FixedLimit = {
+  most: number
+  unit: string
+  /** An event with this much of it. */
+  event: (much: number) => object
+  /** Beginning of the field that a refusal names. */
+  field: string
+}
+
+/** `{"a":{"a":...}}`, so many objects deep. */
+const nested = (depth: number): object => (depth === 1 ? {} : { a: nested(depth - 1) })
+
+/** Limits that no setting changes, each with an event to try it with. */
+export const fixedLimits: Readonly<Record<string, FixedLimit>> = {
+  '`event.metadata`, as JSON': {
+    most: 32_768,
+    unit: 'bytes',
+    event: (bytes) => smallestEvent({ metadata: { x: 'y'.repeat(bytes - '{"x":""}'.length) } }),
+    field: 'event.metadata',
+  },
+  '`event.metrics`': {
+    most: 64,
+    unit: 'entries',
+    event: (count) =>
+      smallestEvent({
+        metrics: Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, i])),
+      }),
+    field: 'event.metrics',
+  },
+  'Depth, the envelope included': {
+    most: 32,
+    unit: 'objects and lists',
+    // The envelope, `event` and `metadata` are three of them.
+    event: (depth) => smallestEvent({ metadata: { a: nested(depth - 3) } }),
+    field: 'event.metadata.a',
+  },
+}
+
+const settings = {
+  'A body, as sent': 'MAX_BODY_BYTES',
+  'A body, decompressed': 'MAX_DECOMPRESSED_BYTES',
+  'Events in one request': 'MAX_BATCH_ITEMS',
+  'An event, as JSON': 'MAX_EVENT_BYTES',
+  'A clock ahead, before it is corrected': 'MAX_SKEW_S',
+} as const
+
+/** What may be sent, by default or always. */
+export function wireLimits(): Row[] {
+  const { config } = readConfig('sidecar', { env: {} })
+  const unit = (name: string) => describeSetting('sidecar', name).unit ?? ''
+  return [
+    ...Object.entries(settings).map(
+      ([name, setting]): Row => [name, `${config[setting]} ${unit(setting)}`, `\`${setting}\``],
+    ),
+    ...Object.entries(fixedLimits).map(
+      ([name, { most, unit }]): Row => [name, `${most} ${unit}`, 'fixed'],
+    ),
+  ]
+}
+export const limitsReference = (): Reference => new Map([['Limits of what is sent', wireLimits()]])
 
 export const endpointsHead: Row = ['Route', 'Scope', 'Roles', 'Answers']
 
@@ -70,7 +138,16 @@ export function shapesReference(): Reference {
       for (const [item, rows] of itemsOf(name, schema, document)) found.set(item, rows)
     }
   }
+  for (const name of ['Job', 'Subjob']) shorten(found, `${name}Detail`, name)
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Says what a shape adds to another one, instead of all of it again. */
+function shorten(found: Reference, name: string, base: string): void {
+  const known = new Set((found.get(base) ?? []).map(String))
+  const added = (found.get(name) ?? []).filter((row) => !known.has(String(row)))
+  found.delete(name)
+  found.set(`${name}: a ${base}, and`, added)
 }
 
 /** Items of lists that have no name of their own, and what stands around them. */
@@ -95,12 +172,12 @@ function fieldsOf(schema: JsonObject, document: OpenApi, path: string): Row[] {
   return Object.entries(properties).flatMap(([name, property]) => {
     const choices = (property.anyOf ?? [property]) as JsonObject[]
     const field = choices.find(({ type }) => type !== 'null') ?? property
-    const nullable = choices.length > 1 ? ' or null' : ''
+    const nullable = choices.length > 1 || isNullable(field) ? ' or null' : ''
     const list = field.type === 'array' ? (field.items as JsonObject) : undefined
     const type = list ? `list of ${typeOf(list, document)}` : typeOf(field, document)
     const present = required.includes(name) ? 'always' : 'may be absent'
-    const { description = '' } = property as { description?: string }
-    const row: Row = [`\`${path}${name}\``, type + nullable, present, description]
+    const description = property.description ?? field.description ?? ''
+    const row: Row = [`\`${path}${name}\``, type + nullable, present, String(description)]
     const inner = list ? fieldsOf(list, document, `${path}${name}[].`) : []
     return [row, ...inner, ...(list ? [] : fieldsOf(field, document, `${path}${name}.`))]
   })
@@ -111,8 +188,19 @@ function resolved(schema: JsonObject, { components }: OpenApi): JsonObject {
   return name === undefined ? schema : (components.schemas[name] ?? {})
 }
 
-const typeOf = (schema: JsonObject, document: OpenApi) =>
-  schema.const !== undefined ? String(schema.const) : takes(resolved(schema, document))
+const isNullable = ({ type }: JsonObject) => Array.isArray(type) && type.includes('null')
+
+function typeOf(schema: JsonObject, document: OpenApi): string {
+  if (schema.const !== undefined) return String(schema.const)
+  const { maximum, minimum, ...rest } = resolved(schema, document)
+  const type = Array.isArray(rest.type) ? rest.type.find((one) => one !== 'null') : rest.type
+  // The bounds of what JavaScript counts exactly are those of no field.
+  const bounds = {
+    ...(minimum === Number.MIN_SAFE_INTEGER ? {} : minimum !== undefined && { minimum }),
+    ...(maximum === Number.MAX_SAFE_INTEGER ? {} : maximum !== undefined && { maximum }),
+  }
+  return takes({ ...rest, type, ...bounds })
+}
 
 export const problemsHead: Row = ['Type', 'Status', 'Title']
 
@@ -133,4 +221,23 @@ export function problemsReference(): Reference {
 export async function contractMetricsReference(): Promise<Reference> {
   const all = await metricsReference()
   return new Map([...all].filter(([title]) => title === 'Metrics of wafermon'))
+}
+
+/** The references of docs/wire.md. */
+export async function wireReferences() {
+  const page = (name: string, rows: Reference, head: Row) => ({
+    file: 'docs/wire.md',
+    name,
+    rows,
+    head,
+  })
+  return [
+    page('envelope', envelopeReference(), envelopeHead),
+    page('kinds', kindsReference(), kindsHead),
+    page('limits', limitsReference(), limitsHead),
+    page('endpoints', endpointsReference(), endpointsHead),
+    page('shapes', shapesReference(), shapesHead),
+    page('problems', problemsReference(), problemsHead),
+    page('contract-metrics', await contractMetricsReference(), metricsHead),
+  ]
 }
