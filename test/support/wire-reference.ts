@@ -27,9 +27,7 @@ export const kindsHead: Row = ['Kind', 'Default status', 'Ends the job with', 'M
 /** Each kind of event: the status without one given, and how it ends a job. */
 export function kindsReference(): Reference {
   const rows = kinds.map((kind): Row => {
-    const ends = statuses.filter(
-      (status) => endStatusOf(normalEvent({ kind, status })) !== undefined,
-    )
+    const ends = statuses.filter((status) => endStatusOf(normalEvent({ kind, status })) === status)
     const standard = endStatusOf(normalEvent({ kind })) ?? 'running'
     const tick = kind === 'progress' || kind === 'metric'
     return [`\`${kind}\``, `\`${standard}\``, ends.join(', '), tick ? 'yes' : 'no']
