@@ -17,7 +17,7 @@ const append = () => ({
 })
 
 /** A drain towards a sink of our own; `deliver` is given the numbers of each batch. */
-function draining(t: TestContext, deliver: (seqs: number[]) => Delivery) {
+function draining(t: TestContext, deliver: (seqs: number[]) => Delivery | Promise<Delivery>) {
   const options = { dir: freshFolder(), sinks: ['sink'], maxBytes: 2 ** 26, ballastBytes: 4096 }
   const spool = new Spool(options)
   const stop = new AbortController()
@@ -80,19 +80,50 @@ describe('Drain', () => {
     )
   })
 
-  test('keeps an event first that has to come later, also when offering it again fails', async (t) => {
+  test('offers what has to come later in its order, also after further failures', async (t) => {
     const asked: number[][] = []
     const spool = draining(t, (seqs) => {
       asked.push(seqs)
-      if (asked.length === 2) return { kind: 'failed', reason: 'planted' }
-      return { kind: 'judged', verdicts: seqs.map((_, i) => (i < 2 ? 'taken' : 'later')) }
+      if (asked.length === 2) return { kind: 'too_large' }
+      if (asked.length === 3) return { kind: 'failed', reason: 'planted' }
+      const later = asked.length === 1
+      return { kind: 'judged', verdicts: seqs.map((seq) => (later && seq < 4 ? 'later' : 'taken')) }
     })
     await spool.append(Array.from({ length: 4 }, append))
     await until('the spool to be empty', () => spool.count === 0)
-    assert.deepEqual(asked, [
-      [1, 2, 3, 4],
-      [3, 4],
-      [3, 4],
-    ])
+    assert.deepEqual(asked, [[1, 2, 3, 4], [1, 2, 3], [1], [1], [2, 3]])
+  })
+
+  test('offers what has to come later alone, also after a failure and when there is more by then', async (t) => {
+    const asked: number[][] = []
+    const spool = draining(t, async (seqs) => {
+      asked.push(seqs)
+      if (asked.length === 2) {
+        await spool.append([append()])
+        return { kind: 'failed', reason: 'planted' }
+      }
+      const later = asked.length === 1
+      return { kind: 'judged', verdicts: seqs.map((seq) => (later && seq > 1 ? 'later' : 'taken')) }
+    })
+    await spool.append(Array.from({ length: 3 }, append))
+    await until('the spool to be empty', () => asked.length > 2 && spool.count === 0)
+    assert.deepEqual(asked, [[1, 2, 3], [2, 3], [2, 3], [4]])
+  })
+
+  test('does not hold events in memory that it only read, while delivery fails', async (t) => {
+    let asked = 0
+    const spool = draining(t, (seqs) => {
+      if (++asked < 3) return { kind: 'failed', reason: 'planted' }
+      return { kind: 'judged', verdicts: seqs.map(() => 'taken') }
+    })
+    const peek = spool.peek.bind(spool)
+    const readAfter: (number | undefined)[] = []
+    spool.peek = (sink, limit, maxBytes, from) => {
+      readAfter.push(from)
+      return peek(sink, limit, maxBytes, from)
+    }
+    await spool.append(Array.from({ length: 3 }, append))
+    await until('the spool to be empty', () => spool.count === 0)
+    assert.deepEqual(readAfter, [0, 0, 0])
   })
 })
