@@ -111,11 +111,56 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'spool believes an acknowledgment of more than there is',
+    why: 'the next events are deleted without that sink ever seeing them',
+    file: 'src/spool/spool.ts',
+    find: 'seq >= before && seq <= this.#lastSeq',
+    replace: 'seq >= before',
+    test: [
+      'test/spool/ack.test.ts',
+      'an acknowledgment > of more than there is deletes no event that the sink has not seen',
+    ],
+  },
+  {
+    name: 'spool believes a recorded position after the last event',
+    why: 'a sink is never offered what waits for it',
+    file: 'src/spool/spool.ts',
+    find: 'last !== null && acked > last ? first - 1 : acked',
+    replace: 'acked',
+    test: [
+      'test/spool/ack.test.ts',
+      'a sink whose recorded position is after the last event > is offered everything that is there, and what comes after',
+    ],
+  },
+  {
+    name: 'drain takes a verdict list of another length',
+    why: 'events count as delivered that the sink never mentioned',
+    file: 'src/core/delivery.ts',
+    find: 'ensure(verdicts.length === count,',
+    replace: 'ensure(verdicts.length >= count,',
+    test: [
+      'test/sinks/wrong.test.ts',
+      'delivery to a sink that answers everything wrong > loses and invents nothing while this is wrong: one verdict too many',
+    ],
+  },
+  {
+    name: 'drain acknowledges past an event that has to come later',
+    why: 'an event that the sink could not take at that moment is lost',
+    file: 'src/spool/lanes.ts',
+    find: "if (state !== 'closed') break",
+    replace: "if (state !== 'closed') continue",
+    test: [
+      'test/spool/verdicts.test.ts',
+      'whatever a sink answers > what is acknowledged is a beginning of what it took or refused, each refused event is a reject once, no event is left out or overtakes',
+    ],
+    says: 'only closed events are acknowledged',
+  },
+  {
     name: 'sink believes an answer that does not add up',
     why: 'a proxy that says 200 to everything empties the spool into nothing',
-    file: 'src/sinks/local-api.ts',
+    file: 'src/sinks/local-api/judge.ts',
     find: 'if (!addsUp) {',
-    replace: 'if (answer === undefined) {',
+    replace: 'if (!answer) {',
     test: [
       'test/sinks/local-api.test.ts',
       'the sink of the local API > does not believe a 200 that speaks of other events',
@@ -124,9 +169,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'sink takes a 500 for a verdict on the event',
     why: 'a bug at the other side, or its outage, sets good events aside',
-    file: 'src/sinks/local-api.ts',
-    find: 'if (response.status === 422 || response.status === 400)',
-    replace: 'if (response.status >= 400)',
+    file: 'src/sinks/local-api/judge.ts',
+    find: 'if (answer.status === 422 || answer.status === 400)',
+    replace: 'if (answer.status >= 400)',
     test: [
       'test/sinks/local-api.test.ts',
       'the sink of the local API > takes a 500 for an outage, also when it is in our own words',

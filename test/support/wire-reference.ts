@@ -228,6 +228,7 @@ export async function wireReferences() {
     name,
     rows,
     head,
+    least: 5,
   })
   return [
     page('envelope', envelopeReference(), envelopeHead),
