@@ -368,8 +368,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'archive claims files that it has not read back',
     why: 'retention deletes the only good copy',
-    file: 'src/archive/hour.ts',
-    find: 'await assertReadsBack(temporary.path, file)',
+    file: 'src/archive/parts.ts',
+    find: 'await assertReadsBack(staged, file)',
     replace: '',
     test: [
       'test/archive/lying-disk.test.ts',
@@ -436,7 +436,7 @@ export const bugs: readonly Bug[] = [
     name: 'retention trusts the record of the archive',
     why: 'raw events go although their file is gone or broken',
     file: 'src/archive/retention.ts',
-    find: 'await assertReadsBack(join(dir, file.path), file)',
+    find: 'await assertFileReadsBack(place, file)',
     replace: '',
     test: [
       'test/archive/retention.test.ts',
