@@ -249,11 +249,22 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a slot is merged by another rule than its SQL',
+    why: 'a job differs by whether its events came in one batch or in two',
+    file: 'src/store/ingest-sql.ts',
+    find: '= least(',
+    replace: '= greatest(',
+    test: [
+      'test/store/slots.test.ts',
+      'the table of slots > is merged by the same rules in SQL as in memory',
+    ],
+  },
+  {
     name: 'fold in memory lets the last write win',
     why: 'a job changes with the order in which its events happen to arrive',
     file: 'src/core/fold.ts',
-    find: 'if (ours !== undefined && theirs + other[key]! <= ours + into[key]!) return',
-    replace: '',
+    find: 'if (theirs[at] === undefined || !isLater(theirs, ours, at, key)) return',
+    replace: 'if (theirs[at] === undefined) return',
     test: [
       'test/core/fold.test.ts',
       'the fold > gives what wire.md says, for every order, repetition and split into batches',
@@ -263,8 +274,8 @@ export const bugs: readonly Bug[] = [
     name: 'fold keeps the parent that it heard of first',
     why: 'a wafer belongs to another lot after a replay',
     file: 'src/core/fold.ts',
-    find: 'if (into[name] === undefined || compareText(value, into[name]) > 0) into[name] = value',
-    replace: 'into[name] ??= value',
+    find: 'wins(value as never, known as never)',
+    replace: 'false',
     test: [
       'test/core/fold.test.ts',
       'the fold > gives what wire.md says, for every order, repetition and split into batches',
