@@ -2,7 +2,7 @@ import { takes } from '../../src/api/docs-page.ts'
 import type { JsonObject, OpenApi } from '../../src/api/openapi.ts'
 import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
-import { endStatusOf } from '../../src/core/fold.ts'
+import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
 import { readConfig } from '../../src/platform/config.ts'
 import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
@@ -27,8 +27,8 @@ export const kindsHead: Row = ['Kind', 'Default status', 'Ends the job with', 'M
 /** Each kind of event: the status without one given, and how it ends a job. */
 export function kindsReference(): Reference {
   const rows = kinds.map((kind): Row => {
-    const ends = statuses.filter((status) => endStatusOf(normalEvent({ kind, status })) === status)
-    const standard = endStatusOf(normalEvent({ kind })) ?? 'running'
+    const ends = statuses.filter((status) => toEndStatus(normalEvent({ kind, status })) === status)
+    const standard = toEndStatus(normalEvent({ kind })) ?? 'running'
     const tick = kind === 'progress' || kind === 'metric'
     return [`\`${kind}\``, `\`${standard}\``, ends.join(', '), tick ? 'yes' : 'no']
   })
