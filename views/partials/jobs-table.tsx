@@ -44,7 +44,7 @@ export function JobsTable({ jobs, now, site, caption, sorted, stick = false }: P
               CPU s
             </th>
             <th scope="col" class="n">
-              AnswerCache MiB
+              Memory MiB
             </th>
             <th scope="col">Last error</th>
           </tr>
