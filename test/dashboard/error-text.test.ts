@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { reasonFor } from '../../src/dashboard/model/error-text.ts'
+import { describeOutage } from '../../src/dashboard/model/error-text.ts'
 
 for (const [message, told] of [
   ['the API at a:1 cannot be reached (ECONNREFUSED)', 'The API at a:1 cannot be reached.'],
@@ -12,6 +12,6 @@ for (const [message, told] of [
   ['no answer within 3 s.', 'No answer within 3 s.'],
 ] as const) {
   test(`the reason for people: ${told}`, () => {
-    assert.equal(reasonFor(new Error(message)), told)
+    assert.equal(describeOutage(new Error(message)), told)
   })
 }

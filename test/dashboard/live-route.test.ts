@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
-import { messageOf, Push } from '../../src/dashboard/live/sse-push.ts'
+import { formatMessage, SsePush } from '../../src/dashboard/live/sse-push.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
@@ -124,10 +124,10 @@ describe('GET /events', () => {
   })
 })
 
-describe('Push', () => {
+describe('SsePush', () => {
   test('cuts off a browser that does not read, and keeps nothing for it', () => {
     const why: string[] = []
-    const push = new Push({ onEnd: (reason) => why.push(reason) })
+    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
     for (let i = 0; i < 100; i++) push.swap('x'.repeat(10_000))
     assert.deepEqual(why, ['slow'])
     assert.equal(push.open, false)
@@ -135,7 +135,7 @@ describe('Push', () => {
 
   test('ends once when the browser goes', async () => {
     const why: string[] = []
-    const push = new Push({ onEnd: (reason) => why.push(reason) })
+    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
     await push.body.cancel()
     push.swap('x')
     push.end('stopping')
@@ -143,9 +143,12 @@ describe('Push', () => {
   })
 
   test('writes content of several lines so that it arrives as it was', () => {
-    assert.equal(messageOf({ data: 'a\nb\r\nc', id: '7' }), 'id: 7\ndata: a\ndata: b\ndata: c\n\n')
     assert.equal(
-      messageOf({ event: 'jobs-changed', data: '1' }),
+      formatMessage({ data: 'a\nb\r\nc', id: '7' }),
+      'id: 7\ndata: a\ndata: b\ndata: c\n\n',
+    )
+    assert.equal(
+      formatMessage({ event: 'jobs-changed', data: '1' }),
       'event: jobs-changed\ndata: 1\n\n',
     )
   })

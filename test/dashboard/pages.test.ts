@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
+import { pagePaths } from '../support/dashboard-pages.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
@@ -87,9 +89,9 @@ describe('GET /jobs', () => {
     assert.equal(status, 200)
     assert.deepEqual(keysIn(html), ['A'])
     for (const words of [
-      'The least duration was left out',
-      'from was left out',
-      'The page was left out',
+      'The minimum duration was ignored',
+      'The start of the range was ignored',
+      'The page position was ignored',
     ]) {
       assert.ok(html.includes(words), words)
     }
@@ -110,7 +112,7 @@ describe('GET /jobs', () => {
     world.sources = someSources(noon)
     world.completeness = { skewedSources: ['bn-12'] }
     const { html } = await get('/jobs')
-    assert.ok(html.includes('7\u00a0events of bn-05 are missing'))
+    assert.ok(html.includes('7\u00a0events from bn-05 are missing'))
     assert.ok(html.includes('The clock of bn-12 is off'))
   })
 
@@ -124,14 +126,15 @@ describe('GET /jobs', () => {
 })
 
 describe('a page while the API is away', () => {
-  for (const path of ['/', '/jobs', '/pipeline', `/jobs/${idOf(`job A ${ago(5)}`)}`]) {
+  const id = idOf('A')
+  for (const path of pagePaths({ id })) {
     test(`says so at ${path.slice(0, 12)}, then works again by itself`, async (t) => {
       const { world, get, away, pass } = aDashboard(t)
-      world.jobs = [aJob({ id: idOf(`job A ${ago(5)}`), jobKey: 'A', startedAt: ago(5) })]
+      world.jobs = [aJob({ id, jobKey: 'A', startedAt: ago(5) })]
       away(true)
       const dark = await get(path)
       assert.equal(dark.status, 503)
-      assert.match(dark.html, /The API does not answer/)
+      assert.match(dark.html, /The API is not answering/)
       assert.match(dark.html, /fab1 cannot be reached/)
       away(false)
       pass(5)
@@ -140,7 +143,7 @@ describe('a page while the API is away', () => {
 
     test(`keeps the last known values at ${path.slice(0, 12)}, with their age`, async (t) => {
       const { world, get, away, pass } = aDashboard(t)
-      world.jobs = [aJob({ id: idOf(`job A ${ago(5)}`), jobKey: 'A', startedAt: ago(5) })]
+      world.jobs = [aJob({ id, jobKey: 'A', startedAt: ago(5) })]
       world.sources = someSources(noon)
       assert.equal((await get(path)).status, 200)
       away(true)
@@ -165,6 +168,19 @@ describe('GET /jobs/{id}', () => {
     assert.match(html, /site 7 of 9 has no reading/)
   })
 
+  test('does not call an event the newest when it may have read only older ones', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const lot = addLot(world, noon)
+    assert.match((await get(`/jobs/${lot.id}`)).html, /of the newest event, progress/)
+    const [event] = world.events.get(lot.id) ?? []
+    world.events.set(lot.id, Array(600).fill(event))
+    lot.eventCount = 600
+    pass(10)
+    const { html } = await get(`/jobs/${lot.id}`)
+    assert.match(html, /the oldest 500 of 600, newest first/)
+    assert.doesNotMatch(html, /of the newest event/)
+  })
+
   test('shows a subjob, with the way to its job', async (t) => {
     const { world, get } = aDashboard(t)
     const lot = addLot(world, noon)
@@ -173,7 +189,7 @@ describe('GET /jobs/{id}', () => {
     assert.ok(html.includes(`href="/jobs/${lot.id}"`))
   })
 
-  for (const id of [idOf('nobody'), 'nonsense', '%3Cscript%3E']) {
+  for (const id of [idOf('unknown'), 'nonsense', '%3Cscript%3E']) {
     test(`has a page for ${id.slice(0, 12)}, which there is not`, async (t) => {
       const { get } = aDashboard(t)
       const { status, html } = await get(`/jobs/${id}`)
@@ -200,13 +216,20 @@ describe('GET /', () => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/')
     assert.equal(status, 200)
-    assert.match(html, /Nothing failed in this window/)
+    assert.match(html, /No job failed in this window/)
     assert.match(html, /No job started in this window/)
   })
 })
 
 describe('GET /pipeline', () => {
-  test('puts what needs somebody first', async (t) => {
+  test('says nothing about events while no sidecar has delivered any', async (t) => {
+    const { html } = await aDashboard(t).get('/pipeline')
+    assert.match(html, /No sidecar has delivered an event yet/)
+    assert.match(html, /Not known: no sidecar/)
+    assert.doesNotMatch(html, /In transit|no gap|has arrived/)
+  })
+
+  test('puts problems first', async (t) => {
     const { world, get } = aDashboard(t)
     world.sources = someSources(noon)
     const { html } = await get('/pipeline')
@@ -242,9 +265,30 @@ describe('exports', () => {
 })
 
 describe('every page', () => {
+  test('is in the navigation, or marks the entry that it belongs to', async (t) => {
+    const { world, get } = aDashboard(t)
+    const { id } = addLot(world, noon)
+    for (const path of pagePaths({ id })) {
+      const { html, status } = await get(path)
+      assert.equal(status, 200)
+      const current = [...html.matchAll(/<a href="([^"]*)" aria-current="page">/g)]
+      assert.deepEqual(
+        current.map(([, href]) => href),
+        [path.startsWith('/jobs') ? '/jobs' : path],
+      )
+    }
+  })
+
+  test('is described in the manual', async () => {
+    const manual = readFileSync(new URL('../../docs/dashboard.md', import.meta.url), 'utf8')
+    for (const path of pagePaths({ id: '{id}' })) {
+      assert.ok(manual.includes(`| \`${path}\``), `docs/dashboard.md has no row for ${path}`)
+    }
+  })
+
   test('forbids all that is not our own', async (t) => {
     const { get } = aDashboard(t)
-    for (const path of ['/', '/jobs', '/pipeline', '/jobs/nonsense']) {
+    for (const path of [...pagePaths({ id: idOf('unknown') }), '/jobs/nonsense']) {
       const { response } = await get(path)
       assert.equal(
         response.headers.get('content-security-policy'),
@@ -288,6 +332,6 @@ describe('every page', () => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/jobs?site=fab9')
     assert.equal(status, 404)
-    assert.match(html, /There is no site fab9 here/)
+    assert.match(html, /This dashboard has no site fab9/)
   })
 })

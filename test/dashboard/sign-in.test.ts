@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { must } from '../../src/core/must.ts'
 import { Auth } from '../../src/platform/auth.ts'
 import { RateLimit } from '../../src/platform/rate-limit.ts'
 import { Sessions } from '../../src/platform/session.ts'
 import { listTokens, makeToken, revokeToken } from '../../src/tools/token.ts'
 import { aDashboard } from '../support/dashboard.ts'
+import { pagePaths, partPaths } from '../support/dashboard-pages.ts'
 import { freshFolder } from '../support/processes.ts'
 import { aJob } from '../support/sample-jobs.ts'
 
@@ -58,14 +60,8 @@ describe('a dashboard that needs tokens', () => {
   test('shows no page, fragment, export or stream to whoever did not sign in', async (t) => {
     const { get, world } = aGuarded(t)
     world.jobs = [aJob({ jobKey: 'SECRET' })]
-    for (const path of [
-      '/',
-      '/jobs',
-      '/jobs/cards',
-      '/jobs.csv',
-      '/pipeline',
-      '/events?view=any',
-    ]) {
+    const { id } = must(world.jobs[0], 'the world has a job')
+    for (const path of [...pagePaths({ id }), ...partPaths({ id }), '/events?view=any']) {
       for (const headers of [{}, { 'hx-request': 'true', accept: 'text/html' }]) {
         const { status, html, response } = await get(path, {
           headers: headers as Record<string, string>,
@@ -109,7 +105,7 @@ describe('a dashboard that needs tokens', () => {
     const { signIn, tokens } = aGuarded(t)
     const wrong = await signIn(`${tokens.read}x`)
     assert.deepEqual([wrong.status, wrong.set], [401, ''])
-    assert.match(wrong.html, /There is no such token/)
+    assert.match(wrong.html, /Unknown token/)
     const small = await signIn(tokens.ingest)
     assert.deepEqual([small.status, small.set], [403, ''])
     assert.match(small.html, /lacks the scope read/)

@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
+import { pagePaths } from '../support/dashboard-pages.ts'
 import { startFakeApi } from '../support/fake-api.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 import { startWebFor } from '../support/web.ts'
@@ -12,7 +13,7 @@ import { startWebFor } from '../support/web.ts'
 
 const now = () => fromMs(Date.now())
 const patient = { timeout: 20_000 }
-const paths = (lot: string) => ['/', '/jobs', `/jobs/${lot}`, '/pipeline', '/jobs?flag=stuck']
+const paths = (lot: string) => [...pagePaths({ id: lot }), '/jobs?flag=stuck']
 
 async function aFab(t: TestContext, jobs = 150) {
   const world = emptyWorld(now)

@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core'
 import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
+import { pageNames, pagePaths } from '../support/dashboard-pages.ts'
 import { startFakeApi } from '../support/fake-api.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 import { startWebFor } from '../support/web.ts'
@@ -47,12 +48,10 @@ async function live(page: Page): Promise<void> {
     })
 }
 
-const pages = [
-  { name: 'overview', path: () => '/' },
-  { name: 'jobs', path: () => '/jobs' },
-  { name: 'job', path: (lot: string) => `/jobs/${lot}` },
-  { name: 'pipeline', path: () => '/pipeline' },
-  { name: 'empty', path: () => '/jobs?flag=late&q=nothing' },
+/** Every page by the name of its picture, and a list without a row. */
+const checkedPages = (lot: string): [name: string, path: string][] => [
+  ...pagePaths({ id: lot }).map((path, i): [string, string] => [pageNames[i] ?? path, path]),
+  ['empty', '/jobs?flag=late&q=nothing'],
 ]
 
 describe('the dashboard in a browser', needsBrowser, () => {
@@ -65,9 +64,9 @@ describe('the dashboard in a browser', needsBrowser, () => {
   for (const colorScheme of ['light', 'dark'] as const) {
     test(`asks nothing of other machines, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
       const { base, lot } = await aFab(t)
-      for (const { name, path } of pages) {
+      for (const [name, path] of checkedPages(lot.id)) {
         const { page, watch } = await openPage(t, browser, base, { colorScheme })
-        await page.goto(base + path(lot.id), { waitUntil: 'load' })
+        await page.goto(base + path, { waitUntil: 'load' })
         await live(page)
         await picture(page, `${name}-${colorScheme}-1280`)
         const { violations } = await new AxeBuilder({ page })
@@ -86,9 +85,9 @@ describe('the dashboard in a browser', needsBrowser, () => {
   test('needs no sideways scrolling at 390 px', async (t) => {
     const { base, lot } = await aFab(t)
     const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
-    for (const { name, path } of pages) {
+    for (const [name, path] of checkedPages(lot.id)) {
       const { page } = await openPage(t, browser, base, phone)
-      await page.goto(base + path(lot.id))
+      await page.goto(base + path)
       const width = await page.evaluate('document.documentElement.scrollWidth')
       await picture(page, `${name}-light-390`)
       assert.deepEqual({ name, width }, { name, width: 390 })
@@ -170,6 +169,17 @@ describe('the dashboard in a browser', needsBrowser, () => {
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
     await page.goto(`${base}/`)
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+  })
+
+  test('shows every page without JavaScript', async (t) => {
+    const { base, lot } = await aFab(t, { jobs: 30 })
+    const { page, watch } = await openPage(t, browser, base, { javaScriptEnabled: false })
+    for (const [name, path] of checkedPages(lot.id)) {
+      await page.goto(base + path)
+      assert.ok(await page.locator('h1').isVisible(), name)
+      assert.ok(await page.locator('nav.main [aria-current]').isVisible(), name)
+    }
+    assert.deepEqual(watch, { elsewhere: [], errors: [] })
   })
 
   test('can be used by the keyboard', async (t) => {

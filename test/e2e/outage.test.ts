@@ -155,7 +155,7 @@ describe('when something is away', needsBrowser, () => {
 
     await two.stop()
     await fresh(page, /^Partial, 1 of 2.sites/)
-    await page.getByText(/Not heard: fab2 since \d\d:\d\d:\d\d/).waitFor(patient)
+    await page.getByText(/No contact: fab2 since \d\d:\d\d:\d\d/).waitFor(patient)
     await picture(page, 'outage-all-sites')
     one.begin('L26N9003.1')
     await page.getByText('3 new: show').waitFor(patient)

@@ -58,7 +58,7 @@ describe('signing in with a browser', needsBrowser, () => {
       await page.goto(`${base}/jobs?status=failed`)
       assert.match(page.url(), /\/sign-in\?next=/)
       await signIn(page, 'wfm_not_this_one')
-      await page.getByText('There is no such token').waitFor()
+      await page.getByText('Unknown token').waitFor()
       // The browser notes the 401 on its console; that is no fault.
       watch.errors.length = 0
       await signIn(page, token)

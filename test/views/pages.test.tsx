@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Job } from '../../src/core/job.ts'
+import { Layout } from '../../views/layout.tsx'
 import type { Page } from '../../views/page.ts'
-import { JobPage } from '../../views/pages/job.tsx'
-import { JobRow } from '../../views/partials/job-row.tsx'
-import { wafersOf } from '../../views/partials/wafers.tsx'
+import { JobBody, type JobView } from '../../views/pages/job.tsx'
+import { JobRow } from '../../views/partials/jobs-table.tsx'
+import { findWafers } from '../../views/partials/wafers.tsx'
 import { safeLink, withQuery } from '../../views/urls.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
@@ -13,6 +14,7 @@ const evil = `<script>alert(1)</script>"'&`
 const escaped = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;'
 
 const page: Page = {
+  navigation: [{ name: 'Jobs', path: '/jobs' }],
   site: evil,
   siteQuery: undefined,
   sites: [],
@@ -25,26 +27,28 @@ const page: Page = {
   version: '0.1.0',
 }
 
-const jobPage = (job: Job, subjobs: Job[] = []) =>
+const draw = (view: JobView) =>
   String(
-    <JobPage
-      page={page}
-      view={{
-        job,
-        counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
-        subjobs,
-        events: [
-          {
-            event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
-            source: { id: evil, seq: 1 },
-            received_at: now,
-          },
-        ],
-        notices: [{ kind: 'error', title: evil, detail: evil }],
-        live: '/events',
-      }}
-    />,
+    <Layout page={page} title={evil} live="/events">
+      <JobBody page={page} view={view} />
+    </Layout>,
   )
+
+const jobPage = (job: Job, subjobs: Job[] = []) =>
+  draw({
+    job,
+    counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+    subjobs,
+    events: [
+      {
+        event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
+        source: { id: evil, seq: 1 },
+        received_at: now,
+      },
+    ],
+    moreEvents: false,
+    notices: [{ kind: 'error', title: evil, detail: evil }],
+  })
 
 const evilJob = (changes: Partial<Job> = {}) =>
   aJob({
@@ -103,15 +107,15 @@ describe('a page', () => {
   })
 
   test('draws an event that has none of its fields', () => {
-    const view = {
+    const html = draw({
       job: aJob(),
       counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
       subjobs: [],
       events: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
+      moreEvents: false,
       notices: [],
-      live: '/events',
-    }
-    assert.ok(String(<JobPage page={page} view={view} />).includes('</html>'))
+    })
+    assert.ok(html.includes('</html>'))
   })
 })
 
@@ -144,12 +148,12 @@ describe('withQuery', () => {
   })
 })
 
-describe('wafersOf', () => {
+describe('findWafers', () => {
   const sub = (subKey: string, startedAt = now) =>
     aJob({ id: idOf(subKey + startedAt), entityType: 'subjob', subKey, startedAt })
 
   test('knows wafers by their usual names, in the order of their numbers', () => {
-    const wafers = wafersOf(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
+    const wafers = findWafers(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
     assert.deepEqual(
       wafers?.map(({ number }) => number),
       [2, 3, 4, 5, 10],
@@ -158,12 +162,12 @@ describe('wafersOf', () => {
 
   test('takes the latest of several runs on one wafer', () => {
     const late = sub('W01', '2026-03-01T12:06:00.000000Z')
-    const wafers = wafersOf([late, sub('W01'), sub('W02')])
+    const wafers = findWafers([late, sub('W01'), sub('W02')])
     assert.equal(wafers?.[0]?.job, late)
   })
 
   test('sees no wafers in steps', () => {
-    assert.equal(wafersOf(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
-    assert.equal(wafersOf([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
+    assert.equal(findWafers(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
+    assert.equal(findWafers([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Job } from '../../src/core/job.ts'
-import { beside, Strip } from '../../views/partials/strip.tsx'
+import { Strip, sideOfUsual } from '../../views/partials/strip.tsx'
 import { aJob } from '../support/sample-jobs.ts'
 
 const usual = { runs: 40, p05S: 8, p50S: 16, p95S: 32 }
@@ -18,7 +18,7 @@ function drawn(job: Job, seconds: number) {
 }
 
 describe('a duration against what is usual', () => {
-  test('lies on a scale of doublings around the median, and never beside it', () => {
+  test('lies on a scale of doublings around the median, and never sideOfUsual it', () => {
     const { x: median } = drawn(of(), 16)
     const { x: twice } = drawn(of(), 32)
     const { x: half } = drawn(of(), 8)
@@ -35,8 +35,8 @@ describe('a duration against what is usual', () => {
 
   test('does not call a job short that still runs', () => {
     const job = of({ status: 'running' })
-    assert.equal(beside(1, job), undefined)
-    assert.equal(beside(33, job), 'above')
+    assert.equal(sideOfUsual(1, job), undefined)
+    assert.equal(sideOfUsual(33, job), 'above')
     assert.ok(drawn(job, 1).hollow)
     assert.ok(!drawn(of(), 1).hollow)
   })
@@ -44,6 +44,6 @@ describe('a duration against what is usual', () => {
   test('is left out where nothing is known', () => {
     const { usual: _, ...bare } = of()
     assert.equal(String(<Strip job={bare} seconds={3} />), '')
-    assert.equal(beside(3, bare), undefined)
+    assert.equal(sideOfUsual(3, bare), undefined)
   })
 })
