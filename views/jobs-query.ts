@@ -25,10 +25,10 @@ export const windowNames: Record<Window, string> = {
 
 /** Orders to choose from: by a time, from one end. */
 export const sorts = {
-  'started-desc': 'started, newest first',
-  'started-asc': 'started, oldest first',
-  'ended-desc': 'ended, newest first',
-  'seen-desc': 'last event, newest first',
+  'started-desc': 'newest first',
+  'started-asc': 'oldest first',
+  'ended-desc': 'last ended first',
+  'seen-desc': 'last event first',
 } as const
 export type Sort = keyof typeof sorts
 

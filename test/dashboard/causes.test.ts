@@ -11,7 +11,7 @@ const failed = (tool: string, error: string) =>
 const well = (tool: string) => aJob({ metadata: { tool, recipe: 'R1' } })
 
 describe('findCauses', () => {
-  test('names what the failures share and the other jobs do not', () => {
+  test('names values that the failures share and the other jobs do not', () => {
     const failures = Array.from({ length: 20 }, (_, i) =>
       failed(i < 15 ? 'SCN-05' : `T${i}`, `checksum mismatch: host ${i}f1c`),
     )
@@ -25,12 +25,12 @@ describe('findCauses', () => {
     assert.equal(rows[1]?.baseShare, 0.15)
   })
 
-  test('says nothing about few failures, or about none', () => {
+  test('finds nothing in few failures, or in none', () => {
     assert.deepEqual(findCauses([], []).rows, [])
     assert.deepEqual(findCauses([failed('A', 'x'), failed('A', 'x')], [well('B')]).rows, [])
   })
 
-  test('takes whatever programs put into metadata', () => {
+  test('accepts any metadata', () => {
     fc.assert(
       fc.property(fc.array(fc.dictionary(fc.string(), fc.jsonValue()), { maxLength: 5 }), (all) => {
         const jobs = all.map((metadata) => aJob({ status: 'failed', metadata }))
@@ -58,7 +58,7 @@ describe('normalizeError', () => {
       assert.equal(normalizeError(a), normalizeError(b))
     })
   }
-  test('leaves words that look like numbers', () => {
+  test('keeps words that look like hexadecimal numbers', () => {
     assert.equal(normalizeError('facade face added'), 'facade face added')
   })
 })
@@ -91,7 +91,7 @@ describe('statistics', () => {
     assert.equal(tallyStatuses([]).medianS, null)
   })
 
-  test('have a bar for every step of a window, empty ones as well', () => {
+  test('have a bar for every step of a window, also for empty ones', () => {
     const span = {
       from: '2026-03-01T11:00:00.000000Z',
       to: '2026-03-01T12:00:00.000000Z',

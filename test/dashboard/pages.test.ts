@@ -14,7 +14,7 @@ const keysIn = (html: string) =>
   [...html.matchAll(/<tr id="job-[^>]*>.*?<a href="[^"]*">([^<]*)</gs)].map(([, key]) => key)
 
 describe('GET /jobs', () => {
-  test('says which sites its rows are made without', async (t) => {
+  test('names the sites that its rows are missing', async (t) => {
     const { world, get, pass } = aDashboard(t)
     world.sites = { total: 3, missing: ['fab2', 'fab3'] }
     for (const path of ['/jobs', '/']) {
@@ -27,7 +27,7 @@ describe('GET /jobs', () => {
     assert.doesNotMatch((await get('/jobs')).html, /answered/)
   })
 
-  test('lists the newest first, six hours back unless told otherwise', async (t) => {
+  test('lists the newest first, six hours back by default', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [
       aJob({ jobKey: 'old', startedAt: ago(7 * 60) }),
@@ -61,7 +61,7 @@ describe('GET /jobs', () => {
     assert.match(html, /value="nothing&lt;b&gt;"/)
   })
 
-  test('pages there and back without losing or repeating a row, ties as well', async (t) => {
+  test('pages forward and back without losing or repeating a row, also among ties', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = Array.from({ length: 250 }, (_, i) =>
       aJob({ id: idOf(`tie ${i}`), jobKey: `K${i}`, startedAt: ago(10 + Math.floor(i / 60)) }),
@@ -82,7 +82,7 @@ describe('GET /jobs', () => {
     assert.equal(linkIn(first.html, 'prev'), undefined)
   })
 
-  test('leaves out what it cannot read in an address, and says so', async (t) => {
+  test('ignores the unreadable parts of an address, and says so', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [aJob({ jobKey: 'A', startedAt: ago(5) })]
     const { status, html } = await get('/jobs?w=zz&sort=zz&min=long&from=noon&after=%00&status=zz')
@@ -97,7 +97,7 @@ describe('GET /jobs', () => {
     }
   })
 
-  test('counts what ended how, and the median', async (t) => {
+  test('counts jobs by status, and gives the median', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [10, 20, 30].map((durationS, i) =>
       aJob({ jobKey: `K${i}`, startedAt: ago(2 + i / 10), durationS }),
@@ -107,7 +107,7 @@ describe('GET /jobs', () => {
     assert.match(html, /Median duration<\/p><p class="val">0:20</)
   })
 
-  test('says what may be missing', async (t) => {
+  test('names missing events and wrong clocks', async (t) => {
     const { world, get } = aDashboard(t)
     world.sources = someSources(noon)
     world.completeness = { skewedSources: ['bn-12'] }
@@ -128,7 +128,7 @@ describe('GET /jobs', () => {
 describe('a page while the API is away', () => {
   const id = idOf('A')
   for (const path of pagePaths({ id })) {
-    test(`says so at ${path.slice(0, 12)}, then works again by itself`, async (t) => {
+    test(`says so at ${path.slice(0, 12)}, then recovers`, async (t) => {
       const { world, get, away, pass } = aDashboard(t)
       world.jobs = [aJob({ id, jobKey: 'A', startedAt: ago(5) })]
       away(true)
@@ -181,7 +181,7 @@ describe('GET /jobs/{id}', () => {
     assert.doesNotMatch(html, /of the newest event/)
   })
 
-  test('shows a subjob, with the way to its job', async (t) => {
+  test('shows a subjob, with a link to its job', async (t) => {
     const { world, get } = aDashboard(t)
     const lot = addLot(world, noon)
     const { html } = await get(`/jobs/${idOf('wafer 14')}`)
@@ -190,7 +190,7 @@ describe('GET /jobs/{id}', () => {
   })
 
   for (const id of [idOf('unknown'), 'nonsense', '%3Cscript%3E']) {
-    test(`has a page for ${id.slice(0, 12)}, which there is not`, async (t) => {
+    test(`answers the unknown id ${id.slice(0, 12)} with a page`, async (t) => {
       const { get } = aDashboard(t)
       const { status, html } = await get(`/jobs/${id}`)
       assert.equal(status, 404)
@@ -201,7 +201,7 @@ describe('GET /jobs/{id}', () => {
 })
 
 describe('GET /', () => {
-  test('shows what failures have in common, what is stuck, and the figures of the chart', async (t) => {
+  test('shows what failures have in common, stuck jobs, and the figures of the chart', async (t) => {
     const { world, get } = aDashboard(t)
     fillShift(world, noon, 400)
     addLot(world, noon)
@@ -212,7 +212,7 @@ describe('GET /', () => {
     assert.match(html, /Jobs started per 5\u00a0min by status/)
   })
 
-  test('says that there is nothing when there is nothing', async (t) => {
+  test('says so when nothing ran', async (t) => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/')
     assert.equal(status, 200)
@@ -243,7 +243,7 @@ describe('GET /pipeline', () => {
 })
 
 describe('exports', () => {
-  test('hand the rows of the list through, as a file', async (t) => {
+  test('pass the rows of the list through, as a file', async (t) => {
     const { get } = aDashboard(t)
     const { response, html } = await get('/jobs.csv?status=failed&sort=started-asc')
     assert.equal(html, 'csv failed asc')
@@ -286,7 +286,7 @@ describe('every page', () => {
     }
   })
 
-  test('forbids all that is not our own', async (t) => {
+  test('allows only its own scripts, styles and connections', async (t) => {
     const { get } = aDashboard(t)
     for (const path of [...pagePaths({ id: idOf('unknown') }), '/jobs/nonsense']) {
       const { response } = await get(path)
@@ -297,7 +297,7 @@ describe('every page', () => {
     }
   })
 
-  test('loads what never changes under its name, and is not sent twice', async (t) => {
+  test('loads files that never change under their name, and are not sent twice', async (t) => {
     const { get } = aDashboard(t)
     const { html } = await get('/jobs')
     const urls = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]*)"/g)].map(([, url]) => url!)
@@ -328,7 +328,7 @@ describe('every page', () => {
     assert.doesNotMatch(odd.html, /data-theme/)
   })
 
-  test('has a page for a site that there is not', async (t) => {
+  test('answers for an unknown site', async (t) => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/jobs?site=fab9')
     assert.equal(status, 404)

@@ -22,7 +22,7 @@ async function aFab(t: TestContext, { jobs = 700 } = {}) {
   return { world, lot, api, base: web.url, web }
 }
 
-/** Puts a running job that starts now in place, with a key of its own. */
+/** A running job that starts now, with a key of its own. */
 const newcomer = (jobKey: string, changes: Parameters<typeof aJob>[0] = {}) => {
   const at = now()
   return aJob({
@@ -37,7 +37,7 @@ const newcomer = (jobKey: string, changes: Parameters<typeof aJob>[0] = {}) => {
   })
 }
 
-/** Waits until the page follows the API; says what it says instead when it does not. */
+/** Waits until the page follows the API; fails with what it shows instead. */
 async function live(page: Page): Promise<void> {
   const fresh = page.locator('#fresh')
   await fresh
@@ -62,7 +62,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
   after(() => browser?.close())
 
   for (const colorScheme of ['light', 'dark'] as const) {
-    test(`asks nothing of other machines, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
+    test(`contacts no other machine, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
       const { base, lot } = await aFab(t)
       for (const [name, path] of checkedPages(lot.id)) {
         const { page, watch } = await openPage(t, browser, base, { colorScheme })
@@ -82,7 +82,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     })
   }
 
-  test('needs no sideways scrolling at 390 px', async (t) => {
+  test('does not scroll sideways at 390 px', async (t) => {
     const { base, lot } = await aFab(t)
     const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
     for (const [name, path] of checkedPages(lot.id)) {
@@ -123,7 +123,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     assert.deepEqual(watch, { elsewhere: [], errors: [] })
   })
 
-  test('keeps what it has and says how old it is when the API goes', async (t) => {
+  test('keeps its values and gives their age when the API is down', async (t) => {
     const { base, api } = await aFab(t, { jobs: 60 })
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -132,10 +132,10 @@ describe('the dashboard in a browser', needsBrowser, () => {
     await page.getByText(/^Stale, /).waitFor({ timeout: 30_000 })
     assert.equal(await page.locator('tbody tr').count(), 61)
     // An answer of a moment ago is still current: the outage shows with the first question that fails.
-    const told = page.getByText('These are the last known values.')
+    const banner = page.getByText('These are the last known values.')
     const deadline = Date.now() + 20_000
     do await page.reload()
-    while (!(await told.isVisible()) && Date.now() < deadline)
+    while (!(await banner.isVisible()) && Date.now() < deadline)
     assert.equal(await page.locator('tbody tr').count(), 61)
     await picture(page, 'jobs-stale')
     await page.goto(`${base}/pipeline`)
@@ -182,7 +182,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     assert.deepEqual(watch, { elsewhere: [], errors: [] })
   })
 
-  test('can be used by the keyboard', async (t) => {
+  test('has keyboard shortcuts', async (t) => {
     const { base } = await aFab(t, { jobs: 30 })
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -205,7 +205,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     await page.waitForURL(`${base}/jobs/${id}`)
   })
 
-  test('follows a job page as its events come', async (t) => {
+  test('updates a job page as its events arrive', async (t) => {
     const { base, api, lot } = await aFab(t, { jobs: 20 })
     const { page, watch } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs/${lot.id}`)

@@ -71,7 +71,7 @@ const evilJob = (changes: Partial<Job> = {}) =>
   })
 
 describe('a page', () => {
-  test('shows what programs sent as text, whatever it is', () => {
+  test('shows everything that programs sent as text', () => {
     const html = jobPage(evilJob(), [
       evilJob({ id: idOf('sub'), entityType: 'subjob', subKey: evil, parentId: idOf('x') }),
     ])
@@ -81,7 +81,7 @@ describe('a page', () => {
     assert.doesNotMatch(row, /<script/)
   })
 
-  test('has no code and no style of its own in it, and loads nothing from elsewhere', () => {
+  test('has no inline code or style, and loads nothing from elsewhere', () => {
     const html = jobPage(evilJob())
     assert.doesNotMatch(html, /<style|style=|\son\w+=|hx-on|javascript:/)
     const loaded = [...html.matchAll(/<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"/g)].map(
@@ -91,7 +91,7 @@ describe('a page', () => {
     assert.doesNotMatch(html, /<script[^>]*>[^<]/)
   })
 
-  test('makes links of addresses that are safe to open, and of no others', () => {
+  test('makes links only of addresses that are safe to open', () => {
     const html = jobPage(
       aJob({
         metadata: {
@@ -106,7 +106,7 @@ describe('a page', () => {
     assert.doesNotMatch(html, /href="\s*(javascript|data):/i)
   })
 
-  test('draws an event that has none of its fields', () => {
+  test('draws an event without any of its fields', () => {
     const html = draw({
       job: aJob(),
       counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
@@ -140,7 +140,7 @@ describe('safeLink', () => {
 })
 
 describe('withQuery', () => {
-  test('leaves out what is empty, repeats lists, escapes the rest', () => {
+  test('leaves out empty values, repeats lists, escapes the rest', () => {
     assert.equal(
       withQuery('/jobs', { a: undefined, b: '', c: ['x', 'y'], d: 'a&b' }),
       '/jobs?c=x&c=y&d=a%26b',
@@ -152,7 +152,7 @@ describe('findWafers', () => {
   const sub = (subKey: string, startedAt = now) =>
     aJob({ id: idOf(subKey + startedAt), entityType: 'subjob', subKey, startedAt })
 
-  test('knows wafers by their usual names, in the order of their numbers', () => {
+  test('recognizes the usual names of wafers, and orders them by number', () => {
     const wafers = findWafers(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
     assert.deepEqual(
       wafers?.map(({ number }) => number),
@@ -160,13 +160,13 @@ describe('findWafers', () => {
     )
   })
 
-  test('takes the latest of several runs on one wafer', () => {
+  test('takes the latest of several runs of one wafer', () => {
     const late = sub('W01', '2026-03-01T12:06:00.000000Z')
     const wafers = findWafers([late, sub('W01'), sub('W02')])
     assert.equal(wafers?.[0]?.job, late)
   })
 
-  test('sees no wafers in steps', () => {
+  test('finds no wafers among steps', () => {
     assert.equal(findWafers(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
     assert.equal(findWafers([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
   })

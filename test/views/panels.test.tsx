@@ -57,7 +57,7 @@ describe('a panel', () => {
     )
   })
 
-  test('has a name without a heading as well', () => {
+  test('has a name also without a heading', () => {
     assert.equal(
       String(<Panel label="Jobs">x</Panel>),
       '<section class="panel" aria-label="Jobs">x</section>',

@@ -200,7 +200,7 @@ function Apps({ page, view, data: { apps } }: PanelProps) {
     { head: 'Running', number: true, cell: ({ running }) => number(running) },
     { head: 'Failed', number: true, cell: ({ failed }) => number(failed) },
     {
-      head: 'Failed of ended',
+      head: 'Failure rate',
       number: true,
       cell: ({ ended, failed }) => (ended === 0 ? '' : percent(failed / ended)),
     },

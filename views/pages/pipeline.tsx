@@ -81,7 +81,7 @@ function SidecarSteps({ sources, now }: { sources: readonly Source[]; now: Micro
       <Step
         name="In transit"
         value={`up to ${duration(lag)}`}
-        note="from the sidecar's disk to the database, last batch"
+        note="sidecar's disk to database, last batch"
         bad={lag > lagLimitS}
       />
       <Step
