@@ -4,10 +4,10 @@ import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { sitesOf } from './web-sites.ts'
+import { openSites } from './web-sites.ts'
 
 /** Answers younger than this are shared; see AnswerCache. */
-const memoryOptions = { freshMs: 2000, restMs: 3000, most: 60 }
+const cacheOptions = { freshMs: 2000, restMs: 3000, most: 60 }
 
 /** Shows the dashboard of one site (LOCAL_API), or of all of them (CENTRAL_API). Keeps nothing. */
 export async function startWeb(
@@ -17,8 +17,8 @@ export async function startWeb(
   const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
-  const memory = new AnswerCache(memoryOptions)
-  const sites = sitesOf(config, context, memory)
+  const cache = new AnswerCache(cacheOptions)
+  const sites = openSites(config, context, cache)
 
   const app = createApp({ log, metrics })
   const about = {
@@ -33,8 +33,8 @@ export async function startWeb(
       get siteNames() {
         return sites.names()
       },
-      memory,
-      door: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
+      cache,
+      access: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
       log,
       metrics,
       signal: life.signal,
