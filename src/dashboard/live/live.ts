@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Fresh, MissingSite } from '../../../views/page.ts'
-import type { Job } from '../../core/job.ts'
+import { type Job, maxJobIds } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
@@ -17,7 +17,7 @@ export type Change = {
 }
 
 export type LiveOptions = {
-  backend: Pick<Backend, 'follow' | 'getJob' | 'listSources'>
+  backend: Pick<Backend, 'follow' | 'getJobs' | 'listSources'>
   signal: AbortSignal
   onError: (error: unknown) => void
   /** Called before the listeners: earlier answers are outdated. */
@@ -29,9 +29,6 @@ export type LiveOptions = {
   now?: () => number
 }
 
-/** Jobs looked up at the same time, and at most per round; the others wait for the next. */
-const concurrency = 4
-const mostPerRound = 60
 /** Maximum changed jobs that wait to be looked up. With more, pages are told to reload. */
 const mostWaiting = 2000
 /** The API sends a heartbeat every 15 s; a stream that misses more than two is not live. */
@@ -193,28 +190,18 @@ export class Live {
   /** The jobs that changed, as the API has them now; not looked up without a listener. */
   async #lookUp(): Promise<Job[]> {
     if (this.#listeners.size === 0) this.#waiting.clear()
-    const ids = [...this.#waiting].slice(0, mostPerRound)
+    // The others wait for the next round.
+    const ids = [...this.#waiting].slice(0, maxJobIds)
     for (const id of ids) this.#waiting.delete(id)
-    const jobs: Job[] = []
-    const worker = async () => {
-      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-        const found = await this.#getJob(id)
-        if (found) jobs.push(found)
-      }
-    }
-    await Promise.all(Array.from({ length: concurrency }, worker))
-    return jobs
-  }
-
-  async #getJob(id: string): Promise<Job | undefined> {
+    if (ids.length === 0) return []
     const { backend, signal, onError } = this.#options
     try {
-      return (await backend.getJob(id, signal))?.job
+      return await backend.getJobs(ids, signal)
     } catch (error) {
       if (!signal.aborted) onError(error)
-      // The row on the page is outdated and will not be sent again, so pages have to reload.
+      // The rows on the page are outdated and will not be sent again, so pages have to reload.
       this.#reset = true
-      return undefined
+      return []
     }
   }
 }
