@@ -125,7 +125,9 @@ function Flagged({ page, data: { flagged, checked } }: Pick<PanelProps, 'page' |
           { head: 'Usual', number: true, cell: usualText },
         ]}
         rows={flagged}
-        empty={checked === 0 ? 'No job is running.' : `None of the ${oldest}.`}
+        empty={
+          checked === 0 ? 'No job is running.' : `None of the ${oldest} is stuck, lost or late.`
+        }
       />
     </Panel>
   )
