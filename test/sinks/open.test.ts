@@ -63,7 +63,7 @@ describe('the entry of a sink', () => {
       about: 'Nowhere.',
       settings: z.strictObject({ factor: z.coerce.number() }),
       limits,
-      whenFull: 'leave a gap',
+      whenFull: 'skip old events',
       open: ({ factor }) => ({
         deliver: async () => ({ kind: 'failed', reason: `${factor * 2}` }),
       }),

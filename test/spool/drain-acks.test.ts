@@ -6,6 +6,7 @@ import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
 import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const append = () => ({
@@ -125,5 +126,26 @@ describe('Drain', () => {
     await spool.append(Array.from({ length: 3 }, append))
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(readAfter, [0, 0, 0])
+  })
+
+  test('offers no more bytes than the sink takes, whatever the alphabet, but for a single event', async (t) => {
+    const spool = await fillSpool(
+      Array.from({ length: 12 }, (_, i) => ({ x: '\u20ac'.repeat(i * 40) })),
+    )
+    const limits = { events: 10, bytes: 2000 }
+    const batches: { events: number; bytes: number }[] = []
+    const draining = startDraining(
+      spool,
+      async (batch) => {
+        const bytes = Buffer.byteLength(batch.map(({ body }) => body).join(''))
+        batches.push({ events: batch.length, bytes })
+        return { kind: 'judged', verdicts: batch.map(() => 'taken') }
+      },
+      limits,
+    )
+    stopAfter(t, spool, draining)
+    await until('the spool to be empty', () => spool.count === 0)
+    assert.ok(batches.every(({ events, bytes }) => events === 1 || bytes <= limits.bytes))
+    assert.ok(batches.some(({ events }) => events > 1))
   })
 })
