@@ -11,7 +11,7 @@ import {
   sortByIds,
   statuses,
 } from '../../src/core/job.ts'
-import { matches, timeOf } from '../../src/core/job-filter.ts'
+import { jobTime, matches } from '../../src/core/job-filter.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 
 /** What an array-backed reader holds. Tests change it while it is being read. */
@@ -62,7 +62,7 @@ export function arrayReader(world: World): JobReader {
 
 function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const sign = filter.order === 'desc' ? -1 : 1
-  const keyOf = (job: Job) => `${timeOf(job, filter.time)} ${job.id}`
+  const keyOf = (job: Job) => `${jobTime(job, filter.time)} ${job.id}`
   const after = filter.cursor && `${filter.cursor.at} ${filter.cursor.id}`
   const found = jobs
     .filter((job) => matches(job, filter))
@@ -74,7 +74,7 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const more = found.length > items.length && last
   return {
     items,
-    nextCursor: more ? { at: timeOf(last, filter.time)!, id: last.id } : null,
+    nextCursor: more ? { at: jobTime(last, filter.time)!, id: last.id } : null,
     completeness: {
       asOf: world.now(),
       sources: world.sources.length,

@@ -5,7 +5,7 @@ import type { Tally } from '../../../views/partials/cards.tsx'
 import { withQuery } from '../../../views/urls.ts'
 import { cursorToWire } from '../../core/cursor-wire.ts'
 import type { Job, JobFilter, JobPage } from '../../core/job.ts'
-import { timeOf } from '../../core/job-filter.ts'
+import { jobTime } from '../../core/job-filter.ts'
 import { type Micros, toMs } from '../../core/time.ts'
 import type { Backend } from '../model/backend.ts'
 import { type Flagged, findFlagged } from '../model/flagged.ts'
@@ -136,7 +136,7 @@ function neighbors(
 const nextOf = ({ nextCursor }: JobPage, filter: JobFilter) => cursorToWire(nextCursor!, filter)
 
 const cursorAt = (job: Job, list: Pick<JobFilter, 'time' | 'order'>) =>
-  cursorToWire({ at: timeOf(job, list.time) ?? job.startedAt, id: job.id }, list)
+  cursorToWire({ at: jobTime(job, list.time) ?? job.startedAt, id: job.id }, list)
 
 /** The live stream of this page: its question, and what it knows already. */
 function liveUrl(query: JobsQuery, asOf: Micros, site: string | undefined): string {
