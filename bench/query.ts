@@ -1,5 +1,5 @@
 import { connect, type Sql, type Store } from '../src/store/connect.ts'
-import { jobColumns } from '../src/store/job-rows.ts'
+import { jobColumnsSql } from '../src/store/job-rows.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
 import { Connection, must } from './frame/connection.ts'
 import { median } from './frame/numbers.ts'
@@ -125,7 +125,7 @@ const bare = (store: Store, { where }: Question) =>
   store.ask(
     op,
     (sql) => sql`
-      select ${jobColumns(sql, 'job')} from job
+      select ${jobColumnsSql(sql, 'job')} from job
       where ${where(sql)} and started_at >= ${new Date(Date.now() - 7 * 86_400_000).toISOString()}
       order by started_at desc, job_id desc limit 101`,
   )

@@ -11,8 +11,8 @@ export function matchesFilter(job: Job, filter: JobFilter): boolean {
   if (filter.to !== undefined && at >= filter.to) return false
   if (filter.status !== undefined && !filter.status.includes(job.status)) return false
   if (filter.appName !== undefined && !contains(job.appName, filter.appName)) return false
-  if (filter.q !== undefined && !textsOf(job).some((text) => contains(text, filter.q!)))
-    return false
+  const { q } = filter
+  if (q !== undefined && !textsOf(job).some((text) => contains(text, q))) return false
   return withinDuration(job, filter)
 }
 

@@ -218,7 +218,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'store forgets what came ahead of its time',
     why: 'an event with a clock ahead is there twice once its day has come',
-    file: 'src/store/ingest.ts',
+    file: 'src/store/ingest-insert.ts',
     find: 'latestLate !== null && latestLate >= frozenBefore',
     replace: 'false && latestLate',
     test: [
@@ -425,8 +425,8 @@ export const bugs: readonly Bug[] = [
     name: 'cursor of the store loses its microseconds',
     why: 'paging skips or repeats jobs of the same millisecond',
     file: 'src/store/store-reader.ts',
-    find: 'nextCursor: last ? { at: timeOf(last, filter),',
-    replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeOf(last, filter))),',
+    find: 'nextCursor: last ? { at: timeInList(last, filter),',
+    replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeInList(last, filter))),',
     test: [
       'test/store/pages.test.ts',
       'pages of jobs of the same millisecond > neither skip nor repeat one, by any time and in both orders',

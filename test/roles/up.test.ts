@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { processesOf } from '../../src/embedded-postgres/leftovers.ts'
+import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { type Holder, isRunning, startOf } from '../../src/platform/lock-file.ts'
 import { freePort, freshFolder, launch, until } from '../support/processes.ts'
 
@@ -81,7 +81,7 @@ const allWell = async ({ ports }: Up) =>
 function leftOf(dir: string, children: Child[]): number[] {
   return [
     ...children.filter(isRunning).map(({ pid }) => pid),
-    ...processesOf(join(dir, 'postgres')),
+    ...findProcesses(join(dir, 'postgres')),
   ]
 }
 
