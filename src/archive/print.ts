@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError } from '../platform/config.ts'
+import { ConfigError } from '../core/errors.ts'
 import { print, printLine } from '../platform/stdout.ts'
 import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
 

@@ -1,32 +1,34 @@
 import type { Command } from 'commander'
+import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
-type Flags = { dir: string; json?: boolean; deep?: boolean }
+type Flags = ConfigFlags & { dir?: string; json?: boolean; deep?: boolean }
 
 /** Adds `wafermon archive ls` and `wafermon archive verify`. */
 export function addArchive(program: Command): void {
   const archive = program
     .command('archive')
-    .description('looks at the archive in its folder; needs no database, changes nothing')
+    .description('inspects the archive in its folder; needs no database, changes nothing')
   withFolder(archive.command('ls'))
     .description('lists the archived hours')
-    .action(async ({ dir, json }: Flags) => {
+    .action(async (flags: Flags) => {
       const { runList } = await import('../archive/print.ts')
-      await runList({ dir, json: !!json })
+      await runList({ dir: await readDir(flags), json: !!flags.json })
     })
   withFolder(archive.command('verify'))
     .description('compares the files with their manifests; exit code 1 when anything is wrong')
     .option('--deep', 'read every byte and decode every column')
-    .action(async ({ dir, json, deep }: Flags) => {
+    .action(async (flags: Flags) => {
       const { runVerify } = await import('../archive/print.ts')
-      await runVerify({ dir, json: !!json, deep: !!deep })
+      await runVerify({ dir: await readDir(flags), json: !!flags.json, deep: !!flags.deep })
     })
 }
 
 const withFolder = (command: Command) =>
   command
-    .option(
-      '--dir <folder>',
-      'the archive (or ARCHIVE_DIR)',
-      process.env.ARCHIVE_DIR || '/var/lib/wafermon/archive',
-    )
-    .option('--json', 'print the result as JSON')
+    .addOption(settingOption('--dir <folder>', 'folder of the archive', 'ARCHIVE_DIR'))
+    .addOption(configOption())
+    .addOption(jsonOption())
+
+async function readDir(flags: Flags): Promise<string> {
+  return (await readTool('archive', flags, { ARCHIVE_DIR: flags.dir })).ARCHIVE_DIR
+}

@@ -1,8 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
-import { AppError } from '../core/errors.ts'
-import { ConfigError } from './config.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 
 /** What a token allows. `admin` includes all; `operate` includes `read`. */
 export const scopes = ['ingest', 'read', 'operate', 'admin'] as const

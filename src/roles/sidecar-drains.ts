@@ -1,10 +1,10 @@
-import type { SidecarConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { localApiSink } from '../sinks/local-api.ts'
 import type { Sink } from '../sinks/sink.ts'
 import { Drain } from '../spool/drain.ts'
 import type { Spool } from '../spool/spool.ts'
+import type { SidecarConfig } from './settings.ts'
 
 /** Everywhere that a sidecar delivers to. */
 export const sinksOf = (config: SidecarConfig): Sink[] => [

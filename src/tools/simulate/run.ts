@@ -1,11 +1,12 @@
 import { sleep } from '../../platform/backoff.ts'
 import { printLine } from '../../platform/stdout.ts'
 import { SidecarEmitter } from '../../sdk/index.ts'
+import type { Sidecar } from '../sidecar.ts'
 import { planJobs } from './plan.ts'
 import { playJob } from './play.ts'
 
 export type SimulateOptions = {
-  url: string
+  sidecar: Sidecar
   siteId: string
   jobsPerMinute: number
   seed: number
@@ -16,8 +17,9 @@ export type SimulateOptions = {
 
 /** Runs the fab until the signal aborts or its time is over, then delivers what is queued. */
 export async function runSimulate(options: SimulateOptions, signal: AbortSignal): Promise<void> {
-  const { url, siteId, jobsPerMinute, seed, durationS, quiet } = options
-  const emitter = new SidecarEmitter({ baseUrl: url })
+  const { sidecar, siteId, jobsPerMinute, seed, durationS, quiet } = options
+  const { url, token } = sidecar
+  const emitter = new SidecarEmitter({ baseUrl: url, token })
   const over =
     durationS === undefined
       ? signal

@@ -1,5 +1,5 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs'
-import { ConfigError } from '../../platform/config.ts'
+import { ConfigError } from '../../core/errors.ts'
 import { print } from '../../platform/stdout.ts'
 import { recordJobs } from './records.ts'
 

@@ -1,0 +1,12 @@
+import * as z from 'zod'
+import { number, text } from '../platform/settings/kinds.ts'
+
+export const archiveSettings = z.object({
+  SITE_ID: text('Site to archive; every site of the database unless set.', {
+    place: true,
+  }).optional(),
+  ARCHIVE_DIR: text('Archive folder.', { place: true }).default('/var/lib/wafermon/archive'),
+  ARCHIVE_INTERVAL_HOURS: number('How often to look for closed hours.', {
+    ...{ min: 0.001, max: 24, standard: 1, unit: 'h' },
+  }),
+})
