@@ -47,7 +47,7 @@ export async function runRole<C extends SharedConfig>(
   }
 }
 
-/** A bug must be seen in the log and end the process: the supervisor starts a clean one. */
+/** A bug must show in the log and end the process: the supervisor starts a clean one. */
 function logUnhandled(log: RoleContext['log']): void {
   const die = (error: unknown) => {
     log.fatal({ error }, 'unexpected failure')

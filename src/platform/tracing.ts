@@ -20,7 +20,7 @@ const tracer = () => trace.getTracer('wafermon', version)
 
 export type TracingOptions = {
   enabled: boolean
-  /** Where they go; what the standard `OTEL_*` variables say, when absent. */
+  /** The collector; if absent, that of the standard `OTEL_*` variables. */
   endpoint: string | undefined
   /** Name of the role, unless the operator gave another. */
   service: string
@@ -36,7 +36,7 @@ export async function startTracing(options: TracingOptions, life: Lifecycle): Pr
   life.onStop('tracing', stop)
 }
 
-/** Runs `work` in a span of its own; a failure is recorded on it and thrown on. */
+/** Runs `work` in a span of its own; a failure is recorded on it and rethrown. */
 export async function inSpan<T>(
   name: string,
   attributes: Attributes,
@@ -62,14 +62,14 @@ export function activeTraceparent(): string | undefined {
   return carrier.traceparent
 }
 
-/** The context that a `traceparent` speaks of, as a parent for spans. */
+/** The context that a `traceparent` names, as a parent for spans. */
 export function contextOf(traceparent: string | undefined): TraceContext {
   return traceparent === undefined
     ? context.active()
     : propagation.extract(context.active(), { traceparent })
 }
 
-/** Most traces of one batch that get a span each; the span of the request stands for the rest. */
+/** Maximum traces of one batch with a span each; the span of the request covers the rest. */
 const maxTraces = 100
 let enabled = false
 

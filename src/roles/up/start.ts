@@ -68,7 +68,7 @@ export async function startUp(
   const ports = await claimAll(config.ports)
 
   // The database's own process is only told: it ends the server first, or nobody would.
-  life.onEndAtOnce(() => supervisor.kill(['embedded-postgres']))
+  life.onForcedEnd(() => supervisor.kill(['embedded-postgres']))
   life.onStop('all roles', () => stopAll(supervisor))
   life.onStop('log rotation', rotateLogs(join(dir, 'logs')))
   const databaseUrl = await slowly(
