@@ -30,5 +30,5 @@ const withFolder = (command: Command) =>
     .addOption(jsonOption())
 
 async function readDir(flags: Flags): Promise<string> {
-  return (await readTool('archive', flags, { ARCHIVE_DIR: flags.dir })).ARCHIVE_DIR
+  return (await readTool('archive', flags, { ARCHIVE_DIR: ['--dir', flags.dir] })).ARCHIVE_DIR
 }

@@ -12,9 +12,9 @@ export function addMigrate(program: Command): void {
     .addOption(configOption())
     .addOption(jsonOption())
     .action(async (flags: Flags) => {
-      const given = { DATABASE_URL: flags.databaseUrl }
-      const names = { DATABASE_URL: '--database-url' }
-      const { DATABASE_URL } = await readTool('migrate', flags, given, names)
+      const { DATABASE_URL } = await readTool('migrate', flags, {
+        DATABASE_URL: ['--database-url', flags.databaseUrl],
+      })
       const { runMigrate } = await import('../store/run-migrate.ts')
       await runMigrate({ url: DATABASE_URL, json: !!flags.json })
     })

@@ -37,20 +37,20 @@ function toSite(text: string): string {
 /** What every command has that reads settings. */
 export type ConfigFlags = { config?: string }
 
-/**
- * The settings of a tool.
- *
- * @param flags values of flags by setting
- * @param flagNames the flags of settings that the tool needs
- */
+/** By setting: the flag that wins over it, and what the command line gives. */
+type Given = Record<string, [flag: string, value: string | undefined]>
+
+/** The settings of a tool. @throws ConfigError that names every problem */
 export async function readTool<T extends ToolName>(
   tool: T,
   { config: file }: ConfigFlags,
-  flags: Record<string, string | undefined>,
-  flagNames: Record<string, string> = {},
+  given: Given,
 ): Promise<ToolConfig<T>> {
   const { readToolConfig } = await import('../roles/settings.ts')
-  return readToolConfig(tool, { env: process.env, file, flags, flagNames })
+  const pick = (i: 0 | 1) =>
+    Object.fromEntries(Object.entries(given).map(([name, pair]) => [name, pair[i]]))
+  const flagNames = pick(0) as Record<string, string>
+  return readToolConfig(tool, { env: process.env, file, flags: pick(1), flagNames })
 }
 
 /** The sidecar that a tool talks to. */
@@ -58,6 +58,6 @@ export async function readSidecar(
   tool: 'spool' | 'replay' | 'simulate',
   flags: ConfigFlags & { url?: string },
 ): Promise<Sidecar> {
-  const config = await readTool(tool, flags, { SIDECAR_URL: flags.url })
+  const config = await readTool(tool, flags, { SIDECAR_URL: ['--url', flags.url] })
   return { url: config.SIDECAR_URL, token: config.SIDECAR_TOKEN }
 }

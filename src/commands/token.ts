@@ -45,6 +45,5 @@ const withFile = (command: Command) =>
     .addOption(configOption())
 
 async function readFile(flags: Flags): Promise<string> {
-  const given = { TOKENS_FILE: flags.file }
-  return (await readTool('token', flags, given, { TOKENS_FILE: '--file' })).TOKENS_FILE
+  return (await readTool('token', flags, { TOKENS_FILE: ['--file', flags.file] })).TOKENS_FILE
 }

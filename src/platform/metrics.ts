@@ -123,7 +123,11 @@ export class Metrics {
     'wafermon_retention_behind_seconds',
     'How far past retention the oldest raw events are that cannot be dropped yet; 0 when none are.',
   )
-  readonly siteUp = this.#gauge('wafermon_site_up', '1 when the site answered, 0 when it did not.', ['site'])
+  readonly siteUp = this.#gauge(
+    'wafermon_site_up',
+    '1 when the site answered, 0 when it did not.',
+    ['site'],
+  )
 
   constructor() {
     collectDefaultMetrics({ register: this.registry })

@@ -3,7 +3,7 @@ import { ConfigError } from '../../core/errors.ts'
 import { describeSetting } from './describe.ts'
 import { warningsOf } from './group.ts'
 import { withoutUser } from './mask.ts'
-import { gatherSettings, type Known, type Sources } from './sources.ts'
+import { type Given, gatherSettings, type Known, type Sources } from './sources.ts'
 
 /** A problem in a sentence that begins with the names of the settings. */
 export type Problem = {
@@ -26,11 +26,12 @@ export function checkSettings<S extends z.ZodObject>(
   sources: Sources,
   known: Known,
 ): Checked<z.infer<S>> {
-  const { values, problems } = gatherSettings(Object.keys(schema.shape), sources, known)
+  const given = gatherSettings(Object.keys(schema.shape), sources, known)
+  const { values, problems } = given
   const found = problems.map((text): Problem => ({ text, unset: false }))
   const result = schema.safeParse(values)
   for (const issue of result.error?.issues ?? [])
-    found.push(toProblem(schema, values, issue, sources))
+    found.push(toProblem(schema, given, issue, sources))
   return {
     config: found.length === 0 ? result.data : undefined,
     problems: found,
@@ -58,7 +59,7 @@ export function readSettings<S extends z.ZodObject>(
 /** A rule between settings names them in its own sentence; the problem of one setting has a path. */
 function toProblem(
   schema: z.ZodObject,
-  values: Record<string, unknown>,
+  { values, origins }: Given,
   issue: z.core.$ZodIssue,
   { flagNames = {} }: Sources,
 ): Problem {
@@ -68,9 +69,11 @@ function toProblem(
   }
   const name = String(issue.path[0])
   const unset = !(name in values)
-  const orFlag = flagNames[name] ? `; set it, or give ${flagNames[name]}` : ''
+  const flag = flagNames[name]
+  const orFlag = flag ? `; set it, or give ${flag}` : ''
   const got = unset ? ` (not set)${orFlag}` : shownValue(schema, name, values[name])
-  return { text: `${issue.path.join('.')}: ${issue.message}${got}`, unset }
+  const byFlag = flag && origins[name] === 'flag' ? `, by ${flag}` : ''
+  return { text: `${issue.path.join('.')}${byFlag}: ${issue.message}${got}`, unset }
 }
 
 function shownValue(schema: z.ZodObject, name: string, value: unknown): string {

@@ -12,7 +12,7 @@ export type Sources = {
   file?: string | undefined
   /** By the names of the settings. */
   flags?: Readonly<Record<string, string | undefined>>
-  /** What those flags are called, for messages about settings that are needed and not set. */
+  /** The names of those flags, for messages. */
   flagNames?: Readonly<Record<string, string>>
 }
 
