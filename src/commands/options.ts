@@ -34,7 +34,7 @@ function toSite(text: string): string {
   throw new InvalidArgumentError(`It ${siteIdMessage}.`)
 }
 
-/** What every command has that reads settings. */
+/** The flags of every command that reads settings. */
 export type ConfigFlags = { config?: string }
 
 /** By setting: the flag that wins over it, and what the command line gives. */

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
 import { AppError, ConfigError } from '../core/errors.ts'
 
-/** What a token allows. `admin` includes all; `operate` includes `read`. */
+/** The scopes of tokens. `admin` includes all; `operate` includes `read`. */
 export const scopes = ['ingest', 'read', 'operate', 'admin'] as const
 export type Scope = (typeof scopes)[number]
 

@@ -2,11 +2,11 @@ import type { Logger } from 'pino'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What every role works with. */
+/** The means of every role. */
 export type RoleContext = { log: Logger; life: Lifecycle; metrics: Metrics }
 
-/** What a role is started with: `insecure` lets it listen beyond loopback without tokens. */
+/** The context of a start: `insecure` lets the role listen beyond loopback without tokens. */
 export type StartContext = RoleContext & { insecure: boolean }
 
-/** What a role reports once it listens. */
+/** The report of a role that listens. */
 export type RoleReady = { url: string }

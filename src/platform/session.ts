@@ -7,7 +7,7 @@ import type { Auth, Known } from './auth.ts'
  *
  * - the cookie is not a token: no API takes it, and neither another dashboard nor its log can use it;
  * - revoking a token ends its sessions with the next request;
- * - nothing is stored: a restart signs nobody out, and replicas know each other's sessions;
+ * - nothing is stored: sessions survive a restart, and replicas accept each other's sessions;
  * - the tokens file alone, were it read by others, makes no session where the role has a secret.
  */
 

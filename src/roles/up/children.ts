@@ -12,7 +12,7 @@ export type UpLayout = {
   site: string
   ports: UpPorts
   databaseUrl: string
-  /** Our own environment. */
+  /** The environment of `up`. */
   env: NodeJS.ProcessEnv
 }
 
@@ -21,8 +21,8 @@ const notForChildren =
   /^(PG.*|S3_.*|INTEGRATIONS_CONFIG|WAFERMON_CONFIG|NODE_OPTIONS|NODE_CHANNEL_.*)$/
 
 /**
- * What a child keeps of our environment: settings about how much and how often pass through, as
- * RETENTION_HOURS or LOG_LEVEL. `up` itself decides where things are, and a token file, TLS or a
+ * The part of our environment for a child: settings about how much and how often pass through, such
+ * as RETENTION_HOURS or LOG_LEVEL. `up` itself decides where things are, and a token file, TLS or a
  * configuration file meant for one role would break the others.
  */
 export function inherited(env: NodeJS.ProcessEnv): Record<string, string> {

@@ -10,7 +10,7 @@ export type SimulateOptions = {
   siteId: string
   jobsPerMinute: number
   seed: number
-  /** How long the fab runs, in seconds; without end unless set. */
+  /** How long the fab runs, in seconds; unlimited unless set. */
   durationS?: number | undefined
   quiet: boolean
 }
@@ -27,7 +27,7 @@ export async function runSimulate(options: SimulateOptions, signal: AbortSignal)
   const startMs = Date.now()
   const from = performance.now()
   if (!quiet)
-    await printLine(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs a minute, to ${url}`)
+    await printLine(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs per minute, to ${url}`)
   for (const planned of planJobs({ seed, startMs, jobsPerMinute })) {
     await sleep(Math.max(0, from + planned.atMs - performance.now()), over)
     if (over.aborted) break
