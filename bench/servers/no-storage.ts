@@ -1,10 +1,10 @@
 import { ingestRoutes } from '../../src/api/ingest.ts'
+import { toIngestLimits } from '../../src/api/settings.ts'
 import { StartTimes } from '../../src/core/start-times.ts'
 import { Auth } from '../../src/platform/auth.ts'
-import { readConfig } from '../../src/platform/config.ts'
 import { createApp, listen } from '../../src/platform/http.ts'
 import { runRole } from '../../src/platform/run-role.ts'
-import { ingestLimits } from '../../src/roles/ingest-limits.ts'
+import { readConfig } from '../../src/roles/settings.ts'
 
 /*
  * The sidecar without its spool: the same server, the same checks, the same answers, and nothing is
@@ -25,7 +25,7 @@ await runRole('sidecar', settings, false, async (config, { log, life, metrics })
     auth: new Auth({ tokensFile: undefined, anonymous: [] }),
     metrics,
     startOf: (id) => started.startOf(id),
-    limits: ingestLimits(config),
+    limits: toIngestLimits(config),
   })
   app.route('/', routes)
   return { url: await listen(app, { host: config.HOST, port: config.PORT }, life) }

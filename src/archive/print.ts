@@ -1,5 +1,4 @@
-import { AppError } from '../core/errors.ts'
-import { ConfigError } from '../platform/config.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 import { print, printLine } from '../platform/stdout.ts'
 import { manifestFolder } from './layout.ts'
 import type { Place } from './places/place.ts'

@@ -10,9 +10,8 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Logger } from 'pino'
-import { AppError } from '../core/errors.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 import { answerUnreadable } from './client-error.ts'
-import { ConfigError } from './config.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
 import { internalProblem, type Problem, problemOf } from './problem.ts'
@@ -171,7 +170,7 @@ function makeServer(
   try {
     return createTlsServer({ ...patience, cert, key, ...ca }, listener)
   } catch {
-    throw new ConfigError('TLS_KEY: is not the key of the certificate in TLS_CERT; give both anew')
+    throw new ConfigError('TLS_KEY: does not match TLS_CERT; replace both')
   }
 }
 
@@ -184,7 +183,7 @@ function readPem(name: string, kind: 'cert' | 'key' | 'ca', file: string): Buffe
   } catch {
     const what = kind === 'key' ? 'private key without a passphrase' : 'certificate'
     throw new ConfigError(
-      `${name}: ${file} holds no ${what} in PEM; give one that begins -----BEGIN`,
+      `${name}: ${file} is not a PEM ${what}; give a file that begins -----BEGIN`,
     )
   }
 }
@@ -199,13 +198,13 @@ function readFile(name: string, file: string): Buffer {
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
   if (error.code === 'EADDRINUSE') {
-    return new ConfigError(`PORT: ${port} on ${host} is taken; set PORT to a free one`)
+    return new ConfigError(`PORT: ${port} on ${host} is in use; set PORT to a free one`)
   }
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-    return new ConfigError(`HOST: ${host} is no address of this machine`)
+    return new ConfigError(`HOST: ${host} is not an address of this machine`)
   }
   if (error.code === 'EACCES') {
-    return new ConfigError(`PORT: ${port} may not be opened by this user; use one over 1023`)
+    return new ConfigError(`PORT: this user may not open ${port}; use a port over 1023`)
   }
   return error
 }

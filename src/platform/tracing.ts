@@ -31,7 +31,7 @@ export async function startTracing(
   life.onStop('tracing', stop)
 }
 
-/** Runs `work` in a span of its own; a failure is recorded on it and thrown on. */
+/** Runs `work` in a span of its own; a failure is recorded on it and rethrown. */
 export async function inSpan<T>(
   name: string,
   attributes: Attributes,
@@ -57,14 +57,14 @@ export function activeTraceparent(): string | undefined {
   return carrier.traceparent
 }
 
-/** The context that a `traceparent` speaks of, as a parent for spans. */
+/** The context that a `traceparent` names, as a parent for spans. */
 export function contextOf(traceparent: string | undefined): TraceContext {
   return traceparent === undefined
     ? context.active()
     : propagation.extract(context.active(), { traceparent })
 }
 
-/** Most traces of one batch that get a span each; the span of the request stands for the rest. */
+/** Maximum traces of one batch with a span each; the span of the request covers the rest. */
 const maxTraces = 100
 let enabled = false
 

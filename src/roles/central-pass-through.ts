@@ -1,10 +1,10 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { streamBody } from '../api/stream-body.ts'
 import { AppError } from '../core/errors.ts'
-import type { CentralConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { type Passed, passTo } from '../sites/central-pass.ts'
 import { type CentralSite, siteCalled } from '../sites/central-sites.ts'
+import type { CentralConfig } from './settings.ts'
 
 /** A question with `site=` goes to that site as it stands. */
 export function passThrough(

@@ -1,65 +1,63 @@
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { centralSpecs } from '../api/central-specs.ts'
 import type { HealthReport } from '../api/health.ts'
 import { noParams, readParams } from '../api/query-params.ts'
 import { readApi, readPaths } from '../api/read-api.ts'
 import { listOf, secondsSince } from '../api/reader-source.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
-import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
-import type { CentralConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
-import type { RoleContext, RoleReady } from '../platform/role.ts'
+import { toQueryLimits } from '../api/settings.ts'
+import { type Auth, requireScope } from '../platform/auth.ts'
+import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import { type SiteHealth, siteHealth } from '../sites/central-health.ts'
 import { centralSites } from '../sites/central-sites.ts'
 import { mergedFeed } from '../sites/merged-feed.ts'
 import { mergedReader } from '../sites/merged-reader.ts'
 import { passThrough } from './central-pass-through.ts'
+import { openAuth, type Service, serve } from './serve.ts'
+import type { CentralConfig } from './settings.ts'
 
-/** Readers of the merged stream at once: each is a connection to every site. */
-const mostStreams = 100
+/** Maximum readers of the merged stream: each is a connection to every site. */
+const maxStreams = 100
 
-type Role = RoleContext & { insecure: boolean }
-
-/** The questions of a local API, over many sites at once. */
-export async function startCentral(config: CentralConfig, context: Role): Promise<RoleReady> {
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
-  refuseOpenDoor(config.HOST, auth, context.insecure)
-  const app = centralApp(config, auth, context)
-  return { url: await listen(app, addressOf(config), context.life) }
+/** Answers the questions of a local API, over many sites. */
+export async function startCentral(
+  config: CentralConfig,
+  context: StartContext,
+): Promise<RoleReady> {
+  const auth = openAuth(config, context)
+  return serve(config, context, centralService(config, auth, context))
 }
 
-/** The routes of the central API. */
-export function centralApp(config: CentralConfig, auth: Auth, context: RoleContext): Hono {
+/** The HTTP side of the central API. */
+export function centralService(config: CentralConfig, auth: Auth, context: RoleContext): Service {
   const { log, life, metrics } = context
   const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
   const sites = centralSites({ sites: config.SITES, token: config.LOCAL_API_TOKEN, timeoutMs })
   const note = (site: string, up: boolean) => metrics.siteUp.set({ site }, up ? 1 : 0)
   const health = siteHealth(sites, note, life.signal)
-  const limits = { defaultLimit: config.QUERY_DEFAULT_LIMIT, maxLimit: config.QUERY_MAX_LIMIT }
-
-  const app = createApp({ log, metrics })
-  const pass = passThrough(sites, config, context)
-  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
-  app.route('/', siteRoutes(auth, health))
+  const limits = toQueryLimits(config)
   const reader = mergedReader({ sites, deadlineMs: timeoutMs, onAsked: note })
   const feed = mergedFeed({ sites, onChange: note })
-  const stream = { feed, metrics, log, stopping: life.signal, maxClients: mostStreams }
-  app.route('/', readApi({ reader, auth, limits, stream }))
-  const about = {
-    service: config.SERVICE_NAME ?? 'central',
+  const stream = { feed, metrics, log, stopping: life.signal, maxClients: maxStreams }
+  return {
+    auth,
+    title: 'central API',
+    name: 'central',
+    routes: [
+      toOneSite(auth, passThrough(sites, config, context)),
+      siteRoutes(auth, health),
+      readApi({ reader, auth, limits, stream }),
+    ],
+    specs: centralSpecs(limits),
     check: async () => report(await health()),
+    refreshMetrics: health,
   }
-  return app.route(
-    '/',
-    aboutRoutes({
-      title: 'central API',
-      auth,
-      metrics,
-      health: about,
-      routes: centralSpecs(limits),
-      refreshMetrics: health,
-    }),
-  )
+}
+
+/** Every question, for the case that it names a site. */
+function toOneSite(auth: Auth, pass: MiddlewareHandler): Hono {
+  const app = new Hono()
+  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
+  return app
 }
 
 /** `GET /v1/sites`. */

@@ -2,9 +2,9 @@ import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { type AnswerCache, Live, type SiteView } from '../dashboard/index.ts'
 import { sleep } from '../platform/backoff.ts'
-import type { WebConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
+import type { WebConfig } from './settings.ts'
 
 /** Name of the view over every site of a central API. */
 const allSites = 'all sites'

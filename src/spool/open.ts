@@ -18,7 +18,7 @@ import {
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
-import { ConfigError } from '../platform/config.ts'
+import { ConfigError } from '../core/errors.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { epochPattern, formatVersion, schemaSql } from './schema.ts'
 import { lostCommits } from './wal-check.ts'

@@ -11,11 +11,12 @@ import { rejectRoutes } from '../../src/api/rejects.ts'
 import { aboutRoutes } from '../../src/api/role-routes.ts'
 import type { RouteSpec } from '../../src/api/route-spec.ts'
 import { Auth } from '../../src/platform/auth.ts'
-import { type CentralConfig, readConfig } from '../../src/platform/config.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
-import { centralApp } from '../../src/roles/central.ts'
+import { centralService } from '../../src/roles/central.ts'
+import { createRoleApp } from '../../src/roles/serve.ts'
+import { readConfig } from '../../src/roles/settings.ts'
 import { readApp, routes } from './read-app.ts'
 
 const log = pino({ level: 'silent' })
@@ -34,12 +35,11 @@ function roleApp(parts: Hono[], specs: RouteSpec[]): Hono {
 
 const ingest = () => ingestRoutes({ accept: unused, auth, metrics, limits: {} as never })
 const rejects = () => rejectRoutes({ auth, list: unused, get: unused, retry: unused })
-const central = () =>
-  centralApp(
-    readConfig('central', { env: { SITES: 'fab1=http://127.0.0.1:1' } }).config as CentralConfig,
-    auth,
-    { log, metrics, life: new Lifecycle(log) },
-  )
+const central = () => {
+  const { config } = readConfig('central', { env: { SITES: 'fab1=http://127.0.0.1:1' } })
+  const context = { log, metrics, life: new Lifecycle(log) }
+  return createRoleApp(config, context, centralService(config, auth, context))
+}
 
 const apps: Record<string, () => Hono> = {
   'the questions': () => readApp().app,

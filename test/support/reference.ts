@@ -1,13 +1,14 @@
+import * as z from 'zod'
 import { centralSpecs } from '../../src/api/central-specs.ts'
 import { takes } from '../../src/api/docs-page.ts'
 import { openApi } from '../../src/api/openapi.ts'
 import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
 import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
 import type { RouteSpec } from '../../src/api/route-spec.ts'
-import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { describeSetting } from '../../src/platform/settings/describe.ts'
+import { readConfig, roleSettings, toolSettings } from '../../src/roles/settings.ts'
 import { sinkKinds } from '../../src/sinks/index.ts'
-import { allRoles, describeSetting } from '../../src/tools/config.ts'
 import { commandsHead, commandsReference, flagsHead } from './commands.ts'
 import {
   sinkKindsHead,
@@ -25,25 +26,12 @@ export type Row = readonly string[]
 /** Rows by heading. */
 export type Reference = Map<string, Row[]>
 
-const everyRole = 'All roles'
-
-const namesOf = (role: RoleName) => Object.keys(schemas[role].shape)
-const isShared = (name: string) =>
-  allRoles.every((role) => settingRow(role, name)?.join() === settingRow('web', name)?.join())
-
-function settingRow(role: RoleName, name: string): Row | undefined {
-  if (!namesOf(role).includes(name)) return undefined
-  const {
-    standard,
-    unit = '',
-    range = '',
-    description = '',
-    required,
-    secret,
-  } = describeSetting(role, name)
+function settingRow(schema: z.ZodObject, name: string): Row | undefined {
+  if (!(name in schema.shape)) return undefined
+  const { standard, unit, range, description, required, secret } = describeSetting(schema, name)
   const shown = Array.isArray(standard) ? standard.join(',') : standard
   const usual = required
-    ? 'needed'
+    ? 'required'
     : shown === undefined || shown === ''
       ? 'not set'
       : `\`${shown}\``
@@ -52,16 +40,28 @@ function settingRow(role: RoleName, name: string): Row | undefined {
   return [`\`${name}\``, usual, unit, plainRange, about]
 }
 
-/** Settings of every role: name, default, unit, range, meaning. */
+const rowsOf = (schema: z.ZodObject) =>
+  Object.keys(schema.shape).map((name) => settingRow(schema, name)!)
+
+/** Settings of every role, and those that only tools have: name, default, unit, range, meaning. */
 export function settingsReference(): Reference {
-  const shared = namesOf('web').filter(isShared)
-  const own = allRoles.map((role): [string, Row[]] => [
+  const roles: [string, z.ZodObject][] = Object.entries(roleSettings)
+  const isShared = ([name = '']: Row) => {
+    const rows = roles.map(([, schema]) => String(settingRow(schema, name.slice(1, -1))))
+    return new Set(rows).size === 1
+  }
+  const own = roles.map(([role, schema]): [string, Row[]] => [
     role,
-    namesOf(role)
-      .filter((name) => !shared.includes(name))
-      .map((name) => settingRow(role, name)!),
+    rowsOf(schema).filter((row) => !isShared(row)),
   ])
-  return new Map([[everyRole, shared.map((name) => settingRow('web', name)!)], ...own])
+  const ofRoles = new Set(roles.flatMap(([, schema]) => Object.keys(schema.shape)))
+  const ofTools = Object.values(toolSettings).flatMap(({ shape }) => Object.entries(shape))
+  const onlyTools = z.object(Object.fromEntries(ofTools.filter(([name]) => !ofRoles.has(name))))
+  return new Map([
+    ['All roles', rowsOf(roleSettings.web).filter(isShared)],
+    ...own,
+    ['Tools', rowsOf(onlyTools)],
+  ])
 }
 export const settingsHead: Row = ['Setting', 'Default', 'Unit', 'Range', 'Meaning']
 

@@ -4,9 +4,9 @@ import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
 import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
-import { readConfig } from '../../src/platform/config.ts'
 import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
-import { describeSetting } from '../../src/tools/config.ts'
+import { describeSetting } from '../../src/platform/settings/describe.ts'
+import { readConfig, roleSettings } from '../../src/roles/settings.ts'
 import type { Reference, Row } from './reference.ts'
 import {
   envelopeHead,
@@ -86,7 +86,7 @@ const settings = {
 /** What may be sent, by default or always. */
 export function wireLimits(): Row[] {
   const { config } = readConfig('sidecar', { env: {} })
-  const unit = (name: string) => describeSetting('sidecar', name).unit ?? ''
+  const unit = (name: string) => describeSetting(roleSettings.sidecar, name).unit
   return [
     ...Object.entries(settings).map(
       ([name, setting]): Row => [name, `${config[setting]} ${unit(setting)}`, `\`${setting}\``],

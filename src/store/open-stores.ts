@@ -1,10 +1,14 @@
-import { ConfigError, type LocalApiConfig } from '../platform/config.ts'
+import type * as z from 'zod'
+import { ConfigError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
-import { connect, type Store } from '../store/connect.ts'
-import { DatabaseWatch } from '../store/database-watch.ts'
+import { connect, type Store } from './connect.ts'
+import { DatabaseWatch } from './database-watch.ts'
+import type { DatabaseConfig, storeSettings } from './settings.ts'
+
+type StoreConfig = DatabaseConfig & z.infer<typeof storeSettings>
 
 /** Questions have connections of their own: a slow one must never hold up ingest. */
-export function openStores(config: LocalApiConfig, { life, metrics }: RoleContext) {
+export function openStores(config: StoreConfig, { life, metrics }: RoleContext) {
   const readers = Math.ceil(config.DB_POOL_MAX_SIZE / 2)
   const write = connect(config.DATABASE_URL, {
     role: 'local-api ingest',
@@ -25,12 +29,17 @@ export function openStores(config: LocalApiConfig, { life, metrics }: RoleContex
   return { write, read }
 }
 
-/** @throws ConfigError when the database answers and lacks migrations; one that is away is waited for */
+/**
+ * Follows the state of the database until the role stops. A database that is unavailable is waited
+ * for.
+ *
+ * @throws ConfigError when the database answers and lacks migrations
+ */
 export async function watchDatabase(
   store: Store,
-  config: LocalApiConfig,
+  config: StoreConfig,
   { log, life }: RoleContext,
-) {
+): Promise<DatabaseWatch> {
   const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
   const first = await watch.look()
   if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
