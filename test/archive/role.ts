@@ -82,6 +82,10 @@ export function smallDisk(t: TestContext, size: string): string {
   return dir
 }
 
+/** Changes a disk of {@link smallDisk}: `ro`, `rw`, `size=64m`. */
+export const remount = (dir: string, how: string) =>
+  execFileSync('mount', ['-o', `remount,${how}`, dir])
+
 /** A way to the database that can be shut: connections break, new ones are refused. */
 export async function doorTo(t: TestContext, url: string) {
   const target = new URL(url)
