@@ -24,7 +24,10 @@ export function addArchive(program: Command): void {
 
 const withPlace = (command: Command) =>
   command
-    .option('--dir <folder>', 'the archive (default: ARCHIVE_DIR, else /var/lib/wafermon/archive)')
+    .option(
+      '--dir <folder>',
+      'the archive; unless given, ARCHIVE_DIR or else /var/lib/wafermon/archive',
+    )
     .option('--json', 'print the result as JSON')
 
 async function openArchive(dir: string | undefined) {

@@ -216,7 +216,7 @@ describe('the check of a folder', () => {
     assert.equal(await get(place, 'small'), 'x')
   })
 
-  test('says of a read-only disk that it is one; reading goes on', needsRoot, async (t) => {
+  test('says that a disk is read-only, which can still be read', needsRoot, async (t) => {
     const dir = smallDisk(t, '1m')
     const place = new FolderPlace(dir)
     await put(place, name, text)

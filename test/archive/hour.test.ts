@@ -252,7 +252,7 @@ describe('an hour that cannot be finished', () => {
     assert.equal((await exported(store, dir))[0]?.rows, 1200)
   })
 
-  test('stops in the middle when it is told to', async (t) => {
+  test('stops in the middle when it is aborted', async (t) => {
     const { store } = await closedHour(t, some(1200))
     const dir = freshFolder()
     const stop = new AbortController()

@@ -142,7 +142,7 @@ describe('verify', () => {
 })
 
 describe('wafermon archive', () => {
-  test('ls tells hour by hour what there is', async (t) => {
+  test('ls lists the hours with their rows', async (t) => {
     const { dir } = await anArchive(t)
     const { status, stdout } = wafermon('archive', 'ls', '--dir', dir)
     assert.equal(status, 0)
@@ -186,7 +186,7 @@ describe('wafermon archive', () => {
     assert.match(stdout, /^PROBLEM {2}event\/.* is missing$/m)
   })
 
-  test('ends quietly when nobody reads on', async (t) => {
+  test('ends quietly when its reader has left', async (t) => {
     const { dir } = await anArchive(t)
     const child = spawn(process.execPath, [program, 'archive', 'ls', '--dir', dir])
     child.stdout.destroy()

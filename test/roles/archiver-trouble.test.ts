@@ -22,7 +22,7 @@ import { closedHour, eventAt, hourAt, run, takeIn } from '../archive/support.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 describe('wafermon archiver, in trouble', () => {
-  test('is not ready without its folder, and goes on when it is there', async (t) => {
+  test('is not ready without its folder, and continues once it is there', async (t) => {
     const { url } = await closedHour(t, some(3))
     const above = join(freshFolder(), 'mount')
     const role = await archiver(t, url, join(above, 'archive'))
@@ -79,7 +79,7 @@ describe('wafermon archiver, in trouble', () => {
     assert.ok(!hasManifest(dir, 9))
   })
 
-  test('survives the loss of the database, and goes on when it is back', async (t) => {
+  test('survives the loss of the database, and continues once it is back', async (t) => {
     const { store, url } = await closedHour(t, some(3, 9))
     const door = await doorTo(t, url)
     const dir = freshFolder()
