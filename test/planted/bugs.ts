@@ -389,6 +389,39 @@ export const bugs: readonly Bug[] = [
     built: true,
   },
   {
+    name: 'archive replaces the file of a name',
+    why: 'an archiver that was asleep writes over what its successor has archived',
+    file: 'src/archive/places/folder-files.ts',
+    find: 'await link(from, to)',
+    replace: 'await rename(from, to)',
+    test: [
+      'test/archive/place.test.ts',
+      'a folder: a name > is given once: other bytes are refused, and the first stay',
+    ],
+  },
+  {
+    name: 'archive gives a name to bytes that are not on disk',
+    why: 'a power cut leaves a manifest whose files are empty',
+    file: 'src/archive/places/folder-files.ts',
+    find: 'await file.sync()',
+    replace: '',
+    test: [
+      'test/archive/folder-place.test.ts',
+      'a folder > syncs the bytes before the name, then the name, and every folder above',
+    ],
+  },
+  {
+    name: 'archive follows a name out of its folder',
+    why: 'a site id or a forged manifest reads, writes or removes files anywhere',
+    file: 'src/archive/places/place.ts',
+    find: `|| part === '..'`,
+    replace: '',
+    test: [
+      'test/archive/place.test.ts',
+      'a folder: a name > that leaves the archive is refused: "../x"',
+    ],
+  },
+  {
     name: 'horizon moves back',
     why: 'rows change under hours that are archived already',
     file: 'src/store/horizon.ts',

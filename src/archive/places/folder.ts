@@ -67,7 +67,8 @@ export class FolderPlace implements Place {
   async #checkReading(): Promise<void> {
     const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
     if (found?.isDirectory()) return
-    throw new AppError('unavailable', `${this.setting}: there is no folder ${this.address}`)
+    const message = `${this.setting}: there is no folder ${this.address}; mount it or give another`
+    throw new AppError('unavailable', message)
   }
 
   async #checkWriting(): Promise<void> {
