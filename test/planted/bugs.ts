@@ -498,4 +498,27 @@ export const bugs: readonly Bug[] = [
       'raw events past retention > stay when a count on record is not that of the database',
     ],
   },
+  {
+    name: 'tools read past the file of settings',
+    why: 'wafermon migrate changes another database than config check has looked at',
+    file: 'src/commands/options.ts',
+    find: 'return readToolConfig(tool, { env: process.env, file,',
+    replace: 'return readToolConfig(tool, { env: process.env,',
+    test: [
+      'test/commands/settings.test.ts',
+      'wafermon migrate > takes DATABASE_URL from the file of --config',
+    ],
+    built: true,
+  },
+  {
+    name: 'rules between settings wait for the settings',
+    why: 'an operator corrects one problem and meets the next at the next start',
+    file: 'src/platform/settings/group.ts',
+    find: 'when: () => true',
+    replace: 'when: ({ issues }) => issues.length === 0',
+    test: [
+      'test/tools/config.test.ts',
+      'config check > tells every problem at once, those between settings included',
+    ],
+  },
 ]
