@@ -1,5 +1,5 @@
 import type { HealthReport } from '../api/health.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
+import { roleRoutes } from '../api/role-routes.ts'
 import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { checkFolder } from '../archive/folder.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
@@ -40,7 +40,7 @@ export async function startArchiver(
   const check = () => health(archiver.state, probe, config.ARCHIVE_DIR)
   const service = config.SERVICE_NAME ?? 'archiver'
   const about = { title: 'archiver', auth, metrics, routes: [] }
-  app.route('/', aboutRoutes({ ...about, health: { service, check } }))
+  app.route('/', roleRoutes({ ...about, health: { service, check } }))
   return { url: await listen(app, addressOf(config), life) }
 }
 

@@ -1,11 +1,10 @@
-import { Hono } from 'hono'
-import { centralSpecs } from '../api/central-specs.ts'
+import type { Hono } from 'hono'
+import { toCentral } from '../api/central-routes.ts'
 import type { HealthReport } from '../api/health.ts'
-import { noParams, readParams } from '../api/query-params.ts'
-import { readApi, readPaths } from '../api/read-api.ts'
-import { listOf, secondsSince } from '../api/reader-source.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
-import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
+import { questionRoutes } from '../api/questions.ts'
+import { roleRoutes } from '../api/role-routes.ts'
+import { siteRoutes } from '../api/sites.ts'
+import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { CentralConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
@@ -38,38 +37,28 @@ export function centralApp(config: CentralConfig, auth: Auth, context: RoleConte
   const limits = { defaultLimit: config.QUERY_DEFAULT_LIMIT, maxLimit: config.QUERY_MAX_LIMIT }
 
   const app = createApp({ log, metrics })
-  const pass = passThrough(sites, config, context)
-  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
-  app.route('/', siteRoutes(auth, health))
   const reader = mergedReader({ sites, deadlineMs: timeoutMs, onAsked: note })
   const feed = mergedFeed({ sites, onChange: note })
   const stream = { feed, metrics, log, stopping: life.signal, maxClients: mostStreams }
-  app.route('/', readApi({ reader, auth, limits, stream }))
+  const questions = questionRoutes({ reader, limits, stream })
   const about = {
     service: config.SERVICE_NAME ?? 'central',
     check: async () => report(await health()),
   }
   return app.route(
     '/',
-    aboutRoutes({
+    roleRoutes({
       title: 'central API',
       auth,
       metrics,
       health: about,
-      routes: centralSpecs(limits),
+      routes: [
+        ...siteRoutes({ list: health }),
+        ...toCentral(questions, passThrough(sites, config, context)),
+      ],
       refreshMetrics: health,
     }),
   )
-}
-
-/** `GET /v1/sites`. */
-function siteRoutes(auth: Auth, health: () => Promise<SiteHealth[]>): Hono {
-  return new Hono().get('/v1/sites', requireScope(auth, 'read'), async (c) => {
-    readParams(c, noParams)
-    const started = performance.now()
-    const sites = await health()
-    return c.json({ ...listOf(sites), duration_s: secondsSince(started) })
-  })
 }
 
 /** With every site away there is nothing to answer with; with some away, the rest is worth having. */

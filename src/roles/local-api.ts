@@ -1,10 +1,8 @@
-import type { Hono } from 'hono'
 import type { HealthReport } from '../api/health.ts'
 import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
-import { ingestSpecs } from '../api/other-specs.ts'
-import { readApi } from '../api/read-api.ts'
-import { readSpecs, streamSpec } from '../api/read-specs.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
+import { questionRoutes } from '../api/questions.ts'
+import { roleRoutes } from '../api/role-routes.ts'
+import type { Route } from '../api/route.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { LocalApiConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
@@ -41,11 +39,9 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
   life.onStop('maintenance', () => maintenance.done)
 
   const app = createApp({ log, metrics })
-  app.route('/', ingest(config, auth, stores.write, watch, context))
-  app.route('/', questions(config, auth, stores.read, context))
   app.route(
     '/',
-    aboutRoutes({
+    roleRoutes({
       title: 'local API',
       auth,
       metrics,
@@ -53,7 +49,10 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
         service: config.SERVICE_NAME ?? 'local-api',
         check: () => health(stores.write, watch, maintenance),
       },
-      routes: [...ingestSpecs, ...readSpecs(limitsOf(config)), streamSpec],
+      routes: [
+        ...ingest(config, stores.write, watch, context),
+        ...questions(config, stores.read, context),
+      ],
     }),
   )
   return { url: await listen(app, addressOf(config), life) }
@@ -66,11 +65,10 @@ const limitsOf = (config: LocalApiConfig) => ({
 
 function ingest(
   config: LocalApiConfig,
-  auth: Auth,
   store: Store,
   watch: DatabaseWatch,
   { metrics }: Context,
-): Hono {
+): Route[] {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
@@ -81,7 +79,7 @@ function ingest(
     watch.assertReady()
     return (await queue.add(items.map((item) => item.event))).map(verdictOf)
   }
-  return ingestRoutes({ accept, auth, metrics, limits: ingestLimits(config), timed: true })
+  return ingestRoutes({ accept, metrics, limits: ingestLimits(config), timed: true })
 }
 
 const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
@@ -89,12 +87,11 @@ const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
     ? { kind: verdict }
     : { kind: 'refused', field: '', detail: verdict.refused }
 
-function questions(config: LocalApiConfig, auth: Auth, store: Store, context: Context): Hono {
+function questions(config: LocalApiConfig, store: Store, context: Context): Route[] {
   const { log, life, metrics } = context
   const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
-  return readApi({
+  return questionRoutes({
     reader: storeReader(store, { archive }),
-    auth,
     limits: limitsOf(config),
     stream: {
       feed: liveFeed(store, { signal: life.signal, log }),

@@ -1,8 +1,7 @@
 import type { Hono } from 'hono'
 import { ingestRoutes } from '../api/ingest.ts'
-import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
+import { roleRoutes } from '../api/role-routes.ts'
 import { StartTimes } from '../core/start-times.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { SidecarConfig } from '../platform/config.ts'
@@ -59,28 +58,20 @@ type Parts = {
 
 function addRoutes(app: Hono, { config, spool, drains, auth, started, context }: Parts): void {
   const { metrics } = context
+  const ingest = ingestRoutes({
+    accept: (items) => acceptInto(spool, items, started),
+    metrics,
+    startOf: (id) => started.startOf(id),
+    limits: ingestLimits(config),
+  })
+  const rejects = rejectRoutes({
+    list: (limit, beforeId) => spool.rejects(limit, beforeId),
+    get: (id) => spool.reject(id),
+    retry: (id) => retryIn(spool, id),
+  })
   app.route(
     '/',
-    ingestRoutes({
-      accept: (items) => acceptInto(spool, items, started),
-      auth,
-      metrics,
-      startOf: (id) => started.startOf(id),
-      limits: ingestLimits(config),
-    }),
-  )
-  app.route(
-    '/',
-    rejectRoutes({
-      auth,
-      list: (limit, beforeId) => spool.rejects(limit, beforeId),
-      get: (id) => spool.reject(id),
-      retry: (id) => retryIn(spool, id),
-    }),
-  )
-  app.route(
-    '/',
-    aboutRoutes({
+    roleRoutes({
       title: 'sidecar',
       auth,
       metrics,
@@ -88,7 +79,7 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
         service: config.SERVICE_NAME ?? 'sidecar',
         check: () => spoolHealth(spool, drains),
       },
-      routes: [...ingestSpecs, ...rejectSpecs],
+      routes: [...ingest, ...rejects],
       refreshMetrics: () => showIn(metrics, spool, drains),
     }),
   )

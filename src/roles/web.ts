@@ -1,4 +1,4 @@
-import { aboutRoutes } from '../api/role-routes.ts'
+import { roleRoutes } from '../api/role-routes.ts'
 import { Access, AnswerCache, dashboardRoutes, type SiteView } from '../dashboard/index.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
@@ -25,7 +25,7 @@ export async function startWeb(
     service: config.SERVICE_NAME ?? 'web',
     check: () => health(sites.first()),
   }
-  app.route('/', aboutRoutes({ title: 'web', auth, metrics, health: about, routes: [] }))
+  app.route('/', roleRoutes({ title: 'web', auth, metrics, health: about, routes: [] }))
   app.route(
     '/',
     dashboardRoutes({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { type OpenApi, openApi } from '../../src/api/openapi.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
+import type { Declaration } from '../../src/api/route.ts'
 import { parseTime } from '../../src/core/time.ts'
 import { isUuid } from '../../src/core/uuid.ts'
 
@@ -12,7 +12,7 @@ export type Fetch = (path: string, init?: RequestInit) => Promise<Response> | Re
  * A way to ask that holds every answer against the OpenAPI document of the routes: its status and
  * media type must be documented, its JSON must be valid, and no field may be undocumented.
  */
-export function underContract(routes: readonly RouteSpec[], fetch: Fetch): Fetch {
+export function underContract(routes: readonly Declaration[], fetch: Fetch): Fetch {
   const document = openApi({ title: 'test', routes, strict: true })
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   ajv.addFormat('uuid', isUuid)

@@ -77,8 +77,8 @@ describe('GET /v1/jobs', () => {
 
   const refused: [query: string, field: string, says: RegExp][] = [
     ['statu=failed', 'statu', /did you mean status\?/],
-    ['job_id=x', 'job_id', /did you mean app_id\?|there are/],
-    ['completely_else=1', 'completely_else', /there are from, to/],
+    ['job_id=x', 'job_id', /did you mean app_id\?|takes/],
+    ['completely_else=1', 'completely_else', /takes from, to/],
     ['limit=5&limit=6', 'limit', /more than once/],
     ['app_name=', 'app_name', /is empty/],
     ['q=%00', 'q', /NUL/],
@@ -95,12 +95,12 @@ describe('GET /v1/jobs', () => {
     ['limit=1001', 'limit', /1 to 1000/],
     ['limit=ten', 'limit', /1 to 1000; got "ten"/],
     ['limit=0x10', 'limit', /1 to 1000/],
-    ['min_duration_s=-1', 'min_duration_s', /from 0 on/],
-    ['max_duration_s=Infinity', 'max_duration_s', /from 0 on/],
+    ['min_duration_s=-1', 'min_duration_s', /0 or greater/],
+    ['max_duration_s=Infinity', 'max_duration_s', /0 or greater/],
     ['min_duration_s=2&max_duration_s=1', 'min_duration_s', /max_duration_s/],
     ['format=xlsx', 'format', /json, csv, ndjson/],
     ['cursor=abc', 'cursor', /next_cursor/],
-    ['__proto__=1', '__proto__', /no such parameter/],
+    ['__proto__=1', '__proto__', /unknown parameter/],
   ]
   for (const [query, field, says] of refused) {
     test(`refuses ${query}, names ${field}, and asks nothing`, async () => {

@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
-import { centralSpecs } from '../../src/api/central-specs.ts'
-import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
-import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
 import { type Fetch, underContract } from '../api/contract.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
+import { centralRoutes, localApiRoutes, sidecarRoutes } from '../support/routes.ts'
 
 const limits = { defaultLimit: 1000, maxLimit: 10_000 }
-const specsOf = {
-  sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
-  'local-api': [...ingestSpecs, ...readSpecs(limits), streamSpec, ...aboutSpecs],
-  central: [...centralSpecs(limits), ...aboutSpecs],
-} satisfies Record<string, RouteSpec[]>
+const routesOf = {
+  sidecar: sidecarRoutes(),
+  'local-api': localApiRoutes(limits),
+  central: centralRoutes(limits),
+}
 
 type Kind = 'started' | 'progress' | 'finished' | 'error' | 'canceled'
 
@@ -50,9 +47,9 @@ const post = (ask: Fetch, path: string, body: unknown) =>
 
 /** Each as its own process; every answer is held against its document. */
 async function start(t: TestContext) {
-  const role = async (name: keyof typeof specsOf, env: Record<string, string>) => {
+  const role = async (name: keyof typeof routesOf, env: Record<string, string>) => {
     const { url } = await startRole(t, name, env)
-    return { url, ask: underContract(specsOf[name], (path, init) => fetch(url + path, init)) }
+    return { url, ask: underContract(routesOf[name], (path, init) => fetch(url + path, init)) }
   }
   const { url: DATABASE_URL } = await freshDatabase(t)
   const { url: LOCAL_API_BASE, ask: localApi } = await role('local-api', { DATABASE_URL })

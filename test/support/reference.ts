@@ -1,13 +1,11 @@
-import { centralSpecs } from '../../src/api/central-specs.ts'
-import { takes } from '../../src/api/docs-page.ts'
+import { describeValues } from '../../src/api/docs-page.ts'
 import { openApi } from '../../src/api/openapi.ts'
-import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
-import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
+import type { Route } from '../../src/api/route.ts'
 import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { allRoles, describeSetting } from '../../src/tools/config.ts'
 import { commandsHead, commandsReference, flagsHead } from './commands.ts'
+import { centralRoutes, commonRoutes, localApiRoutes, sidecarRoutes } from './routes.ts'
 
 /**
  * What the reference parts of docs/ must say, as rows: made from the schemas, the route tables and
@@ -88,11 +86,11 @@ const limitsOf = (role: 'local-api' | 'central') => {
 }
 
 /** The routes of each role, with the limits that it has by default. */
-export const routesByRole: Readonly<Record<string, readonly RouteSpec[]>> = {
-  'Local API': [...readSpecs(limitsOf('local-api')), streamSpec, ...ingestSpecs, ...aboutSpecs],
-  Sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
-  'Central API': [...centralSpecs(limitsOf('central')), ...aboutSpecs],
-  'Archiver, and web beside its pages': aboutSpecs,
+export const routesByRole: Readonly<Record<string, readonly Route[]>> = {
+  'Local API': localApiRoutes(limitsOf('local-api')),
+  Sidecar: sidecarRoutes(),
+  'Central API': centralRoutes(limitsOf('central')),
+  'Archiver, and web beside its pages': commonRoutes(),
 }
 
 /** The routes of each role: route, scope, meaning. */
@@ -125,7 +123,11 @@ export function parametersReference(): Reference {
       const rows = parameters
         .filter((parameter) => parameter.in === 'query')
         .map(
-          ({ name, schema, description = '' }): Row => [`\`${name}\``, takes(schema), description],
+          ({ name, schema, description = '' }): Row => [
+            `\`${name}\``,
+            describeValues(schema),
+            description,
+          ],
         )
       const title = `\`${method.toUpperCase()} ${path}\``
       const others = found.get(title)
@@ -137,7 +139,7 @@ export function parametersReference(): Reference {
 }
 /** The fields of an event, one inside another written with a dot: what each takes, meaning. */
 export function envelopeReference(): Reference {
-  const { components } = openApi({ title: 'events', routes: ingestSpecs })
+  const { components } = openApi({ title: 'events', routes: sidecarRoutes() })
   return new Map([['Fields of an event', fieldsOf(components.schemas.Event as Schema)]])
 }
 export const envelopeHead: Row = ['Field', 'Takes', 'Needed', 'Meaning']
@@ -155,7 +157,12 @@ function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] 
     // What may be null is either that or something.
     const field = schema.anyOf?.find(({ type }) => type !== 'null') ?? schema
     const needed = required.includes(name) ? 'yes' : 'no'
-    const row = [`\`${path}${name}\``, takes(field).replace(',null', ''), needed, description]
+    const row = [
+      `\`${path}${name}\``,
+      describeValues(field).replace(',null', ''),
+      needed,
+      description,
+    ]
     return [row, ...fieldsOf(field, `${path}${name}.`)]
   })
 }
