@@ -98,7 +98,7 @@ function scopeOf({ security }: Operation): string {
 
 const parameterTable = (parameters: Parameter[]): Html => html`
 <div class="scroll" tabindex="0" role="region" aria-label="Parameters"><table>
-<thead><tr><th>Parameter</th><th>Takes</th><th>Meaning</th></tr></thead>
+<thead><tr><th>Parameter</th><th>Values</th><th>Meaning</th></tr></thead>
 <tbody>${parameters.map(
   ({ name, in: where, schema, description }) => html`
 <tr><td><code>${name}</code>${where === 'path' ? ' (path)' : ''}</td><td>${describeValues(schema)}</td><td>${prose(description)}</td></tr>`,

@@ -6,9 +6,9 @@ import type { PathId } from './path-id.ts'
 import { readParams } from './query-params.ts'
 
 /**
- * A route stands in one place: its declaration, in the file of its resource. Derived from it are
- * the mounting with the scope check, the reading of the query, the allowed methods, the OpenAPI
- * document, the page /docs, the tables of docs/api.md and the variant of the central API.
+ * The declaration of a route, in the file of its resource. Derived from it are the mounting with
+ * the scope check, the reading of the query, the allowed methods, the OpenAPI document, the page
+ * /docs, the tables of docs/api.md and the variant of the central API.
  */
 export type Declaration = {
   method: 'get' | 'post'

@@ -38,7 +38,7 @@ const usual: Field<Usual | undefined> = {
   write: (given) => (given ? usualTable.toWire(given) : null),
 }
 
-/** What jobs and subjobs share: every field of {@link Job} but those that tell the two apart. */
+/** Shared by jobs and subjobs: every field of {@link Job} but those that tell the two apart. */
 const shared = {
   appId: uuid('The program, or one run of it.'),
   appName: text('Name of the program.'),

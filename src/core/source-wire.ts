@@ -46,5 +46,8 @@ export const completenessTable = makeTable<Completeness>('a completeness', {
   oldestSourceAgeS: orNull(number('Seconds since the most silent spool last delivered.')),
   skewedSources: orElse(listOf(text(), 'Spools whose senders have wrong clocks.'), []),
   hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),
-  archive: oneOf(['used', 'available', 'off'], 'Whether the answer includes the archive.'),
+  archive: oneOf(
+    ['used', 'available', 'off'],
+    'State of the archive: used for this answer, available, or off.',
+  ),
 })

@@ -1,16 +1,16 @@
 import * as z from 'zod'
 import { AppError } from './errors.ts'
+import { ensure } from './must.ts'
 import { isCanonical, type Micros, parseTime } from './time.ts'
 
 /**
- * The one place where what we hold (camelCase) becomes what is sent (snake_case) and back. A table
- * declares each field once; from it come the writer, the reader of another site's answers, the
- * schema of the OpenAPI document and the columns of a CSV file, so they cannot drift apart.
+ * The one place where our objects (camelCase) become answers (snake_case) and back. A table declares
+ * each field once; the writer, the reader of other sites' answers, the schema of the OpenAPI document
+ * and the columns of CSV files come from it, so they cannot drift apart.
  *
  * Guarantees:
  * - Fields are written in the order of the table.
- * - Only the names of the table are renamed: what users put into metadata and metrics stays as they
- *   wrote it.
+ * - Only the names of the table are renamed: metadata and metrics stay as users wrote them.
  * - Reading is lenient about what is absent (where a field says what absence means) and about fields
  *   it does not know (ignored), since sites upgrade at different times; it is strict about types.
  */
@@ -19,7 +19,7 @@ export type Table<T> = {
   names: readonly string[]
   /** The object as it is sent. Tests hold every answer against it. */
   shown: z.ZodObject
-  /** The object as it is read from an answer. */
+  /** The object as it is read from an answer, with our names. */
   read: z.ZodType<T>
   toWire(row: T): Wire
   /** What `toWire` writes, without the names. */
@@ -32,11 +32,11 @@ export type Wire = Record<string, unknown>
 
 export type Field<T> = {
   shown: z.ZodType
-  /** Makes undefined of what is to be left out. */
+  /** A field that reads as undefined is absent from the object. */
   read: z.ZodType<T>
   /** The name on the wire, where it is not the key in snake_case. */
   name?: string
-  /** Where what is sent is not what is held. */
+  /** Converts the value for the wire, where it is not sent as it is. */
   write?: (value: T) => unknown
 }
 
@@ -49,19 +49,17 @@ export function makeTable<T extends object>(what: string, fields: Fields<T>): Ta
   const columns = list.map(
     ([key, { name = toSnake(key), write }]): Column => ({ key, name, write }),
   )
+  const names = columns.map(({ name }) => name)
+  ensure(new Set(names).size === names.length, `${what} has two fields of one name`)
   const shapeOf = (side: 'shown' | 'read') =>
     Object.fromEntries(columns.map(({ name }, i) => [name, list[i]?.[1][side] as z.ZodType]))
   const read = z.object(shapeOf('read')).transform((wire) => renamed(wire, columns) as T)
   return {
-    names: columns.map(({ name }) => name),
+    names,
     shown: z.object(shapeOf('shown')),
     read: read as unknown as z.ZodType<T>,
-    toWire: writerOf(columns),
-    toValues: (row) =>
-      columns.map(({ key, write }) => {
-        const value = (row as Wire)[key]
-        return write ? write(value) : value
-      }),
+    toWire: makeWriter(columns),
+    toValues: makeLister(columns),
     fromWire: (json) => readAs(read, json, what) as T,
   }
 }
@@ -70,9 +68,9 @@ const toSnake = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `_${letter
 
 /**
  * Lists are made of this. An object that is copied from one with all names keeps its shape: filling
- * it costs half of adding the names one by one, and the engine writes it as JSON twice as fast.
+ * it costs half of adding the names one by one, and it becomes JSON faster.
  */
-function writerOf(columns: readonly Column[]): (row: object) => Wire {
+function makeWriter(columns: readonly Column[]): (row: object) => Wire {
   const blank = JSON.parse(
     JSON.stringify(Object.fromEntries(columns.map(({ name }) => [name, null]))),
   )
@@ -83,6 +81,16 @@ function writerOf(columns: readonly Column[]): (row: object) => Wire {
     for (const { key, name } of plain) wire[name] = (row as Wire)[key]
     for (const { key, name, write } of made) wire[name] = write?.((row as Wire)[key])
     return wire
+  }
+}
+
+function makeLister(columns: readonly Column[]): (row: object) => unknown[] {
+  const keys = columns.map(({ key }) => key)
+  const made = columns.flatMap(({ write }, place) => (write ? [{ write, place }] : []))
+  return (row) => {
+    const values = keys.map((key) => (row as Wire)[key])
+    for (const { write, place } of made) values[place] = write(values[place])
+    return values
   }
 }
 
@@ -111,8 +119,8 @@ export function itemsFromWire<T>(json: unknown, item: (json: unknown) => T): T[]
 }
 
 /*
- * The kinds of fields. They are read less strictly than they are shown: a range that a newer site
- * widens must not hide its jobs.
+ * The kinds of fields. They are read less strictly than documented: a newer site may widen a range,
+ * and that must not hide its jobs.
  */
 
 export const text = (description?: string): Field<string> => ({
@@ -128,7 +136,7 @@ export const uuid = (description: string): Field<string> => ({
 export const time = (description: string): Field<Micros> => ({
   shown: z.string().meta({ description, format: 'date-time' }),
   read: z.string().transform((given, ctx): Micros => {
-    // Our own form reaches further back than what we take from others.
+    // Our own form reaches further back than the times that we accept from others.
     const parsed = isCanonical(given) ? given : parseTime(given)
     if (parsed === undefined)
       ctx.issues.push({ code: 'custom', message: 'not a time', input: given })
@@ -162,7 +170,7 @@ export const recordOf = <T>(item: z.ZodType<T>, description: string): Field<Reco
   read: z.record(z.string(), item),
 })
 
-/** Items are sent as they are held: only for those whose names are alike on both sides. */
+/** Items are sent as they are: only for those with the same names on both sides. */
 export const listOf = <T>(
   { shown, read }: Pick<Field<T>, 'shown' | 'read'>,
   description: string,

@@ -41,7 +41,7 @@ describe('an export', () => {
     assert.equal(rows[0]?.[head!.indexOf('started_at')], wire.started_at)
   })
 
-  test('is NDJSON when asked for, and ends at a limit that is given', async () => {
+  test('is NDJSON on request, and ends at the given limit', async () => {
     const { ask, json } = readApp({ world: shift(50) })
     const response = await ask('/v1/jobs?format=ndjson&limit=20')
     const lines = (await response.text()).trimEnd().split('\n')
@@ -51,7 +51,7 @@ describe('an export', () => {
     assert.deepEqual(first, items[0])
   })
 
-  test('is chosen by quality, and the parameter wins', async () => {
+  test('is chosen by quality, and the parameter overrides it', async () => {
     const { ask } = readApp()
     const typeFor = async (accept: string, path = '/v1/subjobs') =>
       (await ask(path, { headers: { accept } })).headers.get('content-type')?.split(';')[0]
@@ -61,7 +61,7 @@ describe('an export', () => {
     assert.equal(await typeFor('text/csv', '/v1/subjobs?format=json'), 'application/json')
   })
 
-  test('of nothing has its header', async () => {
+  test('without rows has its header', async () => {
     const text = await (await readApp().ask('/v1/jobs?format=csv')).text()
     assert.equal(text, `${jobTable.names.join(',')}\r\n`)
   })
@@ -115,7 +115,7 @@ describe('an export over HTTP', () => {
     return { url: await serve(t, { ...reader, findJobs }), asked }
   }
 
-  test('asks for the next page only once the reader took the last ones', async (t) => {
+  test('reads the next page only after the client has taken the last ones', async (t) => {
     const { url, asked } = await endless(t)
     const stop = new AbortController()
     const response = await fetch(`${url}/v1/jobs?format=csv`, { signal: stop.signal })

@@ -68,7 +68,7 @@ describe('the OpenAPI document', () => {
       assert.deepEqual(documented(await documentOf(made)), registered(made))
     })
 
-    test(`of ${name} refers to nothing that it lacks, and names every operation once`, async () => {
+    test(`of ${name} has every schema that it refers to, and names every operation once`, async () => {
       const document = await documentOf(app())
       const text = JSON.stringify(document)
       for (const found of refsIn(document)) assert.ok(document.components.schemas[found], found)
@@ -108,14 +108,14 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  test('does not close the shapes of answers: a newer role may say more', async () => {
+  test('leaves the schemas of answers open: a newer role may add fields', async () => {
     const { components } = await documentOf(readApp().app)
     assert.equal(components.schemas.Job?.additionalProperties, undefined)
   })
 })
 
 describe('the page /docs', () => {
-  test('needs nothing but itself: no script, no address elsewhere, one style that its policy knows', async () => {
+  test('is self-contained: no script, no other address, one style that its policy allows', async () => {
     const response = await readApp().app.request('/docs')
     const page = await response.text()
     assert.doesNotMatch(page, /<script|<link|<img|@import|url\(/)

@@ -26,7 +26,7 @@ export type AppOptions = {
   maxClients?: number
 }
 
-/** The questions over arrays at noon; it remembers what it was asked. */
+/** The questions over arrays at noon; it records the filters. */
 export function readApp(options: AppOptions = {}) {
   const { world = emptyWorld(() => noon), feed = silent, stopping, ...rest } = options
   const asked: JobFilter[] = []
@@ -61,9 +61,9 @@ export function readApp(options: AppOptions = {}) {
   return { app, routes, ask, json, asked, askedStats, metrics, world }
 }
 
-/** Parsed JSON that a test looks into; the contract has held it against its schema before. */
-// biome-ignore lint/suspicious/noExplicitAny: what is read is asserted on at once
+/** Parsed JSON; the contract has checked it against its schema. */
+// biome-ignore lint/suspicious/noExplicitAny: every value that is read is asserted on
 export type Body = any
 
-/** What a refused question is told. */
+/** The answer to a refused question. */
 export type Refusal = { status: number; field?: string; detail: string }

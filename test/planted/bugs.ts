@@ -255,7 +255,7 @@ export const bugs: readonly Bug[] = [
     replace: "const place = ({ at: given, id }: Position, at = given.slice(0, 23) + '000Z') =>",
     test: [
       'test/api/jobs.test.ts',
-      'pages of GET /v1/jobs > are the whole list, whatever the ties, and while rows arrive',
+      'pages of GET /v1/jobs > are the complete list, with ties, and while rows arrive',
     ],
   },
   {

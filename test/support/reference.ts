@@ -106,7 +106,7 @@ export function routesReference(): Reference {
     ]),
   )
 }
-export const routesHead: Row = ['Route', 'Scope', 'Does']
+export const routesHead: Row = ['Route', 'Scope', 'Description']
 
 /** But for the site, which the central API takes everywhere. */
 const alike = (a: Row[], b: Row[]) =>
@@ -142,7 +142,7 @@ export function envelopeReference(): Reference {
   const { components } = openApi({ title: 'events', routes: sidecarRoutes() })
   return new Map([['Fields of an event', fieldsOf(components.schemas.Event as Schema)]])
 }
-export const envelopeHead: Row = ['Field', 'Takes', 'Needed', 'Meaning']
+export const envelopeHead: Row = ['Field', 'Type', 'Required', 'Meaning']
 
 type Schema = {
   type?: unknown
@@ -167,7 +167,7 @@ function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] 
   })
 }
 
-export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
+export const parametersHead: Row = ['Parameter', 'Values', 'Meaning']
 
 /** Every reference there is: the file, the name between the markers, the rows and their head. */
 export async function references() {
