@@ -259,6 +259,17 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a route is mounted without its scope',
+    why: 'jobs of a fab are readable without a token',
+    file: 'src/api/route.ts',
+    find: 'if (scope) app.on(verb, at, requireScope(auth, scope))',
+    replace: "if (scope && scope !== 'read') app.on(verb, at, requireScope(auth, scope))",
+    test: [
+      'test/api/jobs.test.ts',
+      'every route > requires a token with scope read where tokens are required',
+    ],
+  },
+  {
     name: 'token compare accepts a prefix',
     why: 'a guess that is nearly right opens the door',
     file: 'src/platform/auth.ts',
