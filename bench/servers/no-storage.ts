@@ -1,4 +1,5 @@
 import { ingestRoutes } from '../../src/api/ingest.ts'
+import { mountRoutes } from '../../src/api/route.ts'
 import { toIngestLimits } from '../../src/api/settings.ts'
 import { StartTimes } from '../../src/core/start-times.ts'
 import { Auth } from '../../src/platform/auth.ts'
@@ -16,17 +17,17 @@ const settings = readConfig('sidecar', { env: process.env })
 await runRole('sidecar', settings, false, async (config, { log, life, metrics }) => {
   const started = new StartTimes()
   const app = createApp({ log, metrics })
+  const auth = new Auth({ tokensFile: undefined, anonymous: [] })
   const routes = ingestRoutes({
     accept: async (items) =>
       items.map(({ event }) => {
         started.see(event)
         return { kind: 'stored' }
       }),
-    auth: new Auth({ tokensFile: undefined, anonymous: [] }),
     metrics,
     startOf: (id) => started.startOf(id),
     limits: toIngestLimits(config),
   })
-  app.route('/', routes)
+  mountRoutes(app, auth, routes)
   return { url: await listen(app, { host: config.HOST, port: config.PORT }, life) }
 })

@@ -1,13 +1,14 @@
-import { Hono } from 'hono'
+import type { Context } from 'hono'
 import { AppError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import { parseJson } from '../core/json.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
 import { fromMs, type Micros } from '../core/time.ts'
-import { type Auth, requireScope } from '../platform/auth.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, inTracesOf } from '../platform/tracing.ts'
+import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
+import type { Route } from './route.ts'
 
 /** An event that passed the first door, with its JSON. */
 export type Admitted = { event: Event; json: string }
@@ -27,7 +28,6 @@ export type Accept = (items: readonly Admitted[]) => Promise<IngestVerdict[]>
 
 export type IngestOptions = {
   accept: Accept
-  auth: Auth
   metrics: Metrics
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
@@ -48,30 +48,33 @@ type Rejected = {
 }
 
 /**
- * `POST /v1/ingest/events` and `POST /v1/ingest/events:batch`, as wire.md has them. Each event gets
- * a verdict of its own; a bad one never costs a good one.
+ * The routes that take events, as wire.md has them. Each event gets a verdict of its own; a bad one
+ * never costs a good one.
  */
-export function ingestRoutes(options: IngestOptions): Hono {
-  const app = new Hono()
-  app.use('/v1/ingest/*', requireScope(options.auth, 'ingest'))
-  app.post('/v1/ingest/events', async (c) => {
-    const startedAt = performance.now()
-    const input = parseJson(await readBody(c.req.raw, options.limits))
-    if (Array.isArray(input)) {
-      throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
-    }
-    const duplicate = await acceptOne(input, options)
-    return c.json({ ok: true, duplicate, ...timing(options, startedAt) })
-  })
-  app.post('/v1/ingest/events:batch', async (c) => {
-    const startedAt = performance.now()
-    const text = await readBody(c.req.raw, options.limits)
-    const { maxBatchItems } = options.limits
-    const inputs = readBatch(text, c.req.header('content-type') ?? '', maxBatchItems)
-    const answer = await acceptMany(inputs, options)
-    return c.json({ ok: true, ...answer, ...timing(options, startedAt) })
-  })
-  return app
+export function ingestRoutes(options: IngestOptions): Route[] {
+  return [
+    { ...ingestEvent, handle: (c) => takeEvent(c, options) },
+    { ...ingestBatch, handle: (c) => takeBatch(c, options) },
+  ]
+}
+
+async function takeEvent(c: Context, options: IngestOptions): Promise<Response> {
+  const startedAt = performance.now()
+  const input = parseJson(await readBody(c.req.raw, options.limits))
+  if (Array.isArray(input)) {
+    throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
+  }
+  const duplicate = await acceptOne(input, options)
+  return c.json({ ok: true, duplicate, ...timing(options, startedAt) })
+}
+
+async function takeBatch(c: Context, options: IngestOptions): Promise<Response> {
+  const startedAt = performance.now()
+  const text = await readBody(c.req.raw, options.limits)
+  const { maxBatchItems } = options.limits
+  const inputs = readBatch(text, c.req.header('content-type') ?? '', maxBatchItems)
+  const answer = await acceptMany(inputs, options)
+  return c.json({ ok: true, ...answer, ...timing(options, startedAt) })
 }
 
 const timing = ({ timed }: IngestOptions, startedAt: number) =>

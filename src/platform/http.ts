@@ -89,16 +89,6 @@ function problem(c: Context, body: Problem): Response {
   })
 }
 
-/** `GET /metrics` in the Prometheus text form. */
-export function metricsRoute(metrics: Metrics, refresh: () => unknown = () => {}): Hono {
-  return new Hono().get('/metrics', async (c) => {
-    await refresh()
-    return c.body(await metrics.registry.metrics(), 200, {
-      'content-type': metrics.registry.contentType,
-    })
-  })
-}
-
 export type ListenOptions = {
   host: string
   port: number

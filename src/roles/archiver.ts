@@ -40,7 +40,6 @@ export async function startArchiver(
     title: 'archiver',
     name: 'archiver',
     routes: [],
-    specs: [],
     check: () => health(archiver.state, probe, place),
   })
 }

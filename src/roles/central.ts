@@ -1,11 +1,9 @@
-import { Hono, type MiddlewareHandler } from 'hono'
-import { centralSpecs } from '../api/central-specs.ts'
+import { toCentral } from '../api/central-routes.ts'
 import type { HealthReport } from '../api/health.ts'
-import { noParams, readParams } from '../api/query-params.ts'
-import { readApi, readPaths } from '../api/read-api.ts'
-import { listOf, secondsSince } from '../api/reader-source.ts'
+import { questionRoutes } from '../api/questions.ts'
 import { toQueryLimits } from '../api/settings.ts'
-import { type Auth, requireScope } from '../platform/auth.ts'
+import { siteRoutes } from '../api/sites.ts'
+import type { Auth } from '../platform/auth.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import { type SiteHealth, siteHealth } from '../sites/central-health.ts'
 import { centralSites } from '../sites/central-sites.ts'
@@ -43,31 +41,12 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
     title: 'central API',
     name: 'central',
     routes: [
-      toOneSite(auth, passThrough(sites, config, context)),
-      siteRoutes(auth, health),
-      readApi({ reader, auth, limits, stream }),
+      ...siteRoutes({ list: health }),
+      ...toCentral(questionRoutes({ reader, limits, stream }), passThrough(sites, config, context)),
     ],
-    specs: centralSpecs(limits),
     check: async () => report(await health()),
     refreshMetrics: health,
   }
-}
-
-/** Every question, for the case that it names a site. */
-function toOneSite(auth: Auth, pass: MiddlewareHandler): Hono {
-  const app = new Hono()
-  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
-  return app
-}
-
-/** `GET /v1/sites`. */
-function siteRoutes(auth: Auth, health: () => Promise<SiteHealth[]>): Hono {
-  return new Hono().get('/v1/sites', requireScope(auth, 'read'), async (c) => {
-    readParams(c, noParams)
-    const started = performance.now()
-    const sites = await health()
-    return c.json({ ...listOf(sites), duration_s: secondsSince(started) })
-  })
 }
 
 /** With every site away there is nothing to answer with; with some away, the rest is worth having. */

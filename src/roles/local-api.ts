@@ -1,11 +1,8 @@
-import type { Hono } from 'hono'
 import type { HealthReport } from '../api/health.ts'
 import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
-import { ingestSpecs } from '../api/other-specs.ts'
-import { readApi } from '../api/read-api.ts'
-import { readSpecs, streamSpec } from '../api/read-specs.ts'
+import { questionRoutes } from '../api/questions.ts'
+import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
-import type { Auth } from '../platform/auth.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
@@ -43,21 +40,19 @@ export async function startLocalApi(
     title: 'local API',
     name: 'local-api',
     routes: [
-      ingest(config, auth, stores.write, watch, context),
-      questions(config, auth, stores.read, context),
+      ...ingest(config, stores.write, watch, context),
+      ...questions(config, stores.read, context),
     ],
-    specs: [...ingestSpecs, ...readSpecs(toQueryLimits(config)), streamSpec],
     check: () => health(stores.write, watch, maintenance),
   })
 }
 
 function ingest(
   config: LocalApiConfig,
-  auth: Auth,
   store: Store,
   watch: DatabaseWatch,
   { metrics }: StartContext,
-): Hono {
+): Route[] {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
@@ -68,7 +63,7 @@ function ingest(
     watch.assertReady()
     return (await queue.add(items.map((item) => item.event))).map(verdictOf)
   }
-  return ingestRoutes({ accept, auth, metrics, limits: toIngestLimits(config), timed: true })
+  return ingestRoutes({ accept, metrics, limits: toIngestLimits(config), timed: true })
 }
 
 const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
@@ -76,12 +71,11 @@ const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
     ? { kind: verdict }
     : { kind: 'refused', field: '', detail: verdict.refused }
 
-function questions(config: LocalApiConfig, auth: Auth, store: Store, context: StartContext): Hono {
+function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
   const { log, life, metrics } = context
   const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
-  return readApi({
+  return questionRoutes({
     reader: storeReader(store, { archive }),
-    auth,
     limits: toQueryLimits(config),
     stream: {
       feed: liveFeed(store, { signal: life.signal, log }),

@@ -1,7 +1,7 @@
 import type { Hono } from 'hono'
 import type { HealthOptions } from '../api/health.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
-import type { RouteSpec } from '../api/route-spec.ts'
+import { roleRoutes } from '../api/role-routes.ts'
+import type { Route } from '../api/route.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
@@ -27,9 +27,8 @@ export type Service = {
   title: string
   name: string
   check: HealthOptions['check']
-  /** The routes of the role, and their descriptions. */
-  routes: readonly Hono[]
-  specs: readonly RouteSpec[]
+  /** The routes of the role, besides those that every role has. */
+  routes: readonly Route[]
   /** Routes that take every other path; mounted last. */
   pages?: Hono
   /** Updates the metrics that are known only by asking. */
@@ -40,13 +39,12 @@ export type Service = {
 export function createRoleApp(
   config: SharedConfig,
   { log, metrics }: RoleContext,
-  { auth, title, name, check, routes, specs, pages, refreshMetrics }: Service,
+  { auth, title, name, check, routes, pages, refreshMetrics }: Service,
 ): Hono {
   const app = createApp({ log, metrics })
-  for (const route of routes) app.route('/', route)
   const health = { service: config.SERVICE_NAME ?? name, check }
   const refresh = refreshMetrics ? { refreshMetrics } : {}
-  app.route('/', aboutRoutes({ title, auth, metrics, health, routes: specs, ...refresh }))
+  app.route('/', roleRoutes({ title, auth, metrics, health, routes, ...refresh }))
   if (pages) app.route('/', pages)
   return app
 }

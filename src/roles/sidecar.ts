@@ -1,5 +1,4 @@
 import { ingestRoutes } from '../api/ingest.ts'
-import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { toIngestLimits } from '../api/settings.ts'
 import { StartTimes } from '../core/start-times.ts'
@@ -32,13 +31,11 @@ export async function startSidecar(
   const started = new StartTimes()
   const ingest = ingestRoutes({
     accept: (items) => acceptInto(spool, items, started),
-    auth,
     metrics,
     startOf: (id) => started.startOf(id),
     limits: toIngestLimits(config),
   })
   const rejects = rejectRoutes({
-    auth,
     list: (limit, beforeId) => spool.rejects(limit, beforeId),
     get: (id) => spool.reject(id),
     retry: (id) => retryIn(spool, id),
@@ -47,8 +44,7 @@ export async function startSidecar(
     auth,
     title: 'sidecar',
     name: 'sidecar',
-    routes: [ingest, rejects],
-    specs: [...ingestSpecs, ...rejectSpecs],
+    routes: [...ingest, ...rejects],
     check: () => describeSpool(spool, drains),
     refreshMetrics: () => setSpoolMetrics(metrics, spool, drains),
   })

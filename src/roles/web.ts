@@ -30,7 +30,6 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
     title: 'web',
     name: 'web',
     routes: [],
-    specs: [],
     pages,
     check: () => health(sites.first()),
   })

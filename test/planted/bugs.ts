@@ -311,7 +311,18 @@ export const bugs: readonly Bug[] = [
     replace: "const place = ({ at: given, id }: Position, at = given.slice(0, 23) + '000Z') =>",
     test: [
       'test/api/jobs.test.ts',
-      'pages of GET /v1/jobs > are the whole list, whatever the ties, and while rows arrive',
+      'pages of GET /v1/jobs > are the complete list, with ties, and while rows arrive',
+    ],
+  },
+  {
+    name: 'a route is mounted without its scope',
+    why: 'jobs of a fab are readable without a token',
+    file: 'src/api/route.ts',
+    find: 'if (scope) app.on(verb, at, requireScope(auth, scope))',
+    replace: "if (scope && scope !== 'read') app.on(verb, at, requireScope(auth, scope))",
+    test: [
+      'test/api/jobs.test.ts',
+      'every route > requires a token with scope read where tokens are required',
     ],
   },
   {

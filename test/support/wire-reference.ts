@@ -1,4 +1,4 @@
-import { takes } from '../../src/api/docs-page.ts'
+import { describeValues } from '../../src/api/docs-page.ts'
 import type { JsonObject, OpenApi } from '../../src/api/openapi.ts'
 import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
@@ -197,7 +197,7 @@ function typeOf(schema: JsonObject, document: OpenApi): string {
     ...(minimum === Number.MIN_SAFE_INTEGER ? {} : minimum !== undefined && { minimum }),
     ...(maximum === Number.MAX_SAFE_INTEGER ? {} : maximum !== undefined && { maximum }),
   }
-  return takes({ ...rest, type, ...bounds })
+  return describeValues({ ...rest, type, ...bounds })
 }
 
 export const problemsHead: Row = ['Type', 'Status', 'Title']
