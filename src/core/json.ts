@@ -35,6 +35,12 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/**
+ * True when no text in a document can hold NUL or half of a surrogate pair: a body is strict UTF-8, so
+ * only an escape can bring them in.
+ */
+export const isPlain = (text: string): boolean => !text.includes('\\u')
+
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
 
 /**

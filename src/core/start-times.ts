@@ -1,3 +1,4 @@
+import type { Accept } from './admission.ts'
 import type { Event } from './event.ts'
 import type { Micros } from './time.ts'
 
@@ -40,5 +41,14 @@ export class StartTimes {
     if (this.#young.size < this.#size) return
     this.#old = this.#young
     this.#young = new Map()
+  }
+}
+
+/** Accepts as `accept` does, and learns the starts among what is new. */
+export function withStartTimes(accept: Accept, times: StartTimes): Accept {
+  return async (items) => {
+    const verdicts = await accept(items)
+    for (const [i, { event }] of items.entries()) if (verdicts[i] === 'stored') times.see(event)
+    return verdicts
   }
 }

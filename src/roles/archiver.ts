@@ -4,7 +4,8 @@ import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { checkFolder } from '../archive/folder.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { ArchiverConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
 
@@ -41,7 +42,7 @@ export async function startArchiver(
   const service = config.SERVICE_NAME ?? 'archiver'
   const about = { title: 'archiver', auth, metrics, routes: [] }
   app.route('/', aboutRoutes({ ...about, health: { service, check } }))
-  return { url: await listen(app, addressOf(config), life) }
+  return { url: await listen(app, toAddress(config), life) }
 }
 
 /**

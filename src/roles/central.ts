@@ -7,7 +7,8 @@ import { listOf, secondsSince } from '../api/reader-source.ts'
 import { aboutRoutes } from '../api/role-routes.ts'
 import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
 import type { CentralConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { type SiteHealth, siteHealth } from '../sites/central-health.ts'
 import { centralSites } from '../sites/central-sites.ts'
@@ -25,7 +26,7 @@ export async function startCentral(config: CentralConfig, context: Role): Promis
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
   const app = centralApp(config, auth, context)
-  return { url: await listen(app, addressOf(config), context.life) }
+  return { url: await listen(app, toAddress(config), context.life) }
 }
 
 /** The routes of the central API. */

@@ -1,17 +1,19 @@
 import type { Hono } from 'hono'
 import type { HealthReport } from '../api/health.ts'
-import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
+import { ingestRoutes } from '../api/ingest.ts'
 import { ingestSpecs } from '../api/other-specs.ts'
 import { readApi } from '../api/read-api.ts'
 import { readSpecs, streamSpec } from '../api/read-specs.ts'
 import { aboutRoutes } from '../api/role-routes.ts'
+import type { Accept } from '../core/admission.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
+import { bareRoutes } from '../platform/bare-routes.ts'
 import type { LocalApiConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
-import type { StoreVerdict } from '../store/ingest.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
@@ -41,7 +43,8 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
   life.onStop('maintenance', () => maintenance.done)
 
   const app = createApp({ log, metrics })
-  app.route('/', ingest(config, auth, stores.write, watch, context))
+  const door = ingest(config, auth, stores.write, watch, context)
+  app.route('/', door.app)
   app.route('/', questions(config, auth, stores.read, context))
   app.route(
     '/',
@@ -56,7 +59,8 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
       routes: [...ingestSpecs, ...readSpecs(limitsOf(config)), streamSpec],
     }),
   )
-  return { url: await listen(app, addressOf(config), life) }
+  const bare = bareRoutes(door.bare, { log, metrics, auth })
+  return { url: await listen(app, toAddress(config), life, bare) }
 }
 
 const limitsOf = (config: LocalApiConfig) => ({
@@ -70,24 +74,19 @@ function ingest(
   store: Store,
   watch: DatabaseWatch,
   { metrics }: Context,
-): Hono {
+) {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
     onCommit: (events, ended) => countCommit(metrics, events, ended),
   })
-  const accept = async (items: readonly Admitted[]) => {
+  const accept: Accept = async (items) => {
     watch.assertReady()
-    return (await queue.add(items.map((item) => item.event))).map(verdictOf)
+    return queue.add(items.map((item) => item.event))
   }
   return ingestRoutes({ accept, auth, metrics, limits: ingestLimits(config), timed: true })
 }
-
-const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
-  typeof verdict === 'string'
-    ? { kind: verdict }
-    : { kind: 'refused', field: '', detail: verdict.refused }
 
 function questions(config: LocalApiConfig, auth: Auth, store: Store, context: Context): Hono {
   const { log, life, metrics } = context

@@ -3,12 +3,13 @@ import { ingestRoutes } from '../api/ingest.ts'
 import { ingestSpecs, rejectSpecs } from '../api/other-specs.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { aboutRoutes } from '../api/role-routes.ts'
-import { StartTimes } from '../core/start-times.ts'
+import { StartTimes, withStartTimes } from '../core/start-times.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
+import { bareRoutes } from '../platform/bare-routes.ts'
 import type { SidecarConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { acceptInto, retryIn } from '../spool/accept.ts'
 import type { Drain } from '../spool/drain.ts'
 import { showIn, spoolHealth } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
@@ -35,10 +36,12 @@ export async function startSidecar(
   reportStart(spool, context)
 
   const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
-  const started = new StartTimes()
   const app = createApp({ log, metrics })
-  addRoutes(app, { config, spool, drains, auth, started, context })
-  return { url: await listen(app, addressOf(config), life) }
+  const door = ingest(config, spool, auth, context)
+  app.route('/', door.app)
+  addRoutes(app, { config, spool, drains, auth, context })
+  const bare = bareRoutes(door.bare, { log, metrics, auth })
+  return { url: await listen(app, toAddress(config), life, bare) }
 }
 
 function reportStart({ report, dir, sourceId, epoch }: Spool, { log }: RoleContext): void {
@@ -48,34 +51,34 @@ function reportStart({ report, dir, sourceId, epoch }: Spool, { log }: RoleConte
   log.info({ dir, source: sourceId, epoch, waiting: report.recovered }, 'spool open')
 }
 
+function ingest(config: SidecarConfig, spool: Spool, auth: Auth, { metrics }: RoleContext) {
+  const times = new StartTimes()
+  return ingestRoutes({
+    accept: withStartTimes((items) => spool.append(items), times),
+    auth,
+    metrics,
+    startOf: (id) => times.startOf(id),
+    limits: ingestLimits(config),
+  })
+}
+
 type Parts = {
   config: SidecarConfig
   spool: Spool
   drains: Drain[]
   auth: Auth
-  started: StartTimes
   context: RoleContext
 }
 
-function addRoutes(app: Hono, { config, spool, drains, auth, started, context }: Parts): void {
+function addRoutes(app: Hono, { config, spool, drains, auth, context }: Parts): void {
   const { metrics } = context
-  app.route(
-    '/',
-    ingestRoutes({
-      accept: (items) => acceptInto(spool, items, started),
-      auth,
-      metrics,
-      startOf: (id) => started.startOf(id),
-      limits: ingestLimits(config),
-    }),
-  )
   app.route(
     '/',
     rejectRoutes({
       auth,
       list: (limit, beforeId) => spool.rejects(limit, beforeId),
       get: (id) => spool.reject(id),
-      retry: (id) => retryIn(spool, id),
+      retry: (id) => spool.retryReject(id),
     }),
   )
   app.route(

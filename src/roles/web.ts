@@ -2,7 +2,8 @@ import { aboutRoutes } from '../api/role-routes.ts'
 import { Access, AnswerCache, dashboardRoutes, type SiteView } from '../dashboard/index.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { WebConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { sitesOf } from './web-sites.ts'
 
@@ -41,7 +42,7 @@ export async function startWeb(
       now: Date.now,
     }),
   )
-  return { url: await listen(app, addressOf(config), life) }
+  return { url: await listen(app, toAddress(config), life) }
 }
 
 /** Serves pages whatever the API does; without it they show what was known last. */

@@ -1,29 +1,13 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
-import { Ballast } from './ballast.ts'
+import type { Admitted, Verdict } from '../core/admission.ts'
+import { AppError } from '../core/errors.ts'
+import { type Event, isTick } from '../core/event.ts'
+import { toMs } from '../core/time.ts'
+import { openCursors } from './cursors.ts'
 import { type Db, type OpenReport, openSpool } from './open.ts'
-import { SeenKeys } from './seen-keys.ts'
+import { SeenKeys, toKey } from './seen-keys.ts'
+import { Space, type SpaceOptions } from './space.ts'
 import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
-
-/** An event on its way into the spool. */
-export type Append = {
-  /** 24 bytes: the time its sender reported and the idempotency key. See keys.ts. */
-  key: Buffer
-  /** The event as JSON. */
-  body: string
-  receivedMs: number
-  /** May be refused while the spool is filling up. */
-  tick: boolean
-  /** Carries the stamp of an earlier spool. */
-  stamped: boolean
-}
-
-/**
- * What became of an append. `stored` and `duplicate` are on disk; `shed` (above the soft cap,
- * progress and metric events only) and `full` are not, and may be sent again later.
- */
-export type AppendVerdict = 'stored' | 'duplicate' | 'shed' | 'full'
 
 export type Spooled = { seq: number /** The event with its stamp, as JSON. */; body: string }
 
@@ -32,24 +16,15 @@ export type Rejection = { seq: number; field: string; detail: string }
 
 export type Reject = Rejection & { id: number; sink: string; rejectedMs: number; body: string }
 
-export type SpoolOptions = {
-  dir: string
+export type SpoolOptions = SpaceOptions & {
   /** Names of all sinks; an event stays until each has acknowledged it. */
   sinks: readonly string[]
-  /** Most bytes on disk; above four fifths of it ticks are shed. */
-  maxBytes: number
-  /** Ballast, in bytes; for tests on small disks. */
-  ballastBytes?: number
   onCommit?: (events: number) => void
 }
 
-const softShare = 0.8
-/** Files larger than this are shrunk once they are empty. */
-const vacuumBytes = 64 * 2 ** 20
-
 type Waiting = {
-  items: readonly Append[]
-  resolve: (verdicts: AppendVerdict[]) => void
+  items: readonly Admitted[]
+  resolve: (verdicts: Verdict[]) => void
   reject: (error: unknown) => void
 }
 
@@ -61,15 +36,14 @@ export class Spool {
   readonly dir: string
   readonly #db: Db
   readonly #lock: Db
-  readonly #ballast: Ballast
+  readonly #space: Space
   readonly #options: SpoolOptions
-  readonly #acked = new Map<string, number>()
+  readonly #acked: Map<string, number>
   readonly #statements: Statements
   #waiting: Waiting[] = []
   #lastSeq: number
   #forwarded: number
   readonly #keys: SeenKeys
-  #pages: number
   #closed = false
   #lastError: string | undefined
   readonly #wakers = new Set<() => void>()
@@ -86,12 +60,10 @@ export class Spool {
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    this.#registerSinks()
+    this.#acked = openCursors(db, this.#statements, options.sinks)
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
-    this.#pages = this.#usedPages()
-    this.#ballast = new Ballast(options.dir, options.ballastBytes)
-    if (!this.#ballast.held) this.#ballast.take()
+    this.#space = new Space(db, options)
     this.report = { ...report, recovered: this.count }
   }
 
@@ -100,16 +72,14 @@ export class Spool {
     return this.#lastSeq - Math.min(...this.#acked.values())
   }
 
-  /** Bytes in use on disk: pages with something in them, and the write-ahead log. */
+  /** Bytes in use on disk. */
   get bytes(): number {
-    return this.#pages * pageSize + this.#walBytes()
+    return this.#space.bytes
   }
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    if (!this.#ballast.held) return 'the disk of the spool is full'
-    if (this.#isFull()) return 'the spool has reached SPOOL_MAX_BYTES'
-    return this.#lastError
+    return this.#space.trouble ?? this.#lastError
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
@@ -131,13 +101,12 @@ export class Spool {
   }
 
   /**
-   * Puts events on disk. All that wait in one turn of the event loop share one commit: that is 4.6
-   * times the throughput of a commit per request.
+   * Puts events on disk; what it guarantees is in core/admission.ts. All that wait in one turn of the
+   * event loop share one commit: that is 4.6 times the throughput of a commit per request.
    *
-   * @returns a verdict per event, after the commit was synced
-   * @throws when the database fails for another reason than a full disk; nothing was stored then
+   * @throws AppError overloaded when the disk fails in another way than being full
    */
-  append(items: readonly Append[]): Promise<AppendVerdict[]> {
+  append(items: readonly Admitted[]): Promise<Verdict[]> {
     if (this.#closed) return Promise.reject(new Error('the spool is closed'))
     return new Promise((resolve, reject) => {
       if (this.#waiting.push({ items, resolve, reject }) === 1) setImmediate(() => this.#flush())
@@ -149,30 +118,36 @@ export class Spool {
     this.#waiting = []
     if (waiting.length === 0) return
     try {
-      const verdicts = this.#canAppend() ? this.#commit(waiting) : waiting.map(refused)
+      const room = this.#space.room()
+      const verdicts = room === 'none' ? this.#refuse(waiting) : this.#commit(waiting, room)
       for (const [i, w] of waiting.entries()) w.resolve(verdicts[i]!)
     } catch (error) {
       this.#afterFailure(error)
-      for (const w of waiting) {
-        if (isDiskFull(error)) w.resolve(refused(w))
-        else w.reject(error)
+      const verdicts = isDiskFull(error) ? this.#refuse(waiting) : undefined
+      for (const [i, w] of waiting.entries()) {
+        if (verdicts) w.resolve(verdicts[i]!)
+        else w.reject(unwritable(error))
       }
     }
   }
 
-  /** One transaction for everybody who waits. Counters move only once it is durable. */
-  #commit(waiting: readonly Waiting[]): AppendVerdict[][] {
+  #refuse(waiting: readonly Waiting[]): Verdict[][] {
+    const full = { later: this.trouble ?? 'the spool is full' }
+    return waiting.map(({ items }) => items.map(() => full))
+  }
+
+  /** One transaction for all that wait. Counters move only once it is durable. */
+  #commit(waiting: readonly Waiting[], room: 'all' | 'ends'): Verdict[][] {
     const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
-    const soft = this.bytes > this.#options.maxBytes * softShare
-    this.#db.exec('begin immediate')
-    const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, soft, draft)))
+    this.#statements.begin.run()
+    const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, room, draft)))
     if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
-    this.#db.exec('commit')
+    this.#statements.commit.run()
     this.#lastSeq = draft.seq
     this.#forwarded = draft.forwarded
     this.#keys.added(draft.stored)
     this.#lastError = undefined
-    this.#pages = this.#usedPages()
+    this.#space.measure()
     if (draft.stored > 0) {
       this.#options.onCommit?.(draft.stored)
       for (const wake of this.#wakers) wake()
@@ -180,18 +155,17 @@ export class Spool {
     return verdicts
   }
 
-  #put(
-    item: Append,
-    soft: boolean,
-    draft: { seq: number; forwarded: number; stored: number },
-  ): AppendVerdict {
-    if (soft && item.tick) return this.#keys.has(item.key) ? 'duplicate' : 'shed'
-    if (!this.#keys.put(item.key)) return 'duplicate'
+  #put(item: Admitted, room: 'all' | 'ends', draft: Draft): Verdict {
+    const { event } = item
+    const key = toKey(event)
+    if (room === 'ends' && isTick(event.event.kind)) return this.#keys.has(key) ? 'duplicate' : shed
+    if (!this.#keys.put(key)) return 'duplicate'
     draft.seq++
     draft.stored++
-    if (item.stamped) draft.forwarded++
-    const sourceSeq = item.stamped ? null : draft.seq - draft.forwarded
-    this.#statements.put.run(draft.seq, sourceSeq, item.receivedMs, item.body)
+    // An event that carries the stamp of an earlier spool gets no number of ours.
+    if (event.source) draft.forwarded++
+    const sourceSeq = event.source ? null : draft.seq - draft.forwarded
+    this.#statements.put.run(draft.seq, sourceSeq, receivedMs(event), item.json)
     return 'stored'
   }
 
@@ -234,9 +208,9 @@ export class Spool {
       throw error
     }
     this.#lastError = undefined
-    this.#pages = this.#usedPages()
+    this.#space.measure()
     if (this.count === 0) this.#shrink()
-    if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
+    if (!this.#space.hasBallast && this.#space.takeBallast()) this.#lastError = undefined
   }
 
   #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
@@ -276,8 +250,17 @@ export class Spool {
    * Puts a reject back at the end of the spool, to be offered again with the stamp it had.
    *
    * @returns false when there is no such reject
+   * @throws AppError overloaded when the disk fails; it stays a reject then
    */
   retryReject(id: number): boolean {
+    try {
+      return this.#retry(id)
+    } catch (error) {
+      throw unwritable(error)
+    }
+  }
+
+  #retry(id: number): boolean {
     const row = this.reject(id)
     if (!row) return false
     this.#db.transaction(() => {
@@ -306,70 +289,28 @@ export class Spool {
     this.#lock.close()
   }
 
-  #registerSinks(): void {
-    // A sink that is new begins behind what is there; one that went away no longer holds events.
-    const known = new Map(
-      (
-        this.#db.prepare('select name, acked from sink').all() as { name: string; acked: number }[]
-      ).map(({ name, acked }) => [name, acked]),
-    )
-    const start = known.size > 0 ? Math.min(...known.values()) : 0
-    for (const name of this.#options.sinks) {
-      this.#acked.set(name, known.get(name) ?? start)
-      // Written only when it is news: on a full disk even this would fail.
-      if (!known.has(name)) this.#statements.setAcked.run(name, start)
-    }
-    for (const name of known.keys()) {
-      if (!this.#acked.has(name)) this.#db.prepare('delete from sink where name = ?').run(name)
-    }
-  }
-
-  #canAppend(): boolean {
-    if (!this.#ballast.held) this.#ballast.take()
-    return this.#ballast.held && !this.#isFull()
-  }
-
-  #isFull(): boolean {
-    return this.bytes >= this.#options.maxBytes
-  }
-
   #afterFailure(error: unknown): void {
     if (this.#db.inTransaction) this.#db.exec('rollback')
     this.#lastError = `the spool cannot be written (${(error as { code?: string }).code ?? 'unknown'})`
-    if (isDiskFull(error)) this.#ballast.release()
+    if (isDiskFull(error)) this.#space.releaseBallast()
   }
 
-  #usedPages(): number {
-    return this.#statements.usedPages.get() as number
-  }
-
-  #walBytes(): number {
-    try {
-      return statSync(join(this.dir, 'spool.db-wal')).size
-    } catch {
-      return 0
-    }
-  }
-
-  /** Gives space back to the disk: only when empty, because then it takes milliseconds. */
   #shrink(): void {
-    const pages = this.#db.pragma('page_count', { simple: true }) as number
-    // After a full disk every byte is wanted: the ballast has to fit in again.
-    const large = pages * pageSize >= vacuumBytes && this.#pages * 2 <= pages
-    if (!large && this.#ballast.held) return
     try {
-      this.#db.exec('vacuum')
-      this.#db.pragma('wal_checkpoint(truncate)')
+      this.#space.shrink()
     } catch (error) {
-      // No space to shrink in: the pages are free for new events all the same.
       this.#afterFailure(error)
     }
-    this.#pages = this.#usedPages()
   }
 }
 
-const pageSize = 4096
+type Draft = { seq: number; forwarded: number; stored: number }
 
-const refused = (waiting: Waiting): AppendVerdict[] => waiting.items.map(() => 'full')
+const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+
+const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))
+
+const unwritable = (cause: unknown) =>
+  new AppError('overloaded', 'the spool cannot be written', { cause, retryAfterS: 5 })
 
 const isDiskFull = (error: unknown) => (error as { code?: string }).code === 'SQLITE_FULL'

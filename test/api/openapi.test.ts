@@ -32,7 +32,7 @@ function roleApp(parts: Hono[], specs: RouteSpec[]): Hono {
   return app.route('/', aboutRoutes({ title: 'test', auth, metrics, health, routes: specs }))
 }
 
-const ingest = () => ingestRoutes({ accept: unused, auth, metrics, limits: {} as never })
+const ingest = () => ingestRoutes({ accept: unused, auth, metrics, limits: {} as never }).app
 const rejects = () => rejectRoutes({ auth, list: unused, get: unused, retry: unused })
 const central = () =>
   centralApp(

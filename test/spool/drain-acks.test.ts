@@ -3,17 +3,9 @@ import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain, type DrainResult } from '../../src/spool/drain.ts'
-import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
 import { freshFolder, until } from '../support/processes.ts'
-
-const append = () => ({
-  key: eventKey(crypto.randomUUID(), 1n),
-  body: '{}',
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-})
 
 /** A drain towards a sink of our own; `deliver` is given the numbers of each batch. */
 function draining(t: TestContext, deliver: (seqs: number[]) => DrainResult) {
@@ -47,7 +39,7 @@ describe('Drain', () => {
       if (asked.length === 2) throw new Error('planted')
       return { kind: 'taken', upTo: seqs[0]!, refused: [] }
     })
-    await spool.append([append(), append()])
+    await spool.append([admitted(), admitted()])
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(asked, [
       { seqs: [1, 2], waiting: 2 },
