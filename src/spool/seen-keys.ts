@@ -1,5 +1,5 @@
 import type { Event } from '../core/event.ts'
-import { type Micros, toMicros, toMs } from '../core/time.ts'
+import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
 import type { Db } from './open.ts'
 import { type Meta, otherTable, type Statements } from './statements.ts'
 
@@ -17,7 +17,7 @@ export function toKey({ idempotency_key, event }: Event): Buffer {
 
 /** Microseconds since 1970 in eight bytes, without a bigint where a double is exact. */
 function writeTime(key: Buffer, time: Micros): void {
-  const us = Math.floor(toMs(time)) * 1000 + Number(time.slice(23, 26))
+  const us = toMicrosNumber(time)
   if (!Number.isSafeInteger(us)) {
     key.writeBigInt64BE(toMicros(time), 0)
     return
