@@ -7,7 +7,9 @@ import type { AddressInfo } from 'node:net'
  * gains or loses shows.
  */
 
-const server = createServer((request, response) => {
+/** Connections wait while other sides take their turns. */
+const patience = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 65_000 }
+const server = createServer(patience, (request, response) => {
   const chunks: Buffer[] = []
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => answer(request, response, Buffer.concat(chunks).toString('utf8')))

@@ -1,4 +1,4 @@
-import type { Db } from './open.ts'
+import type { Db } from './database.ts'
 import type { Statements } from './statements.ts'
 
 /**

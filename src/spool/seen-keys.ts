@@ -1,6 +1,6 @@
 import type { Event } from '../core/event.ts'
 import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
-import type { Db } from './open.ts'
+import type { Db } from './database.ts'
 import { type Meta, otherTable, type Statements } from './statements.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ballast } from './ballast.ts'
-import type { Db } from './open.ts'
+import type { Db } from './database.ts'
 
 const pageSize = 4096
 /** Above this share of the cap ticks are shed. */

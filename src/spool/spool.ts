@@ -1,9 +1,11 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
-import { AppError } from '../core/errors.ts'
 import { type Event, isTick } from '../core/event.ts'
 import { toMs } from '../core/time.ts'
+import { AppendQueue } from './append-queue.ts'
 import { openCursors } from './cursors.ts'
-import { type Db, type OpenReport, openSpool } from './open.ts'
+import type { Db } from './database.ts'
+import { isDiskFull, unwritableError } from './disk-error.ts'
+import { type OpenReport, openSpool } from './open.ts'
 import { SeenKeys, toKey } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
 import { stamp } from './stamp.ts'
@@ -22,12 +24,6 @@ export type SpoolOptions = SpaceOptions & {
   onCommit?: (events: number) => void
 }
 
-type Waiting = {
-  items: readonly Admitted[]
-  resolve: (verdicts: Verdict[]) => void
-  reject: (error: unknown) => void
-}
-
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
   readonly report: OpenReport
@@ -40,7 +36,7 @@ export class Spool {
   readonly #options: SpoolOptions
   readonly #acked: Map<string, number>
   readonly #statements: Statements
-  #waiting: Waiting[] = []
+  readonly #queue = new AppendQueue((groups) => this.#write(groups))
   #lastSeq: number
   #forwarded: number
   readonly #keys: SeenKeys
@@ -108,39 +104,30 @@ export class Spool {
    */
   append(items: readonly Admitted[]): Promise<Verdict[]> {
     if (this.#closed) return Promise.reject(new Error('the spool is closed'))
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ items, resolve, reject }) === 1) setImmediate(() => this.#flush())
-    })
+    return this.#queue.add(items)
   }
 
-  #flush(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    if (waiting.length === 0) return
+  #write(groups: readonly Group[]): Verdict[][] {
     try {
       const room = this.#space.room()
-      const verdicts = room === 'none' ? this.#refuse(waiting) : this.#commit(waiting, room)
-      for (const [i, w] of waiting.entries()) w.resolve(verdicts[i]!)
+      return room === 'none' ? this.#refuse(groups) : this.#commit(groups, room)
     } catch (error) {
       this.#afterFailure(error)
-      const verdicts = isDiskFull(error) ? this.#refuse(waiting) : undefined
-      for (const [i, w] of waiting.entries()) {
-        if (verdicts) w.resolve(verdicts[i]!)
-        else w.reject(unwritable(error))
-      }
+      if (isDiskFull(error)) return this.#refuse(groups)
+      throw unwritableError(error)
     }
   }
 
-  #refuse(waiting: readonly Waiting[]): Verdict[][] {
+  #refuse(groups: readonly Group[]): Verdict[][] {
     const full = { later: this.trouble ?? 'the spool is full' }
-    return waiting.map(({ items }) => items.map(() => full))
+    return groups.map((items) => items.map(() => full))
   }
 
   /** One transaction for all that wait. Counters move only once it is durable. */
-  #commit(waiting: readonly Waiting[], room: 'all' | 'ends'): Verdict[][] {
+  #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
     const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
     this.#statements.begin.run()
-    const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, room, draft)))
+    const verdicts = groups.map((items) => items.map((item) => this.#put(item, room, draft)))
     if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
     this.#statements.commit.run()
     this.#lastSeq = draft.seq
@@ -256,7 +243,7 @@ export class Spool {
     try {
       return this.#retry(id)
     } catch (error) {
-      throw unwritable(error)
+      throw unwritableError(error)
     }
   }
 
@@ -283,7 +270,7 @@ export class Spool {
   /** Answers those who wait, then closes. Safe to call twice. */
   close(): void {
     if (this.#closed) return
-    this.#flush()
+    this.#queue.flush()
     this.#closed = true
     this.#db.close()
     this.#lock.close()
@@ -304,13 +291,9 @@ export class Spool {
   }
 }
 
+type Group = readonly Admitted[]
 type Draft = { seq: number; forwarded: number; stored: number }
 
 const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
 
 const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))
-
-const unwritable = (cause: unknown) =>
-  new AppError('overloaded', 'the spool cannot be written', { cause, retryAfterS: 5 })
-
-const isDiskFull = (error: unknown) => (error as { code?: string }).code === 'SQLITE_FULL'

@@ -1,5 +1,5 @@
 import type { Statement } from 'better-sqlite3'
-import type { Db } from './open.ts'
+import type { Db } from './database.ts'
 
 /** A row of `event`. */
 export type Row = { seq: number; source_seq: number | null; body: string }
