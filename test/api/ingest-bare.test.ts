@@ -48,12 +48,12 @@ const accept: Accept = async (items) => {
   )
 }
 
-async function startDoor(t: TestContext, auth = new Auth({ anonymous: [] })) {
+async function startDoor(t: TestContext, auth = new Auth({ anonymous: [] }), take = accept) {
   const log = pino({ level: 'silent' })
   const metrics = new Metrics()
   const life = new Lifecycle(log)
   t.after(() => life.stop(5))
-  const door = ingestRoutes({ accept, auth, metrics, limits })
+  const door = ingestRoutes({ accept: take, auth, metrics, limits })
   const app = createApp({ log, metrics }).route('/', door.app)
   const bare = bareRoutes(door.bare, { log, metrics, auth })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
@@ -162,6 +162,27 @@ describe('a route that is answered before the framework', () => {
       const bare = await ask(port, single, said)
       assert.match(bare, wanted)
       assert.equal(bare, await ask(port, `${single}?`, said))
+    }
+  })
+
+  test('answers once its events are durable, and not before', async (t) => {
+    for (const path of [single, `${single}?`]) {
+      const asked = Promise.withResolvers<void>()
+      const durable = Promise.withResolvers<void>()
+      const { port } = await startDoor(t, undefined, async (items) => {
+        asked.resolve()
+        await durable.promise
+        return accept(items)
+      })
+      let answered = false
+      const answer = ask(port, path, one()).finally(() => {
+        answered = true
+      })
+      await asked.promise
+      assert.match(await ask(port, '/elsewhere', one()), / 404 /)
+      assert.equal(answered, false)
+      durable.resolve()
+      assert.match(await answer, / 200 /)
     }
   })
 
