@@ -71,20 +71,24 @@ export function readEvent(
   limits: EventLimits,
   plain = false,
 ): ReadEvent {
-  const refuse = (refusal: Refusal) =>
-    ({ ok: false, idempotencyKey: keyOf(input), ...refusal }) as const
   const bound = boundUsual(input, plain)
   const refusal = bound === unusual ? checkAll(input) : undefined
-  if (refusal) return refuse(refusal)
+  if (refusal) return refuse(input, refusal)
   const normal = normalize(input as Event, hop)
-  if (!normal.ok) return refuse(normal.refusal)
+  if (!normal.ok) return refuse(input, normal.refusal)
   const { event } = normal
   const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
   const read = new Read(event, corrected)
   const most = bound === unusual ? Infinity : bound + maxAddedBytes
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
-  return tooLarge ? refuse(tooLarge) : read
+  return tooLarge ? refuse(input, tooLarge) : read
 }
+
+const refuse = (input: unknown, refusal: Refusal): ReadEvent => ({
+  ok: false,
+  idempotencyKey: keyOf(input),
+  ...refusal,
+})
 
 const checkAll = (input: unknown): Refusal | undefined =>
   checkTree(input, maxDepth) ?? checkSchema(input) ?? checkRules(input as Event)
@@ -131,7 +135,7 @@ function normalize(input: Event, { receivedAt }: FirstHop): Normalized {
     if (given === undefined || given === null) continue
     const read = parseTime(given)
     if (read === undefined) return { ok: false, refusal: badTime(`event.${name}`, given) }
-    event[name] = read
+    if (read !== given) event[name] = read
   }
   const received = input.source ? parseTime(input.received_at ?? '') : receivedAt
   if (received === undefined) {
