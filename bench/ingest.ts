@@ -6,7 +6,7 @@ import { connect, type Store } from '../src/store/connect.ts'
 import { toEventRow } from '../src/store/event-row.ts'
 import { startRole } from '../test/support/processes.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
-import { Connection, hammer, must } from './frame/connection.ts'
+import { Connection, expectOk, hammer } from './frame/connection.ts'
 import { eventMaker } from './frame/events.ts'
 
 const batch = 500
@@ -54,7 +54,7 @@ export async function postBatches(
   context.after(() => open.forEach((connection) => void connection.close()))
   return (seconds) =>
     hammer(open, seconds, async (connection) => {
-      const answer = must(await connection.post('/v1/ingest/events:batch', maker.batch(batch)))
+      const answer = expectOk(await connection.post('/v1/ingest/events:batch', maker.batch(batch)))
       if (!answer.body.includes(`"success":${batch}`)) throw new Error(answer.body.slice(0, 300))
       return batch
     })

@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type * as z from 'zod'
-import { ensure } from '../core/must.ts'
+import { ensure, must } from '../core/must.ts'
 import { type Auth, requireScope, type Scope } from '../platform/auth.ts'
+import type { BareRoute } from '../platform/bare-routes.ts'
 import type { PathId } from './path-id.ts'
 import { readParams } from './query-params.ts'
 
@@ -38,6 +40,8 @@ export type Route = Declaration & {
   /** Runs after the scope check and before the query is read; it may answer by itself. */
   before?: MiddlewareHandler
   handle(c: Context, query: Record<string, unknown>): Response | Promise<Response>
+  /** The object to answer with 200, for a request that need not go through the framework. */
+  bare?: (request: IncomingMessage) => Promise<object>
 }
 
 type Declared<Q extends z.ZodObject> = Declaration & {
@@ -67,3 +71,9 @@ export function mountRoutes(app: Hono, auth: Auth, routes: readonly Route[]): vo
 
 /** `/v1/jobs/{id}` as Hono writes it. */
 export const toHonoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1')
+
+/** The routes that are answered before the framework. */
+export const toBareRoutes = (routes: readonly Route[]): BareRoute[] =>
+  routes.flatMap(({ path, scope, bare }) =>
+    bare ? [{ path, scope: must(scope, 'a bare route has a scope'), answer: bare }] : [],
+  )

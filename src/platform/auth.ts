@@ -123,21 +123,33 @@ export function includes(held: readonly Scope[], wanted: Scope): boolean {
 /** Lets a request pass when its token has the scope; 401 without a token, 403 without the scope. */
 export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
   return async (c, next) => {
-    const verdict = auth.allows(tokenOf(c), scope)
-    if (verdict === 'unknown') {
-      c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
-      throw new AppError(
-        'unauthorized',
-        `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
-        { field: 'authorization' },
-      )
-    }
-    if (verdict === 'forbidden') {
-      throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
-        field: 'authorization',
-      })
-    }
+    checkScope(auth, scope, () => c.req.header('authorization'))
     await next()
+  }
+}
+
+/**
+ * @param authorization reads that header; not called where no token is needed
+ * @throws AppError unauthorized or forbidden
+ */
+export function checkScope(
+  auth: Auth,
+  scope: Scope,
+  authorization: () => string | undefined,
+): void {
+  if (auth.isOpen(scope)) return
+  const verdict = auth.allows(readToken(authorization()), scope)
+  if (verdict === 'unknown') {
+    throw new AppError(
+      'unauthorized',
+      `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
+      { field: 'authorization' },
+    )
+  }
+  if (verdict === 'forbidden') {
+    throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
+      field: 'authorization',
+    })
   }
 }
 
@@ -145,10 +157,10 @@ export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
  * The token that a caller sends. Never from a cookie: a browser sends those to every port of a
  * host, for requests of any page, so an API must not act on them.
  */
-export function tokenOf(c: Context): string | undefined {
-  const header = c.req.header('authorization')
-  return header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
-}
+export const tokenOf = (c: Context): string | undefined => readToken(c.req.header('authorization'))
+
+const readToken = (header: string | undefined) =>
+  header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
 

@@ -1,13 +1,13 @@
 import type { HealthReport } from '../api/health.ts'
-import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
+import { ingestRoutes } from '../api/ingest.ts'
 import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
+import type { Accept } from '../core/admission.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
-import type { StoreVerdict } from '../store/ingest.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
@@ -59,17 +59,12 @@ function ingest(
     maxWaiting: 50_000,
     onCommit: (events, ended) => countCommit(metrics, events, ended),
   })
-  const accept = async (items: readonly Admitted[]) => {
+  const accept: Accept = async (items) => {
     watch.assertReady()
-    return (await queue.add(items.map((item) => item.event))).map(verdictOf)
+    return queue.add(items.map((item) => item.event))
   }
   return ingestRoutes({ accept, metrics, limits: toIngestLimits(config), timed: true })
 }
-
-const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
-  typeof verdict === 'string'
-    ? { kind: verdict }
-    : { kind: 'refused', field: '', detail: verdict.refused }
 
 function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
   const { log, life, metrics } = context

@@ -1,9 +1,11 @@
 import type { Hono } from 'hono'
 import type { HealthOptions } from '../api/health.ts'
 import { roleRoutes } from '../api/role-routes.ts'
-import type { Route } from '../api/route.ts'
+import { type Route, toBareRoutes } from '../api/route.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
+import { bareRoutes } from '../platform/bare-routes.ts'
+import { createApp } from '../platform/http.ts'
+import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import type { SharedConfig } from '../platform/settings/shared.ts'
 
@@ -56,5 +58,6 @@ export async function serve(
   service: Service,
 ): Promise<RoleReady> {
   const app = createRoleApp(config, context, service)
-  return { url: await listen(app, addressOf(config), context.life) }
+  const bare = bareRoutes(toBareRoutes(service.routes), { ...context, auth: service.auth })
+  return { url: await listen(app, toAddress(config), context.life, bare) }
 }

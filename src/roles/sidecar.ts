@@ -1,9 +1,8 @@
 import { ingestRoutes } from '../api/ingest.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { toIngestLimits } from '../api/settings.ts'
-import { StartTimes } from '../core/start-times.ts'
+import { StartTimes, withStartTimes } from '../core/start-times.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
-import { acceptInto, retryIn } from '../spool/accept.ts'
 import { describeSpool, setSpoolMetrics } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { openAuth, serve } from './serve.ts'
@@ -30,7 +29,7 @@ export async function startSidecar(
   const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
   const started = new StartTimes()
   const ingest = ingestRoutes({
-    accept: (items) => acceptInto(spool, items, started),
+    accept: withStartTimes((items) => spool.append(items), started),
     metrics,
     startOf: (id) => started.startOf(id),
     limits: toIngestLimits(config),
@@ -38,7 +37,7 @@ export async function startSidecar(
   const rejects = rejectRoutes({
     list: (limit, beforeId) => spool.rejects(limit, beforeId),
     get: (id) => spool.reject(id),
-    retry: (id) => retryIn(spool, id),
+    retry: (id) => spool.retryReject(id),
   })
   return serve(config, context, {
     auth,

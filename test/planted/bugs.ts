@@ -9,7 +9,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool answers before it has committed',
     why: 'what was answered with 200 is lost when the sidecar dies in that moment',
-    file: 'src/spool/spool.ts',
+    file: 'src/spool/append-queue.ts',
     find: 'this.#waiting.push({ items, resolve, reject })',
     replace: "resolve(items.map(() => 'stored')), this.#waiting.push({ items, resolve, reject })",
     test: [
@@ -20,7 +20,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool syncs at checkpoints only (NORMAL)',
     why: 'a power cut takes answered events with it',
-    file: 'src/spool/open.ts',
+    file: 'src/spool/database.ts',
     find: `db.pragma('synchronous = full')`,
     replace: `db.pragma('synchronous = normal')`,
     test: [
@@ -33,8 +33,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool takes repeats for new events',
     why: 'every retry of a program counts twice',
     file: 'src/spool/spool.ts',
-    find: `if (!this.#keys.put(item.key)) return 'duplicate'`,
-    replace: 'this.#keys.put(item.key)',
+    find: `if (!this.#keys.put(key)) return 'duplicate'`,
+    replace: 'this.#keys.put(key)',
     test: [
       'test/spool/spool.test.ts',
       'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
@@ -60,8 +60,9 @@ export const bugs: readonly Bug[] = [
     name: 'spool gives numbers to events that it refuses',
     why: 'gaps are reported that are none, and the real ones drown in them',
     file: 'src/spool/spool.ts',
-    find: 'if (soft && item.tick) return',
-    replace: 'if (soft && item.tick) draft.seq++\n    if (soft && item.tick) return',
+    find: `if (room === 'ends' && isTick(event.event.kind)) return`,
+    replace: `if (room === 'ends' && isTick(event.event.kind)) draft.seq++
+    if (room === 'ends' && isTick(event.event.kind)) return`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took',
@@ -78,10 +79,10 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool begins behind its backlog after a restart',
     why: 'what waited when the sidecar stopped is never delivered',
-    file: 'src/spool/spool.ts',
-    find: 'this.#acked.set(name, known.get(name) ?? start)',
-    replace: `this.#acked.set(name,
-        (this.#db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
+    file: 'src/spool/cursors.ts',
+    find: 'cursors.set(name, known.get(name) ?? start)',
+    replace: `cursors.set(name,
+      (db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
     test: [
       'test/spool/restart.test.ts',
       'the next spool in the same folder > goes on where each sink stood',
@@ -191,6 +192,40 @@ export const bugs: readonly Bug[] = [
       'the sidecar > names the field, what was got and the remedy, and keeps the good events beside it',
     ],
     built: true,
+  },
+  {
+    name: 'a route of the door answers before the commit',
+    why: 'what was answered with 200 is lost when the process dies in that moment',
+    file: 'src/api/ingest.ts',
+    find: 'const [verdict] = await acceptTraced([read], options)',
+    replace: `void acceptTraced([read], options)
+    const [verdict]: Verdict[] = ['stored']`,
+    test: [
+      'test/api/ingest-bare.test.ts',
+      'a route that is answered before the framework > answers once its events are durable, and not before',
+    ],
+  },
+  {
+    name: 'the check by hand takes what the schema refuses',
+    why: 'the sidecar answers 200 to events that no later hop can store',
+    file: 'src/core/usual-event.ts',
+    find: 'if (!Number.isFinite(metrics[name])) return false',
+    replace: 'if (metrics[name] === undefined) return false',
+    test: [
+      'test/core/usual-event.test.ts',
+      'the check by hand > takes nothing that the schema refuses, and makes the same of what it takes',
+    ],
+  },
+  {
+    name: 'starts are forgotten too early',
+    why: 'jobs of programs that do not repeat their start get none',
+    file: 'src/core/start-times.ts',
+    find: 'this.#old = this.#young',
+    replace: 'this.#old = new Map()',
+    test: [
+      'test/core/start-times.test.ts',
+      'StartTimes > remembers the jobs used last, and at most twice as many',
+    ],
   },
   {
     name: 'a poisoned event fails its whole transaction',
