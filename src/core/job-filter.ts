@@ -1,8 +1,8 @@
 import type { Job, JobFilter } from './job.ts'
 
 /**
- * Whether a job belongs to a list that was asked for with this filter: the same rules by which the
- * store selects, for jobs that arrive while the list is on a screen.
+ * True when a job belongs to the list of this filter: the rules by which the store selects, for jobs
+ * that arrive while the list is on a screen.
  */
 export function matches(job: Job, filter: JobFilter): boolean {
   const at = jobTime(job, filter.time)
