@@ -388,13 +388,13 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'start trusts the lock file of a killed database',
-    why: 'nothing starts after a crash until somebody logs in',
+    why: 'nothing starts after a crash until an operator logs in',
     file: 'src/embedded-postgres/leftovers.ts',
     find: "rmSync(join(dataDir, 'postmaster.pid'), { force: true })",
     replace: '',
     test: [
       'test/embedded-postgres/server.test.ts',
-      'startEmbedded > starts when postmaster.pid names a process that is somebody else by now',
+      'startEmbedded > starts when postmaster.pid names a process that is another one by now',
     ],
     says: 'lock file "postmaster.pid" already exists',
   },
