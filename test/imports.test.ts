@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { importCycles } from './support/import-cycles.ts'
 import { importsOf, importViolations } from './support/import-rules.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -81,5 +82,31 @@ describe('imports', () => {
   test('in a comment or beside an address are no imports', () => {
     const text = `/** import { a } from '../store/a.ts' */\n// import '../store/b.ts'\nconst u = 'http://x'`
     assert.deepEqual(judge('src/core/a.ts', text), [])
+  })
+})
+
+describe('import cycles', () => {
+  test('are nowhere, types included', () => {
+    assert.deepEqual(importCycles(files), [])
+  })
+
+  const file = (path: string, ...targets: string[]) => ({
+    path,
+    text: targets.map((target) => `import type { A } from '${target}'`).join('\n'),
+  })
+
+  test('are found when planted: two files, by types alone', () => {
+    const planted = [file('src/core/a.ts', './b.ts'), file('src/core/b.ts', './a.ts')]
+    assert.deepEqual(importCycles(planted), [['src/core/a.ts', 'src/core/b.ts']])
+  })
+
+  test('are found when planted: over three files and two folders', () => {
+    const planted = [
+      file('src/api/a.ts', '../core/b.ts'),
+      file('src/core/b.ts', './c.ts'),
+      file('src/core/c.ts', '../api/a.ts', './d.ts'),
+      file('src/core/d.ts'),
+    ]
+    assert.deepEqual(importCycles(planted), [['src/api/a.ts', 'src/core/b.ts', 'src/core/c.ts']])
   })
 })

@@ -187,6 +187,7 @@ export const answers = {
   JobList: pageOf(job),
   Subjob: subjob,
   SubjobList: pageOf(subjob),
+  JobsById: listOf(z.union([job, subjob])),
   EventList: listOf(eventSchema).extend({
     complete: z.boolean().describe('False when there may be more than `limit`.'),
   }),

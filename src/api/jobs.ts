@@ -14,6 +14,7 @@ import {
   ownSubjobParams,
   subjobParams,
 } from './job-params.ts'
+import { answerJobsById } from './jobs-by-id.ts'
 import { idIn, noParams, readParams } from './query-params.ts'
 import { type Asked, answer, ask, listOf, type ReaderSource } from './reader-source.ts'
 
@@ -50,6 +51,7 @@ export function jobRoutes({ reader, limits, now = Date.now }: JobRouteOptions): 
   return new Hono()
     .get('/v1/jobs', (c) => list(c, 'jobs', schemas.jobs))
     .get('/v1/subjobs', (c) => list(c, 'subjobs', schemas.subjobs))
+    .get('/v1/jobs/by-id', (c) => answerJobsById(c, reader))
     .get('/v1/jobs/:id', async (c) => {
       readParams(c, noParams)
       const started = performance.now()

@@ -1,5 +1,6 @@
 import { appParams } from './apps.ts'
 import { eventParams, jobParams, type Limits, ownSubjobParams, subjobParams } from './job-params.ts'
+import { jobsByIdParams } from './jobs-by-id.ts'
 import type { RouteSpec } from './route-spec.ts'
 import { statsParams } from './stats.ts'
 import { streamParams } from './stream.ts'
@@ -46,6 +47,17 @@ export const readSpecs = (limits: Limits): RouteSpec[] => [
     answer: { ...lists, 'application/json': 'SubjobList' },
     problems: failures,
     examples: [{ query: 'status=failed&time=ended', about: 'steps that failed, by their end' }],
+  },
+  {
+    method: 'get',
+    path: '/v1/jobs/by-id',
+    tag: 'Jobs',
+    summary: 'Shows several jobs or subjobs by their ids',
+    description: 'In the order of the ids; those that do not exist are left out.',
+    scope: 'read',
+    query: jobsByIdParams,
+    answer: { 'application/json': 'JobsById' },
+    problems: failures,
   },
   {
     method: 'get',

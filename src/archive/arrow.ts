@@ -10,11 +10,11 @@ import {
   TimestampMicrosecond,
   Utf8,
 } from 'apache-arrow'
-import type { ArchiveColumn, ArchiveRow, ArchiveType } from '../store/archive.ts'
+import type { ArchiveColumn, ArchiveRow, ArchiveType } from '../store/archive/columns.ts'
 
 /*
- * Rows as Arrow columns, built over typed arrays: Arrow's own builders take several times as long.
- * Ids and JSON are text, for parquet-wasm drops the logical types and readers would see bytes.
+ * Rows as Arrow columns over typed arrays: Arrow's own builders take several times as long.
+ * Ids and JSON are text, because parquet-wasm drops the logical types and readers would see bytes.
  */
 
 const types: Record<ArchiveType, () => DataType> = {
@@ -29,7 +29,7 @@ const types: Record<ArchiveType, () => DataType> = {
 
 export const arrowType = (type: ArchiveType): DataType => types[type]()
 
-/** The rows, whose values stand in the order of the columns, as the data of one record batch. */
+/** The rows, with values in the order of the columns, as the data of one record batch. */
 export function batchData(
   schema: Schema,
   columns: readonly ArchiveColumn[],
@@ -42,7 +42,7 @@ export function batchData(
 function columnData(type: ArchiveType, rows: readonly ArchiveRow[], i: number): Data {
   const { nullBitmap, nullCount } = nullsOf(rows, i)
   const shape = { type: arrowType(type), length: rows.length, nullCount, nullBitmap }
-  // One call for all types: which buffers belong to which type is known to valuesOf alone.
+  // One call for all types: only valuesOf knows which buffers belong to which type.
   return makeData({ ...shape, ...valuesOf(type, rows, i) } as never)
 }
 
@@ -61,7 +61,7 @@ function nullsOf(rows: readonly ArchiveRow[], i: number) {
   return { nullCount, nullBitmap: bits(rows, (row) => row[i] !== null) }
 }
 
-/** A bit a row, the first in the lowest; padded to eight bytes. */
+/** One bit a row, the first row in the lowest bit; padded to eight bytes. */
 function bits(rows: readonly ArchiveRow[], isSet: (row: ArchiveRow) => boolean): Uint8Array {
   const packed = new Uint8Array(Math.ceil(rows.length / 64) * 8)
   for (const [n, row] of rows.entries()) if (isSet(row)) packed[n >> 3]! |= 1 << (n & 7)

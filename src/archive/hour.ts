@@ -1,43 +1,30 @@
-import { join } from 'node:path'
-import { fromMicros, fromMs, type Micros } from '../core/time.ts'
-import {
-  type ArchivedFile,
-  type ArchiveKind,
-  type ArchiveRow,
-  archiveColumns,
-  archiveKinds,
-  type Hour,
-  type HourFacts,
-  timeColumn,
-} from '../store/archive.ts'
-import {
-  clearTemporary,
-  fingerprint,
-  HourFailure,
-  ourFilesIn,
-  publish,
-  removeFile,
-  sizeOf,
-  type Temporary,
-  writeTemporary,
-} from './folder.ts'
-import { fileName, manifestPath, partitionOf, schemaVersion } from './layout.ts'
-import { filesOf, makeManifest, readManifest, writeManifest } from './manifest.ts'
-import { parquetBytes, readBack } from './parquet.ts'
+import { fromMs } from '../core/time.ts'
+import { type ArchiveKind, type ArchiveRow, archiveKinds } from '../store/archive/columns.ts'
+import type { ArchivedFile } from '../store/archive/files.ts'
+import type { Hour, HourFacts } from '../store/archive/hours.ts'
+import { HourFailure } from './hour-failure.ts'
+import { isOurFile, manifestPath, siteFolder, toPartition } from './layout.ts'
+import { makeManifest, readManifest, toArchivedFiles, writeManifest } from './manifest.ts'
+import { type Part, stageParts } from './parts.ts'
+import type { Place } from './places/place.ts'
+import { assertFileReadsBack, assertThere } from './read-back.ts'
 
 /*
  * One closed hour of one site. The order is what makes it safe:
  *
- *   write -> read back -> name the files -> manifest -> the rows of archive_file (the caller's)
+ *   stage -> read back -> put the files -> manifest -> the rows of archive_file (the caller's)
  *
- * Whatever a crash leaves before the manifest counts for nothing, and the next attempt takes it away
- * once it has its own; after the manifest the hour is complete and is never written again.
+ * - What a crash leaves before the manifest counts for nothing, and the next attempt removes it once
+ *   it has its own manifest. After the manifest the hour is complete and is never written again.
+ * - A file is removed only when its hour has a manifest that does not name it, and only if it is
+ *   named as ours are. So of two archivers at one hour the one whose manifest came first wins, and
+ *   the other can take nothing of it away.
  */
 
-/** Where the rows of an hour come from. */
+/** The source of an hour's rows. */
 export type HourSource = {
   facts(): Promise<HourFacts>
-  /** Hands the rows of one kind over, in the order of time, and how many there are. */
+  /** Hands over the rows of one kind in the order of time, and their count. */
   read<T>(
     kind: ArchiveKind,
     consume: (batches: AsyncGenerator<ArchiveRow[]>, count: number) => Promise<T>,
@@ -45,7 +32,7 @@ export type HourSource = {
 }
 
 export type ExportOptions = {
-  dir: string
+  place: Place
   hour: Hour
   source: HourSource
   /** Raw events of the hour that the hot store has now; 0 when they were dropped. */
@@ -53,11 +40,11 @@ export type ExportOptions = {
   /** Paths that the database has on record: read back and matched before. */
   noted: ReadonlySet<string>
   signal: AbortSignal
-  /** Asked before anything of the hour becomes visible. @throws when another archiver is at work */
+  /** Called before anything of the hour gets a name. @throws when another archiver is at work */
   assertOurs: () => Promise<void>
-  /** Most rows in one file; 600,000. */
+  /** Maximum rows in one file (default 600,000). */
   maxRows?: number
-  /** Told of leftovers of a crash that were removed. */
+  /** Called with the leftovers of a crash that were removed. */
   onLeftovers?: (paths: string[]) => void
 }
 
@@ -72,34 +59,49 @@ const rowsPerFile = 600_000
  * already contradicts; nothing of the hour counts then that did not before
  */
 export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]> {
-  const { dir, hour, source, assertOurs } = options
-  const done = await finishedFiles(options)
+  const { place, hour, source, assertOurs } = options
+  const done = await finishHour(options)
   if (done) return done
-  await clearTemporary(dir, hour.site)
+  await place.clearStaged(siteFolder(hour.site))
   // Before the rows, so that an event that is late by now is counted and never claimed.
   const facts = await source.facts()
-  const ready: Ready[] = []
-  for (const kind of archiveKinds) ready.push(...(await exportKind(kind, options)))
-  if (ready.length === 0) return []
+  const parts: Part[] = []
+  for (const kind of archiveKinds) parts.push(...(await stageKind(kind, options)))
+  if (parts.length === 0) return []
 
   await assertOurs()
-  const files = ready.map(({ file }) => file)
-  const left = await leftovers(options, files)
-  for (const { file, temporary } of ready) await publish(dir, temporary, file.path)
-  await writeManifest(dir, hour, makeManifest(hour, facts, files, fromMs(Date.now())))
+  const files = parts.map(({ file }) => file)
+  const left = await findLeftovers(options, files)
+  for (const { file, staged } of parts) await place.putOnce(file.path, staged)
+  for (const file of files) await assertPut(place, file)
+  await writeManifest(place, hour, makeManifest(hour, facts, files, fromMs(Date.now())))
   await clearLeftovers(options, left)
   return files
 }
 
+/** What the manifest is about to name. @throws HourFailure when the place does not have it */
+async function assertPut(place: Place, { path, bytes }: ArchivedFile): Promise<void> {
+  const found = await place.stat(path)
+  if (found?.bytes === bytes) return
+  throw new HourFailure(`${path} was put, but ${place.address} does not have its ${bytes} bytes`)
+}
+
+function stageKind(kind: ArchiveKind, options: ExportOptions): Promise<Part[]> {
+  const { place, hour, source, signal, maxRows = rowsPerFile } = options
+  return source.read(kind, (batches, count) =>
+    stageParts(batches, count, { place, hour, kind, maxRows, signal }),
+  )
+}
+
 /**
- * The files of an hour that has its manifest; those that are not on record yet are read back, for
- * then it was a crash that ended the attempt, or another database that it came from.
+ * The files of an hour that has its manifest. Those that are not on record yet are read back, for
+ * then a crash ended the attempt, or they come from another database.
  *
  * @throws HourFailure when one is not as the manifest says, or the events are not those of the hour
  */
-async function finishedFiles(options: ExportOptions): Promise<ArchivedFile[] | undefined> {
-  const { dir, hour, events, noted } = options
-  const manifest = await readManifest(dir, hour)
+async function finishHour(options: ExportOptions): Promise<ArchivedFile[] | undefined> {
+  const { place, hour, events, noted } = options
+  const manifest = await readManifest(place, hour)
   if (!manifest) return undefined
   const archived = manifest.rows.event ?? 0
   if (events > 0 && archived !== events) {
@@ -107,134 +109,34 @@ async function finishedFiles(options: ExportOptions): Promise<ArchivedFile[] | u
       `${manifestPath(hour)} has ${archived} events, the database has ${events}; is it another archive?`,
     )
   }
-  const files = filesOf(manifest)
+  const files = toArchivedFiles(manifest)
   for (const file of files) {
-    await assertThere(dir, file)
-    if (!noted.has(file.path)) await assertReadsBack(join(dir, file.path), file)
+    await assertThere(place, file)
+    if (!noted.has(file.path)) await assertFileReadsBack(place, file)
   }
-  if (files.some(({ path }) => !noted.has(path))) await clearTemporary(dir, hour.site)
-  await clearLeftovers(options, await leftovers(options, files))
+  if (files.some(({ path }) => !noted.has(path))) await place.clearStaged(siteFolder(hour.site))
+  await clearLeftovers(options, await findLeftovers(options, files))
   return files
 }
 
-/** @throws HourFailure when a file is not there as long as it was */
-export async function assertThere(dir: string, { path, bytes }: ArchivedFile): Promise<void> {
-  const found = await sizeOf(dir, path)
-  if (found === bytes) return
-  const what = found === undefined ? 'is missing' : `has ${found} bytes, not ${bytes}`
-  throw new HourFailure(`${path} ${what}, although a manifest names it; restore it from a copy`)
-}
-
-/** What lies in the folders of the hour and is neither among `files` nor on record. */
-async function leftovers({ dir, hour, noted }: ExportOptions, files: readonly ArchivedFile[]) {
+/** Our files in the folders of the hour that are neither among `files` nor on record. */
+async function findLeftovers(
+  { place, hour, noted }: ExportOptions,
+  files: readonly ArchivedFile[],
+) {
   const named = new Set(files.map(({ path }) => path))
   const left: string[] = []
   for (const kind of archiveKinds) {
-    const found = await ourFilesIn(dir, `${kind}/${partitionOf(hour)}`)
-    left.push(...found.filter((path) => !named.has(path) && !noted.has(path)))
+    const folder = `${kind}/${toPartition(hour)}`
+    for await (const path of place.list(folder)) {
+      const isHere = path.lastIndexOf('/') === folder.length
+      if (isHere && isOurFile(path) && !named.has(path) && !noted.has(path)) left.push(path)
+    }
   }
   return left
 }
 
-async function clearLeftovers({ dir, onLeftovers }: ExportOptions, left: string[]) {
-  for (const path of left) await removeFile(dir, path)
+async function clearLeftovers({ place, onLeftovers }: ExportOptions, left: string[]) {
+  for (const path of left) await place.remove(path)
   if (left.length > 0) onLeftovers?.(left)
 }
-
-type Ready = { file: ArchivedFile; temporary: Temporary }
-
-/** Writes and reads back the files of one kind; none is visible yet. */
-function exportKind(kind: ArchiveKind, options: ExportOptions): Promise<Ready[]> {
-  const { source, signal, maxRows = rowsPerFile } = options
-  return source.read(kind, async (batches, count) => {
-    const ready: Ready[] = []
-    const rest = unlessAborted(batches, signal)
-    let head = await rest.next()
-    while (!head.done) {
-      const part: Part = { kind, number: ready.length, rows: 0 }
-      ready.push(await writePart(part, takeRows(part, head.value, rest, maxRows), options))
-      head = await rest.next()
-    }
-    // An independent count, by the database: whatever ended the rows early is seen here.
-    const written = ready.reduce((sum, { file }) => sum + file.rows, 0)
-    if (written !== count) {
-      throw new HourFailure(`the database has ${count} rows of ${kind}, ${written} were written`)
-    }
-    return ready
-  })
-}
-
-async function* unlessAborted<T>(batches: AsyncGenerator<T>, signal: AbortSignal) {
-  for await (const batch of batches) {
-    signal.throwIfAborted()
-    yield batch
-  }
-}
-
-/** One file on its way. Times are microseconds since 1970; they are in order. */
-type Part = { kind: ArchiveKind; number: number; rows: number; first?: bigint; last?: bigint }
-
-async function* takeRows(
-  part: Part,
-  head: ArchiveRow[],
-  rest: AsyncGenerator<ArchiveRow[]>,
-  maxRows: number,
-) {
-  let next: IteratorResult<ArchiveRow[]> = { done: false, value: head }
-  while (!next.done) {
-    const rows = next.value
-    part.rows += rows.length
-    // The time is the first column of every kind.
-    part.first ??= BigInt(rows[0]![0] as number)
-    part.last = BigInt(rows.at(-1)![0] as number)
-    yield rows
-    if (part.rows + rows.length > maxRows) return
-    next = await rest.next()
-  }
-}
-
-async function writePart(
-  part: Part,
-  rows: AsyncGenerator<ArchiveRow[]>,
-  { dir, hour }: ExportOptions,
-): Promise<Ready> {
-  const { kind, number } = part
-  // One entry: the order of several changes from file to file, and with it the hash.
-  const { site, from } = hour
-  const about = { schema: schemaVersion, table: kind, site, hour: from }
-  const metadata = new Map([['wafermon', JSON.stringify(about)]])
-  const chunks = parquetBytes(archiveColumns[kind], rows, metadata)
-  const temporary = await writeTemporary(dir, hour.site, `${kind}-${number}.parquet`, chunks)
-  const { bytes, sha256 } = temporary
-  const [atMin, atMax] = [fromMicros(part.first!), fromMicros(part.last!)]
-  const path = `${kind}/${partitionOf(hour)}/${fileName(atMin, atMax, sha256)}`
-  const file = { kind, path, rows: part.rows, bytes, sha256, atMin, atMax }
-  await assertReadsBack(temporary.path, file)
-  return { file, temporary }
-}
-
-/**
- * Compares a file on disk with what is claimed of it. `deep` decodes every column.
- *
- * @throws HourFailure naming the first thing that differs
- */
-export async function assertReadsBack(
-  path: string,
-  file: ArchivedFile,
-  deep = false,
-): Promise<void> {
-  const differs = (what: string, found: unknown, expected: unknown) =>
-    new HourFailure(`${file.path} does not read back: ${what} is ${found}, not ${expected}`)
-  const { bytes, sha256 } = await fingerprint(path)
-  if (bytes !== file.bytes) throw differs('its size', bytes, file.bytes)
-  if (sha256 !== file.sha256) throw differs('its SHA-256', sha256, file.sha256)
-  const found = await readBack(path, timeColumn(file.kind), deep)
-  if (found.claimed !== file.rows) throw differs('its row count', found.claimed, file.rows)
-  if (found.rows !== file.rows) throw differs('the count of its rows', found.rows, file.rows)
-  const [min, max] = [timeOf(found.min), timeOf(found.max)]
-  if (min !== file.atMin) throw differs('its first time', min, file.atMin)
-  if (max !== file.atMax) throw differs('its last time', max, file.atMax)
-}
-
-const timeOf = (us: bigint | undefined): Micros | undefined =>
-  us === undefined ? undefined : fromMicros(us)

@@ -1,21 +1,21 @@
 import * as z from 'zod'
+import { ensure } from '../core/must.ts'
 import { fromMicros, type Micros, parseTime, toMicros } from '../core/time.ts'
 import { version } from '../platform/version.ts'
-import {
-  type ArchivedFile,
-  type ArchiveKind,
-  archiveKinds,
-  type HourFacts,
-} from '../store/archive.ts'
-import { HourFailure, publish, readText, writeTemporary } from './folder.ts'
-import { manifestPath, type Place, partitionOf, schemaVersion } from './layout.ts'
+import { type ArchiveKind, archiveKinds } from '../store/archive/columns.ts'
+import type { ArchivedFile } from '../store/archive/files.ts'
+import type { HourFacts } from '../store/archive/hours.ts'
+import { HourFailure } from './hour-failure.ts'
+import { type HourKey, manifestPath, schemaVersion, siteFolder, toPartition } from './layout.ts'
+import { collect, textChunks } from './places/content.ts'
+import type { Place } from './places/place.ts'
 
 /*
  * The manifest makes an hour count: it is written last, once, and names every file of the hour.
  * Plain JSON in snake_case, so that ten lines of any language can read it in 2040.
  */
 
-const time = z.string().refine((text) => parseTime(text) === text, 'is no time in UTC')
+const time = z.string().refine((text) => parseTime(text) === text, 'is not a time in UTC')
 const whole = z.int().nonnegative()
 
 const fileSchema = z.object({
@@ -46,38 +46,42 @@ const manifestSchema = z.object({
 
 export type Manifest = z.infer<typeof manifestSchema>
 
-/** @returns undefined when the hour has none. @throws HourFailure, when it cannot be understood */
-export async function readManifest(dir: string, place: Place): Promise<Manifest | undefined> {
-  const path = manifestPath(place)
-  const text = await readText(dir, path)
-  if (text === undefined) return undefined
-  const manifest = parseManifest(text)
+/** @returns undefined when the hour has none. @throws HourFailure when it cannot be understood */
+export async function readManifest(place: Place, key: HourKey): Promise<Manifest | undefined> {
+  const path = manifestPath(key)
+  const content = await place.read(path)
+  if (!content) return undefined
+  const text = await collect(content.chunks())
+  const manifest = parseManifest(text.toString('utf8'))
   if (typeof manifest === 'string') throw new HourFailure(`${path} ${manifest}`)
-  const wrong = contradiction(manifest, place)
+  const wrong = findContradiction(manifest, key)
   if (wrong !== undefined) throw new HourFailure(`${path} ${wrong}`)
   return manifest
 }
 
-/** What in a manifest does not go together; undefined when all does. */
-function contradiction({ site, hour, rows, files }: Manifest, place: Place): string | undefined {
-  if (site !== place.site || hour !== place.from) return `speaks of ${site} ${hour}`
+/** The first inconsistency of a manifest; undefined when there is none. */
+function findContradiction(manifest: Manifest, key: HourKey): string | undefined {
+  const { site, hour, rows, files } = manifest
+  if (site !== key.site || hour !== key.from) return `is that of ${site} ${hour}`
   const end = fromMicros(toMicros(hour) + 3_600_000_000n)
   for (const { table, path, at_min, at_max } of files) {
-    if (!path.startsWith(`${table}/${partitionOf(place)}/`)) return `names ${path}, of elsewhere`
-    if (at_min < hour || at_min > at_max || at_max >= end) return `names ${path}, of another time`
+    const isOfHour = path.startsWith(`${table}/${toPartition(key)}/`)
+    if (!isOfHour) return `names ${path}, which is not of this hour`
+    const isInHour = hour <= at_min && at_min <= at_max && at_max < end
+    if (!isInHour) return `names ${path} with times outside of the hour`
   }
   for (const table of archiveKinds) {
-    const sum = sumOf(files, table)
+    const sum = sumRows(files, table)
     if (sum !== (rows[table] ?? 0))
       return `has files of ${sum} rows of ${table}, not ${rows[table]}`
   }
   return undefined
 }
 
-const sumOf = (files: Manifest['files'], table: ArchiveKind) =>
+const sumRows = (files: Manifest['files'], table: ArchiveKind) =>
   files.reduce((sum, file) => sum + (file.table === table ? file.rows : 0), 0)
 
-/** @returns the manifest, or what is wrong with it */
+/** @returns the manifest, or its first problem as text */
 function parseManifest(text: string): Manifest | string {
   let json: unknown
   try {
@@ -88,11 +92,11 @@ function parseManifest(text: string): Manifest | string {
   const result = manifestSchema.safeParse(json)
   if (result.success) return result.data
   const [issue] = result.error.issues
-  return `is no manifest: ${issue?.path.join('.')}: ${issue?.message}`
+  return `is not a manifest: ${issue?.path.join('.')}: ${issue?.message}`
 }
 
 export function makeManifest(
-  place: Place,
+  { site, from }: HourKey,
   facts: HourFacts,
   files: readonly ArchivedFile[],
   now: Micros,
@@ -102,8 +106,8 @@ export function makeManifest(
   return {
     version: 1,
     schema: schemaVersion,
-    site: place.site,
-    hour: place.from,
+    site,
+    hour: from,
     frozen_before: facts.frozenBefore,
     archived_at: now,
     archived_by: `wafermon ${version}`,
@@ -122,8 +126,8 @@ export function makeManifest(
   }
 }
 
-/** Files as the database notes them. */
-export const filesOf = (manifest: Manifest): ArchivedFile[] =>
+/** The files of a manifest, as the database notes them. */
+export const toArchivedFiles = (manifest: Manifest): ArchivedFile[] =>
   manifest.files.map(({ table, at_min, at_max, ...file }) => ({
     kind: table,
     ...file,
@@ -131,12 +135,15 @@ export const filesOf = (manifest: Manifest): ArchivedFile[] =>
     atMax: at_max,
   }))
 
-/** Writes it durably, once: with this the hour counts. */
-export async function writeManifest(dir: string, place: Place, manifest: Manifest): Promise<void> {
+/**
+ * Puts it into the archive, once: with this the hour counts.
+ *
+ * @throws AppError conflict when the hour has another
+ */
+export async function writeManifest(place: Place, key: HourKey, manifest: Manifest): Promise<void> {
+  const wrong = findContradiction(manifest, key)
+  ensure(wrong === undefined, `a manifest that is written can be read: it ${wrong}`)
   const text = `${JSON.stringify(manifest, null, 2)}\n`
-  const chunks = (async function* () {
-    yield Buffer.from(text)
-  })()
-  const temporary = await writeTemporary(dir, place.site, 'manifest.json', chunks)
-  await publish(dir, temporary, manifestPath(place))
+  const staged = await place.stage(`${siteFolder(key.site)}/manifest.json`, textChunks(text))
+  await place.putOnce(manifestPath(key), staged)
 }

@@ -1,36 +1,38 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { AppError } from '../core/errors.ts'
 import { ConfigError } from '../platform/config.ts'
 import { print, printLine } from '../platform/stdout.ts'
+import { manifestFolder } from './layout.ts'
+import type { Place } from './places/place.ts'
 import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
 
-export type ArchiveFlags = { dir: string; json: boolean; deep?: boolean }
+export type PrintFlags = { json: boolean; deep?: boolean }
 
 /** `wafermon archive ls`. The exit code is 1 when a manifest cannot be read. */
-export async function runList({ dir, json }: ArchiveFlags): Promise<void> {
-  await assertArchive(dir)
-  await report(listArchive(dir), json, 'listed')
+export async function runList(place: Place, { json }: PrintFlags): Promise<void> {
+  await assertArchive(place)
+  await report(listArchive(place), json, 'listed')
 }
 
-/** `wafermon archive verify`. The exit code is 1 when anything is wrong. */
-export async function runVerify({ dir, json, deep = false }: ArchiveFlags): Promise<void> {
-  await assertArchive(dir)
-  await report(verifyArchive(dir, { deep }), json, deep ? 'read and compared' : 'compared')
+/** `wafermon archive verify`. The exit code is 1 when there is a problem. */
+export async function runVerify(place: Place, { json, deep = false }: PrintFlags): Promise<void> {
+  await assertArchive(place)
+  await report(verifyArchive(place, { deep }), json, deep ? 'read and compared' : 'compared')
 }
 
 /** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
-async function assertArchive(dir: string): Promise<void> {
-  const isFolder = (path: string) =>
-    stat(path).then(
-      (found) => found.isDirectory(),
-      () => false,
-    )
-  if (await isFolder(join(dir, '_manifest'))) return
-  const what = (await isFolder(dir))
-    ? `nothing was archived in ${dir}`
-    : `there is no folder ${dir}`
-  throw new ConfigError(`ARCHIVE_DIR: ${what}; give the archive with --dir`)
+async function assertArchive(place: Place): Promise<void> {
+  try {
+    await place.check('read')
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    throw new ConfigError(`${error.message}; ${remedy}`)
+  }
+  for await (const _ of place.list(manifestFolder)) return
+  const { setting, address } = place
+  throw new ConfigError(`${setting}: nothing was archived in ${address}; ${remedy}`)
 }
+
+const remedy = 'give the archive with --dir'
 
 type Found = HourSummary | Problem
 
@@ -45,7 +47,7 @@ async function report(found: AsyncGenerator<Found>, json: boolean, done: string)
   await printer.end()
 }
 
-/** One document, `{hours: [...], problems: [...]}`; problems are few, hours are printed at once. */
+/** One document, `{hours: [...], problems: [...]}`. Hours are printed as they come; problems are few. */
 function jsonPrinter() {
   const problems: Problem[] = []
   let hours = 0
@@ -71,7 +73,7 @@ function linePrinter(done: string) {
       sum.hours++
       sum.files += found.files
       sum.bytes += found.bytes
-      await printLine(lineOf(found))
+      await printLine(toLine(found))
     },
     end: () => {
       const size = (sum.bytes / 1e6).toFixed(1)
@@ -82,7 +84,7 @@ function linePrinter(done: string) {
   }
 }
 
-function lineOf({ site, hour, rows, late_events, files, bytes }: HourSummary): string {
+function toLine({ site, hour, rows, late_events, files, bytes }: HourSummary): string {
   const events = rows.event === null ? 'events were gone' : `${rows.event} events`
   const late = late_events > 0 ? `, ${late_events} late events not in it` : ''
   const counts = `${events}, ${rows.job} jobs, ${rows.subjob} subjobs${late}`

@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { AppError } from '../core/errors.ts'
 import { fromMs, type Micros, secondsBetween } from '../core/time.ts'
-import type { ArchivedFile } from '../store/archive.ts'
+import type { ArchivedFile } from '../store/archive/files.ts'
 import type { Store } from '../store/connect.ts'
 import { dropEventsBefore, type Partition } from '../store/horizon.ts'
 import {
@@ -11,48 +10,49 @@ import {
   notedEventFiles,
   unmatchedHour,
 } from '../store/retention.ts'
-import { HourFailure } from './folder.ts'
-import { assertReadsBack, assertThere } from './hour.ts'
-import { filesOf, readManifest } from './manifest.ts'
+import { HourFailure } from './hour-failure.ts'
+import { readManifest, toArchivedFiles } from './manifest.ts'
+import type { Place } from './places/place.ts'
+import { assertFileReadsBack, assertThere } from './read-back.ts'
 
 /*
- * The gate in front of the only place where raw events are dropped. A partition goes when its range
- * and all that it holds are past retention, and when every hour of it is in the archive: as many
- * rows as the hot store has, in files that their manifest names and that read back, just now, as
- * they were noted. Oldest first; one that has to wait holds up those after it.
+ * The gate before the only place where raw events are dropped. A partition goes when its range and
+ * all that it holds are past retention, and when every hour of it is in the archive: as many rows as
+ * the hot store has, in files that their manifest names and that read back, just now, as they were
+ * noted. Oldest first; one that has to wait holds up those after it.
  */
 
 export type RetentionOptions = {
   store: Store
-  dir: string
+  place: Place
   retentionHours: number
   signal: AbortSignal
-  /** Asked before each drop. @throws when another archiver is at work */
+  /** Called before each drop. @throws when another archiver is at work */
   assertOurs: () => Promise<void>
   onDropped: (names: string[]) => void
 }
 
-/** What retention waits for. */
+/** The reason why retention waits. */
 export type Held = {
   why: string
   /** End of the oldest partition that should have gone. */
   since: Micros
-  /** Whether somebody has to do something about it: the archive does not have what it should. */
+  /** An operator has to act: the archive does not have what it should. */
   wrong: boolean
 }
 
-/** Drops what may go. @returns what the rest waits for; undefined when nothing has to wait */
+/** Drops what may go. @returns why the rest waits; undefined when nothing has to wait */
 export async function dropArchived(options: RetentionOptions): Promise<Held | undefined> {
   const { store, retentionHours, signal, assertOurs, onDropped } = options
   for (const partition of await expiredPartitions(store, retentionHours)) {
     signal.throwIfAborted()
-    const held = await holdOf(partition, options)
+    const held = await findHold(partition, options)
     if (held) return held
     await assertOurs()
     try {
       onDropped(await dropEventsBefore(store, partition.endsAt))
     } catch (error) {
-      // Busy, the next round will do; ingest is never held up for it.
+      // When it is busy the next round will do; ingest never waits for a drop.
       if (!(error instanceof AppError && error.code === 'overloaded')) throw error
       return { why: 'the database is busy', since: partition.endsAt, wrong: false }
     }
@@ -60,7 +60,10 @@ export async function dropArchived(options: RetentionOptions): Promise<Held | un
   return undefined
 }
 
-async function holdOf(partition: Partition, options: RetentionOptions): Promise<Held | undefined> {
+async function findHold(
+  partition: Partition,
+  options: RetentionOptions,
+): Promise<Held | undefined> {
   const { store, retentionHours } = options
   const since = partition.endsAt
   const used = await inUse(store, partition, retentionHours)
@@ -81,25 +84,26 @@ async function holdOf(partition: Partition, options: RetentionOptions): Promise<
 }
 
 /** Reads every file of the range again. @throws HourFailure naming the first that is not as noted */
-async function assertArchived(partition: Partition, { store, dir, signal }: RetentionOptions) {
+async function assertArchived(partition: Partition, { store, place, signal }: RetentionOptions) {
   for (const file of await notedEventFiles(store, partition)) {
     signal.throwIfAborted()
-    await assertNamed(dir, file)
-    await assertThere(dir, file)
-    await assertReadsBack(join(dir, file.path), file)
+    await assertNamed(place, file)
+    await assertThere(place, file)
+    await assertFileReadsBack(place, file)
   }
 }
 
-async function assertNamed(dir: string, file: NotedFile): Promise<void> {
-  const manifest = await readManifest(dir, { site: file.site, from: file.hour })
-  const named = manifest && filesOf(manifest).find(({ path }) => path === file.path)
-  if (!named) throw new HourFailure(`${file.path} is on record, and no manifest names it`)
-  const same = (
-    ['rows', 'bytes', 'sha256', 'atMin', 'atMax'] satisfies (keyof ArchivedFile)[]
-  ).every((key) => named[key] === file[key])
-  if (!same) throw new HourFailure(`the manifest of ${file.path} says other things than the record`)
+/** What the record, the manifest and the file all have to say alike. */
+const noted = ['rows', 'bytes', 'sha256', 'atMin', 'atMax'] satisfies (keyof ArchivedFile)[]
+
+async function assertNamed(place: Place, file: NotedFile): Promise<void> {
+  const manifest = await readManifest(place, { site: file.site, from: file.hour })
+  const named = manifest && toArchivedFiles(manifest).find(({ path }) => path === file.path)
+  if (!named) throw new HourFailure(`${file.path} is on record, but no manifest names it`)
+  if (noted.every((key) => named[key] === file[key])) return
+  throw new HourFailure(`the manifest of ${file.path} differs from the record`)
 }
 
 /** Seconds by which retention is late. */
-export const lateBy = ({ since }: Held, retentionHours: number): number =>
+export const secondsLate = ({ since }: Held, retentionHours: number): number =>
   Math.max(0, secondsBetween(since, fromMs(Date.now())) - retentionHours * 3600)

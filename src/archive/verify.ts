@@ -1,12 +1,13 @@
-import { join } from 'node:path'
-import { filesBelow, HourFailure, sizeOf } from './folder.ts'
-import { assertReadsBack } from './hour.ts'
-import { isOurFile, type Place, placeOfManifest } from './layout.ts'
-import { filesOf, type Manifest, readManifest } from './manifest.ts'
+import { archiveKinds } from '../store/archive/columns.ts'
+import { HourFailure } from './hour-failure.ts'
+import { type HourKey, isOurFile, manifestFolder, parseManifestPath } from './layout.ts'
+import { type Manifest, readManifest, toArchivedFiles } from './manifest.ts'
+import type { Place } from './places/place.ts'
+import { assertFileReadsBack } from './read-back.ts'
 
 /*
- * Looks at an archive as it lies in its folder. Needs no database and changes nothing, so it may be
- * run on a copy, in ten years, by somebody who has only the folder.
+ * Checks an archive by itself. Needs no database and changes nothing, so it can be run on a copy, in
+ * ten years, by an operator who has only the files.
  */
 
 export type HourSummary = Pick<Manifest, 'site' | 'hour' | 'rows' | 'late_events'> & {
@@ -16,80 +17,82 @@ export type HourSummary = Pick<Manifest, 'site' | 'hour' | 'rows' | 'late_events
 
 export type Problem = { path: string; problem: string }
 
-/** The hours that have a manifest, in order of site and time, or what is wrong with it. */
-async function* manifests(dir: string): AsyncGenerator<Manifest | Problem> {
-  for await (const path of filesBelow(dir, '_manifest')) {
-    const place = placeOfManifest(path)
-    yield place ? await read(dir, place, path) : { path, problem: 'is no name of a manifest' }
+/** The hours that have a manifest, in the order of names, or the problem of the manifest. */
+async function* manifests(place: Place): AsyncGenerator<Manifest | Problem> {
+  for await (const path of place.list(manifestFolder)) {
+    const key = parseManifestPath(path)
+    yield key ? await read(place, key, path) : { path, problem: 'is not the name of a manifest' }
   }
 }
 
-async function read(dir: string, place: Place, path: string): Promise<Manifest | Problem> {
+async function read(place: Place, key: HourKey, path: string): Promise<Manifest | Problem> {
   try {
-    return (await readManifest(dir, place)) ?? { path, problem: 'is gone' }
+    return (await readManifest(place, key)) ?? { path, problem: 'is gone' }
   } catch (error) {
-    return problemOf(path, error)
+    return toProblem(path, error)
   }
 }
 
-const problemOf = (path: string, error: unknown): Problem => {
+function toProblem(path: string, error: unknown): Problem {
   const text = error instanceof Error ? error.message : String(error)
   return { path, problem: text.startsWith(`${path} `) ? text.slice(path.length + 1) : text }
 }
 
-function summaryOf({ site, hour, rows, late_events, files }: Manifest): HourSummary {
+function toSummary({ site, hour, rows, late_events, files }: Manifest): HourSummary {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   return { site, hour, rows, late_events, files: files.length, bytes }
 }
 
-/** What the archive holds, hour by hour, as its manifests tell. */
-export async function* listArchive(dir: string): AsyncGenerator<HourSummary | Problem> {
-  for await (const found of manifests(dir)) yield 'problem' in found ? found : summaryOf(found)
+/** The hours of the archive as its manifests tell. */
+export async function* listArchive(place: Place): AsyncGenerator<HourSummary | Problem> {
+  for await (const found of manifests(place)) yield 'problem' in found ? found : toSummary(found)
 }
 
 /**
- * Compares every file with its manifest: that it is there and as long as it was; `deep` reads it
- * all, compares the SHA-256, and decodes every column. Files that no manifest names are problems
- * too: a reader of the folder would take them for part of the archive.
+ * Compares every file with its manifest: that it exists and has its size; `deep` reads it all,
+ * compares the SHA-256, and decodes every column. Files that no manifest names are problems too: an
+ * engine that reads the archive would take them for part of it.
  */
 export async function* verifyArchive(
-  dir: string,
+  place: Place,
   { deep = false }: { deep?: boolean } = {},
 ): AsyncGenerator<HourSummary | Problem> {
   const named = new Set<string>()
-  for await (const found of manifests(dir)) {
+  for await (const found of manifests(place)) {
     if ('problem' in found) {
       yield found
       continue
     }
     for (const { path } of found.files) named.add(path)
-    yield* problemsOf(dir, found, deep)
-    yield summaryOf(found)
+    yield* problemsOf(place, found, deep)
+    yield toSummary(found)
   }
-  yield* unnamed(dir, named)
+  yield* unnamed(place, named)
 }
 
-async function* problemsOf(dir: string, manifest: Manifest, deep: boolean) {
-  for (const file of filesOf(manifest)) {
+async function* problemsOf(
+  place: Place,
+  manifest: Manifest,
+  deep: boolean,
+): AsyncGenerator<Problem> {
+  for (const file of toArchivedFiles(manifest)) {
     const { path, bytes } = file
     try {
-      const found = await sizeOf(dir, path)
-      if (found === undefined) throw new HourFailure('is missing')
-      if (found !== bytes) throw new HourFailure(`has ${found} bytes, not ${bytes}`)
-      if (deep) await assertReadsBack(join(dir, path), file, true)
+      const found = await place.stat(path)
+      if (!found) throw new HourFailure('is missing')
+      if (found.bytes !== bytes) throw new HourFailure(`has ${found.bytes} bytes, not ${bytes}`)
+      if (deep) await assertFileReadsBack(place, file, true)
     } catch (error) {
-      yield problemOf(path, error)
+      yield toProblem(path, error)
     }
   }
 }
 
-async function* unnamed(dir: string, named: ReadonlySet<string>): AsyncGenerator<Problem> {
-  for (const kind of ['event', 'job', 'subjob']) {
-    for await (const path of filesBelow(dir, kind)) {
-      if (!isOurFile(path.split('/').at(-1) ?? '') || named.has(path)) continue
-      const problem =
-        'is named by no manifest; the archiver clears it away if its hour is still due'
-      yield { path, problem }
+async function* unnamed(place: Place, named: ReadonlySet<string>): AsyncGenerator<Problem> {
+  const problem = 'is not named by any manifest; the archiver removes it if its hour is still due'
+  for (const kind of archiveKinds) {
+    for await (const path of place.list(kind)) {
+      if (isOurFile(path) && !named.has(path)) yield { path, problem }
     }
   }
 }

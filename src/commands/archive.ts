@@ -1,32 +1,33 @@
 import type { Command } from 'commander'
 
-type Flags = { dir: string; json?: boolean; deep?: boolean }
+type Flags = { dir?: string; json?: boolean; deep?: boolean }
 
 /** Adds `wafermon archive ls` and `wafermon archive verify`. */
 export function addArchive(program: Command): void {
   const archive = program
     .command('archive')
-    .description('looks at the archive in its folder; needs no database, changes nothing')
-  withFolder(archive.command('ls'))
+    .description('inspects the archive; needs no database, changes nothing')
+  withPlace(archive.command('ls'))
     .description('lists the archived hours')
     .action(async ({ dir, json }: Flags) => {
       const { runList } = await import('../archive/print.ts')
-      await runList({ dir, json: !!json })
+      await runList(await openArchive(dir), { json: !!json })
     })
-  withFolder(archive.command('verify'))
-    .description('compares the files with their manifests; exit code 1 when anything is wrong')
+  withPlace(archive.command('verify'))
+    .description('compares the files with their manifests; exit code 1 when there is a problem')
     .option('--deep', 'read every byte and decode every column')
     .action(async ({ dir, json, deep }: Flags) => {
       const { runVerify } = await import('../archive/print.ts')
-      await runVerify({ dir, json: !!json, deep: !!deep })
+      await runVerify(await openArchive(dir), { json: !!json, deep: !!deep })
     })
 }
 
-const withFolder = (command: Command) =>
+const withPlace = (command: Command) =>
   command
-    .option(
-      '--dir <folder>',
-      'the archive (or ARCHIVE_DIR)',
-      process.env.ARCHIVE_DIR || '/var/lib/wafermon/archive',
-    )
+    .option('--dir <folder>', 'the archive (default: ARCHIVE_DIR, else /var/lib/wafermon/archive)')
     .option('--json', 'print the result as JSON')
+
+async function openArchive(dir: string | undefined) {
+  const { openPlace } = await import('../archive/places/index.ts')
+  return openPlace({ ARCHIVE_DIR: dir || process.env.ARCHIVE_DIR || undefined })
+}

@@ -169,6 +169,15 @@ export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | '
 /** An event as it was received, with what the first hop stamped on it: the shape of the wire. */
 export type StoredEvent = Record<string, unknown>
 
+/** Maximum ids of one `getJobs`. */
+export const maxJobIds = 100
+
+/** The jobs with these ids, in the order of the ids, each once; a job that was not asked for is left out. */
+export function sortByIds(jobs: readonly Job[], ids: readonly string[]): Job[] {
+  const byId = Map.groupBy(jobs, ({ id }) => id)
+  return [...new Set(ids)].flatMap((id) => byId.get(id)?.[0] ?? [])
+}
+
 /**
  * Anything that can answer questions about jobs: the store, one remote site, all sites together.
  * The JSON API, the dashboard, alerts and tests ask through it and cannot tell which they have.
@@ -180,6 +189,11 @@ export interface JobReader {
   findSubjobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   /** Undefined when there is no such job or subjob. */
   getJob(id: string, signal: AbortSignal): Promise<{ job: Job; subjobs: SubjobCounts } | undefined>
+  /**
+   * The jobs and subjobs with these ids (at most {@link maxJobIds}), in the order of the ids, without
+   * those that do not exist.
+   */
+  getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
   /** Oldest first; at most `limit`. */
   findEvents(id: string, limit: number, signal: AbortSignal): Promise<StoredEvent[]>
   listApps(signal: AbortSignal): Promise<App[]>

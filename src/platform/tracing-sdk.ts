@@ -4,8 +4,15 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
-import type { TracingOptions } from './tracing.ts'
 import { version } from './version.ts'
+
+export type TracingOptions = {
+  /** Where they go; what the standard `OTEL_*` variables say, when absent. */
+  endpoint: string | undefined
+  /** Name of the role, unless the operator gave another. */
+  service: string
+  environment: string
+}
 
 /** Loaded only when tracing is on. @returns what sends the last spans and stops. */
 export function installTracing({ endpoint, service, environment }: TracingOptions) {

@@ -10,6 +10,7 @@ import {
 } from '@opentelemetry/api'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Lifecycle } from './lifecycle.ts'
+import type { TracingOptions } from './tracing-sdk.ts'
 import { version } from './version.ts'
 
 /**
@@ -18,17 +19,11 @@ import { version } from './version.ts'
  */
 const tracer = () => trace.getTracer('wafermon', version)
 
-export type TracingOptions = {
-  enabled: boolean
-  /** Where they go; what the standard `OTEL_*` variables say, when absent. */
-  endpoint: string | undefined
-  /** Name of the role, unless the operator gave another. */
-  service: string
-  environment: string
-}
-
 /** Starts sending spans to an OTLP collector over HTTP, in batches, until the role stops. */
-export async function startTracing(options: TracingOptions, life: Lifecycle): Promise<void> {
+export async function startTracing(
+  options: TracingOptions & { enabled: boolean },
+  life: Lifecycle,
+): Promise<void> {
   if (!options.enabled) return
   const { installTracing } = await import('./tracing-sdk.ts')
   enabled = true

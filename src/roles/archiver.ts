@@ -1,14 +1,15 @@
 import type { HealthReport } from '../api/health.ts'
 import { aboutRoutes } from '../api/role-routes.ts'
 import { Archiver, type ArchiverState } from '../archive/archiver.ts'
-import { checkFolder } from '../archive/folder.ts'
+import { openPlace } from '../archive/places/index.ts'
+import type { Place } from '../archive/places/place.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import type { ArchiverConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
 
-/** Writes closed hours to the archive as Parquet, oldest first, and drops what is archived and old. */
+/** Writes closed hours to the archive as Parquet, oldest first, and drops raw events that are archived and old. */
 export async function startArchiver(
   config: ArchiverConfig,
   context: RoleContext & { insecure: boolean },
@@ -16,16 +17,17 @@ export async function startArchiver(
   const { log, life, metrics } = context
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
-  // One connection that is kept: the lock that makes this the only archiver is its.
+  // One connection that is kept: it holds the lock that makes this the only archiver.
   const store = connect(config.DATABASE_URL, { role: 'archiver', max: 1, keep: true, metrics })
   life.onStop('database', () => store.close())
-  // Health asks on another: the first is busy for as long as an hour takes.
+  // Health uses another one: the first is busy for as long as an hour takes.
   const probe = connect(config.DATABASE_URL, { role: 'archiver health', max: 1, timeoutS: 2 })
   life.onStop('database of health', () => probe.close())
 
+  const place = openPlace(config)
   const archiver = new Archiver({
     store,
-    dir: config.ARCHIVE_DIR,
+    place,
     site: config.SITE_ID,
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
     retentionHours: config.RETENTION_HOURS,
@@ -37,7 +39,7 @@ export async function startArchiver(
   life.onStop('archiving', () => running)
 
   const app = createApp({ log, metrics })
-  const check = () => health(archiver.state, probe, config.ARCHIVE_DIR)
+  const check = () => health(archiver.state, probe, place)
   const service = config.SERVICE_NAME ?? 'archiver'
   const about = { title: 'archiver', auth, metrics, routes: [] }
   app.route('/', aboutRoutes({ ...about, health: { service, check } }))
@@ -45,16 +47,16 @@ export async function startArchiver(
 }
 
 /**
- * Ready while the folder and the database are there and the last round was not stopped by anything.
- * Hours that fail by themselves, and an archive that does not match what is to be dropped, only make
- * it degraded; another archiver at work is no trouble.
+ * Ready while the archive and the database are available and the last round was finished. Hours that
+ * fail by themselves, and an archive that does not match what is to be dropped, only make it
+ * degraded; another archiver at work is not a problem.
  */
-async function health(state: ArchiverState, probe: Store, dir: string): Promise<HealthReport> {
-  const trouble = (await troubleNow(probe, dir)) ?? state.trouble
+async function health(state: ArchiverState, probe: Store, place: Place): Promise<HealthReport> {
+  const trouble = (await findTrouble(probe, place)) ?? state.trouble
   return {
     ready: trouble === undefined,
     status: state.failed.length > 0 || state.held?.wrong ? 'degraded' : 'ok',
-    archive_dir: dir,
+    archive_dir: place.address,
     here: state.here,
     hours_archived: state.hours,
     unsettled_hours: state.unsettled,
@@ -66,14 +68,14 @@ async function health(state: ArchiverState, probe: Store, dir: string): Promise<
   }
 }
 
-/** Failed hours that are named. */
+/** Maximum failed hours that are named. */
 const maxNamed = 10
 
-/** Looks itself: the next round may be an hour away. */
-async function troubleNow(probe: Store, dir: string): Promise<string | undefined> {
+/** Looks by itself: the next round may be an hour away. */
+async function findTrouble(probe: Store, place: Place): Promise<string | undefined> {
   const op = { operation: 'probe', table: 'none' }
   try {
-    await checkFolder(dir)
+    await place.check('write')
     await probe.ask(op, (sql) => sql`/* archiver.health */ select 1`, AbortSignal.timeout(3000))
     return undefined
   } catch (error) {

@@ -1,12 +1,13 @@
 import type { Event } from '../core/event.ts'
-import { endStatusOf, shownOf, slotsOf } from '../core/fold.ts'
+import { slotsFromEvent, toEndStatus } from '../core/event-slots.ts'
+import { toShown } from '../core/fold.ts'
 import type { Metrics } from '../platform/metrics.ts'
 
 /** Counts a commit, and the jobs that ended with it, each by the event that ended it first. */
 export function countCommit(metrics: Metrics, events: number, ended: readonly Event[]): void {
   metrics.ingestBatch.observe(events)
   for (const event of ended) {
-    const status = endStatusOf(event)!
+    const status = toEndStatus(event)!
     const app_name = metrics.appLabel(event.app.name)
     metrics.jobs.inc({ app_name, status })
     const durationS = toldDuration(event)
@@ -16,7 +17,7 @@ export function countCommit(metrics: Metrics, events: number, ended: readonly Ev
 
 /** Null when the event alone does not tell: its start would be taken for its end, and count as 0 s. */
 function toldDuration(event: Event): number | null {
-  const slots = slotsOf(event)
+  const slots = slotsFromEvent(event)
   const told = slots.given_duration_s !== undefined || slots.given_started_at !== undefined
-  return told ? shownOf(slots).durationS : null
+  return told ? toShown(slots).durationS : null
 }

@@ -1,23 +1,28 @@
 import type { SidecarConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
-import { localApiSink } from '../sinks/local-api.ts'
-import type { Sink } from '../sinks/sink.ts'
+import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
 import { Drain } from '../spool/drain.ts'
 import type { Spool } from '../spool/spool.ts'
 
-/** Everywhere that a sidecar delivers to. */
-export const sinksOf = (config: SidecarConfig): Sink[] => [
-  localApiSink({
-    baseUrl: config.LOCAL_API_BASE,
-    token: config.LOCAL_API_TOKEN,
-    timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
-  }),
-]
+/** Opens everything that a sidecar delivers to. */
+export const openSinks = (config: SidecarConfig, { log }: RoleContext): OpenSink[] =>
+  [defaultEntry(config)].map((entry) => openSink(entry, { log }))
 
-/** Delivers what the spool holds to one sink, until the role stops. */
+/** The local API of the site, from the settings of the sidecar. */
+const defaultEntry = (config: SidecarConfig): SinkEntry => ({
+  type: 'local_api',
+  name: 'local-api',
+  config: {
+    base_url: config.LOCAL_API_BASE,
+    token: config.LOCAL_API_TOKEN,
+    timeout_s: config.REQUEST_TIMEOUT_S,
+  },
+})
+
+/** Delivers the events of the spool to one sink, until the role stops. */
 export function startDrain(
-  sink: Sink,
+  sink: OpenSink,
   spool: Spool,
   config: SidecarConfig,
   context: RoleContext,
@@ -32,7 +37,10 @@ export function startDrain(
         { 'wafermon.sink': sink.name, 'wafermon.events': batch.length },
         () => sink.deliver(batch, signal),
       ),
-    batchSize: config.MAX_BATCH_SIZE,
+    limits: {
+      events: Math.min(config.MAX_BATCH_SIZE, sink.limits.events),
+      bytes: sink.limits.bytes,
+    },
     idleMs: config.DRAIN_INTERVAL_S * 1000,
     log,
     metrics,

@@ -10,10 +10,10 @@ import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
 import { acceptInto, retryIn } from '../spool/accept.ts'
 import type { Drain } from '../spool/drain.ts'
-import { showIn, spoolHealth } from '../spool/report.ts'
+import { describeSpool, setSpoolMetrics } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { ingestLimits } from './ingest-limits.ts'
-import { sinksOf, startDrain } from './sidecar-drains.ts'
+import { openSinks, startDrain } from './sidecar-drains.ts'
 
 /** Takes events over HTTP, makes them durable before it answers, and drains them to every sink. */
 export async function startSidecar(
@@ -24,7 +24,7 @@ export async function startSidecar(
   const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
   refuseOpenDoor(config.HOST, auth, context.insecure)
 
-  const sinks = sinksOf(config)
+  const sinks = openSinks(config, context)
   const spool = new Spool({
     dir: config.SPOOL_DIR,
     sinks: sinks.map((sink) => sink.name),
@@ -44,6 +44,9 @@ export async function startSidecar(
 function reportStart({ report, dir, sourceId, epoch }: Spool, { log }: RoleContext): void {
   if (report.damaged) {
     log.error({ dir, ...report.damaged }, 'damaged spool set aside')
+  }
+  if (report.resetSinks.length > 0) {
+    log.error({ dir, sinks: report.resetSinks }, 'invalid sink positions, delivering again')
   }
   log.info({ dir, source: sourceId, epoch, waiting: report.recovered }, 'spool open')
 }
@@ -86,10 +89,10 @@ function addRoutes(app: Hono, { config, spool, drains, auth, started, context }:
       metrics,
       health: {
         service: config.SERVICE_NAME ?? 'sidecar',
-        check: () => spoolHealth(spool, drains),
+        check: () => describeSpool(spool, drains),
       },
       routes: [...ingestSpecs, ...rejectSpecs],
-      refreshMetrics: () => showIn(metrics, spool, drains),
+      refreshMetrics: () => setSpoolMetrics(metrics, spool, drains),
     }),
   )
 }

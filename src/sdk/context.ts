@@ -1,14 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Job } from './job.ts'
 
 const name = Symbol.for('wafermon.sdk.context')
-const shared = globalThis as { [name]?: AsyncLocalStorage<Job> }
+const shared = globalThis as { [name]?: AsyncLocalStorage<object> }
 
-shared[name] ??= new AsyncLocalStorage<Job>()
+shared[name] ??= new AsyncLocalStorage<object>()
 /** @internal One for the process, also when a program loads this SDK both by `import` and by `require`. */
-export const context: AsyncLocalStorage<Job> = shared[name]
-
-/** The job in whose callback this code runs, if any. */
-export function currentJob(): Job | undefined {
-  return context.getStore()
-}
+export const context: AsyncLocalStorage<object> = shared[name]

@@ -26,6 +26,11 @@ type Body = {
   extra?: Record<string, string>
 }
 
+/** The job in whose callback this code runs, if any. */
+export function currentJob(): Job | undefined {
+  return context.getStore() as Job | undefined
+}
+
 /**
  * A job or subjob that has started. No method throws, waits or touches the network; after the end
  * they do nothing.

@@ -1,7 +1,6 @@
-import { currentJob } from './context.ts'
 import { defaultEmitter } from './emitter.ts'
 import type { Emitter } from './event.ts'
-import { Job, runToEnd } from './job.ts'
+import { currentJob, Job, runToEnd } from './job.ts'
 import { type JobOptions, pick } from './options.ts'
 
 /**

@@ -1,7 +1,6 @@
 import { cleanText, type Note } from './clean.ts'
 import type { Emitter, WireEvent } from './event.ts'
 import { appIdOf, isUuid, uuidV5, uuidV7 } from './id.ts'
-import type { Job } from './job.ts'
 import { activeTraceparent, isTraceparent } from './traceparent.ts'
 
 /** The program that reports. Without an id one is derived from the name. */
@@ -12,6 +11,9 @@ export type AppRef = {
   /** A UUID. */
   id?: string | undefined
 }
+
+/** A job that others can be part of. */
+export type ParentJob = { readonly id: string }
 
 /** What a job is told at its start. Whatever is wrong here is repaired, never thrown. */
 export type JobOptions = {
@@ -28,7 +30,7 @@ export type JobOptions = {
   /** Anything JSON can hold, to 32 KiB. */
   metadata?: Record<string, unknown> | undefined
   /** The job this is a part of; by default the one in whose callback it starts; null for none. */
-  parent?: Job | string | null | undefined
+  parent?: ParentJob | string | null | undefined
   /** W3C trace context; by default that of the active OpenTelemetry span, else the parent's. */
   traceparent?: string | undefined
   /** Where events go; by default the parent's, else one emitter for the process. */

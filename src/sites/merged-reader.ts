@@ -1,5 +1,13 @@
 import { AppError } from '../core/errors.ts'
-import type { App, JobFilter, JobPage, JobReader, Source } from '../core/job.ts'
+import {
+  type App,
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type JobReader,
+  type Source,
+  sortByIds,
+} from '../core/job.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
 import { addable, mergeStats } from './merged-stats.ts'
@@ -98,6 +106,27 @@ class Question implements JobReader {
     } finally {
       enough.abort()
     }
+  }
+
+  /** Every site is asked; once each job is found the others are not waited for. */
+  async getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]> {
+    const tally = this.#newTally()
+    this.#tally = tally
+    const enough = new AbortController()
+    const either = AbortSignal.any([signal, enough.signal])
+    const missing = new Set(ids)
+    const jobs: Job[] = []
+    const attempts = this.#options.sites.map(async (site) => {
+      const found = await this.#ask(site, either, tally, () => site.reader.getJobs(ids, either))
+      for (const job of found) if (missing.delete(job.id)) jobs.push(job)
+      if (missing.size === 0) enough.abort()
+    })
+    await Promise.allSettled(attempts)
+    signal.throwIfAborted()
+    if (missing.size > 0 && tally.report().failed > 0) {
+      throw tally.error(`not every site answers, and ${missing.size} jobs were not found`)
+    }
+    return sortByIds(jobs, ids)
   }
 
   async findEvents(id: string, limit: number, signal: AbortSignal) {

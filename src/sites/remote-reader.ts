@@ -21,6 +21,7 @@ import {
   type Peer,
   unreachable,
 } from './http-json.ts'
+import { remoteJobsById } from './jobs-by-id.ts'
 
 export type RemoteOptions = {
   baseUrl: string
@@ -75,12 +76,15 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
   const list = <T>(path: string, item: (json: unknown) => T, signal: AbortSignal, query?: Query) =>
     ask(path, (json) => itemsFromWire(json, item), signal, query)
 
+  const getJob: JobReader['getJob'] = (id, signal) =>
+    ask(`/v1/jobs/${encodeURIComponent(id)}`, jobDetailFromWire, signal).catch(noneWhenMissing)
+
   return {
     findJobs: (filter, signal) => ask('/v1/jobs', pageFromWire, signal, jobFilterToQuery(filter)),
     findSubjobs: (filter, signal) =>
       ask('/v1/subjobs', pageFromWire, signal, jobFilterToQuery(filter)),
-    getJob: (id, signal) =>
-      ask(`/v1/jobs/${encodeURIComponent(id)}`, jobDetailFromWire, signal).catch(noneWhenMissing),
+    getJob,
+    getJobs: remoteJobsById({ ask, getJob }),
     findEvents: (id, limit, signal) =>
       list(`/v1/jobs/${encodeURIComponent(id)}/events`, asEvent, signal, limited(limit)),
     listApps: (signal) => list('/v1/apps', appFromWire, signal),

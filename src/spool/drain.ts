@@ -1,40 +1,44 @@
 import type { Logger } from 'pino'
+import {
+  assertDelivery,
+  type BatchLimits,
+  type Delivery,
+  type Failure,
+  type Outgoing,
+  type Sink,
+} from '../core/delivery.ts'
+import { ContractError } from '../core/must.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { type Dealt, Lanes } from './lanes.ts'
-import type { Spool, Spooled } from './spool.ts'
-
-/** What a destination made of a batch; the same shape as a sink's answer. */
-export type DrainResult =
-  | {
-      kind: 'taken'
-      upTo: number
-      refused: readonly { seq: number; field: string; detail: string }[]
-    }
-  | { kind: 'failed'; reason: string; retryAfterMs?: number }
-  | { kind: 'too_large' }
+import { Lanes, laneNumbers } from './lanes.ts'
+import type { Spool } from './spool.ts'
 
 export type DrainOptions = {
   spool: Spool
+  /** Name of the sink. */
   sink: string
-  deliver: (batch: readonly Spooled[], signal: AbortSignal) => Promise<DrainResult>
-  /** Most events in one delivery. */
-  batchSize: number
-  /** How often an idle drain looks whether there is something to do, in milliseconds. */
+  deliver: Sink['deliver']
+  limits: BatchLimits
+  /** How often an idle drain looks for events, in milliseconds. */
   idleMs: number
   log: Logger
   metrics: Metrics
+  /** Waits after a failure; for tests. */
+  pause?: typeof sleep
 }
 
-/** Most bytes of events in one delivery; well under what the other side accepts. */
-const maxBatchBytes = 4 * 2 ** 20
+/** Maximum wait that a sink may ask for. */
+const maxRetryAfterMs = 3_600_000
 
 export type DrainState = { failures: number; reason: string | undefined; lastDeliveryMs: number }
 
+/** What went wrong with a batch. */
+type Trouble = Exclude<Delivery, { kind: 'judged' }>
+
 /**
- * Empties the spool towards one sink, batch by batch, so that events of a job arrive in the order in
- * which they came: one batch at a time, or, while there is a backlog and all goes well, one at a time
- * in each of a few lanes. Each sink has a drain of its own and waits for nobody.
+ * Empties the spool towards one sink, batch by batch: one batch at a time, or, while there is a
+ * backlog and nothing fails, one at a time in each lane. Each sink has a drain of its own and waits
+ * for no other. core/delivery.ts has the contract between the two, lanes.ts what is offered when.
  */
 export class Drain {
   /** Name of the sink. */
@@ -42,62 +46,66 @@ export class Drain {
   readonly state: DrainState = { failures: 0, reason: undefined, lastDeliveryMs: 0 }
   readonly #options: DrainOptions
   readonly #backoff = new Backoff({ firstMs: 200, maxMs: 30_000 })
+  readonly #lanes: Lanes
   #batchSize: number
 
   constructor(options: DrainOptions) {
+    const { spool, sink, limits } = options
     this.#options = options
-    this.sink = options.sink
-    this.#batchSize = options.batchSize
+    this.sink = sink
+    this.#batchSize = limits.events
+    this.#lanes = new Lanes({
+      limits,
+      read: (after, limit) => spool.peek(sink, limit, limits.bytes, after),
+      last: () => spool.acked(sink) + spool.lag(sink),
+      acked: spool.acked(sink),
+    })
   }
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const { spool, sink } = this.#options
-      const batch = spool.peek(sink, this.#batchSize, maxBatchBytes)
-      if (batch.length === 0) await this.#untilAppend(signal)
-      else if (this.#mayHurry(batch)) await this.#deliverInLanes(signal)
-      else await this.#deliver(batch, signal)
+      // Left over when the disk failed to record it.
+      const unrecorded = this.#acknowledge()
+      if (unrecorded) await this.#waitAfter(unrecorded, signal)
+      else if (!this.#mayHurry() || !(await this.#deliverInLanes(signal))) {
+        await this.#deliverNext(signal)
+      }
     }
   }
 
   /** Several batches wait and nothing is wrong; one batch more or less is not worth it. */
-  #mayHurry(batch: readonly Spooled[]): boolean {
-    const { spool, sink, batchSize } = this.#options
-    const healthy = this.state.failures === 0 && this.#batchSize === batchSize
-    return healthy && batch.length > 1 && spool.lag(sink) >= 2 * batchSize
+  #mayHurry(): boolean {
+    const { spool, sink, limits } = this.#options
+    const healthy = this.state.failures === 0 && this.#batchSize === limits.events
+    return healthy && limits.events > 1 && spool.lag(sink) >= 2 * limits.events
   }
 
-  async #deliver(batch: readonly Spooled[], signal: AbortSignal): Promise<void> {
-    const result = await this.#offer(batch, signal, (taken) => this.#acknowledge(taken))
-    await this.#settle(result, batch, signal)
+  async #deliverNext(signal: AbortSignal): Promise<void> {
+    const batch = this.#lanes.take(this.#batchSize)
+    if (batch.length === 0) return this.#untilAppend(signal)
+    const trouble = await this.#offer(batch, signal)
+    if (trouble) await this.#react(trouble, batch, signal)
   }
 
-  /** Until the backlog is gone or something is wrong, which is then seen to at the usual pace. */
-  async #deliverInLanes(signal: AbortSignal): Promise<void> {
-    const { spool, sink, batchSize } = this.#options
-    const lanes = new Lanes({
-      read: (after, limit) => spool.peek(sink, limit, maxBatchBytes, after),
-      after: spool.acked(sink),
-      batchSize,
-      maxBytes: maxBatchBytes,
-    })
-    let wrong: { result: DrainResult; batch: readonly Spooled[] } | undefined
+  /**
+   * Until the backlog is gone or something is wrong, which is then handled one batch at a time.
+   *
+   * @returns false when there was nothing to offer
+   */
+  async #deliverInLanes(signal: AbortSignal): Promise<boolean> {
+    let wrong: { trouble: Trouble; batch: readonly Outgoing[] } | undefined
+    let offered = false
     const underWay = new Map<number, Promise<void>>()
-    const offer = async (batch: readonly Spooled[]) => {
-      const result = await this.#offer(batch, signal, (taken) => {
-        const dealt = lanes.deal(batch, taken)
-        if (!dealt) return
-        this.#acknowledge(dealt)
-        lanes.confirm(dealt)
-      })
-      const whole = result.kind === 'taken' && result.upTo >= batch.at(-1)!.seq
-      if (!whole) wrong ??= { result, batch }
+    const offer = async (batch: readonly Outgoing[]) => {
+      const trouble = await this.#offer(batch, signal)
+      if (trouble) wrong ??= { trouble, batch }
     }
     const run = async (lane: number) => {
       while (!wrong && !signal.aborted) {
-        const batch = lanes.take(lane)
+        const batch = this.#lanes.take(this.#batchSize, lane)
         if (batch.length > 0) {
+          offered = true
           underWay.set(lane, offer(batch))
           await underWay.get(lane)
           underWay.delete(lane)
@@ -105,50 +113,68 @@ export class Drain {
         else return
       }
     }
-    await Promise.all(lanes.lanes.map(run))
-    if (wrong) await this.#settle(wrong.result, wrong.batch, signal)
+    await Promise.all(laneNumbers.map(run))
+    if (wrong) await this.#react(wrong.trouble, wrong.batch, signal)
+    return offered
   }
 
-  /** Hands a batch to the sink. Never throws. */
-  async #offer(
-    batch: readonly Spooled[],
-    signal: AbortSignal,
-    onTaken: (taken: Dealt) => void,
-  ): Promise<DrainResult> {
+  /** Hands a batch to the sink and notes the verdicts. Never throws. @returns what went wrong */
+  async #offer(batch: readonly Outgoing[], signal: AbortSignal): Promise<Trouble | undefined> {
+    const delivery = await this.#ask(batch, signal)
+    if (delivery.kind !== 'judged') {
+      this.#lanes.putBack(batch)
+      return delivery
+    }
+    if (this.#lanes.settle(batch, delivery.verdicts) === 0) {
+      return { kind: 'failed', reason: 'it cannot take more events at the moment' }
+    }
+    const unrecorded = this.#acknowledge()
+    if (!unrecorded) this.#delivered()
+    return unrecorded
+  }
+
+  /** The sink's answer, or a failure when it breaks the contract. */
+  async #ask(batch: readonly Outgoing[], signal: AbortSignal): Promise<Delivery> {
     try {
-      const result = await this.#options.deliver(batch, signal)
-      if (result.kind === 'taken') {
-        onTaken(result)
-        this.#delivered()
-      }
-      return result
+      const answer: unknown = await this.#options.deliver(batch, signal)
+      assertDelivery(answer, batch.length)
+      return answer
     } catch (error) {
-      // Our own disk or a bug of ours; either way the events are still there.
-      this.#options.log.error({ error, sink: this.#options.sink }, 'delivery broke')
+      this.#options.log.error({ error, sink: this.sink }, 'delivery broke')
+      const reason =
+        error instanceof ContractError
+          ? `the sink gave an invalid answer: ${error.message}`
+          : 'an internal failure, see the log'
+      return { kind: 'failed', reason }
+    }
+  }
+
+  /** Records what is closed. Never throws. @returns why it could not: the events are still there */
+  #acknowledge(): Failure | undefined {
+    const { spool, sink, log } = this.#options
+    const closed = this.#lanes.closedPrefix()
+    if (!closed) return undefined
+    try {
+      spool.ack(sink, closed.upTo, closed.refused)
+    } catch (error) {
+      log.error({ error, sink }, 'delivery could not be recorded')
       return { kind: 'failed', reason: 'an internal failure, see the log' }
     }
-  }
-
-  async #settle(
-    result: DrainResult,
-    batch: readonly Spooled[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (signal.aborted || result.kind === 'taken') return
-    if (result.kind === 'too_large') this.#batchSize = Math.max(1, Math.floor(batch.length / 2))
-    else await this.#failed(result, signal)
-  }
-
-  #acknowledge({ upTo, refused }: Dealt): void {
-    const { spool, sink, log } = this.#options
-    spool.ack(sink, upTo, refused)
-    for (const { seq, field, detail } of refused) {
+    this.#lanes.forget(closed)
+    for (const { seq, field, detail } of closed.refused) {
       log.error({ sink, seq, field, detail }, 'event refused for good, kept as a reject')
     }
+    return undefined
+  }
+
+  async #react(trouble: Trouble, batch: readonly Outgoing[], signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    if (trouble.kind === 'failed') await this.#waitAfter(trouble, signal)
+    else this.#batchSize = Math.max(1, Math.floor(batch.length / 2))
   }
 
   #delivered(): void {
-    const { sink, metrics, log, batchSize } = this.#options
+    const { sink, metrics, log, limits } = this.#options
     metrics.sinkDeliveries.inc({ sink, result: 'delivered' })
     if (this.state.failures > 0)
       log.info({ sink, failures: this.state.failures }, 'delivering again')
@@ -157,30 +183,38 @@ export class Drain {
     this.state.reason = undefined
     this.state.lastDeliveryMs = Date.now()
     // After a batch that was too large, find the way back to full size step by step.
-    this.#batchSize = Math.min(batchSize, this.#batchSize * 2)
+    this.#batchSize = Math.min(limits.events, this.#batchSize * 2)
   }
 
-  async #failed({ reason, retryAfterMs }: DrainResult & { kind: 'failed' }, signal: AbortSignal) {
-    const { sink, metrics, log, spool } = this.#options
+  async #waitAfter(failure: Failure, signal: AbortSignal): Promise<void> {
+    const { sink, metrics, pause = sleep } = this.#options
     metrics.sinkDeliveries.inc({ sink, result: 'failed' })
-    const waitMs = Math.max(this.#backoff.next(), retryAfterMs ?? 0)
+    const retryAfterMs = Math.min(failure.retryAfterMs ?? 0, maxRetryAfterMs)
+    const waitMs = Math.max(this.#backoff.next(), retryAfterMs)
     this.state.failures++
-    this.state.reason = reason
+    this.state.reason = failure.reason
+    this.#logFailure(failure, waitMs)
+    this.#lanes.releaseWaiting()
+    await pause(waitMs, signal)
+  }
+
+  /** Louder the longer it lasts: a blip is not news, an outage is. */
+  #logFailure({ reason, permanent }: Failure, waitMs: number): void {
+    const { sink, log, spool } = this.#options
+    const { failures } = this.state
     const fields = {
       sink,
       reason,
-      failures: this.state.failures,
+      failures,
       retry_ms: Math.round(waitMs),
       waiting: spool.lag(sink),
     }
-    // Louder the longer it lasts: a blip is no news, an outage is.
-    if (this.state.failures >= 10) log.error(fields, 'delivery keeps failing')
-    else if (this.state.failures >= 3) log.warn(fields, 'delivery fails')
-    else log.info(fields, 'delivery failed, will be repeated')
-    await sleep(waitMs, signal)
+    if (failures >= 10) log.error(fields, 'delivery keeps failing')
+    else if (failures >= 3 || permanent) log.warn(fields, 'delivery fails')
+    else log.info(fields, 'delivery failed, will retry')
   }
 
-  /** An append wakes at once; the interval is only a second look. */
+  /** An append wakes it immediately; the interval is only a second look. */
   #untilAppend(signal: AbortSignal): Promise<void> {
     const woken = new AbortController()
     const stop = this.#options.spool.onAppend(() => woken.abort())

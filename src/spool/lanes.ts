@@ -1,112 +1,183 @@
-import type { Spooled } from './spool.ts'
+import type { BatchLimits, Outgoing, Refusal, Refused, Verdict } from '../core/delivery.ts'
+import { ensure, must } from '../core/must.ts'
 
-/** Batches under way at once while a backlog is worked off. */
+/*
+ * The events between a spool and one sink: read, and not acknowledged yet. Each of them waits, is
+ * offered, or is closed (taken or refused). So events that were answered with `later` can be offered
+ * again without those that were taken, and no more than the closed prefix is acknowledged.
+ *
+ * For a backlog the events fall into lanes that are worked off side by side, each in order: all
+ * events of a job and of its subjobs are in one lane.
+ */
+
+/** Batches under way at the same time while a backlog is worked off. */
 const laneCount = 2
-/** How far to read ahead of the oldest event that is not dealt with, in full batches. */
+/** How much may be read and not acknowledged, in full batches. */
 const aheadBatches = 4
 
-export type Dealt = {
-  upTo: number
-  refused: readonly { seq: number; field: string; detail: string }[]
-}
+export const laneNumbers: readonly number[] = Array.from({ length: laneCount }, (_, lane) => lane)
+
+/** What can be acknowledged: everything up to a number, and the refused among it. */
+export type ClosedPrefix = { upTo: number; refused: readonly Refused[] }
 
 export type LanesOptions = {
-  /** Events behind a number, at most so many, in their order. */
-  read: (after: number, limit: number) => readonly Spooled[]
-  /** Everything up to here was dealt with before. */
-  after: number
-  /** Most events, and about the most bytes of them, in a batch. */
-  batchSize: number
-  maxBytes: number
+  limits: BatchLimits
+  /** Events after a number, up to that many, in their order. */
+  read: (after: number, limit: number) => readonly Outgoing[]
+  /** Number of the last event there is. */
+  last: () => number
+  /** Everything up to here is acknowledged. */
+  acked: number
 }
 
-/**
- * Deals a backlog out to lanes that go on side by side, each in order: all events of a job, and of
- * its subjobs, go the same lane, so what is said of a job arrives in the order in which it came. What
- * is acknowledged is always a beginning of the spool, so a lane that stops loses nothing: what others
- * delivered beyond it is offered again.
- */
+type Entry = {
+  event: Outgoing
+  state: 'waiting' | 'offered' | 'closed'
+  /** Was answered with `later`. A failure after that does not change it: it still goes first. */
+  later: boolean
+  refusal?: Refusal
+  lane?: number
+}
+
 export class Lanes {
   readonly #options: LanesOptions
-  /** Read and not handed out yet, by lane. */
-  readonly #queues: Spooled[][] = Array.from({ length: laneCount }, () => [])
-  /** Read and not dealt with, in the order of the spool. */
-  #open: { seq: number; bytes: number }[] = []
-  #openBytes = 0
-  readonly #closed = new Set<number>()
-  #refused: Dealt['refused'][number][] = []
+  /** By number, in the order of the spool. */
+  readonly #entries = new Map<number, Entry>()
+  #bytes = 0
   #read: number
 
   constructor(options: LanesOptions) {
     this.#options = options
-    this.#read = options.after
+    this.#read = options.acked
   }
 
-  get lanes(): number[] {
-    return [...this.#queues.keys()]
+  /**
+   * The next events to offer: those that were answered with `later`, or else new ones.
+   *
+   * @param limit maximum number of events
+   * @param lane of this lane only; of all unless given
+   * @returns an empty list when there is nothing to offer at the moment
+   */
+  take(limit: number, lane?: number): Outgoing[] {
+    const again = this.#pick(true, limit, lane)
+    if (again.length > 0) return again
+    while (!this.#hasBatch(limit, lane) && this.#readMore()) {}
+    return this.#pick(false, limit, lane)
   }
 
-  /** The next batch of a lane; empty when nothing more can be read for it at the moment. */
-  take(lane: number): Spooled[] {
-    const { batchSize, maxBytes } = this.#options
-    const queue = this.#queues[lane]!
-    while (queue.length < batchSize && this.#readMore()) {}
+  #pick(later: boolean, limit: number, lane?: number): Outgoing[] {
+    const batch: Outgoing[] = []
     let bytes = 0
-    const cut = queue.findIndex(({ body }, i) => {
-      bytes += body.length
-      return i >= batchSize || (i > 0 && bytes > maxBytes)
-    })
-    return queue.splice(0, cut < 0 ? queue.length : cut)
+    for (const entry of this.#findWaiting(later, lane)) {
+      bytes += entry.event.body.length
+      if (batch.length === limit || (batch.length > 0 && bytes > this.#options.limits.bytes)) break
+      entry.state = 'offered'
+      batch.push(entry.event)
+    }
+    return batch
   }
 
-  /** @returns whether there was anything, and room for it */
+  #hasBatch(limit: number, lane?: number): boolean {
+    let events = 0
+    let bytes = 0
+    for (const { event } of this.#findWaiting(false, lane)) {
+      events++
+      bytes += event.body.length
+      if (events >= limit || bytes >= this.#options.limits.bytes) return true
+    }
+    return false
+  }
+
+  *#findWaiting(later: boolean, lane: number | undefined): Generator<Entry> {
+    for (const entry of this.#entries.values()) {
+      if (entry.state !== 'waiting' || entry.later !== later) continue
+      if (lane !== undefined) entry.lane ??= toLane(entry.event)
+      if (lane === undefined || entry.lane === lane) yield entry
+    }
+  }
+
+  /** @returns false when there is nothing more, or no room for it */
   #readMore(): boolean {
-    const { batchSize, maxBytes, read } = this.#options
-    const room = aheadBatches * batchSize - this.#open.length
-    if (room <= 0 || this.#openBytes >= aheadBatches * maxBytes) return false
-    const found = read(this.#read, Math.min(room, batchSize))
+    const { limits, read, last } = this.#options
+    const room = aheadBatches * limits.events - this.#entries.size
+    const full = room <= 0 || this.#bytes >= aheadBatches * limits.bytes
+    if (full || this.#read >= last()) return false
+    const found = read(this.#read, Math.min(room, limits.events))
     for (const event of found) {
-      this.#queues[laneOf(event)]!.push(event)
-      this.#open.push({ seq: event.seq, bytes: event.body.length })
-      this.#openBytes += event.body.length
+      ensure(event.seq > this.#read, 'the spool hands out events in their order')
+      this.#entries.set(event.seq, { event, state: 'waiting', later: false })
+      this.#bytes += event.body.length
       this.#read = event.seq
     }
     return found.length > 0
   }
 
   /**
-   * Notes what became of a batch that was taken from a lane.
+   * Notes the verdicts on a batch that was taken from here.
    *
-   * @returns what can be acknowledged now, if there is anything; it is forgotten when `confirm` says
-   * that it was, and comes again with the next batch if not
+   * @returns how many events they closed
    */
-  deal(batch: readonly Spooled[], { upTo, refused }: Dealt): Dealt | undefined {
-    for (const { seq } of batch) if (seq <= upTo) this.#closed.add(seq)
-    this.#refused.push(...refused)
-    let acked = -1
-    for (const { seq } of this.#open) {
-      if (!this.#closed.has(seq)) break
-      acked = seq
+  settle(batch: readonly Outgoing[], verdicts: readonly Verdict[]): number {
+    let closed = 0
+    for (const [i, { seq }] of batch.entries()) {
+      const verdict = must(verdicts[i], 'there is a verdict on each event')
+      const entry = must(this.#entries.get(seq), 'an offered event is kept until it is closed')
+      ensure(entry.state === 'offered', 'a verdict is about an event that was offered')
+      entry.later = verdict === 'later'
+      entry.state = entry.later ? 'waiting' : 'closed'
+      if (typeof verdict === 'object') entry.refusal = verdict
+      if (!entry.later) closed++
     }
-    if (acked < 0) return undefined
-    return { upTo: acked, refused: this.#refused.filter(({ seq }) => seq <= acked) }
+    return closed
   }
 
-  confirm({ upTo }: Dealt): void {
-    const left = this.#open.findIndex(({ seq }) => seq > upTo)
-    for (const { seq, bytes } of this.#open.splice(0, left < 0 ? this.#open.length : left)) {
-      this.#closed.delete(seq)
-      this.#openBytes -= bytes
+  /** Notes that nothing is known about a batch: its events wait again. */
+  putBack(batch: readonly Outgoing[]): void {
+    for (const { seq } of batch) {
+      const entry = must(this.#entries.get(seq), 'an offered event is kept until it is closed')
+      if (entry.state === 'offered') entry.state = 'waiting'
     }
-    this.#refused = this.#refused.filter(({ seq }) => seq > upTo)
+  }
+
+  /** What can be acknowledged, or undefined. It is the same again until {@link forget}. */
+  closedPrefix(): ClosedPrefix | undefined {
+    const refused: Refused[] = []
+    let upTo: number | undefined
+    for (const [seq, { state, refusal }] of this.#entries) {
+      if (state !== 'closed') break
+      upTo = seq
+      if (refusal) refused.push({ seq, field: refusal.field, detail: refusal.detail })
+    }
+    return upTo === undefined ? undefined : { upTo, refused }
+  }
+
+  /** Drops what was acknowledged. */
+  forget({ upTo }: ClosedPrefix): void {
+    for (const [seq, { event, state }] of this.#entries) {
+      if (seq > upTo) return
+      ensure(state === 'closed', 'only closed events are acknowledged')
+      this.#drop(seq, event)
+    }
+  }
+
+  /** Gives up what was read ahead, so that an outage does not hold it in memory: it is read again. */
+  releaseWaiting(): void {
+    for (const [seq, { event, state, later }] of [...this.#entries].reverse()) {
+      if (state !== 'waiting' || later) return
+      this.#drop(seq, event)
+      this.#read = seq - 1
+    }
+  }
+
+  #drop(seq: number, event: Outgoing): void {
+    this.#entries.delete(seq)
+    this.#bytes -= event.body.length
   }
 }
 
-type Entity = { type?: string; id?: string; parent_id?: string | null }
-
-/** By the job: its own id, or that of the job above. Ids end in random digits. */
-function laneOf({ body }: Spooled): number {
-  const { entity } = JSON.parse(body) as { entity?: Entity }
-  const id = (entity?.type === 'subjob' ? entity.parent_id : undefined) ?? entity?.id ?? ''
-  return id === '' ? 0 : id.charCodeAt(id.length - 1) % laneCount
+/** By the id of the job, or of the job above. Ids end in random digits. */
+function toLane({ event }: Outgoing): number {
+  const entity = event?.entity
+  const id = (entity?.type === 'subjob' ? entity.parent_id : undefined) ?? entity?.id
+  return typeof id === 'string' && id !== '' ? id.charCodeAt(id.length - 1) % laneCount : 0
 }

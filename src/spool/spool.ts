@@ -1,5 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { Outgoing, type Refused } from '../core/delivery.ts'
+import { ensure, must } from '../core/must.ts'
 import { Ballast } from './ballast.ts'
 import { type Db, type OpenReport, openSpool } from './open.ts'
 import { SeenKeys } from './seen-keys.ts'
@@ -25,12 +27,8 @@ export type Append = {
  */
 export type AppendVerdict = 'stored' | 'duplicate' | 'shed' | 'full'
 
-export type Spooled = { seq: number /** The event with its stamp, as JSON. */; body: string }
-
-/** An event that a sink will never take, and why. */
-export type Rejection = { seq: number; field: string; detail: string }
-
-export type Reject = Rejection & { id: number; sink: string; rejectedMs: number; body: string }
+/** A refused event, set aside. */
+export type Reject = Refused & { id: number; sink: string; rejectedMs: number; body: string }
 
 export type SpoolOptions = {
   dir: string
@@ -42,6 +40,9 @@ export type SpoolOptions = {
   ballastBytes?: number
   onCommit?: (events: number) => void
 }
+
+/** `resetSinks`: those whose recorded position was after the last event; see toPosition. */
+export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
 
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
@@ -55,7 +56,7 @@ type Waiting = {
 
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
-  readonly report: OpenReport
+  readonly report: SpoolReport
   readonly sourceId: string
   readonly epoch: string
   readonly dir: string
@@ -86,13 +87,13 @@ export class Spool {
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    this.#registerSinks()
+    const resetSinks = this.#registerSinks()
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
     this.#pages = this.#usedPages()
     this.#ballast = new Ballast(options.dir, options.ballastBytes)
     if (!this.#ballast.held) this.#ballast.take()
-    this.report = { ...report, recovered: this.count }
+    this.report = { ...report, recovered: this.count, resetSinks }
   }
 
   /** Events that at least one sink has not acknowledged. */
@@ -200,36 +201,37 @@ export class Spool {
    *
    * @param from the seq before the first; what the sink has acknowledged unless given
    */
-  peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Spooled[] {
-    const batch: Spooled[] = []
+  peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
+    const batch: Outgoing[] = []
     let bytes = 0
     for (const row of this.#statements.after.iterate(from, limit) as Iterable<Row>) {
       bytes += row.body.length
       if (batch.length > 0 && bytes > maxBytes) break
-      batch.push({
-        seq: row.seq,
-        body: stamp(row.body, this.sourceId, this.epoch, row.source_seq),
-      })
+      const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
+      batch.push(new Outgoing(row.seq, body))
     }
     return batch
   }
 
   /**
-   * Records that a sink has dealt with everything up to `seq`, sets aside what it refused, and
-   * deletes what all sinks have dealt with. When even that fails for lack of space, the position is
+   * Records that a sink took or refused everything up to `seq`, sets aside what it refused, and
+   * deletes what all sinks have acknowledged. When even that fails for lack of space, the position is
    * kept in memory, so that nothing is sent again and again, and written with the next one.
    *
+   * @throws ContractError when `seq` is not between what is acknowledged and the last event: events
+   * that the sink was never offered would be deleted
    * @throws when nothing was recorded: the disk fails, or is too full for what was refused
    */
-  ack(sink: string, seq: number, rejections: readonly Rejection[] = []): void {
+  ack(sink: string, seq: number, refused: readonly Refused[] = []): void {
     const before = this.acked(sink)
+    this.#checkAck(sink, before, seq, refused)
     this.#acked.set(sink, seq)
     try {
-      this.#writeAck(sink, seq, rejections)
+      this.#writeAck(sink, seq, refused)
     } catch (error) {
       this.#afterFailure(error)
-      if (isDiskFull(error) && rejections.length === 0) return
-      // Rejections must not be forgotten: these events stay, and are refused again.
+      if (isDiskFull(error) && refused.length === 0) return
+      // Refusals must not be forgotten: these events stay, and are refused again.
       this.#acked.set(sink, before)
       throw error
     }
@@ -239,12 +241,19 @@ export class Spool {
     if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
   }
 
-  #writeAck(sink: string, seq: number, rejections: readonly Rejection[]): void {
+  #checkAck(sink: string, before: number, seq: number, refused: readonly Refused[]): void {
+    const known = Number.isSafeInteger(seq) && seq >= before && seq <= this.#lastSeq
+    ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${this.#lastSeq}`)
+    const covered = refused.every((one) => one.seq > before && one.seq <= seq)
+    ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
+  }
+
+  #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
     const gone = Math.min(...this.#acked.values())
     const rotate = this.#keys.areDue(gone)
     const since = Date.now()
     this.#db.transaction(() => {
-      for (const rejection of rejections) this.#setAside(sink, rejection)
+      for (const one of refused) this.#setAside(sink, one)
       this.#statements.setAcked.run(sink, seq)
       this.#statements.dropTo.run(gone)
       if (rotate) this.#keys.emptyOther(since, this.#lastSeq)
@@ -252,9 +261,9 @@ export class Spool {
     if (rotate) this.#keys.turn(since, this.#lastSeq)
   }
 
-  #setAside(sink: string, { seq, field, detail }: Rejection): void {
-    const row = this.#statements.one.get(seq) as Row | undefined
-    if (!row) return
+  #setAside(sink: string, { seq, field, detail }: Refused): void {
+    const found = this.#statements.one.get(seq) as Row | undefined
+    const row = must(found, 'an event stays until every sink has acknowledged it')
     const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
     this.#statements.reject.run(sink, seq, Date.now(), field, detail, body)
   }
@@ -306,22 +315,23 @@ export class Spool {
     this.#lock.close()
   }
 
-  #registerSinks(): void {
-    // A sink that is new begins behind what is there; one that went away no longer holds events.
-    const known = new Map(
-      (
-        this.#db.prepare('select name, acked from sink').all() as { name: string; acked: number }[]
-      ).map(({ name, acked }) => [name, acked]),
-    )
+  /** @returns the sinks whose recorded position was not believed */
+  #registerSinks(): string[] {
+    // A new sink starts after what is there; one that went away no longer holds events.
+    const rows = this.#db.prepare('select name, acked from sink').all() as SinkRow[]
+    const ends = this.#db.prepare(endsSql).raw().get() as Ends
+    const known = new Map(rows.map(({ name, acked }) => [name, toPosition(acked, ends)]))
     const start = known.size > 0 ? Math.min(...known.values()) : 0
     for (const name of this.#options.sinks) {
       this.#acked.set(name, known.get(name) ?? start)
       // Written only when it is news: on a full disk even this would fail.
-      if (!known.has(name)) this.#statements.setAcked.run(name, start)
+      const recorded = rows.find((row) => row.name === name)?.acked
+      if (recorded !== this.acked(name)) this.#statements.setAcked.run(name, this.acked(name))
     }
     for (const name of known.keys()) {
       if (!this.#acked.has(name)) this.#db.prepare('delete from sink where name = ?').run(name)
     }
+    return rows.filter(({ name, acked }) => known.get(name) !== acked).map(({ name }) => name)
   }
 
   #canAppend(): boolean {
@@ -369,6 +379,20 @@ export class Spool {
 }
 
 const pageSize = 4096
+
+type SinkRow = { name: string; acked: number }
+/** The first and the last number in the spool. */
+type Ends = [number, number] | [null, null]
+/** Two questions: asked for both in one, SQLite reads the whole table. */
+const endsSql = 'select (select min(seq) from event), (select max(seq) from event)'
+
+/**
+ * Where a sink begins. Events leave the spool from its front only, so while there are any, the last of
+ * them is the last that was ever accepted. A position after it cannot be true, and which events the
+ * sink has seen is unknown: all that are there are offered again, because none may be lost.
+ */
+const toPosition = (acked: number, [first, last]: Ends): number =>
+  last !== null && acked > last ? first - 1 : acked
 
 const refused = (waiting: Waiting): AppendVerdict[] => waiting.items.map(() => 'full')
 

@@ -1,4 +1,4 @@
-/** The event with who forwarded it put on as its last field; unchanged when it has that already. */
+/** Adds who forwarded an event as its last field, unless an earlier spool did (`sourceSeq` is null). */
 export function stamp(body: string, id: string, epoch: string, sourceSeq: number | null): string {
   if (sourceSeq === null) return body
   const source = JSON.stringify({ id, epoch, seq: sourceSeq })

@@ -39,7 +39,7 @@ export const eventColumns = (sql: Sql) => sql`
   source_id, source_epoch, source_seq, historical, extra`
 
 /** The envelope as it was received, unknown fields included; null is left out. */
-export function eventOf(row: EventRow): StoredEvent {
+export function eventFromRow(row: EventRow): StoredEvent {
   const { extra } = row
   return {
     idempotency_key: row.idempotencyKey,
@@ -104,7 +104,7 @@ export async function findEvents(
     },
     signal,
   )
-  return rows.map(eventOf)
+  return rows.map(eventFromRow)
 }
 
 /** When the first and the last event of a job happened; undefined when there is no such row. */

@@ -1,95 +1,52 @@
-import { type Column, unnested } from './unnest.ts'
+import { slotList } from '../core/slots.ts'
+import { type Column, unnestSql } from './unnest.ts'
 
-/**
- * The statements of ingest, made once from one description of the slots: what core/fold.ts does in
- * memory, this does in SQL, by the same rules. A property test holds the two together.
+/*
+ * The statements of ingest. The upsert is made from the table of slots (core/slots.ts): by the rule of
+ * each it does in SQL what core/fold.ts does in memory. A property test compares the two.
  */
 
-const types: Record<string, string> = {
-  given_started_at: 'timestamptz',
-  started_event_at: 'timestamptz',
-  first_event_at: 'timestamptz',
-  last_event_at: 'timestamptz',
-  last_event_key: 'uuid',
-  app_id: 'uuid',
-  app_name: 'text',
-  app_version: 'text',
-  site_id: 'text',
-  parent_id: 'uuid',
-  job_key: 'text',
-  sub_key: 'text',
-  end_event_at: 'timestamptz',
-  end_event_key: 'uuid',
-  end_status: 'text',
-  ended_at: 'timestamptz',
-  given_duration_s: 'float8',
-  end_metadata: 'jsonb',
-  start_meta_at: 'timestamptz',
-  start_meta_key: 'uuid',
-  start_metadata: 'jsonb',
-  progress_meta_at: 'timestamptz',
-  progress_meta_key: 'uuid',
-  progress_metadata: 'jsonb',
-  progress_at: 'timestamptz',
-  progress_key: 'uuid',
-  progress: 'float8',
-  error_at: 'timestamptz',
-  error_key: 'uuid',
-  last_error: 'text',
-  cpu_user_s: 'float8',
-  cpu_system_s: 'float8',
-  mem_max_mb: 'float8',
-  metrics: 'jsonb',
-  event_count: 'int',
-  error_count: 'int',
-}
-
-/** What goes into a job or subjob, in the order of the parameters of {@link upsertSql}. */
-export const slotColumns: readonly Column[] = [['id', 'uuid'], ...Object.entries(types)]
-
-/** Slots that go together: all are taken from the event with the greatest (at, key). */
-const groups: [at: string, key: string, ...values: string[]][] = [
-  ['last_event_at', 'last_event_key', 'app_id', 'app_name', 'app_version', 'site_id'],
-  ['end_event_at', 'end_event_key', 'end_status', 'ended_at', 'given_duration_s', 'end_metadata'],
-  ['start_meta_at', 'start_meta_key', 'start_metadata'],
-  ['progress_meta_at', 'progress_meta_key', 'progress_metadata'],
-  ['progress_at', 'progress_key', 'progress'],
-  ['error_at', 'error_key', 'last_error'],
+/** The columns of a row of slots, in the order of the parameters of {@link upsertSql}. */
+export const slotColumns: readonly Column[] = [
+  ['id', 'uuid'],
+  ...slotList.map(([name, { type }]): Column => [name, type]),
 ]
 
-/** A row comparison with a null in it is null, so the empty side is asked for first. */
-function latest([at, key, ...values]: [string, string, ...string[]]): string[] {
-  const newer = `excluded.${at} is not null and (j.${at} is null or (excluded.${at}, excluded.${key}) > (j.${at}, j.${key}))`
-  return [at, key, ...values].map(
-    (name) => `${name} = case when ${newer} then excluded.${name} else j.${name} end`,
-  )
+/** The assignment to a column, by its rule; `j` is the stored row, `excluded` the one that comes. */
+function assignment([name, slot]: (typeof slotList)[number]): string {
+  const [stored, given] = [`j.${name}`, `excluded.${name}`]
+  const collation = slot.type === 'text' ? ' collate "C"' : ''
+  switch (slot.merge) {
+    case 'least':
+      return `${name} = least(${stored}${collation}, ${given}${collation})`
+    case 'greatest':
+      return `${name} = greatest(${stored}${collation}, ${given}${collation})`
+    case 'sum':
+      return `${name} = ${stored} + ${given}`
+    case 'latest':
+      return `${name} = case when ${isLater(slot.group)} then ${given} else ${stored} end`
+    case 'latest_by_name':
+      return `${name} = case when ${given} is null then ${stored} when ${stored} is null then ${given} else metric_merge(${stored}, ${given}) end`
+  }
 }
 
-const least = (name: string) => `${name} = least(j.${name}, excluded.${name})`
-const greatest = (name: string) => `${name} = greatest(j.${name}, excluded.${name})`
-const greatestText = (name: string) =>
-  `${name} = greatest(j.${name} collate "C", excluded.${name} collate "C")`
-const sum = (name: string) => `${name} = j.${name} + excluded.${name}`
+/** A row comparison with a null in it is null, so the sides that may be empty come first. */
+function isLater(group: string): string {
+  const [at, key] = [`${group}_at`, `${group}_key`]
+  return `excluded.${at} is not null and (j.${at} is null or (excluded.${at}, excluded.${key}) > (j.${at}, j.${key}))`
+}
 
 /**
- * Merges rows of slots into `job` or `subjob`; its parameters are `arraysOf(rows, slotColumns)`. Rows
- * go in by id order, so that two transactions never wait for each other crosswise.
+ * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`. Rows
+ * are locked in the order of their ids, so two transactions never deadlock.
  */
 export function upsertSql(table: 'job' | 'subjob'): string {
   const id = `${table}_id`
-  const names = Object.keys(types)
-  const sets = [
-    ...['given_started_at', 'started_event_at', 'first_event_at'].map(least),
-    ...groups.flatMap(latest),
-    ...['parent_id', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb'].map(greatest),
-    ...['job_key', 'sub_key'].map(greatestText),
-    `metrics = case when excluded.metrics is null then j.metrics when j.metrics is null then excluded.metrics else metric_merge(j.metrics, excluded.metrics) end`,
-    ...['event_count', 'error_count'].map(sum),
-    'updated_at = now()',
-  ]
+  const names = slotList.map(([name]) => name)
+  const sets = [...slotList.map(assignment), 'updated_at = now()']
   return `/* ingest.fold */ insert into ${table} as j (${id}, ${names.join(', ')})
 select d.id, ${names.map((name) => `d.${name}`).join(', ')}
-from ${unnested('d', slotColumns)}
+from ${unnestSql('d', slotColumns)}
 order by d.id
 on conflict (${id}) do update set ${sets.join(', ')}`
 }
@@ -136,7 +93,7 @@ select frozen_before, open_until, dropped_before, nextval('event_batch_id') as b
 from horizon`
 
 /**
- * Puts events into `table`: parameters are `arraysOf(rows, eventColumns)`, the batch number, and how
+ * Puts events into `table`: parameters are `toArrays(rows, eventColumns)`, the batch number, and how
  * many events there are. The answer's first row tells how many were new; which ones follows only when
  * it was not all.
  */
@@ -144,7 +101,7 @@ const insertInto = (table: string, condition: string) => `
 with inserted as (
   insert into ${table} (batch, ${eventNames.join(', ')})
   select ${more(1)}::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
-  from ${unnested('r', eventColumns)}
+  from ${unnestSql('r', eventColumns)}
   ${condition}
   order by r.at, r.idempotency_key
   on conflict (at, idempotency_key) do nothing returning at, idempotency_key),

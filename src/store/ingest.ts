@@ -1,5 +1,7 @@
 import type { Event } from '../core/event.ts'
-import { endStatusOf, foldEvents, type Slots } from '../core/fold.ts'
+import { toEndStatus } from '../core/event-slots.ts'
+import { foldEvents } from '../core/fold.ts'
+import type { Slots } from '../core/slots.ts'
 import type { Micros } from '../core/time.ts'
 import { inSpan } from '../platform/tracing.ts'
 import type { Store, TransactionSql } from './connect.ts'
@@ -16,7 +18,7 @@ import {
 } from './ingest-sql.ts'
 import { locks } from './locks.ts'
 import { sourceRows } from './source-ranges.ts'
-import { arraysOf } from './unnest.ts'
+import { toArrays } from './unnest.ts'
 
 /**
  * How events become rows. One transaction takes the events of many requests:
@@ -190,7 +192,7 @@ type Part = { rows: readonly Row[]; batch: number; more?: readonly string[] }
 /** @returns the identities of those that were new */
 async function insertPart(tx: TransactionSql, statement: string, { rows, batch, more = [] }: Part) {
   if (rows.length === 0) return []
-  const values = [...arraysOf(rows, eventColumns), batch, rows.length, ...more]
+  const values = [...toArrays(rows, eventColumns), batch, rows.length, ...more]
   const [total, ...some] = await tx.unsafe<Inserted[]>(statement, values, { prepare: true })
   if (total!.fresh === rows.length) return rows.map((row) => row.at + row.idempotency_key)
   return some.map(({ at, idempotencyKey }) => at + idempotencyKey)
@@ -208,7 +210,7 @@ async function endedNow(tx: TransactionSql, fresh: readonly Event[]): Promise<Ev
   const ends = new Map<string, Event>()
   for (const event of fresh) {
     const { id, type } = event.entity
-    if (type !== 'job' || event.historical || !endStatusOf(event)) continue
+    if (type !== 'job' || event.historical || !toEndStatus(event)) continue
     if (!ends.has(id)) ends.set(id, event)
   }
   if (ends.size === 0) return []
@@ -229,7 +231,7 @@ async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<
 
 async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slots[]) {
   if (rows.length === 0) return
-  await tx.unsafe(upserts[table], arraysOf(rows, slotColumns), { prepare: true })
+  await tx.unsafe(upserts[table], toArrays(rows, slotColumns), { prepare: true })
 }
 
 async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {

@@ -56,7 +56,7 @@ export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
   question.values() as unknown as postgres.PendingQuery<JobRow[]>
 
 /** The row as everybody sees it, with what depends on the time of looking. */
-export function jobOf(row: JobRow, baselines: Baselines, now: Micros): Job {
+export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job {
   // biome-ignore format: one line each would be fifty
   const [
     id, entityType, parentId, appId, appName, appVersion, siteId, jobKey, subKey, status,

@@ -5,7 +5,7 @@ import { findAppNames } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
-import { asJobRows, type JobTable, jobColumns, jobOf } from './job-rows.ts'
+import { asJobRows, type JobTable, jobColumns, jobFromRow } from './job-rows.ts'
 import { escapeLike } from './like.ts'
 
 /*
@@ -45,7 +45,7 @@ export async function findRows(
     (sql) => asJobRows(pageQuery(sql, table, filter, branchesOf(table, filter, apps))),
     signal,
   )
-  const items = rows.slice(0, filter.limit).map((row) => jobOf(row, baselines, now))
+  const items = rows.slice(0, filter.limit).map((row) => jobFromRow(row, baselines, now))
   return { items, more: rows.length > filter.limit }
 }
 

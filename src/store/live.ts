@@ -3,7 +3,7 @@ import type { LiveBatch, LiveEvent, LiveFeed } from '../core/live.ts'
 import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
-import { type EventRow, eventColumns, eventOf } from './events.ts'
+import { type EventRow, eventColumns, eventFromRow } from './events.ts'
 import { LiveReader } from './live-subscriber.ts'
 
 /*
@@ -190,5 +190,5 @@ async function eventsOf(store: Store, { pos, batch, atMin, atMax }: Batch): Prom
       /* live.events */
       ${of('event')} union all ${of('event_late')} order by at, idempotency_key`
   })
-  return rows.map((row, index) => ({ id: `${pos}-${index + 1}`, event: eventOf(row) }))
+  return rows.map((row, index) => ({ id: `${pos}-${index + 1}`, event: eventFromRow(row) }))
 }

@@ -10,7 +10,7 @@ import {
   recordedEdition,
 } from './edition.ts'
 import { locks } from './locks.ts'
-import { type MigrationFile, readMigrationFiles, statementsOf } from './migration-files.ts'
+import { type MigrationFile, readMigrationFiles, splitStatements } from './migration-files.ts'
 
 /*
  * Brings a database to what this program needs. What must stay true:
@@ -22,6 +22,8 @@ import { type MigrationFile, readMigrationFiles, statementsOf } from './migratio
  *   so that running it again does no harm.
  * - A database that a newer program migrated is left alone.
  * - The edition that the first run chose stays; an extension that comes later changes nothing.
+ * - Licensed files are applied while the database runs under the Timescale licence. Whatever became
+ *   of the licence, one that was applied stays, and one that is missing keeps no role from working.
  */
 
 export type Migrated = { applied: string[]; edition: Edition }
@@ -57,26 +59,33 @@ async function migrateLocked(sql: Sql, log: Logger, folder?: URL): Promise<Migra
       applied_at timestamptz not null default now(),
       took_s     float8      not null
     )`
-  const missing = await missingFiles(sql, kind, folder)
+  const edition = await readEdition(sql)
+  const missing = (await missingFiles(sql, kind, folder)).filter(
+    ({ licensed }) => !licensed || edition.licence === 'tsl',
+  )
   for (const file of missing) await apply(sql, file, kind, log)
-  return { applied: missing.map(({ name }) => name), edition: await readEdition(sql) }
+  return { applied: namesOf(missing), edition }
 }
 
 /**
- * The files that `migrate` would apply. Reads only.
+ * The files that a database lacks to be worked with: all that `migrate` would apply, but for licensed
+ * ones. Reads only.
  *
  * @throws AppError conflict, when the database is newer than this program or a file was changed
  */
 export async function pendingMigrations(sql: Sql, folder?: URL): Promise<string[]> {
   try {
     const recorded = await recordedEdition(sql)
-    if (recorded) return (await missingFiles(sql, recorded, folder)).map(({ name }) => name)
-    const { kind } = await readEdition(sql)
-    return (await readMigrationFiles(kind, folder)).map(({ name }) => name)
+    const files = recorded
+      ? await missingFiles(sql, recorded, folder)
+      : await readMigrationFiles((await readEdition(sql)).kind, folder)
+    return namesOf(files.filter(({ licensed }) => !licensed))
   } catch (error) {
     throw explained(error)
   }
 }
+
+const namesOf = (files: readonly MigrationFile[]) => files.map(({ name }) => name)
 
 type Applied = { number: number; name: string; sha256: string }
 
@@ -88,7 +97,7 @@ async function missingFiles(sql: Sql, kind: EditionKind, folder?: URL): Promise<
   for (const row of applied) checkUnchanged(row, byNumber.get(row.number))
   const last = applied.at(-1)?.number ?? 0
   const missing = files.filter(({ number }) => !applied.some((row) => row.number === number))
-  const late = missing.find(({ number }) => number < last)
+  const late = missing.find(({ number, licensed }) => number < last && !licensed)
   if (late) {
     throw conflict(`the migration ${late.name} is numbered below one that was applied; renumber it`)
   }
@@ -122,7 +131,7 @@ async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logg
         await record(tx)
       })
     } else {
-      for (const statement of statementsOf(file)) await sql.unsafe(statement)
+      for (const statement of splitStatements(file)) await sql.unsafe(statement)
       await record(sql)
     }
   } catch (error) {

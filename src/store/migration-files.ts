@@ -4,6 +4,19 @@ import { AppError } from '../core/errors.ts'
 import type { EditionKind } from './edition.ts'
 import { sqlFolder } from './sql-folder.ts'
 
+/*
+ * The files of `sql/migrations/`, named `NNNN_name.sql`, and which databases a file is for:
+ *
+ *   NNNN_name.sql             every database
+ *   NNNN_name.plain.sql       PostgreSQL without TimescaleDB
+ *   NNNN_name.timescale.sql   TimescaleDB, under either licence
+ *   NNNN_name.tsl.sql         TimescaleDB while it runs under the Timescale licence (compression,
+ *                             continuous aggregates, policies)
+ *
+ * The licence of a database may change, its edition never does. So a `.tsl` file is applied when the
+ * licence is there, be it after files of higher numbers, and no other file may need it.
+ */
+
 /** One file of `sql/migrations/`. */
 export type MigrationFile = {
   /** From 1, unique within an edition. */
@@ -14,15 +27,16 @@ export type MigrationFile = {
   sha256: string
   /** What is sent in one go: the whole file, or its statements one by one. */
   inTransaction: boolean
+  /** Only for a database under the Timescale licence. */
+  licensed: boolean
 }
 
-const namePattern = /^(\d{4})_([a-z0-9_]+)(?:\.(plain|timescale))?\.sql$/
+const namePattern = /^(\d{4})_([a-z0-9_]+)(?:\.(plain|timescale|tsl))?\.sql$/
 
 /**
- * The files that make up an edition, in the order of their numbers.
+ * The files of an edition in the order of their numbers, licensed ones included whatever the licence.
  *
- * @throws AppError conflict, when two files have one number or a name is not
- * `NNNN_name[.plain|.timescale].sql`
+ * @throws AppError conflict, when two files have one number or a name is of another form
  */
 export async function readMigrationFiles(
   edition: EditionKind,
@@ -32,16 +46,22 @@ export async function readMigrationFiles(
   for (const file of (await readdir(folder)).sort()) {
     if (!file.endsWith('.sql')) continue
     const [, digits, , only] = namePattern.exec(file) ?? []
-    if (!digits) throw conflict(`the migration ${file} is not named NNNN_name.sql`)
-    if (only && only !== edition) continue
+    if (!digits) {
+      throw conflict(
+        `the migration ${file} is not named NNNN_name.sql, with .plain, .timescale or .tsl before .sql`,
+      )
+    }
+    const licensed = only === 'tsl'
+    if (only && (licensed ? 'timescale' : only) !== edition) continue
     const number = Number(digits)
     if (files.at(-1)?.number === number) throw conflict(`two migrations are numbered ${digits}`)
-    files.push(asMigration(number, file, await readFile(new URL(file, folder), 'utf8')))
+    const text = await readFile(new URL(file, folder), 'utf8')
+    files.push({ ...toMigration(number, file, text), licensed })
   }
   return files
 }
 
-function asMigration(number: number, file: string, text: string): MigrationFile {
+function toMigration(number: number, file: string, text: string) {
   return {
     number,
     name: file.slice(0, -'.sql'.length),
@@ -55,7 +75,7 @@ function asMigration(number: number, file: string, text: string): MigrationFile 
  * The statements of a file that must run outside a transaction: each ends with a semicolon at the
  * end of a line.
  */
-export function statementsOf({ name, text }: MigrationFile): string[] {
+export function splitStatements({ name, text }: MigrationFile): string[] {
   if (text.includes('$$')) {
     throw conflict(`${name}: a file without transaction cannot define functions; split it`)
   }

@@ -1,5 +1,6 @@
 import type { Micros } from '../core/time.ts'
-import type { ArchivedFile, Hour } from './archive.ts'
+import type { ArchivedFile } from './archive/files.ts'
+import type { Hour } from './archive/hours.ts'
 import type { Store } from './connect.ts'
 import { dropEventsBefore, type Partition, partitionsBefore } from './horizon.ts'
 

@@ -1,10 +1,18 @@
-import type { Job, JobFilter, JobPage, JobReader } from '../core/job.ts'
+import {
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type JobReader,
+  maxJobIds,
+  sortByIds,
+} from '../core/job.ts'
+import { ensure } from '../core/must.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { listApps } from './apps.ts'
 import { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
-import { asJobRows, type JobRow, type JobTable, jobColumns, jobOf } from './job-rows.ts'
+import { asJobRows, type JobRow, type JobTable, jobColumns, jobFromRow } from './job-rows.ts'
 import { findRows } from './jobs.ts'
 import { CompletenessOf, listSources } from './sources.ts'
 import { stats } from './stats.ts'
@@ -52,11 +60,21 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     findSubjobs: (filter, signal) => page('subjob', filter, signal),
     getJob: async (id, signal) => {
       await baselines.refresh()
-      const [row, subjobs] = await Promise.all([
-        findRow(store, id, signal),
+      const [[row], subjobs] = await Promise.all([
+        readRows(store, 'getJob', [id], signal),
         countSubjobs(store, id, signal),
       ])
-      return row && { job: jobOf(row, baselines, now()), subjobs }
+      return row && { job: jobFromRow(row, baselines, now()), subjobs }
+    },
+    getJobs: async (ids, signal) => {
+      ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)
+      if (ids.length === 0) return []
+      await baselines.refresh()
+      const rows = await readRows(store, 'getJobs', ids, signal)
+      return sortByIds(
+        rows.map((row) => jobFromRow(row, baselines, now())),
+        ids,
+      )
     },
     findEvents: (id, limit, signal) => findEvents(store, id, limit, signal),
     listApps: (signal) => listApps(store, signal),
@@ -68,18 +86,22 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
 const timeOf = (job: Job, { time }: JobFilter): Micros =>
   ({ started: job.startedAt, ended: job.endedAt ?? '', seen: job.lastEventAt })[time]
 
-/** One primary key probe in each table. */
-async function findRow(store: Store, id: string, signal: AbortSignal): Promise<JobRow | undefined> {
-  const [row] = await store.ask(
-    { operation: 'getJob', table: 'job' },
+/** One primary key probe in each table for each id. */
+async function readRows(
+  store: Store,
+  operation: 'getJob' | 'getJobs',
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<JobRow[]> {
+  const rows = await store.ask(
+    { operation, table: 'job' },
     (sql) =>
       asJobRows(sql`
-        /* reader.getJob */
-        select ${jobColumns(sql, 'job')} from job where job_id = ${id}
+        /* reader.${sql.unsafe(operation)} */
+        select ${jobColumns(sql, 'job')} from job where job_id = any(${[...ids]}::uuid[])
         union all
-        select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = ${id}
-        limit 1`),
+        select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = any(${[...ids]}::uuid[])`),
     signal,
   )
-  return row
+  return [...rows]
 }

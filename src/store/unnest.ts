@@ -7,18 +7,18 @@
 export type Column = readonly [name: string, type: string]
 
 /** `unnest($1::uuid[], $2::text[], ...) as d (id, name, ...)`: parameters from $1 on, one a column. */
-export function unnested(alias: string, columns: readonly Column[]): string {
+export function unnestSql(alias: string, columns: readonly Column[]): string {
   const arrays = columns.map(([, type], index) => `$${index + 1}::${type}[]`)
   return `unnest(${arrays.join(', ')}) as ${alias} (${columns.map(([name]) => name).join(', ')})`
 }
 
 /**
- * The parameters for {@link unnested}: each column's values as text of PostgreSQL's array form.
+ * The parameters for {@link unnestSql}: each column's values as text of PostgreSQL's array form.
  * Absent and null are NULL, objects are JSON.
  *
  * Not by the driver: of an object that has a field `type` it would send the field `value`.
  */
-export function arraysOf<T extends object>(
+export function toArrays<T extends object>(
   rows: readonly T[],
   columns: readonly Column[],
 ): string[] {

@@ -332,6 +332,30 @@ describe('the other questions', () => {
   })
 })
 
+describe('GET /v1/jobs/by-id', () => {
+  test('answers jobs and subjobs in the order of the ids, and leaves out what does not exist', async () => {
+    const world = emptyWorld(() => noon)
+    const lot = addLot(world, noon)
+    const wafer = world.subjobs[0]!
+    const { json } = readApp({ world })
+    const body = await json(`/v1/jobs/by-id?id=${wafer.id},${idOf('x')}&id=${lot.id.toUpperCase()}`)
+    assert.equal(body.count, 2)
+    assert.equal(body.items[0].subjob_id, wafer.id)
+    assert.equal(body.items[1].job_id, lot.id)
+  })
+
+  test('refuses ids that are missing, too many, or not UUIDs, and names id', async () => {
+    const { ask } = readApp()
+    const many = Array.from({ length: 101 }, (_, i) => idOf(`${i}`)).join(',')
+    for (const query of ['', '?id=', '?id=x', `?id=${idOf('x')},`, `?id=${many}`]) {
+      const response = await ask(`/v1/jobs/by-id${query}`)
+      const { field, detail } = (await response.json()) as Refusal
+      assert.deepEqual([response.status, field], [422, 'id'], query)
+      assert.match(detail, /a list of 1 to 100 UUIDs, comma between|is empty/)
+    }
+  })
+})
+
 describe('every route', () => {
   test('asks for a token with scope read where there are tokens', async (t) => {
     const { mkdtempSync, rmSync } = await import('node:fs')
@@ -347,6 +371,7 @@ describe('every route', () => {
     const paths = [
       'jobs',
       'subjobs',
+      `jobs/by-id?id=${id}`,
       `jobs/${id}`,
       `jobs/${id}/events`,
       `jobs/${id}/subjobs`,

@@ -3,15 +3,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { HourSource } from '../../src/archive/hour.ts'
-import { partitionOf } from '../../src/archive/layout.ts'
+import { toPartition } from '../../src/archive/layout.ts'
 import type { Event } from '../../src/core/event.ts'
-import { archiveColumns } from '../../src/store/archive.ts'
+import { archiveColumns } from '../../src/store/archive/columns.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshFolder } from '../support/processes.ts'
 import { closedHour, duck, eventAt, exported, hourAt, parquet, run, sourceOf } from './support.ts'
 
 const some = (n: number) => Array.from({ length: n }, (_, i) => eventAt(i))
-const partition = partitionOf(hourAt())
+const partition = toPartition(hourAt())
 const manifestOf = (dir: string) => join(dir, '_manifest', `${partition}.json`)
 /** Names in a folder; none when it is not there. */
 const names = (path: string) => (existsSync(path) ? readdirSync(path) : [])
@@ -278,7 +278,7 @@ describe('an hour that cannot be finished', () => {
       other = exported(store, dir, { source: slow })
       return reached.promise
     }
-    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver has cleared/)
     assert.deepEqual(names(join(dir, 'event', partition)), [])
     release.resolve()
     assert.equal((await other)?.[0]?.rows, 1200)
@@ -313,7 +313,7 @@ describe('what is in the archive already', () => {
     const [first] = await exported(store, dir)
     rmSync(manifestOf(dir))
     writeFileSync(join(dir, first!.path), 'something else')
-    await assert.rejects(exported(store, dir), /is there with other content; move it away/)
+    await assert.rejects(exported(store, dir), /exists with other content; move it away/)
     assert.equal(readFileSync(join(dir, first!.path), 'utf8'), 'something else')
     assert.ok(!existsSync(manifestOf(dir)))
   })
@@ -365,9 +365,12 @@ describe('what is in the archive already', () => {
       [{ rows }, /has files of 10 rows of event, not 9/],
       [{ rows, files: [{ ...file, rows: 9 }, ...rest] }, /has 9 events, the database has 10/],
       [{ rows: { event: 0, job: 0, subjob: 0 }, files: [] }, /has 0 events, the database has 10/],
-      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*of elsewhere/],
-      [{ files: [{ ...file, at_max: '2026-03-01T14:00:00.000000Z' }, ...rest] }, /of another time/],
-      [{ site: 'fab2' }, /speaks of fab2/],
+      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*not of this hour/],
+      [
+        { files: [{ ...file, at_max: '2026-03-01T14:00:00.000000Z' }, ...rest] },
+        /times outside of the hour/,
+      ],
+      [{ site: 'fab2' }, /is that of fab2/],
     ]
     for (const [lie, message] of lies) {
       writeFileSync(manifestOf(dir), JSON.stringify({ ...manifest, ...lie }))
@@ -386,7 +389,7 @@ describe('what is in the archive already', () => {
       other.files = await exported(store, dir)
     }
     // The other clears _tmp as it begins, so the first has nothing left to give a name to.
-    await assert.rejects(exported(store, dir, { assertOurs }), /ENOENT/)
+    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver has cleared/)
     assert.deepEqual(await exported(store, dir), other.files)
     assert.equal(names(join(dir, 'job', partition)).length, 1)
     assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
@@ -415,8 +418,8 @@ describe('what is in the archive already', () => {
 describe('a site', () => {
   test('is refused when its name would leave the folder', () => {
     for (const site of ['..', '.', 'a/b', '../x', 'a\0b', 'a\\b', '', 'x'.repeat(65), 'é']) {
-      assert.throws(() => partitionOf({ ...hourAt(), site }), /is no site id/)
+      assert.throws(() => toPartition({ ...hourAt(), site }), /is not a site id/)
     }
-    assert.equal(partitionOf(hourAt(9, '..a')), 'site=..a/dt=2026-03-01/hour=09')
+    assert.equal(toPartition(hourAt(9, '..a')), 'site=..a/dt=2026-03-01/hour=09')
   })
 })

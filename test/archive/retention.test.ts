@@ -3,8 +3,9 @@ import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { manifestPath } from '../../src/archive/layout.ts'
+import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { dropArchived } from '../../src/archive/retention.ts'
-import { noteArchived } from '../../src/store/archive.ts'
+import { noteArchived } from '../../src/store/archive/files.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { trimJobs } from '../../src/store/maintenance.ts'
@@ -30,7 +31,7 @@ async function drop(store: Store, dir: string) {
   const gone: string[] = []
   const held = await dropArchived({
     store,
-    dir,
+    place: new FolderPlace(dir),
     retentionHours: 72,
     signal: new AbortController().signal,
     assertOurs: async () => {},
@@ -100,7 +101,7 @@ describe('raw events past retention', () => {
       [() => renameSync(file, `${file}.away`), /\.parquet is missing/],
       [() => renameSync(manifest, `${manifest}.away`), /no manifest names it/],
       [() => writeFileSync(manifest, '{'), /is not JSON/],
-      [() => edited(event.sha256, '0'.repeat(64)), /says other things than the record/],
+      [() => edited(event.sha256, '0'.repeat(64)), /differs from the record/],
       [() => edited('"event": 40', '"event": 41'), /has files of 40 rows of event, not 41/],
     ]
     for (const [spoil, why] of spoilt) {

@@ -1,8 +1,11 @@
 import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { exportHour } from '../../src/archive/hour.ts'
+import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Event } from '../../src/core/event.ts'
-import { type ArchiveKind, type Hour, hourFacts, readHour } from '../../src/store/archive.ts'
+import type { ArchiveKind } from '../../src/store/archive/columns.ts'
+import { type Hour, hourFacts } from '../../src/store/archive/hours.ts'
+import { readHour } from '../../src/store/archive/rows.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { type Edition, freshDatabase } from '../support/database.ts'
@@ -93,7 +96,7 @@ type Options = Partial<Parameters<typeof exportHour>[0]>
 export function exported(store: Store, dir: string, options: Options = {}) {
   const hour = options.hour ?? hourAt()
   return exportHour({
-    dir,
+    place: new FolderPlace(dir),
     hour,
     source: sourceOf(store, hour),
     events: 0,

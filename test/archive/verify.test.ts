@@ -4,10 +4,11 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { assertReadsBack } from '../../src/archive/hour.ts'
 import { manifestPath } from '../../src/archive/layout.ts'
+import { FolderPlace } from '../../src/archive/places/folder.ts'
+import { assertFileReadsBack } from '../../src/archive/read-back.ts'
 import { type Problem, verifyArchive } from '../../src/archive/verify.ts'
-import type { ArchivedFile } from '../../src/store/archive.ts'
+import type { ArchivedFile } from '../../src/store/archive/files.ts'
 import { freshFolder, program } from '../support/processes.ts'
 import { closedHour, eventAt, exported, hourAt } from './support.ts'
 
@@ -24,7 +25,8 @@ async function anArchive(t: TestContext): Promise<{ dir: string; event: Archived
 
 async function problems(dir: string, deep = false): Promise<Problem[]> {
   const found: Problem[] = []
-  for await (const item of verifyArchive(dir, { deep })) if ('problem' in item) found.push(item)
+  for await (const item of verifyArchive(new FolderPlace(dir), { deep }))
+    if ('problem' in item) found.push(item)
   return found
 }
 
@@ -44,8 +46,8 @@ function wafermon(...args: string[]) {
 describe('a file that is read back', () => {
   test('is refused when anything of it differs from what was written', async (t) => {
     const { dir, event } = await anArchive(t)
-    const path = join(dir, event.path)
-    await assertReadsBack(path, event, true)
+    const place = new FolderPlace(dir)
+    await assertFileReadsBack(place, event, true)
     const wrong: [Partial<ArchivedFile>, RegExp][] = [
       [{ bytes: event.bytes + 1 }, /its size is \d+, not/],
       [{ sha256: '0'.repeat(64) }, /its SHA-256 is/],
@@ -54,7 +56,7 @@ describe('a file that is read back', () => {
       [{ atMax: '2026-03-01T13:59:59.000000Z' }, /its last time is .*39.000001Z/],
     ]
     for (const [change, message] of wrong) {
-      await assert.rejects(assertReadsBack(path, { ...event, ...change }), message)
+      await assert.rejects(assertFileReadsBack(place, { ...event, ...change }), message)
     }
   })
 
@@ -63,7 +65,7 @@ describe('a file that is read back', () => {
     for (const at of [4, Math.floor(event.bytes / 2), event.bytes - 20]) {
       const path = join(dir, event.path)
       flipByte(path, at)
-      await assert.rejects(assertReadsBack(path, event), /its SHA-256 is/)
+      await assert.rejects(assertFileReadsBack(new FolderPlace(dir), event), /its SHA-256 is/)
       flipByte(path, at)
     }
   })
@@ -116,7 +118,7 @@ describe('verify', () => {
     manifest.files[0].path = 'event/site=../dt=../hour=13/../../../etc/passwd.parquet'
     writeFileSync(path, JSON.stringify(manifest))
     const found = await problems(dir)
-    assert.match(found[0]?.problem ?? '', /is no manifest: files.0.path/)
+    assert.match(found[0]?.problem ?? '', /is not a manifest: files.0.path/)
   })
 })
 
@@ -188,9 +190,13 @@ describe('wafermon archive', () => {
       assert.match(unmounted.stderr, /nothing was archived in .*; give the archive with --dir/)
     }
     mkdirSync(join(empty, '_manifest'))
-    assert.deepEqual(JSON.parse(wafermon('archive', 'ls', '--json', '--dir', empty).stdout), {
+    assert.equal(wafermon('archive', 'ls', '--dir', empty).status, 2)
+    writeFileSync(join(empty, '_manifest/notes'), '')
+    const { stdout, ...odd } = wafermon('archive', 'ls', '--json', '--dir', empty)
+    assert.equal(odd.status, 1)
+    assert.deepEqual(JSON.parse(stdout), {
       hours: [],
-      problems: [],
+      problems: [{ path: '_manifest/notes', problem: 'is not the name of a manifest' }],
     })
   })
 })

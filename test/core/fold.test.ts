@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
-import { foldEvents, mergeInto, type Slots, shownOf } from '../../src/core/fold.ts'
+import { foldEvents, mergeSlots, toShown } from '../../src/core/fold.ts'
+import type { Slots } from '../../src/core/slots.ts'
 import { arbitraryArrival, noon } from '../support/histories.ts'
 import { type Expected, expectedRows } from '../support/oracle.ts'
 
@@ -23,7 +24,7 @@ function foldBatches(batches: Event[][]): Map<string, Slots> {
     ] as const) {
       for (const slots of found) {
         const known = rows.get(type + slots.id)
-        if (known) mergeInto(known, slots)
+        if (known) mergeSlots(known, slots)
         else rows.set(type + slots.id, slots)
       }
     }
@@ -32,7 +33,7 @@ function foldBatches(batches: Event[][]): Map<string, Slots> {
 }
 
 function asExpected(slots: Slots): Expected {
-  const shown = shownOf(slots)
+  const shown = toShown(slots)
   return {
     id: slots.id,
     parent: slots.parent_id ?? null,

@@ -36,10 +36,10 @@ function follows(
         if (probes.fault) throw probes.fault
         return []
       },
-      getJob: async (id) => {
-        lookedUp.push(id)
-        if (!known(id)) throw new Error('away')
-        return { job: aJob({ id }), subjobs: {} as never }
+      getJobs: async (ids) => {
+        lookedUp.push(...ids)
+        if (!ids.every(known)) throw new Error('away')
+        return ids.map((id) => aJob({ id }))
       },
     },
     signal: stop.signal,
@@ -135,7 +135,7 @@ describe('Live', () => {
         follow: async function* (_last, signal) {
           for (; !signal.aborted; await wait(5)) yield* said.splice(0).map(sites)
         },
-        getJob: async () => undefined,
+        getJobs: async () => [],
         listSources: async () => [],
       },
       signal: stop.signal,

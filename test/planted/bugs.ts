@@ -111,11 +111,56 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'spool believes an acknowledgment of more than there is',
+    why: 'the next events are deleted without that sink ever seeing them',
+    file: 'src/spool/spool.ts',
+    find: 'seq >= before && seq <= this.#lastSeq',
+    replace: 'seq >= before',
+    test: [
+      'test/spool/ack.test.ts',
+      'an acknowledgment > of more than there is deletes no event that the sink has not seen',
+    ],
+  },
+  {
+    name: 'spool believes a recorded position after the last event',
+    why: 'a sink is never offered what waits for it',
+    file: 'src/spool/spool.ts',
+    find: 'last !== null && acked > last ? first - 1 : acked',
+    replace: 'acked',
+    test: [
+      'test/spool/ack.test.ts',
+      'a sink whose recorded position is after the last event > is offered everything that is there, and what comes after',
+    ],
+  },
+  {
+    name: 'drain takes a verdict list of another length',
+    why: 'events count as delivered that the sink never mentioned',
+    file: 'src/core/delivery.ts',
+    find: 'ensure(verdicts.length === count,',
+    replace: 'ensure(verdicts.length >= count,',
+    test: [
+      'test/sinks/wrong.test.ts',
+      'delivery to a sink that answers everything wrong > loses and invents nothing while this is wrong: one verdict too many',
+    ],
+  },
+  {
+    name: 'drain acknowledges past an event that has to come later',
+    why: 'an event that the sink could not take at that moment is lost',
+    file: 'src/spool/lanes.ts',
+    find: "if (state !== 'closed') break",
+    replace: "if (state !== 'closed') continue",
+    test: [
+      'test/spool/verdicts.test.ts',
+      'whatever a sink answers > what is acknowledged is a beginning of what it took or refused, each refused event is a reject once, no event is left out or overtakes',
+    ],
+    says: 'only closed events are acknowledged',
+  },
+  {
     name: 'sink believes an answer that does not add up',
     why: 'a proxy that says 200 to everything empties the spool into nothing',
-    file: 'src/sinks/local-api.ts',
+    file: 'src/sinks/local-api/judge.ts',
     find: 'if (!addsUp) {',
-    replace: 'if (answer === undefined) {',
+    replace: 'if (!answer) {',
     test: [
       'test/sinks/local-api.test.ts',
       'the sink of the local API > does not believe a 200 that speaks of other events',
@@ -124,9 +169,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'sink takes a 500 for a verdict on the event',
     why: 'a bug at the other side, or its outage, sets good events aside',
-    file: 'src/sinks/local-api.ts',
-    find: 'if (response.status === 422 || response.status === 400)',
-    replace: 'if (response.status >= 400)',
+    file: 'src/sinks/local-api/judge.ts',
+    find: 'if (answer.status === 422 || answer.status === 400)',
+    replace: 'if (answer.status >= 400)',
     test: [
       'test/sinks/local-api.test.ts',
       'the sink of the local API > takes a 500 for an outage, also when it is in our own words',
@@ -204,11 +249,22 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a slot is merged by another rule than its SQL',
+    why: 'a job differs by whether its events came in one batch or in two',
+    file: 'src/store/ingest-sql.ts',
+    find: '= least(',
+    replace: '= greatest(',
+    test: [
+      'test/store/slots.test.ts',
+      'the table of slots > is merged by the same rules in SQL as in memory',
+    ],
+  },
+  {
     name: 'fold in memory lets the last write win',
     why: 'a job changes with the order in which its events happen to arrive',
     file: 'src/core/fold.ts',
-    find: 'if (ours !== undefined && theirs + other[key]! <= ours + into[key]!) return',
-    replace: '',
+    find: 'if (theirs[at] === undefined || !isLater(theirs, ours, at, key)) return',
+    replace: 'if (theirs[at] === undefined) return',
     test: [
       'test/core/fold.test.ts',
       'the fold > gives what wire.md says, for every order, repetition and split into batches',
@@ -218,8 +274,8 @@ export const bugs: readonly Bug[] = [
     name: 'fold keeps the parent that it heard of first',
     why: 'a wafer belongs to another lot after a replay',
     file: 'src/core/fold.ts',
-    find: 'if (into[name] === undefined || compareText(value, into[name]) > 0) into[name] = value',
-    replace: 'into[name] ??= value',
+    find: 'wins(value as never, known as never)',
+    replace: 'false',
     test: [
       'test/core/fold.test.ts',
       'the fold > gives what wire.md says, for every order, repetition and split into batches',
@@ -323,8 +379,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'archive claims files that it has not read back',
     why: 'retention deletes the only good copy',
-    file: 'src/archive/hour.ts',
-    find: 'await assertReadsBack(temporary.path, file)',
+    file: 'src/archive/parts.ts',
+    find: 'await assertReadsBack(staged, file)',
     replace: '',
     test: [
       'test/archive/lying-disk.test.ts',
@@ -391,7 +447,7 @@ export const bugs: readonly Bug[] = [
     name: 'retention trusts the record of the archive',
     why: 'raw events go although their file is gone or broken',
     file: 'src/archive/retention.ts',
-    find: 'await assertReadsBack(join(dir, file.path), file)',
+    find: 'await assertFileReadsBack(place, file)',
     replace: '',
     test: [
       'test/archive/retention.test.ts',

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { partitionOf } from '../../src/archive/layout.ts'
+import { toPartition } from '../../src/archive/layout.ts'
 import type { Store } from '../../src/store/connect.ts'
 import {
   archiver,
@@ -59,7 +59,7 @@ test('wafermon archiver, killed', strace, async (t) => {
     const dir = freshFolder()
     await run(store, 'delete from archive_file')
     await dieAt(url, dir, 'link', 3)
-    const folder = join(dir, 'job', partitionOf(hourAt()))
+    const folder = join(dir, 'job', toPartition(hourAt()))
     const before = names(folder)
     await run(store, 'update job set error_count = error_count + 1')
     await assertGoesOn(t, store, url, dir)
@@ -107,7 +107,7 @@ test('wafermon archiver, asleep while another takes over, spoils nothing', strac
   await other.stop()
   assert.deepEqual(verify(dir).problems, [])
   assert.deepEqual(
-    names(join(dir, 'job', partitionOf(hourAt()))).map((name) => name),
+    names(join(dir, 'job', toPartition(hourAt()))).map((name) => name),
     [String(file?.path).split('/').at(-1)],
   )
   const { archived, hot } = await bothSides(store, dir)

@@ -179,7 +179,7 @@ describe('wafermon archiver', () => {
     )
     const { status, failed_hours, failures } = await health(role)
     assert.deepEqual([status, failed_hours], ['degraded', evil.length])
-    assert.match(JSON.stringify(failures), /is no site id/)
+    assert.match(JSON.stringify(failures), /is not a site id/)
     assert.deepEqual(verify(dir).problems, [])
   })
 

@@ -2,26 +2,37 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
+import { pino } from 'pino'
+import { Outgoing } from '../../src/core/delivery.ts'
 import { problemType } from '../../src/platform/problem.ts'
-import { localApiSink } from '../../src/sinks/local-api.ts'
-import type { Outgoing } from '../../src/sinks/sink.ts'
+import { openSink } from '../../src/sinks/index.ts'
 
 const never = new AbortController().signal
 const batchOf = (n: number): Outgoing[] =>
-  Array.from({ length: n }, (_, i) => ({ seq: i + 1, body: '{}' }))
+  Array.from({ length: n }, (_, i) => new Outgoing(i + 1, '{}'))
 
-/** What the sink makes of an answer to so many events. */
-async function deliver(t: TestContext, n: number, status: number, answer: unknown) {
+/** The sink's verdicts after an answer to `n` events. */
+async function deliver(
+  t: TestContext,
+  n: number,
+  status: number,
+  answer: unknown,
+  headers: Record<string, string> = {},
+) {
   const server = createServer((request, response) => {
     request.resume()
-    response.writeHead(status, { 'content-type': 'application/json' })
+    response.writeHead(status, { 'content-type': 'application/json', ...headers })
     response.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => server.close())
   t.after(() => server.closeAllConnections())
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return localApiSink({ baseUrl, timeoutMs: 20_000 }).deliver(batchOf(n), never)
+  const sink = openSink(
+    { type: 'local_api', name: 'local-api', config: { base_url: baseUrl, timeout_s: 20 } },
+    { log: pino({ level: 'silent' }) },
+  )
+  return sink.deliver(batchOf(n), never)
 }
 
 const problem = (status: number) => ({
@@ -39,19 +50,45 @@ describe('the sink of the local API', () => {
     })
   }
 
+  test('says what to check when the token or the address is wrong, and that waiting will not help', async (t) => {
+    for (const [status, reason] of [
+      [401, 'it answered 401: check LOCAL_API_TOKEN'],
+      [403, 'it answered 403: check LOCAL_API_TOKEN'],
+      [404, 'it answered 404: check LOCAL_API_BASE'],
+    ] as const) {
+      const failure = { kind: 'failed', reason, permanent: true }
+      assert.deepEqual(await deliver(t, 1, status, problem(status)), failure)
+    }
+  })
+
+  test('waits as long as it is asked to, but not for hours', async (t) => {
+    const reason = 'it answered 503'
+    for (const [asked, wait] of [
+      ['7', { retryAfterMs: 7000 }],
+      ['86400', { retryAfterMs: 300_000 }],
+      ['-1', {}],
+      ['soon', {}],
+    ] as const) {
+      const failure = await deliver(t, 1, 503, '', { 'retry-after': asked })
+      assert.deepEqual(failure, { kind: 'failed', reason, ...wait })
+    }
+  })
+
   test('sets a single event aside that is refused in our own words', async (t) => {
     const answer = { ...problem(422), field: 'event.at' }
     assert.deepEqual(await deliver(t, 1, 422, answer), {
-      kind: 'taken',
-      upTo: 1,
-      refused: [{ seq: 1, field: 'event.at', detail: 'internal error' }],
+      kind: 'judged',
+      verdicts: [{ field: 'event.at', detail: 'internal error' }],
     })
     assert.equal((await deliver(t, 2, 422, answer)).kind, 'too_large')
     assert.equal((await deliver(t, 1, 422, 'refused')).kind, 'failed')
   })
 
-  test('sets an event aside as too large only when it is told so in our own words', async (t) => {
-    assert.equal((await deliver(t, 1, 413, problem(413))).kind, 'taken')
+  test('sets an event aside as too large only when that is said in our own words', async (t) => {
+    assert.deepEqual(await deliver(t, 1, 413, problem(413)), {
+      kind: 'judged',
+      verdicts: [{ field: '', detail: 'larger than the local API accepts (413)' }],
+    })
     assert.equal((await deliver(t, 1, 413, '<h1>Request Entity Too Large</h1>')).kind, 'failed')
     assert.equal((await deliver(t, 2, 413, '<h1>Request Entity Too Large</h1>')).kind, 'too_large')
   })
@@ -74,15 +111,15 @@ describe('the sink of the local API', () => {
     })
   }
 
-  test('believes a 200 that adds up, and offers again from the first that has to wait', async (t) => {
+  test('believes a 200 that adds up, with a verdict on each event', async (t) => {
     const all = { total: 3, success: 3, failed: 0, rejected: [] }
-    assert.deepEqual(await deliver(t, 3, 200, all), { kind: 'taken', upTo: 3, refused: [] })
+    const verdicts = ['taken', 'taken', 'taken']
+    assert.deepEqual(await deliver(t, 3, 200, all), { kind: 'judged', verdicts })
     const later = { ...item, index: 1, retryable: true }
-    const some = { total: 3, success: 1, failed: 2, rejected: [item, later] }
+    const some = { total: 3, success: 1, failed: 2, rejected: [later, item] }
     assert.deepEqual(await deliver(t, 3, 200, some), {
-      kind: 'taken',
-      upTo: 1,
-      refused: [{ seq: 1, field: '', detail: 'odd' }],
+      kind: 'judged',
+      verdicts: [{ field: '', detail: 'odd' }, 'later', 'taken'],
     })
   })
 })

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
+import type { Delivery, Outgoing, Sink, Verdict } from '../../src/core/delivery.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
-import { Drain, type DrainResult } from '../../src/spool/drain.ts'
+import { Drain } from '../../src/spool/drain.ts'
 import { eventKey } from '../../src/spool/seen-keys.ts'
-import { Spool, type Spooled } from '../../src/spool/spool.ts'
+import { Spool } from '../../src/spool/spool.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const sink = 'local-api'
-type Deliver = (batch: readonly Spooled[], signal: AbortSignal) => Promise<DrainResult>
+type Deliver = Sink['deliver']
 type Sent = { job: string; n: number }
 
 async function backlog(t: TestContext, events: { entity: object; job: string; n: number }[]) {
@@ -42,7 +43,7 @@ function eventsOf(count: number, jobs: number) {
 
 async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSize = 10) {
   const stop = new AbortController()
-  // A drain takes what a sink throws for a failure, and goes on: it is kept here, and thrown below.
+  // A drain takes what a sink throws for a failure and continues: it is kept here, and thrown below.
   let thrown: unknown
   const drain = new Drain({
     spool,
@@ -52,7 +53,7 @@ async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSiz
         thrown ??= error
         throw error
       }),
-    batchSize,
+    limits: { events: batchSize, bytes: 2 ** 22 },
     idleMs: 20,
     log: pino({ level: 'silent' }),
     metrics: new Metrics(),
@@ -66,12 +67,13 @@ async function drainAll(t: TestContext, spool: Spool, deliver: Deliver, batchSiz
   if (thrown !== undefined) throw thrown
 }
 
-const sentOf = (batch: readonly Spooled[]) => batch.map(({ body }) => JSON.parse(body) as Sent)
-const taken = (batch: readonly Spooled[]): DrainResult => ({
-  kind: 'taken',
-  upTo: batch.at(-1)!.seq,
-  refused: [],
-})
+const sentOf = (batch: readonly Outgoing[]) => batch.map(({ body }) => JSON.parse(body) as Sent)
+const judged = (
+  batch: readonly Outgoing[],
+  verdictOn: (event: Outgoing, i: number) => Verdict,
+): Delivery => ({ kind: 'judged', verdicts: batch.map(verdictOn) })
+const taken = (batch: readonly Outgoing[]) => judged(batch, () => 'taken')
+const odd = { field: 'event.at', detail: 'odd' }
 const turns = async (n: number) => {
   for (let i = 0; i < n; i++) await new Promise(setImmediate)
 }
@@ -89,7 +91,7 @@ function jobOrder() {
 }
 
 describe('Drain', () => {
-  test('delivers a backlog side by side, each job in its order, and no more than it must at once', async (t) => {
+  test('delivers a backlog side by side, each job in its order, and reads no further ahead than it must', async (t) => {
     const spool = await backlog(t, eventsOf(600, 7))
     const [inOrder, all] = [jobOrder(), new Set<number>()]
     let busy = 0
@@ -122,13 +124,13 @@ describe('Drain', () => {
       const some = call % 7 === 2 ? batch.slice(0, Math.ceil(batch.length / 2)) : batch
       inOrder(sentOf(some))
       for (const { seq } of some) got.add(seq)
-      return taken(some)
+      return judged(batch, (_, i) => (i < some.length ? 'taken' : 'later'))
     })
     assert.equal(got.size, 400)
     assert.deepEqual(spool.rejects(10), [])
   })
 
-  test('acknowledges nothing behind an event that is not delivered', async (t) => {
+  test('acknowledges nothing after an event that is not delivered', async (t) => {
     const spool = await backlog(t, eventsOf(200, 40))
     let failed = 0
     const first = spool.peek(sink, 1, 1)[0]!
@@ -149,10 +151,7 @@ describe('Drain', () => {
     const spool = await backlog(t, eventsOf(300, 9))
     await drainAll(t, spool, async (batch) => {
       await turns(batch[0]!.seq % 4)
-      const refused = batch
-        .filter(({ seq }) => seq % 50 === 0)
-        .map(({ seq }) => ({ seq, field: 'event.at', detail: 'planted' }))
-      return { kind: 'taken', upTo: batch.at(-1)!.seq, refused }
+      return judged(batch, ({ seq }) => (seq % 50 === 0 ? odd : 'taken'))
     })
     assert.deepEqual(
       spool
@@ -174,10 +173,7 @@ describe('Drain', () => {
       }
       await drainAll(t, spool, async (batch) => {
         await turns(1 + (batch[0]!.seq % 3))
-        const refused = batch.flatMap(({ seq }) =>
-          seq === 3 ? [{ seq, field: 'event.at', detail: 'odd' }] : [],
-        )
-        return { kind: 'taken', upTo: batch.at(-1)!.seq, refused }
+        return judged(batch, ({ seq }) => (seq === 3 ? odd : 'taken'))
       })
       assert.ok(failures < 0)
       assert.deepEqual(

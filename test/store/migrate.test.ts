@@ -1,25 +1,20 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import type { Store } from '../../src/store/connect.ts'
 import { migrate, pendingMigrations } from '../../src/store/migrate.ts'
-import { readMigrationFiles, statementsOf } from '../../src/store/migration-files.ts'
-import { type Edition, emptyDatabase, freshDatabase, needsTimescale } from '../support/database.ts'
-import { freshFolder, launch, until } from '../support/processes.ts'
+import { readMigrationFiles, splitStatements } from '../../src/store/migration-files.ts'
+import {
+  type Edition,
+  emptyDatabase,
+  freshDatabase,
+  migrationFolder,
+  needsTimescale,
+} from '../support/database.ts'
+import { launch, until } from '../support/processes.ts'
 import { count, openOn, run } from '../support/store.ts'
 
 const log = pino({ level: 'silent' })
-
-/** A folder of migrations, by name. */
-function folderOf(files: Record<string, string>): URL {
-  const folder = join(freshFolder(), 'migrations')
-  mkdirSync(folder)
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
-  return pathToFileURL(`${folder}/`)
-}
 
 async function empty(t: TestContext, edition: Edition = 'plain') {
   const { url } = await emptyDatabase(t, { edition })
@@ -57,7 +52,7 @@ function suite(edition: Edition) {
 
   test('that is killed in the middle of a file leaves nothing of it, and goes on later', async (t) => {
     const { url, store } = await empty(t, edition)
-    const slow = folderOf({
+    const slow = migrationFolder({
       '0001_first.sql': 'create table first (n int);',
       '0002_second.sql': 'create table second (n int); select pg_sleep(60); create table third ();',
     })
@@ -73,7 +68,7 @@ function suite(edition: Edition) {
     await assert.rejects(killed, { code: 'unavailable' })
     assert.deepEqual(await applied(store), ['0001_first'])
     assert.equal(await exists(store, 'second'), false)
-    const mended = folderOf({
+    const mended = migrationFolder({
       '0001_first.sql': 'create table first (n int);',
       '0002_second.sql': 'create table second (n int); create table third ();',
     })
@@ -90,9 +85,12 @@ describe('migrations', () => {
 
   test('are refused when an applied file was changed, or is numbered below one applied', async (t) => {
     const { url, store } = await empty(t)
-    await migrate(url, log, folderOf(two))
-    const changed = folderOf({ ...two, '0001_a.sql': 'create table a (n int);' })
-    const renamed = folderOf({ '0001_c.sql': two['0001_a.sql'], '0002_b.sql': two['0002_b.sql'] })
+    await migrate(url, log, migrationFolder(two))
+    const changed = migrationFolder({ ...two, '0001_a.sql': 'create table a (n int);' })
+    const renamed = migrationFolder({
+      '0001_c.sql': two['0001_a.sql'],
+      '0002_b.sql': two['0002_b.sql'],
+    })
     for (const folder of [changed, renamed]) {
       await assert.rejects(migrate(url, log, folder), {
         code: 'conflict',
@@ -102,7 +100,7 @@ describe('migrations', () => {
       await assert.rejects(pendingMigrations(store.sql, folder), { code: 'conflict' })
     }
     await run(store, `delete from migration where number = 1`)
-    await assert.rejects(migrate(url, log, folderOf(two)), {
+    await assert.rejects(migrate(url, log, migrationFolder(two)), {
       code: 'conflict',
       message: /0001_a is numbered below one that was applied; renumber it/,
     })
@@ -110,8 +108,8 @@ describe('migrations', () => {
 
   test('of a newer program are left alone', async (t) => {
     const { url, store } = await empty(t)
-    await migrate(url, log, folderOf({ ...two, '0003_c.sql': 'create table c ();' }))
-    await assert.rejects(migrate(url, log, folderOf(two)), {
+    await migrate(url, log, migrationFolder({ ...two, '0003_c.sql': 'create table c ();' }))
+    await assert.rejects(migrate(url, log, migrationFolder(two)), {
       code: 'conflict',
       message: /newer than this program \(it has the migration 0003_c\); run the wafermon that/,
     })
@@ -120,7 +118,7 @@ describe('migrations', () => {
 
   test('that fail name the file and keep nothing of it, and all before it', async (t) => {
     const { url, store } = await empty(t)
-    const broken = folderOf({ ...two, '0002_b.sql': 'create table b (); select no_such();' })
+    const broken = migrationFolder({ ...two, '0002_b.sql': 'create table b (); select no_such();' })
     await assert.rejects(migrate(url, log, broken), {
       code: 'conflict',
       message:
@@ -133,13 +131,13 @@ describe('migrations', () => {
     const { url, store } = await empty(t)
     const text = (last: string) =>
       `-- no transaction\ncreate table if not exists a (n int);\n-- a; comment\ninsert into a values (1);\n${last};\n`
-    const broken = folderOf({ '0001_a.sql': text('select no_such()') })
+    const broken = migrationFolder({ '0001_a.sql': text('select no_such()') })
     await assert.rejects(migrate(url, log, broken), {
       message: /0001_a failed: .*; what came before the failure was kept/,
     })
     assert.deepEqual([await applied(store), await count(store, 'a')], [[], 1])
     // What needs it: create index concurrently refuses to run in a transaction.
-    const mended = folderOf({ '0001_a.sql': text('create index concurrently a_n on a (n)') })
+    const mended = migrationFolder({ '0001_a.sql': text('create index concurrently a_n on a (n)') })
     await migrate(url, log, mended)
     assert.deepEqual([await applied(store), await count(store, 'a')], [['0001_a'], 2])
   })
@@ -161,7 +159,7 @@ describe('migrations', () => {
   })
 
   test('have files with names that are read, in order, one of each number and edition', async () => {
-    const ok = folderOf({
+    const ok = migrationFolder({
       '0002_b.plain.sql': 'p',
       '0002_b.timescale.sql': 't',
       '0001_a.sql': '-- no transaction\n',
@@ -176,13 +174,16 @@ describe('migrations', () => {
       ],
     )
     assert.equal((await readMigrationFiles('timescale', ok))[1]?.name, '0002_b.timescale')
-    await assert.rejects(readMigrationFiles('plain', folderOf({ 'b.sql': '' })), /not named NNNN/)
     await assert.rejects(
-      readMigrationFiles('plain', folderOf({ '0001_a.sql': '', '0001_b.sql': '' })),
+      readMigrationFiles('plain', migrationFolder({ 'b.sql': '' })),
+      /not named NNNN/,
+    )
+    await assert.rejects(
+      readMigrationFiles('plain', migrationFolder({ '0001_a.sql': '', '0001_b.sql': '' })),
       /two migrations are numbered 0001/,
     )
     const functions = { ...plain[0]!, text: 'create function f() as $$ ; $$' }
-    assert.throws(() => statementsOf(functions), /cannot define functions; split it/)
+    assert.throws(() => splitStatements(functions), /cannot define functions; split it/)
   })
 })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { connect } from '../../src/store/connect.ts'
-import { arraysOf, type Column, unnested } from '../../src/store/unnest.ts'
+import { type Column, toArrays, unnestSql } from '../../src/store/unnest.ts'
 import { freshDatabase } from '../support/database.ts'
 
 const op = { operation: 'test', table: 'none' }
@@ -13,7 +13,7 @@ const columns: readonly Column[] = [
   ['share', 'float8'],
   ['done', 'boolean'],
 ]
-const statement = `select id, name, document, share, done from ${unnested('r', columns)} order by id`
+const statement = `select id, name, document, share, done from ${unnestSql('r', columns)} order by id`
 
 /** What has a meaning in an array, or in JSON, comes up more often than by chance. */
 const text = fc.oneof(
@@ -37,7 +37,7 @@ const row = fc.record(
 describe('rows as arrays', () => {
   test('escape what would end a text', () => {
     const lots = [{ name: 'a"b\\c' }, { name: 'NULL' }, {}]
-    assert.deepEqual(arraysOf(lots, [['name', 'text']]), ['{"a\\"b\\\\c","NULL",NULL}'])
+    assert.deepEqual(toArrays(lots, [['name', 'text']]), ['{"a\\"b\\\\c","NULL",NULL}'])
   })
 
   test('come out as they went in, whatever is in them', async (t) => {
@@ -48,7 +48,7 @@ describe('rows as arrays', () => {
       fc.asyncProperty(fc.array(row, { maxLength: 20 }), async (given) => {
         const rows = given.map((values, id) => ({ id, ...values }))
         const found = await store.ask(op, (sql) =>
-          sql.unsafe(statement, arraysOf(rows, columns), { prepare: true }),
+          sql.unsafe(statement, toArrays(rows, columns), { prepare: true }),
         )
         const expected = rows.map((values) => ({
           id: values.id,

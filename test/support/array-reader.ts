@@ -8,6 +8,7 @@ import {
   type StatsFilter,
   type StatsRow,
   type StoredEvent,
+  sortByIds,
   statuses,
 } from '../../src/core/job.ts'
 import { matches, timeOf } from '../../src/core/job-filter.ts'
@@ -43,6 +44,7 @@ export function arrayReader(world: World): JobReader {
       const counts = Object.fromEntries(statuses.map((status) => [status, count(status)]))
       return { job, subjobs: { total: inJob(id).length, ...counts } as never }
     },
+    getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
     findEvents: async (id, limit) => (world.events.get(id) ?? []).slice(0, limit),
     listApps: async () =>
       [...new Map(world.jobs.map((job) => [job.appName, job])).values()].map((job) => ({

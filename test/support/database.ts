@@ -1,10 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { startTestServer } from './own-server.ts'
+import { freshFolder } from './processes.ts'
 
 export type Edition = 'plain' | 'timescale'
 
@@ -48,6 +51,14 @@ export async function emptyDatabase(
   await asAdmin(server, (admin) => run(admin, `create database ${name} template template0`))
   t.after(() => asAdmin(server, (admin) => run(admin, `drop database ${name} with (force)`)))
   return { url: inDatabase(server, name) }
+}
+
+/** A folder of migrations, by name. */
+export function migrationFolder(files: Record<string, string>): URL {
+  const folder = join(freshFolder(), 'migrations')
+  mkdirSync(folder)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  return pathToFileURL(`${folder}/`)
 }
 
 let own: Promise<{ url: string }> | undefined

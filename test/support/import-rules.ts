@@ -122,7 +122,7 @@ function everyNameIsType(names: string): boolean {
 }
 
 /** Strings are matched first, so that an address in one does not begin a comment. */
-function withoutComments(source: string): string {
+export function withoutComments(source: string): string {
   const token =
     /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g
   return source.replaceAll(token, (_, string: string | undefined) => string ?? ' ')

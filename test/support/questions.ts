@@ -81,6 +81,7 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     { name: 'sources', days: 0, ask: (reader) => reader.listSources(signal) },
     { name: 'one job', days: 0, ask: (reader) => reader.getJob(job, signal) },
     { name: 'a job with subjobs', days: 0, ask: (reader) => reader.getJob(parent, signal) },
+    { name: 'jobs by id', days: 0, ask: (reader) => reader.getJobs([job, parent], signal) },
     { name: 'no job', days: 0, ask: (reader) => reader.getJob(nowhere, signal) },
     { name: 'events of a job', days: 0, ask: (reader) => reader.findEvents(job, 1000, signal) },
     { name: 'events of none', days: 0, ask: (reader) => reader.findEvents(nowhere, 1000, signal) },

@@ -6,8 +6,15 @@ import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
 import type { RouteSpec } from '../../src/api/route-spec.ts'
 import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { sinkKinds } from '../../src/sinks/index.ts'
 import { allRoles, describeSetting } from '../../src/tools/config.ts'
 import { commandsHead, commandsReference, flagsHead } from './commands.ts'
+import {
+  sinkKindsHead,
+  sinkKindsReference,
+  sinkSettingsHead,
+  sinkSettingsReference,
+} from './sink-reference.ts'
 
 /**
  * What the reference parts of docs/ must say, as rows: made from the schemas, the route tables and
@@ -162,8 +169,18 @@ function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] 
 
 export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
 
-/** Every reference there is: the file, the name between the markers, the rows and their head. */
-export async function references() {
+/** A table in a file, between markers with its name. */
+export type ReferenceTable = {
+  file: string
+  name: string
+  rows: Reference
+  head: Row
+  /** Fewer rows than this cannot be all; 11 unless given. */
+  least?: number
+}
+
+/** Every reference there is. */
+export async function references(): Promise<ReferenceTable[]> {
   const { commands, flags } = await commandsReference()
   return [
     { file: 'docs/commands.md', name: 'commands', rows: commands, head: commandsHead },
@@ -175,11 +192,29 @@ export async function references() {
       head: settingsHead,
     },
     { file: 'docs/metrics.md', name: 'metrics', rows: await metricsReference(), head: metricsHead },
-    { file: 'docs/api.md', name: 'envelope', rows: envelopeReference(), head: envelopeHead },
     { file: 'docs/api.md', name: 'routes', rows: routesReference(), head: routesHead },
     { file: 'docs/api.md', name: 'parameters', rows: parametersReference(), head: parametersHead },
+    ...sinkReferences(),
   ]
 }
+
+/** One kind may be all there is. */
+const sinkReferences = () => [
+  {
+    file: 'docs/sinks.md',
+    name: 'kinds',
+    rows: sinkKindsReference(sinkKinds),
+    head: sinkKindsHead,
+    least: 1,
+  },
+  {
+    file: 'docs/sinks.md',
+    name: 'settings of sinks',
+    rows: sinkSettingsReference(sinkKinds),
+    head: sinkSettingsHead,
+    least: 1,
+  },
+]
 
 const line = (cells: readonly string[]) =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`

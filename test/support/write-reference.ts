@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { markdownOf, references, withReference } from './reference.ts'
+import { markdownOf, withReference } from './reference.ts'
+import { allReferences } from './references.ts'
 
 /* Brings the tables in docs/ up to date. */
-for (const { file, name, rows, head } of await references()) {
+for (const { file, name, rows, head } of await allReferences()) {
   writeFileSync(file, withReference(readFileSync(file, 'utf8'), name, markdownOf(rows, head)))
 }

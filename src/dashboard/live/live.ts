@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Fresh, MissingSite } from '../../../views/page.ts'
-import type { Job } from '../../core/job.ts'
+import { type Job, maxJobIds } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
@@ -17,7 +17,7 @@ export type Change = {
 }
 
 export type LiveOptions = {
-  backend: Pick<Backend, 'follow' | 'getJob' | 'listSources'>
+  backend: Pick<Backend, 'follow' | 'getJobs' | 'listSources'>
   signal: AbortSignal
   onError: (error: unknown) => void
   /** Called before the listeners: answers given before are outdated. */
@@ -29,9 +29,6 @@ export type LiveOptions = {
   now?: () => number
 }
 
-/** Jobs looked up at once, and in one go; more wait for the next. */
-const abreast = 4
-const mostPerTick = 60
 /** Changed jobs that may wait to be looked up. Beyond, pages are told to look for themselves. */
 const mostWaiting = 2000
 /** The API comments every 15 s; a stream that is silent for longer than two of these is not live. */
@@ -193,28 +190,18 @@ export class Live {
   /** The jobs that changed, as the API has them now. Without a listener nobody needs them. */
   async #lookUp(): Promise<Job[]> {
     if (this.#listeners.size === 0) this.#waiting.clear()
-    const ids = [...this.#waiting].slice(0, mostPerTick)
+    // More of them wait for the next look.
+    const ids = [...this.#waiting].slice(0, maxJobIds)
     for (const id of ids) this.#waiting.delete(id)
-    const jobs: Job[] = []
-    const worker = async () => {
-      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-        const found = await this.#getJob(id)
-        if (found) jobs.push(found)
-      }
-    }
-    await Promise.all(Array.from({ length: abreast }, worker))
-    return jobs
-  }
-
-  async #getJob(id: string): Promise<Job | undefined> {
+    if (ids.length === 0) return []
     const { backend, signal, onError } = this.#options
     try {
-      return (await backend.getJob(id, signal))?.job
+      return await backend.getJobs(ids, signal)
     } catch (error) {
       if (!signal.aborted) onError(error)
-      // The row on the page is old now and nobody will send it again: pages look for themselves.
+      // The rows on the page are old now and will not be sent again: pages look for themselves.
       this.#reset = true
-      return undefined
+      return []
     }
   }
 }

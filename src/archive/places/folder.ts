@@ -1,0 +1,176 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, mkdir, rm, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { AppError } from '../../core/errors.ts'
+import { must } from '../../core/must.ts'
+import { text } from '../../platform/settings.ts'
+import { readFingerprint } from './content.ts'
+import {
+  codeOf,
+  FolderSync,
+  fileContent,
+  filesBelow,
+  linkOnce,
+  sizeOf,
+  unless,
+  writeSynced,
+} from './folder-files.ts'
+import {
+  assertName,
+  assertPrefix,
+  type Content,
+  type Place,
+  type PlaceKind,
+  refuseCleared,
+  refuseTaken,
+  type Staged,
+  stagingFolder,
+} from './place.ts'
+
+/*
+ * The archive in a folder, as files that survive a power cut:
+ *
+ *   <name>             whole and synced, and so are the folders above it
+ *   _tmp/<folder>/...  staged bytes, each under a path that no other has
+ *
+ * link() gives a name: it fails where rename() would replace. A file system without hard links has
+ * only rename(); there a name is given once as long as a single archiver is at work.
+ */
+
+const settings = {
+  ARCHIVE_DIR: text('Folder of the archive.').default('/var/lib/wafermon/archive'),
+}
+
+export const folderKind: PlaceKind<typeof settings> = {
+  type: 'folder',
+  settings,
+  open: ({ ARCHIVE_DIR }) => new FolderPlace(ARCHIVE_DIR),
+}
+
+export class FolderPlace implements Place {
+  readonly setting = 'ARCHIVE_DIR'
+  readonly address: string
+  /** The files of what was staged here and not put yet. */
+  readonly #files = new WeakMap<Staged, string>()
+  readonly #folders: FolderSync
+
+  constructor(dir: string) {
+    this.address = dir
+    this.#folders = new FolderSync(dir)
+  }
+
+  check(use: 'read' | 'write'): Promise<void> {
+    return use === 'read' ? this.#checkReading() : this.#checkWriting()
+  }
+
+  async #checkReading(): Promise<void> {
+    const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
+    if (found?.isDirectory()) return
+    throw new AppError('unavailable', `${this.setting}: there is no folder ${this.address}`)
+  }
+
+  async #checkWriting(): Promise<void> {
+    const dir = this.address
+    try {
+      // Not the folders above it: below a mount point with nothing mounted the archive would be
+      // written to the wrong disk.
+      await mkdir(dir).catch(unless('EEXIST'))
+      // With the slash, a file in its place is refused; join() would remove the slash.
+      await access(`${dir}/`, constants.W_OK)
+    } catch (cause) {
+      const code = codeOf(cause)
+      const message = `${this.setting}: cannot write to ${dir} (${code}); ${remedyFor(code)}`
+      throw new AppError('unavailable', message, { cause })
+    }
+  }
+
+  async stage(label: string, chunks: AsyncIterable<Uint8Array>): Promise<Staged> {
+    assertName(label)
+    const folder = join(this.address, stagingFolder, dirname(label))
+    // Unlike any other: an archiver that was asleep must not name what its successor is writing.
+    const file = join(folder, `${randomBytes(6).toString('hex')}-${basename(label)}`)
+    try {
+      await mkdir(folder, { recursive: true })
+      const { bytes, sha256 } = await writeSynced(file, chunks)
+      const staged = { ...fileContent(file, bytes), sha256 }
+      this.#files.set(staged, file)
+      return staged
+    } catch (error) {
+      return this.#explain(error)
+    }
+  }
+
+  async clearStaged(prefix: string): Promise<void> {
+    assertName(prefix)
+    const folder = join(this.address, stagingFolder, prefix)
+    await rm(folder, { recursive: true, force: true }).catch(this.#explain)
+  }
+
+  async putOnce(name: string, staged: Staged): Promise<void> {
+    assertName(name)
+    const file = must(this.#files.get(staged), 'only what was staged here can be put, and once')
+    this.#files.delete(staged)
+    try {
+      await this.#folders.make(dirname(name))
+      const isNew = await linkOnce(file, this.#toPath(name))
+      if (!isNew) await this.#assertSame(name, staged)
+    } catch (error) {
+      const isCleared = codeOf(error) === 'ENOENT' && (await sizeOf(file)) === undefined
+      return isCleared ? refuseCleared(name, error) : this.#explain(error)
+    } finally {
+      await unlink(file).catch(() => {})
+    }
+    await this.#folders.sync(dirname(name)).catch(this.#explain)
+  }
+
+  /** A crash may have left the file after it had its name. */
+  async #assertSame(name: string, { sha256 }: Staged): Promise<void> {
+    const there = await this.read(name)
+    const isSame = there && (await readFingerprint(there)).sha256 === sha256
+    if (!isSame) refuseTaken(name)
+  }
+
+  async read(name: string): Promise<Content | undefined> {
+    const found = await this.stat(name)
+    return found && fileContent(this.#toPath(name), found.bytes)
+  }
+
+  async stat(name: string): Promise<{ bytes: number } | undefined> {
+    assertName(name)
+    const bytes = await sizeOf(this.#toPath(name))
+    return bytes === undefined ? undefined : { bytes }
+  }
+
+  list(prefix: string): AsyncIterable<string> {
+    assertPrefix(prefix)
+    return filesBelow(this.address, prefix, stagingFolder)
+  }
+
+  async remove(name: string): Promise<void> {
+    assertName(name)
+    await rm(this.#toPath(name), { force: true }).catch(this.#explain)
+  }
+
+  readonly #toPath = (name: string) => join(this.address, name)
+
+  /** @throws AppError for trouble with the disk, saying what to do; any other error as it came */
+  readonly #explain = (cause: unknown): never => {
+    const what = diskTrouble[codeOf(cause)]
+    if (what === undefined) throw cause
+    throw new AppError('unavailable', `the disk of ${this.setting} ${what}`, { cause })
+  }
+}
+
+const diskTrouble: Record<string, string> = {
+  ENOSPC: 'is full; make room',
+  EDQUOT: 'is full; make room',
+  EROFS: 'is mounted read-only',
+}
+
+function remedyFor(code: string): string {
+  if (code === 'ENOENT') return 'the folder above it is missing; mount or make it'
+  if (code === 'EROFS') return 'the file system is mounted read-only'
+  if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; make room'
+  return 'give a folder that this user may write to'
+}

@@ -1,0 +1,128 @@
+import type * as z from 'zod'
+import { AppError } from '../../core/errors.ts'
+
+/*
+ * Where the archive lies: a folder, or anything else that keeps files for years. Bytes are staged
+ * first, which can take long and gives them no name; then `putOnce` gives them one. What every
+ * place guarantees, and test/archive/place-contract.ts holds each of them to:
+ *
+ * - A name is given once. `putOnce` of a name that other bytes have fails and leaves them as they
+ *   are; of two that put one name at the same time, one wins. With the same bytes it succeeds, for
+ *   then it finishes what a crash cut short. Only `remove` makes a name free again.
+ * - Whole or absent. A name appears with all of its bytes or not at all, whatever crashes and when.
+ * - Durable on return. Once `putOnce` has returned, neither the bytes nor the name are lost by a
+ *   power cut, and what is read is what was staged: a place with a network in between makes sure.
+ * - Staged bytes have no name: no listing shows them and no name reads them. They are the place's
+ *   own affair, as are the leftovers of a crash; `clearStaged` is when it may remove them.
+ * - `read`, `stat` and `list` see every `putOnce` and `remove` that returned before they were
+ *   called, in any process. A name that is put or removed while a listing runs may be missing from
+ *   it or still be in it. Listings have files of others too, in the order of the bytes of names.
+ * - Memory does not grow with the size of a file.
+ * - A name is parts with a slash between; none is empty, `.` or `..`, and the first is not `_tmp`.
+ *   So no name leaves the place, whatever a site calls itself.
+ *
+ * What is not there is no error: `read` and `stat` say undefined, and `remove` succeeds. Errors are
+ * AppErrors where an operator can act: `invalid` (the name), `conflict` (other bytes have the name),
+ * `unavailable` (with the remedy). Any other is thrown as it came, and never taken for absence.
+ *
+ * A new kind of place is a file beside this one and a line in index.ts.
+ */
+
+export interface Place {
+  /** The setting that says where it is, for messages: `ARCHIVE_DIR`. */
+  readonly setting: string
+  /** Where it is, for messages. */
+  readonly address: string
+
+  /**
+   * Checks that the place can be used as it is configured; it does not look for room.
+   *
+   * @throws AppError unavailable, saying what to do
+   */
+  check(access: 'read' | 'write'): Promise<void>
+
+  /**
+   * Stores bytes without a name, durably. Nothing is left of them when that fails.
+   *
+   * @param label a name for people, such as `site=fab1/event-0.parquet`; it may be used again
+   * @throws what `chunks` throws
+   */
+  stage(label: string, chunks: AsyncIterable<Uint8Array>): Promise<Staged>
+
+  /**
+   * Forgets what was staged under labels below `prefix` and never put, by any process. For the one
+   * that holds the archiver's lock: what an archiver without it had staged cannot be put any more.
+   */
+  clearStaged(prefix: string): Promise<void>
+
+  /**
+   * Gives staged bytes a name, once. They cannot be put again, also after a failure.
+   *
+   * @throws AppError conflict when other bytes have the name, unavailable when these were cleared
+   */
+  putOnce(name: string, staged: Staged): Promise<void>
+
+  /** The bytes of a name; undefined when there is none. */
+  read(name: string): Promise<Content | undefined>
+
+  /** The size of a name; undefined when there is none. */
+  stat(name: string): Promise<{ bytes: number } | undefined>
+
+  /** All names below `prefix`, a folder of names, or all there are when it is empty. */
+  list(prefix: string): AsyncIterable<string>
+
+  remove(name: string): Promise<void>
+}
+
+/** Bytes that can be read as often as needed, from anywhere. */
+export type Content = {
+  readonly bytes: number
+  /**
+   * The bytes of a range, or all of them, in order and in chunks of a few MiB at most.
+   *
+   * @throws when one of them is not there
+   */
+  chunks(range?: ByteRange): AsyncIterable<Uint8Array>
+}
+
+/** `from` included, `to` not. */
+export type ByteRange = { from: number; to: number }
+
+/** Bytes without a name, and their SHA-256 as they were handed over. */
+export type Staged = Content & { readonly sha256: string }
+
+/** What index.ts lists. */
+export type PlaceKind<Shape extends z.ZodRawShape = z.ZodRawShape> = {
+  type: string
+  settings: Shape
+  /** @returns undefined when these settings ask for another kind */
+  open(settings: z.infer<z.ZodObject<Shape>>): Place | undefined
+}
+
+/** Names below it are the place's own. */
+export const stagingFolder = '_tmp'
+
+/** Every place calls it first. @throws AppError invalid, when it is not a name of the archive */
+export function assertName(name: string): void {
+  const parts = name.split('/')
+  const isWrong = (part: string) => part === '' || part === '.' || part === '..'
+  if (!parts.some(isWrong) && parts[0] !== stagingFolder && !name.includes('\0')) return
+  throw new AppError('invalid', `${JSON.stringify(name)} is not a name of the archive`)
+}
+
+/** As {@link assertName}; an empty prefix stands for all names. */
+export function assertPrefix(prefix: string): void {
+  if (prefix !== '') assertName(prefix)
+}
+
+/** What `putOnce` throws when other bytes have the name. */
+export function refuseTaken(name: string): never {
+  const remedy = 'move it away if it is not needed'
+  throw new AppError('conflict', `${name} exists with other content; ${remedy}`)
+}
+
+/** What `putOnce` throws when the staged bytes were cleared. */
+export function refuseCleared(name: string, cause?: unknown): never {
+  const message = `another archiver has cleared what was staged for ${name}`
+  throw new AppError('unavailable', message, { cause })
+}

@@ -1,0 +1,125 @@
+import type { Event } from './event.ts'
+import type { JobStatus } from './job.ts'
+import type { NamedValue, Slots } from './slots.ts'
+
+/*
+ * The slots that a single event sets. Rules: wire.md, "State of a job".
+ *
+ * Only values that the columns can hold: one event never makes the rest of its batch fail.
+ */
+
+type Metadata = Record<string, unknown>
+
+/** Longest error text that is kept, in UTF-16 units. */
+const maxErrorLength = 2000
+/** A longer duration (31 years) is ignored: it would overflow an interval. */
+const maxDurationS = 1e9
+
+/** Metrics with a slot of their own. */
+const ownSlot = new Set(['duration_s', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb', 'progress'])
+
+/** The slots of a job or subjob of which only this event is known. */
+export function slotsFromEvent(envelope: Event): Slots {
+  const { event, entity, app, idempotency_key: key } = envelope
+  const slots: Slots = {
+    id: entity.id,
+    first_event_at: event.at,
+    last_event_at: event.at,
+    last_event_key: key,
+    app_id: app.app_id,
+    app_name: app.name,
+    app_version: app.version,
+    site_id: envelope.site_id,
+    event_count: 1,
+    error_count: 0,
+  }
+  if (entity.parent_id) slots.parent_id = entity.parent_id
+  if (typeof entity.business_key === 'string') slots.job_key = entity.business_key
+  if (typeof entity.sub_key === 'string') slots.sub_key = entity.sub_key
+  if (event.started_at) slots.given_started_at = event.started_at
+  if (event.kind === 'started') slots.started_event_at = event.at
+  const endStatus = toEndStatus(envelope)
+  if (event.kind === 'error' || endStatus === 'failed') setError(slots, envelope)
+  if (endStatus !== undefined) setEnd(slots, envelope, endStatus)
+  setMetadata(slots, envelope)
+  setMetrics(slots, envelope)
+  return slots
+}
+
+/** The status that an event ends its job with; undefined when it does not end it. */
+export function toEndStatus({ event }: Event): JobStatus | undefined {
+  const given = event.status === 'running' ? undefined : event.status
+  if (event.kind === 'finished') return given ?? 'succeeded'
+  if (event.kind === 'canceled') return given ?? 'canceled'
+  if (event.kind === 'error' && given === 'failed') return 'failed'
+  return undefined
+}
+
+function setError(slots: Slots, { event, idempotency_key }: Event): void {
+  slots.error_count = 1
+  slots.error_at = event.at
+  slots.error_key = idempotency_key
+  slots.last_error = errorText(event)
+}
+
+function errorText({ metadata, kind }: Event['event']): string {
+  for (const value of [metadata?.error, metadata?.message]) {
+    if (value === undefined || value === null || value === '') continue
+    const text = typeof value === 'string' ? value : JSON.stringify(value)
+    // Cutting between the halves of a surrogate pair would make text that cannot be stored.
+    return text.length > maxErrorLength ? text.slice(0, maxErrorLength).toWellFormed() : text
+  }
+  return kind
+}
+
+function setEnd(slots: Slots, { event, idempotency_key }: Event, status: JobStatus): void {
+  const duration = event.metrics?.duration_s
+  slots.end_event_at = event.at
+  slots.end_event_key = idempotency_key
+  slots.end_status = status
+  slots.ended_at = event.ended_at ?? event.at
+  if (isDuration(duration)) slots.given_duration_s = duration
+  if (isFilled(event.metadata)) slots.end_metadata = event.metadata
+}
+
+const isDuration = (value: number | undefined): value is number =>
+  value !== undefined && value >= 0 && value <= maxDurationS
+
+const isProgress = (value: number | undefined): value is number =>
+  value !== undefined && value >= 0 && value <= 1
+
+const isFilled = (metadata: Metadata | null | undefined): metadata is Metadata =>
+  !!metadata && Object.keys(metadata).length > 0
+
+function setMetadata(slots: Slots, { event, idempotency_key }: Event): void {
+  if (!isFilled(event.metadata)) return
+  if (event.kind === 'started') {
+    slots.start_meta_at = event.at
+    slots.start_meta_key = idempotency_key
+    slots.start_metadata = event.metadata
+  } else if (event.kind === 'progress') {
+    slots.progress_meta_at = event.at
+    slots.progress_meta_key = idempotency_key
+    slots.progress_metadata = event.metadata
+  }
+}
+
+function setMetrics(slots: Slots, { event, idempotency_key }: Event): void {
+  const given = event.metrics
+  if (!given) return
+  for (const name of ['cpu_user_s', 'cpu_system_s', 'mem_max_mb'] as const) {
+    const value = given[name]
+    if (value !== undefined && value >= 0) slots[name] = value
+  }
+  if (isProgress(given.progress)) {
+    slots.progress_at = event.at
+    slots.progress_key = idempotency_key
+    slots.progress = given.progress
+  }
+  const others = Object.keys(given).filter((name) => !ownSlot.has(name))
+  if (others.length === 0) return
+  const order = event.at + idempotency_key
+  // No prototype: a metric may be called __proto__.
+  slots.metrics = Object.create(null) as Record<string, NamedValue>
+  for (const name of others) slots.metrics[name] = [order, given[name]!]
+}

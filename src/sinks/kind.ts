@@ -1,0 +1,34 @@
+import type { Logger } from 'pino'
+import type * as z from 'zod'
+import type { BatchLimits, Sink } from '../core/delivery.ts'
+
+/**
+ * A kind of sink. Everything about it is in its folder and reaches the rest through this: settings,
+ * their documentation, and limits are derived from it, so a new kind is a folder and a line in
+ * index.ts.
+ */
+export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
+  /** What entries call it. */
+  type: string
+  /** What it delivers to, in a sentence for the documentation. */
+  about: string
+  /** The settings of an entry; each has a description. */
+  settings: Settings
+  limits: BatchLimits
+  whenFull: WhenFull
+  /** Opens nothing that `deliver` could not open again later: a destination may be away at the start. */
+  open(settings: z.output<Settings>, context: SinkContext): Sink
+}
+
+/**
+ * What to do when the events that a sink has not taken fill the spool. `close the door`: new events
+ * are refused, so none is lost for this sink. `leave a gap`: the sink does without the oldest ones.
+ * A spool that records no gaps closes the door for every sink.
+ */
+export type WhenFull = 'close the door' | 'leave a gap'
+
+/** What a sink is given beside its settings. */
+export type SinkContext = { log: Logger }
+
+/** Checks a kind against its own settings, and forgets their type: the list has kinds of all sorts. */
+export const defineSink = <Settings extends z.ZodObject>(kind: SinkKind<Settings>): SinkKind => kind

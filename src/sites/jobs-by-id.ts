@@ -1,0 +1,62 @@
+import { AppError } from '../core/errors.ts'
+import { type Job, type JobReader, maxJobIds, sortByIds } from '../core/job.ts'
+import { itemsFromWire, jobFromWire } from '../core/job-wire.ts'
+import { ensure } from '../core/must.ts'
+
+/** Questions under way at the same time, of a site that answers for one job at a time. */
+const abreast = 4
+/** How long a site that refused is not asked for many jobs in one question, in milliseconds. */
+const refusalMs = 60_000
+
+type Options = {
+  ask: <T>(
+    path: string,
+    read: (json: unknown) => T,
+    signal: AbortSignal,
+    query: URLSearchParams,
+  ) => Promise<T>
+  getJob: JobReader['getJob']
+  now?: () => number
+}
+
+/**
+ * `getJobs` of a remote site: `GET /v1/jobs/by-id`, or `GET /v1/jobs/{id}` for each job while the site
+ * is too old to know that path (it then takes `by-id` for an id and refuses it).
+ */
+export function remoteJobsById({ ask, getJob, now = Date.now }: Options): JobReader['getJobs'] {
+  let refusedUntil = -Infinity
+  return async (ids, signal) => {
+    ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)
+    if (ids.length === 0) return []
+    if (now() >= refusedUntil) {
+      try {
+        const query = new URLSearchParams({ id: ids.join(',') })
+        const read = (json: unknown) => itemsFromWire(json, jobFromWire)
+        return sortByIds(await ask('/v1/jobs/by-id', read, signal, query), ids)
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        refusedUntil = now() + refusalMs
+      }
+    }
+    return sortByIds(await oneByOne(ids, (id) => getJob(id, signal)), ids)
+  }
+}
+
+const isRefusal = (error: unknown) =>
+  error instanceof AppError && error.code === 'invalid' && error.field === 'id'
+
+async function oneByOne(
+  ids: readonly string[],
+  getJob: (id: string) => ReturnType<JobReader['getJob']>,
+): Promise<Job[]> {
+  const left = [...ids]
+  const jobs: Job[] = []
+  const worker = async () => {
+    for (let id = left.pop(); id !== undefined; id = left.pop()) {
+      const found = await getJob(id)
+      if (found) jobs.push(found.job)
+    }
+  }
+  await Promise.all(Array.from({ length: abreast }, worker))
+  return jobs
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import type { Sink } from '../../src/core/delivery.ts'
+import type { Spool } from '../../src/spool/spool.ts'
+import { fillSpool, sinkName, startDraining, stopAfter } from '../support/draining.ts'
+import { until } from '../support/processes.ts'
+
+/** A sink whose destination can be troubled. It knows events by `n`, counted from 1. */
+export type SinkUnderTest = Sink & {
+  /** What the destination took. */
+  took: ReadonlySet<number>
+  /** What the destination itself refused. */
+  refused: ReadonlySet<number>
+  /** Puts the destination in trouble; undefined heals it. */
+  trouble(name: string | undefined): void
+}
+
+export type Suite = {
+  name: string
+  /** Names of everything that may be wrong at the destination, or with the sink. */
+  troubles: readonly string[]
+  /** One of the troubles: there is no answer. */
+  hangs: string
+  open(t: TestContext): Promise<SinkUnderTest>
+}
+
+const count = 25
+
+/**
+ * The contract of core/delivery.ts, for any sink: with a drain and a real spool, whatever is wrong
+ * for a while, nothing is lost, nothing is acknowledged that was neither taken nor refused, and
+ * nothing becomes a reject that the destination did not refuse.
+ */
+export function testSink({ name, troubles, hangs, open }: Suite): void {
+  describe(`delivery to ${name}`, () => {
+    for (const trouble of ['nothing', ...troubles]) {
+      test(`loses and invents nothing while this is wrong: ${trouble}`, async (t) => {
+        const sink = await open(t)
+        await deliverThrough(t, sink, trouble)
+      })
+    }
+
+    test('stops while there is no answer, and acknowledges nothing', async (t) => {
+      const sink = await open(t)
+      sink.trouble(hangs)
+      const spool = await fillSpool(events())
+      let offered = false
+      const draining = startDraining(spool, (batch, signal) => {
+        offered = true
+        return sink.deliver(batch, signal)
+      })
+      stopAfter(t, spool, draining)
+      await until('an offer', () => offered)
+      await draining.stop()
+      assert.equal(spool.acked(sinkName), 0)
+      assert.deepEqual(spool.rejects(count), [])
+    })
+  })
+}
+
+/** Some jobs that take turns. */
+const events = () =>
+  Array.from({ length: count }, (_, i) => ({
+    n: i + 1,
+    entity: { type: 'job', id: `job-${i % 4}` },
+  }))
+
+async function deliverThrough(t: TestContext, sink: SinkUnderTest, trouble: string): Promise<void> {
+  sink.trouble(trouble === 'nothing' ? undefined : trouble)
+  const spool = await fillSpool(events())
+  const offered = new Set<number>()
+  let offers = 0
+  let thrown: unknown
+  const draining = startDraining(spool, (batch, signal) => {
+    try {
+      assertTruthful(spool, sink)
+    } catch (error) {
+      thrown ??= error
+    }
+    if (++offers === 8) sink.trouble(undefined)
+    for (const { seq } of batch) offered.add(seq)
+    return sink.deliver(batch, signal)
+  })
+  stopAfter(t, spool, draining)
+  await until('the spool to be empty', () => spool.count === 0 || thrown !== undefined)
+  if (thrown) throw thrown
+  assertTruthful(spool, sink)
+  assert.equal(offered.size, count)
+  assert.equal(spool.rejects(count + 1).length, sink.refused.size)
+  assert.ok(
+    draining.waits.every((ms) => ms > 0 && ms <= 3_600_000),
+    `waits: ${draining.waits}`,
+  )
+}
+
+/** What is acknowledged was taken or refused, and what is a reject was refused. */
+function assertTruthful(spool: Spool, { took, refused }: SinkUnderTest): void {
+  for (let n = 1; n <= spool.acked(sinkName); n++) {
+    assert.ok(took.has(n) || refused.has(n), `event ${n} was acknowledged`)
+  }
+  const rejects = spool.rejects(count + 1).map(({ seq }) => seq)
+  for (const seq of rejects) assert.ok(refused.has(seq), `event ${seq} became a reject`)
+  assert.equal(new Set(rejects).size, rejects.length)
+}

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { mergeSlots } from '../../src/core/fold.ts'
+import { type Slot, type Slots, slotList } from '../../src/core/slots.ts'
+import { slotColumns, upsertSql } from '../../src/store/ingest-sql.ts'
+import { toArrays } from '../../src/store/unnest.ts'
+import { openStore, run } from '../support/store.ts'
+
+/*
+ * The table of slots against the database: its columns, and its rules. Both tests read the table, so
+ * they hold for a slot that is added to it. That the rules give what wire.md says of a job is the
+ * business of fold.test.ts and ingest.test.ts.
+ */
+
+const names = slotList.map(([name]) => name)
+const id = 'b0000000-0000-4000-8000-000000000001'
+
+/** Few values of each type, so that ties are common. */
+const values: Record<Slot['type'], fc.Arbitrary<unknown>> = {
+  timestamptz: fc
+    .constantFrom(0, 0, 1, 59_999_999)
+    .map((us) => `2026-03-01T12:00:${(us / 1e6).toFixed(6).padStart(9, '0')}Z`),
+  uuid: fc
+    .constantFrom('0', '9', 'a', 'f')
+    .map((hex) => `${hex}0000000-0000-4000-8000-00000000000a`),
+  text: fc.constantFrom('', 'B', 'a', 'ä', '\uffff', '😀'),
+  float8: fc.constantFrom(0, 0.1, 1, 2.5),
+  int: fc.constantFrom(0, 1, 2),
+  jsonb: fc.dictionary(fc.constantFrom('x', 'y'), fc.constantFrom<unknown>(1, 'a', null)),
+}
+const namedValues = fc.dictionary(
+  fc.constantFrom('a', 'B', '😀', '__proto__'),
+  fc.tuple(fc.constantFrom('2026-a', '2026-b', '2026-c'), fc.constantFrom(1, 2)),
+  { minKeys: 1 },
+)
+
+/** A row as an event or a fold makes it: of a group all that decides, or nothing. */
+const anySlots: fc.Arbitrary<Slots> = fc
+  .record(Object.fromEntries(slotList.map(([name, slot]) => [name, anyValue(slot)])))
+  .map((row) => {
+    for (const [name, slot] of slotList) {
+      if (slot.merge !== 'latest') continue
+      const decided =
+        row[`${slot.group}_at`] !== undefined && row[`${slot.group}_key`] !== undefined
+      if (!decided) delete row[name]
+    }
+    return { id, ...row } as Slots
+  })
+
+function anyValue(slot: Slot): fc.Arbitrary<unknown> {
+  const value = slot.merge === 'latest_by_name' ? namedValues : values[slot.type]
+  return slot.always ? value : fc.option(value, { nil: undefined, freq: 2 })
+}
+
+describe('the table of slots', () => {
+  test('names the columns of job and subjob, with their types, and which are never null', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const expected = slotList.map(([name, { type, always = false }]) => [name, type, always])
+    for (const table of ['job', 'subjob']) {
+      const columns = await run(
+        store,
+        `select attname as name, atttypid::regtype::text as type, attnotnull as always
+         from pg_attribute where attrelid = '${table}'::regclass and attnum > 0
+           and not attisdropped and attgenerated = ''
+           and attname not in ('${table}_id', 'inserted_at', 'updated_at')
+         order by attnum`,
+      )
+      assert.deepEqual(
+        columns.map(({ name, type, always }) => [name, shortType(String(type)), always]),
+        expected,
+      )
+    }
+  })
+
+  test('is merged by the same rules in SQL as in memory', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const merge = async (rows: Slots[]) => {
+      await run(store, 'truncate job')
+      for (const row of rows) {
+        await store.sql.unsafe(upsertSql('job'), toArrays([row], slotColumns))
+      }
+      const [found] = await store.sql.unsafe(`select ${names.join(', ')} from job`).values()
+      return found
+    }
+    const property = fc.asyncProperty(
+      fc.array(anySlots, { minLength: 2, maxLength: 4 }),
+      async (rows) => {
+        const stored = await merge(rows)
+        const [first, ...others] = rows.map(copy)
+        for (const other of others) mergeSlots(first!, other)
+        assert.deepEqual(plain(stored), plain(names.map((name) => first![name] ?? null)))
+      },
+    )
+    await fc.assert(property, { numRuns: 100 })
+  })
+})
+
+/** The fold changes what it merges into. Objects of names have no prototype there. */
+function copy(row: Slots): Slots {
+  const entries = Object.entries(row).map(([name, value]) => [
+    name,
+    value && typeof value === 'object' ? Object.assign(Object.create(null), value) : value,
+  ])
+  return Object.fromEntries(entries)
+}
+
+const shortTypes: Record<string, string> = {
+  'timestamp with time zone': 'timestamptz',
+  'double precision': 'float8',
+  integer: 'int',
+}
+const shortType = (type: string) => shortTypes[type] ?? type
+
+/** Without prototypes, and with one order of names. */
+const plain = (row: unknown) =>
+  JSON.parse(JSON.stringify(row), (_, value) =>
+    value && typeof value === 'object' && !Array.isArray(value)
+      ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+      : value,
+  )

@@ -1,0 +1,78 @@
+import type { TestContext } from 'node:test'
+import { pino } from 'pino'
+import type { BatchLimits, Sink } from '../../src/core/delivery.ts'
+import { Metrics } from '../../src/platform/metrics.ts'
+import { Drain } from '../../src/spool/drain.ts'
+import { eventKey } from '../../src/spool/seen-keys.ts'
+import { type Append, Spool } from '../../src/spool/spool.ts'
+import { freshFolder } from './processes.ts'
+
+export const sinkName = 'sink'
+
+export const toAppend = (event: object): Append => ({
+  key: eventKey(crypto.randomUUID(), 1n),
+  body: JSON.stringify(event),
+  receivedMs: Date.now(),
+  tick: false,
+  stamped: false,
+})
+
+/** A spool with these events for one sink; the first has number 1. */
+export async function fillSpool(events: readonly object[]): Promise<Spool> {
+  const spool = new Spool({
+    dir: freshFolder(),
+    sinks: [sinkName],
+    maxBytes: 2 ** 28,
+    ballastBytes: 4096,
+  })
+  await spool.append(events.map(toAppend))
+  return spool
+}
+
+export type Draining = {
+  drain: Drain
+  /** How long it would have waited after each failure, in milliseconds. */
+  waits: number[]
+  /** Tells it to stop, and waits until it has. */
+  stop(): Promise<void>
+}
+
+/** A drain that does not wait after failures. */
+export function startDraining(
+  spool: Spool,
+  deliver: Sink['deliver'],
+  limits: BatchLimits = { events: 10, bytes: 2 ** 22 },
+): Draining {
+  const stop = new AbortController()
+  const waits: number[] = []
+  const drain = new Drain({
+    spool,
+    sink: sinkName,
+    deliver,
+    limits,
+    idleMs: 20,
+    log: pino({ level: 'silent' }),
+    metrics: new Metrics(),
+    pause: async (ms) => {
+      waits.push(ms)
+      await new Promise(setImmediate)
+    },
+  })
+  const running = drain.run(stop.signal)
+  return {
+    drain,
+    waits,
+    stop: () => {
+      stop.abort()
+      return running
+    },
+  }
+}
+
+/** Stops a drain and closes its spool when the test ends. */
+export function stopAfter(t: TestContext, spool: Spool, draining: Draining): void {
+  t.after(async () => {
+    await draining.stop()
+    spool.close()
+  })
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { parseJson } from '../src/core/json.ts'
+import { readEvent } from '../src/core/read-event.ts'
+import { namespace } from '../src/core/uuid.ts'
+import { smallestEvent } from './support/wire-events.ts'
+import { fixedLimits, wireLimits } from './support/wire-reference.ts'
+
+const page = readFileSync('docs/wire.md', 'utf8')
+const limits = { maxEventBytes: 65_536, maxSkewS: 600 }
+const hop = { receivedAt: '2026-03-01T12:00:05.000000Z' }
+
+/** What the first door says of an event, as its text arrives. */
+const read = (event: object) => readEvent(parseJson(JSON.stringify(event)), hop, limits)
+const sent = smallestEvent
+
+describe('docs/wire.md', () => {
+  test('takes the smallest event there is, and the largest key', () => {
+    assert.equal(read(sent()).ok, true)
+    assert.equal(read({ ...sent(), idempotency_key: 'k'.repeat(128) }).ok, true)
+    assert.equal(read({ ...sent(), idempotency_key: 'k'.repeat(129) }).ok, false)
+  })
+
+  for (const [name, { most, event, field }] of Object.entries(fixedLimits)) {
+    test(`keeps the limit that it tells: ${name}, ${most}`, () => {
+      assert.ok(
+        page.includes(
+          wireLimits()
+            .find((row) => row[0] === name)!
+            .join(' | '),
+        ),
+      )
+      assert.equal(read(event(most)).ok, true)
+      const over = read(event(most + 1))
+      assert.equal(over.ok, false)
+      if (!over.ok) assert.equal(over.field.startsWith(field), true, over.field)
+    })
+  }
+
+  test('names the namespace of keys', () => {
+    assert.ok(page.includes(`\`${namespace}\``))
+  })
+
+  test('corrects a clock at the limit that it tells, and not below it', () => {
+    const [at, ahead] = ['2026-03-01T12:10:05Z', '2026-03-01T12:10:05.000001Z']
+    const taken = read(sent({ at }))
+    const corrected = read(sent({ at: ahead }))
+    assert.ok(taken.ok && corrected.ok)
+    assert.deepEqual([taken.corrected, corrected.corrected], [false, true])
+    assert.equal(corrected.event.event.at, hop.receivedAt)
+    assert.equal(corrected.event.event.reported_at, ahead)
+  })
+
+  const headings = [...page.matchAll(/^## (\d+)\. (.+)$/gm)].map(([, number]) => Number(number))
+
+  test('numbers its sections without gaps, and lists them at its top', () => {
+    assert.deepEqual(
+      headings,
+      headings.map((_, i) => i + 1),
+    )
+    const listed = [...page.matchAll(/^\d+\. \[(.+)\]\(#(.+)\)$/gm)].map(([, title]) => title)
+    const titles = [...page.matchAll(/^## \d+\. (.+)$/gm)].map(([, title]) => title)
+    assert.deepEqual(listed, titles)
+  })
+
+  test('is cited by section, and by one that exists', () => {
+    const files = ['src', 'views', 'sql', 'test', 'bench'].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => /\.(tsx?|sql)$/.test(name))
+        .map((name) => join(folder, name))
+        .filter((file) => file !== 'test/wire.test.ts' && !file.includes('wire-reference')),
+    )
+    let cited = 0
+    for (const file of files) {
+      for (const [line, section] of readFileSync(file, 'utf8').matchAll(
+        /wire\.md(?:, section (\d+))?.*/g,
+      )) {
+        cited++
+        assert.ok(headings.includes(Number(section)), `${file}: ${line} names no section`)
+      }
+    }
+    assert.ok(cited > 5, `cited ${cited} times`)
+  })
+})
