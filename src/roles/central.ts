@@ -9,14 +9,12 @@ import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
 import type { CentralConfig } from '../platform/config.ts'
 import { addressOf, createApp, listen } from '../platform/http.ts'
 import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { type SiteHealth, siteHealth } from '../sites/central-health.ts'
-import { centralSites } from '../sites/central-sites.ts'
-import { mergedFeed } from '../sites/merged-feed.ts'
-import { mergedReader } from '../sites/merged-reader.ts'
+import type { SiteHealth } from '../sites/site.ts'
+import { Sites } from '../sites/sites.ts'
 import { passThrough } from './central-pass-through.ts'
 
-/** Readers of the merged stream at once: each is a connection to every site. */
-const mostStreams = 100
+/** Maximum readers of the merged stream: each is sent every event of every site. */
+const maxStreams = 100
 
 type Role = RoleContext & { insecure: boolean }
 
@@ -31,23 +29,25 @@ export async function startCentral(config: CentralConfig, context: Role): Promis
 /** The routes of the central API. */
 export function centralApp(config: CentralConfig, auth: Auth, context: RoleContext): Hono {
   const { log, life, metrics } = context
-  const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
-  const sites = centralSites({ sites: config.SITES, token: config.LOCAL_API_TOKEN, timeoutMs })
-  const note = (site: string, up: boolean) => metrics.siteUp.set({ site }, up ? 1 : 0)
-  const health = siteHealth(sites, note, life.signal)
+  const sites = new Sites({
+    sites: config.SITES,
+    token: config.LOCAL_API_TOKEN,
+    timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
+    onUp: (site, up) => metrics.siteUp.set({ site }, up ? 1 : 0),
+    stopping: life.signal,
+  })
+  life.onStop('sites', () => sites.close())
   const limits = { defaultLimit: config.QUERY_DEFAULT_LIMIT, maxLimit: config.QUERY_MAX_LIMIT }
 
   const app = createApp({ log, metrics })
-  const pass = passThrough(sites, config, context)
+  const pass = passThrough(sites, context)
   for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
-  app.route('/', siteRoutes(auth, health))
-  const reader = mergedReader({ sites, deadlineMs: timeoutMs, onAsked: note })
-  const feed = mergedFeed({ sites, onChange: note })
-  const stream = { feed, metrics, log, stopping: life.signal, maxClients: mostStreams }
-  app.route('/', readApi({ reader, auth, limits, stream }))
+  app.route('/', siteRoutes(auth, sites))
+  const stream = { feed: sites.feed, metrics, log, stopping: life.signal, maxClients: maxStreams }
+  app.route('/', readApi({ reader: sites.ask, auth, limits, stream }))
   const about = {
     service: config.SERVICE_NAME ?? 'central',
-    check: async () => report(await health()),
+    check: async () => toReport(await sites.health()),
   }
   return app.route(
     '/',
@@ -57,23 +57,23 @@ export function centralApp(config: CentralConfig, auth: Auth, context: RoleConte
       metrics,
       health: about,
       routes: centralSpecs(limits),
-      refreshMetrics: health,
+      refreshMetrics: () => sites.health(),
     }),
   )
 }
 
 /** `GET /v1/sites`. */
-function siteRoutes(auth: Auth, health: () => Promise<SiteHealth[]>): Hono {
+function siteRoutes(auth: Auth, sites: Sites): Hono {
   return new Hono().get('/v1/sites', requireScope(auth, 'read'), async (c) => {
     readParams(c, noParams)
     const started = performance.now()
-    const sites = await health()
-    return c.json({ ...listOf(sites), duration_s: secondsSince(started) })
+    const items = await sites.health()
+    return c.json({ ...listOf(items), duration_s: secondsSince(started) })
   })
 }
 
-/** With every site away there is nothing to answer with; with some away, the rest is worth having. */
-function report(sites: readonly SiteHealth[]): HealthReport {
+/** Ready while any site answers: the answers of the others are worth having. */
+function toReport(sites: readonly SiteHealth[]): HealthReport {
   return {
     ready: sites.some(({ status }) => status !== 'unreachable'),
     status: sites.every(({ status }) => status === 'ok') ? 'ok' : 'degraded',
