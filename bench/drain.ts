@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startRole } from '../test/support/processes.ts'
 import type { Bench, Context, Turn } from './frame/bench.ts'
-import { Connection, hammer, must } from './frame/connection.ts'
+import { Connection, expectOk, hammer } from './frame/connection.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
 import { postBatches, startLocalApi } from './ingest.ts'
@@ -55,7 +55,7 @@ async function fill(context: Context, dir: string, backlog: number): Promise<voi
     const count = Math.min(1000, backlog - sent)
     if (count === 0) return undefined
     sent += count
-    must(await connection.post('/v1/ingest/events:batch', maker.batch(count)))
+    expectOk(await connection.post('/v1/ingest/events:batch', maker.batch(count)))
     return count
   })
   for (const connection of open) connection.close()
@@ -68,7 +68,7 @@ function drained(context: Context, dir: string, api: string, peaks: number[]): T
     const sidecar = await startRole(context, 'sidecar', environment(dir, api))
     const client = await Connection.open(sidecar.url)
     const waiting = async () =>
-      (JSON.parse(must(await client.get('/v1/healthz')).body) as { spool_count: number })
+      (JSON.parse(expectOk(await client.get('/v1/healthz')).body) as { spool_count: number })
         .spool_count
     const [begin, before] = [performance.now(), await waiting()]
     let after = before

@@ -3,10 +3,10 @@ import type { Event } from '../src/core/event.ts'
 import { readEvent } from '../src/core/read-event.ts'
 import { fromMs } from '../src/core/time.ts'
 import { connect, type Store } from '../src/store/connect.ts'
-import { eventRow } from '../src/store/event-row.ts'
+import { toEventRow } from '../src/store/event-row.ts'
 import { startRole } from '../test/support/processes.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
-import { Connection, hammer, must } from './frame/connection.ts'
+import { Connection, expectOk, hammer } from './frame/connection.ts'
 import { eventMaker } from './frame/events.ts'
 
 const batch = 500
@@ -54,13 +54,13 @@ export async function postBatches(
   context.after(() => open.forEach((connection) => void connection.close()))
   return (seconds) =>
     hammer(open, seconds, async (connection) => {
-      const answer = must(await connection.post('/v1/ingest/events:batch', maker.batch(batch)))
+      const answer = expectOk(await connection.post('/v1/ingest/events:batch', maker.batch(batch)))
       if (!answer.body.includes(`"success":${batch}`)) throw new Error(answer.body.slice(0, 300))
       return batch
     })
 }
 
-const columns = Object.keys(eventRow(sample()))
+const columns = Object.keys(toEventRow(sample()))
 
 function sample(): Event {
   const hop = { receivedAt: fromMs(Date.now()) }
@@ -80,7 +80,7 @@ function rowMaker(): () => Row[] {
   return () => {
     const received_at = fromMs(Date.now())
     const events = JSON.parse(maker.batch(batch)) as Event[]
-    return events.map((event) => eventRow({ ...event, received_at }))
+    return events.map((event) => toEventRow({ ...event, received_at }))
   }
 }
 

@@ -2,7 +2,7 @@ import { get } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startRole } from '../test/support/processes.ts'
 import type { Bench, Context, Turn } from './frame/bench.ts'
-import { Connection, must } from './frame/connection.ts'
+import { Connection, expectOk } from './frame/connection.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
 import { quantile } from './frame/numbers.ts'
@@ -81,7 +81,7 @@ async function timed(
       const event = maker.next()
       due.set(event.slice(20, 56), dueAt)
       const connection = free.pop() ?? (await new Promise<Connection>((next) => waiting.push(next)))
-      must(await connection.post('/v1/ingest/events', event))
+      expectOk(await connection.post('/v1/ingest/events', event))
       const next = waiting.shift()
       if (next) next(connection)
       else free.push(connection)

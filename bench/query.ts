@@ -1,7 +1,7 @@
 import { connect, type Sql, type Store } from '../src/store/connect.ts'
-import { jobColumns } from '../src/store/job-rows.ts'
+import { jobColumnsSql } from '../src/store/job-rows.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
-import { Connection, must } from './frame/connection.ts'
+import { Connection, expectOk } from './frame/connection.ts'
 import { median } from './frame/numbers.ts'
 import { startServer } from './frame/server.ts'
 import { startLocalApi } from './ingest.ts'
@@ -75,7 +75,7 @@ async function fill(context: Context, url: string, size: number) {
 function overHttp(url: string, path: string): Turn {
   return async (seconds) => {
     const connection = await Connection.open(url)
-    const figure = await times(() => connection.get(path).then(must))(seconds)
+    const figure = await times(() => connection.get(path).then(expectOk))(seconds)
     connection.close()
     return figure
   }
@@ -93,14 +93,14 @@ async function least(
   const to = await Connection.open(canned)
   // The same question has another answer at each size, that is, from each local API.
   const place = `/${new URL(api).port}${path}`
-  must(await to.post(place, must(await from.get(path)).body))
+  expectOk(await to.post(place, expectOk(await from.get(path)).body))
   from.close()
   to.close()
   return async (seconds) => {
     const connection = await Connection.open(canned)
     const figure = await times(async () => {
       await sql()
-      must(await connection.get(place))
+      expectOk(await connection.get(place))
     })(seconds)
     connection.close()
     return figure
@@ -125,7 +125,7 @@ const bare = (store: Store, { where }: Question) =>
   store.ask(
     op,
     (sql) => sql`
-      select ${jobColumns(sql, 'job')} from job
+      select ${jobColumnsSql(sql, 'job')} from job
       where ${where(sql)} and started_at >= ${new Date(Date.now() - 7 * 86_400_000).toISOString()}
       order by started_at desc, job_id desc limit 101`,
   )

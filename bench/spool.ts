@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { eventKey } from '../src/spool/seen-keys.ts'
-import { type Append, Spool } from '../src/spool/spool.ts'
+import type { Admitted } from '../src/core/admission.ts'
+import type { Event } from '../src/core/event.ts'
+import { fromMs } from '../src/core/time.ts'
+import { Spool } from '../src/spool/spool.ts'
 import type { Bench, Context, Turn } from './frame/bench.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker, timeOrderedKey } from './frame/events.ts'
@@ -47,13 +49,11 @@ function appends(context: Context, key: () => string): Turn {
 
 const ackTo = (kept: Spool) => kept.peek(sink, 1, 1)[0]!.seq + kept.count - 1
 
-const append = (body: string, key: string): Append => ({
-  key: eventKey(key, BigInt(Date.now()) * 1000n),
-  body,
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-})
+function append(json: string, key: string): Admitted {
+  const now = fromMs(Date.now())
+  const event = { idempotency_key: key, event: { kind: 'started', at: now }, received_at: now }
+  return { event: event as Event, json }
+}
 
 /** A file of its own each turn; each commit is one write and one sync. */
 function plainFile(context: Context): Turn {

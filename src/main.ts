@@ -8,11 +8,11 @@ import { addSimulate } from './commands/simulate.ts'
 import { addSpool } from './commands/spool.ts'
 import { addToken } from './commands/token.ts'
 import { addUp } from './commands/up.ts'
-import { AppError } from './core/errors.ts'
+import { AppError, ConfigError } from './core/errors.ts'
 import { version } from './platform/version.ts'
 
 const program = new Command('wafermon')
-  .description('Monitoring of the batch work in semiconductor fabs. A role per subcommand.')
+  .description('Monitors batch work in semiconductor fabs. Each role is a subcommand.')
   .version(version)
 
 addRoles(program)
@@ -25,25 +25,24 @@ addSimulate(program)
 addReplay(program)
 addSpool(program)
 
-tellHelp(program, 'wafermon')
+nameHelp(program, 'wafermon')
 
 try {
   await program.parseAsync()
 } catch (error) {
-  process.exitCode = await tellFailure(error)
+  process.exitCode = printFailure(error)
   if (process.channel) process.disconnect?.()
 }
 
-/** A usage that is wrong names the command whose help has the remedy, and ends with 2. */
-function tellHelp(command: Command, path: string): void {
-  command.showHelpAfterError(`(${path} --help tells more)`)
+/** A wrong command line names the command whose help has the remedy, and ends with 2. */
+function nameHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(see ${path} --help)`)
   command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
-  for (const sub of command.commands) tellHelp(sub, `${path} ${sub.name()}`)
+  for (const sub of command.commands) nameHelp(sub, `${path} ${sub.name()}`)
 }
 
-/** @returns the exit code: 2 for what the caller has to put right, 1 for what went wrong elsewhere */
-async function tellFailure(error: unknown): Promise<number> {
-  const { ConfigError } = await import('./platform/config.ts')
+/** @returns the exit code: 2 for what the caller must correct, 1 for what went wrong elsewhere */
+function printFailure(error: unknown): number {
   if (!(error instanceof ConfigError || error instanceof AppError)) throw error
   process.stderr.write(`${error.message}\n`)
   return error instanceof ConfigError ? 2 : 1

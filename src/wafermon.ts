@@ -2,7 +2,7 @@
 /**
  * The file that is run. It looks at the version of Node.js before anything else is loaded:
  * the prebuilt SQLite needs Node-API 10 and ends an older Node.js with a segmentation fault,
- * which tells nobody anything. Hence no static import here, and no syntax that is younger than
+ * which explains nothing. Hence no static import here, and no syntax that is younger than
  * dynamic import.
  */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

@@ -3,8 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { namespace } from '../src/core/uuid.ts'
-import { schemas } from '../src/platform/config.ts'
-import { notReadYet } from '../src/platform/config-checks.ts'
+import { knownSettings } from '../src/roles/settings.ts'
 import { planSteps } from '../src/tools/replay/events.ts'
 import { readRecords } from '../src/tools/replay/records.ts'
 import { freshFolder } from './support/processes.ts'
@@ -18,8 +17,6 @@ const others = [
   'FUZZ_FACTOR',
   'XDG_STATE_HOME',
   'WAFERMON_CONFIG',
-  'SIDECAR_URL',
-  'SIDECAR_TOKEN',
   'NODE_EXTRA_CA_CERTS',
   'OTEL_EXPORTER_OTLP_ENDPOINT',
   'OTEL_EXPORTER_OTLP_HEADERS',
@@ -61,11 +58,8 @@ describe('the reference', () => {
 const escaped = (text: string) => text.replaceAll(/[^\w ]/g, '\\$&')
 
 describe('the words of docs/', () => {
-  const known = new Set([
-    ...Object.values(schemas).flatMap((schema) => Object.keys(schema.shape)),
-    ...others,
-    ...notReadYet,
-  ])
+  const { names, notReadYet } = knownSettings
+  const known = new Set([...names, ...others, ...notReadYet])
 
   test('name every variable that is not read yet', () => {
     const text = readFileSync('docs/configuration.md', 'utf8')

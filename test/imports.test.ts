@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { importCycles } from './support/import-cycles.ts'
-import { importsOf, importViolations } from './support/import-rules.ts'
+import { importsOf, importViolations, packagesLoadedBy } from './support/import-rules.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -82,6 +82,20 @@ describe('imports', () => {
   test('in a comment or beside an address are no imports', () => {
     const text = `/** import { a } from '../store/a.ts' */\n// import '../store/b.ts'\nconst u = 'http://x'`
     assert.deepEqual(judge('src/core/a.ts', text), [])
+  })
+
+  test('of the program load nothing heavy before a command is chosen', () => {
+    const heavy = packagesLoadedBy('src/main.ts', files).filter((name) => !/^node:/.test(name))
+    assert.deepEqual(heavy, ['commander'])
+    assert.ok(packagesLoadedBy('src/roles/sidecar.ts', files).includes('better-sqlite3'))
+  })
+
+  test('of the settings load no package of a role', () => {
+    const loaded = packagesLoadedBy('src/roles/settings.ts', files)
+    assert.deepEqual(
+      loaded.filter((name) => !/^node:/.test(name)),
+      ['yaml', 'zod'],
+    )
   })
 })
 

@@ -1,7 +1,7 @@
 import { type Micros, toMs } from '../src/core/time.ts'
 
 /**
- * The one place where values become text for people. Numbers part from their unit by U+00A0, so
+ * The one place where values become text for people. U+00A0 separates a number from its unit, so
  * that a line never breaks between them; minus is U+2212; thousands are separated; times are 24 h.
  */
 export const nbsp = '\u00a0'
@@ -9,7 +9,7 @@ const minus = '\u2212'
 
 const formatters = new Map<number, Intl.NumberFormat>()
 
-/** `1,204.5`: thousands separated, a fixed number of decimals. Not a number is an empty text. */
+/** `1,204.5`: thousands separated, a fixed number of decimals. Empty when it is not a number. */
 export function number(value: number | null | undefined, decimals = 0): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return ''
   let formatter = formatters.get(decimals)
@@ -44,7 +44,7 @@ export function percent(share: number | null | undefined, decimals = 1): string 
   return `${number(value, decimals)}${nbsp}%`
 }
 
-/** How long something took: `0.42 s` under ten seconds, then `1:06`, `2:03:04`, `3 d 02:03:04`. */
+/** A duration: `0.42 s` under ten seconds, then `1:06`, `2:03:04`, `3 d 02:03:04`. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return ''
   if (seconds < 0) return minus + duration(-seconds)
@@ -52,14 +52,14 @@ export function duration(seconds: number | null | undefined): string {
   return clockLike(Math.round(seconds))
 }
 
-/** How long ago something was: whole seconds under a minute, then as {@link duration}. */
+/** A time ago: whole seconds under a minute, then as {@link duration}. */
 export function age(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return ''
   const whole = Math.max(0, Math.round(seconds))
   return whole < 60 ? withUnit(whole, 's') : clockLike(whole)
 }
 
-/** How long something has been running: `0:04`, `1:06`, to the second, so that it only counts up. */
+/** The time something has been running: `0:04`, `1:06`, to the second, so that it only counts up. */
 export function running(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return ''
   return clockLike(Math.max(0, Math.floor(seconds)))
@@ -73,7 +73,7 @@ function clockLike(whole: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
-/** A measured value of unknown unit: whole as it is, else five significant digits. */
+/** A measured value of unknown unit: whole numbers as they are, others to five significant digits. */
 export function measured(value: number): string {
   if (!Number.isFinite(value)) return ''
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return number(value)
@@ -92,7 +92,7 @@ export function signed(value: number, decimals = 2): string {
 /** A time zone of the tz database, for example `Europe/Berlin`. */
 export type Zone = string
 
-/** The zone of the machine that renders; the zone of a site is a setting to come. */
+/** The zone of the machine that renders. */
 export const serverZone: Zone = Intl.DateTimeFormat().resolvedOptions().timeZone
 
 const zoned = new Map<Zone, Intl.DateTimeFormat>()
@@ -133,12 +133,12 @@ export function hourMinute(at: Micros, zone: Zone = serverZone): string {
   return clock(at, zone).slice(0, 5)
 }
 
-/** `14:42:08.123`: milliseconds are cut, not rounded. */
+/** `14:42:08.123`: truncated to milliseconds, not rounded. */
 export function clockMs(at: Micros, zone: Zone = serverZone): string {
   return `${clock(at, zone)}.${at.slice(20, 23)}`
 }
 
-/** The clock; before it the day unless it is that of `now`, with the year unless it is that of `now`. */
+/** The clock, after the day unless that is today's, with the year unless that is this year's. */
 export function when(at: Micros | null, now: Micros, zone: Zone = serverZone): string {
   if (at === null) return ''
   const [date, today] = [day(at, zone), day(now, zone)]
@@ -147,13 +147,13 @@ export function when(at: Micros | null, now: Micros, zone: Zone = serverZone): s
   return `${shown}${nbsp}${clock(at, zone)}`
 }
 
-/** Name and offset of a zone at a time: `CET (UTC+1)`, or `UTC`. */
+/** The name and offset of a zone at a time: `CET (UTC+1)`, or `UTC`. */
 export function zoneName(at: Micros, zone: Zone = serverZone): string {
   const offset = zonePart(at, zone, 'shortOffset', 'en-US')
     .replace(/^GMT(\+0)?$/, 'UTC')
     .replace('GMT', 'UTC')
     .replace('-', minus)
-  // No locale knows the short names of all zones: Europe's are in one, America's in the other.
+  // No locale has the short names of all zones: one has those of Europe, the other those of America.
   const names = ['en-GB', 'en-US'].map((locale) => zonePart(at, zone, 'short', locale))
   const name = names.find((candidate) => !/^(GMT|UTC)/.test(candidate))
   return name === undefined ? offset : `${name} (${offset})`
@@ -175,12 +175,15 @@ function zonePart(
   return parts.find(({ type }) => type === 'timeZoneName')?.value ?? timeZone
 }
 
-/** At most `max` characters, the last of them `…` when something was left out; never half a one. */
+/** At most `max` whole characters, the last of them `…` when something was left out. */
 export function cut(text: string, max: number): string {
   const chars = Array.from(text.slice(0, 2 * max))
   if (chars.length <= max && text.length <= 2 * max) return text
   return `${chars.slice(0, max - 1).join('')}…`
 }
+
+/** `Last error` for `last error`. */
+export const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Any JSON value on one line: text as it is, the rest as JSON. */
 export function plain(value: unknown): string {

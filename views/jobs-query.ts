@@ -1,9 +1,9 @@
 import type { JobStatus, TimeField } from '../src/core/job.ts'
 import { statuses } from '../src/core/job.ts'
 import type { Micros } from '../src/core/time.ts'
-import { withQuery } from './urls.ts'
+import { type Query, withQuery } from './urls.ts'
 
-/** Windows to choose from, in seconds; null reaches back to the first job there is. */
+/** Windows to choose from, in seconds; null reaches back to the first job. */
 export const windows = {
   '1h': 3600,
   '6h': 6 * 3600,
@@ -23,23 +23,23 @@ export const windowNames: Record<Window, string> = {
   all: 'all',
 }
 
-/** Orders to choose from: which time, and which end first. */
+/** Orders to choose from: by a time, from one end. */
 export const sorts = {
-  'started-desc': 'started, newest',
-  'started-asc': 'started, oldest',
-  'ended-desc': 'ended, newest',
-  'seen-desc': 'heard, newest',
+  'started-desc': 'newest first',
+  'started-asc': 'oldest first',
+  'ended-desc': 'last ended first',
+  'seen-desc': 'last event first',
 } as const
 export type Sort = keyof typeof sorts
 
-export const timeOf = (sort: Sort): TimeField => sort.split('-')[0] as TimeField
-export const orderOf = (sort: Sort) => sort.split('-')[1] as 'asc' | 'desc'
+export const sortTime = (sort: Sort): TimeField => sort.split('-')[0] as TimeField
+export const sortOrder = (sort: Sort) => sort.split('-')[1] as 'asc' | 'desc'
 
-/** What is found out about a running job when it is looked at. */
+/** Judgments on a running job, made when it is read. */
 export const flags = ['stuck', 'lost', 'late'] as const
 export type Flag = (typeof flags)[number]
 
-/** What the jobs page is asked for: exactly what its address says. */
+/** The question of the jobs page: exactly what its address says. */
 export type JobsQuery = {
   window: Window
   /** A range instead of a window, from links; the end is open when only `from` is there. */
@@ -47,7 +47,7 @@ export type JobsQuery = {
   to?: Micros | undefined
   /** Empty means every status. */
   status: readonly JobStatus[]
-  /** Only running jobs of which one of these is true; empty means whatever they are. */
+  /** Only running jobs that are one of these; empty means every job. */
   flags: readonly Flag[]
   q: string
   app: string
@@ -71,11 +71,14 @@ export const defaultQuery: JobsQuery = {
   sort: 'started-desc',
 }
 
-/** The address that asks for this, without what is the default anyway. */
-export function jobsUrl(query: JobsQuery, site: string | undefined, path = '/jobs'): string {
+/** The address of a query. */
+export const jobsUrl = (query: JobsQuery, site: string | undefined, path = '/jobs'): string =>
+  withQuery(path, { site, ...toParams(query) })
+
+/** A query as parameters of an address; defaults are left out. */
+export function toParams(query: JobsQuery): Query {
   const every = query.status.length === 0 || query.status.length === statuses.length
-  return withQuery(path, {
-    site,
+  return {
     w: query.window === defaultQuery.window ? undefined : query.window,
     from: query.from,
     to: query.to,
@@ -88,10 +91,10 @@ export function jobsUrl(query: JobsQuery, site: string | undefined, path = '/job
     sort: query.sort === defaultQuery.sort ? undefined : query.sort,
     after: query.after,
     before: query.before,
-  })
+  }
 }
 
-/** The same question about its first page. */
+/** The first page of the same list. */
 export const firstPage = (query: JobsQuery): JobsQuery => ({
   ...query,
   after: undefined,

@@ -12,31 +12,23 @@ const htmxConfig = JSON.stringify({
   history: false,
   noSwap: [204, 304, '4xx', '5xx'],
   morphIgnore: ['data-htmx-powered', 'open', 'aria-selected'],
-  // After an outage a page is to be live again at once, not within a minute.
+  // After an outage a page is live again within seconds, not within a minute.
   sse: { reconnectMaxDelay: 4000 },
 })
-
-/** The pages there are. A page that does not exist has no link. */
-const pages = [
-  { name: 'Overview', path: '/' },
-  { name: 'Jobs', path: '/jobs' },
-  { name: 'Pipeline', path: '/pipeline' },
-] as const
-
-export type Section = (typeof pages)[number]['name']
 
 type Props = {
   page: Page
   title: string
-  section: Section | undefined
-  /** Query of `/events`; without it the page is not live. */
+  /** The path of the entry of the navigation that the page belongs to. */
+  section?: string | undefined
+  /** The address of the page's stream of events; without it the page is not live. */
   live?: string | undefined
   children?: Child
 }
 
-/** The frame of every page: title, top bar, content, foot. */
+/** Around the body of every page: title, top bar, foot. */
 export function Layout({ page, title, section, live, children }: Props) {
-  // A page with nothing to show asks for itself anew (see `html`): there is nothing to follow on it.
+  // A page with nothing to show reloads by itself, so it has nothing to follow; see `html`.
   const hasNothing = page.fresh.state === 'stale' && page.fresh.ageS === null
   return (
     <Document
@@ -70,7 +62,7 @@ type DocumentProps = {
   children?: Child
 }
 
-/** What is around every page, those of the frame and those without. */
+/** The document around everything, the pages without a top bar as well. */
 export function Document({ theme, assets, title, scripts = false, children }: DocumentProps) {
   return (
     <>
@@ -101,7 +93,7 @@ function Scripts({ assets }: { assets: AssetUrls }) {
   )
 }
 
-/** The hatch pattern that charts fill with, once in the page. */
+/** The hatch pattern of the charts, once per page. */
 function Hatch() {
   return (
     <svg class="vh" aria-hidden="true">
@@ -120,7 +112,7 @@ function Hatch() {
   )
 }
 
-function TopBar({ page, section }: { page: Page; section: Section | undefined }) {
+function TopBar({ page, section }: { page: Page; section: string | undefined }) {
   const link = (path: string) => withQuery(path, { site: page.siteQuery })
   return (
     <header class="top">
@@ -129,8 +121,8 @@ function TopBar({ page, section }: { page: Page; section: Section | undefined })
       </a>
       <Site page={page} />
       <nav class="main" aria-label="Main">
-        {pages.map(({ name, path }) => (
-          <a href={link(path)} {...(name === section ? { 'aria-current': 'page' } : {})}>
+        {page.navigation.map(({ name, path }) => (
+          <a href={link(path)} {...(path === section ? { 'aria-current': 'page' } : {})}>
             {name}
           </a>
         ))}
@@ -159,15 +151,15 @@ function Site({ page }: { page: Page }) {
 }
 
 const themes = [
-  ['system', 'as the system'],
+  ['system', 'system'],
   ['light', 'light'],
   ['dark', 'dark'],
 ] as const
 
 const keys = [
-  ['/', 'to the search field'],
+  ['/', 'search'],
   ['j', 'next row'],
-  ['k', 'row before'],
+  ['k', 'previous row'],
   ['Enter', 'open the row'],
   ['?', 'this list'],
 ] as const
@@ -180,7 +172,7 @@ function Foot({ page }: { page: Page }) {
   }
   return (
     <footer>
-      <span>Times are the server's, {zoneName(page.now)}</span>
+      <span>Times are in the server's zone, {zoneName(page.now)}</span>
       <span>wafermon {page.version}</span>
       <span class="themes">
         Theme:
@@ -202,7 +194,7 @@ function Foot({ page }: { page: Page }) {
         </form>
       )}
       <details id="keys">
-        <summary>Keyboard: press ?</summary>
+        <summary>Keyboard shortcuts: press ?</summary>
         <dl class="kv">
           {keys.map(([key, does]) => (
             <>
@@ -215,7 +207,7 @@ function Foot({ page }: { page: Page }) {
           <dt>Off</dt>
           <dd>
             <label>
-              <input type="checkbox" id="keys-off" /> do not take single keys
+              <input type="checkbox" id="keys-off" /> disable these shortcuts
             </label>
           </dd>
         </dl>

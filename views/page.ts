@@ -2,19 +2,19 @@ import type { Micros } from '../src/core/time.ts'
 
 /** How current a page is. */
 export type Fresh =
-  /** Follows the API; last heard of it so many seconds ago. */
+  /** Follows the API, which was last heard this many seconds ago. */
   | { state: 'live'; ageS: number }
-  /** Follows some of the sites; of the others nothing is heard since then. */
+  /** Follows some of the sites; the others have been silent since the times given. */
   | { state: 'partial'; ageS: number; total: number; missing: readonly MissingSite[] }
-  /** The API does not answer; what is shown is so old, null when there never was anything. */
+  /** The API does not answer; the values are this old, null when there never were any. */
   | { state: 'stale'; ageS: number | null; reason?: string | undefined }
-  /** Rendered just now, and not yet followed. */
+  /** Rendered just now, not yet followed. */
   | { state: 'loaded' }
 
-/** A site that is not heard, and since when. */
+/** A site without contact, and since when. */
 export type MissingSite = { id: string; since: Micros }
 
-/** Addresses of what the pages load; each holds a hash of the content. */
+/** Addresses of the files that pages load; each holds a hash of the content. */
 export type AssetUrls = {
   css: string
   icon: string
@@ -25,28 +25,32 @@ export type AssetUrls = {
 
 export type Theme = 'light' | 'dark' | undefined
 
-/** What every page has, whatever it shows. */
+/** An entry of the navigation. */
+export type NavigationEntry = { name: string; path: string }
+
+/** The part that every page has, whatever it shows. */
 export type Page = {
-  /** The site shown; the name stands in the title and the top bar. */
+  navigation: readonly NavigationEntry[]
+  /** The site shown; its name is in the title and the top bar. */
   site: string
-  /** Put on links as `?site=` when there are several to choose from. */
+  /** The site for links, as `?site=`; undefined where there is only one. */
   siteQuery: string | undefined
   /** Sites to choose from; empty at a site. */
   sites: readonly string[]
   theme: Theme
-  /** Id of the token somebody signed in with; undefined where nobody has to. */
+  /** Id of the token that the visitor signed in with; undefined without a session. */
   signedIn: string | undefined
   now: Micros
   fresh: Fresh
-  /** Path and query of the page itself. */
+  /** Path and query of this page. */
   here: string
   assets: AssetUrls
   version: string
 }
 
-/** Something the reader must know before believing what is below it. */
+/** Something the reader must know before trusting the values below it. */
 export type Notice = {
-  /** `stale`: old or incomplete values (hatched); `error`: something failed (ink). */
+  /** `stale`: values are old or incomplete (hatched); `error`: something failed (ink). */
   kind: 'stale' | 'error'
   title: string
   detail: string

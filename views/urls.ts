@@ -1,7 +1,6 @@
-/** Addresses of the pages, in one place. Data never makes an address by itself. */
 export type Query = Record<string, string | readonly string[] | undefined>
 
-/** A path with a query; absent and empty values are left out, lists are repeated. */
+/** A path with a query, escaped; absent and empty values are left out, lists are repeated. */
 export function withQuery(path: string, query: Query): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
@@ -16,8 +15,8 @@ export const jobPath = (id: string, site?: string): string =>
   withQuery(`/jobs/${encodeURIComponent(id)}`, { site })
 
 /**
- * An address found in data, when it is one that a browser may safely open: http or https.
- * `javascript:`, `data:` and the like are no links, they are text.
+ * An address found in data, when a browser may safely open it: http or https. Undefined for
+ * `javascript:`, `data:` and the like, which are shown as text.
  */
 export function safeLink(value: unknown): string | undefined {
   if (typeof value !== 'string' || !/^https?:\/\//i.test(value) || !URL.canParse(value)) {

@@ -3,14 +3,19 @@
  * held against which. The frame does the rest: turns, medians, ratios, the record.
  */
 
-/** Measures once, for about so many seconds. @returns the figure, in the side's unit */
-export type Turn = (seconds: number) => Promise<number>
+/** Measures once, for about this many seconds. @returns the figure, in the side's unit */
+export type Turn = (seconds: number) => Promise<number | Measured>
+
+/** A figure, and what was measured beside it: `also.CPU` becomes the side `NAME, CPU`. */
+export type Measured = { figure: number; also: Record<string, number> }
 
 export type Claim = {
   /** The side that is judged. */
   side: string
   /** What it is divided by; without it the figure itself is judged. */
   against?: string
+  /** Of a side that was measured beside another one; the bench's own unless given. */
+  unit?: string
   atLeast?: number
   atMost?: number
 }

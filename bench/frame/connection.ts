@@ -125,7 +125,7 @@ export async function hammer(
 }
 
 /** @throws unless the answer is 200 */
-export function must(answer: Answer): Answer {
+export function expectOk(answer: Answer): Answer {
   if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.body.slice(0, 300)}`)
   return answer
 }

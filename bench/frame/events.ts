@@ -36,6 +36,21 @@ export function eventMaker({
   return { next, batch }
 }
 
+/**
+ * Starts of jobs and nothing else: each of a job of its own, or of as many as given, over and over.
+ */
+export function jobStarts(jobs = Infinity): EventMaker {
+  const known: Job[] = []
+  let turn = 0
+  const next = () => {
+    const job = known[turn++ % jobs] ?? newJob(Math.random)
+    if (known.length < jobs && jobs !== Infinity) known.push(job)
+    return eventJson(job, randomUUID())
+  }
+  const batch = (count: number) => `[${Array.from({ length: count }, next).join(',')}]`
+  return { next, batch }
+}
+
 function newJob(random: () => number): Job {
   const app = Math.floor(random() * 40)
   const lot = `N${Math.floor(random() * 90_000 + 10_000)}.00`

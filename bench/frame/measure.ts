@@ -1,4 +1,4 @@
-import type { Bench, Claim, Options, Started } from './bench.ts'
+import type { Bench, Claim, Measured, Options, Started } from './bench.ts'
 import { withContext } from './context.ts'
 import { machine, versions, watchNoise } from './machine.ts'
 import { median, shown } from './numbers.ts'
@@ -33,17 +33,29 @@ async function alternate(
   { seconds, turns }: Options,
   log: (text: string) => void,
 ): Promise<Record<string, number[]>> {
-  const raw = Object.fromEntries(Object.keys(sides).map((name) => [name, [] as number[]]))
+  const raw: Record<string, number[]> = {}
   for (let turn = 0; turn <= turns; turn++) {
     const order = Object.entries(sides)
     if (turn % 2 === 1) order.reverse()
     for (const [name, side] of order) {
-      const figure = await side(turn === 0 ? Math.min(seconds, 3) : seconds)
-      log(`  ${turn === 0 ? 'warming up' : `turn ${turn}`}: ${name} ${shown(figure)}`)
-      if (turn > 0) raw[name]!.push(figure)
+      const measured = await side(turn === 0 ? Math.min(seconds, 3) : seconds)
+      for (const [each, figure] of figuresOf(name, measured)) {
+        log(`  ${turn === 0 ? 'warming up' : `turn ${turn}`}: ${each} ${shown(figure)}`)
+        raw[each] ??= []
+        if (turn > 0) raw[each].push(figure)
+      }
     }
   }
   return raw
+}
+
+function figuresOf(side: string, measured: number | Measured): [string, number][] {
+  if (typeof measured === 'number') return [[side, measured]]
+  const also = Object.entries(measured.also).map(([name, figure]): [string, number] => [
+    `${side}, ${name}`,
+    figure,
+  ])
+  return [[side, measured.figure], ...also]
 }
 
 function judge(claim: Claim, raw: Record<string, number[]>): Verdict {

@@ -19,7 +19,7 @@ export function printed(result: Result): string {
 
 function said(verdict: Verdict, unit: string): string {
   const { side, figure, against, other, ratio } = verdict
-  const first = `${side} ${shown(figure)} ${unit}`
+  const first = `${side} ${shown(figure)} ${verdict.unit ?? unit}`
   const second = other === undefined ? '' : ` / ${against} ${shown(other)} = ${shown(ratio!)}`
   return `${first}${second}${targetOf(verdict)}${verdict.met === false ? '  MISSED' : ''}`
 }
@@ -60,7 +60,7 @@ const rowsOf = ({ name, unit, verdicts }: Result) =>
     const cells = [
       `\`${name}\``,
       side,
-      `${shown(figure)} ${unit}`,
+      `${shown(figure)} ${verdict.unit ?? unit}`,
       other === undefined ? '' : `${against}: ${shown(other)}`,
       ratio === undefined ? '' : shown(ratio),
       targetOf(verdict).replace(', ', ''),

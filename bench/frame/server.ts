@@ -8,7 +8,7 @@ import { folder } from './context.ts'
 /** Builds one of bench/servers/ as the program is built, and starts it. */
 export async function startServer(
   context: Context,
-  name: 'no-storage' | 'canned',
+  name: 'floor' | 'canned',
 ): Promise<{ url: string; pid: number }> {
   const outfile = join(folder(context), `${name}.mjs`)
   await build({
@@ -19,7 +19,6 @@ export async function startServer(
     target: 'node22',
     format: 'esm',
     minify: true,
-    keepNames: true,
     banner: {
       js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
     },

@@ -1,21 +1,30 @@
-import { Hono } from 'hono'
 import * as z from 'zod'
-import { appToWire } from '../core/job-wire.ts'
+import { appTable } from '../core/stats-wire.ts'
+import { listAnswer, named } from './answers.ts'
 import { siteParam } from './job-params.ts'
-import { readParams } from './query-params.ts'
-import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
+import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
-/** What `GET /v1/apps` can be asked. */
-export const appParams = z.object({ site: siteParam('Only apps of this site.') })
+const appList = named('AppList', listAnswer(appTable.shown))
 
-/** The programs that have reported. */
-export function appRoutes({ reader }: { reader: ReaderSource }): Hono {
-  return new Hono().get('/v1/apps', async (c) => {
-    const { site } = readParams(c, appParams)
-    const started = performance.now()
-    const asked = ask(reader)
-    const apps = await asked.reader.listApps(c.req.raw.signal)
-    const wanted = apps.filter(({ siteId }) => site === undefined || siteId === site)
-    return answer(c, asked, started, listOf(wanted.map(appToWire)))
-  })
+export function appRoutes({ reader }: { reader: ReaderSource }): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/v1/apps',
+      tag: 'Jobs',
+      summary: 'Lists the programs that have reported',
+      scope: 'read',
+      query: z.object({ site: siteParam('Only apps of this site.') }),
+      answer: { 'application/json': [appList] },
+      problems: [422, 503],
+      async handle(c, { site }) {
+        const started = performance.now()
+        const asked = ask(reader)
+        const apps = await asked.reader.listApps(c.req.raw.signal)
+        const wanted = apps.filter(({ siteId }) => site === undefined || siteId === site)
+        return answer(c, asked, started, toList(wanted.map(appTable.toWire)))
+      },
+    }),
+  ]
 }

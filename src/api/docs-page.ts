@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
+import { refsIn } from './answers.ts'
 import type { JsonObject, OpenApi, Operation, Parameter } from './openapi.ts'
 
-/** Anything that a template takes and escapes. */
+/** Markup that a template inserts unescaped. */
 type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const style = `
@@ -22,14 +23,14 @@ th { font-weight: 600 } td:first-child { white-space: nowrap } summary { cursor:
 `
 const styleHash = createHash('sha256').update(style).digest('base64')
 
-/** Nothing is loaded and nothing runs; the one style on the page is known by its hash. */
+/** Nothing is loaded and nothing runs; the one style on the page is allowed by its hash. */
 export const docsPolicy = `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 
-/** The OpenAPI document as a page to work from: complete as it stands, without a script. */
+/** The OpenAPI document as a page to work from: complete in itself, without scripts. */
 export function docsPage(document: OpenApi): string {
   const { title, version, description } = document.info as Record<string, string>
   const operations = operationsOf(document)
-  const tags = [...new Set(operations.map(({ operation }) => operation.tags[0]!))]
+  const tags = [...new Set(operations.flatMap(({ operation }) => operation.tags))]
   return String(html`<!doctype html>
 <html lang="en">
 <head>
@@ -41,15 +42,15 @@ export function docsPage(document: OpenApi): string {
 <body>
 <header>
 <h1>${title}</h1>
-<p class="quiet">HTTP interface, version ${version}. The same for machines: <a href="/openapi.json">/openapi.json</a></p>
+<p class="quiet">HTTP interface, version ${version}. For machines: <a href="/openapi.json">/openapi.json</a></p>
 <p>${prose(description)}</p>
-<p>The examples take the address of this role, and a token where there are tokens, from the shell:</p>
+<p>The examples read the address of this role, and a token where tokens are required, from shell variables:</p>
 <pre>WAFERMON=http://127.0.0.1:18000 TOKEN=wfm_...</pre>
 </header>
 <nav aria-label="Routes">${tags.map((tag) => tagIndex(tag, operations))}</nav>
 <main>
 ${tags.map((tag) => [html`<h2>${tag}</h2>`, operations.filter(isOf(tag)).map(section)])}
-<h2 id="schemas">Shapes</h2>
+<h2 id="schemas">Schemas</h2>
 ${Object.entries(document.components.schemas).map(([name, schema]) => shape(name, schema))}
 </main>
 </body>
@@ -84,27 +85,27 @@ ${operation['x-body'] ? html`<p>For example:</p><pre>${operation['x-body']}</pre
 ${answerTable(operation)}
 </section>`
 
-/** Text in which what stands between backticks is code. */
+/** Text with code between backticks. */
 const prose = (text = ''): (Html | string)[] =>
   text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))
 
 function scopeOf({ security }: Operation): string {
   const token = security.find((way) => 'token' in way) as { token: string[] } | undefined
   return token
-    ? `Needs a token with scope ${token.token.join(', ')} where there are tokens.`
-    : 'Open.'
+    ? `Requires scope ${token.token.join(', ')} where tokens are required.`
+    : 'No token required.'
 }
 
 const parameterTable = (parameters: Parameter[]): Html => html`
 <div class="scroll" tabindex="0" role="region" aria-label="Parameters"><table>
-<thead><tr><th>Parameter</th><th>Takes</th><th>Meaning</th></tr></thead>
+<thead><tr><th>Parameter</th><th>Values</th><th>Meaning</th></tr></thead>
 <tbody>${parameters.map(
   ({ name, in: where, schema, description }) => html`
-<tr><td><code>${name}</code>${where === 'path' ? ' (path)' : ''}</td><td>${takes(schema)}</td><td>${prose(description)}</td></tr>`,
+<tr><td><code>${name}</code>${where === 'path' ? ' (path)' : ''}</td><td>${describeValues(schema)}</td><td>${prose(description)}</td></tr>`,
 )}</tbody></table></div>`
 
-/** What a parameter takes, in words: `whole number 1 to 10000, default 1000`. */
-export function takes(schema: JsonObject): string {
+/** The values that a parameter takes, in words: `whole number 1 to 10000; default 1000`. */
+export function describeValues(schema: JsonObject): string {
   const {
     type,
     format,
@@ -116,16 +117,11 @@ export function takes(schema: JsonObject): string {
     default: standard,
   } = schema
   const kind = Array.isArray(words) ? words.join(', ') : nameOf(type, format)
-  const range = [
-    minimum === undefined
-      ? ''
-      : maximum === undefined
-        ? `from ${minimum} on`
-        : `${minimum} to ${maximum}`,
-    maxLength === undefined ? '' : `${minLength ?? 0} to ${maxLength} characters`,
-  ]
-  const words_ = [kind, ...range].filter((word) => word !== '').join(' ')
-  return standard === undefined ? words_ : `${words_}; default ${standard}`
+  const least = maximum === undefined ? `${minimum} or greater` : `${minimum} to ${maximum}`
+  const range = minimum === undefined ? '' : least
+  const length = maxLength === undefined ? '' : `${minLength ?? 0} to ${maxLength} characters`
+  const all = [kind, range, length].filter((word) => word !== '').join(' ')
+  return standard === undefined ? all : `${all}; default ${standard}`
 }
 
 function nameOf(type: unknown, format: unknown): string {
@@ -139,7 +135,7 @@ const idExample = ({ parameters = [] }: Operation) =>
     ? '1'
     : '0193581e-7c42-7d10-9a35-6f0c41c2b7e8'
 
-/** Lines to paste into a shell, against the address that the page came from. */
+/** Lines to paste into a shell. */
 function curls(method: string, path: string, operation: Operation): string[] {
   const example = path.replace('{id}', idExample(operation))
   const token = operation.security.length > 0 ? ` -H "Authorization: Bearer $TOKEN"` : ''
@@ -150,8 +146,8 @@ function curls(method: string, path: string, operation: Operation): string[] {
       `curl -sS${token} -H 'Content-Type: application/json' --data @event.json "$WAFERMON${example}"`,
     ]
   }
-  const streaming = operation.responses['200']!.content as JsonObject
-  const quiet = 'text/event-stream' in streaming ? '-sSN' : '-sS'
+  const content = operation.responses['200']?.content as JsonObject
+  const quiet = 'text/event-stream' in content ? '-sSN' : '-sS'
   const plain = `curl ${quiet}${token} "$WAFERMON${example}"`
   const others = operation['x-examples'] ?? []
   return [
@@ -164,7 +160,7 @@ function curls(method: string, path: string, operation: Operation): string[] {
 
 const answerTable = ({ responses }: Operation): Html => html`
 <div class="scroll" tabindex="0" role="region" aria-label="Answers"><table>
-<thead><tr><th>Status</th><th>Answer</th><th>When</th></tr></thead>
+<thead><tr><th>Status</th><th>Answer</th><th>Meaning</th></tr></thead>
 <tbody>${Object.entries(responses).map(
   ([status, response]) => html`
 <tr><td>${status}</td><td>${contents(response)}</td><td>${String(response.description)}</td></tr>`,
@@ -178,9 +174,7 @@ function contents({ content }: JsonObject): Html[] {
 }
 
 const refs = (schema: JsonObject | undefined): Html[] =>
-  [...JSON.stringify(schema ?? {}).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(
-    ([, name]) => html`<a href="#shape-${name}">${name}</a> `,
-  )
+  refsIn(schema).map((name) => html`<a href="#shape-${name}">${name}</a> `)
 
 const shape = (name: string, schema: JsonObject): Html => html`
 <section id="shape-${name}">

@@ -2,15 +2,16 @@ import type { Context } from 'hono'
 import { csvLine } from '../core/csv.ts'
 import { AppError } from '../core/errors.ts'
 import type { Completeness, Cursor, Job, JobFilter, JobPage } from '../core/job.ts'
-import { jobToWire } from '../core/job-wire.ts'
+import { jobTable, jobToValues, jobToWire, subjobTable } from '../core/job-wire.ts'
+import { ensure } from '../core/must.ts'
 import type { SitesReport } from '../core/sites.ts'
 import type { formats } from './job-params.ts'
 import { streamBody } from './stream-body.ts'
 
-export type Format = (typeof formats)[number]
+type Format = (typeof formats)[number]
 type ExportFormat = Exclude<Format, 'json'>
 
-/** Rows that an export asks for at once: what it holds in memory. */
+/** Rows that an export holds in memory. */
 const pageSize = 1000
 
 const mediaTypes: Record<ExportFormat, string> = {
@@ -18,37 +19,10 @@ const mediaTypes: Record<ExportFormat, string> = {
   ndjson: 'application/x-ndjson; charset=utf-8',
 }
 
-/** The columns of the CSV: the fields of a row as JSON has them, in this order. */
-const shared = ['app_id', 'app_name', 'app_version', 'site_id', 'status']
-const measured = [
-  'started_at',
-  'ended_at',
-  'duration_s',
-  'cpu_user_s',
-  'cpu_system_s',
-  'mem_max_mb',
-  'progress',
-  'metrics',
-  'metadata',
-  'error_count',
-  'last_error',
-  'last_event_at',
-  'event_count',
-  'inserted_at',
-  'updated_at',
-  'stuck',
-  'lost',
-  'late',
-  'end_before_start',
-  'usual',
-]
-export const csvColumns = {
-  jobs: ['job_id', 'job_key', ...shared, ...measured],
-  subjobs: ['subjob_id', 'job_id', 'sub_key', ...shared, ...measured],
-} as const
+const tables = { jobs: jobTable, subjobs: subjobTable }
 
-/** The format asked for: the parameter wins over `Accept`; JSON when neither names another. */
-export function formatOf(c: Context, param: Format | undefined): Format {
+/** The parameter overrides `Accept`; JSON when neither names another format. */
+export function chooseFormat(c: Context, param: Format | undefined): Format {
   if (param !== undefined) return param
   const accepted = (c.req.header('accept') ?? '').split(',').flatMap((part) => {
     const [type = '', ...rest] = part.split(';').map((text) => text.trim().toLowerCase())
@@ -56,7 +30,7 @@ export function formatOf(c: Context, param: Format | undefined): Format {
     const format = formatByType[type]
     return format && q > 0 ? [{ format, q }] : []
   })
-  // The sort is stable: among equals the first named is taken.
+  // The sort is stable: among equals the first one wins.
   return accepted.sort((a, b) => b.q - a.q)[0]?.format ?? 'json'
 }
 
@@ -69,21 +43,21 @@ const formatByType: Record<string, Format | undefined> = {
 }
 
 export type ExportOptions = {
-  name: keyof typeof csvColumns
+  name: keyof typeof tables
   format: ExportFormat
   filter: JobFilter
-  /** Most rows; all of the window when absent. */
+  /** Maximum rows; all of the window when absent. */
   limit: number | undefined
   maxLimit: number
   find: (filter: JobFilter) => Promise<JobPage>
-  /** Over several sites: how they fared so far. */
+  /** Over several sites: the outcome per site so far. */
   sites?: (() => SitesReport) | undefined
 }
 
 /**
- * Streams every row of a filter, a page at a time, as fast as the reader takes them. The first page
- * is asked for before the answer begins, so what is wrong from the start is a problem document; what
- * goes wrong later breaks the connection off.
+ * Streams every row of a filter, a page at a time, as fast as the caller reads them. The first page
+ * is read before the answer begins, so that an early failure is answered with a problem document; a
+ * later one breaks the connection off.
  *
  * @throws AppError unreachable when a site is missing: a file cannot say that it lacks one
  */
@@ -96,7 +70,7 @@ export async function exportRows(c: Context, options: ExportOptions): Promise<Re
   if (c.req.method === 'HEAD') return c.body(null, 200, headers)
   const pages = pagesOf(options)
   const first = await pages.next()
-  if (first.done) throw new Error('an export without a first page')
+  ensure(first.done !== true, 'an export has a first page, even an empty one')
   return c.body(streamBody(c, textOf(first.value, pages, options)), 200, {
     ...headers,
     'wafermon-completeness': completenessHeader(first.value.completeness),
@@ -116,7 +90,7 @@ async function* pagesOf({ filter, limit, maxLimit, find, sites }: ExportOptions)
     yield page
     left -= page.items.length
     if (page.nextCursor === null || left <= 0) return
-    if (page.items.length === 0) throw new Error('a page without rows has a next page')
+    ensure(page.items.length > 0, 'a page without rows is the last one')
     cursor = page.nextCursor
   }
 }
@@ -127,7 +101,7 @@ function refuseHoles(sites: SitesReport | undefined): void {
   const names = failed.map(({ id }) => id).join(', ')
   throw new AppError(
     'unreachable',
-    `an export must be whole, and these sites did not answer: ${names}; export the others with site=`,
+    `these sites did not answer, and an export must be complete: ${names}; export the other sites with site=`,
   )
 }
 
@@ -136,20 +110,16 @@ async function* textOf(
   rest: AsyncGenerator<JobPage>,
   { name, format }: ExportOptions,
 ): AsyncGenerator<string> {
-  const columns = csvColumns[name]
   const line = {
-    csv: (job: Job) => {
-      const row = jobToWire(job)
-      return csvLine(columns.map((column) => row[column]))
-    },
+    csv: (job: Job) => csvLine(jobToValues(job)),
     ndjson: (job: Job) => `${JSON.stringify(jobToWire(job))}\n`,
   }[format]
-  const head = format === 'csv' ? csvLine(columns) : ''
+  const head = format === 'csv' ? csvLine(tables[name].names) : ''
   yield head + first.items.map(line).join('')
   for await (const page of rest) yield page.items.map(line).join('')
 }
 
-/** What the file may be missing: it has no room for it itself. */
+/** What may be missing from the file: the file itself has no place for it. */
 function completenessHeader(completeness: Completeness): string {
   const { asOf, sources, gaps, oldestSourceAgeS, skewedSources, hotFrom, archive } = completeness
   return [

@@ -1,10 +1,12 @@
-import { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import * as z from 'zod'
 import { version } from '../platform/version.ts'
+import { named } from './answers.ts'
+import type { Route } from './route.ts'
 
-/** What a role says of itself. */
+/** The state of a role, in its own words. */
 export type HealthReport = {
-  /** Whether it can do its work: else the answer is 503, and nobody should send it any. */
+  /** False makes the answer 503: send this role no work. */
   ready: boolean
   status: 'ok' | 'degraded'
   [detail: string]: unknown
@@ -15,11 +17,28 @@ export type HealthOptions = {
   check: () => HealthReport | Promise<HealthReport>
 }
 
-/** `GET /v1/healthz`. Open to everybody: probes carry no token, and it says nothing about jobs. */
-export function healthRoute({ service, check }: HealthOptions): Hono {
-  return new Hono().get('/v1/healthz', async (c) => {
+const health = named(
+  'Health',
+  z.looseObject({
+    status: z.enum(['ok', 'degraded']),
+    service: z.string(),
+    version: z.string(),
+  }),
+)
+
+/** Open: probes carry no token, and the answer has nothing about jobs. */
+export const healthRoute = ({ service, check }: HealthOptions): Route => ({
+  method: 'get',
+  path: '/v1/healthz',
+  tag: 'This role',
+  summary: 'Shows the health of this role',
+  description:
+    '200 when it can do its work, even degraded; 503 with the same shape when it cannot.',
+  answer: { 'application/json': [health] },
+  alsoAnswers: { 503: 'The role cannot do its work.' },
+  async handle(c) {
     const { ready, status, ...details } = await check()
     const code: ContentfulStatusCode = ready ? 200 : 503
     return c.json({ status: ready ? status : 'degraded', service, version, ...details }, code)
-  })
-}
+  },
+})

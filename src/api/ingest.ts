@@ -1,38 +1,26 @@
-import { Hono } from 'hono'
+import type { IncomingMessage } from 'node:http'
+import type { Context } from 'hono'
+import type { Accept, Admitted, Verdict } from '../core/admission.ts'
 import { AppError } from '../core/errors.ts'
-import type { Event } from '../core/event.ts'
-import { parseJson } from '../core/json.ts'
+import { isPlain, parseJson } from '../core/json.ts'
+import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
 import { fromMs, type Micros } from '../core/time.ts'
-import { type Auth, requireScope } from '../platform/auth.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, inTracesOf } from '../platform/tracing.ts'
-
-/** An event that passed the first door, with its JSON. */
-export type Admitted = { event: Event; json: string }
-
-/** What became of an event. `later` was not kept and may be sent again unchanged. */
-export type IngestVerdict =
-  | { kind: 'stored' }
-  | { kind: 'duplicate' }
-  | { kind: 'later'; detail: string; field?: string }
-  | { kind: 'refused'; field: string; detail: string }
-
-/**
- * Makes events durable: the sidecar appends them to its spool, the local API stores them. Resolves
- * with a verdict per event once what is `stored` survives a crash.
- */
-export type Accept = (items: readonly Admitted[]) => Promise<IngestVerdict[]>
+import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
+import { IngestTally } from './ingest-tally.ts'
+import { BadLine, readBatch } from './read-batch.ts'
+import type { Declaration, Route } from './route.ts'
 
 export type IngestOptions = {
   accept: Accept
-  auth: Auth
   metrics: Metrics
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: (id: string) => Micros | undefined
-  /** Whether answers tell how long it took; the local API's do. */
+  /** Answers say how long they took; the local API's do. */
   timed?: boolean
 }
 
@@ -48,210 +36,150 @@ type Rejected = {
 }
 
 /**
- * `POST /v1/ingest/events` and `POST /v1/ingest/events:batch`, as wire.md has them. Each event gets
- * a verdict of its own; a bad one never costs a good one.
+ * The routes that take events (docs/wire.md, section 3). Each event gets a verdict of its own; a bad
+ * one never costs a good one. Both are answered before the framework, see platform/bare-routes.ts.
  */
-export function ingestRoutes(options: IngestOptions): Hono {
-  const app = new Hono()
-  app.use('/v1/ingest/*', requireScope(options.auth, 'ingest'))
-  app.post('/v1/ingest/events', async (c) => {
-    const startedAt = performance.now()
-    const input = parseJson(await readBody(c.req.raw, options.limits))
-    if (Array.isArray(input)) {
-      throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
-    }
-    const duplicate = await acceptOne(input, options)
-    return c.json({ ok: true, duplicate, ...timing(options, startedAt) })
-  })
-  app.post('/v1/ingest/events:batch', async (c) => {
-    const startedAt = performance.now()
-    const text = await readBody(c.req.raw, options.limits)
-    const { maxBatchItems } = options.limits
-    const inputs = readBatch(text, c.req.header('content-type') ?? '', maxBatchItems)
-    const answer = await acceptMany(inputs, options)
-    return c.json({ ok: true, ...answer, ...timing(options, startedAt) })
-  })
-  return app
+export function ingestRoutes(options: IngestOptions): Route[] {
+  return [
+    toRoute(ingestEvent, options, (text) => takeOne(text, options)),
+    toRoute(ingestBatch, options, (text, request) => takeBatch(text, request, options)),
+  ]
 }
 
-const timing = ({ timed }: IngestOptions, startedAt: number) =>
-  timed ? { duration_s: Math.round((performance.now() - startedAt) * 1000) / 1e6 } : {}
+type Take = (text: string, request: IncomingMessage) => Promise<object>
 
-const hopOf = ({ startOf }: IngestOptions): FirstHop => ({
+function toRoute(declaration: Declaration, { limits, timed }: IngestOptions, take: Take): Route {
+  const bare = async (request: IncomingMessage) => {
+    const startedAt = performance.now()
+    const said = await take(await readBody(request, limits), request)
+    return timed ? { ...said, duration_s: secondsSince(startedAt) } : said
+  }
+  return { ...declaration, bare, handle: async (c) => c.json(await bare(incoming(c))) }
+}
+
+const incoming = ({ env }: Context): IncomingMessage =>
+  must((env as { incoming?: IncomingMessage }).incoming, 'the app is served by node:http')
+
+const secondsSince = (startedAt: number) => Math.round((performance.now() - startedAt) * 1000) / 1e6
+
+const toHop = ({ startOf }: IngestOptions): FirstHop => ({
   receivedAt: fromMs(performance.timeOrigin + performance.now()),
   traceparent: activeTraceparent(),
   ...(startOf ? { startOf } : {}),
 })
 
-/** @returns whether it was known before. @throws AppError when it was not kept */
-async function acceptOne(input: unknown, options: IngestOptions): Promise<boolean> {
-  const read = readEvent(input, hopOf(options), options.limits)
-  count(options.metrics, read)
-  if (!read.ok) throw invalid(read)
-  const [verdict] = await acceptTraced([read], options)
-  countVerdict(options.metrics, read.event, verdict!)
-  if (verdict!.kind === 'later') throw later(verdict!.detail)
-  if (verdict!.kind === 'refused') throw invalid(verdict!)
-  return verdict!.kind === 'duplicate'
+async function takeOne(text: string, options: IngestOptions): Promise<object> {
+  const { metrics, limits } = options
+  const input = parseJson(text)
+  if (Array.isArray(input)) {
+    throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
+  }
+  const tally = new IngestTally()
+  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text)))
+  try {
+    if (!read.ok) throw invalid(read)
+    const [verdict] = await acceptTraced([read], options)
+    tally.add(read.event, must(verdict, 'accept gives a verdict per event'))
+    return { ok: true, duplicate: isDuplicate(verdict) }
+  } finally {
+    tally.countIn(metrics)
+  }
 }
 
-const acceptTraced = (items: readonly Admitted[], { accept }: IngestOptions) =>
-  inTracesOf(
-    'ingest.accept',
-    items.map(({ event }) => event.traceparent),
-    () => accept(items),
-  )
+/** @throws AppError when the event was not kept */
+function isDuplicate(verdict: Verdict | undefined): boolean {
+  if (typeof verdict !== 'object') return verdict === 'duplicate'
+  throw 'later' in verdict ? later(verdict.later) : invalid({ field: '', detail: verdict.refused })
+}
+
+async function acceptTraced(items: readonly Admitted[], { accept }: IngestOptions) {
+  const traces = items.map(({ event }) => event.traceparent)
+  const verdicts = await inTracesOf('ingest.accept', traces, () => accept(items))
+  ensure(verdicts.length === items.length, 'accept gives a verdict per event')
+  return verdicts
+}
 
 const invalid = ({ field, detail }: { field: string; detail: string }) =>
   new AppError('invalid', field === '' ? detail : `${field} ${detail}`, { field })
 
 const later = (detail: string) => new AppError('overloaded', detail, { retryAfterS })
 
-async function acceptMany(inputs: readonly unknown[], options: IngestOptions) {
-  const reads = await readAll(inputs, options)
-  const good = reads.flatMap((read, index) => (read.ok ? [{ read, index }] : []))
-  const verdicts =
-    good.length > 0
-      ? await acceptTraced(
-          good.map(({ read }) => read),
-          options,
-        )
-      : []
-  const byIndex = new Map(good.map(({ index }, i) => [index, verdicts[i]!]))
-  if (good.length > 0 && good.length === reads.length) refuseFull(verdicts)
+async function takeBatch(
+  text: string,
+  { headers }: IncomingMessage,
+  options: IngestOptions,
+): Promise<object> {
+  const inputs = readBatch(text, headers['content-type'] ?? '', options.limits.maxBatchItems)
+  const tally = new IngestTally()
+  try {
+    const reads = await readAll(inputs, isPlain(text), options, tally)
+    const good = reads.filter((read) => read.ok)
+    const verdicts = good.length > 0 ? await acceptTraced(good, options) : []
+    if (good.length === reads.length) refuseFull(verdicts)
+    return answerBatch(reads, verdicts, tally)
+  } finally {
+    tally.countIn(options.metrics)
+  }
+}
+
+/** @param verdicts of the good ones, in order */
+function answerBatch(
+  reads: readonly ReadEvent[],
+  verdicts: readonly Verdict[],
+  tally: IngestTally,
+): object {
   const rejected: Rejected[] = []
-  const tally = new Tally()
   let duplicates = 0
-  reads.forEach((read, index) => {
+  let next = 0
+  for (const [index, read] of reads.entries()) {
     if (!read.ok) {
       const { idempotencyKey, field, detail } = read
       rejected.push({ index, idempotency_key: idempotencyKey, field, detail })
-      return
+      continue
     }
-    const verdict = byIndex.get(index)!
-    tally.add(read.event.event.kind, statusOf[verdict.kind])
-    if (verdict.kind === 'duplicate') duplicates++
-    const item = rejectedItem(index, read.event.idempotency_key, verdict)
-    if (item) rejected.push(item)
-  })
-  tally.countIn(options.metrics)
-  const failed = rejected.length
-  return { total: reads.length, success: reads.length - failed, failed, duplicates, rejected }
+    const verdict = must(verdicts[next++], 'accept gives a verdict per event')
+    tally.add(read.event, verdict)
+    if (verdict === 'duplicate') duplicates++
+    if (typeof verdict === 'object') {
+      rejected.push(toRejected(index, read.event.idempotency_key, verdict))
+    }
+  }
+  const [total, failed] = [reads.length, rejected.length]
+  return { ok: true, total, success: total - failed, failed, duplicates, rejected }
 }
+
+const toRejected = (index: number, key: string, verdict: Verdict & object): Rejected =>
+  'later' in verdict
+    ? { index, idempotency_key: key, field: '', detail: verdict.later, retryable: true }
+    : { index, idempotency_key: key, field: '', detail: verdict.refused }
 
 /** When there is room for none of them, the plain answer of a full spool is clearer than a list. */
-function refuseFull(verdicts: readonly IngestVerdict[]): void {
+function refuseFull(verdicts: readonly Verdict[]): void {
   const [first] = verdicts
-  if (first?.kind !== 'later') return
-  if (verdicts.every((v) => v.kind === 'later' && v.detail === first.detail)) {
-    throw later(first.detail)
-  }
-}
-
-function rejectedItem(index: number, key: string, verdict: IngestVerdict): Rejected | undefined {
-  if (verdict.kind !== 'later' && verdict.kind !== 'refused') return undefined
-  return {
-    index,
-    idempotency_key: key,
-    field: verdict.field ?? '',
-    detail: verdict.detail,
-    ...(verdict.kind === 'later' ? { retryable: true } : {}),
-  }
+  if (typeof first !== 'object' || !('later' in first)) return
+  const isSame = (v: Verdict) => typeof v === 'object' && 'later' in v && v.later === first.later
+  if (verdicts.every(isSame)) throw later(first.later)
 }
 
 /** How many events are checked before others get their turn. */
 const slice = 500
 
-async function readAll(inputs: readonly unknown[], options: IngestOptions): Promise<ReadEvent[]> {
-  const hop = hopOf(options)
+async function readAll(
+  inputs: readonly unknown[],
+  plain: boolean,
+  options: IngestOptions,
+  tally: IngestTally,
+): Promise<ReadEvent[]> {
+  const hop = toHop(options)
   const reads: ReadEvent[] = []
   for (let i = 0; i < inputs.length; i++) {
     if (i > 0 && i % slice === 0) await new Promise(setImmediate)
     const input = inputs[i]
-    const read =
+    const read: ReadEvent =
       input instanceof BadLine
-        ? ({ ok: false, idempotencyKey: null, field: '', detail: input.detail } as const)
-        : readEvent(input, hop, options.limits)
-    count(options.metrics, read)
-    reads.push(read)
+        ? { ok: false, idempotencyKey: null, field: '', detail: input.detail }
+        : readEvent(input, hop, options.limits, plain)
+    reads.push(tally.see(read))
   }
   return reads
-}
-
-class BadLine {
-  readonly detail: string
-  constructor(detail: string) {
-    this.detail = detail
-  }
-}
-
-/** A JSON array, or NDJSON: one event a line, where a line that is no JSON fails alone. */
-function readBatch(text: string, contentType: string, maxItems: number): unknown[] {
-  const begin = text.trimStart()[0]
-  if (begin === undefined)
-    throw new AppError('unreadable', 'the body is empty; send a JSON array or NDJSON')
-  const lines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{'
-  if (lines) return readLines(text, maxItems)
-  const input = parseJson(text)
-  if (!Array.isArray(input)) {
-    throw new AppError('invalid', 'must be a JSON array of events, or NDJSON with an event a line')
-  }
-  if (input.length > maxItems) throw tooMany(maxItems)
-  return input
-}
-
-const tooMany = (maxItems: number) =>
-  new AppError('too_large', `over ${maxItems} events in one request; send at most so many`)
-
-/** Reads no line beyond the limit: a few kilobytes of gzip hold millions of bad ones. */
-function readLines(text: string, maxItems: number): unknown[] {
-  const inputs: unknown[] = []
-  for (let start = 0, end = 0; end < text.length; start = end + 1) {
-    end = text.indexOf('\n', start)
-    if (end === -1) end = text.length
-    const line = text.slice(start, end)
-    if (line.trim() === '') continue
-    if (inputs.length === maxItems) throw tooMany(maxItems)
-    try {
-      inputs.push(parseJson(line))
-    } catch (error) {
-      inputs.push(new BadLine((error as Error).message.replace('the body', 'the line')))
-    }
-  }
-  return inputs
-}
-
-function count(metrics: Metrics, read: ReadEvent): void {
-  if (!read.ok) metrics.eventsProcessed.inc({ event_type: 'unknown', status: 'rejected' })
-  else if (read.corrected) {
-    metrics.eventsProcessed.inc({ event_type: read.event.event.kind, status: 'corrected' })
-  }
-}
-
-const statusOf = {
-  stored: 'accepted',
-  duplicate: 'duplicate',
-  later: 'shed',
-  refused: 'rejected',
-} as const
-
-/** Counts a batch in one go: a counter with labels costs a microsecond each time. */
-class Tally {
-  readonly #counts = new Map<string, number>()
-
-  add(kind: string, status: string): void {
-    const name = `${kind} ${status}`
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
-  }
-
-  countIn({ eventsProcessed }: Metrics): void {
-    for (const [name, count] of this.#counts) {
-      const [event_type = '', status = ''] = name.split(' ')
-      eventsProcessed.inc({ event_type, status }, count)
-    }
-  }
-}
-
-function countVerdict(metrics: Metrics, { event }: Event, { kind }: IngestVerdict): void {
-  metrics.eventsProcessed.inc({ event_type: event.kind, status: statusOf[kind] })
 }

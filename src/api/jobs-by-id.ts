@@ -1,19 +1,14 @@
-import type { Context } from 'hono'
 import * as z from 'zod'
 import { maxJobIds } from '../core/job.ts'
-import { jobToWire } from '../core/job-wire.ts'
+import { jobTable, jobToWire, subjobTable } from '../core/job-wire.ts'
 import { isUuid } from '../core/uuid.ts'
-import { readParams } from './query-params.ts'
-import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
+import { listAnswer, named } from './answers.ts'
+import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
-const message = `must be a list of 1 to ${maxJobIds} UUIDs, comma between`
+const message = `must be a comma-separated list of 1 to ${maxJobIds} UUIDs`
 
-/**
- * The parameters of `GET /v1/jobs/by-id`. A site that does not know the path yet takes its last part
- * for the id of a job and refuses that with a 422 which names `id`; so does central, asked for such a
- * site. sites/jobs-by-id.ts relies on it.
- */
-export const jobsByIdParams = z.object({
+const params = z.object({
   id: z
     .string(message)
     .transform((value, ctx) => {
@@ -23,16 +18,33 @@ export const jobsByIdParams = z.object({
       return ids
     })
     .meta({
-      description: `Ids of jobs or subjobs, up to ${maxJobIds}; comma between.`,
+      description: `Ids of jobs or subjobs, up to ${maxJobIds}; comma-separated.`,
       repeatable: true,
     }),
 })
 
-/** Answers the jobs and subjobs with the given ids, in one question to the reader. */
-export async function answerJobsById(c: Context, reader: ReaderSource): Promise<Response> {
-  const { id: ids } = readParams(c, jobsByIdParams)
-  const started = performance.now()
-  const asked = ask(reader)
-  const jobs = await asked.reader.getJobs(ids, c.req.raw.signal)
-  return answer(c, asked, started, listOf(jobs.map(jobToWire)))
-}
+const jobsById = named('JobsById', listAnswer(z.union([jobTable.shown, subjobTable.shown])))
+
+/**
+ * `GET /v1/jobs/by-id`, in one question to the reader. An older site takes the last part of the
+ * path for the id of a job and refuses that with a 422 that names `id`; so does central, asked for
+ * such a site. sites/jobs-by-id.ts relies on it.
+ */
+export const jobsByIdRoute = ({ reader }: { reader: ReaderSource }): Route =>
+  route({
+    method: 'get',
+    path: '/v1/jobs/by-id',
+    tag: 'Jobs',
+    summary: 'Shows several jobs or subjobs by their ids',
+    description: 'In the order of the ids; those that do not exist are left out.',
+    scope: 'read',
+    query: params,
+    answer: { 'application/json': [jobsById] },
+    problems: [422, 503],
+    async handle(c, { id: ids }) {
+      const started = performance.now()
+      const asked = ask(reader)
+      const jobs = await asked.reader.getJobs(ids, c.req.raw.signal)
+      return answer(c, asked, started, toList(jobs.map(jobToWire)))
+    },
+  })

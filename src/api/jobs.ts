@@ -1,22 +1,23 @@
-import { type Context, Hono } from 'hono'
-import type * as z from 'zod'
-import { cursorToWire } from '../core/cursor-wire.ts'
+import type { Context } from 'hono'
+import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import type { JobFilter, JobPage } from '../core/job.ts'
-import { jobDetailToWire, pageToWire } from '../core/job-wire.ts'
-import { exportRows, formatOf } from './export.ts'
+import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
+import { event, listAnswer, named, pageAnswer, sitesReport } from './answers.ts'
+import { answerList } from './job-list.ts'
 import {
   eventParams,
-  filterOf,
   type JobParams,
   jobParams,
   type Limits,
   ownSubjobParams,
   subjobParams,
+  toFilter,
 } from './job-params.ts'
-import { answerJobsById } from './jobs-by-id.ts'
-import { idIn, noParams, readParams } from './query-params.ts'
-import { type Asked, answer, ask, listOf, type ReaderSource } from './reader-source.ts'
+import { jobsByIdRoute } from './jobs-by-id.ts'
+import { uuidId } from './path-id.ts'
+import { noParams } from './query-params.ts'
+import { type Asked, answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
 export type JobRouteOptions = {
   reader: ReaderSource
@@ -25,94 +26,149 @@ export type JobRouteOptions = {
   now?: () => number
 }
 
-type List = {
-  name: 'jobs' | 'subjobs'
-  params: JobParams
-  asked: Asked
-  filter: JobFilter
-}
+const job = named('Job', jobTable.shown)
+const subjob = named('Subjob', subjobTable.shown)
+const jobList = named('JobList', pageAnswer(job))
+const subjobList = named('SubjobList', pageAnswer(subjob))
+const counted = { subjobs: countsTable.shown, sites: sitesReport.optional() }
+const jobDetail = named('JobDetail', jobTable.shown.extend(counted))
+const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
+const eventList = named(
+  'EventList',
+  listAnswer(event).extend({
+    complete: z.boolean().describe('False when there may be more than `limit`.'),
+  }),
+)
 
 /** Lists of jobs and subjobs, as JSON by pages or exported whole, and all about one job. */
-export function jobRoutes({ reader, limits, now = Date.now }: JobRouteOptions): Hono {
-  const schemas = {
-    jobs: jobParams(limits),
-    subjobs: subjobParams(limits),
-    own: ownSubjobParams(limits),
-    events: eventParams(limits),
-  }
-  const list = (c: Context, name: 'jobs' | 'subjobs', schema: z.ZodObject, jobId?: string) => {
-    const params = { ...readParams(c, schema), ...(jobId && { job_id: jobId }) } as JobParams
-    return answerList(
-      c,
-      { name, params, asked: ask(reader), filter: filterOf(params, limits, now()) },
-      limits,
-    )
-  }
-  return new Hono()
-    .get('/v1/jobs', (c) => list(c, 'jobs', schemas.jobs))
-    .get('/v1/subjobs', (c) => list(c, 'subjobs', schemas.subjobs))
-    .get('/v1/jobs/by-id', (c) => answerJobsById(c, reader))
-    .get('/v1/jobs/:id', async (c) => {
-      readParams(c, noParams)
-      const started = performance.now()
-      const asked = ask(reader)
-      return answer(c, asked, started, jobDetailToWire(await jobOf(c, asked, idIn(c))))
-    })
-    .get('/v1/jobs/:id/subjobs', async (c) => {
-      const id = idIn(c)
-      readParams(c, schemas.own)
-      await jobOf(c, ask(reader), id)
-      return list(c, 'subjobs', schemas.own, id)
-    })
-    .get('/v1/jobs/:id/events', async (c) => {
-      const id = idIn(c)
-      const { limit = limits.defaultLimit } = readParams(c, schemas.events)
-      const started = performance.now()
-      const asked = ask(reader)
-      await jobOf(c, asked, id)
-      const items = await asked.reader.findEvents(id, limit, c.req.raw.signal)
-      return answer(c, asked, started, { ...listOf(items), complete: items.length < limit })
-    })
+export function jobRoutes(options: JobRouteOptions): Route[] {
+  return [
+    listJobs(options),
+    listSubjobs(options),
+    jobsByIdRoute(options),
+    showJob(options),
+    listOwnSubjobs(options),
+    listEvents(options),
+  ]
 }
 
-async function jobOf(c: Context, { reader }: Asked, id: string) {
+const listing =
+  'Newest first by the selected time, ties by id. The cursor stays valid while rows arrive. `Link` has the next page. As text/csv or application/x-ndjson the answer has every row of the window, or at most `limit` rows when that is given; a connection that breaks off means that the file is incomplete.'
+
+const listOf = (json: z.ZodType) =>
+  ({
+    'application/json': [json],
+    'text/csv': 'text',
+    'application/x-ndjson': 'text',
+  }) as const
+
+const listJobs = (options: JobRouteOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/jobs',
+    tag: 'Jobs',
+    summary: 'Lists jobs',
+    description: listing,
+    scope: 'read',
+    query: jobParams(options.limits),
+    answer: listOf(jobList),
+    problems: [422, 503],
+    examples: [
+      { query: 'status=failed&limit=20', about: 'the latest failures' },
+      { query: 'app_name=apc&min_duration_s=600', about: 'slow APC runs' },
+      {
+        query: 'from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&format=csv',
+        about: 'a day as CSV',
+      },
+    ],
+    handle: (c, params) => answerParams(c, 'jobs', params, options),
+  })
+
+const listSubjobs = (options: JobRouteOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/subjobs',
+    tag: 'Jobs',
+    summary: 'Lists subjobs',
+    description: listing,
+    scope: 'read',
+    query: subjobParams(options.limits),
+    answer: listOf(subjobList),
+    problems: [422, 503],
+    examples: [{ query: 'status=failed&time=ended', about: 'failed steps, by their end' }],
+    handle: (c, params) => answerParams(c, 'subjobs', params, options),
+  })
+
+const showJob = ({ reader }: JobRouteOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/jobs/{id}',
+    tag: 'Jobs',
+    summary: 'Shows one job or subjob, with the counts of its subjobs',
+    scope: 'read',
+    query: noParams,
+    answer: { 'application/json': [jobDetail, subjobDetail] },
+    problems: [404, 422, 503],
+    async handle(c) {
+      const started = performance.now()
+      const asked = ask(reader)
+      return answer(c, asked, started, detailToWire(await findJob(c, asked)))
+    },
+  })
+
+const listOwnSubjobs = (options: JobRouteOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/jobs/{id}/subjobs',
+    tag: 'Jobs',
+    summary: 'Lists the subjobs of a job',
+    description: `${listing} There is no default window.`,
+    scope: 'read',
+    query: ownSubjobParams(options.limits),
+    answer: listOf(subjobList),
+    problems: [404, 422, 503],
+    async handle(c, params) {
+      await findJob(c, ask(options.reader))
+      return answerParams(c, 'subjobs', { ...params, job_id: uuidId.read(c) }, options)
+    },
+  })
+
+const listEvents = ({ reader, limits }: JobRouteOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/jobs/{id}/events',
+    tag: 'Jobs',
+    summary: 'Lists the events of a job, oldest first',
+    description:
+      'As they were received. The list is empty when the events of the job have moved to the archive.',
+    scope: 'read',
+    query: eventParams(limits),
+    answer: { 'application/json': [eventList] },
+    problems: [404, 422, 503],
+    async handle(c, { limit = limits.defaultLimit }) {
+      const started = performance.now()
+      const asked = ask(reader)
+      await findJob(c, asked)
+      const { signal } = c.req.raw
+      const items = await asked.reader.findEvents(uuidId.read(c), limit, signal)
+      return answer(c, asked, started, { ...toList(items), complete: items.length < limit })
+    },
+  })
+
+/** @throws AppError not_found when the path names neither a job nor a subjob */
+async function findJob(c: Context, { reader }: Asked) {
+  const id = uuidId.read(c)
   const found = await reader.getJob(id, c.req.raw.signal)
   if (found) return found
   throw new AppError('not_found', `there is no job or subjob ${id}`, { field: 'id' })
 }
 
-async function answerList(c: Context, list: List, { maxLimit }: Limits): Promise<Response> {
-  const { name, params, asked, filter } = list
-  if (filter.cursor?.sites && !asked.sites) {
-    throw new AppError('invalid', 'cursor: was made over several sites; this is one of them', {
-      field: 'cursor',
-    })
-  }
-  const { signal } = c.req.raw
-  const find = (wanted: JobFilter): Promise<JobPage> =>
-    name === 'jobs'
-      ? asked.reader.findJobs(wanted, signal)
-      : asked.reader.findSubjobs(wanted, signal)
-  c.header('Vary', 'Accept')
-  const format = formatOf(c, params.format)
-  if (format !== 'json') {
-    const { limit } = params
-    return exportRows(c, { name, format, filter, limit, maxLimit, find, sites: asked.sites })
-  }
-  const started = performance.now()
-  const page = await find(filter)
-  if (page.nextCursor) c.header('Link', `<${nextLink(c, filter, page.nextCursor)}>; rel="next"`)
-  return answer(c, asked, started, pageToWire(page, filter))
-}
-
-/** The same question behind the last row. The window is pinned, or it would move while one pages. */
-function nextLink(
+function answerParams(
   c: Context,
-  filter: JobFilter,
-  cursor: NonNullable<JobPage['nextCursor']>,
-): string {
-  const { pathname, searchParams } = new URL(c.req.url)
-  if (filter.from !== undefined) searchParams.set('from', filter.from)
-  searchParams.set('cursor', cursorToWire(cursor, filter))
-  return `${pathname}?${searchParams}`
+  name: 'jobs' | 'subjobs',
+  params: JobParams,
+  { reader, limits, now = Date.now }: JobRouteOptions,
+): Promise<Response> {
+  const asked = ask(reader)
+  return answerList(c, { name, params, asked, filter: toFilter(params, limits, now()) }, limits)
 }

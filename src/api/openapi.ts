@@ -1,8 +1,9 @@
 import * as z from 'zod'
+import { must } from '../core/must.ts'
 import { version } from '../platform/version.ts'
-import { type AnswerName, answers } from './answers.ts'
-import { uuidMessage } from './query-params.ts'
-import type { RouteSpec } from './route-spec.ts'
+import { makeComponents, problem, refsIn, refTo } from './answers.ts'
+import { uuidId } from './path-id.ts'
+import type { Declaration } from './route.ts'
 
 export type JsonObject = { [name: string]: unknown }
 
@@ -36,14 +37,14 @@ export type OpenApi = {
 }
 
 export type OpenApiOptions = {
-  /** The role, as the title says it. */
+  /** Name of the role in the title. */
   title: string
-  routes: readonly RouteSpec[]
-  /** Closes the shapes of answers: for tests, which must see a field that nobody documented. */
+  routes: readonly Declaration[]
+  /** Closes the shapes of answers: for tests, which must find undocumented fields. */
   strict?: boolean
 }
 
-/** The OpenAPI 3.1 document of one role, made from its route table and the schemas that it parses with. */
+/** The OpenAPI 3.1 document of one role, made from the declarations of its routes. */
 export function openApi({ title, routes, strict = false }: OpenApiOptions): OpenApi {
   const paths: OpenApi['paths'] = {}
   for (const route of routes) {
@@ -56,19 +57,19 @@ export function openApi({ title, routes, strict = false }: OpenApiOptions): Open
       version,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description:
-        'Times are RFC 3339 with an offset and answered in UTC with microseconds. Failures are problem documents (RFC 9457). Answers may get more fields; ignore those you do not know.',
+        'Times are RFC 3339 with an offset; answers have them in UTC with microseconds. Errors are problem documents (RFC 9457). Answers may get more fields; ignore those you do not know.',
     },
     servers: [{ url: '/' }],
     paths,
     components: {
-      schemas: componentsOf(routes, strict),
+      schemas: componentsOf(paths, strict),
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
     },
   }
 }
 
-function operation(route: RouteSpec): Operation {
-  const { tag, summary, description, scope, body, examples } = route
+function operation(route: Declaration): Operation {
+  const { tag, summary, description, scope, body, examples = [] } = route
   const parameters = parametersOf(route)
   return {
     tags: [tag],
@@ -79,30 +80,27 @@ function operation(route: RouteSpec): Operation {
     security: scope ? [{}, { token: [scope] }] : [],
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
-      requestBody: { required: true, content: contentOf(body.mediaTypes, ref(body.schema)) },
+      requestBody: { required: true, content: contentOf(body.mediaTypes, refTo(body.schema)) },
     }),
     responses: responsesOf(route),
-    ...(examples && { 'x-examples': examples }),
+    ...(examples.length > 0 && { 'x-examples': examples }),
     ...(body && { 'x-body': body.example }),
   }
 }
 
-const operationId = ({ method, path }: RouteSpec) =>
+const operationId = ({ method, path }: Declaration) =>
   [method, ...path.split(/[^A-Za-z0-9]+/).filter((part) => part !== '' && part !== 'v1')].join('_')
 
-function parametersOf({ path, query, id }: RouteSpec): Parameter[] {
-  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]): Parameter => {
-    const takes = id === 'number' ? numberId : uuidId
-    return { name: name!, in: 'path', required: true, ...takes }
-  })
+function parametersOf({ path, query, id = uuidId }: Declaration): Parameter[] {
+  const { description, schema } = id
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(
+    ([, name = '']): Parameter => ({ name, in: 'path', required: true, description, schema }),
+  )
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, setting]) =>
     queryParameter(name, setting as z.ZodType),
   )
   return [...inPath, ...inQuery]
 }
-
-const uuidId = { description: `It ${uuidMessage}.`, schema: { type: 'string', format: 'uuid' } }
-const numberId = { description: 'As the list shows it.', schema: { type: 'integer', minimum: 1 } }
 
 function queryParameter(name: string, setting: z.ZodType): Parameter {
   const {
@@ -111,7 +109,7 @@ function queryParameter(name: string, setting: z.ZodType): Parameter {
     repeatable: __,
     ...schema
   } = z.toJSONSchema(setting, { io: 'input' })
-  // zod leaves the default out where what is read is not what is given.
+  // zod omits the default of a parameter whose value is transformed.
   const standard = setting.meta()?.default
   return {
     name,
@@ -122,92 +120,62 @@ function queryParameter(name: string, setting: z.ZodType): Parameter {
   }
 }
 
-const ref = (name: AnswerName) => ({ $ref: home + name })
 const contentOf = (types: readonly string[], schema: JsonObject) =>
   Object.fromEntries(types.map((type) => [type, { schema }]))
 
 const problemTitles: Record<number, string> = {
   400: 'The body cannot be read.',
-  401: 'A token is needed.',
+  401: 'A token is required.',
   403: 'The token lacks the scope.',
-  404: 'There is no such thing.',
-  405: 'The path does not know the method; Allow has those it knows.',
+  404: 'Not found.',
+  405: 'Method not allowed; see Allow.',
   413: 'The body is too large.',
-  415: 'The encoding is not known.',
-  422: 'Something given is wrong; `field` names it.',
-  502: 'A site that is needed does not answer.',
-  503: 'Not now; Retry-After may say when.',
+  415: 'The content encoding is not supported.',
+  422: 'An input is invalid; `field` names it.',
+  502: 'A required site does not answer.',
+  503: 'Temporarily unavailable; Retry-After may say when to retry.',
 }
 
-function responsesOf({
-  path,
-  answer,
-  scope,
-  problems = [],
-}: RouteSpec): Record<string, JsonObject> {
+function responsesOf(route: Declaration): Record<string, JsonObject> {
+  const { answer, alsoAnswers = {}, scope, problems = [] } = route
   const content = Object.fromEntries(
-    Object.entries(answer).map(([type, name]) => [
+    Object.entries(answer).map(([type, shapes]) => [
       type,
-      name === 'text' ? {} : { schema: schemaOf(path, name) },
+      shapes === 'text' ? {} : { schema: anyOf(shapes.map(refTo)) },
     ]),
   )
   const failures = [...problems, 405, ...(scope ? [401, 403] : [])].sort()
-  const health =
-    answer['application/json'] === 'Health' ? { 503: { description: 'It cannot.', content } } : {}
   return {
-    200: { description: 'It worked.', content },
-    ...Object.fromEntries(failures.map((status) => [status, problem(status)])),
-    ...health,
+    200: { description: 'Success.', content },
+    ...Object.fromEntries(failures.map((status) => [status, problemResponse(status)])),
+    ...Object.fromEntries(
+      Object.entries(alsoAnswers).map(([status, description]) => [
+        status,
+        { description, content },
+      ]),
+    ),
   }
 }
 
-/** By its id one finds a job or a subjob. */
-const schemaOf = (path: string, name: AnswerName) =>
-  path === '/v1/jobs/{id}' ? { anyOf: [ref('JobDetail'), ref('SubjobDetail')] } : ref(name)
+const anyOf = ([first = {}, ...others]: JsonObject[]): JsonObject =>
+  others.length === 0 ? first : { anyOf: [first, ...others] }
 
-const problem = (status: number) => ({
+const problemResponse = (status: number) => ({
   description: problemTitles[status],
-  content: contentOf(['application/problem+json'], ref('Problem')),
+  content: contentOf(['application/problem+json'], refTo(problem)),
 })
 
-const home = '#/components/schemas/'
-
-/** The named schemas that the routes need, and those that these need. */
-function componentsOf(routes: readonly RouteSpec[], strict: boolean): Record<string, JsonObject> {
-  const all = allComponents(strict)
-  const wanted = ['Problem', ...routes.flatMap(namesIn)]
+/** The named schemas that the operations refer to, and those that these refer to. */
+function componentsOf(paths: OpenApi['paths'], strict: boolean): Record<string, JsonObject> {
+  const all = makeComponents(strict)
+  const wanted = refsIn(paths)
   const used = new Set<string>()
   for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
     if (used.has(name)) continue
     used.add(name)
-    for (const [, other] of JSON.stringify(all[name]).matchAll(
-      /"#\/components\/schemas\/(\w+)"/g,
-    )) {
-      wanted.push(other!)
-    }
+    wanted.push(...refsIn(all[name]))
   }
-  return Object.fromEntries([...used].sort().map((name) => [name, all[name]!]))
-}
-
-function namesIn({ path, answer, body }: RouteSpec): string[] {
-  const names = Object.values(answer).filter((name) => name !== 'text')
-  return [
-    ...names,
-    ...(body ? [body.schema] : []),
-    ...(path === '/v1/jobs/{id}' ? ['SubjobDetail'] : []),
-  ]
-}
-
-function allComponents(strict: boolean): Record<string, JsonObject> {
-  const named = z.registry<{ id: string }>()
-  for (const [id, schema] of Object.entries(answers)) named.add(schema as z.ZodType, { id })
-  // What is sent may get more fields one day: only tests are told that there are no others.
-  const io = strict ? 'output' : 'input'
-  const { schemas } = z.toJSONSchema(named, { io, uri: (id) => home + id })
   return Object.fromEntries(
-    Object.entries(schemas).map(([name, { $schema: _, $id: __, id: ___, ...schema }]) => [
-      name,
-      schema,
-    ]),
+    [...used].sort().map((name) => [name, must(all[name], 'every reference is to a named schema')]),
   )
 }

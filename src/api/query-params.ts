@@ -5,9 +5,12 @@ import { closestSpelling } from '../core/spelling.ts'
 import { type Micros, parseTime } from '../core/time.ts'
 import { isUuid } from '../core/uuid.ts'
 
-/**
- * The kinds of query parameters there are. Each reads text, says in its own words what is wrong and
- * what would be right, and carries what the OpenAPI document says about it.
+/*
+ * The kinds of query parameters. Each reads text, has its own message with the remedy, and carries
+ * its description for the OpenAPI document.
+ *
+ * Guarantee of `readParams`: a query is taken literally or refused by name. A misspelled filter
+ * never becomes "no filter".
  */
 
 /** Text of 1 to `max` characters. */
@@ -16,7 +19,7 @@ export function text(max: number, description: string) {
   return z.string(message).max(max, message).meta({ description, minLength: 1 }).optional()
 }
 
-/** An RFC 3339 time with an offset. A `+` that arrived as a space, as an unescaped one does, is read as `+`. */
+/** An RFC 3339 time with an offset. An unescaped `+` arrives as a space and is read as `+`. */
 export function time(description: string) {
   const message = 'must be an RFC 3339 time with an offset, such as 2026-03-01T12:00:00Z'
   return z
@@ -45,8 +48,8 @@ export function number(
   { min, max = Number.MAX_VALUE, whole = false }: { min: number; max?: number; whole?: boolean },
   description: string,
 ) {
-  const range = max === Number.MAX_VALUE ? `from ${min} on` : `from ${min} to ${max}`
-  const message = `must be a ${whole ? 'whole ' : ''}number ${range}`
+  const range = max === Number.MAX_VALUE ? `, ${min} or greater` : ` from ${min} to ${max}`
+  const message = `must be a ${whole ? 'whole ' : ''}number${range}`
   return z
     .string(message)
     .transform((value, ctx) => {
@@ -63,14 +66,26 @@ export function number(
     })
 }
 
+/** Maximum rows of an answer. */
+export const limitParam = ({
+  defaultLimit,
+  maxLimit,
+}: {
+  defaultLimit: number
+  maxLimit: number
+}) =>
+  number({ min: 1, max: maxLimit, whole: true }, 'Maximum rows.')
+    .optional()
+    .meta({ default: defaultLimit })
+
 /** One word of a list. */
 export function oneOf<const W extends string>(words: readonly W[], description: string) {
   return z.enum(words, `must be one of ${words.join(', ')}`).meta({ description })
 }
 
-/** Words of a list, comma between; the parameter may also be repeated. */
+/** Words of a list, comma-separated; the parameter may also be repeated. */
 export function someOf<const W extends string>(words: readonly W[], description: string) {
-  const message = `must be a list of ${words.join(', ')}, comma between`
+  const message = `must be a comma-separated list of ${words.join(', ')}`
   return z
     .string(message)
     .transform((value, ctx) => {
@@ -80,35 +95,27 @@ export function someOf<const W extends string>(words: readonly W[], description:
       return given as W[]
     })
     .meta({
-      description: `${description} Any of ${words.join(', ')}; comma between.`,
+      description: `${description} Any of ${words.join(', ')}; comma-separated.`,
       repeatable: true,
     })
     .optional()
 }
 
-/**
- * Reads the query of a request.
- *
- * @throws AppError invalid that names every parameter that is unknown, repeated, empty or wrong, and
- * says what is allowed. A misspelled filter must never become "no filter".
- */
+/** @throws AppError invalid, naming every parameter that is unknown, repeated, empty or invalid */
 export function readParams<T extends z.ZodObject>(c: Context, schema: T): z.infer<T> {
   const problems: Problem[] = []
   const given = gather(c, schema, problems)
   const result = schema.safeParse(given)
   for (const issue of result.error?.issues ?? []) {
     const name = String(issue.path[0])
-    const got = name in given ? `; got ${shown(given[name]!)}` : '; it is missing'
+    const value = given[name]
+    const got = value === undefined ? '; it is missing' : `; got ${shortened(value)}`
     problems.push({ name, detail: issue.message + got })
   }
-  if (problems.length === 0) return result.data as z.infer<T>
-  throw new AppError(
-    'invalid',
-    problems.map(({ name, detail }) => `${name}: ${detail}`).join('. '),
-    {
-      field: problems[0]!.name,
-    },
-  )
+  const [first] = problems
+  if (first === undefined) return result.data as z.infer<T>
+  const message = problems.map(({ name, detail }) => `${name}: ${detail}`).join('. ')
+  throw new AppError('invalid', message, { field: first.name })
 }
 
 type Problem = { name: string; detail: string }
@@ -130,14 +137,14 @@ function gather(c: Context, schema: z.ZodObject, problems: Problem[]): Record<st
 
 function unknown(name: string, known: string[]): string {
   const meant = closestSpelling(name, known)
-  if (known.length === 0) return 'no such parameter; this path takes none'
-  return `no such parameter; ${meant ? `did you mean ${meant}?` : `there are ${known.join(', ')}`}`
+  if (known.length === 0) return 'unknown parameter; this path takes none'
+  return `unknown parameter; ${meant ? `did you mean ${meant}?` : `this path takes ${known.join(', ')}`}`
 }
 
 function refusalOf(values: string[], setting: z.ZodType): string | undefined {
-  if (values.length > 1 && !isRepeatable(setting)) return 'is given more than once; give it once'
-  if (values.some((value) => value === '')) return 'is empty; give a value, or leave it out'
-  if (values.some((value) => value.includes('\0'))) return 'holds a NUL character; leave it out'
+  if (values.length > 1 && !isRepeatable(setting)) return 'is given more than once; send it once'
+  if (values.some((value) => value === '')) return 'is empty; send a value, or omit it'
+  if (values.some((value) => value.includes('\0'))) return 'contains a NUL character; remove it'
   return undefined
 }
 
@@ -146,19 +153,9 @@ function isRepeatable(setting: z.ZodType): boolean {
   return inner.meta()?.repeatable === true
 }
 
-const shown = (value: string) =>
+/** A value as errors quote it. */
+export const shortened = (value: string) =>
   JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
 
-/** For paths that take no parameters. */
+/** For routes without parameters. */
 export const noParams = z.object({})
-
-/**
- * The id in a path.
- *
- * @throws AppError invalid when it is no UUID
- */
-export function idIn(c: Context): string {
-  const id = c.req.param('id') ?? ''
-  if (isUuid(id)) return id.toLowerCase()
-  throw new AppError('invalid', `id: ${uuidMessage}; got ${shown(id)}`, { field: 'id' })
-}

@@ -1,13 +1,15 @@
-import { Hono } from 'hono'
+import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { parseText } from '../core/json.ts'
 import { fromMs } from '../core/time.ts'
-import { type Auth, requireScope } from '../platform/auth.ts'
-import { number, readParams } from './query-params.ts'
-import { listOf, secondsSince } from './reader-source.ts'
+import { listAnswer, named, text, time, whole } from './answers.ts'
+import { numberId } from './path-id.ts'
+import { limitParam, number } from './query-params.ts'
+import { secondsSince, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
-/** An event that a sink refused for good, with the reason. Times are ms since 1970. */
+/** An event that a sink refused permanently, with the reason. Times are ms since 1970. */
 export type RejectView = {
   id: number
   sink: string
@@ -15,47 +17,93 @@ export type RejectView = {
   rejectedMs: number
   field: string
   detail: string
-  /** The event as it was offered, as JSON. */
+  /** The event as it was sent, as JSON. */
   body: string
 }
 
 export type RejectsOptions = {
-  auth: Auth
   list: (limit: number, beforeId?: number) => RejectView[]
   get: (id: number) => RejectView | undefined
-  /** Offers it again. @returns false when there is no such reject */
+  /** Sends it again. @returns false when there is no such reject */
   retry: (id: number) => boolean
 }
 
-export const rejectParams = z.object({
-  limit: number({ min: 1, max: 1000, whole: true }, 'Most rows in the answer.')
-    .optional()
-    .meta({ default: 100 }),
-  before: number({ min: 1, whole: true }, 'Only older ones: with an id below this.').optional(),
+const reject = z.object({
+  id: whole('Number of the reject.'),
+  sink: text('The sink that refused the event.'),
+  seq: whole('Number of the event in the spool.'),
+  rejected_at: time('When it was refused.'),
+  field: text('The invalid field; empty for the whole event.'),
+  detail: text('The reason the sink gave.'),
 })
+const rejectList = named('RejectList', listAnswer(reject))
+const rejectDetail = named(
+  'Reject',
+  reject.extend({
+    event: z.record(z.string(), z.unknown()).describe('The event as it was sent.'),
+  }),
+)
+const done = named('Done', z.object({ ok: z.literal(true) }))
 
-/** `GET /v1/rejects`, `GET /v1/rejects/{id}`, `POST /v1/rejects/{id}/retry` of the sidecar. */
-export function rejectRoutes({ auth, list, get, retry }: RejectsOptions): Hono {
-  const app = new Hono()
-  app.get('/v1/rejects', requireScope(auth, 'read'), (c) => {
-    const started = performance.now()
-    const { limit, before } = readParams(c, rejectParams)
-    const rows = list(limit ?? 100, before).map(shown)
-    return c.json({ ...listOf(rows), duration_s: secondsSince(started) })
-  })
-  app.get('/v1/rejects/:id', requireScope(auth, 'read'), (c) => {
-    const row = get(wholeNumber('id', c.req.param('id')))
-    if (!row) throw notFound(c.req.param('id'))
-    return c.json({ ...shown(row), event: parseText(row.body) })
-  })
-  app.post('/v1/rejects/:id/retry', requireScope(auth, 'operate'), (c) => {
-    if (!retry(wholeNumber('id', c.req.param('id')))) throw notFound(c.req.param('id'))
-    return c.json({ ok: true })
-  })
-  return app
+/** The rejects of a sidecar. */
+export function rejectRoutes(options: RejectsOptions): Route[] {
+  return [listRejects(options), showReject(options), retryReject(options)]
 }
 
-const shown = ({ id, sink, seq, rejectedMs, field, detail }: RejectView) => ({
+const defaultLimit = 100
+
+const listRejects = ({ list }: RejectsOptions) =>
+  route({
+    method: 'get',
+    path: '/v1/rejects',
+    tag: 'Pipeline',
+    summary: 'Lists the events that a sink refused permanently, newest first',
+    scope: 'read',
+    query: z.object({
+      limit: limitParam({ defaultLimit, maxLimit: 1000 }),
+      before: number({ min: 1, whole: true }, 'Only older ones: with an id below this.').optional(),
+    }),
+    answer: { 'application/json': [rejectList] },
+    problems: [422],
+    handle(c, { limit = defaultLimit, before }) {
+      const started = performance.now()
+      const rows = list(limit, before).map(toWire)
+      return c.json({ ...toList(rows), duration_s: secondsSince(started) })
+    },
+  })
+
+const showReject = ({ get }: RejectsOptions): Route => ({
+  method: 'get',
+  path: '/v1/rejects/{id}',
+  id: numberId,
+  tag: 'Pipeline',
+  summary: 'Shows one of them, with the event',
+  scope: 'read',
+  answer: { 'application/json': [rejectDetail] },
+  problems: [404, 422],
+  handle(c) {
+    const row = get(numberId.read(c))
+    if (!row) throw notFound(c)
+    return c.json({ ...toWire(row), event: parseText(row.body) })
+  },
+})
+
+const retryReject = ({ retry }: RejectsOptions): Route => ({
+  method: 'post',
+  path: '/v1/rejects/{id}/retry',
+  id: numberId,
+  tag: 'Pipeline',
+  summary: 'Sends it to the sink again',
+  scope: 'operate',
+  answer: { 'application/json': [done] },
+  problems: [404, 422],
+  handle(c) {
+    if (!retry(numberId.read(c))) throw notFound(c)
+    return c.json({ ok: true })
+  },
+})
+
+const toWire = ({ id, sink, seq, rejectedMs, field, detail }: RejectView) => ({
   id,
   sink,
   seq,
@@ -64,13 +112,5 @@ const shown = ({ id, sink, seq, rejectedMs, field, detail }: RejectView) => ({
   detail,
 })
 
-const notFound = (id: string) =>
-  new AppError('not_found', `there is no reject ${id}`, { field: 'id' })
-
-function wholeNumber(name: string, text: string, min = 1, max = Number.MAX_SAFE_INTEGER): number {
-  const n = Number(text)
-  if (/^\d+$/.test(text) && n >= min && n <= max) return n
-  throw new AppError('invalid', `${name} must be a whole number from ${min} to ${max}`, {
-    field: name,
-  })
-}
+const notFound = (c: Context) =>
+  new AppError('not_found', `there is no reject ${c.req.param('id')}`, { field: 'id' })

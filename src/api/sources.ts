@@ -1,15 +1,28 @@
-import { Hono } from 'hono'
-import { sourceToWire } from '../core/job-wire.ts'
-import { noParams, readParams } from './query-params.ts'
-import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
+import { sourceTable } from '../core/source-wire.ts'
+import { listAnswer, named } from './answers.ts'
+import { noParams } from './query-params.ts'
+import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
-/** The spools that deliver to the store: how far each came, what is missing, how its clock stands. */
-export function sourceRoutes({ reader }: { reader: ReaderSource }): Hono {
-  return new Hono().get('/v1/sources', async (c) => {
-    readParams(c, noParams)
-    const started = performance.now()
-    const asked = ask(reader)
-    const sources = await asked.reader.listSources(c.req.raw.signal)
-    return answer(c, asked, started, listOf(sources.map(sourceToWire)))
-  })
+const sourceList = named('SourceList', listAnswer(sourceTable.shown))
+
+export function sourceRoutes({ reader }: { reader: ReaderSource }): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/v1/sources',
+      tag: 'Pipeline',
+      summary: 'Lists the spools that deliver: last number, gaps, lag, clock offset',
+      scope: 'read',
+      query: noParams,
+      answer: { 'application/json': [sourceList] },
+      problems: [422, 503],
+      async handle(c) {
+        const started = performance.now()
+        const asked = ask(reader)
+        const sources = await asked.reader.listSources(c.req.raw.signal)
+        return answer(c, asked, started, toList(sources.map(sourceTable.toWire)))
+      },
+    }),
+  ]
 }

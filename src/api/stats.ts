@@ -1,27 +1,30 @@
-import { Hono } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import {
-  type StatsBucket,
-  type StatsFilter,
-  statsBuckets,
-  statsGroups,
-  statuses,
-} from '../core/job.ts'
-import { statsRowToWire } from '../core/job-wire.ts'
+import { type StatsBucket, type StatsFilter, statsBuckets, statsGroups } from '../core/job.ts'
+import { statsTable } from '../core/stats-wire.ts'
 import { fromMs, toMs } from '../core/time.ts'
-import { checkWindow, defaultWindowMs, siteParam, windowParams } from './job-params.ts'
-import { oneOf, readParams, someOf, text } from './query-params.ts'
-import { answer, ask, listOf, type ReaderSource } from './reader-source.ts'
+import { listAnswer, named } from './answers.ts'
+import {
+  appNameParam,
+  checkWindow,
+  defaultWindowMs,
+  siteParam,
+  statusParam,
+  windowParams,
+} from './job-params.ts'
+import { oneOf, someOf } from './query-params.ts'
+import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Route, route } from './route.ts'
 
-/** What `GET /v1/stats` can be asked. */
-export const statsParams = z.object({
+const statsList = named('StatsList', listAnswer(statsTable.shown))
+
+const statsParams = z.object({
   ...windowParams,
   bucket: oneOf(statsBuckets, 'Length of the time buckets.').optional().meta({ default: 'hour' }),
-  group_by: someOf(statsGroups, 'What to tell apart within a bucket.'),
+  group_by: someOf(statsGroups, 'How to group jobs within a bucket.'),
   site: siteParam('Only this site.'),
-  app_name: text(200, 'Contained in the name of the app, whatever its case.'),
-  status: someOf(statuses, 'Only jobs in these states.'),
+  app_name: appNameParam,
+  status: statusParam,
 })
 
 const bucketMs: Record<StatsBucket, number> = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
@@ -33,19 +36,35 @@ export type StatsRouteOptions = {
   now?: () => number
 }
 
-/** Counts and durations of jobs by time, by the start of the job. */
-export function statsRoutes({ reader, now = Date.now }: StatsRouteOptions): Hono {
-  return new Hono().get('/v1/stats', async (c) => {
-    const filter = filterOf(readParams(c, statsParams), now())
-    const started = performance.now()
-    const asked = ask(reader)
-    const rows = await asked.reader.stats(filter, c.req.raw.signal)
-    return answer(c, asked, started, listOf(rows.map(statsRowToWire)))
-  })
+export function statsRoutes({ reader, now = Date.now }: StatsRouteOptions): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/v1/stats',
+      tag: 'Jobs',
+      summary: 'Counts jobs and their durations by time',
+      description:
+        'By the start of the jobs. Over several sites percentiles are null unless grouped by site, because they cannot be added up.',
+      scope: 'read',
+      query: statsParams,
+      answer: { 'application/json': [statsList] },
+      problems: [422, 503],
+      examples: [
+        { query: 'bucket=day&group_by=app,status', about: 'a week by day, app and status' },
+      ],
+      async handle(c, params) {
+        const filter = toFilter(params, now())
+        const started = performance.now()
+        const asked = ask(reader)
+        const rows = await asked.reader.stats(filter, c.req.raw.signal)
+        return answer(c, asked, started, toList(rows.map(statsTable.toWire)))
+      },
+    }),
+  ]
 }
 
-/** @throws AppError invalid when the window is empty, or has more buckets than anybody can use */
-function filterOf(params: z.infer<typeof statsParams>, nowMs: number): StatsFilter {
+/** @throws AppError invalid when the window is empty, or has too many buckets */
+function toFilter(params: z.infer<typeof statsParams>, nowMs: number): StatsFilter {
   const { bucket = 'hour', group_by: groupBy = [], to } = params
   const from = params.from ?? fromMs((to === undefined ? nowMs : toMs(to)) - defaultWindowMs)
   checkWindow({ from, to })
@@ -53,7 +72,7 @@ function filterOf(params: z.infer<typeof statsParams>, nowMs: number): StatsFilt
   if (buckets > maxBuckets) {
     throw new AppError(
       'invalid',
-      `bucket: ${bucket} makes over ${maxBuckets} buckets of this window; take a larger one, or a smaller window`,
+      `bucket: ${bucket} divides this window into over ${maxBuckets} buckets; use a longer bucket or a shorter window`,
       { field: 'bucket' },
     )
   }

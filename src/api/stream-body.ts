@@ -1,18 +1,18 @@
 import type { Context } from 'hono'
 
 export type StreamBodyOptions = {
-  /** Longest time the reader may take for what it was last sent, in milliseconds; none unless given. */
+  /** Maximum time the reader may take for a piece, in milliseconds; unlimited unless given. */
   stallMs?: number
-  /** Called when the reader was cut off because it was too slow. */
+  /** Called when the reader was disconnected because it was too slow. */
   onStall?: () => void
-  /** Called when making the text failed. */
+  /** Called when making a piece failed. */
   onError?: (error: unknown) => void
 }
 
 /**
- * A body made from pieces as fast as the reader takes them, and no faster: at most one piece
- * is held. When a piece cannot be made, or the reader stalls, the connection is broken off instead
- * of being ended, so that the half answer is not taken for a whole one.
+ * A body made from pieces, no faster than the reader takes them: at most one piece is held. When a
+ * piece cannot be made, or the reader stalls, the connection is broken off instead of ended, so that
+ * a partial answer is not mistaken for a complete one.
  */
 export function streamBody(
   c: Context,
@@ -52,8 +52,8 @@ export function streamBody(
 }
 
 /**
- * Over a socket the socket itself is destroyed: were the stream only failed, the HTTP server would
- * write the error into the body and end it properly.
+ * Destroys the socket, if there is one: if only the stream failed, the HTTP server would write the
+ * error into the body and end it properly.
  */
 function breakOff(c: Context, controller: ReadableStreamDefaultController, error: unknown): void {
   const { outgoing } = (c.env ?? {}) as { outgoing?: { destroy(): void } }

@@ -1,21 +1,21 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Context, Hono } from 'hono'
+import type { Context } from 'hono'
 import type { Logger } from 'pino'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { siteParam } from './job-params.ts'
-import { oneOf, readParams, text, uuid } from './query-params.ts'
+import { appNameParam, siteParam } from './job-params.ts'
+import { oneOf, text, uuid } from './query-params.ts'
+import { type Route, route } from './route.ts'
 import { streamBody } from './stream-body.ts'
 
-/** What `GET /v1/stream` can be asked. */
-export const streamParams = z.object({
+const streamParams = z.object({
   site: siteParam('Only events of this site.'),
-  app: text(200, 'Contained in the name of the app, whatever its case.'),
-  entity_type: oneOf(['job', 'subjob'], 'Only events of jobs, or of subjobs.').optional(),
-  job_id: uuid('Only events of this job or subjob, and of its subjobs.').optional(),
-  last_event_id: text(8192, 'Resume behind this id, for readers that cannot send Last-Event-ID.'),
+  app: appNameParam,
+  entity_type: oneOf(['job', 'subjob'], 'Only events of jobs, or only of subjobs.').optional(),
+  job_id: uuid('Only events of this job or subjob and of its subjobs.').optional(),
+  last_event_id: text(8192, 'Resume after this id, for clients that cannot send Last-Event-ID.'),
 })
 type StreamFilter = z.infer<typeof streamParams>
 
@@ -26,41 +26,62 @@ export type StreamRouteOptions = {
   feed: LiveFeed<Batch>
   metrics: Metrics
   log: Logger
-  /** Ends every stream: the role is stopping. */
+  /** Ends every stream when the role stops. */
   stopping: AbortSignal
-  /** Most readers at once; 1000. */
+  /** Maximum concurrent readers (default 1000). */
   maxClients?: number
-  /** How often a quiet stream shows that it is alive, in milliseconds; 15,000. */
+  /** Time between signs of life of a quiet stream, in milliseconds (default 15,000). */
   heartbeatMs?: number
-  /** Longest time a reader may take for what it was last sent, in milliseconds; 10,000. */
+  /** Maximum time a reader may take to read what it was sent, in milliseconds (default 10,000). */
   stallMs?: number
 }
 
 /** Events as they are committed, as server-sent events. */
-export function streamRoutes(options: StreamRouteOptions): Hono {
-  const { maxClients = 1000 } = options
-  let clients = 0
-  return new Hono().get('/v1/stream', (c) => {
-    const filter = readParams(c, streamParams)
-    const headers = {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'x-accel-buffering': 'no',
-    }
-    if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-    if (clients >= maxClients) {
-      throw new AppError('overloaded', `there are already ${maxClients} readers of the stream`, {
-        retryAfterS: 10,
-      })
-    }
-    clients += 1
-    const left = () => {
-      clients -= 1
-    }
-    return c.body(streamOf(c, filter, options, left), 200, headers)
-  })
+export function streamRoutes(options: StreamRouteOptions): Route[] {
+  const clients = { count: 0 }
+  return [
+    route({
+      method: 'get',
+      path: '/v1/stream',
+      tag: 'Live',
+      summary: 'Streams events as they are committed',
+      description:
+        'Server-sent events: `id` to resume from (send it as Last-Event-ID), `event` is the kind, `data` one event as JSON. `event: reset` means that events were missed; reload the lists. A comment is sent every 15 seconds. A reader that is too slow is disconnected and can resume.',
+      scope: 'read',
+      query: streamParams,
+      answer: { 'text/event-stream': 'text' },
+      problems: [422, 503],
+      examples: [{ query: 'entity_type=job', about: 'jobs only' }],
+      handle: (c, filter) => answerStream(c, filter, options, clients),
+    }),
+  ]
 }
 
-function streamOf(c: Context, filter: StreamFilter, options: StreamRouteOptions, left: () => void) {
+function answerStream(
+  c: Context,
+  filter: StreamFilter,
+  options: StreamRouteOptions,
+  clients: { count: number },
+): Response {
+  const { maxClients = 1000 } = options
+  const headers = {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'x-accel-buffering': 'no',
+  }
+  if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+  if (clients.count >= maxClients) {
+    throw new AppError('overloaded', `the stream already has ${maxClients} readers`, {
+      retryAfterS: 10,
+    })
+  }
+  clients.count += 1
+  const left = () => {
+    clients.count -= 1
+  }
+  return c.body(bodyOf(c, filter, options, left), 200, headers)
+}
+
+function bodyOf(c: Context, filter: StreamFilter, options: StreamRouteOptions, left: () => void) {
   const { metrics, log, stallMs = 10_000 } = options
   const gone = new AbortController()
   const signal = AbortSignal.any([c.req.raw.signal, options.stopping, gone.signal])
@@ -79,7 +100,7 @@ function streamOf(c: Context, filter: StreamFilter, options: StreamRouteOptions,
   })
 }
 
-/** Hands the pieces on; `over` is called once, however it ends: also before the first was asked for. */
+/** Passes the pieces on; calls `over` once, however it ends, even before the first was read. */
 function whenOver(pieces: AsyncGenerator<string>, over: () => void): AsyncGenerator<string> {
   let done = false
   const finish = () => {
@@ -98,7 +119,7 @@ function whenOver(pieces: AsyncGenerator<string>, over: () => void): AsyncGenera
       }
     },
     return(value: undefined) {
-      // First: what the generator waits for ends by the signal.
+      // First: this ends by the signal what the generator waits for.
       finish()
       return pieces.return(value)
     },
@@ -106,7 +127,7 @@ function whenOver(pieces: AsyncGenerator<string>, over: () => void): AsyncGenera
   return watched as unknown as AsyncGenerator<string>
 }
 
-/** Longest piece of text handed on at once, in characters. */
+/** Maximum characters of a piece of text that is passed on. */
 const maxPiece = 65_536
 
 async function* follow(
@@ -119,7 +140,7 @@ async function* follow(
   let position = ''
   for await (const batch of withHeartbeat(feed.subscribe({ after, signal }), heartbeatMs, signal)) {
     if (batch === 'alive') {
-      // The id moves a reader on whose filter lets nothing pass: it would resume from long ago.
+      // The id moves a reader on whose filter matches nothing: it would resume far in the past.
       yield `${position}: alive\n\n`
     } else if (batch === 'reset') {
       yield 'event: reset\ndata: {}\n\n'
@@ -167,7 +188,7 @@ function passes(envelope: Envelope, { site, app, entity_type, job_id }: StreamFi
   )
 }
 
-/** The batches of a feed, and `alive` whenever none came for a while. Ends when the signal aborts. */
+/** The batches of a feed, and `alive` whenever none came in time. Ends when the signal aborts. */
 async function* withHeartbeat(
   batches: AsyncIterable<Batch>,
   everyMs: number,
@@ -190,7 +211,7 @@ async function* withHeartbeat(
       }
     }
   } finally {
-    // What is still awaited ends by the signal; nobody is there to hear of its failure.
+    // The pending read ends by the signal, and no reader is left to see it fail.
     next.catch(() => {})
     void iterator.return?.().catch(() => {})
   }

@@ -231,7 +231,7 @@ export class Archiver {
 
 const isSame = (a: Failed, b: Failed) => a.site === b.site && a.hour === b.hour && a.why === b.why
 
-/** A name that cannot be or is taken, or what {@link HourFailure} stands for; others concern all. */
+/** A name that is invalid or taken, or a {@link HourFailure}; any other error concerns all hours. */
 const concernsHour = (error: unknown): error is Error =>
   error instanceof HourFailure ||
   (error instanceof AppError && (error.code === 'invalid' || error.code === 'conflict'))

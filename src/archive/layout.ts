@@ -10,7 +10,7 @@ import type { Micros } from '../core/time.ts'
  *   job/..., subjob/...                                                    (by ended_at)
  *   _manifest/site=fab1/dt=2026-03-01/hour=13.json                         (written last)
  *
- * What is being written is staged as site=fab1/..., which is no name yet (places/place.ts).
+ * Files that are being written are staged under labels site=fab1/..., without a name (places/place.ts).
  * Engines skip names that begin with an underscore.
  */
 

@@ -1,5 +1,4 @@
-import { AppError } from '../core/errors.ts'
-import { ConfigError } from '../platform/config.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 import { print, printLine } from '../platform/stdout.ts'
 import { manifestFolder } from './layout.ts'
 import type { Place } from './places/place.ts'
@@ -21,18 +20,15 @@ export async function runVerify(place: Place, { json, deep = false }: PrintFlags
 
 /** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
 async function assertArchive(place: Place): Promise<void> {
-  try {
-    await place.check('read')
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new ConfigError(`${error.message}; ${remedy}`)
-  }
+  await place.check('read').catch((error: unknown) => {
+    throw error instanceof AppError ? new ConfigError(error.message) : error
+  })
   for await (const _ of place.list(manifestFolder)) return
   const { setting, address } = place
-  throw new ConfigError(`${setting}: nothing was archived in ${address}; ${remedy}`)
+  throw new ConfigError(
+    `${setting}: nothing was archived in ${address}; give the archive with --dir`,
+  )
 }
-
-const remedy = 'give the archive with --dir'
 
 type Found = HourSummary | Problem
 

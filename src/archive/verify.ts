@@ -43,7 +43,7 @@ function toSummary({ site, hour, rows, late_events, files }: Manifest): HourSumm
   return { site, hour, rows, late_events, files: files.length, bytes }
 }
 
-/** The hours of the archive as its manifests tell. */
+/** The hours of the archive, from its manifests. */
 export async function* listArchive(place: Place): AsyncGenerator<HourSummary | Problem> {
   for await (const found of manifests(place)) yield 'problem' in found ? found : toSummary(found)
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
-type Flags = { dir?: string; json?: boolean; deep?: boolean }
+type Flags = ConfigFlags & { dir?: string; json?: boolean; deep?: boolean }
 
 /** Adds `wafermon archive ls` and `wafermon archive verify`. */
 export function addArchive(program: Command): void {
@@ -9,25 +10,26 @@ export function addArchive(program: Command): void {
     .description('inspects the archive; needs no database, changes nothing')
   withPlace(archive.command('ls'))
     .description('lists the archived hours')
-    .action(async ({ dir, json }: Flags) => {
+    .action(async (flags: Flags) => {
       const { runList } = await import('../archive/print.ts')
-      await runList(await openArchive(dir), { json: !!json })
+      await runList(await openArchive(flags), { json: !!flags.json })
     })
   withPlace(archive.command('verify'))
     .description('compares the files with their manifests; exit code 1 when there is a problem')
     .option('--deep', 'read every byte and decode every column')
-    .action(async ({ dir, json, deep }: Flags) => {
+    .action(async (flags: Flags) => {
       const { runVerify } = await import('../archive/print.ts')
-      await runVerify(await openArchive(dir), { json: !!json, deep: !!deep })
+      await runVerify(await openArchive(flags), { json: !!flags.json, deep: !!flags.deep })
     })
 }
 
 const withPlace = (command: Command) =>
   command
-    .option('--dir <folder>', 'the archive (default: ARCHIVE_DIR, else /var/lib/wafermon/archive)')
-    .option('--json', 'print the result as JSON')
+    .addOption(settingOption('--dir <folder>', 'folder of the archive', 'ARCHIVE_DIR'))
+    .addOption(configOption())
+    .addOption(jsonOption())
 
-async function openArchive(dir: string | undefined) {
+async function openArchive(flags: Flags) {
   const { openPlace } = await import('../archive/places/index.ts')
-  return openPlace({ ARCHIVE_DIR: dir || process.env.ARCHIVE_DIR || undefined })
+  return openPlace(await readTool('archive', flags, { ARCHIVE_DIR: ['--dir', flags.dir] }))
 }

@@ -1,61 +1,63 @@
 import type { Command } from 'commander'
 import { printLine } from '../platform/stdout.ts'
-import type { Checked, Shown } from '../tools/config.ts'
+import type { CheckedRole, ShownSetting } from '../tools/config.ts'
 import { table } from '../tools/table.ts'
+import { type ConfigFlags, configOption, jsonOption } from './options.ts'
 
-type Flags = { role?: string; config?: string; json?: boolean }
+type Flags = ConfigFlags & { role?: string; json?: boolean }
 
 /** Adds `wafermon config check` and `wafermon config show`. */
 export function addConfig(program: Command): void {
   const config = program.command('config').description('checks and shows the settings of the roles')
-  config
-    .command('check')
-    .description('tells every problem of the settings at once; code 2 when there is one')
-    .option('--role <role>', 'only this role; every role unless given')
-    .option('--config <file>', 'settings as YAML, NAME: value a line (or WAFERMON_CONFIG)')
-    .option('--json', 'print the result as JSON')
+  withRole(config.command('check'))
+    .description('reports every problem with the settings; exit code 2 when there is one')
     .action(check)
-  config
-    .command('show')
-    .description('shows every setting, where its value comes from, with secrets masked')
-    .option('--role <role>', 'only this role; every role unless given')
-    .option('--config <file>', 'settings as YAML, NAME: value a line (or WAFERMON_CONFIG)')
-    .option('--json', 'print the result as JSON')
+  withRole(config.command('show'))
+    .description('shows every setting and where its value comes from, secrets masked')
     .action(show)
 }
 
-const sourcesOf = ({ config }: Flags) => ({ env: process.env, file: config })
+const withRole = (command: Command) =>
+  command
+    .option('--role <role>', 'only this role (default: every role)')
+    .addOption(configOption())
+    .addOption(jsonOption())
 
-async function check(flags: Flags): Promise<void> {
-  const { checkConfig, misspelled, roleCalled } = await import('../tools/config.ts')
-  const sources = sourcesOf(flags)
-  const checked = checkConfig(sources, flags.role ? roleCalled(flags.role) : undefined)
-  const suspects = misspelled(process.env)
-  if (checked.some(({ state }) => state === 'wrong')) process.exitCode = 2
-  if (flags.json) return printLine(JSON.stringify({ roles: checked, suspects }, null, 2))
-  await printLine([...checked.map(checkedText), ...suspects].join('\n'))
+async function load(flags: Flags) {
+  const { knownSettings: known, roleSettings: roles } = await import('../roles/settings.ts')
+  const tool = await import('../tools/config.ts')
+  return { ...tool, catalog: { roles, known }, sources: { env: process.env, file: flags.config } }
 }
 
-function checkedText({ role, state, problems, warnings }: Checked): string {
-  const heads = { ok: 'ok', wrong: 'does not start', unset: 'not set up here' }
+async function check(flags: Flags): Promise<void> {
+  const { checkConfig, findMisspelled, catalog, sources } = await load(flags)
+  const checked = checkConfig(catalog, sources, flags.role)
+  const suspects = findMisspelled(catalog, process.env)
+  if (checked.some(({ state }) => state === 'wrong')) process.exitCode = 2
+  if (flags.json) return printLine(JSON.stringify({ roles: checked, suspects }, null, 2))
+  await printLine([...checked.map(toText), ...suspects].join('\n'))
+}
+
+function toText({ role, state, problems, warnings }: CheckedRole): string {
+  const heads = { ok: 'ok', wrong: 'cannot start', unset: 'not set up here' }
   const lines = [...problems, ...warnings.map((warning) => `warning: ${warning}`)]
   return [`${role}: ${heads[state]}`, ...lines].join('\n  ')
 }
 
 async function show(flags: Flags): Promise<void> {
-  const { allRoles, roleCalled, showConfig } = await import('../tools/config.ts')
-  const roles = flags.role ? [roleCalled(flags.role)] : allRoles
-  const shown = roles.map((role) => ({ role, settings: showConfig(role, sourcesOf(flags)) }))
+  const { selectRoles, showConfig, catalog, sources } = await load(flags)
+  const roles = selectRoles(catalog, flags.role)
+  const shown = roles.map((role) => ({ role, settings: showConfig(catalog, sources, role) }))
   if (flags.json) return printLine(JSON.stringify(shown, null, 2))
-  const texts = shown.map(({ role, settings }) => `${role}\n${table(rowsOf(settings), '  ')}`)
+  const texts = shown.map(({ role, settings }) => `${role}\n${table(toRows(settings), '  ')}`)
   await printLine(texts.join('\n\n'))
 }
 
-const rowsOf = (settings: readonly Shown[]) =>
+const toRows = (settings: readonly ShownSetting[]) =>
   settings.map(({ name, value, unit, origin }) => [name, valueText(value, unit), origin])
 
 function valueText(value: unknown, unit: string | null): string {
   if (value === null || (Array.isArray(value) && value.length === 0)) return '(not set)'
   const text = Array.isArray(value) ? value.join(',') : String(value)
-  return unit === null || unit === 'port' ? text : `${text} ${unit}`
+  return unit === null ? text : `${text} ${unit}`
 }

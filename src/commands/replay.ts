@@ -1,29 +1,48 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { onSignals } from '../platform/signals.ts'
-import { sidecarOption, siteOption } from '../tools/sidecar.ts'
+import {
+  type ConfigFlags,
+  configOption,
+  jsonOption,
+  readSidecar,
+  sidecarOption,
+  siteOption,
+} from './options.ts'
 
-type Flags = { url: string; site: string; speed: number; state?: string; json?: boolean }
+type Flags = ConfigFlags & {
+  url?: string
+  site: string
+  speed: number
+  state?: string
+  json?: boolean
+}
 
 /** Adds `wafermon replay`. */
 export function addReplay(program: Command): void {
   program
     .command('replay <file>')
-    .description('sends recorded jobs (NDJSON) as history; doing it again changes nothing')
+    .description('sends recorded jobs (NDJSON) as history; may be repeated without effect')
     .addOption(sidecarOption())
+    .addOption(configOption())
     .addOption(siteOption())
     .option(
       '--speed <factor>',
-      'over the time of the trace; 0 is as fast as it is taken',
+      'speed relative to the recording; 0 sends as fast as possible',
       toSpeed,
       0,
     )
-    .option('--state <folder>', 'note here how far it came, and go on from there')
-    .option('--json', 'print the result as JSON')
-    .action(async (file: string, { url, site, speed, state, json }: Flags) => {
+    .option(
+      '--state <folder>',
+      'folder in which to keep the position; the next run continues there',
+    )
+    .addOption(jsonOption())
+    .action(async (file: string, flags: Flags) => {
+      const { site, speed, state, json } = flags
+      const sidecar = await readSidecar('replay', flags)
       const { runReplay } = await import('../tools/replay/run.ts')
       const stop = new AbortController()
       onSignals(() => stop.abort())
-      const options = { file, url, siteId: site, speed, state, json: !!json }
+      const options = { file, sidecar, siteId: site, speed, state, json: !!json }
       process.exitCode = await runReplay(options, stop.signal)
     })
 }
@@ -31,5 +50,5 @@ export function addReplay(program: Command): void {
 function toSpeed(text: string): number {
   const n = Number(text)
   if (text.trim() !== '' && Number.isFinite(n) && n >= 0) return n
-  throw new InvalidArgumentError('Give a number from 0.')
+  throw new InvalidArgumentError('It must be a number, 0 or more.')
 }

@@ -1,9 +1,15 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { onSignals } from '../platform/signals.ts'
-import { sidecarOption, siteOption } from '../tools/sidecar.ts'
+import {
+  type ConfigFlags,
+  configOption,
+  readSidecar,
+  sidecarOption,
+  siteOption,
+} from './options.ts'
 
-type Flags = {
-  url: string
+type Flags = ConfigFlags & {
+  url?: string
   site: string
   rate: number
   seed: number
@@ -12,7 +18,7 @@ type Flags = {
   quiet?: boolean
 }
 
-/** What a timer can wait, in seconds: 23 days. */
+/** Longest that a timer can wait, in seconds: 23 days. */
 const longestS = 2_000_000
 
 /** Adds `wafermon simulate`. */
@@ -21,20 +27,23 @@ export function addSimulate(program: Command): void {
     .command('simulate')
     .description('runs a simulated fab that reports its jobs through the SDK')
     .addOption(sidecarOption())
+    .addOption(configOption())
     .addOption(siteOption())
-    .option('--rate <jobs>', 'jobs that start per minute', positive, 40)
-    .option('--seed <number>', 'decides everything that happens but the time it begins', whole, 1)
-    .option('--duration <seconds>', 'end after this time of the fab', positive)
+    .option('--rate <jobs>', 'jobs started per minute', positive, 40)
+    .option('--seed <number>', 'seed; the same seed gives the same jobs', whole, 1)
+    .option('--duration <seconds>', 'stop after this many seconds', positive)
     .option(
       '--records [file]',
-      'report nothing, but write the jobs as records for wafermon replay, at once (standard output without a file); needs --duration',
+      'send nothing, write the jobs of --duration as records for wafermon replay (to standard output unless a file is given)',
     )
     .option('--quiet', 'print nothing')
     .action(async (flags: Flags, command: Command) => {
       const { duration: durationS } = flags
       if (flags.records === undefined) {
         const fits = durationS === undefined || durationS <= longestS
-        return fits ? simulate(flags) : command.error(`error: --duration is ${longestS} at most`)
+        return fits
+          ? simulate(flags)
+          : command.error(`error: --duration must be at most ${longestS}`)
       }
       if (durationS === undefined) return command.error('error: --records needs --duration')
       const { writeRecords } = await import('../tools/simulate/write-records.ts')
@@ -43,14 +52,16 @@ export function addSimulate(program: Command): void {
     })
 }
 
-async function simulate({ url, site, rate, seed, duration, quiet }: Flags): Promise<void> {
+async function simulate(flags: Flags): Promise<void> {
+  const { site, rate, seed, duration, quiet } = flags
+  const sidecar = await readSidecar('simulate', flags)
   const { runSimulate } = await import('../tools/simulate/run.ts')
   const stop = new AbortController()
   onSignals(() => stop.abort())
   if (process.channel) process.once('disconnect', () => stop.abort())
-  process.send?.({ ready: true, url })
+  process.send?.({ ready: true, url: sidecar.url })
   const options = {
-    url,
+    sidecar,
     siteId: site,
     jobsPerMinute: rate,
     seed,
@@ -64,11 +75,11 @@ async function simulate({ url, site, rate, seed, duration, quiet }: Flags): Prom
 function positive(text: string): number {
   const n = Number(text)
   if (Number.isFinite(n) && n > 0) return n
-  throw new InvalidArgumentError('Give a number over 0.')
+  throw new InvalidArgumentError('It must be a number over 0.')
 }
 
 function whole(text: string): number {
   const n = Number(text)
   if (/^\d+$/.test(text) && n < 2 ** 32) return n
-  throw new InvalidArgumentError('Give a whole number from 0 to 4294967295.')
+  throw new InvalidArgumentError('It must be a whole number from 0 to 4294967295.')
 }

@@ -1,19 +1,23 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { print } from '../platform/stdout.ts'
-import { sidecarOption } from '../tools/sidecar.ts'
+import {
+  type ConfigFlags,
+  configOption,
+  jsonOption,
+  readSidecar,
+  sidecarOption,
+} from './options.ts'
 
-type Flags = { url: string; json?: boolean }
+type Flags = ConfigFlags & { url?: string; json?: boolean }
 
 /** Adds `wafermon spool status` and `wafermon spool rejects`. */
 export function addSpool(program: Command): void {
   const spool = program
     .command('spool')
-    .description('shows what a running sidecar holds, and deals with what was refused')
-  spool
-    .command('status')
-    .description('how much waits, for how long, and why; code 1 when it takes no events')
-    .addOption(sidecarOption())
-    .option('--json', 'print the result as JSON')
+    .description('shows the spool of a running sidecar, and handles its rejects')
+  withSidecar(spool.command('status'))
+    .description('shows how much waits, for how long, and why; exit code 1 when it takes no events')
+    .addOption(jsonOption())
     .action(status)
   addRejects(spool)
 }
@@ -21,51 +25,46 @@ export function addSpool(program: Command): void {
 function addRejects(spool: Command): void {
   const rejects = spool
     .command('rejects')
-    .description('events that the local API refused for good, with the reason')
-  rejects
-    .command('list')
-    .description('lists them, newest first')
-    .addOption(sidecarOption())
-    .option('--limit <rows>', 'most rows', toWhole, 100)
-    .option('--json', 'print one JSON object a line')
+    .description('handles events that a sink refused for good')
+  withSidecar(rejects.command('list'))
+    .description('lists the rejects with their reasons, newest first')
+    .option('--limit <rows>', 'maximum rows', toWhole, 100)
+    .option('--json', 'print one JSON object per line')
     .action(list)
-  rejects
-    .command('show')
-    .argument('<id>', 'as the list has it', toWhole)
-    .description('shows one of them with its event')
-    .addOption(sidecarOption())
-    .option('--json', 'print the result as JSON')
+  withSidecar(rejects.command('show'))
+    .argument('<id>', 'as the list shows it', toWhole)
+    .description('shows one reject with its event')
+    .addOption(jsonOption())
     .action(show)
-  rejects
-    .command('retry')
-    .argument('[ids...]', 'as the list has them', collect)
-    .description('offers them again; do it once the reason is gone')
-    .option('--all', 'all there are now')
-    .addOption(sidecarOption())
-    .option('--json', 'print the result as JSON')
+  withSidecar(rejects.command('retry'))
+    .argument('[ids...]', 'as the list shows them', collect)
+    .description('delivers rejects again, once their reason is gone')
+    .option('--all', 'every reject')
+    .addOption(jsonOption())
     .action(retry)
-  rejects
-    .command('export')
-    .description('prints all of them with their events, one JSON object a line')
-    .addOption(sidecarOption())
+  withSidecar(rejects.command('export'))
+    .description('prints all rejects with their events, one JSON object per line')
     .action(exportAll)
 }
 
-async function status({ url, json }: Flags): Promise<void> {
+const withSidecar = (command: Command) =>
+  command.addOption(sidecarOption()).addOption(configOption())
+
+async function status(flags: Flags): Promise<void> {
   const { spoolStatus, statusText } = await import('../tools/spool/status.ts')
-  const found = await spoolStatus(url)
-  await print(json ? `${JSON.stringify(found)}\n` : statusText(found))
+  const found = await spoolStatus(await readSidecar('spool', flags))
+  await print(flags.json ? `${JSON.stringify(found)}\n` : statusText(found))
   if (found.trouble) process.exitCode = 1
 }
 
-async function list({ url, json, limit }: Flags & { limit: number }): Promise<void> {
+async function list(flags: Flags & { limit: number }): Promise<void> {
   const { printList } = await import('../tools/spool/print.ts')
-  await printList(url, limit, !!json)
+  await printList(await readSidecar('spool', flags), flags.limit, !!flags.json)
 }
 
-async function show(id: number, { url, json }: Flags): Promise<void> {
+async function show(id: number, flags: Flags): Promise<void> {
   const { printOne } = await import('../tools/spool/print.ts')
-  await printOne(url, id, !!json)
+  await printOne(await readSidecar('spool', flags), id, !!flags.json)
 }
 
 async function retry(ids: number[], flags: Flags & { all?: boolean }, command: Command) {
@@ -73,18 +72,19 @@ async function retry(ids: number[], flags: Flags & { all?: boolean }, command: C
     command.error('error: give the ids to retry, or --all')
   }
   const { retryAll } = await import('../tools/spool/print.ts')
-  await retryAll(flags.url, flags.all ? undefined : ids, !!flags.json)
+  const sidecar = await readSidecar('spool', flags)
+  await retryAll(sidecar, flags.all ? undefined : ids, !!flags.json)
 }
 
-async function exportAll({ url }: Flags): Promise<void> {
+async function exportAll(flags: Flags): Promise<void> {
   const { printAll } = await import('../tools/spool/print.ts')
-  await printAll(url)
+  await printAll(await readSidecar('spool', flags))
 }
 
 function toWhole(text: string): number {
   const n = Number(text)
   if (/^\d+$/.test(text) && n >= 1 && n <= Number.MAX_SAFE_INTEGER) return n
-  throw new InvalidArgumentError('Give a whole number from 1.')
+  throw new InvalidArgumentError('It must be a whole number, 1 or more.')
 }
 
 const collect = (text: string, before: number[] = []): number[] => [...before, toWhole(text)]

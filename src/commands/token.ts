@@ -1,46 +1,49 @@
 import type { Command } from 'commander'
 import { printLine } from '../platform/stdout.ts'
+import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
-type Flags = { file?: string }
+type Flags = ConfigFlags & { file?: string }
 
 /** Adds `wafermon token new`, `list` and `revoke`. */
 export function addToken(program: Command): void {
   const token = program
     .command('token')
-    .description('makes, lists and revokes the tokens of a role')
-  const file = ['--file <file>', 'the tokens file (or TOKENS_FILE)'] as const
-  token
-    .command('new')
-    .description('makes a token and prints it, once; the file keeps only its hash')
-    .requiredOption('--scope <scopes>', 'ingest, read, operate, admin; comma between')
-    .option(...file)
-    .option('--note <text>', 'who has it, for what')
+    .description('creates, lists and revokes the tokens of a role')
+  withFile(token.command('new'))
+    .description('creates a token and prints it, once; the file keeps only its hash')
+    .requiredOption('--scope <scopes>', 'comma-separated: ingest, read, operate, admin')
+    .option('--note <text>', 'who holds the token, and for what')
     .action(async (flags: Flags & { scope: string; note?: string }) => {
-      const { makeToken, readScopes, tokensFile } = await import('../tools/token.ts')
+      const { makeToken, readScopes } = await import('../tools/token.ts')
       const scopes = readScopes(flags.scope)
-      await printLine(makeToken(tokensFile(flags.file, process.env), scopes, flags.note))
+      await printLine(makeToken(await readFile(flags), scopes, flags.note))
     })
-  token
-    .command('list')
+  withFile(token.command('list'))
     .alias('ls')
     .description('lists the tokens: id, scopes, note')
-    .option(...file)
-    .option('--json', 'print the result as JSON')
+    .addOption(jsonOption())
     .action(async (flags: Flags & { json?: boolean }) => {
-      const { listTokens, tokensFile } = await import('../tools/token.ts')
-      const tokens = listTokens(tokensFile(flags.file, process.env))
+      const { listTokens } = await import('../tools/token.ts')
+      const tokens = listTokens(await readFile(flags))
       if (flags.json) return printLine(JSON.stringify(tokens, null, 2))
       for (const { id, scopes, note } of tokens)
         await printLine(`${id}  ${scopes.join(',')}  ${note}`.trimEnd())
     })
-  token
-    .command('revoke')
+  withFile(token.command('revoke'))
     .argument('<id>', 'as wafermon token list shows it')
-    .description('takes a token back, at once')
-    .option(...file)
+    .description('revokes a token, with immediate effect')
     .action(async (id: string, flags: Flags) => {
-      const { revokeToken, tokensFile } = await import('../tools/token.ts')
-      revokeToken(tokensFile(flags.file, process.env), id)
+      const { revokeToken } = await import('../tools/token.ts')
+      revokeToken(await readFile(flags), id)
       await printLine(`revoked ${id}`)
     })
+}
+
+const withFile = (command: Command) =>
+  command
+    .addOption(settingOption('--file <file>', 'file of tokens', 'TOKENS_FILE'))
+    .addOption(configOption())
+
+async function readFile(flags: Flags): Promise<string> {
+  return (await readTool('token', flags, { TOKENS_FILE: ['--file', flags.file] })).TOKENS_FILE
 }

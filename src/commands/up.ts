@@ -2,14 +2,14 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UpFlags } from '../roles/up/run.ts'
-import { siteOption } from '../tools/sidecar.ts'
+import { siteOption } from './options.ts'
 
 /** Adds `wafermon up`, and the hidden command that runs its database. */
 export function addUp(program: Command): void {
   program
     .command('up')
-    .description('runs everything on this machine, with a database of its own and a simulated fab')
-    .option('--dir <folder>', 'where everything is kept', toFolder, defaultDir(process.env))
+    .description('runs every role on this machine, with an embedded database and a simulated fab')
+    .option('--dir <folder>', 'folder for all data and logs', toFolder, defaultDir(process.env))
     .addOption(siteOption())
     .option('--no-simulate', 'start without the simulated fab')
     .option('--sidecar-port <number>', 'port of the sidecar', toPort, 8000)
@@ -27,20 +27,20 @@ export function addUp(program: Command): void {
     })
 }
 
-/** Root keeps it where services do; others in their own state directory. */
+/** For root the state directory of services, for others their own. */
 export function defaultDir(env: NodeJS.ProcessEnv, root = process.getuid?.() === 0): string {
   if (root) return '/var/lib/wafermon'
   return join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'wafermon')
 }
 
-/** An empty `$DIR` of a script would be the folder it happens to run in. */
+/** An empty `$DIR` in a script would be the current folder. */
 function toFolder(text: string): string {
   if (text.trim() !== '') return text
-  throw new InvalidArgumentError('must be a folder; leave --dir out for the usual one')
+  throw new InvalidArgumentError('It must name a folder; omit --dir for the default.')
 }
 
 function toPort(text: string): number {
   const port = Number(text)
   if (/^\d+$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError('must be a port, 0 to 65535 (0 takes a free one)')
+  throw new InvalidArgumentError('It must be a port, 0 to 65535; 0 takes a free one.')
 }

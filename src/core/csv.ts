@@ -1,6 +1,8 @@
 /**
- * A line of CSV (RFC 4180): fields between commas, quoted when they hold a comma, a quote or a line
- * break, ended by CRLF. Objects become JSON text, null becomes empty.
+ * A line of CSV (RFC 4180): fields separated by commas, quoted when they contain a comma, a quote or
+ * a line break, ended by CRLF. Objects become JSON text, null becomes empty.
+ *
+ * Guarantee: no field that is text starts a formula. It is the one CSV writer of the house.
  */
 export const csvLine = (values: readonly unknown[]): string => `${values.map(field).join(',')}\r\n`
 
@@ -11,9 +13,9 @@ function field(value: unknown): string {
 }
 
 /**
- * A spreadsheet takes text that begins so for a formula and runs it: a business key could reach out
- * to the network from the machine of whoever opens the file. An apostrophe in front keeps it text.
- * Numbers are not touched.
+ * Spreadsheets run text that begins with one of these as a formula: a business key could reach the
+ * network from the machine of the person who opens the file. A leading apostrophe keeps it text.
+ * Numbers are not changed.
  */
 const inert = (text: string): string => (/^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text)
 

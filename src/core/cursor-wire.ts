@@ -3,16 +3,20 @@ import { AppError } from './errors.ts'
 import type { Cursor, JobFilter, Position, TimeField } from './job.ts'
 import { isCanonical } from './time.ts'
 
-/** The list that a cursor was made for: behind its rows, another list has other ones. */
+/*
+ * The opaque text that stands for a cursor in links and queries: a check sum, the version, the time
+ * field and order of the list, and the position (of each site, when there are several).
+ *
+ * Guarantees: a text that was cut or changed is refused; a cursor is read only for the list that it
+ * was made for; positions keep their microseconds.
+ */
+
+/** The list that a cursor was made for: after the same row, another list has other rows. */
 export type ListOrder = Pick<JobFilter, 'time' | 'order'>
 
 const version = '1'
 const pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
-/**
- * The opaque text that stands for a cursor in links and queries: a check sum, the version, the time
- * field and order of the list, and the position (of each site, when there are several).
- */
 export function cursorToWire(cursor: Cursor, { time, order }: ListOrder): string {
   const sites = [...(cursor.sites ?? [])].map(([id, position]) => `${id}=${place(position)}`)
   const text = [version, time, order, place(cursor), ...sites].join(' ')
@@ -21,7 +25,7 @@ export function cursorToWire(cursor: Cursor, { time, order }: ListOrder): string
 
 const place = ({ at, id }: Position) => `${at}/${id}`
 
-/** Not a secret: it tells a cursor that was cut or changed from one that we made. */
+/** Not a secret: it only detects a cursor that was cut or changed. */
 const sum = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 8)
 
 /**
@@ -67,16 +71,16 @@ function sitesFrom(texts: string[]): Map<string, Position> | undefined {
 /**
  * Reads a cursor for the list that it is given with.
  *
- * @throws AppError invalid, when it is none of ours or was made for another order
+ * @throws AppError invalid, when this API did not make it, or made it for another list
  */
-export function cursorFor(text: string, { time, order }: ListOrder): Cursor {
+export function readCursor(text: string, { time, order }: ListOrder): Cursor {
   const cursor = cursorFromWire(text)
   if (!cursor) {
-    throw refused('cursor: is not one of ours; take next_cursor of the page before, unchanged')
+    throw refused('cursor: not a valid cursor; send next_cursor of the previous page, unchanged')
   }
   if (cursor.time !== time || cursor.order !== order) {
-    const made = `time=${cursor.time}&sort=${sortOf(cursor.order)}`
-    throw refused(`cursor: belongs to ${made}; ask with the same, or leave the cursor out`)
+    const made = `time=${cursor.time}&sort=${toSort(cursor.order)}`
+    throw refused(`cursor: was made for ${made}; send the same parameters, or omit the cursor`)
   }
   const { at, id, sites } = cursor
   return sites ? { at, id, sites } : { at, id }
@@ -84,9 +88,9 @@ export function cursorFor(text: string, { time, order }: ListOrder): Cursor {
 
 const refused = (message: string) => new AppError('invalid', message, { field: 'cursor' })
 
-/** `sort=newest` and `sort=oldest` are what the order is called outside. */
+/** The names of the two orders in queries. */
 export const sorts = ['newest', 'oldest'] as const
-export const sortOf = (order: JobFilter['order']): (typeof sorts)[number] =>
+export const toSort = (order: JobFilter['order']): (typeof sorts)[number] =>
   order === 'desc' ? 'newest' : 'oldest'
-export const orderOf = (sort: (typeof sorts)[number]): JobFilter['order'] =>
+export const toOrder = (sort: (typeof sorts)[number]): JobFilter['order'] =>
   sort === 'newest' ? 'desc' : 'asc'

@@ -69,11 +69,14 @@ export class Outgoing {
   readonly seq: number
   /** The event as JSON, with the stamp of who forwarded it. */
   readonly body: string
+  /** Size of the body in UTF-8. */
+  readonly bytes: number
   #event: Event | null | undefined
 
   constructor(seq: number, body: string) {
     this.seq = seq
     this.body = body
+    this.bytes = Buffer.byteLength(body)
   }
 
   /** The same, parsed the first time it is asked for; undefined when a damaged disk made it unreadable. */

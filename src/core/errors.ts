@@ -44,3 +44,18 @@ export class AppError extends Error {
     return ['overloaded', 'unreachable', 'unavailable'].includes(this.code)
   }
 }
+
+/**
+ * A command line or a setting that cannot work. The message is for the operator as it is, and a
+ * program ends with code 2.
+ */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  /** One sentence each, when there may be several. */
+  readonly problems: readonly string[]
+
+  constructor(message: string, problems: readonly string[] = [message]) {
+    super(message)
+    this.problems = problems
+  }
+}

@@ -1,23 +1,23 @@
 import type { Job, JobFilter } from './job.ts'
 
 /**
- * Whether a job belongs to a list that was asked for with this filter: the same rules by which the
- * store selects, for jobs that arrive while the list is on a screen.
+ * True when a job belongs to the list of this filter. The rules are those by which the store selects,
+ * for jobs that arrive while the list is on a screen.
  */
-export function matches(job: Job, filter: JobFilter): boolean {
-  const at = timeOf(job, filter.time)
+export function matchesFilter(job: Job, filter: JobFilter): boolean {
+  const at = sortTime(job, filter.time)
   if (at === null) return false
   if (filter.from !== undefined && at < filter.from) return false
   if (filter.to !== undefined && at >= filter.to) return false
   if (filter.status !== undefined && !filter.status.includes(job.status)) return false
   if (filter.appName !== undefined && !contains(job.appName, filter.appName)) return false
-  if (filter.q !== undefined && !textsOf(job).some((text) => contains(text, filter.q!)))
-    return false
+  const { q } = filter
+  if (q !== undefined && !textsOf(job).some((text) => contains(text, q))) return false
   return withinDuration(job, filter)
 }
 
 /** The time that a list is ordered by. */
-export function timeOf(job: Job, time: JobFilter['time']) {
+export function sortTime(job: Job, time: JobFilter['time']) {
   if (time === 'started') return job.startedAt
   return time === 'ended' ? job.endedAt : job.lastEventAt
 }

@@ -40,7 +40,7 @@ type Judged = Pick<Job, 'status' | 'startedAt' | 'lastEventAt' | 'updatedAt' | '
  * Without a baseline only what the job says of itself counts. Silence ends when an event arrives,
  * so neither a slow clock nor a spool that was held up makes a living job lost.
  */
-export function healthOf(
+export function judgeHealth(
   job: Judged,
   baseline: Baseline | undefined,
   now: Micros,
@@ -76,7 +76,7 @@ const positive = (value: unknown): number | undefined =>
   typeof value === 'number' && value > 0 ? value : undefined
 
 /** The recipe of a job as its baseline has it; empty when it has none. */
-export function recipeOf(metadata: Record<string, unknown>): string {
+export function readRecipe(metadata: Record<string, unknown>): string {
   const { recipe } = metadata
   if (typeof recipe !== 'string') return ''
   return recipe.length <= maxRecipe ? recipe : [...recipe].slice(0, maxRecipe).join('')

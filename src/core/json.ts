@@ -5,11 +5,14 @@ import { AppError } from './errors.ts'
 export const badNumber = Symbol('number out of range')
 
 /**
- * Numbers with an exponent of three digits, or two hundred zeros behind the point (with e-99 they
- * are over three hundred): rare, so worth a second look, which costs five times the first. What
- * comes before it keeps UUIDs out (`1e-123`).
+ * Numbers with an exponent of three digits: rare, so worth a second look, which costs five times the
+ * first. What comes after them keeps UUIDs out (`1e-1234-`).
  */
-const suspicious = /(?:^|[:,[\s])-?(?:\d+(?:\.\d+)?[eE]-\d{3}|0\.0{200})/
+const smallExponent = /\d[eE]-\d{3,}(?:[\s,\]}]|$)/
+/** With e-99 such a number is over three hundred digits small. */
+const manyZeros = `0.${'0'.repeat(200)}`
+
+const mayUnderflow = (text: string) => smallExponent.test(text) || text.includes(manyZeros)
 
 /** Text up to this length cannot nest deep enough to hurt. */
 const harmlessLength = 256 * 1024
@@ -28,12 +31,18 @@ const maxEscapedNames = 100_000
 export function parseJson(text: string): unknown {
   if (text.length > harmlessLength) refuseDeep(text)
   try {
-    return parse(text, suspicious.test(text) ? markUnderflow : undefined, maxEscapedNames)
+    return parse(text, mayUnderflow(text) ? markUnderflow : undefined, maxEscapedNames)
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error)}`)
   }
 }
+
+/**
+ * True when no text in a document can hold NUL or half of a surrogate pair: a body is strict UTF-8, so
+ * only an escape can bring them in.
+ */
+export const isPlain = (text: string): boolean => !text.includes('\\u')
 
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
 

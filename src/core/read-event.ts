@@ -1,6 +1,8 @@
+import type { Admitted } from './admission.ts'
 import { type Event, eventSchema, timeMessage } from './event.ts'
 import { badNumber, checkTree } from './json.ts'
 import { fromMs, type Micros, parseTime, toMs } from './time.ts'
+import { boundUsual, unusual } from './usual-event.ts'
 import { isUuid, uuidV5 } from './uuid.ts'
 
 export type EventLimits = {
@@ -20,48 +22,76 @@ export type FirstHop = {
 }
 
 const maxMetadataBytes = 32 * 1024
-/** What a hop behind the first grants on top: the stamp that the first one put on. */
+/** What every hop after the first one grants on top: the stamp that the first one put on. */
 const maxStampBytes = 1024
+/** What the normal form may add to an event: times, a version, a traceparent, a longer key. */
+const maxAddedBytes = 1024
 const maxDepth = 32
 
-/** Why an event was not taken: which field, what is wrong with it and what would be right. */
+/** Why an event was not taken: the field, the fault, and what would be right. */
 export type Refusal = { field: string; detail: string }
 
+/** `corrected`: a clock ran ahead and was put right. */
 export type ReadEvent =
-  | {
-      ok: true
-      event: Event
-      /** The event as JSON, for whoever keeps or forwards it. */
-      json: string
-      /** True when a clock ran ahead and was corrected. */
-      corrected: boolean
-    }
+  | (Admitted & { ok: true; corrected: boolean })
   | ({ ok: false; idempotencyKey: string | null } & Refusal)
+
+class Read implements Admitted {
+  readonly ok = true
+  readonly event: Event
+  readonly corrected: boolean
+  #json: string | undefined
+
+  constructor(event: Event, corrected: boolean) {
+    this.event = event
+    this.corrected = corrected
+  }
+
+  get json(): string {
+    this.#json ??= JSON.stringify(this.event)
+    return this.#json
+  }
+}
 
 /**
  * The first door: checks one event of a request and brings it to its normal form. What passes here
- * every later hop can store: no NUL, no lone surrogate, no number that is no double, no year
- * before 1970, nothing too deep or too large.
+ * every later hop can store: no NUL, no lone surrogate, no number outside the doubles, no year before
+ * 1970, nothing too deep or too large.
  *
- * An event that already has a `source` went through a first hop before; its `received_at` stands
- * and its clock is not judged again, because an event must carry the same `at` on every retry.
+ * An event that already has a `source` went through a first hop before; its `received_at` is kept and
+ * its clock is not judged again, because an event must carry the same `at` on every retry.
  *
- * @param input parsed JSON
+ * @param input parsed JSON; left as it is
  * @param hop used only when this is the first hop
+ * @param plain true when no text in it can hold NUL or half of a surrogate pair; see `isPlain`
  */
-export function readEvent(input: unknown, hop: FirstHop, limits: EventLimits): ReadEvent {
-  const refuse = (refusal: Refusal) =>
-    ({ ok: false, idempotencyKey: keyOf(input), ...refusal }) as const
-  const refusal = checkTree(input, maxDepth) ?? checkSchema(input) ?? checkRules(input as Event)
-  if (refusal) return refuse(refusal)
+export function readEvent(
+  input: unknown,
+  hop: FirstHop,
+  limits: EventLimits,
+  plain = false,
+): ReadEvent {
+  const bound = boundUsual(input, plain)
+  const refusal = bound === unusual ? checkAll(input) : undefined
+  if (refusal) return refuse(input, refusal)
   const normal = normalize(input as Event, hop)
-  if (!normal.ok) return refuse(normal.refusal)
+  if (!normal.ok) return refuse(input, normal.refusal)
   const { event } = normal
   const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
-  const json = JSON.stringify(event)
-  const tooLarge = checkSize(event, json, limits.maxEventBytes)
-  return tooLarge ? refuse(tooLarge) : { ok: true, event, json, corrected }
+  const read = new Read(event, corrected)
+  const most = bound === unusual ? Infinity : bound + maxAddedBytes
+  const tooLarge = checkSize(read, most, limits.maxEventBytes)
+  return tooLarge ? refuse(input, tooLarge) : read
 }
+
+const refuse = (input: unknown, refusal: Refusal): ReadEvent => ({
+  ok: false,
+  idempotencyKey: keyOf(input),
+  ...refusal,
+})
+
+const checkAll = (input: unknown): Refusal | undefined =>
+  checkTree(input, maxDepth) ?? checkSchema(input) ?? checkRules(input as Event)
 
 function checkSchema(input: unknown): Refusal | undefined {
   const result = eventSchema.safeParse(input)
@@ -105,29 +135,21 @@ function normalize(input: Event, { receivedAt }: FirstHop): Normalized {
     if (given === undefined || given === null) continue
     const read = parseTime(given)
     if (read === undefined) return { ok: false, refusal: badTime(`event.${name}`, given) }
-    event[name] = read
+    if (read !== given) event[name] = read
   }
   const received = input.source ? parseTime(input.received_at ?? '') : receivedAt
   if (received === undefined) {
     return { ok: false, refusal: badTime('received_at', input.received_at) }
   }
-  const envelope: Event = {
-    ...input,
-    idempotency_key: identityOf(input),
-    app: {
-      ...input.app,
-      app_id: input.app.app_id.toLowerCase(),
-      version: input.app.version ?? '',
-    },
-    entity: {
-      ...input.entity,
-      id: input.entity.id.toLowerCase(),
-      ...(input.entity.parent_id ? { parent_id: input.entity.parent_id.toLowerCase() } : {}),
-    },
-    event,
-    received_at: received,
+  const { app_id, version } = input.app
+  const app = { ...input.app, app_id: app_id.toLowerCase(), version: version ?? '' }
+  const entity = { ...input.entity, id: input.entity.id.toLowerCase() }
+  if (entity.parent_id) entity.parent_id = entity.parent_id.toLowerCase()
+  const idempotency_key = identityOf(input)
+  return {
+    ok: true,
+    event: { ...input, idempotency_key, app, entity, event, received_at: received },
   }
-  return { ok: true, event: envelope }
 }
 
 const eventTimes = [
@@ -152,7 +174,8 @@ function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
 
 /** What only the first hop does. @returns whether a clock was corrected */
 function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
-  delete envelope.source
+  // Deleting makes an object slow, so only where there is something to delete.
+  if ('source' in envelope) delete envelope.source
   if (!envelope.traceparent && hop.traceparent) envelope.traceparent = hop.traceparent
   if (!envelope.event.started_at && envelope.event.kind !== 'started') {
     const seen = hop.startOf?.(envelope.entity.id)
@@ -167,11 +190,11 @@ function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
  */
 function correctClocks(envelope: Event, maxSkewS: number): boolean {
   const { event, received_at } = envelope
-  const limit = fromMs(toMs(received_at) + maxSkewS * 1000)
   let corrected = false
-  for (const name of ['at', 'started_at', 'ended_at'] as const) {
+  for (const name of clocks) {
     const value = event[name]
-    if (!value || value <= limit) continue
+    // The second comparison takes microseconds, and most clocks are not ahead at all.
+    if (!value || value <= received_at || value <= latest(received_at, maxSkewS)) continue
     event[`reported_${name}`] = value
     event[name] = received_at
     corrected = true
@@ -179,23 +202,28 @@ function correctClocks(envelope: Event, maxSkewS: number): boolean {
   return corrected
 }
 
-function checkSize(envelope: Event, json: string, maxEventBytes: number): Refusal | undefined {
-  const { metadata } = envelope.event
-  // Text is at least as long as it is in code units, so most events need no second look.
-  if (metadata && json.length * 3 > maxMetadataBytes) {
-    if (Buffer.byteLength(JSON.stringify(metadata)) > maxMetadataBytes) {
-      return {
-        field: 'event.metadata',
-        detail: `must be at most ${maxMetadataBytes} bytes as JSON; keep large data elsewhere and send where it is`,
-      }
+const clocks = ['at', 'started_at', 'ended_at'] as const
+
+const latest = (receivedAt: Micros, maxSkewS: number): Micros =>
+  fromMs(toMs(receivedAt) + maxSkewS * 1000)
+
+/** @param bound bytes of the event as JSON, at most: what is small for sure is not measured */
+function checkSize(read: Admitted, bound: number, maxEventBytes: number): Refusal | undefined {
+  const { event, source } = read.event
+  if (event.metadata && bound > maxMetadataBytes && isOver(event.metadata, maxMetadataBytes)) {
+    return {
+      field: 'event.metadata',
+      detail: `must be at most ${maxMetadataBytes} bytes as JSON; keep large data elsewhere and send where it is`,
     }
   }
-  const most = envelope.source ? maxEventBytes + maxStampBytes : maxEventBytes
-  if (json.length * 3 > most && Buffer.byteLength(json) > most) {
+  const most = source ? maxEventBytes + maxStampBytes : maxEventBytes
+  if (bound > most && Buffer.byteLength(read.json) > most) {
     return { field: '', detail: `the event must be at most ${maxEventBytes} bytes as JSON` }
   }
   return undefined
 }
+
+const isOver = (value: object, bytes: number) => Buffer.byteLength(JSON.stringify(value)) > bytes
 
 /** `event.metrics.cd_mean_nm`, `0` for the first item of a list; empty for the whole. */
 const pathOf = (path: readonly PropertyKey[]): string => path.map(String).join('.').slice(0, 200)

@@ -1,7 +1,9 @@
+import { must } from './must.ts'
+
 /**
- * The word of a list that somebody most likely meant.
+ * The known word that is closest to a misspelled one.
  *
- * @returns undefined when none is within a third of its letters
+ * @returns undefined when no word is within a third of its letters
  */
 export function closestSpelling(word: string, known: readonly string[]): string | undefined {
   const lower = word.slice(0, 64).toLowerCase()
@@ -13,7 +15,7 @@ export function closestSpelling(word: string, known: readonly string[]): string 
   return best?.name
 }
 
-/** Letters to add, drop, change or swap with their neighbor to get from one word to the other. */
+/** Edit distance: letters to add, drop, change or swap with their neighbor. */
 export function distance(a: string, b: string): number {
   let before: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)
@@ -21,12 +23,15 @@ export function distance(a: string, b: string): number {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
       const change = a[i - 1] === b[j - 1] ? 0 : 1
-      row[j] = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + change)
+      row[j] = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + change)
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      if (swapped) row[j] = Math.min(row[j]!, before[j - 2]! + 1)
+      if (swapped) row[j] = Math.min(at(row, j), at(before, j - 2) + 1)
     }
     before = last
     last = row
   }
-  return last[b.length]!
+  return at(last, b.length)
 }
+
+const at = (row: readonly number[], j: number) =>
+  must(row[j], 'every row has a distance for each letter')

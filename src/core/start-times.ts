@@ -1,15 +1,22 @@
+import type { Accept } from './admission.ts'
 import type { Event } from './event.ts'
 import type { Micros } from './time.ts'
 
-/** Jobs that are remembered; at about 150 bytes each, 10 MB. */
+/** Jobs of a generation; at about 150 bytes each, two of them are 20 MB at most. */
 const defaultSize = 65_536
 
 /**
- * When jobs started whose start passed here, the least recently used forgotten first. It lets the
- * first hop repeat `started_at` on the events of programs that do not.
+ * When jobs started whose start passed here. It lets the first hop repeat `started_at` on the events
+ * of programs that do not.
+ *
+ * The `size` jobs that were used last are always remembered, and never more than twice as many. Jobs
+ * live in two generations: a used job moves to the young one; when that is full it becomes the old
+ * one, and the old one is forgotten whole. So no call ever searches for the job to forget, and a call
+ * costs the same after a million jobs as after a thousand.
  */
 export class StartTimes {
-  readonly #starts = new Map<string, Micros>()
+  #young = new Map<string, Micros>()
+  #old = new Map<string, Micros>()
   readonly #size: number
 
   constructor(size = defaultSize) {
@@ -22,16 +29,26 @@ export class StartTimes {
   }
 
   startOf(id: string): Micros | undefined {
-    const start = this.#starts.get(id)
-    if (start !== undefined) this.#remember(id, start)
-    return start
+    const young = this.#young.get(id)
+    if (young !== undefined) return young
+    const old = this.#old.get(id)
+    if (old !== undefined) this.#remember(id, old)
+    return old
   }
 
   #remember(id: string, start: Micros): void {
-    this.#starts.delete(id)
-    this.#starts.set(id, start)
-    if (this.#starts.size <= this.#size) return
-    const [oldest] = this.#starts.keys()
-    this.#starts.delete(oldest!)
+    this.#young.set(id, start)
+    if (this.#young.size < this.#size) return
+    this.#old = this.#young
+    this.#young = new Map()
+  }
+}
+
+/** Accepts as `accept` does, and learns the starts among what is new. */
+export function withStartTimes(accept: Accept, times: StartTimes): Accept {
+  return async (items) => {
+    const verdicts = await accept(items)
+    for (const [i, { event }] of items.entries()) if (verdicts[i] === 'stored') times.see(event)
+    return verdicts
   }
 }

@@ -74,21 +74,59 @@ function fromParts(wholeSecondMs: number, sixDigits: string): Micros | undefined
   return `${new Date(wholeSecondMs).toISOString().slice(0, 19)}.${sixDigits}Z`
 }
 
+let second = Number.NaN
+let secondText = ''
+
+/** `2026-03-01T12:00:00.`: most times that are made follow each other within a second. */
+function textOfSecond(ms: number): string {
+  const wanted = Math.floor(ms / 1000)
+  if (wanted !== second) {
+    secondText = new Date(wanted * 1000).toISOString().slice(0, 20)
+    second = wanted
+  }
+  return secondText
+}
+
 /** The canonical form of a time in milliseconds since 1970 (fractions become microseconds). */
 export function fromMs(ms: number): Micros {
   const us = Math.round((ms - Math.floor(ms)) * 1000)
   const carried = us === 1000 ? Math.floor(ms) + 1 : Math.floor(ms)
-  return `${new Date(carried).toISOString().slice(0, 23)}${String(us % 1000).padStart(3, '0')}Z`
+  const belowSecond = (carried - Math.floor(carried / 1000) * 1000) * 1000 + (us % 1000)
+  return `${textOfSecond(carried)}${String(1_000_000 + belowSecond).slice(1)}Z`
 }
+
+/** Whole milliseconds since 1970 of a canonical time. */
+function wholeMs(time: Micros): number {
+  const [century, year] = [twoDigits(time, 0), twoDigits(time, 2)]
+  // Date.UTC takes the year 70 for 1970.
+  if (century === 0) return Date.parse(`${time.slice(0, 23)}Z`)
+  return Date.UTC(
+    century * 100 + year,
+    twoDigits(time, 5) - 1,
+    twoDigits(time, 8),
+    twoDigits(time, 11),
+    twoDigits(time, 14),
+    twoDigits(time, 17),
+    threeDigits(time, 20),
+  )
+}
+
+const threeDigits = (text: string, at: number) =>
+  twoDigits(text, at) * 10 + text.charCodeAt(at + 2) - 48
 
 /** Milliseconds since 1970 of a canonical time, with the microseconds as a fraction. */
 export function toMs(time: Micros): number {
-  return Date.parse(`${time.slice(0, 23)}Z`) + Number(time.slice(23, 26)) / 1000
+  return wholeMs(time) + threeDigits(time, 23) / 1000
 }
 
 /** Microseconds since 1970, exact: 9999 is 2.5e17, over what a double holds, hence bigint. */
 export function toMicros(time: Micros): bigint {
-  return BigInt(Date.parse(`${time.slice(0, 23)}Z`)) * 1000n + BigInt(time.slice(23, 26))
+  return BigInt(wholeMs(time)) * 1000n + BigInt(threeDigits(time, 23))
+}
+
+/** The same as a number: exact, and a safe integer, until 2255. */
+export function toMicrosNumber(time: Micros): number {
+  return wholeMs(time) * 1000 + threeDigits(time, 23)
 }
 
 /** The inverse of {@link toMicros}. */

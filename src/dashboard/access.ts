@@ -4,35 +4,35 @@ import { type Auth, includes, type Known, tokenOf } from '../platform/auth.ts'
 import { RateLimit } from '../platform/rate-limit.ts'
 import { Sessions, sessionS } from '../platform/session.ts'
 
-export type DoorOptions = {
+export type AccessOptions = {
   auth: Auth
-  /** Goes into every session; see Sessions. */
+  /** Part of every session; see Sessions. */
   secret: string
-  /** Cookies know no ports: this keeps the dashboards of one host apart. */
+  /** Cookies ignore ports: the port in their name keeps the dashboards of one host apart. */
   port: number
   now?: () => number
 }
 
-/** Whoever may see the pages: anybody, a program with a token, or somebody who signed in. */
-export type Visitor = { kind: 'anybody' | 'token' } | { kind: 'session'; id: string }
+/** A visitor who may see the pages: with a token, with a session, or where none is needed. */
+export type Visitor = { kind: 'anonymous' | 'token' } | { kind: 'session'; id: string }
 
-/** Who may see the pages, and how a browser, which cannot send a token by itself, is let in. */
+/** Decides who may see the pages. A browser cannot send a token by itself, so it gets a session. */
 export class Access {
   readonly #auth: Auth
   readonly #sessions: Sessions
-  readonly #tries: RateLimit
+  readonly #attempts: RateLimit
   readonly #cookie: string
 
-  constructor({ auth, secret, port, now = Date.now }: DoorOptions) {
+  constructor({ auth, secret, port, now = Date.now }: AccessOptions) {
     this.#auth = auth
     this.#sessions = new Sessions(auth, secret, now)
-    this.#tries = new RateLimit({ most: 10, everyMs: 6000, callers: 1000, now })
+    this.#attempts = new RateLimit({ most: 10, everyMs: 6000, callers: 1000, now })
     this.#cookie = `wafermon_session_${port}`
   }
 
-  /** Undefined for whoever may not. */
-  visitor(c: Context): Visitor | undefined {
-    if (this.#auth.isOpen('read')) return { kind: 'anybody' }
+  /** Undefined for a visitor who may not see the pages. */
+  identify(c: Context): Visitor | undefined {
+    if (this.#auth.isOpen('read')) return { kind: 'anonymous' }
     const token = tokenOf(c)
     if (token !== undefined) {
       return this.#auth.allows(token, 'read') === 'yes' ? { kind: 'token' } : undefined
@@ -41,16 +41,16 @@ export class Access {
     return found && { kind: 'session', id: found.entry.id }
   }
 
-  /** Gives the browser a new session when the one it has is not of today. */
+  /** Gives the browser a new session when its own is more than a day old. */
   renew(c: Context): void {
     const found = this.#session(c)
     if (found?.renew) this.#give(c, found.entry)
   }
 
-  /** Counts a try to sign in. @returns 0, or after how many seconds the next one is allowed */
-  tooSoonS = (c: Context): number => this.#tries.take(addressOf(c))
+  /** Counts an attempt to sign in. @returns 0, or the seconds until the next one is allowed */
+  countAttempt = (c: Context): number => this.#attempts.take(readAddress(c))
 
-  /** Gives the browser a session when the token opens the pages. @returns the token's id then */
+  /** Gives the browser a session when the token may see the pages. @returns the token's id then */
   signIn(c: Context, token: string): { id: string } | 'unknown' | 'forbidden' {
     const entry = this.#auth.find(token)
     if (!entry) return 'unknown'
@@ -80,19 +80,19 @@ export class Access {
   }
 }
 
-/** A proxy that ends TLS says so; who lies about it only makes his own cookie stricter. */
+/** A proxy that terminates TLS says so; a client that lies only makes its own cookie stricter. */
 const isTls = (c: Context) =>
   new URL(c.req.url).protocol === 'https:' || c.req.header('x-forwarded-proto') === 'https'
 
-/** Where a request comes from, as far as the socket knows. */
-export function addressOf(c: Context): string {
+/** The address a request comes from, as the socket has it. */
+export function readAddress(c: Context): string {
   const { incoming } = (c.env ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } }
   return incoming?.socket?.remoteAddress ?? 'unknown'
 }
 
 /**
- * Whether a form was sent from one of our own pages. Browsers say it in `Sec-Fetch-Site`, and in
- * `Origin` where they do not (a plain-HTTP address that is not this machine).
+ * True when a form was sent from one of our own pages. Browsers say so in `Sec-Fetch-Site`, or, at a
+ * plain-HTTP address of another machine, only in `Origin`.
  */
 export function isFromOurPages(c: Context): boolean {
   const site = c.req.header('sec-fetch-site')
@@ -101,12 +101,12 @@ export function isFromOurPages(c: Context): boolean {
   return URL.canParse(origin) && new URL(origin).host === c.req.header('host')
 }
 
-/** The path of a page of ours to go on to; the first page for everything else. */
-export function ownPath(next: string | undefined): string {
+/** The path of a page of this dashboard to continue with; the first page for everything else. */
+export function toOwnPath(next: string | undefined): string {
   const base = 'http://own.invalid'
   if (!next?.startsWith('/') || next.length > 4000 || !URL.canParse(next, base)) return '/'
   const { origin, pathname, search } = new URL(next, base)
-  // `//host` and `/\host` lead elsewhere, and a browser drops tabs and line ends before it looks.
+  // `//host` and `/\host` lead elsewhere, and browsers drop tabs and line ends before they parse.
   const own = origin === base && !pathname.startsWith('//') && !pathname.startsWith('/sign-')
   return own ? pathname + search : '/'
 }

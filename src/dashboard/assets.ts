@@ -11,7 +11,7 @@ type Asset = { url: string; etag: string; type: string; body: string }
 
 const types = { css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' } as const
 
-/** The name holds a hash of the content: a browser may keep it for ever, and a new build is seen at once. */
+/** The name holds a hash of the content: browsers cache it forever, and load a new build immediately. */
 function asset(name: string, extension: keyof typeof types, body: string): Asset {
   const hash = createHash('sha256').update(body).digest('base64url').slice(0, 12)
   const url = `/assets/${name}.${hash}.${extension}`
@@ -21,8 +21,8 @@ function asset(name: string, extension: keyof typeof types, body: string): Asset
 const assets = {
   css: asset('wafermon', 'css', css),
   icon: asset('icon', 'svg', icon),
-  // One file: htmx starts in a timer after its script, and an extension that arrives later than
-  // that is never asked to connect. As two files one page in ten was not live.
+  // One file: htmx starts in a timer after its script, and never connects an extension that arrives
+  // later. As two files, one page in ten was not live.
   htmx: asset('htmx', 'js', `${htmx}\n;${sse}`),
   script: asset('page', 'js', script),
 }
@@ -34,7 +34,7 @@ export const assetUrls: AssetUrls = {
   script: assets.script.url,
 }
 
-/** Everything a page loads, out of the bundle: nothing comes from another machine. */
+/** Everything that a page loads, from the bundle: nothing comes from another machine. */
 export function assetRoutes(): Hono {
   const byUrl = new Map(Object.values(assets).map((one) => [one.url, one]))
   return new Hono().get('/assets/:file', (c) => {

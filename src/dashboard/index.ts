@@ -1,32 +1,38 @@
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { assetRoutes } from './assets.ts'
-import { eventsRoutes } from './live/live-route.tsx'
-import { exportRoutes } from './pages/downloads.ts'
-import { jobRoutes } from './pages/job.tsx'
-import { jobsRoutes } from './pages/jobs.tsx'
-import { overviewRoutes } from './pages/overview.tsx'
-import { pipelineRoutes } from './pages/pipeline.tsx'
+import { liveRoutes } from './live/live-route.tsx'
+import { pages } from './pages/index.ts'
 import { guard, signInRoutes } from './pages/sign-in.tsx'
-import type { Dashboard } from './visit.ts'
+import { withVisit } from './respond.tsx'
+import type { Dashboard, RouteContext } from './visit.ts'
 
-/** Every page, what the pages load, and what is pushed to them. */
+/** Every page, the files that pages load, and the stream of changes. */
 export function dashboardRoutes(dashboard: Dashboard): Hono {
-  const routes = { dashboard }
   const app = new Hono()
-  // They hold no data, and the sign-in page needs them.
+  // Assets hold no data, and the sign-in page needs them.
   app.use('/assets/*', compress())
   app.route('/', assetRoutes())
-  app.route('/', signInRoutes(routes))
-  app.use('*', guard(dashboard.door))
-  app.route('/', eventsRoutes(routes))
-  // Pages are mostly repetition; a hundred rows shrink to a tenth.
+  app.route('/', signInRoutes(dashboard))
+  app.use('*', guard(dashboard.access))
+  const context = { dashboard, navigation: pages.flatMap(({ entry }) => entry ?? []) }
+  const views = pages.map(({ liveView }) => liveView)
+  app.route('/', liveRoutes(context, views))
+  // Pages are mostly repetition: a hundred rows shrink to a tenth.
   app.use('*', compress())
-  app.route('/', overviewRoutes(routes))
-  app.route('/', exportRoutes(routes))
-  app.route('/', jobsRoutes(routes))
-  app.route('/', jobRoutes(routes))
-  app.route('/', pipelineRoutes(routes))
+  app.route('/', pageRoutes(context))
+  return app
+}
+
+/** Parts come first: `/jobs/cards` is a part of one page and would match `/jobs/:id` of another. */
+function pageRoutes(context: RouteContext): Hono {
+  const app = new Hono()
+  for (const [path, answer] of [
+    ...pages.flatMap(({ parts }) => Object.entries(parts)),
+    ...pages.map(({ path, answer }) => [path, answer] as const),
+  ]) {
+    app.get(path, (c) => withVisit(context, c, answer))
+  }
   return app
 }
 

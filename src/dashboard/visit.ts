@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
 import type { Logger } from 'pino'
-import type { Fresh, Page, Theme } from '../../views/page.ts'
+import type { Fresh, NavigationEntry, Page, Theme } from '../../views/page.ts'
 import type { AppError } from '../core/errors.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -11,19 +11,19 @@ import { assetUrls } from './assets.ts'
 import type { Live } from './live/live.ts'
 import type { AnswerCache } from './model/answer-cache.ts'
 import type { Backend } from './model/backend.ts'
-import { reasonFor } from './model/error-text.ts'
+import { describeOutage } from './model/error-text.ts'
 
 /** One site as the dashboard knows it. */
 export type SiteView = { name: string; backend: Backend; live: Live }
 
-/** What the pages are made from. */
+/** Everything that the pages are made from. */
 export type Dashboard = {
-  /** The site of that name; the first one without a name; undefined when there is no such site. */
+  /** The site of that name; the default one without a name; undefined when the name is unknown. */
   site(name: string | undefined): SiteView | undefined
-  /** Names to choose from; empty at a site, which has only itself. */
+  /** Names to choose from; empty where there is only one site. */
   siteNames: readonly string[]
-  memory: AnswerCache
-  door: Access
+  cache: AnswerCache
+  access: Access
   log: Logger
   metrics: Metrics
   /** Aborts when the role stops. */
@@ -31,63 +31,41 @@ export type Dashboard = {
   now: () => number
 }
 
-/** One request: the site it is about, the time it is answered at, and what went wrong so far. */
-export type Visit = SiteView & {
-  c: Context
-  dashboard: Dashboard
-  now: Micros
-  /** Failures of questions to the API, whether or not an old answer helped out. */
-  failures: AppError[]
-  /** When the oldest of the answers shown was given, in milliseconds since 1970. */
-  oldestAt: number | undefined
-}
+/** What every route is given. */
+export type RouteContext = { dashboard: Dashboard; navigation: readonly NavigationEntry[] }
 
-const themeCookie = 'wafermon_theme'
-const yearS = 365 * 86_400
-
-/** Reads `?theme=`, keeps it in a cookie. `system` forgets it. */
-export function themeOf(c: Context): Theme {
-  const given = c.req.query('theme')
-  if (given === 'light' || given === 'dark' || given === 'system') {
-    const options = { path: '/', httpOnly: true, sameSite: 'Lax', maxAge: yearS } as const
-    setCookie(c, themeCookie, given, options)
+/** One request: its site, the time it is answered at, and its failures so far. */
+export type Visit = SiteView &
+  RouteContext & {
+    c: Context
+    now: Micros
+    /** The site for links; undefined where there is only one. */
+    siteQuery: string | undefined
+    /** Failed questions to the API, also those for which there was an old answer. */
+    failures: AppError[]
+    /** The time of the oldest answer shown, in milliseconds since 1970. */
+    oldestAt: number | undefined
   }
-  const theme = given ?? getCookie(c, themeCookie)
-  return theme === 'light' || theme === 'dark' ? theme : undefined
-}
 
-/** What the frame of a page shows. */
-export function pageOf(visit: Visit): Page {
-  const { c, dashboard, name, now } = visit
-  const url = new URL(c.req.url)
-  const visitor = dashboard.door.visitor(c)
+/** Starts a visit of a site. */
+export function openVisit(context: RouteContext, c: Context, site: SiteView): Visit {
+  const { dashboard } = context
   return {
-    site: name,
-    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
-    siteQuery: dashboard.siteNames.length > 1 ? name : undefined,
-    sites: dashboard.siteNames,
-    theme: themeOf(c),
-    now,
-    fresh: freshOf(visit),
-    here: url.pathname + url.search,
-    assets: assetUrls,
-    version,
+    ...context,
+    ...site,
+    c,
+    now: fromMs(dashboard.now()),
+    siteQuery: dashboard.siteNames.length > 1 ? site.name : undefined,
+    failures: [],
+    oldestAt: undefined,
   }
 }
 
-/** A page is as old as the oldest answer on it, once a question failed. */
-function freshOf({ failures, oldestAt, dashboard, live }: Visit): Fresh {
-  const failure = failures[0]
-  if (!failure) return live.fresh.state === 'partial' ? live.fresh : { state: 'loaded' }
-  return {
-    state: 'stale',
-    ageS: oldestAt === undefined ? null : (dashboard.now() - oldestAt) / 1000,
-    reason: reasonFor(failure),
-  }
-}
+/** The query of the address that was asked for. */
+export const readParams = ({ c }: Visit): URLSearchParams => new URL(c.req.url).searchParams
 
 /**
- * Asks the API through the memory.
+ * Asks the API through the cache.
  *
  * @returns undefined when the API is away and never answered this; the visit then has the failure
  */
@@ -98,7 +76,7 @@ export async function ask<T>(
 ): Promise<T | undefined> {
   const { dashboard, backend, name } = visit
   try {
-    const { value, at, failure } = await dashboard.memory.ask(JSON.stringify([name, ...key]), () =>
+    const { value, at, failure } = await dashboard.cache.ask(JSON.stringify([name, ...key]), () =>
       load(backend, dashboard.signal),
     )
     visit.oldestAt = Math.min(at, visit.oldestAt ?? at)
@@ -114,18 +92,51 @@ export async function ask<T>(
 const isOutage = (error: unknown): error is AppError =>
   (error as AppError).name === 'AppError' && (error as AppError).retryable
 
-/** A fresh visit of a site. */
-export function visitOf(dashboard: Dashboard, c: Context, site: SiteView): Visit {
+/** 503 when the API is away and there is nothing to show, else 200: old values are values. */
+export const answerStatus = ({ failures, oldestAt }: Visit): 200 | 503 =>
+  failures.length > 0 && oldestAt === undefined ? 503 : 200
+
+/** How current the answers of a visit are: as old as the oldest, once a question has failed. */
+export function assessFreshness({ failures, oldestAt, dashboard, live }: Visit): Fresh {
+  const failure = failures[0]
+  if (!failure) return live.fresh.state === 'partial' ? live.fresh : { state: 'loaded' }
   return {
-    ...site,
-    c,
-    dashboard,
-    now: fromMs(dashboard.now()),
-    failures: [],
-    oldestAt: undefined,
+    state: 'stale',
+    ageS: oldestAt === undefined ? null : (dashboard.now() - oldestAt) / 1000,
+    reason: describeOutage(failure),
   }
 }
 
-/** 503 when there is nothing to show for want of the API, else 200: old values are values. */
-export const statusFor = ({ failures, oldestAt }: Visit): 200 | 503 =>
-  failures.length > 0 && oldestAt === undefined ? 503 : 200
+/** What a page shows around its body. Call it once, after the questions: it may set a cookie. */
+export function toPage(visit: Visit): Page {
+  const { c, dashboard, navigation, name, siteQuery, now } = visit
+  const url = new URL(c.req.url)
+  const visitor = dashboard.access.identify(c)
+  return {
+    navigation,
+    site: name,
+    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
+    siteQuery,
+    sites: dashboard.siteNames,
+    theme: readTheme(c),
+    now,
+    fresh: assessFreshness(visit),
+    here: url.pathname + url.search,
+    assets: assetUrls,
+    version,
+  }
+}
+
+const themeCookie = 'wafermon_theme'
+const yearS = 365 * 86_400
+
+/** Reads `?theme=` and keeps it in a cookie. `system` forgets it. */
+export function readTheme(c: Context): Theme {
+  const given = c.req.query('theme')
+  if (given === 'light' || given === 'dark' || given === 'system') {
+    const options = { path: '/', httpOnly: true, sameSite: 'Lax', maxAge: yearS } as const
+    setCookie(c, themeCookie, given, options)
+  }
+  const theme = given ?? getCookie(c, themeCookie)
+  return theme === 'light' || theme === 'dark' ? theme : undefined
+}

@@ -7,8 +7,8 @@ import { text } from 'node:stream/consumers'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { sync } from './install.ts'
-import { askToEnd, processesOf } from './leftovers.ts'
-import { cleanEnv, idsOf, ownFolder, type RunAs } from './user.ts'
+import { askToEnd, findProcesses } from './leftovers.ts'
+import { cleanEnv, ownFolder, type RunAs, toSpawnIds } from './user.ts'
 
 /** What a new database starts with. Written to postgresql.conf, where an operator may change it. */
 const initial = {
@@ -49,7 +49,7 @@ export async function createCluster(cluster: Cluster): Promise<void> {
   if (existsSync(join(dataDir, 'PG_VERSION'))) return checkMajor(cluster)
   log.info('making the database')
   const fresh = `${dataDir}.new`
-  if (existsSync(fresh)) await askToEnd(processesOf(fresh), ['SIGKILL'])
+  if (existsSync(fresh)) await askToEnd(findProcesses(fresh), ['SIGKILL'])
   await rm(fresh, { recursive: true, force: true })
   ownFolder(fresh, user)
 
@@ -119,7 +119,7 @@ async function run(
   input = '',
 ): Promise<void> {
   const child = spawn(join(binaries, 'bin', program), args, {
-    ...idsOf(user),
+    ...toSpawnIds(user),
     cwd,
     env: cleanEnv,
     detached: true,

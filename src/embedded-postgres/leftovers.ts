@@ -27,17 +27,17 @@ const patience = { SIGINT: 20_000, SIGQUIT: 5_000, SIGKILL: 10_000 } as const
  */
 export async function clearLeftovers(dataDir: string, log: Logger): Promise<void> {
   const recorded = recordedPid(dataDir)
-  if (recorded !== undefined && processesOf(dataDir).includes(recorded)) {
+  if (recorded !== undefined && findProcesses(dataDir).includes(recorded)) {
     log.warn({ pid: recorded }, 'stopping the PostgreSQL that an earlier run left')
     await askToEnd([recorded], ['SIGINT', 'SIGQUIT', 'SIGKILL'])
   }
-  const orphans = processesOf(dataDir)
+  const orphans = findProcesses(dataDir)
   if (orphans.length > 0) {
     log.warn({ pids: orphans }, 'ending what is left of a PostgreSQL that was killed')
     // Nobody is left to tell them anything, and the log is replayed in any case.
     await askToEnd(orphans, ['SIGKILL'])
   }
-  const stuck = processesOf(dataDir)
+  const stuck = findProcesses(dataDir)
   if (stuck.length > 0) {
     const message = `processes ${stuck.join(', ')} of an earlier PostgreSQL on ${dataDir} do not end`
     throw new AppError('conflict', message)
@@ -57,7 +57,7 @@ function recordedPid(dataDir: string): number | undefined {
 }
 
 /** Every process that runs `postgres` (or makes a database) with `dataDir` as its working directory. */
-export function processesOf(dataDir: string): number[] {
+export function findProcesses(dataDir: string): number[] {
   if (!existsSync(dataDir)) return []
   const real = realpathSync(dataDir)
   return readdirSync('/proc')

@@ -6,10 +6,10 @@ import { AppError } from '../core/errors.ts'
 import { LockHeld, takeLock } from '../platform/lock-file.ts'
 import { createCluster, readPassword } from './cluster.ts'
 import { installBinaries } from './install.ts'
-import { askToEnd, clearLeftovers, processesOf } from './leftovers.ts'
+import { askToEnd, clearLeftovers, findProcesses } from './leftovers.ts'
 import { followLog, waitUntilReady } from './ready.ts'
 import { socketFolder } from './socket.ts'
-import { chooseUser, cleanEnv, idsOf, openPathTo, type RunAs } from './user.ts'
+import { chooseUser, cleanEnv, openPathTo, type RunAs, toSpawnIds } from './user.ts'
 
 /*
  * The real PostgreSQL, from npm packages, for a laptop or a pilot line. It lives in one folder:
@@ -124,7 +124,7 @@ async function launch(
   const all = { ...fixed, unix_socket_directories: `"${socketDir}"`, ...settings }
   const args = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const child = spawn(join(binaries, 'bin/postgres'), ['-D', dataDir, ...args], {
-    ...idsOf(user),
+    ...toSpawnIds(user),
     cwd: dataDir,
     env: cleanEnv,
     // Of a process group of its own: Ctrl-C in a terminal must not reach it before its clients.
@@ -148,7 +148,7 @@ async function launch(
     wanted = true
     // Its number may be another process's by now.
     if (!over) await askToEnd([pid], ['SIGINT', 'SIGQUIT', 'SIGKILL'])
-    await askToEnd(processesOf(dataDir), ['SIGKILL'])
+    await askToEnd(findProcesses(dataDir), ['SIGKILL'])
     await ended
   }
   try {

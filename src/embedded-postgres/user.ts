@@ -17,7 +17,7 @@ export type RunAs = { name: string; uid?: number; gid?: number }
 export const cleanEnv = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
 
 /** The ids as `spawn` takes them. */
-export function idsOf({ uid, gid }: RunAs): { uid?: number; gid?: number } {
+export function toSpawnIds({ uid, gid }: RunAs): { uid?: number; gid?: number } {
   return uid === undefined || gid === undefined ? {} : { uid, gid }
 }
 

@@ -1,15 +1,14 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
-import { AppError } from '../core/errors.ts'
-import { ConfigError } from './config.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 
-/** What a token allows. `admin` includes all; `operate` includes `read`. */
+/** The scopes of tokens. `admin` includes all; `operate` includes `read`. */
 export const scopes = ['ingest', 'read', 'operate', 'admin'] as const
 export type Scope = (typeof scopes)[number]
 
 type Entry = { id: string; hash: Buffer; scopes: readonly Scope[] }
-/** A token of the file, as those see it who are no guard: not to be changed, not to be shown. */
+/** A token of the file, as code outside this file sees it: not to be changed, not to be shown. */
 export type Known = Readonly<Entry>
 
 /**
@@ -37,7 +36,7 @@ function parseTokens(file: string): Entry[] {
     const known = named.every((scope) => (scopes as readonly string[]).includes(scope))
     if (!known || !/^[0-9a-f]{64}$/.test(hash)) {
       throw new ConfigError(
-        `TOKENS_FILE: line ${index + 1} of ${file} must read ID SCOPE[,SCOPE] SHA256; make lines with: wafermon token new --scope read`,
+        `TOKENS_FILE: line ${index + 1} of ${file} must read ID SCOPE[,SCOPE] SHA256; add tokens with: wafermon token new --scope read`,
       )
     }
     return [{ id: id!, hash: Buffer.from(hash, 'hex'), scopes: named as Scope[] }]
@@ -49,7 +48,7 @@ export type AuthOptions = {
   anonymous: readonly Scope[]
 }
 
-/** Who may do what on one role. Without a tokens file everybody may do everything. */
+/** The permissions of callers of one role. Without a tokens file every caller may do everything. */
 export class Auth {
   readonly #file: string | undefined
   readonly #anonymous: readonly Scope[]
@@ -68,7 +67,7 @@ export class Auth {
 
   /**
    * Finds the token's entry. Every entry is compared, each in constant time, so that the time taken
-   * tells nothing about which tokens exist.
+   * reveals nothing about which tokens exist.
    */
   find(token: string): Known | undefined {
     if (this.#file) this.#refresh(this.#file)
@@ -78,13 +77,13 @@ export class Auth {
     return found
   }
 
-  /** The entries with an id; as a rule one. */
+  /** The entries with an id; usually one. */
   withId(id: string): Known[] {
     if (this.#file) this.#refresh(this.#file)
     return this.#entries.filter((entry) => entry.id === id)
   }
 
-  /** Whether nobody needs a token for what the scope allows. */
+  /** True when what the scope allows needs no token. */
   isOpen(scope: Scope): boolean {
     return !this.enabled || this.#anonymous.includes(scope)
   }
@@ -96,7 +95,7 @@ export class Auth {
     return includes(entry.scopes, scope) ? 'yes' : 'forbidden'
   }
 
-  /** A new or withdrawn token counts at once: the file is read again when it changed. */
+  /** A new or revoked token counts immediately: the file is read again when it has changed. */
   #refresh(file: string): void {
     let stamp: string
     try {
@@ -104,65 +103,77 @@ export class Auth {
       stamp = `${mtimeMs} ${size} ${ino}`
       if (stamp !== this.#readAt) this.#entries = parseTokens(file)
     } catch (error) {
-      // A file that becomes unreadable or wrong while running keeps the tokens it last had.
+      // When the file becomes unreadable or wrong while the role runs, the last tokens are kept.
       if (this.#readAt !== '') return
       if (error instanceof ConfigError) throw error
       throw new ConfigError(
-        `TOKENS_FILE: cannot read ${file}; make it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
+        `TOKENS_FILE: cannot read ${file}; create it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
       )
     }
     this.#readAt = stamp
   }
 }
 
-/** Whether these scopes allow what the wanted one allows. */
+/** True when these scopes allow what the wanted one allows. */
 export function includes(held: readonly Scope[], wanted: Scope): boolean {
   if (held.includes('admin') || held.includes(wanted)) return true
   return wanted === 'read' && held.includes('operate')
 }
 
-/** Lets a request pass when its token has the scope; 401 without a token, 403 with too small a one. */
+/** Lets a request pass when its token has the scope; 401 without a token, 403 without the scope. */
 export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
   return async (c, next) => {
-    const verdict = auth.allows(tokenOf(c), scope)
-    if (verdict === 'unknown') {
-      c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
-      throw new AppError(
-        'unauthorized',
-        `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
-        { field: 'authorization' },
-      )
-    }
-    if (verdict === 'forbidden') {
-      throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
-        field: 'authorization',
-      })
-    }
+    checkScope(auth, scope, () => c.req.header('authorization'))
     await next()
   }
 }
 
 /**
- * The token that a program shows. Never from a cookie: a browser sends those to every port of a
- * host and whoever made the request, so what an API does must not hang on them.
+ * @param authorization reads that header; not called where no token is needed
+ * @throws AppError unauthorized or forbidden
  */
-export function tokenOf(c: Context): string | undefined {
-  const header = c.req.header('authorization')
-  return header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
+export function checkScope(
+  auth: Auth,
+  scope: Scope,
+  authorization: () => string | undefined,
+): void {
+  if (auth.isOpen(scope)) return
+  const verdict = auth.allows(readToken(authorization()), scope)
+  if (verdict === 'unknown') {
+    throw new AppError(
+      'unauthorized',
+      `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
+      { field: 'authorization' },
+    )
+  }
+  if (verdict === 'forbidden') {
+    throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
+      field: 'authorization',
+    })
+  }
 }
+
+/**
+ * The token that a caller sends. Never from a cookie: a browser sends those to every port of a
+ * host, for requests of any page, so an API must not act on them.
+ */
+export const tokenOf = (c: Context): string | undefined => readToken(c.req.header('authorization'))
+
+const readToken = (header: string | undefined) =>
+  header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
 
 /**
- * Refuses to open a role to the network with no tokens.
+ * Refuses to open a role to the network without tokens.
  *
- * @throws ConfigError that tells how to make a token, or how to insist
+ * @throws ConfigError that says how to make a token, or how to insist
  */
 export function refuseOpenDoor(host: string, auth: Auth, insecure: boolean): void {
   if (auth.enabled || insecure || loopback.test(host)) return
   throw new ConfigError(
-    `HOST: ${host} is reachable from other machines, and there are no tokens. Make one with
+    `HOST: ${host} is reachable from other machines, and there are no tokens. Create one with
     wafermon token new --scope ingest --file TOKENS_FILE
-  and set TOKENS_FILE, or start with --insecure to let everybody in.`,
+  and set TOKENS_FILE, or start with --insecure to let every caller in.`,
   )
 }

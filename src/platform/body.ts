@@ -1,3 +1,5 @@
+import { isAscii } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gunzip, zstdDecompress } from 'node:zlib'
 import { AppError } from '../core/errors.ts'
@@ -6,11 +8,11 @@ const unzip = promisify(gunzip)
 const unzstd = promisify(zstdDecompress)
 
 export type BodyLimits = {
-  /** Largest body as sent, in bytes. */
+  /** Maximum size of a body as sent, in bytes. */
   maxBytes: number
-  /** Largest body once decompressed, in bytes. */
+  /** Maximum size of a body once decompressed, in bytes. */
   maxDecompressedBytes: number
-  /** Longest time the body may take to arrive, in milliseconds. */
+  /** Maximum time for the body to arrive, in milliseconds. */
   readTimeoutMs: number
 }
 
@@ -20,8 +22,8 @@ export type BodyLimits = {
  *
  * @throws AppError too_large, unsupported_encoding, or unreadable
  */
-export async function readBody(request: Request, limits: BodyLimits): Promise<string> {
-  const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase()
+export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<string> {
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (!['identity', 'gzip', 'x-gzip', 'zstd'].includes(encoding)) {
     throw new AppError(
       'unsupported_encoding',
@@ -29,73 +31,46 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<st
       { field: 'content-encoding' },
     )
   }
+  if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) {
+    throw tooLarge(limits.maxBytes)
+  }
   const raw = await collect(request, limits)
-  return decode(await decompress(raw, encoding, limits.maxDecompressedBytes))
+  return decode(
+    encoding === 'identity' ? raw : await decompress(raw, encoding, limits.maxDecompressedBytes),
+  )
 }
 
-async function collect(request: Request, limits: BodyLimits): Promise<Buffer> {
-  const declared = request.headers.get('content-length')
-  if (Number(declared ?? 0) > limits.maxBytes) throw tooLarge(limits.maxBytes)
-  // Node holds a sender to the length it declared, so such a body needs no counting on the way: read
-  // whole, without streams between, it saves a fifth of the CPU of a small request.
-  if (declared !== null && !request.headers.has('transfer-encoding')) {
-    return collectWhole(request, limits.readTimeoutMs)
-  }
-  if (!request.body) return Buffer.alloc(0)
-  const reader = request.body.getReader()
-  let late = false
-  const timer = setTimeout(() => {
-    late = true
-    void reader.cancel().catch(() => {})
-  }, limits.readTimeoutMs)
-  try {
-    return await collectChunks(reader, limits.maxBytes, () => late)
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-async function collectWhole(request: Request, readTimeoutMs: number): Promise<Buffer> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, readTimeoutMs, 'late')
-  })
-  const whole = request.arrayBuffer().catch(() => {
-    throw cutOff()
-  })
-  try {
-    const body = await Promise.race([whole, late])
-    if (body === 'late') throw tooSlow()
-    return Buffer.from(body)
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-async function collectChunks(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  maxBytes: number,
-  isLate: () => boolean,
-): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for (;;) {
-    const { done, value } = await reader.read().catch(() => {
-      throw cutOff()
-    })
-    if (isLate()) throw tooSlow()
-    if (done) return chunks.length === 1 ? Buffer.from(chunks[0]!) : Buffer.concat(chunks, size)
-    size += value.byteLength
-    if (size > maxBytes) {
-      void reader.cancel().catch(() => {})
-      throw tooLarge(maxBytes)
+/** Straight from Node's stream: what the web's streams put between costs more than the reading. */
+function collect(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limits.maxBytes) fail(tooLarge(limits.maxBytes))
+      else chunks.push(chunk)
     }
-    chunks.push(value)
-  }
+    const onEnd = () => {
+      stop()
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size))
+    }
+    const onClose = () => fail(cutOff())
+    const fail = (error: AppError) => {
+      stop()
+      reject(error)
+    }
+    const timer = setTimeout(() => fail(tooSlow()), limits.readTimeoutMs)
+    const stop = () => {
+      clearTimeout(timer)
+      request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose)
+    }
+    request.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose)
+    // One that was cut off before it got here says nothing more.
+    if (request.destroyed) onClose()
+  })
 }
 
 async function decompress(raw: Buffer, encoding: string, maxBytes: number): Promise<Buffer> {
-  if (encoding === 'identity') return raw
   try {
     const options = { maxOutputLength: maxBytes }
     return encoding === 'zstd' ? await unzstd(raw, options) : await unzip(raw, options)
@@ -119,6 +94,8 @@ async function decompress(raw: Buffer, encoding: string, maxBytes: number): Prom
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 function decode(bytes: Buffer): string {
+  // Nearly every body is, and then neither a check nor two-byte text is needed.
+  if (isAscii(bytes)) return bytes.toString('latin1')
   try {
     return utf8.decode(bytes)
   } catch {

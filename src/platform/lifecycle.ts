@@ -11,7 +11,7 @@ export class Lifecycle {
   readonly #closers: Closer[] = []
   readonly #abort = new AbortController()
   readonly #log: Logger
-  readonly #atOnce: (() => void)[] = []
+  readonly #onForcedEnd: (() => void)[] = []
   #stopping: Promise<void> | undefined
 
   constructor(log: Logger) {
@@ -27,27 +27,27 @@ export class Lifecycle {
     this.#closers.push({ name, close })
   }
 
-  /** What to do when a second signal ends the process at once; nothing that waits. */
-  onEndAtOnce(act: () => void): void {
-    this.#atOnce.push(act)
+  /** Runs when a second signal ends the process immediately; must not wait for anything. */
+  onForcedEnd(act: () => void): void {
+    this.#onForcedEnd.push(act)
   }
 
   /**
    * Stops on SIGTERM, on SIGINT, and when the process that started this one goes away (its IPC
-   * channel closes, even by kill -9). A second signal ends the process at once.
+   * channel closes, even by kill -9). A second signal ends the process immediately.
    */
   stopOnSignal(timeoutS: number): void {
     onSignals(
       (signal) => this.#begin(signal, timeoutS),
       () => {
-        for (const act of this.#atOnce) act()
+        for (const act of this.#onForcedEnd) act()
       },
     )
     if (process.channel) process.once('disconnect', () => this.#begin('disconnect', timeoutS))
   }
 
   #begin(why: string, timeoutS: number): void {
-    // Our own disconnect, at the end of a stop, is no news.
+    // Our own disconnect at the end of a stop is expected.
     if (this.#stopping) return
     this.#log.info({ why }, 'stopping')
     void this.stop(timeoutS)

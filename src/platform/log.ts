@@ -3,7 +3,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pin
 export type LogOptions = {
   service: string
   level: string
-  /** One JSON object a line; false prints lines for people. */
+  /** One JSON object per line; false prints plain text. */
   json: boolean
   /** Fields to put on every line, for example the trace id of the active span. */
   mixin?: () => object
@@ -29,10 +29,10 @@ export function createLog({ service, level, json, mixin, destination }: LogOptio
     ...(mixin ? { mixin } : {}),
   }
   const out = destination ?? pino.destination({ dest: 1, sync: true })
-  return pino(options, json ? out : { write: (line) => out.write(forPeople(line)) })
+  return pino(options, json ? out : { write: (line) => out.write(toPlainText(line)) })
 }
 
-function forPeople(line: string): string {
+function toPlainText(line: string): string {
   const { timestamp, level, service, event, ...rest } = JSON.parse(line) as Record<string, unknown>
   const fields = Object.entries(rest).map(([name, value]) => `${name}=${shown(value)}`)
   const head = `${timestamp} ${String(level).toUpperCase().padEnd(5)} ${service}  ${event}`

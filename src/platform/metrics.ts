@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 const latency = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 /** Job times from a tenth of a second to a day, in seconds. */
 const jobTimes = [0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400]
-/** Most app names that get a series of their own; the rest is `other`. */
+/** Maximum app names with a series of their own; the rest is `other`. */
 const maxApps = 200
 
 /** Leaves out what promtool's lint refuses: gauges that are named `_total`. */
@@ -25,7 +25,7 @@ export class Metrics {
   ])
   readonly httpDuration = this.#histogram(
     'http_request_duration_seconds',
-    'Time from a request to its answer.',
+    'Time from request to response.',
     latency,
     ['method', 'endpoint'],
   )
@@ -40,19 +40,19 @@ export class Metrics {
     latency,
     ['operation', 'table'],
   )
-  readonly dbPoolSize = this.#gauge('db_pool_size', 'Most connections the pool may hold.')
+  readonly dbPoolSize = this.#gauge('db_pool_size', 'Maximum connections of the pool.')
   readonly dbPoolAvailable = this.#gauge(
     'db_pool_available',
     'Connections of the pool with no query in flight.',
   )
   readonly eventsProcessed = this.#counter(
     'events_processed_total',
-    'Events taken in, by kind and what became of them: accepted, duplicate, rejected, shed, corrected.',
+    'Events received, by kind and outcome: accepted, duplicate, rejected, shed, corrected.',
     ['event_type', 'status'],
   )
   readonly eventsInSpool = this.#gauge(
     'events_in_spool',
-    'Events on disk that are not yet delivered everywhere.',
+    'Events on disk that are not yet delivered to every sink.',
   )
   readonly jobs = this.#counter('jobs_total', 'Jobs that ended, subjobs not counted.', [
     'app_name',
@@ -60,18 +60,18 @@ export class Metrics {
   ])
   readonly jobDuration = this.#histogram(
     'job_duration_seconds',
-    'Time that ended jobs took.',
+    'Duration of ended jobs.',
     jobTimes,
     ['app_name'],
   )
-  readonly spoolBytes = this.#gauge('wafermon_spool_bytes', 'Bytes the spool takes on disk.')
+  readonly spoolBytes = this.#gauge('wafermon_spool_bytes', 'Size of the spool on disk.')
   readonly spoolOldestAge = this.#gauge(
     'wafermon_spool_oldest_age_seconds',
     'Age of the oldest event in the spool; 0 when it is empty.',
   )
   readonly spoolCommits = this.#counter(
     'wafermon_spool_commits_total',
-    'Durable commits of the spool; events per commit shows how well commits are grouped.',
+    'Durable commits of the spool; events per commit show how well commits are grouped.',
   )
   readonly sinkLagEvents = this.#gauge(
     'wafermon_sink_lag_events',
@@ -98,10 +98,10 @@ export class Metrics {
     'Events committed together in one transaction.',
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
   )
-  readonly streamClients = this.#gauge('wafermon_stream_clients', 'Readers of the live stream.')
+  readonly streamClients = this.#gauge('wafermon_stream_clients', 'Clients of the live stream.')
   readonly streamCutOff = this.#counter(
     'wafermon_stream_cut_off_total',
-    'Readers of the live stream that were cut off because they were too slow.',
+    'Clients of the live stream that were disconnected for being too slow.',
   )
   readonly archiveFiles = this.#counter(
     'wafermon_archive_files_total',
@@ -113,7 +113,7 @@ export class Metrics {
   ])
   readonly archiveFailures = this.#counter(
     'wafermon_archive_failures_total',
-    'Attempts to archive an hour that failed and will be made again.',
+    'Failed attempts to archive an hour; each is retried.',
   )
   readonly archiveBehind = this.#gauge(
     'wafermon_archive_behind_seconds',
@@ -123,7 +123,11 @@ export class Metrics {
     'wafermon_retention_behind_seconds',
     'How far past retention the oldest raw events are that cannot be dropped yet; 0 when none are.',
   )
-  readonly siteUp = this.#gauge('wafermon_site_up', 'Whether a site answered: 1 or 0.', ['site'])
+  readonly siteUp = this.#gauge(
+    'wafermon_site_up',
+    '1 when the site answered, 0 when it did not.',
+    ['site'],
+  )
 
   constructor() {
     collectDefaultMetrics({ register: this.registry })

@@ -12,9 +12,9 @@ export const statusOf: Record<ErrorCode, ContentfulStatusCode> = {
   too_large: 413,
   unsupported_encoding: 415,
   invalid: 422,
-  /** Somebody else's: a site that does not answer. */
+  /** Another server's failure: a site that does not answer. */
   unreachable: 502,
-  /** Our own: the database is away. */
+  /** Our own failure: the database is unavailable. */
   unavailable: 503,
   overloaded: 503,
 }
@@ -42,10 +42,10 @@ export function problemOf(error: AppError): Problem {
   }
 }
 
-/** What a caller is told of a failure that we do not: nothing but where to look. */
+/** The answer for a failure that we do not understand: only where to look. */
 export const internalProblem: Problem = {
   type: `${problemType}internal`,
   title: 'internal error',
   status: 500,
-  detail: 'Internal error; the log of the server has the detail.',
+  detail: 'Internal error; see the log of the server.',
 }

@@ -1,24 +1,21 @@
-import type { ConfigOf, RoleName } from './config.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics.ts'
-import type { RoleContext, RoleReady } from './role.ts'
+import type { RoleContext, RoleReady, StartContext } from './role.ts'
+import type { SharedConfig } from './settings/shared.ts'
 import { startTracing, traceFields } from './tracing.ts'
 
-type Start<R extends RoleName> = (
-  config: ConfigOf<R>,
-  context: RoleContext & { insecure: boolean },
-) => Promise<RoleReady>
+export type Start<C> = (config: C, context: StartContext) => Promise<RoleReady>
 
 /**
- * Runs one role in this process until it is told to stop. When it cannot start, what it had opened
- * is closed again and the error goes on to the caller.
+ * Runs one role in this process until it is asked to stop. When it cannot start, what it has opened
+ * is closed and the error is thrown.
  */
-export async function runRole<R extends RoleName>(
-  name: R,
-  { config, warnings }: { config: ConfigOf<R>; warnings: string[] },
+export async function runRole<C extends SharedConfig>(
+  name: string,
+  { config, warnings }: { config: C; warnings: string[] },
   insecure: boolean,
-  start: Start<R>,
+  start: Start<C>,
 ): Promise<void> {
   const service = config.SERVICE_NAME ?? name
   const log = createLog({
@@ -50,7 +47,7 @@ export async function runRole<R extends RoleName>(
   }
 }
 
-/** A bug must be seen in the log and end the process: the supervisor starts a clean one. */
+/** A bug must show in the log and end the process: the supervisor starts a clean one. */
 function logUnhandled(log: RoleContext['log']): void {
   const die = (error: unknown) => {
     log.fatal({ error }, 'unexpected failure')

@@ -5,15 +5,15 @@ import type { Auth, Known } from './auth.ts'
  * A session is what a browser keeps instead of a token: `ID.EXPIRES.MAC`, in a cookie. The MAC is
  * keyed with the stored hash of the token and a secret of the role, so that
  *
- * - the cookie is no token: no API takes it, and neither another dashboard nor its log can use it;
- * - a token that is revoked ends its sessions with the next request;
- * - nothing is stored: a restart signs nobody out, and replicas know each other's sessions;
+ * - the cookie is not a token: no API takes it, and neither another dashboard nor its log can use it;
+ * - revoking a token ends its sessions with the next request;
+ * - nothing is stored: sessions survive a restart, and replicas accept each other's sessions;
  * - the tokens file alone, were it read by others, makes no session where the role has a secret.
  */
 
 /** How long a session lasts from its last renewal, in seconds. */
 export const sessionS = 7 * 86_400
-/** A session that is used is renewed when it is so old, in seconds: a screen in use never ends. */
+/** A session in use is renewed at this age, in seconds: a screen that is in use stays signed in. */
 const renewAfterS = 86_400
 
 export class Sessions {
@@ -28,13 +28,13 @@ export class Sessions {
     this.#now = now
   }
 
-  /** A session for whoever showed the token of this entry. */
+  /** A session for the caller who showed the token of this entry. */
   open(entry: Known): string {
     const expires = String(Math.floor(this.#now() / 1000) + sessionS)
     return `${entry.id}.${expires}.${this.#mac(entry, expires).toString('base64url')}`
   }
 
-  /** Whose session it is; undefined when it was not made here, is over, or its token is revoked. */
+  /** The entry of a session; undefined when it was not made here, is over, or its token is revoked. */
   find(session: string): { entry: Known; renew: boolean } | undefined {
     const [id = '', expires = '', mac = '', ...more] = session.split('.')
     if (more.length > 0 || !/^\d{1,12}$/.test(expires)) return undefined

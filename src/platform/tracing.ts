@@ -17,6 +17,7 @@ import { version } from './version.ts'
  * Traces. The API package alone costs next to nothing; the SDK is loaded only when tracing is
  * switched on, and until then every span below is a no-op.
  */
+let enabled = false
 const tracer = () => trace.getTracer('wafermon', version)
 
 /** Starts sending spans to an OTLP collector over HTTP, in batches, until the role stops. */
@@ -31,7 +32,7 @@ export async function startTracing(
   life.onStop('tracing', stop)
 }
 
-/** Runs `work` in a span of its own; a failure is recorded on it and thrown on. */
+/** Runs `work` in a span of its own; a failure is recorded on it and rethrown. */
 export async function inSpan<T>(
   name: string,
   attributes: Attributes,
@@ -52,21 +53,21 @@ export async function inSpan<T>(
 
 /** The W3C `traceparent` of the active span, if there is one. */
 export function activeTraceparent(): string | undefined {
+  if (!enabled) return undefined
   const carrier: { traceparent?: string } = {}
   propagation.inject(context.active(), carrier)
   return carrier.traceparent
 }
 
-/** The context that a `traceparent` speaks of, as a parent for spans. */
+/** The context that a `traceparent` names, as a parent for spans. */
 export function contextOf(traceparent: string | undefined): TraceContext {
   return traceparent === undefined
     ? context.active()
     : propagation.extract(context.active(), { traceparent })
 }
 
-/** Most traces of one batch that get a span each; the span of the request stands for the rest. */
+/** Maximum traces of one batch with a span each; the span of the request covers the rest. */
 const maxTraces = 100
-let enabled = false
 
 /**
  * Runs `work` under a span in every trace that a batch carries, so that the trace a program began
@@ -101,25 +102,40 @@ export function traceFields(): object {
   return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
 }
 
-/**
- * A span per request, child of the caller's when it sent a `traceparent`.
- *
- * @param endpointOf the pattern of the route, known once it has answered: a name for many spans
- */
+type ServerRequest = { method: string; path: string; traceparent: string | undefined }
+/** The pattern of the route, known once it has answered: a name for many spans. */
+type Answered = { endpoint: string; status: number }
+
+/** Runs the answer to a request in a span, child of the caller's when it sent a `traceparent`. */
+export async function inServerSpan(
+  { method, path, traceparent }: ServerRequest,
+  work: () => Promise<Answered>,
+): Promise<void> {
+  if (!enabled) {
+    await work()
+    return
+  }
+  const attributes = { 'http.request.method': method, 'url.path': path }
+  const options = { kind: SpanKind.SERVER, attributes }
+  await tracer().startActiveSpan(method, options, contextOf(traceparent), async (span) => {
+    try {
+      const { endpoint, status } = await work()
+      span.updateName(`${method} ${endpoint}`)
+      span.setAttribute('http.response.status_code', status)
+      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+    } finally {
+      span.end()
+    }
+  })
+}
+
+/** A span per request of an app. */
 export function serverSpan(endpointOf: (c: Context) => string): MiddlewareHandler {
   return async (c, next) => {
-    const parent = contextOf(c.req.header('traceparent'))
-    const attributes = { 'http.request.method': c.req.method, 'url.path': c.req.path }
-    const options = { kind: SpanKind.SERVER, attributes }
-    await tracer().startActiveSpan(c.req.method, options, parent, async (span) => {
-      try {
-        await next()
-        span.updateName(`${c.req.method} ${endpointOf(c)}`)
-        span.setAttribute('http.response.status_code', c.res.status)
-        if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-      } finally {
-        span.end()
-      }
+    const { method, path } = c.req
+    await inServerSpan({ method, path, traceparent: c.req.header('traceparent') }, async () => {
+      await next()
+      return { endpoint: endpointOf(c), status: c.res.status }
     })
   }
 }

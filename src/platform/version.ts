@@ -1,4 +1,4 @@
-/** The version of this build; esbuild puts in what package.json says. */
+/** The version of this build; esbuild inserts that of package.json. */
 declare const __WAFERMON_VERSION__: string | undefined
 
 export const version =

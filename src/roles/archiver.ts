@@ -1,22 +1,19 @@
 import type { HealthReport } from '../api/health.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
 import { Archiver, type ArchiverState } from '../archive/archiver.ts'
 import { openPlace } from '../archive/places/index.ts'
 import type { Place } from '../archive/places/place.ts'
-import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import type { ArchiverConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
-import type { RoleContext, RoleReady } from '../platform/role.ts'
+import type { RoleReady, StartContext } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
+import { openAuth, serve } from './serve.ts'
+import type { ArchiverConfig } from './settings.ts'
 
 /** Writes closed hours to the archive as Parquet, oldest first, and drops raw events that are archived and old. */
 export async function startArchiver(
   config: ArchiverConfig,
-  context: RoleContext & { insecure: boolean },
+  context: StartContext,
 ): Promise<RoleReady> {
   const { log, life, metrics } = context
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
-  refuseOpenDoor(config.HOST, auth, context.insecure)
+  const auth = openAuth(config, context)
   // One connection that is kept: it holds the lock that makes this the only archiver.
   const store = connect(config.DATABASE_URL, { role: 'archiver', max: 1, keep: true, metrics })
   life.onStop('database', () => store.close())
@@ -38,12 +35,13 @@ export async function startArchiver(
   const running = archiver.run()
   life.onStop('archiving', () => running)
 
-  const app = createApp({ log, metrics })
-  const check = () => health(archiver.state, probe, place)
-  const service = config.SERVICE_NAME ?? 'archiver'
-  const about = { title: 'archiver', auth, metrics, routes: [] }
-  app.route('/', aboutRoutes({ ...about, health: { service, check } }))
-  return { url: await listen(app, addressOf(config), life) }
+  return serve(config, context, {
+    auth,
+    title: 'archiver',
+    name: 'archiver',
+    routes: [],
+    check: () => health(archiver.state, probe, place),
+  })
 }
 
 /**

@@ -1,33 +1,30 @@
-import { Hono } from 'hono'
-import { centralSpecs } from '../api/central-specs.ts'
+import { toCentral } from '../api/central-routes.ts'
 import type { HealthReport } from '../api/health.ts'
-import { noParams, readParams } from '../api/query-params.ts'
-import { readApi, readPaths } from '../api/read-api.ts'
-import { listOf, secondsSince } from '../api/reader-source.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
-import { Auth, refuseOpenDoor, requireScope } from '../platform/auth.ts'
-import type { CentralConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
-import type { RoleContext, RoleReady } from '../platform/role.ts'
+import { questionRoutes } from '../api/questions.ts'
+import { toQueryLimits } from '../api/settings.ts'
+import { siteRoutes } from '../api/sites.ts'
+import type { Auth } from '../platform/auth.ts'
+import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import type { SiteHealth } from '../sites/site.ts'
 import { Sites } from '../sites/sites.ts'
 import { passThrough } from './central-pass-through.ts'
+import { openAuth, type Service, serve } from './serve.ts'
+import type { CentralConfig } from './settings.ts'
 
 /** Maximum readers of the merged stream: each is sent every event of every site. */
 const maxStreams = 100
 
-type Role = RoleContext & { insecure: boolean }
-
-/** The questions of a local API, over many sites at once. */
-export async function startCentral(config: CentralConfig, context: Role): Promise<RoleReady> {
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
-  refuseOpenDoor(config.HOST, auth, context.insecure)
-  const app = centralApp(config, auth, context)
-  return { url: await listen(app, addressOf(config), context.life) }
+/** Answers the questions of a local API, over many sites. */
+export async function startCentral(
+  config: CentralConfig,
+  context: StartContext,
+): Promise<RoleReady> {
+  const auth = openAuth(config, context)
+  return serve(config, context, centralService(config, auth, context))
 }
 
-/** The routes of the central API. */
-export function centralApp(config: CentralConfig, auth: Auth, context: RoleContext): Hono {
+/** The HTTP side of the central API. */
+export function centralService(config: CentralConfig, auth: Auth, context: RoleContext): Service {
   const { log, life, metrics } = context
   const sites = new Sites({
     sites: config.SITES,
@@ -37,39 +34,20 @@ export function centralApp(config: CentralConfig, auth: Auth, context: RoleConte
     stopping: life.signal,
   })
   life.onStop('sites', () => sites.close())
-  const limits = { defaultLimit: config.QUERY_DEFAULT_LIMIT, maxLimit: config.QUERY_MAX_LIMIT }
-
-  const app = createApp({ log, metrics })
-  const pass = passThrough(sites, context)
-  for (const path of readPaths) app.on(['GET', 'HEAD'], path, requireScope(auth, 'read'), pass)
-  app.route('/', siteRoutes(auth, sites))
+  const health = () => sites.health()
   const stream = { feed: sites.feed, metrics, log, stopping: life.signal, maxClients: maxStreams }
-  app.route('/', readApi({ reader: sites.ask, auth, limits, stream }))
-  const about = {
-    service: config.SERVICE_NAME ?? 'central',
-    check: async () => toReport(await sites.health()),
+  const questions = { reader: sites.ask, limits: toQueryLimits(config), stream }
+  return {
+    auth,
+    title: 'central API',
+    name: 'central',
+    routes: [
+      ...siteRoutes({ list: health }),
+      ...toCentral(questionRoutes(questions), passThrough(sites, context)),
+    ],
+    check: async () => toReport(await health()),
+    refreshMetrics: health,
   }
-  return app.route(
-    '/',
-    aboutRoutes({
-      title: 'central API',
-      auth,
-      metrics,
-      health: about,
-      routes: centralSpecs(limits),
-      refreshMetrics: () => sites.health(),
-    }),
-  )
-}
-
-/** `GET /v1/sites`. */
-function siteRoutes(auth: Auth, sites: Sites): Hono {
-  return new Hono().get('/v1/sites', requireScope(auth, 'read'), async (c) => {
-    readParams(c, noParams)
-    const started = performance.now()
-    const items = await sites.health()
-    return c.json({ ...listOf(items), duration_s: secondsSince(started) })
-  })
 }
 
 /** Ready while any site answers: the answers of the others are worth having. */

@@ -1,33 +1,28 @@
-import type { Hono } from 'hono'
 import type { HealthReport } from '../api/health.ts'
-import { type Admitted, type IngestVerdict, ingestRoutes } from '../api/ingest.ts'
-import { ingestSpecs } from '../api/other-specs.ts'
-import { readApi } from '../api/read-api.ts'
-import { readSpecs, streamSpec } from '../api/read-specs.ts'
-import { aboutRoutes } from '../api/role-routes.ts'
-import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import type { LocalApiConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
-import type { RoleContext, RoleReady } from '../platform/role.ts'
+import { ingestRoutes } from '../api/ingest.ts'
+import { questionRoutes } from '../api/questions.ts'
+import type { Route } from '../api/route.ts'
+import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
+import type { Accept } from '../core/admission.ts'
+import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
+import { countCommit } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
-import type { StoreVerdict } from '../store/ingest.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
+import { openStores, watchDatabase } from '../store/open-stores.ts'
 import { storeReader } from '../store/store-reader.ts'
-import { ingestLimits } from './ingest-limits.ts'
-import { countCommit } from './local-api-metrics.ts'
-import { openStores, watchDatabase } from './local-api-stores.ts'
-
-type Context = RoleContext & { insecure: boolean }
+import { openAuth, serve } from './serve.ts'
+import type { LocalApiConfig } from './settings.ts'
 
 /** The plant's own API: stores the events of a site, answers questions, streams. */
-export async function startLocalApi(config: LocalApiConfig, context: Context): Promise<RoleReady> {
-  const { log, life, metrics } = context
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
-  refuseOpenDoor(config.HOST, auth, context.insecure)
-
+export async function startLocalApi(
+  config: LocalApiConfig,
+  context: StartContext,
+): Promise<RoleReady> {
+  const { log, life } = context
+  const auth = openAuth(config, context)
   const stores = openStores(config, context)
   const watch = await watchDatabase(stores.write, config, context)
   const maintenance = runMaintenance(config.DATABASE_URL, {
@@ -40,62 +35,43 @@ export async function startLocalApi(config: LocalApiConfig, context: Context): P
   })
   life.onStop('maintenance', () => maintenance.done)
 
-  const app = createApp({ log, metrics })
-  app.route('/', ingest(config, auth, stores.write, watch, context))
-  app.route('/', questions(config, auth, stores.read, context))
-  app.route(
-    '/',
-    aboutRoutes({
-      title: 'local API',
-      auth,
-      metrics,
-      health: {
-        service: config.SERVICE_NAME ?? 'local-api',
-        check: () => health(stores.write, watch, maintenance),
-      },
-      routes: [...ingestSpecs, ...readSpecs(limitsOf(config)), streamSpec],
-    }),
-  )
-  return { url: await listen(app, addressOf(config), life) }
+  return serve(config, context, {
+    auth,
+    title: 'local API',
+    name: 'local-api',
+    routes: [
+      ...ingest(config, stores.write, watch, context),
+      ...questions(config, stores.read, context),
+    ],
+    check: () => health(stores.write, watch, maintenance),
+  })
 }
-
-const limitsOf = (config: LocalApiConfig) => ({
-  defaultLimit: config.QUERY_DEFAULT_LIMIT,
-  maxLimit: config.QUERY_MAX_LIMIT,
-})
 
 function ingest(
   config: LocalApiConfig,
-  auth: Auth,
   store: Store,
   watch: DatabaseWatch,
-  { metrics }: Context,
-): Hono {
+  { metrics }: StartContext,
+): Route[] {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
     onCommit: (events, ended) => countCommit(metrics, events, ended),
   })
-  const accept = async (items: readonly Admitted[]) => {
+  const accept: Accept = async (items) => {
     watch.assertReady()
-    return (await queue.add(items.map((item) => item.event))).map(verdictOf)
+    return queue.add(items.map((item) => item.event))
   }
-  return ingestRoutes({ accept, auth, metrics, limits: ingestLimits(config), timed: true })
+  return ingestRoutes({ accept, metrics, limits: toIngestLimits(config), timed: true })
 }
 
-const verdictOf = (verdict: StoreVerdict): IngestVerdict =>
-  typeof verdict === 'string'
-    ? { kind: verdict }
-    : { kind: 'refused', field: '', detail: verdict.refused }
-
-function questions(config: LocalApiConfig, auth: Auth, store: Store, context: Context): Hono {
+function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
   const { log, life, metrics } = context
   const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
-  return readApi({
+  return questionRoutes({
     reader: storeReader(store, { archive }),
-    auth,
-    limits: limitsOf(config),
+    limits: toQueryLimits(config),
     stream: {
       feed: liveFeed(store, { signal: life.signal, log }),
       metrics,

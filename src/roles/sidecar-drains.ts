@@ -1,9 +1,9 @@
-import type { SidecarConfig } from '../platform/config.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
 import { Drain } from '../spool/drain.ts'
 import type { Spool } from '../spool/spool.ts'
+import type { SidecarConfig } from './settings.ts'
 
 /** Opens everything that a sidecar delivers to. */
 export const openSinks = (config: SidecarConfig, { log }: RoleContext): OpenSink[] =>

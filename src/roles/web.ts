@@ -1,47 +1,38 @@
-import { aboutRoutes } from '../api/role-routes.ts'
 import { Access, AnswerCache, dashboardRoutes, type SiteView } from '../dashboard/index.ts'
-import { Auth, refuseOpenDoor } from '../platform/auth.ts'
-import type { WebConfig } from '../platform/config.ts'
-import { addressOf, createApp, listen } from '../platform/http.ts'
-import type { RoleContext, RoleReady } from '../platform/role.ts'
-import { sitesOf } from './web-sites.ts'
+import type { RoleReady, StartContext } from '../platform/role.ts'
+import { openAuth, serve } from './serve.ts'
+import type { WebConfig } from './settings.ts'
+import { openSites } from './web-sites.ts'
 
 /** Answers younger than this are shared; see AnswerCache. */
-const memoryOptions = { freshMs: 2000, restMs: 3000, most: 60 }
+const cacheOptions = { freshMs: 2000, restMs: 3000, most: 60 }
 
 /** Shows the dashboard of one site (LOCAL_API), or of all of them (CENTRAL_API). Keeps nothing. */
-export async function startWeb(
-  config: WebConfig,
-  context: RoleContext & { insecure: boolean },
-): Promise<RoleReady> {
+export async function startWeb(config: WebConfig, context: StartContext): Promise<RoleReady> {
   const { log, life, metrics } = context
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
-  refuseOpenDoor(config.HOST, auth, context.insecure)
-  const memory = new AnswerCache(memoryOptions)
-  const sites = sitesOf(config, context, memory)
-
-  const app = createApp({ log, metrics })
-  const about = {
-    service: config.SERVICE_NAME ?? 'web',
+  const auth = openAuth(config, context)
+  const cache = new AnswerCache(cacheOptions)
+  const sites = openSites(config, context, cache)
+  const pages = dashboardRoutes({
+    site: sites.get,
+    get siteNames() {
+      return sites.names()
+    },
+    cache,
+    access: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
+    log,
+    metrics,
+    signal: life.signal,
+    now: Date.now,
+  })
+  return serve(config, context, {
+    auth,
+    title: 'web',
+    name: 'web',
+    routes: [],
+    pages,
     check: () => health(sites.first()),
-  }
-  app.route('/', aboutRoutes({ title: 'web', auth, metrics, health: about, routes: [] }))
-  app.route(
-    '/',
-    dashboardRoutes({
-      site: sites.get,
-      get siteNames() {
-        return sites.names()
-      },
-      memory,
-      door: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
-      log,
-      metrics,
-      signal: life.signal,
-      now: Date.now,
-    }),
-  )
-  return { url: await listen(app, addressOf(config), life) }
+  })
 }
 
 /** Serves pages whatever the API does; without it they show what was known last. */

@@ -5,7 +5,7 @@ const maxDepth = 16
 /** Room for metadata in bytes of JSON; the wire allows 32 KiB. */
 export const metadataBytes = 32_000
 
-/** Told of everything that could not go over the wire as it was. */
+/** Called for every value that had to be changed to fit an event. */
 export type Note = () => void
 
 /**
@@ -26,7 +26,7 @@ function asText(value: unknown): string {
   }
 }
 
-/** A cut must not leave the first half of a pair behind. */
+/** A cut must not leave half of a surrogate pair. */
 function cut(text: string, max: number): string {
   if (text.length <= max) return text
   const last = text.charCodeAt(max - 1)
@@ -42,7 +42,7 @@ export function cleanMetadata(
   if (value == null) return undefined
   const copy = copier(room, note)(value, 0)
   if (copy == null) return undefined
-  // What is no object gets a name.
+  // A value that is not an object gets a name.
   const named = typeof copy === 'object' && !Array.isArray(copy) ? copy : { value: copy }
   return Object.keys(named).length > 0 ? named : undefined
 }
@@ -59,7 +59,7 @@ function copier(room: number, note: Note): Copy {
   let left = room
   const path: unknown[] = []
 
-  /** The value if there is room for so many bytes of it. */
+  /** The value if there is room for this many bytes. */
   const spend = <T>(bytes: number, value: T): T | undefined => {
     if (bytes > left) return omit()
     left -= bytes

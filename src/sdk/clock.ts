@@ -9,7 +9,7 @@ let lastUs = 0
  * have an order even when they come in one microsecond.
  *
  * `Date` has milliseconds only, and `performance` never notices that the clock was set (NTP, a
- * laptop that slept): it is read, and anchored anew when the two are too far apart.
+ * laptop that slept): both are read, and the origin is set again when they are too far apart.
  */
 export function nowUs(): number {
   const monotonic = performance.now()

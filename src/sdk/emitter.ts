@@ -6,9 +6,9 @@ import { EventQueue, type Item } from './queue.ts'
 import { type EmitterOptions, type Settings, settle } from './settings.ts'
 import { judge } from './verdicts.ts'
 
-/** What became of the events so far. */
+/** Counters of an emitter. */
 export type EmitterStats = {
-  /** Waiting or on the way. */
+  /** Waiting or in flight. */
   queued: number
   queuedBytes: number
   /** Taken by the sidecar, repeats included. */
@@ -22,7 +22,7 @@ export type EmitterStats = {
   droppedTicks: number
   /** Never delivered: starts, ends and errors. */
   droppedEvents: number
-  /** Things of the program that had to be repaired or left out to fit an event. */
+  /** Values that had to be changed or left out to fit an event. */
   repaired: number
 }
 
@@ -32,7 +32,7 @@ type Waiter = { upTo: number; done: (all: boolean) => void }
 const maxEventBytes = 64 * 1024
 const maxBatchBytes = 1024 * 1024
 
-/** An unsent batch keeps trying at least this often while somebody waits in `flush`. */
+/** While `flush` waits, an unsent batch is retried at least this often. */
 const flushRetryMs = 250
 
 /**
@@ -66,11 +66,11 @@ export class SidecarEmitter implements Emitter {
   /** Not before, by `performance.now()`: the next batch, and the next progress. */
   #notBefore = 0
   #lossyNotBefore = 0
-  /** Most events in the next batch; halved when one is refused as a whole. */
+  /** Maximum events in the next batch; halved when a batch is refused as a whole. */
   #batchItems: number
   #closed = false
 
-  /** Whatever is wrong with the options is replaced by the default, with a warning. */
+  /** An invalid option is replaced by its default, with a warning. */
   constructor(options: EmitterOptions = {}) {
     const { settings, bad } = settle(options)
     const { url, maxBatch, maxQueue, maxQueueBytes } = settings
@@ -78,7 +78,7 @@ export class SidecarEmitter implements Emitter {
     this.#batchItems = maxBatch
     this.#agent = agentFor(url)
     this.#queue = new EventQueue(maxQueue, maxQueueBytes)
-    if (bad.length > 0) this.#warn(`no use, the default is taken: ${bad.join(', ')}`)
+    if (bad.length > 0) this.#warn(`invalid options, using the defaults: ${bad.join(', ')}`)
   }
 
   /** Counters since the start. */
@@ -105,7 +105,7 @@ export class SidecarEmitter implements Emitter {
     }
   }
 
-  /** Counts something of the program that did not fit an event as it was. */
+  /** Counts a value that had to be changed to fit an event. */
   repaired(): void {
     this.#counts.repaired++
   }
@@ -189,7 +189,7 @@ export class SidecarEmitter implements Emitter {
     this.#counts.rejected += refused.length
     if (why) this.#warn('events wait for', `${url.href}: ${why}`)
     for (const { item, verdict } of refused) this.#warn('refused', describe(item, verdict))
-    this.#drop(spent, 'sent too often')
+    this.#drop(spent, 'too many retries')
     this.#batchItems = halve ? Math.ceil(batch.length / 2) : maxBatch
     if (!halve) this.#hold(again, !why && again.every((item) => item.lossy), afterMs)
     this.#wakeWaiters()
@@ -228,14 +228,14 @@ export class SidecarEmitter implements Emitter {
     this.#warn(`events are dropped: ${why}`)
   }
 
-  /** Each thing once: a program's output is not ours. */
+  /** Each topic once: the output belongs to the program. */
   #warn(topic: string, detail = ''): void {
     if (this.#warned.has(topic)) return
     this.#warned.add(topic)
     try {
       this.#settings.warn(`wafermon: ${topic} ${detail}`.trim())
     } catch {
-      // The program's own way of being told threw.
+      // The program's own `warn` threw.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What a program can say about a job. */
+/** The kinds of events that a program can report about a job. */
 export type EventKind = 'started' | 'progress' | 'metric' | 'finished' | 'error' | 'canceled'
 
 export type EventStatus = 'running' | 'succeeded' | 'failed' | 'canceled'
@@ -37,11 +37,11 @@ export type WireEvent = {
  */
 export interface Emitter {
   send(event: WireEvent): void
-  /** Told when something of the program had to be repaired to fit an event. */
+  /** Called when a value of the program had to be changed to fit an event. */
   repaired?(): void
 }
 
-/** What may be lost when room is short: the end of a job tells as much. */
+/** Events that may be dropped when room is short: the end of a job repeats their content. */
 export function isLossy(kind: EventKind): boolean {
   return kind === 'progress' || kind === 'metric'
 }

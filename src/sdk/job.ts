@@ -36,7 +36,7 @@ export function currentJob(): Job | undefined {
  * they do nothing.
  */
 export class Job {
-  /** @internal What is the same on all events, and what subjobs inherit. */
+  /** @internal The part that is the same in all events, and that subjobs inherit. */
   readonly identity: Identity
   /** @internal */
   readonly emitter: Emitter
@@ -66,7 +66,7 @@ export class Job {
     return !this.#ended
   }
 
-  /** Says how far the work is, 0 to 1, and what it is at. */
+  /** Reports how far the work is, 0 to 1, and its current metadata. */
   tick(tick: Tick = {}): void {
     this.#guard(() => {
       const { progress, metadata } = tick
@@ -103,7 +103,7 @@ export class Job {
     this.#guard(() => this.#end('error', 'failed', { extra: this.#describe(error), metadata }))
   }
 
-  /** Ends the job: canceled. What its callback returns or throws afterwards changes nothing. */
+  /** Ends the job: canceled. The later result or error of its callback changes nothing. */
   cancel(reason?: string, metadata?: Record<string, unknown>): void {
     this.#guard(() => {
       const extra = reason ? { reason: cleanText(reason, 2000, this.#note) } : {}
@@ -140,7 +140,7 @@ export class Job {
     this[Symbol.dispose]()
   }
 
-  /** The program must not die of its monitoring: what goes wrong in here is counted and no more. */
+  /** Monitoring must not break the program: an error in here is only counted. */
   #guard(report: () => void): void {
     try {
       if (!this.#ended) report()
@@ -163,7 +163,7 @@ export class Job {
     }
   }
 
-  /** What the program said of itself replaces what was measured. */
+  /** Figures of the program replace the measured ones. */
   #end(kind: EventKind, status: EventStatus, body: Body): void {
     this.#ended = true
     const metrics: Record<string, number> = {
@@ -177,7 +177,7 @@ export class Job {
 
   #send(kind: EventKind, at: string, body: Body, end?: Partial<WireEvent['event']>): void {
     const { extra, metrics } = body
-    // What we say comes first, so that it is not what is left out when there is no room.
+    // Our own fields come first, so that they are not left out when there is no room.
     const room = metadataBytes - Buffer.byteLength(JSON.stringify(extra ?? ''))
     const metadata = { ...extra, ...cleanMetadata(body.metadata, this.#note, room) }
     this.emitter.send({
@@ -216,7 +216,7 @@ function noteSafely(emitter: Emitter): void {
   try {
     emitter.repaired?.()
   } catch {
-    // An emitter of the program that throws: there is nobody left to tell.
+    // The program's own emitter threw: the error cannot be reported anywhere.
   }
 }
 

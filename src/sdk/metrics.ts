@@ -1,6 +1,6 @@
 import { cleanText, type Note } from './clean.ts'
 
-/** Most metrics of a job that its last event repeats; the wire allows 64, five are measured. */
+/** Maximum metrics of a job that its last event repeats; the wire allows 64, five are measured. */
 const maxMetrics = 59
 
 /** Never below zero; other names take any number. */
@@ -8,7 +8,7 @@ const amounts = ['duration_s', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb', 'prog
 
 /**
  * A metric as the wire takes it, or undefined when there is nothing to save. A BigInt becomes the
- * closestSpelling double, progress is brought into 0 to 1.
+ * nearest double, progress is clamped to 0 to 1.
  */
 export function cleanMetric(
   name: unknown,

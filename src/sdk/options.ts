@@ -15,15 +15,15 @@ export type AppRef = {
 /** A job that others can be part of. */
 export type ParentJob = { readonly id: string }
 
-/** What a job is told at its start. Whatever is wrong here is repaired, never thrown. */
+/** The options of a job. An invalid value is repaired; nothing throws. */
 export type JobOptions = {
   /** The program; by default the parent's, else `unnamed`. */
   app?: string | AppRef | undefined
   /** The fab; by default the parent's, else the environment's `SITE_ID`, else `default`. */
   siteId?: string | undefined
-  /** What the work is about: as a rule the lot. By default the parent's. */
+  /** The piece of work, usually the lot. By default the parent's. */
   businessKey?: string | undefined
-  /** Which part of it: as a rule the wafer or the step. Subjobs only. */
+  /** The part of it, usually the wafer or the step. Subjobs only. */
   subKey?: string | undefined
   /** The job's id, a UUID; by default a new one. Other text becomes a UUID derived from it. */
   id?: string | undefined
@@ -37,7 +37,7 @@ export type JobOptions = {
   emitter?: Emitter | undefined
 }
 
-/** What is the same on every event of a job. */
+/** The part that is the same in every event of a job. */
 export type Identity = Omit<WireEvent, 'idempotency_key' | 'event'>
 
 /** Reads one property; a getter or proxy of the program that throws counts as absent. */

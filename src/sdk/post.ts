@@ -14,7 +14,7 @@ export type Verdict = {
   retryable?: boolean
 }
 
-/** What became of a batch: what is not listed in `rejected` has been taken. */
+/** The outcome of a batch: every event that is not listed in `rejected` has been taken. */
 export type Outcome = {
   rejected: Verdict[]
   duplicates: number
@@ -85,7 +85,7 @@ function exchange(url: URL, body: string, options: PostOptions): Promise<Answer>
       ...(options.token && { authorization: `Bearer ${options.token}` }),
     }
     const request = send(url, { method: 'POST', headers, agent: options.agent })
-    // Of the whole exchange: an answer that trickles in is as bad as none.
+    // For the whole exchange: an answer that trickles in is as bad as none.
     const timer = setTimeout(
       () => request.destroy(new Error('no answer in time')),
       options.timeoutMs,
@@ -116,7 +116,7 @@ async function readAnswer(response: IncomingMessage): Promise<string> {
   return text
 }
 
-/** What does not account for every event is no answer of a sidecar, whatever its status says. */
+/** A response that does not account for every event is not from a sidecar, whatever its status. */
 function readVerdicts(text: string, sent: number): Outcome {
   const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
   if (total !== sent || rejected.some(({ index }) => !(index >= 0 && index < sent))) {

@@ -14,7 +14,7 @@ export type Item = {
 /**
  * Events that wait to be sent: two lanes, so that a full queue drops progress before it drops the
  * start or end of a job, and so that progress which a full sidecar refuses for now does not hold
- * up the rest. What is in flight still counts, as it may come back.
+ * up the rest. Events in flight still count, because they may come back.
  *
  * Plain arrays: `shift` costs a move of pointers, 2 microseconds at 10,000 events.
  */

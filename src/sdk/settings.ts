@@ -1,25 +1,25 @@
 export type EmitterOptions = {
   /** The sidecar; by default the environment's `SIDECAR_URL`, else http://127.0.0.1:8000. */
   baseUrl?: string | undefined
-  /** Bearer token, where the sidecar wants one; by default the environment's `SIDECAR_TOKEN`. */
+  /** Bearer token, if the sidecar requires one; by default the environment's `SIDECAR_TOKEN`. */
   token?: string | undefined
   /** How long one request may take, in milliseconds (5000). */
   timeoutMs?: number | undefined
-  /** How often an event is sent again before it is given up (without end: it waits for room). */
+  /** Maximum retries of an event (unlimited: it is dropped only when memory is full). */
   maxRetries?: number | undefined
-  /** False sends every event once only (true). */
+  /** False sends every event only once (true). */
   enableRetries?: boolean | undefined
-  /** Most events held in memory (10,000). */
+  /** Maximum events held in memory (10,000). */
   maxQueue?: number | undefined
-  /** Most bytes held in memory (16 MiB). */
+  /** Maximum bytes held in memory (16 MiB). */
   maxQueueBytes?: number | undefined
-  /** Most events in one request, to 1000 (200). */
+  /** Maximum events in one request, up to 1000 (200). */
   maxBatch?: number | undefined
-  /** How long an event waits for company, in milliseconds (20). */
+  /** How long an event waits for others to share its request, in milliseconds (20). */
   lingerMs?: number | undefined
-  /** How long the end of the program is held up to deliver what is left, in milliseconds (2000). */
+  /** How long the end of the program may be delayed to deliver the rest, in milliseconds (2000). */
   exitTimeoutMs?: number | undefined
-  /** Told once of each kind of trouble; by default `process.emitWarning`. */
+  /** Called once for each kind of problem; by default `process.emitWarning`. */
   warn?: ((message: string) => void) | undefined
 }
 
@@ -45,7 +45,7 @@ const defaults = {
 const most = 2 ** 31 - 1
 const fallbackUrl = 'http://127.0.0.1:8000'
 
-/** @internal Reads options, and names those that were no use. Never throws. */
+/** @internal Reads options, and names the invalid ones. Never throws. */
 export function settle(options: EmitterOptions): { settings: Settings; bad: string[] } {
   const bad: string[] = []
   const given = readable(options)
@@ -61,7 +61,7 @@ export function settle(options: EmitterOptions): { settings: Settings; bad: stri
     numbers[name] = usable(name, least, name === 'maxBatch' ? 1000 : most) ?? defaults[name]
   }
   const { token = process.env.SIDECAR_TOKEN, warn } = given
-  // What cannot stand in a header would throw at every request.
+  // Text that cannot be a header would throw at every request.
   const sendable = typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)
   if (token && !sendable) bad.push('token')
   const settings = {

@@ -1,4 +1,4 @@
-/** W3C trace context, version 00 as a rule; an all-zero id is none. */
+/** W3C trace context, usually version 00; an all-zero id is invalid. */
 const form = /^[\da-f]{2}-(?!0{32})[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/
 
 export function isTraceparent(value: unknown): value is string {

@@ -4,14 +4,14 @@ import { roundS } from './clock.ts'
 /** CPU time of this process and of its children that have ended, in seconds: user, system. */
 export type Cpu = [user: number, system: number]
 
-/** What the process has used so far. */
+/** The usage of the process so far. */
 export function cpuNow(): Cpu {
   const { user, system } = process.cpuUsage()
   const [childUser, childSystem] = childrenCpu()
   return [user / 1e6 + childUser, system / 1e6 + childSystem]
 }
 
-/** What the process used since then, and its peak of resident memory since it started, in MiB. */
+/** The usage of the process since then, and its peak resident memory since it started, in MiB. */
 export function usageSince([user, system]: Cpu): Record<string, number> {
   const now = cpuNow()
   return {

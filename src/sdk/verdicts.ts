@@ -1,7 +1,7 @@
 import type { Outcome, Verdict } from './post.ts'
 import type { Item } from './queue.ts'
 
-/** What a sidecar's answer means for the events of a batch: each is in exactly one place. */
+/** The result of a sidecar's answer for the events of a batch: each is in exactly one place. */
 export type Judgement = {
   /** How many were taken. */
   delivered: number

@@ -1,6 +1,6 @@
 import type * as z from 'zod'
 import type { BatchLimits, Sink } from '../core/delivery.ts'
-import { ConfigError } from '../platform/config.ts'
+import { ConfigError } from '../core/errors.ts'
 import type { SinkContext, SinkKind } from './kind.ts'
 import { localApi } from './local-api/index.ts'
 

@@ -21,11 +21,11 @@ export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
 }
 
 /**
- * What to do when the events that a sink has not taken fill the spool. `close the door`: new events
- * are refused, so none is lost for this sink. `leave a gap`: the sink does without the oldest ones.
- * A spool that records no gaps closes the door for every sink.
+ * What to do when the events that a sink has not taken fill the spool: refuse new ones, so that this
+ * sink misses none, or let it do without the oldest ones. A spool that cannot skip events refuses new
+ * ones for every sink.
  */
-export type WhenFull = 'close the door' | 'leave a gap'
+export type WhenFull = 'refuse new events' | 'skip old events'
 
 /** What a sink is given beside its settings. */
 export type SinkContext = { log: Logger }

@@ -1,7 +1,8 @@
 import { AppError } from '../core/errors.ts'
 import { type Job, type JobReader, maxJobIds, sortByIds } from '../core/job.ts'
-import { itemsFromWire, jobFromWire } from '../core/job-wire.ts'
+import { jobFromWire } from '../core/job-wire.ts'
 import { ensure } from '../core/must.ts'
+import { itemsFromWire } from '../core/wire-table.ts'
 
 /** Questions under way at the same time, of a site that answers for one job at a time. */
 const abreast = 4

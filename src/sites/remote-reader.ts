@@ -1,16 +1,12 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
+import { jobFilterToQuery, statsFilterToQuery } from '../core/filter-wire.ts'
 import type { JobFilter, JobReader, StatsFilter, StoredEvent } from '../core/job.ts'
-import {
-  appFromWire,
-  itemsFromWire,
-  jobDetailFromWire,
-  jobFilterToQuery,
-  pageFromWire,
-  sourceFromWire,
-  statsFilterToQuery,
-  statsRowFromWire,
-} from '../core/job-wire.ts'
+import { detailFromWire } from '../core/job-wire.ts'
+import { pageFromWire } from '../core/page-wire.ts'
+import { sourceTable } from '../core/source-wire.ts'
+import { appTable, statsTable } from '../core/stats-wire.ts'
+import { itemsFromWire } from '../core/wire-table.ts'
 import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
 import {
@@ -76,7 +72,7 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     ask(path, (json) => itemsFromWire(json, item), signal, query)
 
   const getJob: JobReader['getJob'] = (id, signal) =>
-    ask(`/v1/jobs/${encodeURIComponent(id)}`, jobDetailFromWire, signal).catch(noneWhenMissing)
+    ask(`/v1/jobs/${encodeURIComponent(id)}`, detailFromWire, signal).catch(noneWhenMissing)
 
   return {
     findJobs: (filter, signal) => ask('/v1/jobs', pageFromWire, signal, jobFilterToQuery(filter)),
@@ -86,10 +82,10 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     getJobs: remoteJobsById({ ask, getJob }),
     findEvents: (id, limit, signal) =>
       list(`/v1/jobs/${encodeURIComponent(id)}/events`, asEvent, signal, limited(limit)),
-    listApps: (signal) => list('/v1/apps', appFromWire, signal),
-    listSources: (signal) => list('/v1/sources', sourceFromWire, signal),
+    listApps: (signal) => list('/v1/apps', appTable.fromWire, signal),
+    listSources: (signal) => list('/v1/sources', sourceTable.fromWire, signal),
     stats: (filter: StatsFilter, signal) =>
-      list('/v1/stats', statsRowFromWire, signal, statsFilterToQuery(filter)),
+      list('/v1/stats', statsTable.fromWire, signal, statsFilterToQuery(filter)),
     checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
       site === undefined

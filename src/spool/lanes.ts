@@ -69,7 +69,7 @@ export class Lanes {
     const batch: Outgoing[] = []
     let bytes = 0
     for (const entry of this.#findWaiting(later, lane)) {
-      bytes += entry.event.body.length
+      bytes += entry.event.bytes
       if (batch.length === limit || (batch.length > 0 && bytes > this.#options.limits.bytes)) break
       entry.state = 'offered'
       batch.push(entry.event)
@@ -82,7 +82,7 @@ export class Lanes {
     let bytes = 0
     for (const { event } of this.#findWaiting(false, lane)) {
       events++
-      bytes += event.body.length
+      bytes += event.bytes
       if (events >= limit || bytes >= this.#options.limits.bytes) return true
     }
     return false
@@ -106,7 +106,7 @@ export class Lanes {
     for (const event of found) {
       ensure(event.seq > this.#read, 'the spool hands out events in their order')
       this.#entries.set(event.seq, { event, state: 'waiting', later: false })
-      this.#bytes += event.body.length
+      this.#bytes += event.bytes
       this.#read = event.seq
     }
     return found.length > 0
@@ -171,7 +171,7 @@ export class Lanes {
 
   #drop(seq: number, event: Outgoing): void {
     this.#entries.delete(seq)
-    this.#bytes -= event.body.length
+    this.#bytes -= event.bytes
   }
 }
 

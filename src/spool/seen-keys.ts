@@ -1,22 +1,48 @@
-import type { Db } from './open.ts'
+import type { Event } from '../core/event.ts'
+import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
+import type { Db } from './database.ts'
 import { type Meta, otherTable, type Statements } from './statements.ts'
 
 /**
- * The identity of an event as 24 bytes. The time comes first: events come about in its order, so
- * that even random keys go in at the end of the table and not each into a page of its own.
+ * The identity of an event as 24 bytes. The time comes first: events come roughly in its order, so
+ * that even random keys go in at the end of the table and not each into a page of its own. It is the
+ * sender's own time: a correction differs from one retry to the next.
  */
-export function eventKey(idempotencyKey: string, reportedAtUs: bigint): Buffer {
+export function toKey({ idempotency_key, event }: Event): Buffer {
   const key = Buffer.allocUnsafe(24)
-  key.writeBigInt64BE(reportedAtUs, 0)
-  key.write(idempotencyKey.replaceAll('-', ''), 8, 16, 'hex')
+  writeTime(key, event.reported_at ?? event.at)
+  for (let i = 0; i < digits.length; i++) {
+    const at = digits[i] as number
+    key[8 + i] = hexDigit(idempotency_key, at) * 16 + hexDigit(idempotency_key, at + 1)
+  }
   return key
+}
+
+/** Where the bytes of a UUID are in its text. By hand this costs a quarter of what Buffer.write does. */
+const digits = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
+
+/** Of a UUID in its normal form, lower case. */
+function hexDigit(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  return code < 58 ? code - 48 : code - 87
+}
+
+/** Microseconds since 1970 in eight bytes, without a bigint where a double is exact. */
+function writeTime(key: Buffer, time: Micros): void {
+  const us = toMicrosNumber(time)
+  if (!Number.isSafeInteger(us)) {
+    key.writeBigInt64BE(toMicros(time), 0)
+    return
+  }
+  key.writeInt32BE(Math.floor(us / 2 ** 32), 0)
+  key.writeUInt32BE(us >>> 0, 4)
 }
 
 const keyLimit = 1_000_000
 const keyAgeMs = 24 * 3600 * 1000
 
 /**
- * The keys of what is in the spool and of what was there of late, so that a repeat is seen. Two tables
+ * The keys of what is in the spool and of what was there recently, so that a repeat is seen. Two tables
  * take turns: when one is old or full enough, the other is emptied and filled.
  */
 export class SeenKeys {
@@ -30,7 +56,7 @@ export class SeenKeys {
   #oldSeq: number
   #hasOld: boolean
 
-  /** @param maxBytes most bytes of the spool; keys take a twentieth of them */
+  /** @param maxBytes maximum bytes of the spool; keys take a twentieth of them */
   constructor(db: Db, statements: Statements, meta: Meta, maxBytes: number) {
     this.#db = db
     this.#statements = statements
@@ -57,12 +83,12 @@ export class SeenKeys {
     return this.#hasOld && old.has.get(key) !== undefined
   }
 
-  /** So many more are there, once that is committed. */
+  /** Counts what a commit has put in, once it is durable. */
   added(count: number): void {
     this.#count += count
   }
 
-  /** @param acked up to here every event is gone: the keys to be forgotten must belong to such */
+  /** @param acked up to here every event is gone; only keys of such events may be forgotten */
   areDue(acked: number): boolean {
     const due = this.#count >= this.#limit || Date.now() - this.#since >= keyAgeMs
     return due && this.#oldSeq <= acked

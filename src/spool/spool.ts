@@ -1,58 +1,29 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
+import { type Event, isTick } from '../core/event.ts'
 import { ensure, must } from '../core/must.ts'
-import { Ballast } from './ballast.ts'
-import { type Db, type OpenReport, openSpool } from './open.ts'
-import { SeenKeys } from './seen-keys.ts'
+import { toMs } from '../core/time.ts'
+import { AppendQueue } from './append-queue.ts'
+import { openCursors } from './cursors.ts'
+import type { Db } from './database.ts'
+import { isDiskFull, unwritableError } from './disk-error.ts'
+import { type OpenReport, openSpool } from './open.ts'
+import { SeenKeys, toKey } from './seen-keys.ts'
+import { Space, type SpaceOptions } from './space.ts'
 import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
-
-/** An event on its way into the spool. */
-export type Append = {
-  /** 24 bytes: the time its sender reported and the idempotency key. See keys.ts. */
-  key: Buffer
-  /** The event as JSON. */
-  body: string
-  receivedMs: number
-  /** May be refused while the spool is filling up. */
-  tick: boolean
-  /** Carries the stamp of an earlier spool. */
-  stamped: boolean
-}
-
-/**
- * What became of an append. `stored` and `duplicate` are on disk; `shed` (above the soft cap,
- * progress and metric events only) and `full` are not, and may be sent again later.
- */
-export type AppendVerdict = 'stored' | 'duplicate' | 'shed' | 'full'
 
 /** A refused event, set aside. */
 export type Reject = Refused & { id: number; sink: string; rejectedMs: number; body: string }
 
-export type SpoolOptions = {
-  dir: string
+export type SpoolOptions = SpaceOptions & {
   /** Names of all sinks; an event stays until each has acknowledged it. */
   sinks: readonly string[]
-  /** Most bytes on disk; above four fifths of it ticks are shed. */
-  maxBytes: number
-  /** Ballast, in bytes; for tests on small disks. */
-  ballastBytes?: number
   onCommit?: (events: number) => void
 }
 
-/** `resetSinks`: those whose recorded position was after the last event; see toPosition. */
+/** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
 export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
-
-const softShare = 0.8
-/** Files larger than this are shrunk once they are empty. */
-const vacuumBytes = 64 * 2 ** 20
-
-type Waiting = {
-  items: readonly Append[]
-  resolve: (verdicts: AppendVerdict[]) => void
-  reject: (error: unknown) => void
-}
 
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
@@ -62,15 +33,14 @@ export class Spool {
   readonly dir: string
   readonly #db: Db
   readonly #lock: Db
-  readonly #ballast: Ballast
+  readonly #space: Space
   readonly #options: SpoolOptions
-  readonly #acked = new Map<string, number>()
+  readonly #acked: Map<string, number>
   readonly #statements: Statements
-  #waiting: Waiting[] = []
+  readonly #queue = new AppendQueue((groups) => this.#write(groups))
   #lastSeq: number
   #forwarded: number
   readonly #keys: SeenKeys
-  #pages: number
   #closed = false
   #lastError: string | undefined
   readonly #wakers = new Set<() => void>()
@@ -87,12 +57,11 @@ export class Spool {
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    const resetSinks = this.#registerSinks()
+    const { cursors, resetSinks } = openCursors(db, this.#statements, options.sinks)
+    this.#acked = cursors
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
-    this.#pages = this.#usedPages()
-    this.#ballast = new Ballast(options.dir, options.ballastBytes)
-    if (!this.#ballast.held) this.#ballast.take()
+    this.#space = new Space(db, options)
     this.report = { ...report, recovered: this.count, resetSinks }
   }
 
@@ -101,16 +70,14 @@ export class Spool {
     return this.#lastSeq - Math.min(...this.#acked.values())
   }
 
-  /** Bytes in use on disk: pages with something in them, and the write-ahead log. */
+  /** Bytes in use on disk. */
   get bytes(): number {
-    return this.#pages * pageSize + this.#walBytes()
+    return this.#space.bytes
   }
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    if (!this.#ballast.held) return 'the disk of the spool is full'
-    if (this.#isFull()) return 'the spool has reached SPOOL_MAX_BYTES'
-    return this.#lastError
+    return this.#space.trouble ?? this.#lastError
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
@@ -132,48 +99,44 @@ export class Spool {
   }
 
   /**
-   * Puts events on disk. All that wait in one turn of the event loop share one commit: that is 4.6
-   * times the throughput of a commit per request.
+   * Puts events on disk; what it guarantees is in core/admission.ts. All that wait in one turn of the
+   * event loop share one commit: that is 4.6 times the throughput of a commit per request.
    *
-   * @returns a verdict per event, after the commit was synced
-   * @throws when the database fails for another reason than a full disk; nothing was stored then
+   * @throws AppError overloaded when the disk fails in another way than being full
    */
-  append(items: readonly Append[]): Promise<AppendVerdict[]> {
+  append(items: readonly Admitted[]): Promise<Verdict[]> {
     if (this.#closed) return Promise.reject(new Error('the spool is closed'))
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ items, resolve, reject }) === 1) setImmediate(() => this.#flush())
-    })
+    return this.#queue.add(items)
   }
 
-  #flush(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    if (waiting.length === 0) return
+  #write(groups: readonly Group[]): Verdict[][] {
     try {
-      const verdicts = this.#canAppend() ? this.#commit(waiting) : waiting.map(refused)
-      for (const [i, w] of waiting.entries()) w.resolve(verdicts[i]!)
+      const room = this.#space.room()
+      return room === 'none' ? this.#refuse(groups) : this.#commit(groups, room)
     } catch (error) {
       this.#afterFailure(error)
-      for (const w of waiting) {
-        if (isDiskFull(error)) w.resolve(refused(w))
-        else w.reject(error)
-      }
+      if (isDiskFull(error)) return this.#refuse(groups)
+      throw unwritableError(error)
     }
   }
 
-  /** One transaction for everybody who waits. Counters move only once it is durable. */
-  #commit(waiting: readonly Waiting[]): AppendVerdict[][] {
+  #refuse(groups: readonly Group[]): Verdict[][] {
+    const full = { later: this.trouble ?? 'the spool is full' }
+    return groups.map((items) => items.map(() => full))
+  }
+
+  /** One transaction for all that wait. Counters move only once it is durable. */
+  #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
     const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
-    const soft = this.bytes > this.#options.maxBytes * softShare
-    this.#db.exec('begin immediate')
-    const verdicts = waiting.map((w) => w.items.map((item) => this.#put(item, soft, draft)))
+    this.#statements.begin.run()
+    const verdicts = groups.map((items) => items.map((item) => this.#put(item, room, draft)))
     if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
-    this.#db.exec('commit')
+    this.#statements.commit.run()
     this.#lastSeq = draft.seq
     this.#forwarded = draft.forwarded
     this.#keys.added(draft.stored)
     this.#lastError = undefined
-    this.#pages = this.#usedPages()
+    this.#space.measure()
     if (draft.stored > 0) {
       this.#options.onCommit?.(draft.stored)
       for (const wake of this.#wakers) wake()
@@ -181,18 +144,17 @@ export class Spool {
     return verdicts
   }
 
-  #put(
-    item: Append,
-    soft: boolean,
-    draft: { seq: number; forwarded: number; stored: number },
-  ): AppendVerdict {
-    if (soft && item.tick) return this.#keys.has(item.key) ? 'duplicate' : 'shed'
-    if (!this.#keys.put(item.key)) return 'duplicate'
+  #put(item: Admitted, room: 'all' | 'ends', draft: Draft): Verdict {
+    const { event } = item
+    const key = toKey(event)
+    if (room === 'ends' && isTick(event.event.kind)) return this.#keys.has(key) ? 'duplicate' : shed
+    if (!this.#keys.put(key)) return 'duplicate'
     draft.seq++
     draft.stored++
-    if (item.stamped) draft.forwarded++
-    const sourceSeq = item.stamped ? null : draft.seq - draft.forwarded
-    this.#statements.put.run(draft.seq, sourceSeq, item.receivedMs, item.body)
+    // An event that carries the stamp of an earlier spool gets no number of ours.
+    if (event.source) draft.forwarded++
+    const sourceSeq = event.source ? null : draft.seq - draft.forwarded
+    this.#statements.put.run(draft.seq, sourceSeq, receivedMs(event), item.json)
     return 'stored'
   }
 
@@ -236,9 +198,9 @@ export class Spool {
       throw error
     }
     this.#lastError = undefined
-    this.#pages = this.#usedPages()
+    this.#space.measure()
     if (this.count === 0) this.#shrink()
-    if (!this.#ballast.held && this.#ballast.take()) this.#lastError = undefined
+    if (!this.#space.hasBallast && this.#space.takeBallast()) this.#lastError = undefined
   }
 
   #checkAck(sink: string, before: number, seq: number, refused: readonly Refused[]): void {
@@ -285,8 +247,17 @@ export class Spool {
    * Puts a reject back at the end of the spool, to be offered again with the stamp it had.
    *
    * @returns false when there is no such reject
+   * @throws AppError overloaded when the disk fails; it stays a reject then
    */
   retryReject(id: number): boolean {
+    try {
+      return this.#retry(id)
+    } catch (error) {
+      throw unwritableError(error)
+    }
+  }
+
+  #retry(id: number): boolean {
     const row = this.reject(id)
     if (!row) return false
     this.#db.transaction(() => {
@@ -309,91 +280,30 @@ export class Spool {
   /** Answers those who wait, then closes. Safe to call twice. */
   close(): void {
     if (this.#closed) return
-    this.#flush()
+    this.#queue.flush()
     this.#closed = true
     this.#db.close()
     this.#lock.close()
   }
 
-  /** @returns the sinks whose recorded position was not believed */
-  #registerSinks(): string[] {
-    // A new sink starts after what is there; one that went away no longer holds events.
-    const rows = this.#db.prepare('select name, acked from sink').all() as SinkRow[]
-    const ends = this.#db.prepare(endsSql).raw().get() as Ends
-    const known = new Map(rows.map(({ name, acked }) => [name, toPosition(acked, ends)]))
-    const start = known.size > 0 ? Math.min(...known.values()) : 0
-    for (const name of this.#options.sinks) {
-      this.#acked.set(name, known.get(name) ?? start)
-      // Written only when it is news: on a full disk even this would fail.
-      const recorded = rows.find((row) => row.name === name)?.acked
-      if (recorded !== this.acked(name)) this.#statements.setAcked.run(name, this.acked(name))
-    }
-    for (const name of known.keys()) {
-      if (!this.#acked.has(name)) this.#db.prepare('delete from sink where name = ?').run(name)
-    }
-    return rows.filter(({ name, acked }) => known.get(name) !== acked).map(({ name }) => name)
-  }
-
-  #canAppend(): boolean {
-    if (!this.#ballast.held) this.#ballast.take()
-    return this.#ballast.held && !this.#isFull()
-  }
-
-  #isFull(): boolean {
-    return this.bytes >= this.#options.maxBytes
-  }
-
   #afterFailure(error: unknown): void {
     if (this.#db.inTransaction) this.#db.exec('rollback')
     this.#lastError = `the spool cannot be written (${(error as { code?: string }).code ?? 'unknown'})`
-    if (isDiskFull(error)) this.#ballast.release()
+    if (isDiskFull(error)) this.#space.releaseBallast()
   }
 
-  #usedPages(): number {
-    return this.#statements.usedPages.get() as number
-  }
-
-  #walBytes(): number {
-    try {
-      return statSync(join(this.dir, 'spool.db-wal')).size
-    } catch {
-      return 0
-    }
-  }
-
-  /** Gives space back to the disk: only when empty, because then it takes milliseconds. */
   #shrink(): void {
-    const pages = this.#db.pragma('page_count', { simple: true }) as number
-    // After a full disk every byte is wanted: the ballast has to fit in again.
-    const large = pages * pageSize >= vacuumBytes && this.#pages * 2 <= pages
-    if (!large && this.#ballast.held) return
     try {
-      this.#db.exec('vacuum')
-      this.#db.pragma('wal_checkpoint(truncate)')
+      this.#space.shrink()
     } catch (error) {
-      // No space to shrink in: the pages are free for new events all the same.
       this.#afterFailure(error)
     }
-    this.#pages = this.#usedPages()
   }
 }
 
-const pageSize = 4096
+type Group = readonly Admitted[]
+type Draft = { seq: number; forwarded: number; stored: number }
 
-type SinkRow = { name: string; acked: number }
-/** The first and the last number in the spool. */
-type Ends = [number, number] | [null, null]
-/** Two questions: asked for both in one, SQLite reads the whole table. */
-const endsSql = 'select (select min(seq) from event), (select max(seq) from event)'
+const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
 
-/**
- * Where a sink begins. Events leave the spool from its front only, so while there are any, the last of
- * them is the last that was ever accepted. A position after it cannot be true, and which events the
- * sink has seen is unknown: all that are there are offered again, because none may be lost.
- */
-const toPosition = (acked: number, [first, last]: Ends): number =>
-  last !== null && acked > last ? first - 1 : acked
-
-const refused = (waiting: Waiting): AppendVerdict[] => waiting.items.map(() => 'full')
-
-const isDiskFull = (error: unknown) => (error as { code?: string }).code === 'SQLITE_FULL'
+const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))

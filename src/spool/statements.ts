@@ -1,5 +1,5 @@
 import type { Statement } from 'better-sqlite3'
-import type { Db } from './open.ts'
+import type { Db } from './database.ts'
 
 /** A row of `event`. */
 export type Row = { seq: number; source_seq: number | null; body: string }
@@ -15,7 +15,7 @@ export type Meta = {
 
 export type Statements = ReturnType<typeof prepare>
 
-/** What the spool says to SQLite, prepared once. */
+/** The statements of a spool, prepared once. */
 export function prepare(db: Db) {
   const keys = (table: string): { has: Statement; put: Statement } => ({
     has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
@@ -23,11 +23,10 @@ export function prepare(db: Db) {
   })
   const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
   return {
+    begin: db.prepare('begin immediate'),
+    commit: db.prepare('commit'),
     keys: { key_a: keys('key_a'), key_b: keys('key_b') },
     put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
-    usedPages: db
-      .prepare('select page_count - freelist_count from pragma_page_count, pragma_freelist_count')
-      .pluck(),
     one: db.prepare('select seq, source_seq, body from event where seq = ?'),
     after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
     oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),

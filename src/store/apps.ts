@@ -1,6 +1,6 @@
+import type { Event } from '../core/event.ts'
 import type { App } from '../core/job.ts'
-import type { Store } from './connect.ts'
-import { escapeLike } from './like.ts'
+import type { Store, TransactionSql } from './connect.ts'
 
 const table = 'app'
 /** Most apps that are listed: one program is one of them, whatever it does. */
@@ -35,4 +35,38 @@ export async function findAppNames(
     signal,
   )
   return rows.map(({ name }) => name)
+}
+
+/** Text that LIKE takes literally. */
+export const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&')
+
+/** Notes the apps of a batch, each with the version of its latest event. */
+export async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
+  const apps = new Map<string, Event>()
+  for (const event of fresh) {
+    const name = JSON.stringify([event.site_id, event.app.name])
+    const known = apps.get(name)
+    if (!known || event.event.at > known.event.at) apps.set(name, event)
+  }
+  if (apps.size === 0) return
+  const rows = [...apps.values()].map(({ site_id, app }) => ({
+    site_id,
+    name: app.name,
+    app_id: app.app_id,
+    version: app.version,
+  }))
+  // A row that is a minute fresh is left alone, and not even locked: most batches write nothing here,
+  // and two at once do not wait for each other.
+  await tx`
+    /* ingest.upsertApps */
+    insert into app (site_id, name, app_id, version)
+    select * from json_to_recordset(${JSON.stringify(rows)}::text::json)
+      as a (site_id text, name text, app_id uuid, version text)
+    where not exists (
+      select from app k where k.site_id = a.site_id and k.name = a.name
+        and k.last_seen_at >= now() - interval '1 minute')
+    order by 1, 2
+    on conflict (site_id, name) do update set
+      app_id = excluded.app_id, version = excluded.version, last_seen_at = now()
+    where app.last_seen_at < now() - interval '1 minute'`
 }

@@ -1,5 +1,5 @@
 import type { Job } from '../core/job.ts'
-import { type Baseline, type BaselineKey, recipeOf } from '../core/job-health.ts'
+import { type Baseline, type BaselineKey, readRecipe } from '../core/job-health.ts'
 import type { Store } from './connect.ts'
 
 const table = 'baseline'
@@ -24,7 +24,7 @@ export async function makeBaselines(store: Store): Promise<number> {
         /* baseline.make */
         insert into baseline (entity_type, site_id, app_name, app_version, recipe,
           runs, p05_s, p50_s, p95_s, p99_s, gap_s)
-        select ${entity[0]!}::"char", site_id, app_name, app_version, recipe, runs,
+        select ${entityTypes[entity]}::"char", site_id, app_name, app_version, recipe, runs,
           p[1], p[2], p[3], p[4], coalesce(gap, p[4])
         from (
           select site_id, app_name, app_version, recipe, count(*) as runs,
@@ -51,6 +51,9 @@ export async function makeBaselines(store: Store): Promise<number> {
   }
   return made
 }
+
+/** As the column `entity_type` has it. */
+const entityTypes = { job: 'j', subjob: 's' } as const
 
 type Row = Baseline & Omit<BaselineKey, 'entityType'> & { entityType: string }
 
@@ -88,7 +91,7 @@ export class Baselines {
 
   of(job: Omit<BaselineKey, 'recipe'> & Pick<Job, 'metadata'>): Baseline | undefined {
     const { entityType, siteId, appName, appVersion } = job
-    const recipe = recipeOf(job.metadata)
+    const recipe = readRecipe(job.metadata)
     return this.#held.get(keyOf({ entityType, siteId, appName, appVersion, recipe }))
   }
 

@@ -1,10 +1,10 @@
 import type net from 'node:net'
 import type postgres from 'postgres'
 import type { Metrics } from '../platform/metrics.ts'
-import { codeOf, explained } from './database-error.ts'
+import { codeFromError, explainError } from './database-error.ts'
 import { openDriver, type Sql, type TransactionSql } from './driver.ts'
 import { keepListening } from './listen.ts'
-import { Gate } from './pool-gate.ts'
+import { PoolGate } from './pool-gate.ts'
 
 export type { Sql, TransactionSql } from './driver.ts'
 
@@ -96,7 +96,7 @@ export function connect(url: string, options: StoreOptions): Store {
     metrics?.dbPoolAvailable.inc(free - shown)
     shown = free
   }
-  const gate = new Gate(max, { onChange: show })
+  const gate = new PoolGate(max, { onChange: show })
   metrics?.dbPoolSize.inc(max)
   show(max)
 
@@ -110,7 +110,7 @@ export function connect(url: string, options: StoreOptions): Store {
       return await work()
     } catch (error) {
       status = 'error'
-      throw signal?.aborted ? signal.reason : explained(error)
+      throw signal?.aborted ? signal.reason : explainError(error)
     } finally {
       clearTimeout(watch)
       gate.leave()
@@ -197,7 +197,7 @@ async function retryStray<T>(
     return await ask()
   } catch (error) {
     const early = performance.now() - startedAt < timeoutMs * 0.9
-    if (codeOf(error) !== '57014' || !early || signal?.aborted) throw error
+    if (codeFromError(error) !== '57014' || !early || signal?.aborted) throw error
     return await ask()
   }
 }

@@ -34,7 +34,7 @@ const remedies: Record<string, string> = {
 }
 
 /** The SQLSTATE of a database error (five characters), or the code of a system error. */
-export function codeOf(error: unknown): string | undefined {
+export function codeFromError(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
 }
@@ -44,7 +44,7 @@ export function isUnreachable(error: unknown): boolean {
   // A lacking right or table is unavailable too, but the server is there.
   if (error instanceof AppError && error.cause !== undefined) return isUnreachable(error.cause)
   if (error instanceof AppError) return error.code === 'unavailable'
-  const code = codeOf(error) ?? ''
+  const code = codeFromError(error) ?? ''
   return lost.has(code) || /^(08...|57P0[1-5]|28...|3D000|25006)$/.test(code)
 }
 
@@ -52,9 +52,9 @@ export function isUnreachable(error: unknown): boolean {
  * An error of the driver in our words, without any SQL in it. What the caller of a question cannot
  * help and an operator can is said with the remedy; the rest comes back as it was.
  */
-export function explained(error: unknown): unknown {
+export function explainError(error: unknown): unknown {
   if (error instanceof AppError) return error
-  const code = codeOf(error) ?? ''
+  const code = codeFromError(error) ?? ''
   const remedy = remedies[code]
   if (isUnreachable(error)) {
     const why =

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
-import { codeOf } from './database-error.ts'
+import { codeFromError } from './database-error.ts'
 import { type Edition, readEdition } from './edition.ts'
 import { advanceHorizon } from './horizon.ts'
 import { pendingMigrations } from './migrate.ts'
@@ -83,7 +83,7 @@ export class DatabaseWatch {
       return { state: 'ready', edition }
     } catch (error) {
       const why =
-        error instanceof AppError ? error.message : `the database failed (${codeOf(error)})`
+        error instanceof AppError ? error.message : `the database failed (${codeFromError(error)})`
       const state = error instanceof AppError && error.code === 'conflict' ? 'behind' : 'away'
       return { state, why }
     }

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts'
-import { codeOf } from './database-error.ts'
+import { codeFromError } from './database-error.ts'
 import type { Sql, TransactionSql } from './driver.ts'
 
 export type EditionKind = 'plain' | 'timescale'
@@ -67,7 +67,7 @@ export async function makeExtension(sql: Sql): Promise<EditionKind> {
     return 'timescale'
   } catch (error) {
     // 42501: we may not. 0A000, 55000, 58P01: it cannot be loaded here.
-    if (/^(42501|0A000|55000|58P01)$/.test(codeOf(error) ?? '')) return 'plain'
+    if (/^(42501|0A000|55000|58P01)$/.test(codeFromError(error) ?? '')) return 'plain'
     throw error
   }
 }
@@ -101,7 +101,7 @@ async function probe(tx: TransactionSql): Promise<'tsl' | 'apache'> {
     return 'tsl'
   } catch (error) {
     const text = error instanceof Error ? error.message : ''
-    const refused = codeOf(error) === '0A000' && /licen[cs]e/i.test(text)
+    const refused = codeFromError(error) === '0A000' && /licen[cs]e/i.test(text)
     const missing = /could not access file/.test(text)
     return refused || missing ? 'apache' : 'tsl'
   }

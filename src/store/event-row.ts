@@ -24,7 +24,7 @@ type Part = keyof typeof known
 export type Extra = Partial<Record<Part, Record<string, unknown>>>
 
 /** An event as a row of `event`; absent means null. */
-export function eventRow(envelope: Event) {
+export function toEventRow(envelope: Event) {
   const { app, entity, event, source } = envelope
   return {
     at: event.at,

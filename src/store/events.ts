@@ -5,7 +5,7 @@ import type { Sql } from './driver.ts'
 
 type Extra = { [part in 'top' | 'app' | 'entity' | 'event' | 'source']?: Record<string, unknown> }
 
-/** A row of `event` or `event_late` as {@link eventColumns} selects it. */
+/** A row of `event` or `event_late` as {@link eventColumnsSql} selects it. */
 export type EventRow = {
   at: Micros
   idempotencyKey: string
@@ -33,7 +33,7 @@ export type EventRow = {
   extra: Extra | null
 }
 
-export const eventColumns = (sql: Sql) => sql`
+export const eventColumnsSql = (sql: Sql) => sql`
   at, idempotency_key, received_at, entity_type, entity_id, parent_id, app_id, app_name, app_version,
   site_id, business_key, sub_key, kind, status, started_at, ended_at, metrics, metadata, traceparent,
   source_id, source_epoch, source_seq, historical, extra`
@@ -96,7 +96,7 @@ export async function findEvents(
       // The bounds keep the planner away from all the other partitions.
       const within = range ? sql`and at between ${range.first} and ${range.last}` : sql``
       const of = (table: string) => sql`
-        (select ${eventColumns(sql)} from ${sql(table)} where entity_id = ${id} ${within}
+        (select ${eventColumnsSql(sql)} from ${sql(table)} where entity_id = ${id} ${within}
          order by at, idempotency_key limit ${limit})`
       return sql`
         /* events.find */

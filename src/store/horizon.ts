@@ -65,16 +65,17 @@ async function lockExclusively(tx: TransactionSql): Promise<void> {
  */
 export async function dropEventsBefore(store: Store, time: Micros): Promise<string[]> {
   const due = await partitionsBefore(store, time)
-  if (due.length === 0) return []
+  const end = due.at(-1)?.endsAt
+  if (end === undefined) return []
   await store.begin({ operation: 'dropHorizon', table }, async (tx) => {
     await lockExclusively(tx)
     const [moved] = await tx`
       /* horizon.drop */
-      update horizon set dropped_before = greatest(dropped_before, ${due.at(-1)!.endsAt}::timestamptz)
-      where frozen_before >= ${due.at(-1)!.endsAt}::timestamptz returning true`
+      update horizon set dropped_before = greatest(dropped_before, ${end}::timestamptz)
+      where frozen_before >= ${end}::timestamptz returning true`
     if (!moved) throw new AppError('invalid', `events above the freeze horizon cannot be dropped`)
   })
-  if (await isHypertable(store)) await dropChunks(store, due.at(-1)!.endsAt)
+  if (await isHypertable(store)) await dropChunks(store, end)
   else for (const { name } of due) await dropPartition(store, name)
   return due.map(({ name }) => name)
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
+import { ensure } from '../core/must.ts'
 import type { Store } from './connect.ts'
 import { ingest, type StoreVerdict } from './ingest.ts'
 
@@ -80,6 +81,7 @@ export class IngestQueue {
     const events = group.flatMap((waiting) => waiting.events)
     try {
       const { verdicts, ended } = await ingest(this.#store, events)
+      ensure(verdicts.length === events.length, 'ingest gives a verdict for each event')
       let next = 0
       for (const waiting of group) {
         waiting.resolve(verdicts.slice(next, next + waiting.events.length))

@@ -1,6 +1,7 @@
 import type postgres from 'postgres'
 import type { Job, JobStatus, Usual } from '../core/job.ts'
-import { type Baseline, healthOf } from '../core/job-health.ts'
+import { type Baseline, judgeHealth } from '../core/job-health.ts'
+import { ensure } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { Baselines } from './baselines.ts'
 import type { Sql } from './driver.ts'
@@ -8,7 +9,7 @@ import type { Sql } from './driver.ts'
 export type JobTable = 'job' | 'subjob'
 
 /**
- * A row of `job` or `subjob`: the values of {@link jobColumns} in their order. A list of values, since
+ * A row of `job` or `subjob`: the values of {@link jobColumnsSql} in their order. A list of values, since
  * for a row with names the driver looks up each name anew, which costs as much as the SQL.
  */
 export type JobRow = [
@@ -40,8 +41,11 @@ export type JobRow = [
   metadata: Record<string, unknown>,
 ]
 
+/** How many values a row has. */
+const rowLength: JobRow['length'] = 25
+
 /** What is selected of a job or subjob; metadata is overlaid here, the latest on top. */
-export function jobColumns(sql: Sql, table: JobTable) {
+export function jobColumnsSql(sql: Sql, table: JobTable) {
   return sql`
     ${sql(`${table}_id`)} as id, ${table}::text as entity_type, parent_id, app_id, app_name, app_version,
     site_id, job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
@@ -51,12 +55,13 @@ export function jobColumns(sql: Sql, table: JobTable) {
       || coalesce(end_metadata, '{}') as metadata`
 }
 
-/** Has the rows of {@link jobColumns} come as lists of values. */
+/** Has the rows of {@link jobColumnsSql} come as lists of values. */
 export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
   question.values() as unknown as postgres.PendingQuery<JobRow[]>
 
 /** The row as everybody sees it, with what depends on the time of looking. */
 export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job {
+  ensure(row.length === rowLength, 'a row has the values of jobColumnsSql')
   // biome-ignore format: one line each would be fifty
   const [
     id, entityType, parentId, appId, appName, appVersion, siteId, jobKey, subKey, status,
@@ -64,7 +69,7 @@ export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job 
     lastError, lastEventAt, eventCount, insertedAt, updatedAt, metadata,
   ] = row
   const baseline = baselines.of({ entityType, siteId, appName, appVersion, metadata })
-  const { stuck, lost, late } = healthOf(
+  const { stuck, lost, late } = judgeHealth(
     { status, startedAt, lastEventAt, updatedAt, metadata },
     baseline,
     now,

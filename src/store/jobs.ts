@@ -1,12 +1,11 @@
 import type postgres from 'postgres'
 import type { Job, JobFilter, JobStatus } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
-import { findAppNames } from './apps.ts'
+import { escapeLike, findAppNames } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
-import { asJobRows, type JobTable, jobColumns, jobFromRow } from './job-rows.ts'
-import { escapeLike } from './like.ts'
+import { asJobRows, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 
 /*
  * Lists of jobs and subjobs. What must stay true:
@@ -76,10 +75,11 @@ function pageQuery(sql: Sql, table: JobTable, filter: JobFilter, branches: Branc
   const limit = filter.limit + 1
   const walks = branches(sql).map(
     (branch) => sql`
-      (select ${jobColumns(sql, table)} from ${sql(table)}
+      (select ${jobColumnsSql(sql, table)} from ${sql(table)}
         where ${branch} ${where} ${order} limit ${limit})`,
   )
-  if (walks.length === 1) return sql`/* jobs.find */ ${walks[0]!}`
+  const [only, ...others] = walks
+  if (only && others.length === 0) return sql`/* jobs.find */ ${only}`
   return sql`
     /* jobs.find */
     select * from (${joined(sql, walks, sql` union all `)}) found ${order} limit ${limit}`

@@ -7,7 +7,7 @@ import type { LiveEvent } from '../core/live.ts'
 const maxQueued = 20_000
 
 /** What one reader of the live feed has not taken yet. */
-export class LiveReader {
+export class LiveSubscriber {
   /** What lies at or below this position it has already. */
   from = 0
   readonly #queue: (readonly LiveEvent[])[] = []

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
 import type { LiveBatch, LiveEvent, LiveFeed } from '../core/live.ts'
+import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
-import { type EventRow, eventColumns, eventFromRow } from './events.ts'
-import { LiveReader } from './live-subscriber.ts'
+import { type EventRow, eventColumnsSql, eventFromRow } from './events.ts'
+import { LiveSubscriber } from './live-subscriber.ts'
 
 /*
  * What is committed, in the order in which it was, for readers that stay. What must stay true:
@@ -37,7 +38,7 @@ const op = { operation: 'followLive', table: 'live_batch' }
 
 /** Follows the store's live positions until the signal aborts. */
 export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options): LiveFeed {
-  const readers = new Set<LiveReader>()
+  const readers = new Set<LiveSubscriber>()
   let seen: number | undefined
   let hint = new AbortController()
 
@@ -59,8 +60,9 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
   /** A database that was restored, or failed over to an older copy, gives positions once more. */
   async function stepBack(): Promise<void> {
     const newest = await newestPosition(store)
-    if (newest >= seen!) return
-    log.warn({ from: seen, to: newest }, 'live positions went back')
+    const last = must(seen, 'a look begins by reading the newest position')
+    if (newest >= last) return
+    log.warn({ from: last, to: newest }, 'live positions went back')
     seen = newest
     for (const reader of readers) reader.cut()
   }
@@ -79,7 +81,7 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
   void store.listen('live', () => hint.abort(), signal)
 
   /** From the table, up to where the feed stands or beyond; then joins it in the same turn. */
-  async function* catchUp(from: Place, reader: LiveReader, either: AbortSignal) {
+  async function* catchUp(from: Place, reader: LiveSubscriber, either: AbortSignal) {
     let pos = from.pos
     const rest = await batchAt(store, pos)
     if (rest) yield* wholeOf(rest, await eventsOf(store, rest), from.n)
@@ -91,7 +93,7 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
         yield* wholeOf(batch, await eventsOf(store, batch))
         pos = batch.pos
       }
-      if (pos >= seen!) break
+      if (pos >= must(seen, 'a reader subscribes after the first look')) break
       if (batches.length === 0) await sleep(20, either)
     }
     reader.from = pos
@@ -106,7 +108,7 @@ export function liveFeed(store: Store, { signal, log, everyMs = 1000 }: Options)
     signal: AbortSignal
   }): AsyncGenerator<LiveBatch> {
     const either = AbortSignal.any([signal, gone])
-    const reader = new LiveReader()
+    const reader = new LiveSubscriber()
     try {
       // Before the first look nobody knows where the end is: what came until then would be skipped.
       while (seen === undefined && !either.aborted) await sleep(20, either)
@@ -156,7 +158,7 @@ async function newestPosition(store: Store): Promise<number> {
     op,
     (sql) => sql`/* live.newest */ select coalesce(max(pos), 0) as pos from live_batch`,
   )
-  return row!.pos
+  return must(row, 'an aggregate answers one row').pos
 }
 
 /** The next batches, and the oldest position that was there when they were read. */
@@ -184,7 +186,7 @@ async function batchAt(store: Store, pos: number): Promise<Batch | undefined> {
 async function eventsOf(store: Store, { pos, batch, atMin, atMax }: Batch): Promise<LiveEvent[]> {
   const rows = await store.ask<EventRow[]>({ operation: 'followLive', table: 'event' }, (sql) => {
     const of = (table: string) => sql`
-      select ${eventColumns(sql)} from ${sql(table)}
+      select ${eventColumnsSql(sql)} from ${sql(table)}
       where batch = ${batch} and at between ${atMin} and ${atMax} and not historical`
     return sql`
       /* live.events */

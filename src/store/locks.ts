@@ -1,3 +1,4 @@
+import { must } from '../core/must.ts'
 import type { Store } from './connect.ts'
 
 /** The advisory locks, by what they guard. Every version that may run beside this one knows them so. */
@@ -28,5 +29,5 @@ export async function holdLock(store: Store, name: 'maintenance' | 'archive'): P
             and pid = pg_backend_pid() and granted)
         then true else pg_try_advisory_lock(${key}) end as ours`,
   )
-  return row!.ours
+  return must(row, 'a select without a table answers one row').ours
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { connect, type Sql } from './connect.ts'
-import { codeOf, explained } from './database-error.ts'
+import { codeFromError, explainError } from './database-error.ts'
 import {
   type Edition,
   type EditionKind,
@@ -40,7 +40,7 @@ export async function migrate(url: string, log: Logger, folder?: URL): Promise<M
   try {
     return await migrateLocked(store.sql, log, folder)
   } catch (error) {
-    throw explained(error)
+    throw explainError(error)
   } finally {
     await store.close()
   }
@@ -81,7 +81,7 @@ export async function pendingMigrations(sql: Sql, folder?: URL): Promise<string[
       : await readMigrationFiles((await readEdition(sql)).kind, folder)
     return namesOf(files.filter(({ licensed }) => !licensed))
   } catch (error) {
-    throw explained(error)
+    throw explainError(error)
   }
 }
 
@@ -143,8 +143,8 @@ async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logg
 
 /** What the operator can mend is told so; else the file is named, with PostgreSQL's own words. */
 function failed(file: MigrationFile, error: unknown): unknown {
-  const told = explained(error)
-  if (told instanceof AppError && codeOf(error) !== '42P01') return told
+  const told = explainError(error)
+  if (told instanceof AppError && codeFromError(error) !== '42P01') return told
   const why = error instanceof Error ? error.message : String(error)
   const kept = file.inTransaction
     ? 'nothing of it was kept'

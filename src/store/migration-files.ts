@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { AppError } from '../core/errors.ts'
 import type { EditionKind } from './edition.ts'
-import { sqlFolder } from './sql-folder.ts'
 
 /*
  * The files of `sql/migrations/`, named `NNNN_name.sql`, and which databases a file is for:
@@ -59,6 +60,23 @@ export async function readMigrationFiles(
     files.push({ ...toMigration(number, file, text), licensed })
   }
   return files
+}
+
+/**
+ * Where the SQL files are: `sql/` of the source tree, or the copy of it inside `dist/`. A bundle
+ * never looks outside its own folder: it would find the checkout's files by luck and miss them
+ * once it is installed elsewhere.
+ */
+function sqlFolder(): URL {
+  const fromSource = import.meta.url.endsWith('.ts')
+  const places = fromSource ? ['../../sql/'] : ['./sql/', '../sql/']
+  for (const place of places) {
+    const folder = new URL(place, import.meta.url)
+    if (existsSync(fileURLToPath(new URL('migrations/', folder)))) return folder
+  }
+  throw new Error(
+    'the SQL files are missing: the folder sql/ must lie in dist/, beside wafermon.js',
+  )
 }
 
 function toMigration(number: number, file: string, text: string) {

@@ -8,7 +8,7 @@ type Waiter = { enter: () => void }
  * The driver alone would push the surplus onto connections that are busy, behind whatever runs
  * there, and tells nobody how many are free.
  */
-export class Gate {
+export class PoolGate {
   readonly size: number
   readonly #maxWaiting: number
   readonly #onChange: (free: number) => void

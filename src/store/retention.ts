@@ -1,3 +1,4 @@
+import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { ArchivedFile } from './archive/files.ts'
 import type { Hour } from './archive/hours.ts'
@@ -21,7 +22,7 @@ export async function expiredPartitions(store: Store, hours: number): Promise<Pa
       select least(frozen_before, now() - make_interval(secs => ${hours * 3600})) as until
       from horizon`,
   )
-  return partitionsBefore(store, row!.until)
+  return partitionsBefore(store, must(row, 'the horizon is one row').until)
 }
 
 /**
@@ -51,7 +52,7 @@ export async function inUse(
           (select id from (${running('job')} union all ${running('subjob')}) r limit 1) as running`
     },
   )
-  const { storedAt, running } = row!
+  const { storedAt, running } = must(row, 'a select without a table answers one row')
   if (storedAt) return `some of the events were taken in at ${storedAt}`
   return running ? `${running} is still running` : undefined
 }

@@ -1,8 +1,30 @@
 import type { Event } from '../core/event.ts'
 import { type Micros, secondsBetween } from '../core/time.ts'
+import type { TransactionSql } from './connect.ts'
+
+/** Repeats count too: a source's numbers tell what was received, not what was new. */
+export async function upsertSources(tx: TransactionSql, events: readonly Event[]): Promise<void> {
+  const rows = toSourceRows(events)
+  if (rows.length === 0) return
+  await tx`
+    /* ingest.upsertSources */
+    insert into source as s
+      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s)
+    select r.source_id, r.epoch, r.received, r.last_at, r.last_received_at,
+      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s
+    from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text, epoch text,
+      received int8multirange, last_at timestamptz, last_received_at timestamptz,
+      clock_offset_s float8)
+    order by 1, 2
+    on conflict (source_id, epoch) do update set
+      received = s.received + excluded.received,
+      last_at = greatest(s.last_at, excluded.last_at),
+      last_received_at = greatest(s.last_received_at, excluded.last_received_at),
+      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s`
+}
 
 /** What a batch says of one sidecar's spool, for the table `source`. */
-export type SourceRow = {
+type SourceRow = {
   source_id: string
   epoch: string
   /** The numbers received, as an int8multirange. */
@@ -12,30 +34,36 @@ export type SourceRow = {
   clock_offset_s: number
 }
 
+/** What a batch holds of one spool. */
+type Batch = { source: NonNullable<Event['source']>; newest: Event; numbers: number[] }
+
 /** A row per spool that events of the batch came from, in the order of the table's key. */
-export function sourceRows(events: readonly Event[]): SourceRow[] {
-  const bySource = new Map<string, Event[]>()
+function toSourceRows(events: readonly Event[]): SourceRow[] {
+  const bySource = new Map<string, Batch>()
   for (const event of events) {
-    if (!event.source) continue
-    const name = JSON.stringify([event.source.id, event.source.epoch])
+    const { source } = event
+    if (!source) continue
+    const name = JSON.stringify([source.id, source.epoch])
     const known = bySource.get(name)
-    if (known) known.push(event)
-    else bySource.set(name, [event])
+    if (!known) {
+      bySource.set(name, { source, newest: event, numbers: [source.seq] })
+      continue
+    }
+    known.numbers.push(source.seq)
+    if (event.received_at > known.newest.received_at) known.newest = event
   }
-  const rows = [...bySource.values()].map(rowOf)
+  const rows = [...bySource.values()].map(toSourceRow)
   return rows.sort((a, b) => order(a.source_id, b.source_id) || order(a.epoch, b.epoch))
 }
 
 const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
-function rowOf(events: Event[]): SourceRow {
-  const { id, epoch } = events[0]!.source!
-  const newest = events.reduce((a, b) => (b.received_at > a.received_at ? b : a))
+function toSourceRow({ source, newest, numbers }: Batch): SourceRow {
   const reported = newest.event.reported_at ?? newest.event.at
   return {
-    source_id: id,
-    epoch,
-    received: rangesOf(events.map((event) => event.source!.seq)),
+    source_id: source.id,
+    epoch: source.epoch,
+    received: toMultirange(numbers),
     last_at: newest.event.at,
     last_received_at: newest.received_at,
     // Replayed history says nothing about a clock.
@@ -44,14 +72,12 @@ function rowOf(events: Event[]): SourceRow {
 }
 
 /** `{[1,501),[600,601)}`: the numbers as a multirange. */
-export function rangesOf(numbers: readonly number[]): string {
-  const sorted = [...new Set(numbers)].sort((a, b) => a - b)
-  const ranges: string[] = []
-  for (let i = 0; i < sorted.length; ) {
-    let end = i
-    while (sorted[end + 1] === sorted[end]! + 1) end++
-    ranges.push(`[${sorted[i]},${sorted[end]! + 1})`)
-    i = end + 1
+function toMultirange(numbers: readonly number[]): string {
+  const ranges: [from: number, to: number][] = []
+  for (const n of [...new Set(numbers)].sort((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last?.[1] === n) last[1] = n + 1
+    else ranges.push([n, n + 1])
   }
-  return `{${ranges.join(',')}}`
+  return `{${ranges.map(([from, to]) => `[${from},${to})`).join(',')}}`
 }

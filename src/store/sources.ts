@@ -1,4 +1,5 @@
 import type { Completeness, Gap, Source } from '../core/job.ts'
+import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 
@@ -54,7 +55,7 @@ const maxGapsInAnswer = 20
  * What any answer of this store may be missing. Every list carries it and it is the same for all,
  * so it is asked for once in a while, by one of those who wait.
  */
-export class CompletenessOf {
+export class CompletenessCache {
   readonly #store: Store
   readonly #options: CompletenessOptions
   #answer: Completeness | undefined
@@ -85,8 +86,9 @@ export class CompletenessOf {
         /* sources.hotFrom */
         select clock_timestamp() as as_of, nullif(jobs_from, '-infinity') as hot_from from horizon`,
     )
+    const { asOf, hotFrom } = must(now, 'the horizon is one row')
     const { archive, skewLimitS } = this.#options
-    this.#answer = { ...summaryOf(sources, now!.asOf, skewLimitS), hotFrom: now!.hotFrom, archive }
+    this.#answer = { ...summarizeSources(sources, asOf, skewLimitS), hotFrom, archive }
     this.#askedAt = askedAt
     return this.#answer
   }
@@ -95,7 +97,11 @@ export class CompletenessOf {
 type Summary = Omit<Completeness, 'hotFrom' | 'archive'>
 
 /** Of several spools of one source only the newest can still speak; all of them can have gaps. */
-export function summaryOf(sources: readonly Source[], asOf: Micros, skewLimitS: number): Summary {
+export function summarizeSources(
+  sources: readonly Source[],
+  asOf: Micros,
+  skewLimitS: number,
+): Summary {
   const newest = new Map<string, Source>()
   for (const source of sources) {
     const known = newest.get(source.id)

@@ -3,20 +3,23 @@ import {
   type JobFilter,
   type JobPage,
   type JobReader,
+  type JobStatus,
   maxJobIds,
+  type SubjobCounts,
   sortByIds,
+  statuses,
 } from '../core/job.ts'
-import { ensure } from '../core/must.ts'
+import { sortTime } from '../core/job-filter.ts'
+import { ensure, must } from '../core/must.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { listApps } from './apps.ts'
 import { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
-import { asJobRows, type JobRow, type JobTable, jobColumns, jobFromRow } from './job-rows.ts'
+import { asJobRows, type JobRow, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 import { findRows } from './jobs.ts'
-import { CompletenessOf, listSources } from './sources.ts'
+import { CompletenessCache, listSources } from './sources.ts'
 import { stats } from './stats.ts'
-import { countSubjobs } from './subjobs.ts'
 
 export type ReaderOptions = {
   /** Whether there is an archive behind the store; `available` unless given. */
@@ -35,7 +38,7 @@ export type ReaderOptions = {
 export function storeReader(store: Store, options: ReaderOptions = {}): JobReader {
   const now = options.now ?? (() => fromMs(Date.now()))
   const baselines = new Baselines(store, options.maxAgeMs?.baselines)
-  const completeness = new CompletenessOf(store, {
+  const completeness = new CompletenessCache(store, {
     archive: options.archive ?? 'available',
     skewLimitS: options.skewLimitS ?? 60,
     maxAgeMs: options.maxAgeMs?.completeness ?? 1000,
@@ -50,7 +53,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     const last = found.more ? found.items.at(-1) : undefined
     return {
       items: found.items,
-      nextCursor: last ? { at: timeOf(last, filter), id: last.id } : null,
+      nextCursor: last ? { at: timeInList(last, filter), id: last.id } : null,
       completeness: known,
     }
   }
@@ -83,8 +86,8 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
   }
 }
 
-const timeOf = (job: Job, { time }: JobFilter): Micros =>
-  ({ started: job.startedAt, ended: job.endedAt ?? '', seen: job.lastEventAt })[time]
+const timeInList = (job: Job, { time }: JobFilter): Micros =>
+  must(sortTime(job, time), 'a list by the end holds only jobs that ended')
 
 /** One primary key probe in each table for each id. */
 async function readRows(
@@ -98,10 +101,29 @@ async function readRows(
     (sql) =>
       asJobRows(sql`
         /* reader.${sql.unsafe(operation)} */
-        select ${jobColumns(sql, 'job')} from job where job_id = any(${[...ids]}::uuid[])
+        select ${jobColumnsSql(sql, 'job')} from job where job_id = any(${[...ids]}::uuid[])
         union all
-        select ${jobColumns(sql, 'subjob')} from subjob where subjob_id = any(${[...ids]}::uuid[])`),
+        select ${jobColumnsSql(sql, 'subjob')} from subjob where subjob_id = any(${[...ids]}::uuid[])`),
     signal,
   )
   return [...rows]
+}
+
+/** How many subjobs a job has, by their status; all zero when it has none. */
+async function countSubjobs(
+  store: Store,
+  jobId: string,
+  signal: AbortSignal,
+): Promise<SubjobCounts> {
+  const rows = await store.ask<{ status: JobStatus; n: number }[]>(
+    { operation: 'countSubjobs', table: 'subjob' },
+    (sql) => sql`
+      /* subjobs.count */
+      select status, count(*) as n from subjob where parent_id = ${jobId} group by status`,
+    signal,
+  )
+  const counts: SubjobCounts = { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 }
+  for (const status of statuses) counts[status] = rows.find((row) => row.status === status)?.n ?? 0
+  counts.total = rows.reduce((sum, { n }) => sum + n, 0)
+  return counts
 }

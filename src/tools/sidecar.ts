@@ -1,34 +1,13 @@
-import { InvalidArgumentError, Option } from 'commander'
 import { AppError, type ErrorCode } from '../core/errors.ts'
-import { siteIdMessage, siteIdPattern } from '../core/site-id.ts'
 import { type Problem, problemType } from '../platform/problem.ts'
 
-const standard = 'http://127.0.0.1:8000'
 const timeoutMs = 15_000
 
-/** `--url`, which every tool that talks to a sidecar has. */
-export const sidecarOption = () =>
-  new Option('--url <address>', 'the sidecar').env('SIDECAR_URL').default(standard).argParser(toUrl)
+/** The sidecar that a tool talks to, and the token to show to it. */
+export type Sidecar = { url: string; token: string | undefined }
 
-/** `--site`, of tools that send events. */
-export const siteOption = () =>
-  new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
-
-function toSite(text: string): string {
-  if (siteIdPattern.test(text)) return text
-  throw new InvalidArgumentError(`It ${siteIdMessage}.`)
-}
-
-/** An empty variable means "not set", as compose files and unit files write it. */
-function toUrl(text: string): string {
-  if (text === '') return standard
-  if (/^https?:\/\//i.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '')
-  throw new InvalidArgumentError(`Give an address such as ${standard}.`)
-}
-
-/** What a tool sends along: the token of the environment, where there is one. */
-export function tokenHeader(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  const token = env.SIDECAR_TOKEN
+/** The header that carries the token of a sidecar that wants one. */
+export function tokenHeader({ token }: Sidecar): Record<string, string> {
   return token ? { authorization: `Bearer ${token}` } : {}
 }
 
@@ -38,22 +17,22 @@ export function tokenHeader(env: NodeJS.ProcessEnv = process.env): Record<string
  * @throws AppError that says in a sentence what is wrong and what to do
  */
 export async function askSidecar(
-  url: string,
+  sidecar: Sidecar,
   path: string,
   { method = 'GET', good = [200] }: { method?: string; good?: readonly number[] } = {},
 ): Promise<unknown> {
-  const response = await reach(url, path, method)
+  const response = await reach(sidecar, path, method)
   const body: unknown = await response.json().catch(() => undefined)
   if (good.includes(response.status) && body !== undefined) return body
-  throw refusal(url, response.status, body)
+  throw refusal(sidecar.url, response.status, body)
 }
 
-async function reach(url: string, path: string, method: string): Promise<Response> {
+async function reach(sidecar: Sidecar, path: string, method: string): Promise<Response> {
   try {
     const signal = AbortSignal.timeout(timeoutMs)
-    return await fetch(`${url}${path}`, { method, headers: tokenHeader(), signal })
+    return await fetch(`${sidecar.url}${path}`, { method, headers: tokenHeader(sidecar), signal })
   } catch (error) {
-    throw unreachable(url, error)
+    throw unreachable(sidecar.url, error)
   }
 }
 

@@ -1,43 +1,29 @@
 import { chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { ConfigError } from '../core/errors.ts'
 import { Auth, newToken, type Scope, scopes } from '../platform/auth.ts'
-import { ConfigError } from '../platform/config.ts'
 
-/** One line of a tokens file, without the hash: nothing of the token can be read from it. */
+/** One line of a tokens file, without the hash: nothing in it gives the token away. */
 export type TokenLine = { id: string; scopes: string[]; note: string }
 
 /**
- * The file to work on: the flag, else TOKENS_FILE.
+ * Reads a list of scopes such as `read,ingest`.
  *
- * @throws ConfigError when neither is given
- */
-export function tokensFile(
-  flag: string | undefined,
-  env: Record<string, string | undefined>,
-): string {
-  const file = flag ?? env.TOKENS_FILE
-  if (file) return file
-  throw new ConfigError('TOKENS_FILE: is not set; give the file with --file, or set it')
-}
-
-/**
- * Reads `read,ingest`.
- *
- * @throws ConfigError that lists the scopes there are
+ * @throws ConfigError that lists the scopes
  */
 export function readScopes(text: string): Scope[] {
   const given = [...new Set(text.split(',').map((word) => word.trim().toLowerCase()))]
   const wrong = given.filter((word) => !(scopes as readonly string[]).includes(word))
   if (wrong.length === 0) return given as Scope[]
   throw new ConfigError(
-    `--scope: there is no scope ${JSON.stringify(wrong[0])}; there are ${scopes.join(', ')}, comma between`,
+    `--scope: there is no scope ${JSON.stringify(wrong[0])}; the scopes are ${scopes.join(', ')}, comma-separated`,
   )
 }
 
 /**
  * Makes a token and keeps its hash in the file, which is made when it is missing.
  *
- * @returns the token: it is shown once and kept nowhere
- * @throws ConfigError when the file cannot be written, or holds something else than tokens
+ * @returns the token: it is shown once and stored nowhere
+ * @throws ConfigError when the file cannot be written, or holds anything but tokens
  */
 export function makeToken(file: string, wanted: readonly Scope[], note = ''): string {
   if (existsSync(file)) checkTokens(file)
@@ -55,12 +41,12 @@ function endLine(file: string): void {
   if (text !== '' && !text.endsWith('\n')) writeFileSync(file, '\n', { flag: 'a' })
 }
 
-/** As a role does. @throws ConfigError that names the line which is no token */
+/** As a role does. @throws ConfigError that names a line that is not a token */
 function checkTokens(file: string): void {
   new Auth({ tokensFile: file, anonymous: [] })
 }
 
-/** The tokens of a file. @throws ConfigError when it cannot be read, or a line is no token */
+/** The tokens of a file. @throws ConfigError when it cannot be read, or a line is not a token */
 export function listTokens(file: string): TokenLine[] {
   const lines = readLines(file)
   checkTokens(file)
@@ -72,10 +58,10 @@ export function listTokens(file: string): TokenLine[] {
 }
 
 /**
- * Takes a token out of the file: it counts no longer from the next request on. The file is replaced
+ * Removes a token from the file: it is invalid from the next request on. The file is replaced as a
  * whole, so that no role ever reads half of it.
  *
- * @throws ConfigError when there is no token of that id, or the file cannot be written
+ * @throws ConfigError when there is no token with that id, or the file cannot be written
  */
 export function revokeToken(file: string, id: string): void {
   const lines = readLines(file)
@@ -87,7 +73,7 @@ export function revokeToken(file: string, id: string): void {
     const { mode, uid, gid } = statSync(file)
     const fresh = `${file}.${process.pid}`
     writeFileSync(fresh, kept.join('\n'), { mode })
-    // A file that became root's could not be read by the role, which would go on with what it knew.
+    // A role could not read a file that now belongs to root, and would keep the tokens it has.
     chownSync(fresh, uid, gid)
     renameSync(fresh, file)
   } catch (error) {

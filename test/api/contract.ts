@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { type OpenApi, openApi } from '../../src/api/openapi.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
+import type { Declaration } from '../../src/api/route.ts'
 import { parseTime } from '../../src/core/time.ts'
 import { isUuid } from '../../src/core/uuid.ts'
 
-/** Whatever answers requests: an app in this process, or a server. */
+/** Answers requests: an app in this process, or a server. */
 export type Fetch = (path: string, init?: RequestInit) => Promise<Response> | Response
 
 /**
- * A way to ask that holds every answer against the OpenAPI document of the routes: its status and
- * media type must be documented, its JSON must be valid, and no field may be undocumented.
+ * Checks every answer against the OpenAPI document of the routes: its status and media type must be
+ * documented, its JSON must be valid, and no field may be undocumented.
  */
-export function underContract(routes: readonly RouteSpec[], fetch: Fetch): Fetch {
+export function underContract(routes: readonly Declaration[], fetch: Fetch): Fetch {
   const document = openApi({ title: 'test', routes, strict: true })
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   ajv.addFormat('uuid', isUuid)
@@ -20,7 +20,7 @@ export function underContract(routes: readonly RouteSpec[], fetch: Fetch): Fetch
   ajv.addSchema({ $id: 'doc', ...document })
   return async (path, init) => {
     const response = await fetch(path, init)
-    const where = whereOf(document, path, init?.method ?? 'GET', response)
+    const where = findSchema(document, path, init?.method ?? 'GET', response)
     if (where === undefined) return response
     const validate = ajv.compile({ $ref: `doc#${where}` })
     const valid = validate(await response.clone().json())
@@ -30,7 +30,7 @@ export function underContract(routes: readonly RouteSpec[], fetch: Fetch): Fetch
 }
 
 /** JSON pointer to the schema of an answer; undefined for answers that have none. */
-function whereOf(document: OpenApi, path: string, method: string, response: Response) {
+function findSchema(document: OpenApi, path: string, method: string, response: Response) {
   const template = templateOf(document, path)
   const operation = template && document.paths[template]?.[method.toLowerCase()]
   if (!template || !operation || response.status === 405) return undefined

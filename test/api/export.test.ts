@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import fc from 'fast-check'
 import { pino } from 'pino'
-import { csvColumns } from '../../src/api/export.ts'
-import { csvLine } from '../../src/core/csv.ts'
 import type { JobReader } from '../../src/core/job.ts'
-import { jobToWire } from '../../src/core/job-wire.ts'
-import { listen } from '../../src/platform/http.ts'
+import { jobTable, jobToWire } from '../../src/core/job-wire.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { listen } from '../../src/platform/listen.ts'
 import { arrayReader, emptyWorld } from '../support/array-reader.ts'
+import { parseCsv } from '../support/csv.ts'
 import { until } from '../support/processes.ts'
 import { aJob, fillShift, idOf } from '../support/sample-jobs.ts'
 import { noon, readApp } from './read-app.ts'
@@ -18,40 +16,6 @@ function shift(n: number) {
   fillShift(world, noon, n)
   return world
 }
-
-/** Fields of a CSV text by RFC 4180, written without looking at how ours is made. */
-function parseCsv(text: string): string[][] {
-  const rows: string[][] = [[]]
-  const fields = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|$)/gy
-  for (let match = fields.exec(text); match; match = fields.exec(text)) {
-    const [, quoted, plain = '', end] = match
-    rows.at(-1)!.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'))
-    if (end === '') break
-    if (end === '\r\n') {
-      if (fields.lastIndex === text.length) break
-      rows.push([])
-    }
-  }
-  return rows
-}
-
-describe('a line of CSV', () => {
-  test('reads back as it was, but for what a spreadsheet would run', () => {
-    const text = fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r', '=', "'", ' ', 'é') })
-    fc.assert(
-      fc.property(fc.array(text, { minLength: 2, maxLength: 5 }), (values) => {
-        const [row] = parseCsv(csvLine(values))
-        const expected = values.map((value) => (/^[=\r\n]/.test(value) ? `'${value}` : value))
-        assert.deepEqual(row, expected)
-      }),
-    )
-  })
-
-  test('disarms formulas in text and leaves numbers alone', () => {
-    const line = csvLine(['=cmd|x', '+1', '-1', '@SUM(A1)', '\tx', -1.5, true, null, { a: '=1' }])
-    assert.equal(line, `'=cmd|x,'+1,'-1,'@SUM(A1),'\tx,-1.5,true,,"{""a"":""=1""}"\r\n`)
-  })
-})
 
 describe('an export', () => {
   test('has every row of the window as CSV, with the fields of the JSON', async () => {
@@ -65,7 +29,7 @@ describe('an export', () => {
       /^as_of=.*; gaps=0; .*archive=off$/,
     )
     const [head, ...rows] = parseCsv(await response.text())
-    assert.deepEqual(head, csvColumns.jobs)
+    assert.deepEqual(head, jobTable.names)
     assert.equal(rows.length, 2500)
     assert.deepEqual(
       asked.map(({ limit }) => limit),
@@ -77,14 +41,7 @@ describe('an export', () => {
     assert.equal(rows[0]?.[head!.indexOf('started_at')], wire.started_at)
   })
 
-  test('has columns for every field of a job and of a subjob', () => {
-    const job = aJob()
-    const subjob = { ...job, entityType: 'subjob' } as const
-    assert.deepEqual([...csvColumns.jobs].sort(), Object.keys(jobToWire(job)).sort())
-    assert.deepEqual([...csvColumns.subjobs].sort(), Object.keys(jobToWire(subjob)).sort())
-  })
-
-  test('is NDJSON when asked for, and ends at a limit that is given', async () => {
+  test('is NDJSON on request, and ends at the given limit', async () => {
     const { ask, json } = readApp({ world: shift(50) })
     const response = await ask('/v1/jobs?format=ndjson&limit=20')
     const lines = (await response.text()).trimEnd().split('\n')
@@ -94,7 +51,7 @@ describe('an export', () => {
     assert.deepEqual(first, items[0])
   })
 
-  test('is chosen by quality, and the parameter wins', async () => {
+  test('is chosen by quality, and the parameter overrides it', async () => {
     const { ask } = readApp()
     const typeFor = async (accept: string, path = '/v1/subjobs') =>
       (await ask(path, { headers: { accept } })).headers.get('content-type')?.split(';')[0]
@@ -104,9 +61,9 @@ describe('an export', () => {
     assert.equal(await typeFor('text/csv', '/v1/subjobs?format=json'), 'application/json')
   })
 
-  test('of nothing has its header', async () => {
+  test('without rows has its header', async () => {
     const text = await (await readApp().ask('/v1/jobs?format=csv')).text()
-    assert.equal(text, `${csvColumns.jobs.join(',')}\r\n`)
+    assert.equal(text, `${jobTable.names.join(',')}\r\n`)
   })
 })
 
@@ -133,7 +90,7 @@ function failing(): JobReader {
 }
 
 describe('an export over HTTP', () => {
-  test('that fails in the middle breaks off, so that nobody takes it for whole', async (t) => {
+  test('that fails in the middle breaks off, so that it is not mistaken for complete', async (t) => {
     const url = await serve(t, failing())
     for (const format of ['csv', 'ndjson']) {
       const whole = fetch(`${url}/v1/jobs?format=${format}`).then((response) => response.text())
@@ -158,7 +115,7 @@ describe('an export over HTTP', () => {
     return { url: await serve(t, { ...reader, findJobs }), asked }
   }
 
-  test('asks for the next page only once the reader took the last ones', async (t) => {
+  test('reads the next page only after the client has taken the last ones', async (t) => {
     const { url, asked } = await endless(t)
     const stop = new AbortController()
     const response = await fetch(`${url}/v1/jobs?format=csv`, { signal: stop.signal })
@@ -172,7 +129,7 @@ describe('an export over HTTP', () => {
     }
     stop.abort()
     await until('the server to see that the reader left', () => asked.signal?.aborted)
-    // Whoever went on would have by the time that other questions are answered.
+    // An export that continued would have done so by the time other requests are answered.
     for (let i = 0; i < 20; i++) await fetch(`${url}/v1/healthz`).then((answer) => answer.text())
     assert.ok(asked.afterEnd <= 1, 'it went on after the reader left')
   })

@@ -18,7 +18,7 @@ function shift(n: number) {
 }
 
 describe('GET /v1/jobs', () => {
-  test('answers the newest first, and says what it may be missing', async () => {
+  test('answers the newest first, and says what may be missing', async () => {
     const { json } = readApp({ world: shift(30) })
     const body = await json('/v1/jobs?limit=10')
     assert.equal(body.count, 10)
@@ -29,7 +29,7 @@ describe('GET /v1/jobs', () => {
     assert.equal(typeof body.duration_s, 'number')
   })
 
-  test('looks back seven days when neither from nor to is given', async () => {
+  test('looks back seven days without from and to', async () => {
     const { ask, asked } = readApp()
     await ask('/v1/jobs')
     await ask('/v1/jobs?to=2020-01-01T00:00:00Z')
@@ -44,7 +44,7 @@ describe('GET /v1/jobs', () => {
     )
   })
 
-  test('hands every filter on', async () => {
+  test('passes every filter on', async () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')
     await ask(
@@ -69,7 +69,7 @@ describe('GET /v1/jobs', () => {
     })
   })
 
-  test('reads a + that came unescaped', async () => {
+  test('reads an unescaped +', async () => {
     const { ask, asked } = readApp()
     await ask('/v1/jobs?from=2026-03-01T02:00:00+02:00')
     assert.equal(asked[0]?.from, '2026-03-01T00:00:00.000000Z')
@@ -77,8 +77,8 @@ describe('GET /v1/jobs', () => {
 
   const refused: [query: string, field: string, says: RegExp][] = [
     ['statu=failed', 'statu', /did you mean status\?/],
-    ['job_id=x', 'job_id', /did you mean app_id\?|there are/],
-    ['completely_else=1', 'completely_else', /there are from, to/],
+    ['job_id=x', 'job_id', /did you mean app_id\?|takes/],
+    ['completely_else=1', 'completely_else', /takes from, to/],
     ['limit=5&limit=6', 'limit', /more than once/],
     ['app_name=', 'app_name', /is empty/],
     ['q=%00', 'q', /NUL/],
@@ -95,12 +95,12 @@ describe('GET /v1/jobs', () => {
     ['limit=1001', 'limit', /1 to 1000/],
     ['limit=ten', 'limit', /1 to 1000; got "ten"/],
     ['limit=0x10', 'limit', /1 to 1000/],
-    ['min_duration_s=-1', 'min_duration_s', /from 0 on/],
-    ['max_duration_s=Infinity', 'max_duration_s', /from 0 on/],
+    ['min_duration_s=-1', 'min_duration_s', /0 or greater/],
+    ['max_duration_s=Infinity', 'max_duration_s', /0 or greater/],
     ['min_duration_s=2&max_duration_s=1', 'min_duration_s', /max_duration_s/],
     ['format=xlsx', 'format', /json, csv, ndjson/],
     ['cursor=abc', 'cursor', /next_cursor/],
-    ['__proto__=1', '__proto__', /no such parameter/],
+    ['__proto__=1', '__proto__', /unknown parameter/],
   ]
   for (const [query, field, says] of refused) {
     test(`refuses ${query}, names ${field}, and asks nothing`, async () => {
@@ -139,7 +139,7 @@ describe('GET /v1/jobs', () => {
 describe('pages of GET /v1/jobs', () => {
   type Next = { items: { job_id: string }[]; next_cursor: string | null }
 
-  test('are the whole list, whatever the ties, and while rows arrive', async () => {
+  test('are the complete list, with ties, and while rows arrive', async () => {
     const jobs = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 40 })
     const property = fc.asyncProperty(
       jobs,
@@ -223,7 +223,7 @@ describe('a cursor', () => {
     plain,
   )
 
-  test('comes back as it went', () => {
+  test('reads back as it was written', () => {
     fc.assert(
       fc.property(cursors, ({ position, sites, ...list }) => {
         const cursor = sites ? { ...position, sites } : position
@@ -232,7 +232,7 @@ describe('a cursor', () => {
     )
   })
 
-  test('that was changed anywhere is not read', () => {
+  test('that was changed anywhere is refused', () => {
     const at = fc.nat()
     const letter = fc.stringMatching(/^[A-Za-z0-9_-]$/)
     fc.assert(
@@ -267,7 +267,7 @@ describe('one job', () => {
     assert.deepEqual([body.subjob_id, body.job_id, body.sub_key], [idOf('wafer 3'), lot.id, 'W03'])
   })
 
-  test('has subjobs, whatever their age', async () => {
+  test('has subjobs of any age', async () => {
     const { json, asked } = readApp({ world })
     const body = await json(`/v1/jobs/${lot.id}/subjobs?status=failed`)
     assert.deepEqual(
@@ -289,9 +289,9 @@ describe('one job', () => {
   })
 
   for (const rest of ['', '/subjobs', '/events']) {
-    test(`is 404 when there is none, 422 when the id is none: /v1/jobs/{id}${rest}`, async () => {
+    test(`is 404 when it does not exist, 422 when the id is invalid: /v1/jobs/{id}${rest}`, async () => {
       const { ask } = readApp({ world })
-      const none = await ask(`/v1/jobs/${idOf('nobody')}${rest}`)
+      const none = await ask(`/v1/jobs/${idOf('unknown')}${rest}`)
       assert.equal(none.status, 404)
       assert.match(((await none.json()) as Refusal).detail, /no job or subjob/)
       const wrong = await ask(`/v1/jobs/4711${rest}`)
@@ -302,7 +302,7 @@ describe('one job', () => {
 })
 
 describe('the other questions', () => {
-  test('list apps, of one site when asked', async () => {
+  test('list apps, of one site when it is given', async () => {
     const { json } = readApp({ world: shift(50) })
     assert.ok((await json('/v1/apps')).count > 3)
     assert.equal((await json('/v1/apps?site=fab9')).count, 0)
@@ -317,7 +317,7 @@ describe('the other questions', () => {
     assert.equal(askedStats[0]?.from, fromMs(noonMs - 7 * day))
   })
 
-  test('refuse statistics of more buckets than anybody can use', async () => {
+  test('refuse statistics with too many buckets', async () => {
     const { ask } = readApp()
     const response = await ask('/v1/stats?bucket=5m&from=2020-01-01T00:00:00Z')
     assert.equal(response.status, 422)
@@ -357,7 +357,7 @@ describe('GET /v1/jobs/by-id', () => {
 })
 
 describe('every route', () => {
-  test('asks for a token with scope read where there are tokens', async (t) => {
+  test('requires a token with scope read where tokens are required', async (t) => {
     const { mkdtempSync, rmSync } = await import('node:fs')
     const { newToken } = await import('../../src/platform/auth.ts')
     const { tmpdir } = await import('node:os')
@@ -393,7 +393,7 @@ describe('every route', () => {
     }
   })
 
-  test('answers HEAD without a body and OPTIONS with what it takes, and refuses the rest', async () => {
+  test('answers HEAD without a body, OPTIONS with the allowed methods, and refuses the others', async () => {
     const { ask } = readApp({ world: shift(3) })
     for (const path of ['/v1/jobs', '/v1/jobs?format=csv', '/v1/stream', '/v1/healthz', '/docs']) {
       const head = await ask(path, { method: 'HEAD' })

@@ -1,19 +1,17 @@
 import { pino } from 'pino'
-import { aboutSpecs } from '../../src/api/other-specs.ts'
-import { readApi } from '../../src/api/read-api.ts'
-import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
-import { aboutRoutes } from '../../src/api/role-routes.ts'
+import { questionRoutes } from '../../src/api/questions.ts'
+import { roleRoutes } from '../../src/api/role-routes.ts'
 import type { JobFilter, JobReader, StatsFilter } from '../../src/core/job.ts'
 import type { LiveFeed } from '../../src/core/live.ts'
 import { Auth, type AuthOptions } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, emptyWorld, type World } from '../support/array-reader.ts'
+import { commonRoutes } from '../support/routes.ts'
 import { underContract } from './contract.ts'
 
 export const noon = '2026-03-01T12:00:00.000000Z'
 export const limits = { defaultLimit: 100, maxLimit: 1000 }
-export const routes = [...readSpecs(limits), streamSpec]
 
 const silent: LiveFeed = { async *subscribe() {} }
 
@@ -28,7 +26,7 @@ export type AppOptions = {
   maxClients?: number
 }
 
-/** The questions over arrays at noon; it remembers what it was asked. */
+/** The questions over arrays at noon; it records the filters. */
 export function readApp(options: AppOptions = {}) {
   const { world = emptyWorld(() => noon), feed = silent, stopping, ...rest } = options
   const asked: JobFilter[] = []
@@ -55,17 +53,17 @@ export function readApp(options: AppOptions = {}) {
   const never = new AbortController().signal
   const stream = { ...rest, feed, metrics, log, stopping: stopping ?? never }
   const app = createApp({ log, metrics })
-  app.route('/', readApi({ reader, auth, limits, now: () => Date.parse(noon), stream }))
+  const routes = questionRoutes({ reader, limits, now: () => Date.parse(noon), stream })
   const health = { service: 'test', check: () => ({ ready: true, status: 'ok' as const }) }
-  app.route('/', aboutRoutes({ title: 'test', auth, metrics, health, routes }))
-  const ask = underContract([...routes, ...aboutSpecs], (path, init) => app.request(path, init))
+  app.route('/', roleRoutes({ title: 'test', auth, metrics, health, routes }))
+  const ask = underContract([...routes, ...commonRoutes()], (path, init) => app.request(path, init))
   const json = async (path: string) => (await ask(path)).json() as Promise<Body>
-  return { app, ask, json, asked, askedStats, metrics, world }
+  return { app, routes, ask, json, asked, askedStats, metrics, world }
 }
 
-/** Parsed JSON that a test looks into; the contract has held it against its schema before. */
-// biome-ignore lint/suspicious/noExplicitAny: what is read is asserted on at once
+/** Parsed JSON; the contract has checked it against its schema. */
+// biome-ignore lint/suspicious/noExplicitAny: every value that is read is asserted on
 export type Body = any
 
-/** What a refused question is told. */
+/** The answer to a refused question. */
 export type Refusal = { status: number; field?: string; detail: string }

@@ -4,14 +4,14 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { LiveBatch, LiveEvent, LiveFeed } from '../../src/core/live.ts'
-import { listen } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { listen } from '../../src/platform/listen.ts'
 import { parseSse, type SseMessage } from '../../src/platform/sse.ts'
 import { until } from '../support/processes.ts'
 import { idOf } from '../support/sample-jobs.ts'
 import { type AppOptions, readApp } from './read-app.ts'
 
-/** A feed that is fed by hand, and remembers who asked. */
+/** A feed that is fed by hand and records its subscriptions. */
 function handFeed() {
   const told: LiveBatch[] = []
   const asked: { after?: string | undefined }[] = []
@@ -108,7 +108,7 @@ describe('GET /v1/stream', () => {
     assert.equal((await fetch(`${url}/v1/stream?apps=etch`)).status, 422)
   })
 
-  test('resumes behind the id that the reader names', async (t) => {
+  test('resumes after the id that the reader sends', async (t) => {
     const { feed, told, asked } = handFeed()
     const { url } = await serve(t, { feed })
     told.push([event(1)])
@@ -121,7 +121,7 @@ describe('GET /v1/stream', () => {
     )
   })
 
-  test('tells when there is a hole', async (t) => {
+  test('sends reset when events were missed', async (t) => {
     const { feed, told } = handFeed()
     const { url } = await serve(t, { feed })
     told.push('reset', [event(7)])
@@ -130,7 +130,7 @@ describe('GET /v1/stream', () => {
     assert.equal(next?.id, 'p-7')
   })
 
-  test('shows that it is alive, and moves on a reader whose filter lets nothing pass', async (t) => {
+  test('shows that it is alive, and moves a reader forward whose filter matches nothing', async (t) => {
     const { feed, told } = handFeed()
     const { url } = await serve(t, { feed, heartbeatMs: 50 })
     told.push([event(1), event(2)])
@@ -146,7 +146,7 @@ describe('GET /v1/stream', () => {
     assert.equal(last, 'p-2')
   })
 
-  test('frees what it holds when a reader leaves, and ends when the role stops', async (t) => {
+  test('frees its subscription when a reader leaves, and ends when the role stops', async (t) => {
     const { feed, open } = handFeed()
     const { url, life, count } = await serve(t, { feed })
     const stop = new AbortController()
@@ -165,7 +165,7 @@ describe('GET /v1/stream', () => {
     assert.equal(await count('streamClients'), 0)
   })
 
-  test('cuts a reader off who takes nothing, and holds no more than a little for it', async (t) => {
+  test('disconnects a reader that reads nothing, and buffers little for it', async (t) => {
     const heavy = 'x'.repeat(60_000)
     let made = 0
     const feed: LiveFeed = {
@@ -184,7 +184,7 @@ describe('GET /v1/stream', () => {
     socket.write('GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n')
     socket.pause()
     await until('the cut', async () => (await count('streamCutOff')) === 1)
-    await until('nobody left', async () => (await count('streamClients')) === 0)
+    await until('no readers', async () => (await count('streamClients')) === 0)
     const after = made
     // Both ends of the socket hold a few megabytes; what was made beyond that would be ours.
     assert.ok(made * heavy.length < 64 * 2 ** 20, `${made} events made`)
@@ -204,7 +204,7 @@ describe('GET /v1/stream', () => {
     assert.equal(await count('streamClients'), 0)
   })
 
-  test('takes no more readers than it may', async (t) => {
+  test('refuses readers beyond its limit', async (t) => {
     const { feed } = handFeed()
     const { url, count } = await serve(t, { feed, maxClients: 1 })
     const stop = new AbortController()

@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { HourSource } from '../../src/archive/hour.ts'
 import { toPartition } from '../../src/archive/layout.ts'
+import { verifyArchive } from '../../src/archive/verify.ts'
 import type { Event } from '../../src/core/event.ts'
 import { archiveColumns } from '../../src/store/archive/columns.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshFolder } from '../support/processes.ts'
+import { MemoryDisk, MemoryPlace } from './memory-place.ts'
 import { closedHour, duck, eventAt, exported, hourAt, parquet, run, sourceOf } from './support.ts'
 
 const some = (n: number) => Array.from({ length: n }, (_, i) => eventAt(i))
@@ -146,6 +148,18 @@ describe('a closed hour', () => {
     assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
   })
 
+  test('is the same in every kind of place', async (t) => {
+    const { store } = await closedHour(t, some(10))
+    const place = new MemoryPlace(new MemoryDisk())
+    const files = await exported(store, '', { place })
+    assert.deepEqual(files, await exported(store, freshFolder()))
+    assert.deepEqual(await exported(store, '', { place }), files)
+    const found = []
+    for await (const item of verifyArchive(place, { deep: true })) found.push(item)
+    assert.equal(found.length, 1)
+    assert.ok(found[0] && 'files' in found[0] && found[0].files === 2)
+  })
+
   test('is cut into files that are not too large', async (t) => {
     const { store } = await closedHour(t, some(1700))
     const dir = freshFolder()
@@ -238,7 +252,7 @@ describe('an hour that cannot be finished', () => {
     assert.equal((await exported(store, dir))[0]?.rows, 1200)
   })
 
-  test('stops in the middle when it is told to', async (t) => {
+  test('stops in the middle when it is aborted', async (t) => {
     const { store } = await closedHour(t, some(1200))
     const dir = freshFolder()
     const stop = new AbortController()

@@ -114,7 +114,7 @@ describe('raw events past retention', () => {
     assert.equal((await drop(store, dir)).gone, 1)
   })
 
-  test('stay while some were taken in lately, whatever their own times say', async (t) => {
+  test('stay while some were stored recently, whatever their own times say', async (t) => {
     const { store, dir } = await expired(t)
     await run(store, `update event set stored_at = now() where at < '2026-03-01T13:00:01Z'`)
     const { why, wrong, gone } = await drop(store, dir)
@@ -165,7 +165,7 @@ describe('raw events past retention', () => {
     assert.deepEqual([gone, await events(store)], [1, 41])
   })
 
-  test('wait for a database that is busy, and for nobody long', async (t) => {
+  test('wait for the next round when the database is busy', async (t) => {
     const { store, url, dir } = await expired(t)
     const other = connect(url, { role: 'test', max: 1 })
     t.after(() => other.close())
@@ -182,7 +182,7 @@ describe('raw events past retention', () => {
   })
 })
 
-describe('jobs of which nothing was heard for 90 days', () => {
+describe('jobs without an event for 90 days', () => {
   const trim = (store: Store, archive: boolean) =>
     trimJobs(store, new AbortController().signal, 90, archive)
 

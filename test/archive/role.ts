@@ -34,7 +34,7 @@ export async function health({ url }: { url: string }): Promise<Health> {
   return { ...((await response.json()) as Health), code: response.status }
 }
 
-/** Whether it has looked at everything once. */
+/** True once it has looked at everything. */
 export const hadRound = async (role: { url: string }) => (await health(role)).last_run_at !== null
 
 export const hasManifest = (dir: string, hour = 13, site = 'fab1') =>
@@ -73,7 +73,7 @@ export async function rowsNoted(store: Store): Promise<number> {
   return Number(row?.n)
 }
 
-/** A disk of its own, as small as told. Only root can mount one. */
+/** A disk of its own, of this size. Only root can mount one. */
 export function smallDisk(t: TestContext, size: string): string {
   const dir = freshFolder()
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', dir])
@@ -81,6 +81,10 @@ export function smallDisk(t: TestContext, size: string): string {
   t.after(() => execFileSync('umount', ['-l', dir]))
   return dir
 }
+
+/** Changes a disk of {@link smallDisk}: `ro`, `rw`, `size=64m`. */
+export const remount = (dir: string, how: string) =>
+  execFileSync('mount', ['-o', `remount,${how}`, dir])
 
 /** A way to the database that can be shut: connections break, new ones are refused. */
 export async function doorTo(t: TestContext, url: string) {

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
-import { assertFileReadsBack } from '../../src/archive/read-back.ts'
+import type { Content } from '../../src/archive/places/place.ts'
+import { assertFileReadsBack, assertReadsBack } from '../../src/archive/read-back.ts'
 import { type Problem, verifyArchive } from '../../src/archive/verify.ts'
 import type { ArchivedFile } from '../../src/store/archive/files.ts'
 import { freshFolder, program } from '../support/processes.ts'
@@ -71,6 +72,24 @@ describe('a file that is read back', () => {
   })
 })
 
+describe('a file whose reading fails in the middle', () => {
+  test('fails with that error, and does not end the process', async (t) => {
+    const { dir, event } = await anArchive(t)
+    const whole = await new FolderPlace(dir).read(event.path)
+    assert.ok(whole)
+    const broken: Content = {
+      bytes: whole.bytes,
+      async *chunks(range) {
+        // Its footer can be read, the rows before it cannot.
+        if (range && range.from < 100) throw new Error('EIO: i/o error, read')
+        yield* whole.chunks(range)
+      },
+    }
+    await assert.rejects(assertReadsBack(broken, event), /EIO/)
+    await assertReadsBack(whole, event)
+  })
+})
+
 describe('verify', () => {
   test('finds nothing wrong with an archive as it was written', async (t) => {
     const { dir } = await anArchive(t)
@@ -123,7 +142,7 @@ describe('verify', () => {
 })
 
 describe('wafermon archive', () => {
-  test('ls tells hour by hour what there is', async (t) => {
+  test('ls lists the hours with their rows', async (t) => {
     const { dir } = await anArchive(t)
     const { status, stdout } = wafermon('archive', 'ls', '--dir', dir)
     assert.equal(status, 0)
@@ -167,7 +186,7 @@ describe('wafermon archive', () => {
     assert.match(stdout, /^PROBLEM {2}event\/.* is missing$/m)
   })
 
-  test('ends quietly when nobody reads on', async (t) => {
+  test('ends quietly when its reader has left', async (t) => {
     const { dir } = await anArchive(t)
     const child = spawn(process.execPath, [program, 'archive', 'ls', '--dir', dir])
     child.stdout.destroy()

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { parseTime } from '../../src/core/time.ts'
+import {
+  fromMicros,
+  fromMs,
+  isCanonical,
+  parseTime,
+  toMicros,
+  toMicrosNumber,
+  toMs,
+} from '../../src/core/time.ts'
 
 /** Two digits of any kind, so that months, days and hours that are none come up too. */
 const pair = fc.integer({ min: 0, max: 99 }).map((n) => String(n).padStart(2, '0'))
@@ -49,5 +57,42 @@ describe('parseTime', () => {
       assert.equal(parseTime(leap), leap)
     }
     assert.equal(parseTime('2026-03-01t12:00:00.123456z'), '2026-03-01T12:00:00.123456Z')
+  })
+})
+
+describe('a time as a number', () => {
+  const canonical = fc.oneof(times, days).map((text) => `${text}Z`)
+  const exact = (text: string) =>
+    BigInt(Date.parse(`${text.slice(0, 23)}Z`)) * 1000n + BigInt(text.slice(23, 26))
+
+  test('is what the platform reads, to the microsecond, and comes back as it was', () => {
+    fc.assert(
+      fc.property(canonical, (text) => {
+        if (!isCanonical(text)) return
+        assert.equal(toMicros(text), exact(text))
+        assert.equal(fromMicros(toMicros(text)), text)
+        const whole = Date.parse(`${text.slice(0, 23)}Z`)
+        assert.equal(toMs(text), whole + Number(text.slice(23, 26)) / 1000)
+        const us = toMicrosNumber(text)
+        if (Number.isSafeInteger(us)) assert.equal(BigInt(us), exact(text))
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test('gives the text that the platform gives, whatever was asked for before', () => {
+    const ms = fc.oneof(
+      fc.integer({ min: -1e12, max: 2.5e14 }),
+      fc.integer({ min: 1_772_366_399_000, max: 1_772_366_402_000 }),
+    )
+    fc.assert(
+      fc.property(ms, fc.nat(999), (whole, us) => {
+        const wanted = `${new Date(whole).toISOString().slice(0, 23)}${String(us).padStart(3, '0')}Z`
+        // Above this a double has no microseconds.
+        if (Math.abs(whole) < 4e12) assert.equal(fromMs(whole + us / 1000), wanted)
+        assert.equal(fromMs(whole), `${wanted.slice(0, 23)}000Z`)
+      }),
+      { numRuns: 5000 },
+    )
   })
 })

@@ -3,19 +3,19 @@ import { describe, test } from 'node:test'
 import { AppError } from '../../src/core/errors.ts'
 import { AnswerCache } from '../../src/dashboard/model/answer-cache.ts'
 
-function aMemory({ most = 10 } = {}) {
+function aCache({ most = 10 } = {}) {
   let nowMs = 1_000_000
-  const memory = new AnswerCache({ freshMs: 2000, restMs: 3000, most, now: () => nowMs })
+  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most, now: () => nowMs })
   let asked = 0
   return {
-    memory,
+    cache,
     pass: (ms: number) => {
       nowMs += ms
     },
     asked: () => asked,
-    answer: (key = 'a') => memory.ask(key, async () => ++asked),
+    answer: (key = 'a') => cache.ask(key, async () => ++asked),
     outage: (key = 'a') =>
-      memory.ask(key, async () => {
+      cache.ask(key, async () => {
         asked++
         throw new AppError('unreachable', 'away')
       }),
@@ -23,8 +23,8 @@ function aMemory({ most = 10 } = {}) {
 }
 
 describe('AnswerCache', () => {
-  test('asks once for those who ask at the same time, and for those just after', async () => {
-    const { answer, asked, pass } = aMemory()
+  test('asks once for callers at the same time, and for those just after', async () => {
+    const { answer, asked, pass } = aCache()
     const answers = await Promise.all([answer(), answer(), answer()])
     pass(1999)
     answers.push(await answer())
@@ -37,8 +37,8 @@ describe('AnswerCache', () => {
     assert.equal((await answer()).value, 2)
   })
 
-  test('gives the last answer during an outage, with its age, and does not press', async () => {
-    const { answer, outage, asked, pass } = aMemory()
+  test('gives the last answer during an outage, with its age, and does not retry each time', async () => {
+    const { answer, outage, asked, pass } = aCache()
     await answer()
     pass(60_000)
     const old = await outage()
@@ -51,39 +51,39 @@ describe('AnswerCache', () => {
   })
 
   test('throws an outage when there never was an answer', async () => {
-    await assert.rejects(aMemory().outage(), /away/)
+    await assert.rejects(aCache().outage(), /away/)
   })
 
-  test('throws what is no outage, even with an old answer', async () => {
-    const { memory, answer, pass } = aMemory()
+  test('throws an error that is not an outage, even with an old answer', async () => {
+    const { cache, answer, pass } = aCache()
     await answer()
     pass(5000)
     const wrong = async () => {
       throw new AppError('invalid', 'from: after to')
     }
-    await assert.rejects(memory.ask('a', wrong), /after to/)
+    await assert.rejects(cache.ask('a', wrong), /after to/)
   })
 
-  test('asks anew once something changed, also when a question is under way', async () => {
-    const { memory, answer, pass } = aMemory()
+  test('asks again after a change, also while a question is in progress', async () => {
+    const { cache, answer, pass } = aCache()
     await answer()
     pass(10)
-    memory.expire()
+    cache.expire()
     assert.equal((await answer()).value, 2)
 
     let finish = (_value: string) => {}
-    const slow = memory.ask('b', () => new Promise<string>((resolve) => (finish = resolve)))
+    const slow = cache.ask('b', () => new Promise<string>((resolve) => (finish = resolve)))
     pass(10)
-    memory.expire()
-    const fresh = await memory.ask('b', async () => 'after')
+    cache.expire()
+    const fresh = await cache.ask('b', async () => 'after')
     finish('before')
     assert.equal(fresh.value, 'after')
     assert.equal((await slow).value, 'after')
-    assert.equal((await memory.ask('b', async () => 'again')).value, 'after')
+    assert.equal((await cache.ask('b', async () => 'again')).value, 'after')
   })
 
-  test('keeps no more than it may: what was not asked for longest goes', async () => {
-    const { answer, asked } = aMemory({ most: 2 })
+  test('keeps no more than its maximum, and drops the least recently asked', async () => {
+    const { answer, asked } = aCache({ most: 2 })
     for (const key of ['a', 'b', 'a', 'c', 'a']) await answer(key)
     assert.equal(asked(), 3)
     await answer('b')

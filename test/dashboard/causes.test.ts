@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { causesOf } from '../../src/dashboard/model/causes.ts'
-import { normalizedError } from '../../src/dashboard/model/error-text.ts'
-import { appsOf, bucketsOf, tallyOf } from '../../src/dashboard/model/statistics.ts'
+import { findCauses } from '../../src/dashboard/model/causes.ts'
+import { normalizeError } from '../../src/dashboard/model/error-text.ts'
+import { fillBuckets, tallyApps, tallyStatuses } from '../../src/dashboard/model/statistics.ts'
 import { aJob } from '../support/sample-jobs.ts'
 
 const failed = (tool: string, error: string) =>
   aJob({ status: 'failed', lastError: error, metadata: { tool, recipe: 'R1' } })
 const well = (tool: string) => aJob({ metadata: { tool, recipe: 'R1' } })
 
-describe('causesOf', () => {
-  test('names what the failures share and the other jobs do not', () => {
+describe('findCauses', () => {
+  test('names values that the failures share and the other jobs do not', () => {
     const failures = Array.from({ length: 20 }, (_, i) =>
       failed(i < 15 ? 'SCN-05' : `T${i}`, `checksum mismatch: host ${i}f1c`),
     )
     const jobs = [...failures, ...Array.from({ length: 80 }, (_, i) => well(`T${i % 20}`))]
-    const { rows } = causesOf(failures, jobs)
+    const { rows } = findCauses(failures, jobs)
     assert.deepEqual(
       rows.map(({ name, value }) => `${name} ${value}`),
       ['error checksum mismatch: host #', 'tool SCN-05'],
@@ -25,16 +25,16 @@ describe('causesOf', () => {
     assert.equal(rows[1]?.baseShare, 0.15)
   })
 
-  test('says nothing about few failures, or about none', () => {
-    assert.deepEqual(causesOf([], []).rows, [])
-    assert.deepEqual(causesOf([failed('A', 'x'), failed('A', 'x')], [well('B')]).rows, [])
+  test('finds nothing in few failures, or in none', () => {
+    assert.deepEqual(findCauses([], []).rows, [])
+    assert.deepEqual(findCauses([failed('A', 'x'), failed('A', 'x')], [well('B')]).rows, [])
   })
 
-  test('takes whatever programs put into metadata', () => {
+  test('accepts any metadata', () => {
     fc.assert(
       fc.property(fc.array(fc.dictionary(fc.string(), fc.jsonValue()), { maxLength: 5 }), (all) => {
         const jobs = all.map((metadata) => aJob({ status: 'failed', metadata }))
-        for (const { share, baseShare } of causesOf(jobs, jobs).rows) {
+        for (const { share, baseShare } of findCauses(jobs, jobs).rows) {
           assert.ok(share > 0 && share <= 1 && baseShare <= 1)
         }
       }),
@@ -42,7 +42,7 @@ describe('causesOf', () => {
   })
 })
 
-describe('normalizedError', () => {
+describe('normalizeError', () => {
   const same: [string, string][] = [
     ['site 7 of 9 has no reading', 'site 12 of 49 has no reading'],
     ['checksum: host 4f1c, tool 90ab', 'checksum: host 77de1, tool 1f00'],
@@ -55,11 +55,11 @@ describe('normalizedError', () => {
   ]
   for (const [a, b] of same) {
     test(`sees one fault in ${JSON.stringify(a)}`, () => {
-      assert.equal(normalizedError(a), normalizedError(b))
+      assert.equal(normalizeError(a), normalizeError(b))
     })
   }
-  test('leaves words that look like numbers', () => {
-    assert.equal(normalizedError('facade face added'), 'facade face added')
+  test('keeps words that look like hexadecimal numbers', () => {
+    assert.equal(normalizeError('facade face added'), 'facade face added')
   })
 })
 
@@ -80,24 +80,24 @@ describe('statistics', () => {
   })
 
   test('call a median exact only when it is one', () => {
-    const one = tallyOf([row({ count: 3, durationP50S: 20 })])
+    const one = tallyStatuses([row({ count: 3, durationP50S: 20 })])
     assert.deepEqual([one.medianS, one.medianExact], [20, true])
-    const two = tallyOf([
+    const two = tallyStatuses([
       row({ count: 10, durationP50S: 20 }),
       row({ count: 1, durationP50S: 900, status: 'failed' }),
       row({ count: 99, durationP50S: 1, status: 'running' }),
     ])
     assert.deepEqual([two.medianS, two.medianExact], [20, false])
-    assert.equal(tallyOf([]).medianS, null)
+    assert.equal(tallyStatuses([]).medianS, null)
   })
 
-  test('have a bar for every step of a window, empty ones as well', () => {
+  test('have a bar for every step of a window, also for empty ones', () => {
     const span = {
       from: '2026-03-01T11:00:00.000000Z',
       to: '2026-03-01T12:00:00.000000Z',
       stepS: 300,
     }
-    const bars = bucketsOf(
+    const bars = fillBuckets(
       [row({ count: 7 }), row({ bucket: '2026-02-01T00:00:00.000000Z' })],
       span,
     )
@@ -110,7 +110,7 @@ describe('statistics', () => {
   })
 
   test('put the app with most failures first', () => {
-    const apps = appsOf(
+    const apps = tallyApps(
       [
         row({ appName: 'a', count: 100 }),
         row({ appName: 'b', count: 2, status: 'failed' }),

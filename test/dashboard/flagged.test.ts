@@ -27,7 +27,7 @@ describe('GET /jobs?flag=', () => {
     assert.deepEqual(await shown('flag=nonsense'), ['FINE', 'STUCK', 'LOST', 'LATE BUT DONE'])
   })
 
-  test('has its boxes in the form, and no export: the API cannot write such a list', async (t) => {
+  test('keeps its boxes checked, and has no export because the API cannot write such a list', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [running('STUCK', 2, { stuck: true })]
     const { html } = await get('/jobs?flag=stuck')
@@ -36,20 +36,20 @@ describe('GET /jobs?flag=', () => {
     assert.match((await get('/jobs')).html, /jobs\.csv/)
   })
 
-  test('looks further than a page, and says where it stopped', async (t) => {
+  test('checks more jobs than fit on a page, and says where it stopped', async (t) => {
     const { world, get, pass } = aDashboard(t)
     const many = (n: number) => Array.from({ length: n }, (_, i) => running(`R${i}`, 10 + i / 100))
     world.jobs = [...many(700), running('STUCK', 100, { stuck: true })]
     const far = await get('/jobs?flag=stuck')
     assert.deepEqual(keysIn(far.html), ['STUCK'])
-    assert.doesNotMatch(far.html, /looked through/)
+    assert.doesNotMatch(far.html, /were checked/)
     world.jobs = [...many(1600), running('STUCK', 100, { stuck: true })]
     const beyond = await get('/jobs?flag=stuck&q=R')
-    assert.match(beyond.html, /1,500.running jobs were looked through/)
+    assert.match(beyond.html, /Only 1,500.running jobs were checked/)
     world.jobs = many(150).map((job) => ({ ...job, stuck: true }))
     pass(10)
     const most = await get('/jobs?flag=stuck')
     assert.equal(keysIn(most.html).length, 100)
-    assert.match(most.html, /The first 100.jobs are shown/)
+    assert.match(most.html, /Only the first 100.jobs are shown/)
   })
 })

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
-import { messageOf, Push } from '../../src/dashboard/live/sse-push.ts'
+import { formatMessage, SsePush } from '../../src/dashboard/live/sse-push.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
 const ago = (minutes: number) => fromMs(toMs(noon) - minutes * 60_000)
 
-/** Reads a stream until some text has come, or fails with what came instead. */
+/** Reads a stream until the wanted text came, or fails with the text that came instead. */
 async function listen(
   t: TestContext,
   get: ReturnType<typeof aDashboard>['app'],
@@ -36,14 +36,14 @@ async function listen(
 }
 
 describe('GET /events', () => {
-  test('says how fresh the page is, first of all', async (t) => {
+  test('first says how current the page is', async (t) => {
     const { app } = aDashboard(t)
     const until = await listen(t, app, '/events?view=any')
     const heard = await until(/id="clock"/)
     assert.match(heard, /<span id="fresh"[^>]*hx-swap-oob="outerHTML">Live, 0\u00a0s old/)
   })
 
-  test('replaces the row of a job that changed, and counts those that are new', async (t) => {
+  test('replaces the row of a job that changed, and counts new jobs', async (t) => {
     const { app, world, tell } = aDashboard(t)
     const shown = aJob({ id: idOf('shown'), jobKey: 'shown', status: 'running', startedAt: ago(5) })
     world.jobs = [shown]
@@ -63,7 +63,7 @@ describe('GET /events', () => {
     assert.match(await until(/2 new/), /id="new"[^>]*><a class="btn" href="\/jobs">2 new: show/)
   })
 
-  test('replaces a row that left its list while the page was on its way to the browser', async (t) => {
+  test('replaces a row that left its list while the page was being loaded', async (t) => {
     const { app, world } = aDashboard(t)
     const ended = aJob({ id: idOf('ended'), jobKey: 'ended', startedAt: ago(5) })
     world.jobs = [{ ...ended, status: 'failed', lastEventAt: noon, updatedAt: noon }]
@@ -74,7 +74,7 @@ describe('GET /events', () => {
     }
   })
 
-  test('tells a list only of what belongs to it', async (t) => {
+  test('counts only new jobs that belong to the list', async (t) => {
     const { app, world, tell } = aDashboard(t)
     const until = await listen(t, app, `/events?view=jobs&as_of=${noon}&status=failed&app=litho`)
     await until(/id="clock"/)
@@ -89,7 +89,7 @@ describe('GET /events', () => {
     assert.doesNotMatch(heard, /<tr/)
   })
 
-  test('catches up with what happened since a page was made', async (t) => {
+  test('catches up on changes since the page was rendered', async (t) => {
     const { app, world } = aDashboard(t)
     world.jobs = [
       aJob({ id: idOf('same'), jobKey: 'same', startedAt: ago(60) }),
@@ -104,7 +104,7 @@ describe('GET /events', () => {
     assert.doesNotMatch(heard, new RegExp(idOf('same')))
   })
 
-  test('tells a job page of its own events and of those of its subjobs', async (t) => {
+  test('notifies a job page about its events and those of its subjobs', async (t) => {
     const { app, tell } = aDashboard(t)
     const until = await listen(t, app, `/events?view=job&id=${idOf('mine')}`)
     await until(/id="clock"/)
@@ -112,7 +112,7 @@ describe('GET /events', () => {
     await until(/event: job-changed/)
   })
 
-  test('ends when the role stops, and counts who listens', async (t) => {
+  test('ends when the role stops, and counts open pages', async (t) => {
     const { app, metrics, stop } = aDashboard(t)
     const response = await app.request('/events?view=any')
     const count = async () => (await metrics.streamClients.get()).values[0]?.value
@@ -124,28 +124,31 @@ describe('GET /events', () => {
   })
 })
 
-describe('Push', () => {
-  test('cuts off a browser that does not read, and keeps nothing for it', () => {
+describe('SsePush', () => {
+  test('cuts off a browser that does not read', () => {
     const why: string[] = []
-    const push = new Push({ onEnd: (reason) => why.push(reason) })
+    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
     for (let i = 0; i < 100; i++) push.swap('x'.repeat(10_000))
     assert.deepEqual(why, ['slow'])
     assert.equal(push.open, false)
   })
 
-  test('ends once when the browser goes', async () => {
+  test('ends once when the browser disconnects', async () => {
     const why: string[] = []
-    const push = new Push({ onEnd: (reason) => why.push(reason) })
+    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
     await push.body.cancel()
     push.swap('x')
     push.end('stopping')
     assert.deepEqual(why, ['gone'])
   })
 
-  test('writes content of several lines so that it arrives as it was', () => {
-    assert.equal(messageOf({ data: 'a\nb\r\nc', id: '7' }), 'id: 7\ndata: a\ndata: b\ndata: c\n\n')
+  test('keeps the lines of its content', () => {
     assert.equal(
-      messageOf({ event: 'jobs-changed', data: '1' }),
+      formatMessage({ data: 'a\nb\r\nc', id: '7' }),
+      'id: 7\ndata: a\ndata: b\ndata: c\n\n',
+    )
+    assert.equal(
+      formatMessage({ event: 'jobs-changed', data: '1' }),
       'event: jobs-changed\ndata: 1\n\n',
     )
   })

@@ -60,7 +60,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe('Live', () => {
-  test('gathers many events of a job into one look at it', async (t) => {
+  test('gathers many events of a job into one lookup', async (t) => {
     const { live, lookedUp, changes, run } = follows(t, [
       Array.from({ length: 500 }, (_, i) => eventOf(idOf(`job ${i % 3}`))),
     ])
@@ -71,7 +71,7 @@ describe('Live', () => {
     assert.equal(changes[0]?.jobs.length, 3)
   })
 
-  test('looks nothing up while nobody listens', async (t) => {
+  test('looks nothing up without a listener', async (t) => {
     const { live, lookedUp, run, resumed } = follows(t, [[eventOf(idOf('a'))]])
     run()
     await until(() => resumed.length > 1)
@@ -79,7 +79,7 @@ describe('Live', () => {
     assert.equal(live.fresh.state === 'loaded', false)
   })
 
-  test('takes up again behind the last event that it saw', async (t) => {
+  test('resumes after the last event that it saw', async (t) => {
     const { live, resumed, errors, run } = follows(t, [
       [eventOf('a'), eventOf('b')],
       new Error('broken'),
@@ -99,7 +99,7 @@ describe('Live', () => {
     assert.deepEqual(live.fresh, { state: 'stale', ageS: null, reason: 'Broken.' })
   })
 
-  test('is stale while the API runs and cannot answer, and has pages look when it can', async (t) => {
+  test('is stale while the API runs but cannot answer, and has pages reload when it can', async (t) => {
     const { live, changes, probes, run } = follows(t, [])
     live.subscribe((change) => changes.push(change))
     probes.fault = new Error('the database is away')
@@ -111,7 +111,7 @@ describe('Live', () => {
     await until(() => changes.some(({ reset }) => reset))
   })
 
-  test('has pages look when the stream is back: what happened meanwhile may not come again', async (t) => {
+  test('has pages reload when the stream is back, because missed events may not come again', async (t) => {
     const quiet: LiveMessage = { id: '', event: 'comment', data: 'alive' }
     const { live, changes, resumed, run } = follows(t, [[quiet], new Error('broken'), [quiet]])
     live.subscribe((change) => changes.push(change))
@@ -120,7 +120,7 @@ describe('Live', () => {
     await until(() => changes.some(({ reset }) => reset))
   })
 
-  test('knows of a merged stream which sites are not heard', async (t) => {
+  test('names the sites that a merged stream is missing', async (t) => {
     const missing = [{ id: 'fab2', since: '2026-03-01T12:00:00.000000Z', error: 'away' }]
     const sites = (of: unknown): LiveMessage => ({
       id: '',
@@ -151,7 +151,7 @@ describe('Live', () => {
     await until(() => live.fresh.state === 'live')
   })
 
-  test('has the pages look for themselves when the history is gone or too much happened', async (t) => {
+  test('has pages reload when the history is gone, or after too many changes', async (t) => {
     const { live, changes, run } = follows(t, [[{ id: '', event: 'reset', data: '' }]])
     live.subscribe((change) => changes.push(change))
     run()
@@ -164,14 +164,14 @@ describe('Live', () => {
     assert.ok(flood.lookedUp.length < 2100)
   })
 
-  test('has the pages look for themselves when a job could not be looked up', async (t) => {
+  test('has pages reload when a job could not be looked up', async (t) => {
     const { live, changes, run } = follows(t, [[eventOf('a')]], () => false)
     live.subscribe((change) => changes.push(change))
     run()
     await until(() => changes.some(({ reset }) => reset))
   })
 
-  test('goes on telling the others when one page cannot be told', async (t) => {
+  test('calls the other listeners when one fails', async (t) => {
     const { live, changes, errors, run } = follows(t, [[eventOf('a')]])
     live.subscribe(() => {
       throw new Error('drawing failed')
@@ -182,7 +182,7 @@ describe('Live', () => {
     assert.ok(errors.some((error) => (error as Error).message === 'drawing failed'))
   })
 
-  test('is not troubled by events that are none', async (t) => {
+  test('ignores messages that are not events', async (t) => {
     const odd = ['', 'null', '[]', '{"entity":7}', '{"entity":{"id":7}}', '{'].map((data) => ({
       id: '1',
       event: 'started',

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
+import { pagePaths } from '../support/dashboard-pages.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
@@ -12,7 +14,7 @@ const keysIn = (html: string) =>
   [...html.matchAll(/<tr id="job-[^>]*>.*?<a href="[^"]*">([^<]*)</gs)].map(([, key]) => key)
 
 describe('GET /jobs', () => {
-  test('says which sites its rows are made without', async (t) => {
+  test('names the sites that its rows are missing', async (t) => {
     const { world, get, pass } = aDashboard(t)
     world.sites = { total: 3, missing: ['fab2', 'fab3'] }
     for (const path of ['/jobs', '/']) {
@@ -25,7 +27,7 @@ describe('GET /jobs', () => {
     assert.doesNotMatch((await get('/jobs')).html, /answered/)
   })
 
-  test('lists the newest first, six hours back unless told otherwise', async (t) => {
+  test('lists the newest first, six hours back by default', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [
       aJob({ jobKey: 'old', startedAt: ago(7 * 60) }),
@@ -59,7 +61,7 @@ describe('GET /jobs', () => {
     assert.match(html, /value="nothing&lt;b&gt;"/)
   })
 
-  test('pages there and back without losing or repeating a row, ties as well', async (t) => {
+  test('pages forward and back without losing or repeating a row, also among ties', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = Array.from({ length: 250 }, (_, i) =>
       aJob({ id: idOf(`tie ${i}`), jobKey: `K${i}`, startedAt: ago(10 + Math.floor(i / 60)) }),
@@ -80,22 +82,22 @@ describe('GET /jobs', () => {
     assert.equal(linkIn(first.html, 'prev'), undefined)
   })
 
-  test('leaves out what it cannot read in an address, and says so', async (t) => {
+  test('ignores the unreadable parts of an address, and says so', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [aJob({ jobKey: 'A', startedAt: ago(5) })]
     const { status, html } = await get('/jobs?w=zz&sort=zz&min=long&from=noon&after=%00&status=zz')
     assert.equal(status, 200)
     assert.deepEqual(keysIn(html), ['A'])
     for (const words of [
-      'The least duration was left out',
-      'from was left out',
-      'The page was left out',
+      'The minimum duration was ignored',
+      'The start of the range was ignored',
+      'The page position was ignored',
     ]) {
       assert.ok(html.includes(words), words)
     }
   })
 
-  test('counts what ended how, and the median', async (t) => {
+  test('counts jobs by status, and gives the median', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [10, 20, 30].map((durationS, i) =>
       aJob({ jobKey: `K${i}`, startedAt: ago(2 + i / 10), durationS }),
@@ -105,12 +107,12 @@ describe('GET /jobs', () => {
     assert.match(html, /Median duration<\/p><p class="val">0:20</)
   })
 
-  test('says what may be missing', async (t) => {
+  test('names missing events and wrong clocks', async (t) => {
     const { world, get } = aDashboard(t)
     world.sources = someSources(noon)
     world.completeness = { skewedSources: ['bn-12'] }
     const { html } = await get('/jobs')
-    assert.ok(html.includes('7\u00a0events of bn-05 are missing'))
+    assert.ok(html.includes('7\u00a0events from bn-05 are missing'))
     assert.ok(html.includes('The clock of bn-12 is off'))
   })
 
@@ -124,14 +126,15 @@ describe('GET /jobs', () => {
 })
 
 describe('a page while the API is away', () => {
-  for (const path of ['/', '/jobs', '/pipeline', `/jobs/${idOf(`job A ${ago(5)}`)}`]) {
-    test(`says so at ${path.slice(0, 12)}, then works again by itself`, async (t) => {
+  const id = idOf('A')
+  for (const path of pagePaths({ id })) {
+    test(`says so at ${path.slice(0, 12)}, then recovers`, async (t) => {
       const { world, get, away, pass } = aDashboard(t)
-      world.jobs = [aJob({ id: idOf(`job A ${ago(5)}`), jobKey: 'A', startedAt: ago(5) })]
+      world.jobs = [aJob({ id, jobKey: 'A', startedAt: ago(5) })]
       away(true)
       const dark = await get(path)
       assert.equal(dark.status, 503)
-      assert.match(dark.html, /The API does not answer/)
+      assert.match(dark.html, /The API is not answering/)
       assert.match(dark.html, /fab1 cannot be reached/)
       away(false)
       pass(5)
@@ -140,7 +143,7 @@ describe('a page while the API is away', () => {
 
     test(`keeps the last known values at ${path.slice(0, 12)}, with their age`, async (t) => {
       const { world, get, away, pass } = aDashboard(t)
-      world.jobs = [aJob({ id: idOf(`job A ${ago(5)}`), jobKey: 'A', startedAt: ago(5) })]
+      world.jobs = [aJob({ id, jobKey: 'A', startedAt: ago(5) })]
       world.sources = someSources(noon)
       assert.equal((await get(path)).status, 200)
       away(true)
@@ -165,7 +168,20 @@ describe('GET /jobs/{id}', () => {
     assert.match(html, /site 7 of 9 has no reading/)
   })
 
-  test('shows a subjob, with the way to its job', async (t) => {
+  test('does not call an event the newest when it may have read only older ones', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const lot = addLot(world, noon)
+    assert.match((await get(`/jobs/${lot.id}`)).html, /of the newest event, progress/)
+    const [event] = world.events.get(lot.id) ?? []
+    world.events.set(lot.id, Array(600).fill(event))
+    lot.eventCount = 600
+    pass(10)
+    const { html } = await get(`/jobs/${lot.id}`)
+    assert.match(html, /the oldest 500 of 600, newest first/)
+    assert.doesNotMatch(html, /of the newest event/)
+  })
+
+  test('shows a subjob, with a link to its job', async (t) => {
     const { world, get } = aDashboard(t)
     const lot = addLot(world, noon)
     const { html } = await get(`/jobs/${idOf('wafer 14')}`)
@@ -173,8 +189,8 @@ describe('GET /jobs/{id}', () => {
     assert.ok(html.includes(`href="/jobs/${lot.id}"`))
   })
 
-  for (const id of [idOf('nobody'), 'nonsense', '%3Cscript%3E']) {
-    test(`has a page for ${id.slice(0, 12)}, which there is not`, async (t) => {
+  for (const id of [idOf('unknown'), 'nonsense', '%3Cscript%3E']) {
+    test(`answers the unknown id ${id.slice(0, 12)} with a page`, async (t) => {
       const { get } = aDashboard(t)
       const { status, html } = await get(`/jobs/${id}`)
       assert.equal(status, 404)
@@ -185,7 +201,7 @@ describe('GET /jobs/{id}', () => {
 })
 
 describe('GET /', () => {
-  test('shows what failures have in common, what is stuck, and the figures of the chart', async (t) => {
+  test('shows what failures have in common, stuck jobs, and the figures of the chart', async (t) => {
     const { world, get } = aDashboard(t)
     fillShift(world, noon, 400)
     addLot(world, noon)
@@ -196,17 +212,24 @@ describe('GET /', () => {
     assert.match(html, /Jobs started per 5\u00a0min by status/)
   })
 
-  test('says that there is nothing when there is nothing', async (t) => {
+  test('says so when nothing ran', async (t) => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/')
     assert.equal(status, 200)
-    assert.match(html, /Nothing failed in this window/)
+    assert.match(html, /No job failed in this window/)
     assert.match(html, /No job started in this window/)
   })
 })
 
 describe('GET /pipeline', () => {
-  test('puts what needs somebody first', async (t) => {
+  test('says nothing about events while no sidecar has delivered any', async (t) => {
+    const { html } = await aDashboard(t).get('/pipeline')
+    assert.match(html, /No sidecar has delivered an event yet/)
+    assert.match(html, /Not known: no sidecar/)
+    assert.doesNotMatch(html, /In transit|no gap|has arrived/)
+  })
+
+  test('puts problems first', async (t) => {
     const { world, get } = aDashboard(t)
     world.sources = someSources(noon)
     const { html } = await get('/pipeline')
@@ -220,7 +243,7 @@ describe('GET /pipeline', () => {
 })
 
 describe('exports', () => {
-  test('hand the rows of the list through, as a file', async (t) => {
+  test('pass the rows of the list through, as a file', async (t) => {
     const { get } = aDashboard(t)
     const { response, html } = await get('/jobs.csv?status=failed&sort=started-asc')
     assert.equal(html, 'csv failed asc')
@@ -242,9 +265,30 @@ describe('exports', () => {
 })
 
 describe('every page', () => {
-  test('forbids all that is not our own', async (t) => {
+  test('is in the navigation, or marks the entry that it belongs to', async (t) => {
+    const { world, get } = aDashboard(t)
+    const { id } = addLot(world, noon)
+    for (const path of pagePaths({ id })) {
+      const { html, status } = await get(path)
+      assert.equal(status, 200)
+      const current = [...html.matchAll(/<a href="([^"]*)" aria-current="page">/g)]
+      assert.deepEqual(
+        current.map(([, href]) => href),
+        [path.startsWith('/jobs') ? '/jobs' : path],
+      )
+    }
+  })
+
+  test('is described in the manual', async () => {
+    const manual = readFileSync(new URL('../../docs/dashboard.md', import.meta.url), 'utf8')
+    for (const path of pagePaths({ id: '{id}' })) {
+      assert.ok(manual.includes(`| \`${path}\``), `docs/dashboard.md has no row for ${path}`)
+    }
+  })
+
+  test('allows only its own scripts, styles and connections', async (t) => {
     const { get } = aDashboard(t)
-    for (const path of ['/', '/jobs', '/pipeline', '/jobs/nonsense']) {
+    for (const path of [...pagePaths({ id: idOf('unknown') }), '/jobs/nonsense']) {
       const { response } = await get(path)
       assert.equal(
         response.headers.get('content-security-policy'),
@@ -253,7 +297,7 @@ describe('every page', () => {
     }
   })
 
-  test('loads what never changes under its name, and is not sent twice', async (t) => {
+  test('loads files that never change under their name, and are not sent twice', async (t) => {
     const { get } = aDashboard(t)
     const { html } = await get('/jobs')
     const urls = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]*)"/g)].map(([, url]) => url!)
@@ -284,10 +328,10 @@ describe('every page', () => {
     assert.doesNotMatch(odd.html, /data-theme/)
   })
 
-  test('has a page for a site that there is not', async (t) => {
+  test('answers for an unknown site', async (t) => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/jobs?site=fab9')
     assert.equal(status, 404)
-    assert.match(html, /There is no site fab9 here/)
+    assert.match(html, /This dashboard has no site fab9/)
   })
 })

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { must } from '../../src/core/must.ts'
 import { Auth } from '../../src/platform/auth.ts'
 import { RateLimit } from '../../src/platform/rate-limit.ts'
 import { Sessions } from '../../src/platform/session.ts'
 import { listTokens, makeToken, revokeToken } from '../../src/tools/token.ts'
 import { aDashboard } from '../support/dashboard.ts'
+import { pagePaths, partPaths } from '../support/dashboard-pages.ts'
 import { freshFolder } from '../support/processes.ts'
 import { aJob } from '../support/sample-jobs.ts'
 
@@ -38,7 +40,7 @@ function cookieOf(response: Response) {
 }
 
 describe('a dashboard that needs tokens', () => {
-  test('leads a browser to the sign-in page, and back to where it wanted to go', async (t) => {
+  test('leads a browser to the sign-in page, and back to the page it asked for', async (t) => {
     const { get, signIn } = aGuarded(t)
     const { response } = await get('/jobs?status=failed', { headers: page })
     assert.equal(response.status, 303)
@@ -55,17 +57,11 @@ describe('a dashboard that needs tokens', () => {
     assert.match(shown.html, /Sign out/)
   })
 
-  test('shows no page, fragment, export or stream to whoever did not sign in', async (t) => {
+  test('shows no page, fragment, export or stream without a session', async (t) => {
     const { get, world } = aGuarded(t)
     world.jobs = [aJob({ jobKey: 'SECRET' })]
-    for (const path of [
-      '/',
-      '/jobs',
-      '/jobs/cards',
-      '/jobs.csv',
-      '/pipeline',
-      '/events?view=any',
-    ]) {
+    const { id } = must(world.jobs[0], 'the world has a job')
+    for (const path of [...pagePaths({ id }), ...partPaths({ id }), '/events?view=any']) {
       for (const headers of [{}, { 'hx-request': 'true', accept: 'text/html' }]) {
         const { status, html, response } = await get(path, {
           headers: headers as Record<string, string>,
@@ -77,12 +73,12 @@ describe('a dashboard that needs tokens', () => {
     }
   })
 
-  test('says nothing of the site on the sign-in page', async (t) => {
+  test('says nothing about the site on the sign-in page', async (t) => {
     const { html } = await aGuarded(t).get('/sign-in')
     assert.doesNotMatch(html, /fab1/)
   })
 
-  test('lets a program in by its header, and nobody by the token as a cookie', async (t) => {
+  test('admits a program by its header, and no token as a cookie', async (t) => {
     const { get, tokens } = aGuarded(t)
     const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
     assert.equal((await get('/jobs.csv', bearer(tokens.read))).status, 200)
@@ -93,7 +89,7 @@ describe('a dashboard that needs tokens', () => {
     }
   })
 
-  test('gives a cookie that no script reads, that stays at home and holds no token', async (t) => {
+  test('gives a cookie that scripts cannot read, that no other site gets, and that holds no token', async (t) => {
     const { signIn, send, tokens } = aGuarded(t)
     const { set } = await signIn()
     assert.match(set, /HttpOnly/)
@@ -105,18 +101,18 @@ describe('a dashboard that needs tokens', () => {
     assert.match(response.headers.get('set-cookie')!, /Secure/)
   })
 
-  test('refuses a wrong token and one without the scope, and takes one pasted with spaces', async (t) => {
+  test('refuses a wrong token and one without the scope, and accepts one pasted with spaces', async (t) => {
     const { signIn, tokens } = aGuarded(t)
     const wrong = await signIn(`${tokens.read}x`)
     assert.deepEqual([wrong.status, wrong.set], [401, ''])
-    assert.match(wrong.html, /There is no such token/)
+    assert.match(wrong.html, /Unknown token/)
     const small = await signIn(tokens.ingest)
     assert.deepEqual([small.status, small.set], [403, ''])
     assert.match(small.html, /lacks the scope read/)
     assert.equal((await signIn(` Bearer ${tokens.read}\n`)).status, 303)
   })
 
-  test('takes no form from another site, and none that is too long', async (t) => {
+  test('refuses a form from another site, and one that is too long', async (t) => {
     const { send, tokens } = aGuarded(t)
     const foreign = [
       { 'sec-fetch-site': 'cross-site' },
@@ -153,7 +149,7 @@ describe('a dashboard that needs tokens', () => {
     }
   })
 
-  test('asks a browser that followed a link from elsewhere to come again by itself', async (t) => {
+  test('has a browser that followed a link from elsewhere reload by itself', async (t) => {
     const { get } = aGuarded(t)
     const headers = { accept: 'text/html', 'sec-fetch-site': 'cross-site' }
     const { response, html } = await get('/jobs?q=A%26B', { headers })
@@ -161,7 +157,7 @@ describe('a dashboard that needs tokens', () => {
     assert.match(html, /href="\/jobs\?q=A%26B"/)
   })
 
-  test('ends a session when its token is revoked, when it is over, and by signing out', async (t) => {
+  test('ends a session when its token is revoked, when it expires, and by signing out', async (t) => {
     const { get, signIn, send, pass, file } = aGuarded(t)
     const { cookie } = await signIn()
     const status = async (given = cookie) =>
@@ -177,7 +173,7 @@ describe('a dashboard that needs tokens', () => {
     assert.equal(await status(again), 303)
   })
 
-  test('renews the session of a page that is used, so that a screen never signs out', async (t) => {
+  test('renews the session of a page in use, so that a screen is never signed out', async (t) => {
     const { get, signIn, pass } = aGuarded(t)
     let { cookie } = await signIn()
     for (let i = 0; i < 5; i++) {
@@ -199,7 +195,7 @@ describe('a dashboard that needs tokens', () => {
     for await (const _ of body!);
   })
 
-  test('lets nobody try without bound', async (t) => {
+  test('limits the attempts to sign in', async (t) => {
     const { signIn, tokens, pass } = aGuarded(t)
     for (let i = 0; i < 10; i++) assert.equal((await signIn('wfm_guess')).status, 401)
     const { status, response } = await signIn(tokens.read)
@@ -210,7 +206,7 @@ describe('a dashboard that needs tokens', () => {
 })
 
 describe('a dashboard without tokens', () => {
-  test('has nothing to sign in to', async (t) => {
+  test('needs no sign-in', async (t) => {
     const { get } = aDashboard(t)
     assert.equal((await get('/sign-in?next=/jobs')).response.headers.get('location'), '/jobs')
     assert.doesNotMatch((await get('/jobs')).html, /Sign out/)
@@ -225,7 +221,7 @@ describe('a session', () => {
     return { file, auth, entry: auth.find(token)! }
   }
 
-  test('is known to a role with the same tokens and secret, and to no other', () => {
+  test('is valid for a role with the same tokens and secret, and for no other', () => {
     const { auth, entry } = aToken()
     const session = new Sessions(auth, 'secret').open(entry)
     assert.equal(new Sessions(auth, 'secret').find(session)?.entry.id, entry.id)
@@ -233,7 +229,7 @@ describe('a session', () => {
     assert.equal(new Sessions(aToken().auth, 'secret').find(session), undefined)
   })
 
-  test('cannot be made longer, or that of somebody else', () => {
+  test('cannot be extended, or moved to another token', () => {
     const { file, auth, entry } = aToken()
     const sessions = new Sessions(auth, '')
     const [id, expires, mac] = sessions.open(entry).split('.')
@@ -257,11 +253,11 @@ describe('a session', () => {
   })
 })
 
-describe('tries', () => {
-  test('are counted for each caller, and callers are not remembered without bound', () => {
+describe('attempts', () => {
+  test('are counted per caller, for a limited number of callers', () => {
     let now = 0
-    const tries = new RateLimit({ most: 2, everyMs: 1000, callers: 2, now: () => now })
-    const taken = (caller: string) => tries.take(caller)
+    const attempts = new RateLimit({ most: 2, everyMs: 1000, callers: 2, now: () => now })
+    const taken = (caller: string) => attempts.take(caller)
     assert.deepEqual([taken('a'), taken('a'), taken('a'), taken('b')], [0, 0, 1, 0])
     now = 1000
     assert.deepEqual([taken('a'), taken('a')], [0, 1])

@@ -29,7 +29,7 @@ const cardOf = (html: string, label: string) => {
 
 for (const path of ['/?w=1h', '/jobs?w=1h', '/jobs/cards?w=1h']) {
   describe(`the cards of ${path}`, () => {
-    test('say what the four windows before counted, and which side a count is on', async (t) => {
+    test('give the counts of the four windows before, and the side that a count is on', async (t) => {
       for (const [failed, words] of [
         [3, 'usual 2 to 5'],
         [9, 'above usual 2 to 5'],
@@ -42,7 +42,7 @@ for (const path of ['/?w=1h', '/jobs?w=1h', '/jobs/cards?w=1h']) {
       }
     })
 
-    test('say nothing of what is usual when the past is not known', async (t) => {
+    test('give no usual count when the past is not known', async (t) => {
       const { world, get } = aDashboard(t)
       world.jobs = jobsBack([3, 2, 5])
       assert.doesNotMatch(cardOf((await get(path)).html, 'Failed'), /usual/)
@@ -50,7 +50,7 @@ for (const path of ['/?w=1h', '/jobs?w=1h', '/jobs/cards?w=1h']) {
   })
 }
 
-test('what is usual is asked for once, however often a page is drawn', async (t) => {
+test('usual counts are asked for once, for any number of requests', async (t) => {
   const { world, get, pass } = aDashboard(t)
   world.jobs = jobsBack([3, 2, 5, 4, 3])
   await get('/jobs?w=1h')

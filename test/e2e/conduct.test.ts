@@ -4,15 +4,16 @@ import type { Browser, Page } from 'playwright-core'
 import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
+import { pagePaths } from '../support/dashboard-pages.ts'
 import { startFakeApi } from '../support/fake-api.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 import { startWebFor } from '../support/web.ts'
 
-/* How a page behaves while it changes, and where there is no color, no screen and no other machine. */
+/* Pages while they change, and without color, screen or other machines. */
 
 const now = () => fromMs(Date.now())
 const patient = { timeout: 20_000 }
-const paths = (lot: string) => ['/', '/jobs', `/jobs/${lot}`, '/pipeline', '/jobs?flag=stuck']
+const paths = (lot: string) => [...pagePaths({ id: lot }), '/jobs?flag=stuck']
 
 async function aFab(t: TestContext, jobs = 150) {
   const world = emptyWorld(now)
@@ -37,7 +38,7 @@ describe('a page of the dashboard', needsBrowser, () => {
   })
   after(() => browser?.close())
 
-  test('keeps focus, selection and place while rows are replaced and new ones come', async (t) => {
+  test('keeps focus, selection and position while rows are replaced and new ones arrive', async (t) => {
     const { base, api, world } = await aFab(t)
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -57,7 +58,7 @@ describe('a page of the dashboard', needsBrowser, () => {
     assert.deepEqual(await link.boundingBox(), before)
   })
 
-  test('leads to no page that is not there', async (t) => {
+  test('has no broken links', async (t) => {
     const { base, lot } = await aFab(t, 30)
     const { page } = await openPage(t, browser, base)
     const seen = new Set<string>()
@@ -75,7 +76,7 @@ describe('a page of the dashboard', needsBrowser, () => {
     }
   })
 
-  test('is whole while every other machine is out of reach', async (t) => {
+  test('is complete while every other machine is unreachable', async (t) => {
     const { base, lot } = await aFab(t, 30)
     for (const path of paths(lot.id)) {
       const { page, watch } = await openPage(t, browser, base)
@@ -90,7 +91,7 @@ describe('a page of the dashboard', needsBrowser, () => {
     }
   })
 
-  test('tells states apart with the colors of the system alone', async (t) => {
+  test('tells states apart with only the colors of the system', async (t) => {
     const { base } = await aFab(t)
     const { page } = await openPage(t, browser, base, { forcedColors: 'active' })
     await page.goto(`${base}/jobs`)
@@ -113,14 +114,14 @@ describe('a page of the dashboard', needsBrowser, () => {
         style((one as unknown as { nextSibling: unknown }).nextSibling).backgroundColor
       )
     })
-    assert.equal(chosen, false, 'the chosen window can be told from the others')
+    assert.equal(chosen, false, 'the chosen window differs from the others')
     const words = new Map(shapes.map((shape) => [shape.split(' ')[0], shape]))
     assert.ok(words.size >= 3)
     assert.equal(new Set(words.values()).size, words.size)
     for (const shape of words.values()) assert.match(shape, / true$/, 'the mark can be seen')
   })
 
-  test('prints its values and none of its controls', async (t) => {
+  test('prints its values without its controls', async (t) => {
     const { base, lot } = await aFab(t, 30)
     const { page } = await openPage(t, browser, base, { viewport: { width: 1040, height: 800 } })
     await page.emulateMedia({ media: 'print' })
@@ -155,7 +156,7 @@ describe('a page of the dashboard', needsBrowser, () => {
     assert.ok(html.length < 100_000, `${html.length} bytes`)
   })
 
-  test('can be reached by the keyboard alone, with the focus in sight', async (t) => {
+  test('can be used by keyboard alone, with a visible focus', async (t) => {
     const { base } = await aFab(t, 20)
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -168,7 +169,7 @@ describe('a page of the dashboard', needsBrowser, () => {
         const name = one.closest('tr')?.id || one.name || one.textContent.trim().slice(0, 20)
         return [name, getComputedStyle(one).outlineStyle]
       })()`)) as [string, string]
-      // Behind the last one comes the first again.
+      // After the last element comes the first again.
       if (what === '') break
       assert.notEqual(outline, 'none', `the focus on ${what} can be seen`)
       reached.add(what)

@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core'
 import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
+import { pageNames, pagePaths } from '../support/dashboard-pages.ts'
 import { startFakeApi } from '../support/fake-api.ts'
 import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 import { startWebFor } from '../support/web.ts'
@@ -21,7 +22,7 @@ async function aFab(t: TestContext, { jobs = 700 } = {}) {
   return { world, lot, api, base: web.url, web }
 }
 
-/** Puts a running job that starts now in place, with a key of its own. */
+/** A running job that starts now, with a key of its own. */
 const newcomer = (jobKey: string, changes: Parameters<typeof aJob>[0] = {}) => {
   const at = now()
   return aJob({
@@ -36,7 +37,7 @@ const newcomer = (jobKey: string, changes: Parameters<typeof aJob>[0] = {}) => {
   })
 }
 
-/** Waits until the page follows the API; says what it says instead when it does not. */
+/** Waits until the page follows the API; fails with what it shows instead. */
 async function live(page: Page): Promise<void> {
   const fresh = page.locator('#fresh')
   await fresh
@@ -47,12 +48,10 @@ async function live(page: Page): Promise<void> {
     })
 }
 
-const pages = [
-  { name: 'overview', path: () => '/' },
-  { name: 'jobs', path: () => '/jobs' },
-  { name: 'job', path: (lot: string) => `/jobs/${lot}` },
-  { name: 'pipeline', path: () => '/pipeline' },
-  { name: 'empty', path: () => '/jobs?flag=late&q=nothing' },
+/** Every page by the name of its picture, and a list without a row. */
+const checkedPages = (lot: string): [name: string, path: string][] => [
+  ...pagePaths({ id: lot }).map((path, i): [string, string] => [pageNames[i] ?? path, path]),
+  ['empty', '/jobs?flag=late&q=nothing'],
 ]
 
 describe('the dashboard in a browser', needsBrowser, () => {
@@ -63,11 +62,11 @@ describe('the dashboard in a browser', needsBrowser, () => {
   after(() => browser?.close())
 
   for (const colorScheme of ['light', 'dark'] as const) {
-    test(`asks nothing of other machines, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
+    test(`contacts no other machine, breaks no policy, has no axe finding (${colorScheme})`, async (t) => {
       const { base, lot } = await aFab(t)
-      for (const { name, path } of pages) {
+      for (const [name, path] of checkedPages(lot.id)) {
         const { page, watch } = await openPage(t, browser, base, { colorScheme })
-        await page.goto(base + path(lot.id), { waitUntil: 'load' })
+        await page.goto(base + path, { waitUntil: 'load' })
         await live(page)
         await picture(page, `${name}-${colorScheme}-1280`)
         const { violations } = await new AxeBuilder({ page })
@@ -83,12 +82,12 @@ describe('the dashboard in a browser', needsBrowser, () => {
     })
   }
 
-  test('needs no sideways scrolling at 390 px', async (t) => {
+  test('does not scroll sideways at 390 px', async (t) => {
     const { base, lot } = await aFab(t)
     const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
-    for (const { name, path } of pages) {
+    for (const [name, path] of checkedPages(lot.id)) {
       const { page } = await openPage(t, browser, base, phone)
-      await page.goto(base + path(lot.id))
+      await page.goto(base + path)
       const width = await page.evaluate('document.documentElement.scrollWidth')
       await picture(page, `${name}-light-390`)
       assert.deepEqual({ name, width }, { name, width: 390 })
@@ -124,7 +123,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     assert.deepEqual(watch, { elsewhere: [], errors: [] })
   })
 
-  test('keeps what it has and says how old it is when the API goes', async (t) => {
+  test('keeps its values and gives their age when the API is down', async (t) => {
     const { base, api } = await aFab(t, { jobs: 60 })
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -133,10 +132,10 @@ describe('the dashboard in a browser', needsBrowser, () => {
     await page.getByText(/^Stale, /).waitFor({ timeout: 30_000 })
     assert.equal(await page.locator('tbody tr').count(), 61)
     // An answer of a moment ago is still current: the outage shows with the first question that fails.
-    const told = page.getByText('These are the last known values.')
+    const banner = page.getByText('These are the last known values.')
     const deadline = Date.now() + 20_000
     do await page.reload()
-    while (!(await told.isVisible()) && Date.now() < deadline)
+    while (!(await banner.isVisible()) && Date.now() < deadline)
     assert.equal(await page.locator('tbody tr').count(), 61)
     await picture(page, 'jobs-stale')
     await page.goto(`${base}/pipeline`)
@@ -172,7 +171,18 @@ describe('the dashboard in a browser', needsBrowser, () => {
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
   })
 
-  test('can be used by the keyboard', async (t) => {
+  test('shows every page without JavaScript', async (t) => {
+    const { base, lot } = await aFab(t, { jobs: 30 })
+    const { page, watch } = await openPage(t, browser, base, { javaScriptEnabled: false })
+    for (const [name, path] of checkedPages(lot.id)) {
+      await page.goto(base + path)
+      assert.ok(await page.locator('h1').isVisible(), name)
+      assert.ok(await page.locator('nav.main [aria-current]').isVisible(), name)
+    }
+    assert.deepEqual(watch, { elsewhere: [], errors: [] })
+  })
+
+  test('has keyboard shortcuts', async (t) => {
     const { base } = await aFab(t, { jobs: 30 })
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -195,7 +205,7 @@ describe('the dashboard in a browser', needsBrowser, () => {
     await page.waitForURL(`${base}/jobs/${id}`)
   })
 
-  test('follows a job page as its events come', async (t) => {
+  test('updates a job page as its events arrive', async (t) => {
     const { base, api, lot } = await aFab(t, { jobs: 20 })
     const { page, watch } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs/${lot.id}`)

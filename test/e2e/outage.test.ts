@@ -45,14 +45,14 @@ async function aSite(t: TestContext, siteId = 'fab1') {
 const fresh = (page: Page, text: RegExp) =>
   page.locator('#fresh').filter({ hasText: text }).waitFor(patient)
 
-describe('when something is away', needsBrowser, () => {
+describe('during an outage', needsBrowser, () => {
   let browser: Browser
   before(async () => {
     browser = await openBrowser()
   })
   after(() => browser?.close())
 
-  test('an open page says that the API is gone and since when, and goes on by itself', async (t) => {
+  test('an open page says that the API is down and since when, and recovers by itself', async (t) => {
     const site = await aSite(t)
     const web = await startWebFor(t, site.url)
     const { page } = await openPage(t, browser, web.url)
@@ -82,7 +82,7 @@ describe('when something is away', needsBrowser, () => {
     assert.equal(await page.evaluate('window.same'), true)
   })
 
-  test('a row that ended while the API was gone is right afterwards', async (t) => {
+  test('a row that ended while the API was down is correct afterwards', async (t) => {
     const site = await aSite(t)
     const job = site.begin('L26N9001.1')
     const web = await startWebFor(t, site.url)
@@ -100,7 +100,7 @@ describe('when something is away', needsBrowser, () => {
     await row.locator('.st.fail').waitFor(patient)
   })
 
-  test('a page that has nothing to show says why, and is there as soon as the API is', async (t) => {
+  test('a page with nothing to show says why, and loads as soon as the API is back', async (t) => {
     for (const javaScriptEnabled of [true, false]) {
       const site = await aSite(t)
       await site.stop()
@@ -115,7 +115,7 @@ describe('when something is away', needsBrowser, () => {
     }
   })
 
-  test('a page whose first connection failed is live all the same', async (t) => {
+  test('a page whose first connection failed still becomes live', async (t) => {
     const site = await aSite(t)
     const web = await startWebFor(t, site.url)
     const { page } = await openPage(t, browser, web.url)
@@ -126,7 +126,7 @@ describe('when something is away', needsBrowser, () => {
     assert.ok(refused > 1)
   })
 
-  test('a page says that the dashboard itself is gone, and is live when it is back', async (t) => {
+  test('a page says that the dashboard itself is down, and is live when it is back', async (t) => {
     const site = await aSite(t)
     const port = String(await freePort())
     const web = await startWebFor(t, site.url, { PORT: port })
@@ -141,7 +141,7 @@ describe('when something is away', needsBrowser, () => {
     await page.getByText('1 new: show').waitFor(patient)
   })
 
-  test('the view of all sites is live, and says which site is not heard', async (t) => {
+  test('the view of all sites is live, and names a site without contact', async (t) => {
     const [one, two] = [await aSite(t, 'fab1'), await aSite(t, 'fab2')]
     const SITES = `fab1=${one.url},fab2=${two.url}`
     const central = await startRole(t, 'central', { SITES, REQUEST_TIMEOUT_S: '2' })
@@ -155,7 +155,7 @@ describe('when something is away', needsBrowser, () => {
 
     await two.stop()
     await fresh(page, /^Partial, 1 of 2.sites/)
-    await page.getByText(/Not heard: fab2 since \d\d:\d\d:\d\d/).waitFor(patient)
+    await page.getByText(/No contact: fab2 since \d\d:\d\d:\d\d/).waitFor(patient)
     await picture(page, 'outage-all-sites')
     one.begin('L26N9003.1')
     await page.getByText('3 new: show').waitFor(patient)

@@ -52,13 +52,13 @@ describe('signing in with a browser', needsBrowser, () => {
   after(() => browser?.close())
 
   for (const javaScriptEnabled of [true, false]) {
-    test(`leads back to where one wanted to go, and out again (script: ${javaScriptEnabled})`, async (t) => {
+    test(`leads back to the page asked for, and out again (script: ${javaScriptEnabled})`, async (t) => {
       const { base, token } = await guarded(t)
       const { page, watch } = await openPage(t, browser, base, { javaScriptEnabled })
       await page.goto(`${base}/jobs?status=failed`)
       assert.match(page.url(), /\/sign-in\?next=/)
       await signIn(page, 'wfm_not_this_one')
-      await page.getByText('There is no such token').waitFor()
+      await page.getByText('Unknown token').waitFor()
       // The browser notes the 401 on its console; that is no fault.
       watch.errors.length = 0
       await signIn(page, token)
@@ -71,7 +71,7 @@ describe('signing in with a browser', needsBrowser, () => {
     })
   }
 
-  test('makes the page live, and a revoked token ends that and says so', async (t) => {
+  test('makes the page live until the token is revoked, and the page says so', async (t) => {
     const { base, token, revoke } = await guarded(t)
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/jobs`)
@@ -89,7 +89,7 @@ describe('signing in with a browser', needsBrowser, () => {
     await page.waitForURL(/\/sign-in\?next=%2Fjobs$/)
   })
 
-  test('holds for links from other sites as well', async (t) => {
+  test('also holds for links from other sites', async (t) => {
     const { base, token } = await guarded(t)
     const { page } = await openPage(t, browser, base)
     await page.goto(`${base}/`)

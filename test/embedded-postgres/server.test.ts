@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
-import { processesOf } from '../../src/embedded-postgres/leftovers.ts'
+import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { type Embedded, startEmbedded } from '../../src/embedded-postgres/server.ts'
 import { connect } from '../../src/store/connect.ts'
 import { freshFolder, until } from '../support/processes.ts'
@@ -85,7 +85,7 @@ describe('startEmbedded', () => {
     await ask(first.url, 'create table kept as select 7 as n')
     await first.stop()
     assert.deepEqual((await first.ended).wanted, true)
-    assert.deepEqual(processesOf(first.dataDir), [])
+    assert.deepEqual(findProcesses(first.dataDir), [])
     const second = await start(t, dir)
     assert.deepEqual(await ask(second.url, 'select n from kept'), [{ n: 7 }])
   })

@@ -1,20 +1,18 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
-import { centralSpecs } from '../../src/api/central-specs.ts'
-import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
-import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
+import { type OpenApi, openApi } from '../../src/api/openapi.ts'
 import { type Fetch, underContract } from '../api/contract.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
+import { centralRoutes, localApiRoutes, sidecarRoutes } from '../support/routes.ts'
 
 const limits = { defaultLimit: 1000, maxLimit: 10_000 }
-const specsOf = {
-  sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
-  'local-api': [...ingestSpecs, ...readSpecs(limits), streamSpec, ...aboutSpecs],
-  central: [...centralSpecs(limits), ...aboutSpecs],
-} satisfies Record<string, RouteSpec[]>
+const routesOf = {
+  sidecar: sidecarRoutes(),
+  'local-api': localApiRoutes(limits),
+  central: centralRoutes(limits),
+}
 
 type Kind = 'started' | 'progress' | 'finished' | 'error' | 'canceled'
 
@@ -37,7 +35,7 @@ const metricsOf = async (ask: Fetch) => {
   )
 }
 
-/** What counters and gauges moved by; times and our own requests for /metrics left out. */
+/** Changes of counters and gauges, without times and our own requests for /metrics. */
 async function moved(ask: Fetch, before: Map<string, number>): Promise<Record<string, number>> {
   const left = /^(process_|nodejs_)|_sum\b|_bucket\b|endpoint="\/metrics"|^wafermon_spool_bytes|age/
   const now = [...(await metricsOf(ask))].filter(([name]) => !left.test(name))
@@ -48,11 +46,11 @@ async function moved(ask: Fetch, before: Map<string, number>): Promise<Record<st
 const post = (ask: Fetch, path: string, body: unknown) =>
   ask(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) })
 
-/** Each as its own process; every answer is held against its document. */
+/** Each as its own process; every answer is checked against its document. */
 async function start(t: TestContext) {
-  const role = async (name: keyof typeof specsOf, env: Record<string, string>) => {
+  const role = async (name: keyof typeof routesOf, env: Record<string, string>) => {
     const { url } = await startRole(t, name, env)
-    return { url, ask: underContract(specsOf[name], (path, init) => fetch(url + path, init)) }
+    return { url, ask: underContract(routesOf[name], (path, init) => fetch(url + path, init)) }
   }
   const { url: DATABASE_URL } = await freshDatabase(t)
   const { url: LOCAL_API_BASE, ask: localApi } = await role('local-api', { DATABASE_URL })
@@ -110,7 +108,7 @@ describe('sidecar, local API and central together', () => {
       [delivered]: 1,
     })
     const there = Object.entries(await moved(localApi, beforeThere))
-    // Upkeep and the check of the database count as they run; what ingest does is exact.
+    // Maintenance and the check of the database count as they run; ingest is exact.
     const exact = there.filter(([name]) => !name.startsWith('db_') || name.includes('"ingest"'))
     assert.deepEqual(Object.fromEntries(exact), {
       ...accepted,
@@ -120,13 +118,13 @@ describe('sidecar, local API and central together', () => {
       'jobs_total{app_name="litho-apc",status="succeeded"}': 2,
       'jobs_total{app_name="litho-apc",status="failed"}': 1,
       'jobs_total{app_name="litho-apc",status="canceled"}': 1,
-      // What a canceled job took is not known from its end alone, which said neither start nor time.
+      // The duration of the canceled job is unknown: its end has neither a start nor a duration.
       'job_duration_seconds_count{app_name="litho-apc"}': 2,
       wafermon_ingest_batch_events_count: 1,
     })
   })
 
-  test('answer nothing that their OpenAPI document does not know', async (t) => {
+  test('answer nothing that their OpenAPI document lacks', async (t) => {
     const { sidecar, localApi, central } = await start(t)
     const [lot, wafer] = [randomUUID(), randomUUID()]
     for (const ask of [sidecar, localApi]) {
@@ -148,9 +146,19 @@ describe('sidecar, local API and central together', () => {
     for (const ask of [localApi, central]) for (const path of questions(lot, wafer)) await ask(path)
     for (const ask of [sidecar, localApi, central]) await ask('/v1/healthz')
   })
+
+  test('serve the documents of exactly the routes that they declare', async (t) => {
+    const roles = await start(t)
+    const named = { sidecar: 'sidecar', localApi: 'local-api', central: 'central' } as const
+    for (const [name, ask] of Object.entries(roles)) {
+      const served = (await (await ask('/openapi.json')).json()) as OpenApi
+      const routes = routesOf[named[name as keyof typeof named]]
+      assert.deepEqual(served.paths, openApi({ title: '', routes }).paths, name)
+    }
+  })
 })
 
-/** Good and bad ones; that each has its right answer is tested elsewhere. */
+/** Valid and invalid ones; other tests check their answers. */
 function questions(lot: string, wafer: string): string[] {
   const of = [lot, wafer, randomUUID(), 'no-uuid']
   const filters = ['limit=1', 'limit=0', 'status=x', 'cursor=x', 'time=ended', 'site=fab1', 'no=1']

@@ -8,11 +8,11 @@ import type { Problem } from '../../src/platform/problem.ts'
 import { assertAllTaken, type Site, startSite } from '../support/site.ts'
 import { pack, runs, validEvent } from '../support/wild.ts'
 
-/* Questions that nobody should ask, to a local API that holds what is odd but allowed. */
+/* Malformed and odd questions, to a local API that holds odd but valid events. */
 
 const plain = { encoding: 'identity', lines: false, bom: false } as const
 
-/** Jobs that, by what they say of their duration, began before there was time. */
+/** Jobs that, by their reported duration, began before 1970. */
 const ancients = [1e9, 1e8, 1e7].map((duration_s) => ({
   idempotency_key: crypto.randomUUID(),
   site_id: 'fab1',
@@ -152,7 +152,7 @@ describe('a question to the local API', () => {
     assert.equal((await fetch(`${site.api.url}/v1/healthz`)).status, 200)
   })
 
-  test('walks through all jobs page by page, by any time and in both directions', async (t) => {
+  test('pages through all jobs, by any time and in both directions', async (t) => {
     const site = await startSite(t)
     await fill(site)
     for (const list of ['jobs', 'subjobs'])
@@ -183,10 +183,10 @@ describe('a question to the local API', () => {
   const requests: [string, string, RegExp][] = [
     ['a NUL in the path', 'GET /v1/jobs/\0 HTTP/1.1\r\nHost: x', /400/],
     ['a path that climbs', 'GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x', /404/],
-    ['a path that climbs in disguise', 'GET /v1/jobs/..%2f..%2fetc HTTP/1.1\r\nHost: x', /422/],
+    ['a path that climbs, escaped', 'GET /v1/jobs/..%2f..%2fetc HTTP/1.1\r\nHost: x', /422/],
     ['half an escape in the path', 'GET /v1/jobs/%ff%zz HTTP/1.1\r\nHost: x', /422/],
     ['two slashes', 'GET //v1/jobs HTTP/1.1\r\nHost: x', /404/],
-    ['a host that is none', 'GET /v1/jobs HTTP/1.1\r\nHost: a b', /400/],
+    ['an invalid host', 'GET /v1/jobs HTTP/1.1\r\nHost: a b', /400/],
     ['no host', 'GET /v1/jobs HTTP/1.1', /400/],
     ['an address as a path', 'GET http://[/v1/jobs HTTP/1.1\r\nHost: x', /400/],
     [
@@ -195,8 +195,8 @@ describe('a question to the local API', () => {
       /431/,
     ],
     ['a path of 15,000 characters', `GET /${'x'.repeat(15_000)} HTTP/1.1\r\nHost: x`, /404/],
-    ['a method of another time', 'TRACE /v1/jobs HTTP/1.1\r\nHost: x', /405/],
-    ['a method of nobody', 'FOO /v1/jobs HTTP/1.1\r\nHost: x', /400/],
+    ['a method that is rarely used', 'TRACE /v1/jobs HTTP/1.1\r\nHost: x', /405/],
+    ['an unknown method', 'FOO /v1/jobs HTTP/1.1\r\nHost: x', /400/],
     [
       'two lengths',
       'POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2',
@@ -205,7 +205,7 @@ describe('a question to the local API', () => {
     ['TLS', '\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00', /400/],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM', /400/],
   ]
-  test('may be no question at all', async (t) => {
+  test('may be no valid HTTP', async (t) => {
     const site = await startSite(t)
     for (const [name, head, status] of requests) {
       for (const { url } of [site.api, site.sidecar]) {

@@ -9,7 +9,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool answers before it has committed',
     why: 'what was answered with 200 is lost when the sidecar dies in that moment',
-    file: 'src/spool/spool.ts',
+    file: 'src/spool/append-queue.ts',
     find: 'this.#waiting.push({ items, resolve, reject })',
     replace: "resolve(items.map(() => 'stored')), this.#waiting.push({ items, resolve, reject })",
     test: [
@@ -20,7 +20,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool syncs at checkpoints only (NORMAL)',
     why: 'a power cut takes answered events with it',
-    file: 'src/spool/open.ts',
+    file: 'src/spool/database.ts',
     find: `db.pragma('synchronous = full')`,
     replace: `db.pragma('synchronous = normal')`,
     test: [
@@ -33,8 +33,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool takes repeats for new events',
     why: 'every retry of a program counts twice',
     file: 'src/spool/spool.ts',
-    find: `if (!this.#keys.put(item.key)) return 'duplicate'`,
-    replace: 'this.#keys.put(item.key)',
+    find: `if (!this.#keys.put(key)) return 'duplicate'`,
+    replace: 'this.#keys.put(key)',
     test: [
       'test/spool/spool.test.ts',
       'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
@@ -60,8 +60,9 @@ export const bugs: readonly Bug[] = [
     name: 'spool gives numbers to events that it refuses',
     why: 'gaps are reported that are none, and the real ones drown in them',
     file: 'src/spool/spool.ts',
-    find: 'if (soft && item.tick) return',
-    replace: 'if (soft && item.tick) draft.seq++\n    if (soft && item.tick) return',
+    find: `if (room === 'ends' && isTick(event.event.kind)) return`,
+    replace: `if (room === 'ends' && isTick(event.event.kind)) draft.seq++
+    if (room === 'ends' && isTick(event.event.kind)) return`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took',
@@ -78,10 +79,10 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool begins behind its backlog after a restart',
     why: 'what waited when the sidecar stopped is never delivered',
-    file: 'src/spool/spool.ts',
-    find: 'this.#acked.set(name, known.get(name) ?? start)',
-    replace: `this.#acked.set(name,
-        (this.#db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
+    file: 'src/spool/cursors.ts',
+    find: 'cursors.set(name, known.get(name) ?? start)',
+    replace: `cursors.set(name,
+      (db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
     test: [
       'test/spool/restart.test.ts',
       'the next spool in the same folder > goes on where each sink stood',
@@ -193,6 +194,40 @@ export const bugs: readonly Bug[] = [
     built: true,
   },
   {
+    name: 'a route of the door answers before the commit',
+    why: 'what was answered with 200 is lost when the process dies in that moment',
+    file: 'src/api/ingest.ts',
+    find: 'const [verdict] = await acceptTraced([read], options)',
+    replace: `void acceptTraced([read], options)
+    const [verdict]: Verdict[] = ['stored']`,
+    test: [
+      'test/api/ingest-bare.test.ts',
+      'a route that is answered before the framework > answers once its events are durable, and not before',
+    ],
+  },
+  {
+    name: 'the check by hand takes what the schema refuses',
+    why: 'the sidecar answers 200 to events that no later hop can store',
+    file: 'src/core/usual-event.ts',
+    find: 'if (!Number.isFinite(metrics[name])) return false',
+    replace: 'if (metrics[name] === undefined) return false',
+    test: [
+      'test/core/usual-event.test.ts',
+      'the check by hand > takes nothing that the schema refuses, and makes the same of what it takes',
+    ],
+  },
+  {
+    name: 'starts are forgotten too early',
+    why: 'jobs of programs that do not repeat their start get none',
+    file: 'src/core/start-times.ts',
+    find: 'this.#old = this.#young',
+    replace: 'this.#old = new Map()',
+    test: [
+      'test/core/start-times.test.ts',
+      'StartTimes > remembers the jobs used last, and at most twice as many',
+    ],
+  },
+  {
     name: 'a poisoned event fails its whole transaction',
     why: 'one event that the database cannot hold stops the drain for ever',
     file: 'src/store/ingest.ts',
@@ -218,7 +253,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'store forgets what came ahead of its time',
     why: 'an event with a clock ahead is there twice once its day has come',
-    file: 'src/store/ingest.ts',
+    file: 'src/store/ingest-insert.ts',
     find: 'latestLate !== null && latestLate >= frozenBefore',
     replace: 'false && latestLate',
     test: [
@@ -311,7 +346,18 @@ export const bugs: readonly Bug[] = [
     replace: "const place = ({ at: given, id }: Position, at = given.slice(0, 23) + '000Z') =>",
     test: [
       'test/api/jobs.test.ts',
-      'pages of GET /v1/jobs > are the whole list, whatever the ties, and while rows arrive',
+      'pages of GET /v1/jobs > are the complete list, with ties, and while rows arrive',
+    ],
+  },
+  {
+    name: 'a route is mounted without its scope',
+    why: 'jobs of a fab are readable without a token',
+    file: 'src/api/route.ts',
+    find: 'if (scope) app.on(verb, at, requireScope(auth, scope))',
+    replace: "if (scope && scope !== 'read') app.on(verb, at, requireScope(auth, scope))",
+    test: [
+      'test/api/jobs.test.ts',
+      'every route > requires a token with scope read where tokens are required',
     ],
   },
   {
@@ -401,6 +447,39 @@ export const bugs: readonly Bug[] = [
     built: true,
   },
   {
+    name: 'archive replaces the file of a name',
+    why: 'an archiver that was asleep writes over what its successor has archived',
+    file: 'src/archive/places/folder-files.ts',
+    find: 'await link(from, to)',
+    replace: 'await rename(from, to)',
+    test: [
+      'test/archive/place.test.ts',
+      'a folder: a name > is given once: other bytes are refused, and the first stay',
+    ],
+  },
+  {
+    name: 'archive gives a name to bytes that are not on disk',
+    why: 'a power cut leaves a manifest whose files are empty',
+    file: 'src/archive/places/folder-files.ts',
+    find: 'await file.sync()',
+    replace: '',
+    test: [
+      'test/archive/folder-place.test.ts',
+      'a folder > syncs the bytes before the name, then the name, and every folder above',
+    ],
+  },
+  {
+    name: 'archive follows a name out of its folder',
+    why: 'a site id or a forged manifest reads, writes or removes files anywhere',
+    file: 'src/archive/places/place.ts',
+    find: `|| part === '..'`,
+    replace: '',
+    test: [
+      'test/archive/place.test.ts',
+      'a folder: a name > that leaves the archive is refused: "../x"',
+    ],
+  },
+  {
     name: 'horizon moves back',
     why: 'rows change under hours that are archived already',
     file: 'src/store/horizon.ts',
@@ -437,8 +516,8 @@ export const bugs: readonly Bug[] = [
     name: 'cursor of the store loses its microseconds',
     why: 'paging skips or repeats jobs of the same millisecond',
     file: 'src/store/store-reader.ts',
-    find: 'nextCursor: last ? { at: timeOf(last, filter),',
-    replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeOf(last, filter))),',
+    find: 'nextCursor: last ? { at: timeInList(last, filter),',
+    replace: 'nextCursor: last ? { at: fromMs(Date.parse(timeInList(last, filter))),',
     test: [
       'test/store/pages.test.ts',
       'pages of jobs of the same millisecond > neither skip nor repeat one, by any time and in both orders',
@@ -475,6 +554,29 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/archive/retention.test.ts',
       'raw events past retention > stay when a count on record is not that of the database',
+    ],
+  },
+  {
+    name: 'tools read past the file of settings',
+    why: 'wafermon migrate changes another database than config check has looked at',
+    file: 'src/commands/options.ts',
+    find: 'return readToolConfig(tool, { env: process.env, file,',
+    replace: 'return readToolConfig(tool, { env: process.env,',
+    test: [
+      'test/commands/settings.test.ts',
+      'wafermon migrate > takes DATABASE_URL from the file of --config',
+    ],
+    built: true,
+  },
+  {
+    name: 'rules between settings wait for the settings',
+    why: 'an operator corrects one problem and meets the next at the next start',
+    file: 'src/platform/settings/group.ts',
+    find: 'when: () => true',
+    replace: 'when: ({ issues }) => issues.length === 0',
+    test: [
+      'test/tools/config.test.ts',
+      'config check > tells every problem at once, those between settings included',
     ],
   },
 ]

@@ -4,11 +4,13 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, type TestContext, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
 import { pino } from 'pino'
 import { readBody } from '../../src/platform/body.ts'
-import { createApp, listen } from '../../src/platform/http.ts'
+import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 
 const maxBytes = 100_000
@@ -19,10 +21,10 @@ async function echo(t: TestContext, readTimeoutMs = 30_000) {
   const life = new Lifecycle(log)
   t.after(() => life.stop(5))
   const failures: string[] = []
-  const routes = new Hono().post('/echo', async (c) => {
+  const routes = new Hono<{ Bindings: HttpBindings }>().post('/echo', async (c) => {
     const limits = { maxBytes, maxDecompressedBytes: maxBytes, readTimeoutMs }
     try {
-      return c.text(await readBody(c.req.raw, limits))
+      return c.text(await readBody(c.env.incoming, limits))
     } catch (error) {
       failures.push((error as Error).message)
       throw error

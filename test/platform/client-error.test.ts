@@ -5,8 +5,8 @@ import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { Hono } from 'hono'
 import { pino } from 'pino'
-import { listen } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { listen } from '../../src/platform/listen.ts'
 
 /** What a server of ours says to these bytes, before it closes the connection. */
 async function say(bytes: string): Promise<string> {

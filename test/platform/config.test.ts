@@ -3,15 +3,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError, type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
-import { notReadYet } from '../../src/platform/config-checks.ts'
+import { ConfigError } from '../../src/core/errors.ts'
+import { knownSettings, type RoleName, readConfig, roleSettings } from '../../src/roles/settings.ts'
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
 /* Settings as nobody should write them: each is taken, or named in a sentence. */
 
-const roles = Object.keys(schemas) as RoleName[]
-const namesOf = (role: RoleName) => Object.keys(schemas[role].shape)
+const { notReadYet } = knownSettings
+const roles = Object.keys(roleSettings) as RoleName[]
+const namesOf = (role: RoleName) => Object.keys(roleSettings[role].shape)
 
 const odd = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }),
@@ -48,7 +49,7 @@ function assertReads(role: RoleName, sources: Parameters<typeof readConfig>[1]):
   } catch (error) {
     assert.ok(error instanceof ConfigError, String((error as Error).stack))
     for (const problem of error.problems) {
-      assert.match(problem, /^([A-Z_]+(, [A-Z_]+)*|.*\.yaml): \S.{8}|no such setting/s)
+      assert.match(problem, /^([A-Z_]+(, [A-Z_]+)*|.*\.yaml): \S.{8}|is not a setting/s)
       assert.doesNotMatch(problem, /hunter2|\[object|undefined|Invalid input|expected/)
     }
     return false
@@ -127,7 +128,7 @@ describe('a configuration that starts, but not as meant', () => {
 
   test('is warned of a spool that a reboot empties, and of no other', () => {
     for (const dir of ['/tmp', '/tmp/', '/tmp/spool', '/var/../tmp/spool', '//tmp/spool']) {
-      assert.match(warningsOf({ SPOOL_DIR: dir })[0] ?? `none: ${dir}`, /^SPOOL_DIR: lies in \/tmp/)
+      assert.match(warningsOf({ SPOOL_DIR: dir })[0] ?? `none: ${dir}`, /^SPOOL_DIR: is in \/tmp/)
     }
     for (const dir of ['/tmpfoo', '/tmp-spool/x', '/srv/tmp', '/tmp/../srv', '']) {
       assert.deepEqual(warningsOf({ SPOOL_DIR: dir }), [], dir)
@@ -142,7 +143,7 @@ describe('a configuration that starts, but not as meant', () => {
       assert.deepEqual(
         warnings,
         notReadYet.map(
-          (name) => `${name}: is not read yet and has no effect; take it out of the environment`,
+          (name) => `${name}: is not read yet and has no effect; remove it from the environment`,
         ),
       )
     }
@@ -154,8 +155,8 @@ describe('a configuration that starts, but not as meant', () => {
     writeFileSync(file, 'S3_BUCKET: fab1\nS3_BUKET: fab1\n')
     assert.throws(() => readConfig('archiver', { env: { DATABASE_URL: 'postgres://h/d' }, file }), {
       problems: [
-        `S3_BUCKET: is not read yet; take it out of ${file}`,
-        `S3_BUKET: no such setting (in ${file}); check the spelling`,
+        `S3_BUCKET: is not read yet; remove it from ${file}`,
+        `S3_BUKET: is not a setting (in ${file}); check the spelling`,
       ],
     })
   })
@@ -195,21 +196,21 @@ describe('a command line that makes no sense', () => {
     [['token', 'new'], {}, /required option '--scope/],
     [['sidecar', 'extra'], {}, /too many arguments/],
     [['sidecar', '--port', 'x'], {}, /PORT: must be a whole number/],
-    [['up', '--web-port', '1e9'], {}, /must be a port/],
-    [['up', '--dir', ''], {}, /--dir <folder>' argument '' is invalid. must be a folder/],
-    [['simulate', '--rate', '-1'], {}, /Give a number over 0/],
+    [['up', '--web-port', '1e9'], {}, /It must be a port/],
+    [['up', '--dir', ''], {}, /--dir <folder>' argument '' is invalid. It must name a folder/],
+    [['simulate', '--rate', '-1'], {}, /It must be a number over 0/],
     [['local-api'], { DATABASE_URL: 'postgres://a:%zz@h/d' }, /DATABASE_URL: must be a URL/],
     [['sidecar'], { ...spool, SPOOL_DIR: '/proc/x/y' }, /SPOOL_DIR: cannot write to \/proc\/x\/y/],
     [['sidecar'], { ...spool, SPOOL_DIR: '/dev/null/x' }, /SPOOL_DIR: cannot write/],
     [
       ['sidecar'],
       { ...spool, TLS_CERT: garbage, TLS_KEY: garbage },
-      /TLS_CERT: .* holds no certificate/,
+      /TLS_CERT: .* is not a PEM certificate/,
     ],
     [
       ['sidecar', '--insecure', '--host', 'no such host'],
       spool,
-      /HOST: no such host is no address/,
+      /HOST: no such host is not an address/,
     ],
   ]
   for (const [args, env, message] of lines) {

@@ -40,10 +40,18 @@ describe('TLS', () => {
   const text = join(freshFolder(), 'text')
   writeFileSync(text, 'no certificate')
   const wrong: [string, Record<string, string>, RegExp][] = [
-    ['a file that is no certificate', { TLS_CERT: text }, /TLS_CERT: .* holds no certificate/],
-    ['a file that is no key', { TLS_KEY: text }, /TLS_KEY: .* holds no private key/],
-    ['a key of another certificate', { TLS_KEY: file('client.key') }, /TLS_KEY: is not the key/],
-    ['a file that is no authority', { TLS_CA: text }, /TLS_CA: .* holds no certificate/],
+    [
+      'a file that is not a certificate',
+      { TLS_CERT: text },
+      /TLS_CERT: .* is not a PEM certificate/,
+    ],
+    ['a file that is not a key', { TLS_KEY: text }, /TLS_KEY: .* is not a PEM private key/],
+    [
+      'a key of another certificate',
+      { TLS_KEY: file('client.key') },
+      /TLS_KEY: does not match TLS_CERT; replace both/,
+    ],
+    ['a file that is not an authority', { TLS_CA: text }, /TLS_CA: .* is not a PEM certificate/],
   ]
   for (const [what, settings, message] of wrong) {
     test(`names the setting of ${what}`, async () => {

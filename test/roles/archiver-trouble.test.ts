@@ -12,6 +12,7 @@ import {
   hasManifest,
   health,
   names,
+  remount,
   rowsNoted,
   smallDisk,
   some,
@@ -21,7 +22,7 @@ import { closedHour, eventAt, hourAt, run, takeIn } from '../archive/support.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 describe('wafermon archiver, in trouble', () => {
-  test('is not ready without its folder, and goes on when it is there', async (t) => {
+  test('is not ready without its folder, and continues once it is there', async (t) => {
     const { url } = await closedHour(t, some(3))
     const above = join(freshFolder(), 'mount')
     const role = await archiver(t, url, join(above, 'archive'))
@@ -78,7 +79,7 @@ describe('wafermon archiver, in trouble', () => {
     assert.ok(!hasManifest(dir, 9))
   })
 
-  test('survives the loss of the database, and goes on when it is back', async (t) => {
+  test('survives the loss of the database, and continues once it is back', async (t) => {
     const { store, url } = await closedHour(t, some(3, 9))
     const door = await doorTo(t, url)
     const dir = freshFolder()
@@ -104,7 +105,7 @@ describe('wafermon archiver, in trouble', () => {
     await until('trouble', async () => /disk.* full/.test((await health(role)).trouble ?? ''))
     assert.equal((await health(role)).code, 503)
     assert.ok(!hasManifest(dir))
-    execFileSync('mount', ['-o', 'remount,size=64m', dir])
+    remount(dir, 'size=64m')
     await until('the hour', () => hasManifest(dir), 60_000)
     assert.deepEqual(verify(dir).problems, [])
   })
@@ -113,10 +114,10 @@ describe('wafermon archiver, in trouble', () => {
     if (process.getuid?.() !== 0) return t.skip('a disk can only be mounted by root')
     const { url } = await closedHour(t, some(3))
     const dir = smallDisk(t, '1m')
-    execFileSync('mount', ['-o', 'remount,ro', dir])
+    remount(dir, 'ro')
     const role = await archiver(t, url, dir)
     assert.match((await health(role)).trouble ?? '', /EROFS.*read-only/)
-    execFileSync('mount', ['-o', 'remount,rw', dir])
+    remount(dir, 'rw')
     await until('the hour', () => hasManifest(dir), 60_000)
   })
 

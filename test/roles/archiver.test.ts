@@ -79,7 +79,7 @@ describe('wafermon archiver', () => {
     await until('the overdue hour', () => hasManifest(dir, 13))
   })
 
-  test('archives the site that it is told to, and no other', async (t) => {
+  test('archives only the site of SITE_ID', async (t) => {
     const { url } = await closedHour(t, [eventAt(0), { ...eventAt(1), site_id: 'fab2' }])
     const dir = freshFolder()
     const role = await archiver(t, url, dir, { SITE_ID: 'fab2' })
@@ -102,7 +102,7 @@ describe('wafermon archiver', () => {
     assert.equal((await health(second)).here, true)
   })
 
-  test('two that start at once archive every hour once', async (t) => {
+  test('two that start together archive every hour once', async (t) => {
     const { store, url } = await closedHour(
       t,
       [7, 8, 9, 10, 11, 12].flatMap((hour) => some(50, hour)),
@@ -152,7 +152,7 @@ describe('wafermon archiver', () => {
       t,
       sites.map((site, i) => ({ ...eventAt(i), site_id: site })),
     )
-    // None of these passes the first door; here somebody has written them into the database.
+    // None of these passes ingest; here they were written into the database directly.
     const evil = ['../../evil', 'a/b', '..', 'a\\nb']
     for (const [i, site] of evil.entries()) {
       await run(
@@ -206,7 +206,7 @@ describe('wafermon archiver', () => {
     })
   }
 
-  test('goes on when its clock jumps', async (t) => {
+  test('continues when its clock jumps', async (t) => {
     const { store, url } = await closedHour(t, some(5, 9))
     const dir = freshFolder()
     const role = await archiver(t, url, dir, clockJumping())

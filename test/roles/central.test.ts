@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
-import { centralSpecs } from '../../src/api/central-specs.ts'
-import { aboutSpecs } from '../../src/api/other-specs.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { parseSse } from '../../src/platform/sse.ts'
 import { remoteReader } from '../../src/sites/remote-reader.ts'
@@ -11,11 +9,12 @@ import { underContract } from '../api/contract.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { startFakeApi } from '../support/fake-api.ts'
 import { freePort, startRole, until } from '../support/processes.ts'
+import { centralRoutes } from '../support/routes.ts'
 import { addLot, aJob, idOf, someSources } from '../support/sample-jobs.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 
 const now = () => fromMs(Date.now())
-const specs = [...centralSpecs({ defaultLimit: 1000, maxLimit: 10_000 }), ...aboutSpecs]
+const routes = centralRoutes({ defaultLimit: 1000, maxLimit: 10_000 })
 
 type Row = { job_id: string; site_id: string; started_at: string }
 type SitesBody = {
@@ -41,7 +40,7 @@ async function aSite(t: TestContext, id: string, n: number, port = 0) {
 async function central(t: TestContext, sites: Record<string, string>, timeoutS = '1') {
   const list = Object.entries(sites).map(([id, url]) => `${id}=${url}`)
   const role = await startRole(t, 'central', { SITES: list.join(','), REQUEST_TIMEOUT_S: timeoutS })
-  const ask = underContract(specs, (path, init) => fetch(role.url + path, init))
+  const ask = underContract(routes, (path, init) => fetch(role.url + path, init))
   const json = async <T>(path: string) => (await (await ask(path)).json()) as T
   return { ...role, ask, json }
 }
@@ -326,7 +325,7 @@ describe('central with a site away', () => {
     const { ask } = await central(t, { fab1: one.url, dead: gone })
     const csv = await ask('/v1/jobs?format=csv')
     assert.equal(csv.status, 502)
-    assert.match(((await csv.json()) as Problem).detail, /must be whole.*dead/)
+    assert.match(((await csv.json()) as Problem).detail, /must be complete: dead/)
     const passed = await ask('/v1/jobs?site=dead')
     assert.equal(passed.status, 502)
     assert.match(((await passed.json()) as Problem).detail, /cannot be reached/)

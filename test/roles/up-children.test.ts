@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { defaultDir } from '../../src/commands/up.ts'
+import { knownSettings } from '../../src/roles/settings.ts'
 import { inherited, roleChildren } from '../../src/roles/up/children.ts'
 
 const ports = {
@@ -27,6 +28,19 @@ describe('the children of wafermon up', () => {
       ...{ TOKENS_FILE: '/t', WAFERMON_CONFIG: '/c', SPOOL_DIR: '/s', S3_BUCKET: 'b' },
     }
     assert.deepEqual(inherited({ ...ours, ...theirs, EMPTY: undefined }), ours)
+  })
+
+  test('lose every setting that is a place, and keep every other', () => {
+    const kept = inherited(Object.fromEntries([...knownSettings.names].map((name) => [name, 'x'])))
+    assert.deepEqual(Object.keys(kept).sort(), [
+      ...['ARCHIVE', 'ARCHIVE_INTERVAL_HOURS', 'DB_POOL_MAX_SIZE', 'DB_POOL_MIN_SIZE'],
+      ...['DRAIN_INTERVAL_S', 'ENABLE_TRACING', 'ENVIRONMENT', 'FREEZE_AFTER_HOURS'],
+      ...['LIVE_KEEP_HOURS', 'LOG_LEVEL', 'MAX_BATCH_ITEMS', 'MAX_BATCH_SIZE', 'MAX_BODY_BYTES'],
+      ...['MAX_DECOMPRESSED_BYTES', 'MAX_EVENT_BYTES', 'MAX_SKEW_S', 'OTLP_ENDPOINT'],
+      ...['QUERY_DEFAULT_LIMIT', 'QUERY_MAX_LIMIT', 'QUERY_TIMEOUT_S', 'REQUEST_READ_TIMEOUT_S'],
+      ...['REQUEST_TIMEOUT_S', 'RETENTION_HOURS', 'SHUTDOWN_TIMEOUT_S', 'SIDECAR_TOKEN'],
+      'SPOOL_MAX_BYTES',
+    ])
   })
 
   test('know each other by the ports that were taken', () => {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { processesOf } from '../../src/embedded-postgres/leftovers.ts'
+import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { type Holder, isRunning, startOf } from '../../src/platform/lock-file.ts'
 import { freePort, freshFolder, launch, until } from '../support/processes.ts'
 
@@ -81,7 +81,7 @@ const allWell = async ({ ports }: Up) =>
 function leftOf(dir: string, children: Child[]): number[] {
   return [
     ...children.filter(isRunning).map(({ pid }) => pid),
-    ...processesOf(join(dir, 'postgres')),
+    ...findProcesses(join(dir, 'postgres')),
   ]
 }
 
@@ -118,7 +118,7 @@ describe('wafermon up', () => {
     await up.stop()
   })
 
-  test('says in six lines where to look, the dashboard first', () => {
+  test('prints its addresses in six lines, the dashboard first', () => {
     const lines = up
       .logs()
       .split('\n')
@@ -143,16 +143,16 @@ describe('wafermon up', () => {
   test('refuses to start twice in one folder, naming the process', async () => {
     const second = launch(flags(up.dir, up.ports), {})
     assert.equal((await second.ended).code, 1)
-    assert.match(second.logs(), new RegExp(`running in ${up.dir} already, as process ${up.pid}`))
+    assert.match(second.logs(), new RegExp(`already running in ${up.dir}, as process ${up.pid}`))
   })
 
-  test('says which folder it cannot write in, and which flag gives another', async () => {
+  test('names a folder that it cannot write to, and the flag for another', async () => {
     const file = join(freshFolder(), 'file')
     writeFileSync(file, '')
     for (const dir of [file, join(file, 'deeper')]) {
       const second = launch(flags(dir, up.ports), {})
       assert.equal((await second.ended).code, 1)
-      assert.match(second.logs(), new RegExp(`^wafermon: cannot write in ${dir} .*--dir\n$`))
+      assert.match(second.logs(), new RegExp(`^wafermon: cannot write to ${dir} .*--dir\n$`))
     }
   })
 
@@ -220,7 +220,7 @@ describe('wafermon up, when it goes down hard', () => {
     await until('the job of before', () => hasJob(second, id))
   })
 
-  test('takes over at once from what a kill of all its processes left', async (t) => {
+  test('takes over immediately what a kill of all its processes left', async (t) => {
     const first = await startUp(freshFolder(), await choosePorts())
     const children = childrenOf(first.dir)
     for (const pid of [first.pid, ...children.map((child) => child.pid)]) {
@@ -232,7 +232,7 @@ describe('wafermon up, when it goes down hard', () => {
     await until('all roles to be well', () => allWell(second))
   })
 
-  test('ends at once on a second signal, a hanging role included', async () => {
+  test('ends immediately on a second signal, a hanging role included', async () => {
     const up = await startUp(freshFolder(), await choosePorts())
     const children = childrenOf(up.dir)
     const hanging = pidOf(up.dir, 'sidecar')

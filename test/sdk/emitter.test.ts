@@ -145,7 +145,7 @@ describe('SidecarEmitter', () => {
     assert.equal(emitter.stats.delivered, 25)
   })
 
-  test('gives an event up after maxRetries, and at once without retries', async (t) => {
+  test('gives an event up after maxRetries, and immediately without retries', async (t) => {
     for (const [options, sent] of [
       [{ maxRetries: 2 }, 3],
       [{ enableRetries: false }, 1],
@@ -157,7 +157,7 @@ describe('SidecarEmitter', () => {
       assert.equal(sidecar.batches.length, sent)
       assert.equal(emitter.stats.droppedEvents, 1)
       assert.equal(emitter.stats.droppedTicks, 1)
-      assert.ok(warnings.some((warning) => warning.includes('sent too often')))
+      assert.ok(warnings.some((warning) => warning.includes('too many retries')))
     }
   })
 
@@ -222,7 +222,7 @@ describe('SidecarEmitter', () => {
     assert.deepEqual(sidecar.tokens, ['Bearer abc.def'])
   })
 
-  test('takes defaults for options that are no use, and says which', () => {
+  test('takes defaults for invalid options, and names them', () => {
     const warnings: string[] = []
     const options = {
       baseUrl: 'ftp://x',
@@ -234,7 +234,7 @@ describe('SidecarEmitter', () => {
     }
     new SidecarEmitter(options as unknown as EmitterOptions)
     assert.deepEqual(warnings, [
-      'wafermon: no use, the default is taken: timeoutMs, maxQueue, token, baseUrl, maxRetries',
+      'wafermon: invalid options, using the defaults: timeoutMs, maxQueue, token, baseUrl, maxRetries',
     ])
     for (const odd of [null, 7, 'x', new Proxy({}, { ownKeys: () => assert.fail('trap') })]) {
       assert.doesNotThrow(() => new SidecarEmitter(odd as EmitterOptions))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { pino } from 'pino'
 import * as z from 'zod'
-import { ConfigError } from '../../src/platform/config.ts'
+import { ConfigError } from '../../src/core/errors.ts'
 import { openSink, type SinkEntry, sinkKinds } from '../../src/sinks/index.ts'
 import { defineSink } from '../../src/sinks/kind.ts'
 
@@ -63,7 +63,7 @@ describe('the entry of a sink', () => {
       about: 'Nowhere.',
       settings: z.strictObject({ factor: z.coerce.number() }),
       limits,
-      whenFull: 'leave a gap',
+      whenFull: 'skip old events',
       open: ({ factor }) => ({
         deliver: async () => ({ kind: 'failed', reason: `${factor * 2}` }),
       }),

@@ -4,17 +4,10 @@ import { pino } from 'pino'
 import type { Delivery, Verdict } from '../../src/core/delivery.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
-import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
+import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
-
-const append = () => ({
-  key: eventKey(crypto.randomUUID(), 1n),
-  body: '{}',
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-})
 
 /** A drain towards a sink of our own; `deliver` is given the numbers of each batch. */
 function draining(t: TestContext, deliver: (seqs: number[]) => Delivery | Promise<Delivery>) {
@@ -48,7 +41,7 @@ describe('Drain', () => {
       if (asked.length === 2) throw new Error('planted')
       return { kind: 'judged', verdicts: seqs.map((_, i) => (i === 0 ? 'taken' : 'later')) }
     })
-    await spool.append([append(), append()])
+    await spool.append([admitted(), admitted()])
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(asked, [
       { seqs: [1, 2], waiting: 2 },
@@ -68,7 +61,7 @@ describe('Drain', () => {
       })
       return { kind: 'judged', verdicts }
     })
-    await spool.append(Array.from({ length: 6 }, append))
+    await spool.append(Array.from({ length: 6 }, () => admitted()))
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(asked, [
       { seqs: [1, 2, 3, 4, 5, 6], waiting: 6 },
@@ -89,7 +82,7 @@ describe('Drain', () => {
       const later = asked.length === 1
       return { kind: 'judged', verdicts: seqs.map((seq) => (later && seq < 4 ? 'later' : 'taken')) }
     })
-    await spool.append(Array.from({ length: 4 }, append))
+    await spool.append(Array.from({ length: 4 }, () => admitted()))
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(asked, [[1, 2, 3, 4], [1, 2, 3], [1], [1], [2, 3]])
   })
@@ -99,13 +92,13 @@ describe('Drain', () => {
     const spool = draining(t, async (seqs) => {
       asked.push(seqs)
       if (asked.length === 2) {
-        await spool.append([append()])
+        await spool.append([admitted()])
         return { kind: 'failed', reason: 'planted' }
       }
       const later = asked.length === 1
       return { kind: 'judged', verdicts: seqs.map((seq) => (later && seq > 1 ? 'later' : 'taken')) }
     })
-    await spool.append(Array.from({ length: 3 }, append))
+    await spool.append(Array.from({ length: 3 }, () => admitted()))
     await until('the spool to be empty', () => asked.length > 2 && spool.count === 0)
     assert.deepEqual(asked, [[1, 2, 3], [2, 3], [2, 3], [4]])
   })
@@ -122,8 +115,29 @@ describe('Drain', () => {
       readAfter.push(from)
       return peek(sink, limit, maxBytes, from)
     }
-    await spool.append(Array.from({ length: 3 }, append))
+    await spool.append(Array.from({ length: 3 }, () => admitted()))
     await until('the spool to be empty', () => spool.count === 0)
     assert.deepEqual(readAfter, [0, 0, 0])
+  })
+
+  test('offers no more bytes than the sink takes, whatever the alphabet, but for a single event', async (t) => {
+    const spool = await fillSpool(
+      Array.from({ length: 12 }, (_, i) => ({ x: '\u20ac'.repeat(i * 40) })),
+    )
+    const limits = { events: 10, bytes: 2000 }
+    const batches: { events: number; bytes: number }[] = []
+    const draining = startDraining(
+      spool,
+      async (batch) => {
+        const bytes = Buffer.byteLength(batch.map(({ body }) => body).join(''))
+        batches.push({ events: batch.length, bytes })
+        return { kind: 'judged', verdicts: batch.map(() => 'taken') }
+      },
+      limits,
+    )
+    stopAfter(t, spool, draining)
+    await until('the spool to be empty', () => spool.count === 0)
+    assert.ok(batches.every(({ events, bytes }) => events === 1 || bytes <= limits.bytes))
+    assert.ok(batches.some(({ events }) => events > 1))
   })
 })

@@ -4,8 +4,8 @@ import { pino } from 'pino'
 import type { Delivery, Outgoing, Sink, Verdict } from '../../src/core/delivery.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
-import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const sink = 'local-api'
@@ -15,14 +15,7 @@ type Sent = { job: string; n: number }
 async function backlog(t: TestContext, events: { entity: object; job: string; n: number }[]) {
   const spool = new Spool({ dir: freshFolder(), sinks: [sink], maxBytes: 2 ** 28 })
   t.after(() => spool.close())
-  const items = events.map((event) => ({
-    key: eventKey(crypto.randomUUID(), 1n),
-    body: JSON.stringify(event),
-    receivedMs: Date.now(),
-    tick: false,
-    stamped: false,
-  }))
-  await spool.append(items)
+  await spool.append(events.map((event) => admitted({ json: JSON.stringify(event) })))
   return spool
 }
 

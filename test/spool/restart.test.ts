@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
-import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
 import { freshFolder } from '../support/processes.ts'
 
 function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {
@@ -12,14 +12,7 @@ function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {
   return spool
 }
 
-const items = (n: number) =>
-  Array.from({ length: n }, () => ({
-    key: eventKey(crypto.randomUUID(), 1n),
-    body: '{}',
-    receivedMs: Date.now(),
-    tick: false,
-    stamped: false,
-  }))
+const items = (n: number) => Array.from({ length: n }, () => admitted())
 
 describe('the next spool in the same folder', () => {
   test('has an event that was answered, if the one before died at that moment', async (t) => {

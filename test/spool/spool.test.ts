@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { eventKey } from '../../src/spool/seen-keys.ts'
-import { type Append, Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import type { Verdict } from '../../src/core/admission.ts'
+import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
 import { freshFolder } from '../support/processes.ts'
 
 const mib = 2 ** 20
@@ -22,15 +23,12 @@ function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {
 }
 
 let made = 0
-const item = (more: Partial<Append> = {}): Append => ({
-  key: eventKey(crypto.randomUUID(), 1n),
-  body: JSON.stringify({ n: ++made }),
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-  ...more,
-})
-const items = (n: number, more: Partial<Append> = {}) => Array.from({ length: n }, () => item(more))
+const item = (more: Parameters<typeof admitted>[0] = {}) =>
+  admitted({ json: JSON.stringify({ n: ++made }), ...more })
+const items = (n: number, more: Parameters<typeof admitted>[0] = {}) =>
+  Array.from({ length: n }, () => item(more))
+const isLater = (verdict: Verdict | undefined, why: RegExp) =>
+  typeof verdict === 'object' && 'later' in verdict && why.test(verdict.later)
 const numbers = (spool: Spool, sink = 'local-api') =>
   spool.peek(sink, 10_000, 64 * mib).map(({ body }) => (JSON.parse(body) as { n: number }).n)
 
@@ -75,7 +73,7 @@ describe('Spool', () => {
   test('keeps the stamp of an earlier spool and gives no number of its own', async (t) => {
     const spool = openSpool(t)
     const source = { id: 'other', epoch: 'e', seq: 7 }
-    await spool.append([item(), item({ stamped: true, body: JSON.stringify({ source }) }), item()])
+    await spool.append([item(), item({ stamped: true, json: JSON.stringify({ source }) }), item()])
     const stamps = spool
       .peek('local-api', 9, mib)
       .map(({ body }) => (JSON.parse(body) as { source: { seq: number } }).source.seq)
@@ -85,20 +83,23 @@ describe('Spool', () => {
   test('sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took', async (t) => {
     const spool = openSpool(t, { maxBytes: 16 * mib })
     const big = (tick: boolean) =>
-      item({ tick, body: JSON.stringify({ n: ++made, x: randomBytes(30_000).toString('hex') }) })
+      item({
+        kind: tick ? 'progress' : 'finished',
+        json: JSON.stringify({ n: ++made, x: randomBytes(30_000).toString('hex') }),
+      })
     const taken: number[] = []
     let shed = 0
     for (let i = 0; i < 400; i++) {
       const [tick, end] = [big(true), big(false)]
       const verdicts = await spool.append([tick, end])
       for (const [j, verdict] of verdicts.entries()) {
-        if (verdict === 'stored') taken.push((JSON.parse([tick, end][j]!.body) as { n: number }).n)
+        if (verdict === 'stored') taken.push((JSON.parse([tick, end][j]!.json) as { n: number }).n)
       }
-      if (verdicts[0] === 'shed') {
+      if (isLater(verdicts[0], /no progress and metric events/)) {
         shed++
         assert.equal(verdicts[1], 'stored')
       }
-      if (verdicts[1] === 'full') break
+      if (isLater(verdicts[1], /SPOOL_MAX_BYTES/)) break
     }
     assert.ok(shed > 0)
     assert.match(spool.trouble!, /SPOOL_MAX_BYTES/)
@@ -149,7 +150,7 @@ describe('Spool', () => {
 describe('a damaged spool', () => {
   async function filled(t: TestContext, n: number) {
     const spool = openSpool(t)
-    await spool.append(items(n, { body: JSON.stringify({ x: 'y'.repeat(500) }) }))
+    await spool.append(items(n, { json: JSON.stringify({ x: 'y'.repeat(500) }) }))
     spool.close()
     return { dir: spool.dir, path: join(spool.dir, 'spool.db'), epoch: spool.epoch }
   }

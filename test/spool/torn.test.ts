@@ -15,8 +15,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
-import { eventKey } from '../../src/spool/seen-keys.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { admitted } from '../support/admitted.ts'
 import { freshFolder } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
@@ -29,13 +29,8 @@ const mib = 2 ** 20
 const options = { sinks: ['local-api'], maxBytes: 64 * mib, ballastBytes: 4096 }
 
 let made = 0
-const item = (bytes: number) => ({
-  key: eventKey(crypto.randomUUID(), 1n),
-  body: JSON.stringify({ n: ++made, x: 'y'.repeat(bytes) }),
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-})
+const item = (bytes: number) =>
+  admitted({ json: JSON.stringify({ n: ++made, x: 'y'.repeat(bytes) }) })
 
 /** A spool in use: part of it in the database, part in its log, some delivered. */
 async function busySpool() {

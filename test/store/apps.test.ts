@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fromMs } from '../../src/core/time.ts'
-import { findAppNames, listApps } from '../../src/store/apps.ts'
+import { escapeLike, findAppNames, listApps } from '../../src/store/apps.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { escapeLike } from '../../src/store/like.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
 const { signal } = new AbortController()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
-import { codeOf, explained, isUnreachable } from '../../src/store/database-error.ts'
+import { codeFromError, explainError, isUnreachable } from '../../src/store/database-error.ts'
 import { canonicalTime } from '../../src/store/driver.ts'
 import { freshDatabase } from '../support/database.ts'
 import { until } from '../support/processes.ts'
@@ -256,18 +256,18 @@ describe('an error of the database', () => {
       '42501': 'unavailable',
     }
     for (const [code, kind] of Object.entries(codes)) {
-      const told = explained(withCode(code)) as Error & { code: string }
+      const told = explainError(withCode(code)) as Error & { code: string }
       assert.equal(told.code, kind, code)
       assert.doesNotMatch(told.message, /secret/)
     }
     const bug = withCode('42703')
-    assert.equal(explained(bug), bug)
+    assert.equal(explainError(bug), bug)
   })
 
   test('has a code only when it says one', () => {
-    assert.equal(codeOf(withCode('42703')), '42703')
+    assert.equal(codeFromError(withCode('42703')), '42703')
     for (const none of [undefined, null, 'x', new Error('x'), { code: 7 }]) {
-      assert.equal(codeOf(none), undefined)
+      assert.equal(codeFromError(none), undefined)
     }
   })
 })

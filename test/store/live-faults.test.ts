@@ -5,7 +5,7 @@ import type { Event } from '../../src/core/event.ts'
 import { startEmbedded } from '../../src/embedded-postgres/server.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { LiveReader } from '../../src/store/live-subscriber.ts'
+import { LiveSubscriber } from '../../src/store/live-subscriber.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { type Edition, freshDatabase, needsTimescale } from '../support/database.ts'
 import {
@@ -181,7 +181,7 @@ describe('a reader of the live feed', () => {
   const batch = (n: number) => Array.from({ length: n }, (_, i) => ({ id: `${i}`, event: {} }))
 
   test('takes a batch of any size, and is cut off when a second one is too much', async () => {
-    const reader = new LiveReader()
+    const reader = new LiveSubscriber()
     const { signal } = new AbortController()
     reader.push(1, batch(30_000))
     assert.equal((await reader.next(signal))?.length, 30_000)
@@ -193,7 +193,7 @@ describe('a reader of the live feed', () => {
   })
 
   test('leaves no listeners behind on a signal that lives for long', async () => {
-    const reader = new LiveReader()
+    const reader = new LiveSubscriber()
     const life = new AbortController()
     let listening = 0
     const { signal } = life

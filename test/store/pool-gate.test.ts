@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Gate } from '../../src/store/pool-gate.ts'
+import { PoolGate } from '../../src/store/pool-gate.ts'
 
 /** Longer than any test. */
 const longMs = 600_000
 
-describe('Gate', () => {
+describe('PoolGate', () => {
   test('lets as many in as there is room, and the others in their order', async () => {
-    const gate = new Gate(2)
+    const gate = new PoolGate(2)
     const entered: number[] = []
     const enter = (n: number) => gate.enter(longMs).then(() => entered.push(n))
     const all = [1, 2, 3, 4].map(enter)
@@ -24,7 +24,7 @@ describe('Gate', () => {
   })
 
   test('sends away who waited too long, and who comes when too many wait', async () => {
-    const gate = new Gate(1, { maxWaiting: 1 })
+    const gate = new PoolGate(1, { maxWaiting: 1 })
     await gate.enter(longMs)
     const impatient = gate.enter(1)
     await assert.rejects(gate.enter(longMs), { code: 'overloaded', retryAfterS: 1 })
@@ -39,7 +39,7 @@ describe('Gate', () => {
   })
 
   test('lets a caller go who no longer wants in, with his reason', async () => {
-    const gate = new Gate(1)
+    const gate = new PoolGate(1)
     await gate.enter(longMs)
     const caller = new AbortController()
     const waiting = gate.enter(longMs, caller.signal)
@@ -55,7 +55,7 @@ describe('Gate', () => {
 
   test('tells how many are free whenever that changes', async () => {
     const seen: number[] = []
-    const gate = new Gate(2, { onChange: (free) => seen.push(free) })
+    const gate = new PoolGate(2, { onChange: (free) => seen.push(free) })
     await gate.enter(longMs)
     await gate.enter(longMs)
     const third = gate.enter(longMs)

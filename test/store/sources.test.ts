@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { Source } from '../../src/core/job.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { CompletenessOf, listSources, summaryOf } from '../../src/store/sources.ts'
+import { CompletenessCache, listSources, summarizeSources } from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
@@ -94,9 +94,9 @@ describe('what an answer may be missing', () => {
       source('a', { epoch: 'new', lastSeenAt: at(-10) }),
       source('b', { lastSeenAt: at(-70) }),
     ]
-    const summary = summaryOf(sources, at(0), 60)
+    const summary = summarizeSources(sources, at(0), 60)
     assert.deepEqual([summary.sources, summary.oldestSourceAgeS], [2, 70])
-    assert.equal(summaryOf([], at(0), 60).oldestSourceAgeS, null)
+    assert.equal(summarizeSources([], at(0), 60).oldestSourceAgeS, null)
   })
 
   test('is gaps of any spool, old ones too, and clocks that are off either way', () => {
@@ -108,7 +108,7 @@ describe('what an answer may be missing', () => {
       source('c', { clockOffsetS: 60 }),
       source('d', { clockOffsetS: 7200 }),
     ]
-    const summary = summaryOf(sources, at(0), 60)
+    const summary = summarizeSources(sources, at(0), 60)
     assert.deepEqual(summary.gaps, [gap])
     assert.deepEqual(summary.skewedSources, ['b', 'd'])
   })
@@ -152,11 +152,11 @@ describe('what an answer may be missing', () => {
       }) as typeof store.ask,
     }
     const options = { archive: 'off', skewLimitS: 60 } as const
-    const fresh = new CompletenessOf(counting, { ...options, maxAgeMs: 60_000 })
+    const fresh = new CompletenessCache(counting, { ...options, maxAgeMs: 60_000 })
     await Promise.all([fresh.get(), fresh.get(), fresh.get()])
     await fresh.get()
     assert.equal(asked, 1)
-    const old = new CompletenessOf(counting, { ...options, maxAgeMs: 0 })
+    const old = new CompletenessCache(counting, { ...options, maxAgeMs: 0 })
     await old.get()
     await old.get()
     assert.equal(asked, 3)

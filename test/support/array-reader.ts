@@ -11,7 +11,7 @@ import {
   sortByIds,
   statuses,
 } from '../../src/core/job.ts'
-import { matches, timeOf } from '../../src/core/job-filter.ts'
+import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 
 /** What an array-backed reader holds. Tests change it while it is being read. */
@@ -62,10 +62,10 @@ export function arrayReader(world: World): JobReader {
 
 function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const sign = filter.order === 'desc' ? -1 : 1
-  const keyOf = (job: Job) => `${timeOf(job, filter.time)} ${job.id}`
+  const keyOf = (job: Job) => `${sortTime(job, filter.time)} ${job.id}`
   const after = filter.cursor && `${filter.cursor.at} ${filter.cursor.id}`
   const found = jobs
-    .filter((job) => matches(job, filter))
+    .filter((job) => matchesFilter(job, filter))
     .sort((a, b) => sign * (keyOf(a) < keyOf(b) ? -1 : 1))
     .filter((job) => after === undefined || sign * (keyOf(job) < after ? -1 : 1) > 0)
     .filter((job) => keyOf(job) !== after)
@@ -74,7 +74,7 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const more = found.length > items.length && last
   return {
     items,
-    nextCursor: more ? { at: timeOf(last, filter.time)!, id: last.id } : null,
+    nextCursor: more ? { at: sortTime(last, filter.time)!, id: last.id } : null,
     completeness: {
       asOf: world.now(),
       sources: world.sources.length,
@@ -94,7 +94,7 @@ const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 function statsOf(jobs: Job[], filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Job[]>()
   const wanted: JobFilter = { ...filter, time: 'started', order: 'desc', limit: 1 }
-  for (const job of jobs.filter((one) => matches(one, wanted))) {
+  for (const job of jobs.filter((one) => matchesFilter(one, wanted))) {
     const width = bucketMs[filter.bucket]
     const bucket = fromMs(Math.floor(toMs(job.startedAt) / width) * width)
     const key = JSON.stringify([

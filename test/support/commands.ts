@@ -15,14 +15,11 @@ async function wholeProgram(): Promise<Command> {
     resolve(this)
     return this
   }
-  const folder = process.env.ARCHIVE_DIR
-  delete process.env.ARCHIVE_DIR
   try {
     await import('../../src/main.ts')
     return await promise
   } finally {
     Command.prototype.parseAsync = parseAsync
-    if (folder !== undefined) process.env.ARCHIVE_DIR = folder
   }
 }
 
@@ -61,13 +58,12 @@ export const commandsHead: Row = ['Command', 'Does']
 export const flagsHead: Row = ['Flag', 'Default', 'Meaning']
 
 const flagRows = (command: Command): Row[] =>
-  command.options.map((option): Row => [`\`${option.flags}\``, standardOf(option), about(option)])
-
-const about = ({ description, envVar }: Option) =>
-  envVar === undefined ? description : `${description} (or ${envVar})`
+  command.options.map(
+    (option): Row => [`\`${option.flags}\``, standardOf(option), option.description],
+  )
 
 function standardOf({ mandatory, negate, defaultValue }: Option): string {
-  if (mandatory) return 'needed'
+  if (mandatory) return 'required'
   if (negate || defaultValue === undefined) return ''
   if (defaultValue !== defaultDir(process.env)) return `\`${defaultValue}\``
   const env = { XDG_STATE_HOME: '~/.local/state' }

@@ -22,12 +22,12 @@ export function aDashboard(
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
   const backend = failing({ ...arrayReader(world), ...extras(queue) }, () => away)
-  const memory = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
+  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
   const live = new Live({
     backend,
     signal: stop.signal,
     onError: () => {},
-    onChange: () => memory.expire(),
+    onChange: () => cache.expire(),
     gatherMs: 10,
     now,
   })
@@ -41,8 +41,8 @@ export function aDashboard(
       site: (name) =>
         name === undefined || name === 'fab1' ? { name: 'fab1', backend, live } : undefined,
       siteNames: [],
-      memory,
-      door: new Access({ auth, secret: 'of the role', port: 8501, now }),
+      cache,
+      access: new Access({ auth, secret: 'of the role', port: 8501, now }),
       log,
       metrics,
       signal: stop.signal,

@@ -3,19 +3,13 @@ import { pino } from 'pino'
 import type { BatchLimits, Sink } from '../../src/core/delivery.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
-import { eventKey } from '../../src/spool/seen-keys.ts'
-import { type Append, Spool } from '../../src/spool/spool.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import { admitted } from './admitted.ts'
 import { freshFolder } from './processes.ts'
 
 export const sinkName = 'sink'
 
-export const toAppend = (event: object): Append => ({
-  key: eventKey(crypto.randomUUID(), 1n),
-  body: JSON.stringify(event),
-  receivedMs: Date.now(),
-  tick: false,
-  stamped: false,
-})
+export const toAppend = (event: object) => admitted({ json: JSON.stringify(event) })
 
 /** A spool with these events for one sink; the first has number 1. */
 export async function fillSpool(events: readonly object[]): Promise<Spool> {

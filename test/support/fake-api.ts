@@ -1,16 +1,15 @@
 import type { TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
-import { appRoutes } from '../../src/api/apps.ts'
 import { healthRoute } from '../../src/api/health.ts'
-import { jobRoutes } from '../../src/api/jobs.ts'
-import { sourceRoutes } from '../../src/api/sources.ts'
-import { statsRoutes } from '../../src/api/stats.ts'
-import { streamRoutes } from '../../src/api/stream.ts'
+import { questionRoutes } from '../../src/api/questions.ts'
+import { mountRoutes } from '../../src/api/route.ts'
 import type { Job, StoredEvent } from '../../src/core/job.ts'
 import type { LiveBatch } from '../../src/core/live.ts'
-import { createApp, listen } from '../../src/platform/http.ts'
+import { Auth } from '../../src/platform/auth.ts'
+import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
+import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, type World } from './array-reader.ts'
 
@@ -31,16 +30,11 @@ export async function startFakeApi(t: TestContext, world: World, port = 0): Prom
   const told: StoredEvent[] = []
   const app = createApp({ log, metrics })
   const limits = { defaultLimit: 1000, maxLimit: 10_000 }
-  app.route('/', jobRoutes({ reader, limits }))
-  app.route('/', appRoutes({ reader }))
-  app.route('/', statsRoutes({ reader }))
-  app.route('/', sourceRoutes({ reader }))
-  app.route(
-    '/',
-    healthRoute({ service: 'local-api', check: () => ({ ready: true, status: 'ok' }) }),
-  )
   const feed = { subscribe: ({ after, signal }: Asked) => tell(told, after, signal) }
-  app.route('/', streamRoutes({ feed, metrics, log, stopping: life.signal, heartbeatMs: 500 }))
+  const stream = { feed, metrics, log, stopping: life.signal, heartbeatMs: 500 }
+  const health = { service: 'local-api', check: () => ({ ready: true, status: 'ok' as const }) }
+  const routes = [...questionRoutes({ reader, limits, stream }), healthRoute(health)]
+  mountRoutes(app, new Auth({ anonymous: [] }), routes)
   const url = await listen(app, { host: '127.0.0.1', port }, life)
   const stop = () => life.stop(2)
   t.after(stop)

@@ -47,7 +47,8 @@ const lean: Readonly<Record<string, RegExp>> = {
 }
 
 export type SourceFile = { path: string; text: string }
-export type Import = { target: string; typeOnly: boolean }
+/** `lazy`: loaded when the program comes to it, by a call. */
+export type Import = { target: string; typeOnly: boolean; lazy?: boolean }
 
 /** Every import of the files that goes where it may not, as sentences. */
 export function importViolations(files: readonly SourceFile[]): string[] {
@@ -106,8 +107,27 @@ export function importsOf(source: string): Import[] {
     const typeOnly = type !== undefined || everyNameIsType(names)
     found.push({ target: from ?? effect ?? '', typeOnly: effect === undefined && typeOnly })
   }
-  for (const [, target = ''] of text.matchAll(call)) found.push({ target, typeOnly: false })
+  for (const [, target = ''] of text.matchAll(call))
+    found.push({ target, typeOnly: false, lazy: true })
   return found
+}
+
+/** The packages that a file loads before it runs: its own and those of the files that it imports. */
+export function packagesLoadedBy(entry: string, files: readonly SourceFile[]): string[] {
+  const texts = new Map(files.map(({ path, text }) => [path, text]))
+  const packages = new Set<string>()
+  const seen = new Set<string>()
+  const visit = (path: string) => {
+    if (seen.has(path)) return
+    seen.add(path)
+    for (const { target, typeOnly, lazy } of importsOf(texts.get(path) ?? '')) {
+      if (typeOnly || lazy) continue
+      if (target.startsWith('.')) visit(join(dirname(path), target))
+      else packages.add(packageOf(target))
+    }
+  }
+  visit(entry)
+  return [...packages].sort()
 }
 
 /** `{ type A, type B }`. */

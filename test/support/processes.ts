@@ -32,14 +32,16 @@ type Environment = Record<string, string>
  * listens. Stopped, or killed if it will not, when the test ends.
  *
  * @param role the command, with flags behind it if need be
+ * @param main the built program; ours unless another build is compared with it
  */
 export async function startRole(
   t: Pick<TestContext, 'after'>,
   role: string | readonly string[],
   env: Environment = {},
+  main = program,
 ): Promise<Running> {
   const args = typeof role === 'string' ? [role] : role
-  const running = launch(args, { PORT: '0', HOST: '127.0.0.1', ...env })
+  const running = launch(args, { PORT: '0', HOST: '127.0.0.1', ...env }, [], main)
   t.after(() => endForSure(running))
   const failed = running.ended.then(({ code, signal }) => {
     throw new Error(`${args.join(' ')} ended with ${signal ?? code}:\n${running.logs()}`)
@@ -53,9 +55,14 @@ export async function startRole(
  *
  * @param under a command that runs it, such as strace with its flags
  */
-export function launch(args: readonly string[], env: Environment, under: readonly string[] = []) {
-  if (!existsSync(program)) throw new Error(`${program} is missing: run npm run build`)
-  const [command = '', ...rest] = [...under, process.execPath, program, ...args]
+export function launch(
+  args: readonly string[],
+  env: Environment,
+  under: readonly string[] = [],
+  main = program,
+) {
+  if (!existsSync(main)) throw new Error(`${main} is missing: run npm run build`)
+  const [command = '', ...rest] = [...under, process.execPath, main, ...args]
   const child = spawn(command, rest, {
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

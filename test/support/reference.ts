@@ -1,14 +1,13 @@
-import { centralSpecs } from '../../src/api/central-specs.ts'
-import { takes } from '../../src/api/docs-page.ts'
+import * as z from 'zod'
+import { describeValues } from '../../src/api/docs-page.ts'
 import { openApi } from '../../src/api/openapi.ts'
-import { aboutSpecs, ingestSpecs, rejectSpecs } from '../../src/api/other-specs.ts'
-import { readSpecs, streamSpec } from '../../src/api/read-specs.ts'
-import type { RouteSpec } from '../../src/api/route-spec.ts'
-import { type RoleName, readConfig, schemas } from '../../src/platform/config.ts'
+import type { Route } from '../../src/api/route.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { describeSetting } from '../../src/platform/settings/describe.ts'
+import { readConfig, roleSettings, toolSettings } from '../../src/roles/settings.ts'
 import { sinkKinds } from '../../src/sinks/index.ts'
-import { allRoles, describeSetting } from '../../src/tools/config.ts'
 import { commandsHead, commandsReference, flagsHead } from './commands.ts'
+import { centralRoutes, commonRoutes, localApiRoutes, sidecarRoutes } from './routes.ts'
 import {
   sinkKindsHead,
   sinkKindsReference,
@@ -25,25 +24,12 @@ export type Row = readonly string[]
 /** Rows by heading. */
 export type Reference = Map<string, Row[]>
 
-const everyRole = 'All roles'
-
-const namesOf = (role: RoleName) => Object.keys(schemas[role].shape)
-const isShared = (name: string) =>
-  allRoles.every((role) => settingRow(role, name)?.join() === settingRow('web', name)?.join())
-
-function settingRow(role: RoleName, name: string): Row | undefined {
-  if (!namesOf(role).includes(name)) return undefined
-  const {
-    standard,
-    unit = '',
-    range = '',
-    description = '',
-    required,
-    secret,
-  } = describeSetting(role, name)
+function settingRow(schema: z.ZodObject, name: string): Row | undefined {
+  if (!(name in schema.shape)) return undefined
+  const { standard, unit, range, description, required, secret } = describeSetting(schema, name)
   const shown = Array.isArray(standard) ? standard.join(',') : standard
   const usual = required
-    ? 'needed'
+    ? 'required'
     : shown === undefined || shown === ''
       ? 'not set'
       : `\`${shown}\``
@@ -52,16 +38,28 @@ function settingRow(role: RoleName, name: string): Row | undefined {
   return [`\`${name}\``, usual, unit, plainRange, about]
 }
 
-/** Settings of every role: name, default, unit, range, meaning. */
+const rowsOf = (schema: z.ZodObject) =>
+  Object.keys(schema.shape).map((name) => settingRow(schema, name)!)
+
+/** Settings of every role, and those that only tools have: name, default, unit, range, meaning. */
 export function settingsReference(): Reference {
-  const shared = namesOf('web').filter(isShared)
-  const own = allRoles.map((role): [string, Row[]] => [
+  const roles: [string, z.ZodObject][] = Object.entries(roleSettings)
+  const isShared = ([name = '']: Row) => {
+    const rows = roles.map(([, schema]) => String(settingRow(schema, name.slice(1, -1))))
+    return new Set(rows).size === 1
+  }
+  const own = roles.map(([role, schema]): [string, Row[]] => [
     role,
-    namesOf(role)
-      .filter((name) => !shared.includes(name))
-      .map((name) => settingRow(role, name)!),
+    rowsOf(schema).filter((row) => !isShared(row)),
   ])
-  return new Map([[everyRole, shared.map((name) => settingRow('web', name)!)], ...own])
+  const ofRoles = new Set(roles.flatMap(([, schema]) => Object.keys(schema.shape)))
+  const ofTools = Object.values(toolSettings).flatMap(({ shape }) => Object.entries(shape))
+  const onlyTools = z.object(Object.fromEntries(ofTools.filter(([name]) => !ofRoles.has(name))))
+  return new Map([
+    ['All roles', rowsOf(roleSettings.web).filter(isShared)],
+    ...own,
+    ['Tools', rowsOf(onlyTools)],
+  ])
 }
 export const settingsHead: Row = ['Setting', 'Default', 'Unit', 'Range', 'Meaning']
 
@@ -95,11 +93,11 @@ const limitsOf = (role: 'local-api' | 'central') => {
 }
 
 /** The routes of each role, with the limits that it has by default. */
-export const routesByRole: Readonly<Record<string, readonly RouteSpec[]>> = {
-  'Local API': [...readSpecs(limitsOf('local-api')), streamSpec, ...ingestSpecs, ...aboutSpecs],
-  Sidecar: [...ingestSpecs, ...rejectSpecs, ...aboutSpecs],
-  'Central API': [...centralSpecs(limitsOf('central')), ...aboutSpecs],
-  'Archiver, and web beside its pages': aboutSpecs,
+export const routesByRole: Readonly<Record<string, readonly Route[]>> = {
+  'Local API': localApiRoutes(limitsOf('local-api')),
+  Sidecar: sidecarRoutes(),
+  'Central API': centralRoutes(limitsOf('central')),
+  'Archiver, and web beside its pages': commonRoutes(),
 }
 
 /** The routes of each role: route, scope, meaning. */
@@ -115,7 +113,7 @@ export function routesReference(): Reference {
     ]),
   )
 }
-export const routesHead: Row = ['Route', 'Scope', 'Does']
+export const routesHead: Row = ['Route', 'Scope', 'Description']
 
 /** But for the site, which the central API takes everywhere. */
 const alike = (a: Row[], b: Row[]) =>
@@ -132,7 +130,11 @@ export function parametersReference(): Reference {
       const rows = parameters
         .filter((parameter) => parameter.in === 'query')
         .map(
-          ({ name, schema, description = '' }): Row => [`\`${name}\``, takes(schema), description],
+          ({ name, schema, description = '' }): Row => [
+            `\`${name}\``,
+            describeValues(schema),
+            description,
+          ],
         )
       const title = `\`${method.toUpperCase()} ${path}\``
       const others = found.get(title)
@@ -144,10 +146,10 @@ export function parametersReference(): Reference {
 }
 /** The fields of an event, one inside another written with a dot: what each takes, meaning. */
 export function envelopeReference(): Reference {
-  const { components } = openApi({ title: 'events', routes: ingestSpecs })
+  const { components } = openApi({ title: 'events', routes: sidecarRoutes() })
   return new Map([['Fields of an event', fieldsOf(components.schemas.Event as Schema)]])
 }
-export const envelopeHead: Row = ['Field', 'Takes', 'Needed', 'Meaning']
+export const envelopeHead: Row = ['Field', 'Type', 'Required', 'Meaning']
 
 type Schema = {
   type?: unknown
@@ -162,12 +164,17 @@ function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] 
     // What may be null is either that or something.
     const field = schema.anyOf?.find(({ type }) => type !== 'null') ?? schema
     const needed = required.includes(name) ? 'yes' : 'no'
-    const row = [`\`${path}${name}\``, takes(field).replace(',null', ''), needed, description]
+    const row = [
+      `\`${path}${name}\``,
+      describeValues(field).replace(',null', ''),
+      needed,
+      description,
+    ]
     return [row, ...fieldsOf(field, `${path}${name}.`)]
   })
 }
 
-export const parametersHead: Row = ['Parameter', 'Takes', 'Meaning']
+export const parametersHead: Row = ['Parameter', 'Values', 'Meaning']
 
 /** A table in a file, between markers with its name. */
 export type ReferenceTable = {

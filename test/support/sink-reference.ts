@@ -1,4 +1,5 @@
 import type * as z from 'zod'
+import { describeSetting } from '../../src/platform/settings/describe.ts'
 import type { SinkKind } from '../../src/sinks/kind.ts'
 import type { Reference, Row } from './reference.ts'
 
@@ -28,27 +29,14 @@ export const sinkSettingsReference = (kinds: readonly SinkKind[]): Reference =>
   new Map(
     kinds.map(({ type, settings }) => [
       `Settings of ${type}`,
-      Object.entries(settings.shape).map(([name, field]) => toRow(name, field as z.ZodType)),
+      Object.keys(settings.shape).map((name) => toRow(settings, name)),
     ]),
   )
 export const sinkSettingsHead: Row = ['Setting', 'Default', 'Unit', 'Range', 'Meaning']
 
-type About = { description?: string; unit?: string; range?: string; secret?: boolean }
-type Wrapped = { unwrap?: () => Wrapped; meta: () => object | undefined }
-
-function toRow(name: string, field: z.ZodType): Row {
-  let about: About = {}
-  for (let layer: Wrapped | undefined = field; layer; layer = layer.unwrap?.()) {
-    about = { ...layer.meta(), ...about }
-  }
-  const { description = '', unit = '', range = '', secret } = about
+function toRow(schema: z.ZodObject, name: string): Row {
+  const { description, unit, range, secret, standard, required } = describeSetting(schema, name)
   const plainRange = unit && range.endsWith(` ${unit}`) ? range.slice(0, -unit.length - 1) : range
-  const meaning = secret ? `${description} Secret.` : description
-  return [`\`${name}\``, toDefault(field), unit, plainRange, meaning]
-}
-
-function toDefault(field: z.ZodType): string {
-  const { success, data } = field.safeParse(undefined)
-  if (!success) return 'required'
-  return data === undefined ? 'not set' : `\`${data}\``
+  const usual = required ? 'required' : standard === undefined ? 'not set' : `\`${standard}\``
+  return [`\`${name}\``, usual, unit, plainRange, secret ? `${description} Secret.` : description]
 }

@@ -1,8 +1,8 @@
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
-import { readConfig } from '../../src/platform/config.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { readConfig } from '../../src/roles/settings.ts'
 import { startWeb } from '../../src/roles/web.ts'
 
 /** The web role in this process, on a free port, over an API. */

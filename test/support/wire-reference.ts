@@ -1,12 +1,12 @@
-import { takes } from '../../src/api/docs-page.ts'
+import { describeValues } from '../../src/api/docs-page.ts'
 import type { JsonObject, OpenApi } from '../../src/api/openapi.ts'
 import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
 import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
-import { readConfig } from '../../src/platform/config.ts'
 import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
-import { describeSetting } from '../../src/tools/config.ts'
+import { describeSetting } from '../../src/platform/settings/describe.ts'
+import { readConfig, roleSettings } from '../../src/roles/settings.ts'
 import type { Reference, Row } from './reference.ts'
 import {
   envelopeHead,
@@ -86,7 +86,7 @@ const settings = {
 /** What may be sent, by default or always. */
 export function wireLimits(): Row[] {
   const { config } = readConfig('sidecar', { env: {} })
-  const unit = (name: string) => describeSetting('sidecar', name).unit ?? ''
+  const unit = (name: string) => describeSetting(roleSettings.sidecar, name).unit
   return [
     ...Object.entries(settings).map(
       ([name, setting]): Row => [name, `${config[setting]} ${unit(setting)}`, `\`${setting}\``],
@@ -197,7 +197,7 @@ function typeOf(schema: JsonObject, document: OpenApi): string {
     ...(minimum === Number.MIN_SAFE_INTEGER ? {} : minimum !== undefined && { minimum }),
     ...(maximum === Number.MAX_SAFE_INTEGER ? {} : maximum !== undefined && { maximum }),
   }
-  return takes({ ...rest, type, ...bounds })
+  return describeValues({ ...rest, type, ...bounds })
 }
 
 export const problemsHead: Row = ['Type', 'Status', 'Title']

@@ -4,12 +4,17 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { mask } from '../../src/platform/settings.ts'
-import { checkConfig, misspelled, showConfig } from '../../src/tools/config.ts'
+import { mask } from '../../src/platform/settings/mask.ts'
+import type { Sources } from '../../src/platform/settings/sources.ts'
+import { knownSettings, type RoleName, roleSettings } from '../../src/roles/settings.ts'
+import { checkConfig, findMisspelled, showConfig } from '../../src/tools/config.ts'
 import { freshFolder, program } from '../support/processes.ts'
 
 const secret = 'postgres://wafermon:hunter2@db/fab1'
 const ok = { DATABASE_URL: secret }
+const catalog = { roles: roleSettings, known: knownSettings }
+const check = (sources: Sources, role?: RoleName) => checkConfig(catalog, sources, role)
+const show = (role: RoleName, sources: Sources) => showConfig(catalog, sources, role)
 const run = promisify(execFile)
 
 const wafermon = async (args: string[], env: Record<string, string>) => {
@@ -31,35 +36,33 @@ describe('config check', () => {
       TLS_CERT: '/nowhere/a.pem',
       TOKENS_FILE: '/nowhere/tokens',
     }
-    const [checked] = checkConfig({ env }, 'local-api')
+    const [checked] = check({ env }, 'local-api')
     assert.equal(checked?.state, 'wrong')
     const names = checked?.problems.map((problem) => problem.split(':')[0])
     assert.deepEqual(names, [
       'PORT',
-      'TLS_CERT, TLS_KEY',
-      'DB_POOL_MIN_SIZE',
       'TOKENS_FILE',
+      'TLS_CERT, TLS_KEY',
       'TLS_CERT',
+      'DB_POOL_MIN_SIZE',
     ])
   })
 
   test('takes a role that is only not set up here for no problem, unless it is asked for', () => {
-    const states = Object.fromEntries(
-      checkConfig({ env: {} }).map(({ role, state }) => [role, state]),
-    )
+    const states = Object.fromEntries(check({ env: {} }).map(({ role, state }) => [role, state]))
     assert.equal(states.sidecar, 'ok')
     assert.equal(states['local-api'], 'unset')
-    assert.equal(checkConfig({ env: {} }, 'central')[0]?.state, 'wrong')
+    assert.equal(check({ env: {} }, 'central')[0]?.state, 'wrong')
   })
 
   test('names a site that is there twice', () => {
-    const [checked] = checkConfig({ env: { SITES: 'a=http://x,a=http://y' } }, 'central')
+    const [checked] = check({ env: { SITES: 'a=http://x,a=http://y' } }, 'central')
     assert.match(checked?.problems[0] ?? '', /SITES: must name each site once/)
   })
 
   test('wants to know what a dashboard is to show', () => {
-    assert.match(checkConfig({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
-    assert.equal(checkConfig({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
+    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
+    assert.equal(check({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
   })
 
   test('refuses addresses with a password, which could not be called, and keeps it to itself', () => {
@@ -69,7 +72,7 @@ describe('config check', () => {
       ['sidecar', { LOCAL_API_BASE: user }],
       ['web', { CENTRAL_API: user }],
     ] as const) {
-      const [checked] = checkConfig({ env }, role)
+      const [checked] = check({ env }, role)
       assert.equal(checked?.problems.length, 1, role)
       assert.match(checked?.problems[0] ?? '', /without user, query or fragment/)
       assert.doesNotMatch(checked?.problems[0] ?? '', /hunter2/)
@@ -77,7 +80,12 @@ describe('config check', () => {
   })
 
   test('suspects variables that are nearly settings', () => {
-    const suspects = misspelled({ LOG_LEVL: '1', SPOOL_DIR: '/x', PATH: '/bin', LANG: 'C' })
+    const suspects = findMisspelled(catalog, {
+      LOG_LEVL: '1',
+      SPOOL_DIR: '/x',
+      PATH: '/bin',
+      LANG: 'C',
+    })
     assert.deepEqual(suspects, ['LOG_LEVL: has no effect; did you mean LOG_LEVEL?'])
   })
 })
@@ -87,7 +95,7 @@ describe('config show', () => {
     const file = join(freshFolder(), 'wafermon.yaml')
     writeFileSync(file, 'QUERY_MAX_LIMIT: 500\nLOG_LEVEL: warn\nPORT: 1\n')
     const env = { ...ok, LOG_LEVEL: 'DEBUG' }
-    const shown = showConfig('local-api', { env, file, flags: { PORT: '2' } })
+    const shown = show('local-api', { env, file, flags: { PORT: '2' } })
     const of = (name: string) => shown.find((setting) => setting.name === name)
     assert.deepEqual([of('PORT')?.value, of('PORT')?.origin], [2, 'flag'])
     assert.deepEqual([of('LOG_LEVEL')?.value, of('LOG_LEVEL')?.origin], ['debug', 'environment'])
@@ -99,7 +107,7 @@ describe('config show', () => {
   test('masks secrets, also when something else is wrong, and passwords in addresses', () => {
     for (const PORT of ['8000', 'wrong']) {
       const env = { ...ok, PORT, LOCAL_API_TOKEN: 'wfm_x', LOCAL_API_BASE: 'http://me:hunter2@h:1' }
-      const shown = [...showConfig('local-api', { env }), ...showConfig('sidecar', { env })]
+      const shown = [...show('local-api', { env }), ...show('sidecar', { env })]
       assert.doesNotMatch(JSON.stringify(shown), /hunter2|wfm_x/)
       assert.equal(shown.find(({ name }) => name === 'DATABASE_URL')?.value, mask)
     }
@@ -112,7 +120,7 @@ describe('wafermon config', () => {
       DATABASE_URL: 'mysql://x',
     })
     assert.equal(wrong.code, 2)
-    assert.match(wrong.stdout, /^local-api: does not start\n {2}DATABASE_URL: must be a URL/)
+    assert.match(wrong.stdout, /^local-api: cannot start\n {2}DATABASE_URL: must be a URL/)
     const right = await wafermon(['config', 'check', '--role', 'local-api'], ok)
     assert.deepEqual([right.code, right.stdout], [0, 'local-api: ok\n'])
     const json = await wafermon(['config', 'check', '--json'], ok)
@@ -130,6 +138,6 @@ describe('wafermon config', () => {
   test('knows no other role', async () => {
     const unknown = await wafermon(['config', 'show', '--role', 'nobody'], {})
     assert.equal(unknown.code, 2)
-    assert.match(unknown.stderr, /there is no role nobody; there are sidecar/)
+    assert.match(unknown.stderr, /there is no role nobody; the roles are sidecar/)
   })
 })

@@ -121,7 +121,7 @@ describe('the simulated fab', () => {
   test('reaches the outside through the SDK alone', () => {
     const folder = fileURLToPath(new URL('../../src/tools/simulate', import.meta.url))
     const allowed =
-      /^(\.\/|commander$|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/uuid|platform\/(backoff|config|print|signals))\.ts$|\.\.\/sidecar\.ts$)/
+      /^(\.\/|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/(uuid|errors|must)|platform\/(backoff|stdout))\.ts$|\.\.\/sidecar\.ts$)/
     for (const name of readdirSync(folder)) {
       const text = readFileSync(join(folder, name), 'utf8')
       for (const { target } of importsOf(text)) assert.match(target, allowed, `${name}: ${target}`)
@@ -199,9 +199,9 @@ describe('wafermon simulate', () => {
   test('names what is wrong with its flags', async () => {
     const cases: [string[], RegExp][] = [
       [['--records'], /^error: --records needs --duration\n/],
-      [['--duration', '3000000'], /^error: --duration is 2000000 at most\n/],
-      [['--rate', '0'], /--rate <jobs>.* Give a number over 0\./],
-      [['--seed', '5000000000'], /Give a whole number from 0 to 4294967295\./],
+      [['--duration', '3000000'], /^error: --duration must be at most 2000000\n/],
+      [['--rate', '0'], /--rate <jobs>.* It must be a number over 0\./],
+      [['--seed', '5000000000'], /It must be a whole number from 0 to 4294967295\./],
       [
         ['--records', '/nowhere/x', '--duration', '1'],
         /^--records: cannot write \/nowhere\/x \(ENOENT\)/,

@@ -169,7 +169,10 @@ describe('wafermon spool rejects', () => {
     assert.match(health.err, /answers \(HTTP 200\), but not as a sidecar does/)
     const address = await rejects('fab1:8000', 'list')
     assert.equal(address.code, 2)
-    assert.match(address.err, /'fab1:8000' is invalid\. Give an address such as http:/)
+    assert.match(
+      address.err,
+      /SIDECAR_URL, by --url: must be a URL such as http:.* got "fab1:8000"\n$/,
+    )
   })
 
   test('asks for the ids to retry, or --all, but not both', async () => {

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test'
 
 /*
  * The contrast of the tokens, which axe cannot judge in SVG, over pseudo-elements and for single
- * characters. Limits: 7:1 for text on what it usually stands on, 4.5:1 for all other text, 3:1 for
- * what means something by its shape.
+ * characters. Limits: 7:1 for text on its usual background, 4.5:1 for all other text, 3:1 for shapes
+ * with a meaning.
  */
 const css = readFileSync(new URL('../../views/assets/wafermon.css', import.meta.url), 'utf8')
 
@@ -33,7 +33,7 @@ function contrast(one: string, other: string): number {
   return (light! + 0.05) / (dark! + 0.05)
 }
 
-/** [what is read or seen, on what, at least]. */
+/** [color, background, minimum]. */
 const pairs: [string, string, number][] = [
   ...['field', 'panel', 'well', 'band'].map((on): [string, string, number] => ['ink', on, 7]),
   ...['field', 'panel'].map((on): [string, string, number] => ['dim', on, 7]),
@@ -59,11 +59,11 @@ describe('the colors', () => {
     }
   }
 
-  test('are known where they are: black on white is 21:1', () => {
+  test('are measured correctly: black on white is 21:1', () => {
     assert.equal(contrast('#000000', '#ffffff').toFixed(1), '21.0')
   })
 
-  test('of alarms are used by alarms alone', () => {
+  test('of alarms are used only by alarms', () => {
     const used = [...css.matchAll(/([^{}]+)\{[^{}]*var\(--p[123]t?\)/g)]
     assert.ok(used.length > 0)
     const others = used.filter(

@@ -32,7 +32,7 @@ function secondsIn(text: string): number {
 }
 
 describe('format', () => {
-  test('never breaks a number from its unit, whatever the number', () => {
+  test('never separates a number from its unit', () => {
     const all = [
       format.number,
       (n: number | null | undefined) => format.withUnit(n, 'MiB', 1),
@@ -51,7 +51,7 @@ describe('format', () => {
     )
   })
 
-  test('writes durations that read back as what they were, to the second', () => {
+  test('writes durations that read back to the second', () => {
     fc.assert(
       fc.property(seconds, (s) => {
         assert.ok(Math.abs(secondsIn(format.duration(s)) - s) <= 0.5)
@@ -69,7 +69,7 @@ describe('format', () => {
     )
   })
 
-  test('never calls a share 0 or 100 percent that is neither', () => {
+  test('never writes 0 or 100 percent for a share that is neither', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 1, noNaN: true, minExcluded: true, maxExcluded: true }),
@@ -82,7 +82,7 @@ describe('format', () => {
     assert.equal(format.percent(1), '100.0\u00a0%')
   })
 
-  test('writes clocks with 24 hours, and the same instant differently only by its zone', () => {
+  test('writes 24-hour clocks, and one instant differently only by its zone', () => {
     fc.assert(
       fc.property(someTime, zone, (at, where) => {
         assert.match(format.clock(at, where), /^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$/)
@@ -93,7 +93,7 @@ describe('format', () => {
     )
   })
 
-  test('cuts text at whole characters, never beyond the length', () => {
+  test('cuts text at whole characters, within the length', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 1, max: 20 }), (text, max) => {
         const short = format.cut(text, max)

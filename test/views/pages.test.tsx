@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Job } from '../../src/core/job.ts'
+import { Layout } from '../../views/layout.tsx'
 import type { Page } from '../../views/page.ts'
-import { JobPage } from '../../views/pages/job.tsx'
-import { JobRow } from '../../views/partials/job-row.tsx'
-import { wafersOf } from '../../views/partials/wafers.tsx'
+import { JobBody, type JobView } from '../../views/pages/job.tsx'
+import { JobRow } from '../../views/partials/jobs-table.tsx'
+import { findWafers } from '../../views/partials/wafers.tsx'
 import { safeLink, withQuery } from '../../views/urls.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
@@ -13,6 +14,7 @@ const evil = `<script>alert(1)</script>"'&`
 const escaped = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;'
 
 const page: Page = {
+  navigation: [{ name: 'Jobs', path: '/jobs' }],
   site: evil,
   siteQuery: undefined,
   sites: [],
@@ -25,26 +27,28 @@ const page: Page = {
   version: '0.1.0',
 }
 
-const jobPage = (job: Job, subjobs: Job[] = []) =>
+const draw = (view: JobView) =>
   String(
-    <JobPage
-      page={page}
-      view={{
-        job,
-        counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
-        subjobs,
-        events: [
-          {
-            event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
-            source: { id: evil, seq: 1 },
-            received_at: now,
-          },
-        ],
-        notices: [{ kind: 'error', title: evil, detail: evil }],
-        live: '/events',
-      }}
-    />,
+    <Layout page={page} title={evil} live="/events">
+      <JobBody page={page} view={view} />
+    </Layout>,
   )
+
+const jobPage = (job: Job, subjobs: Job[] = []) =>
+  draw({
+    job,
+    counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+    subjobs,
+    events: [
+      {
+        event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
+        source: { id: evil, seq: 1 },
+        received_at: now,
+      },
+    ],
+    moreEvents: false,
+    notices: [{ kind: 'error', title: evil, detail: evil }],
+  })
 
 const evilJob = (changes: Partial<Job> = {}) =>
   aJob({
@@ -67,7 +71,7 @@ const evilJob = (changes: Partial<Job> = {}) =>
   })
 
 describe('a page', () => {
-  test('shows what programs sent as text, whatever it is', () => {
+  test('shows everything that programs sent as text', () => {
     const html = jobPage(evilJob(), [
       evilJob({ id: idOf('sub'), entityType: 'subjob', subKey: evil, parentId: idOf('x') }),
     ])
@@ -77,7 +81,7 @@ describe('a page', () => {
     assert.doesNotMatch(row, /<script/)
   })
 
-  test('has no code and no style of its own in it, and loads nothing from elsewhere', () => {
+  test('has no inline code or style, and loads nothing from elsewhere', () => {
     const html = jobPage(evilJob())
     assert.doesNotMatch(html, /<style|style=|\son\w+=|hx-on|javascript:/)
     const loaded = [...html.matchAll(/<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"/g)].map(
@@ -87,7 +91,7 @@ describe('a page', () => {
     assert.doesNotMatch(html, /<script[^>]*>[^<]/)
   })
 
-  test('makes links of addresses that are safe to open, and of no others', () => {
+  test('makes links only of addresses that are safe to open', () => {
     const html = jobPage(
       aJob({
         metadata: {
@@ -102,16 +106,16 @@ describe('a page', () => {
     assert.doesNotMatch(html, /href="\s*(javascript|data):/i)
   })
 
-  test('draws an event that has none of its fields', () => {
-    const view = {
+  test('draws an event without any of its fields', () => {
+    const html = draw({
       job: aJob(),
       counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
       subjobs: [],
       events: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
+      moreEvents: false,
       notices: [],
-      live: '/events',
-    }
-    assert.ok(String(<JobPage page={page} view={view} />).includes('</html>'))
+    })
+    assert.ok(html.includes('</html>'))
   })
 })
 
@@ -136,7 +140,7 @@ describe('safeLink', () => {
 })
 
 describe('withQuery', () => {
-  test('leaves out what is empty, repeats lists, escapes the rest', () => {
+  test('leaves out empty values, repeats lists, escapes the rest', () => {
     assert.equal(
       withQuery('/jobs', { a: undefined, b: '', c: ['x', 'y'], d: 'a&b' }),
       '/jobs?c=x&c=y&d=a%26b',
@@ -144,26 +148,26 @@ describe('withQuery', () => {
   })
 })
 
-describe('wafersOf', () => {
+describe('findWafers', () => {
   const sub = (subKey: string, startedAt = now) =>
     aJob({ id: idOf(subKey + startedAt), entityType: 'subjob', subKey, startedAt })
 
-  test('knows wafers by their usual names, in the order of their numbers', () => {
-    const wafers = wafersOf(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
+  test('recognizes the usual names of wafers, and orders them by number', () => {
+    const wafers = findWafers(['W10', 'w2', 'wafer-03', 'slot 4', '05'].map((key) => sub(key)))
     assert.deepEqual(
       wafers?.map(({ number }) => number),
       [2, 3, 4, 5, 10],
     )
   })
 
-  test('takes the latest of several runs on one wafer', () => {
+  test('takes the latest of several runs of one wafer', () => {
     const late = sub('W01', '2026-03-01T12:06:00.000000Z')
-    const wafers = wafersOf([late, sub('W01'), sub('W02')])
+    const wafers = findWafers([late, sub('W01'), sub('W02')])
     assert.equal(wafers?.[0]?.job, late)
   })
 
-  test('sees no wafers in steps', () => {
-    assert.equal(wafersOf(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
-    assert.equal(wafersOf([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
+  test('finds no wafers among steps', () => {
+    assert.equal(findWafers(['load', 'measure', 'unload'].map((key) => sub(key))), undefined)
+    assert.equal(findWafers([sub('W01'), sub('load'), sub('align'), sub('unload')]), undefined)
   })
 })

@@ -1,4 +1,4 @@
-/* Keys, and the watch over the live stream. The pages work without this file. */
+/* Keyboard shortcuts, and the watch over the live stream. The pages work without this file. */
 (() => {
   'use strict'
 
@@ -55,8 +55,8 @@
     keys[event.key]()
   })
 
-  // A page that hears nothing must not go on saying that it is live. The server speaks every five
-  // seconds; after twenty of silence the fault is on the way to it.
+  // A page that hears nothing must not keep saying that it is live. The server sends a message every
+  // five seconds; after twenty seconds of silence the connection is at fault.
   const live = document.getElementById('live')
   if (!live) return
   let heard = Date.now()
@@ -71,7 +71,7 @@
     fresh.className = 'fresh stale'
     fresh.replaceChildren(...words)
   }
-  // The session is over: nothing comes any more, and what is there stays to be read.
+  // The session has ended: no more messages come, and the values stay readable.
   const refused = (status) => {
     if (status !== 401 || out) return
     out = true
@@ -82,7 +82,7 @@
   }
   document.addEventListener('htmx:sse:error', ({ detail }) => refused(detail.status))
   document.addEventListener('htmx:response:error', ({ detail }) => refused(detail.ctx.response.status))
-  // What is asked for and does not come is told after two seconds.
+  // A request without an answer shows after two seconds.
   const asked = new Map()
   document.addEventListener('htmx:before:request', ({ target }) => {
     if (target !== live) asked.set(target, Date.now())
@@ -94,7 +94,7 @@
     // htmx connects again when a connection breaks, but not when the first one fails.
     if (silent >= 5 && silent % 5 === 0 && !(live._htmx && live._htmx.sse)) htmx.trigger(live, 'connect')
     const waits = Math.round((Date.now() - Math.min(Date.now(), ...asked.values())) / 1000)
-    if (waits >= 2 && silent < 20 && !out) say(`Asking, ${waits}\u00a0s`)
+    if (waits >= 2 && silent < 20 && !out) say(`Loading, ${waits}\u00a0s`)
     if (silent >= 20 && !out) say(`No contact with the dashboard for ${silent}\u00a0s`)
   }, 1000)
 })()

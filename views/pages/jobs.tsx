@@ -1,23 +1,25 @@
 import type { Job } from '../../src/core/job.ts'
+import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { clock, count, number, when, zoneShort } from '../format.ts'
+import { count, number, when } from '../format.ts'
+import { windowText } from '../job-text.ts'
 import {
   firstPage,
   type JobsQuery,
   jobsUrl,
-  orderOf,
   type Sort,
+  sortOrder,
   sorts,
   windowNames,
 } from '../jobs-query.ts'
-import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
+import { Panel } from '../partials/panel.tsx'
 
-/** What the jobs page shows. Undefined parts could not be had; `notices` says why. */
+/** Parts that are undefined were never answered; `notices` and the top bar say why. */
 export type JobsView = {
   query: JobsQuery
   /** Of the window; null reaches back to the first job. */
@@ -27,23 +29,23 @@ export type JobsView = {
   tally: Tally | undefined
   usual: UsualCounts | undefined
   jobs: readonly Job[] | undefined
-  /** Addresses of the pages beside this one. */
+  /** Addresses of the pages of older and newer rows. */
   older: string | undefined
   newer: string | undefined
   notices: readonly Notice[]
-  /** Query of `/events`. */
-  live: string
+  /** How far the list is complete, for the live stream. */
+  asOf: Micros
 }
 
-export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
+export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
   const { query } = view
   const site = page.siteQuery
   const first = firstPage(query)
   return (
-    <Layout page={page} title="Jobs" section="Jobs" live={view.live}>
+    <>
       <div class="head">
         <h1>Jobs</h1>
-        <small>{spanOf(view)}</small>
+        <small>{windowText(view)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
         {query.flags.length > 0 ? null : (
@@ -61,11 +63,11 @@ export function JobsPage({ page, view }: { page: Page; view: JobsView }) {
       <Notices notices={view.notices} />
       {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
       {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
-    </Layout>
+    </>
   )
 }
 
-/** The cards, which ask for themselves anew when jobs changed. */
+/** The cards, which reload when jobs change. */
 export function JobsCards({
   view,
   tally,
@@ -89,7 +91,7 @@ export function JobsCards({
         tally={tally}
         usual={view.usual}
         span={`started in ${query.from === undefined ? windowNames[query.window] : 'the range'}`}
-        {...(narrowed ? { note: 'whatever key, duration, flag' } : {})}
+        {...(narrowed ? { note: 'ignores search, duration, flags' } : {})}
       />
     </section>
   )
@@ -119,33 +121,39 @@ export function NewRows({
 function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly Job[] }) {
   if (jobs.length === 0) return <Empty view={view} site={page.siteQuery} />
   const { query } = view
-  const [first, last] = [jobs[0]!, jobs.at(-1)!]
   return (
     <>
-      <section class="panel" aria-label="Jobs">
+      <Panel label="Jobs">
         <JobsTable
           jobs={jobs}
           now={page.now}
           site={page.siteQuery}
           caption={`Jobs, ${sorts[query.sort]}`}
           sorted={sortLink(query, page.siteQuery)}
-          stick
         />
-      </section>
+      </Panel>
       <nav class="pages" aria-label="Pages">
         <PageLink rel="next" href={view.older} text={pageNames(query.sort)[0]} />
         <PageLink rel="prev" href={view.newer} text={pageNames(query.sort)[1]} />
         <span>{`${count(jobs.length, 'row')}, ${sorts[query.sort]}`}</span>
-        <small>
-          started {when(first.startedAt, page.now)} back to {when(last.startedAt, page.now)}
-        </small>
+        <small>{startsText(jobs, page.now)}</small>
       </nav>
     </>
   )
 }
 
+/** The first and the last start on the page, whatever it is sorted by. */
+function startsText(jobs: readonly Job[], now: Micros): string {
+  const starts = jobs.map(({ startedAt }) => startedAt).sort()
+  const [first, last] = [
+    must(starts[0], 'the page has a row'),
+    must(starts.at(-1), 'and a last one'),
+  ]
+  return `started ${when(first, now)} to ${when(last, now)}`
+}
+
 const pageNames = (sort: Sort): [further: string, back: string] =>
-  orderOf(sort) === 'desc' ? ['Older', 'Newer'] : ['Newer', 'Older']
+  sortOrder(sort) === 'desc' ? ['Older', 'Newer'] : ['Newer', 'Older']
 
 function sortLink(query: JobsQuery, site: string | undefined) {
   if (!query.sort.startsWith('started')) return undefined
@@ -178,14 +186,9 @@ function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
   const plain: JobsQuery = { ...firstPage(query), from: undefined, to: undefined, window: wide }
   return (
     <p class="empty">
-      No job matches these filters, {spanOf(view)}.{' '}
-      <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all there are' : 'Show 7 days'}</a>
+      {query.flags.length > 0 ? 'No running job that was checked' : 'No job'} matches these filters,{' '}
+      {windowText(view)}.{' '}
+      <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all jobs' : 'Show 7 days'}</a>
     </p>
   )
-}
-
-/** `started 13:42 to 14:42 CET`. */
-export function spanOf({ from, to }: { from: Micros | null; to: Micros }): string {
-  if (from === null) return `started up to ${clock(to)} ${zoneShort(to)}`
-  return `started ${when(from, to)} to ${clock(to)} ${zoneShort(to)}`
 }

@@ -1,19 +1,27 @@
 import type { Job } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { pct } from '../axis.ts'
-import { count, cut, duration, number, percent, when } from '../format.ts'
+import { count, cut, duration, number, percent } from '../format.ts'
+import { windowText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
-import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
 import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { type Causes, CausesPanel } from '../partials/causes.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
+import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Windows } from '../partials/filters.tsx'
-import { keyOf, place, tookText } from '../partials/job-row.tsx'
+import {
+  appColumn,
+  elapsedColumn,
+  errorColumn,
+  keyColumn,
+  startedColumn,
+  statusColumn,
+  toolColumn,
+} from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
-import { Scroll } from '../partials/scroll.tsx'
-import { Status, shownStatus } from '../partials/status.tsx'
-import { jobPath, withQuery } from '../urls.ts'
-import { spanOf } from './jobs.tsx'
+import { Panel } from '../partials/panel.tsx'
+import { Refreshed } from '../partials/refreshed.tsx'
+import { withQuery } from '../urls.ts'
 
 /** An app's jobs that started in the window. */
 export type AppTally = {
@@ -24,27 +32,11 @@ export type AppTally = {
   ended: number
 }
 
-/** What failures share: a value, and how many of the failures and of the jobs looked at have it. */
-export type Cause = {
-  name: string
-  value: string
-  failures: number
-  share: number
-  baseShare: number
-}
-
-export type Causes = {
-  rows: readonly Cause[]
-  /** How many failures, and how many jobs of any status, were looked at. */
-  failures: number
-  jobs: number
-}
-
 export type OverviewView = {
   window: Window
   from: Micros
   to: Micros
-  /** Undefined when nothing could be had. */
+  /** Undefined when the API is away and there is no earlier answer. */
   data:
     | {
         tally: Tally
@@ -53,47 +45,32 @@ export type OverviewView = {
         stepS: number
         apps: readonly AppTally[]
         causes: Causes
-        /** Stuck, lost or late among the running jobs that were looked at. */
+        /** Stuck, lost or late among the running jobs that were checked. */
         flagged: readonly Job[]
-        lookedAt: number
+        /** The number of running jobs that were checked, those that started first. */
+        checked: number
         failures: readonly Job[]
         newest: readonly Job[]
       }
     | undefined
   notices: readonly Notice[]
-  live: string
 }
 
-export function OverviewPage({ page, view }: { page: Page; view: OverviewView }) {
-  return (
-    <Layout page={page} title="Overview" section="Overview" live={view.live}>
-      <OverviewBody page={page} view={view} />
-    </Layout>
-  )
-}
-
-/** All that changes; it asks for itself anew, at most every ten seconds, when jobs changed. */
-function OverviewBody({ page, view }: { page: Page; view: OverviewView }) {
+/** Does anything need attention? Everything here reloads when jobs change, every 10 s at most. */
+export function OverviewBody({ page, view }: { page: Page; view: OverviewView }) {
   const site = page.siteQuery
   const path = (w: Window) => withQuery('/', { site, w: w === defaultQuery.window ? undefined : w })
   return (
-    <div
-      id="overview"
-      class="body"
-      hx-get={path(view.window)}
-      hx-trigger="jobs-changed from:#live throttle:10s"
-      hx-select="#overview"
-      hx-swap="outerMorph"
-    >
+    <Refreshed id="overview" href={path(view.window)} on="jobs-changed from:#live throttle:10s">
       <div class="head">
         <h1>Overview</h1>
-        <small>{spanOf(view)}</small>
+        <small>{windowText(view)}</small>
         <span class="sp" />
         <Windows query={{ window: view.window }} href={path} all={false} />
       </div>
       <Notices notices={view.notices} />
       {view.data === undefined ? null : <Panels page={page} view={view} data={view.data} />}
-    </div>
+    </Refreshed>
   )
 }
 
@@ -110,14 +87,10 @@ function Panels({ page, view, data }: PanelProps) {
           span={`started in ${windowNames[view.window]}`}
         />
       </section>
-      <section class="panel fill w7" aria-label="Jobs over time">
-        <header>
-          <h2>Jobs over time</h2>
-          <small>started per {stepName(data.stepS)}</small>
-        </header>
+      <Panel title="Jobs over time" note={`started per ${stepName(data.stepS)}`} class="fill w7">
         <JobsChart buckets={data.buckets} stepS={data.stepS} now={page.now} />
-      </section>
-      <CausesPanel view={view} data={data} site={page.siteQuery} />
+      </Panel>
+      <CausesPanel causes={data.causes} />
       <Flagged page={page} data={data} />
       <Failures page={page} view={view} data={data} />
       <Apps page={page} view={view} data={data} />
@@ -126,269 +99,122 @@ function Panels({ page, view, data }: PanelProps) {
   )
 }
 
-function CausesPanel({
-  data: { causes },
-}: {
-  view: OverviewView
-  data: Data
-  site: string | undefined
-}) {
+function Flagged({ page, data: { flagged, checked } }: Pick<PanelProps, 'page' | 'data'>) {
+  const site = page.siteQuery
+  const oldest = count(checked, 'oldest running job')
+  const all = jobsUrl({ ...defaultQuery, window: 'all', flags }, site)
   return (
-    <section class="panel fill w5" aria-label="What failures have in common">
-      <header>
-        <h2>What failures have in common</h2>
-        <small>
-          {causes.failures === 0
-            ? ''
-            : `newest ${count(causes.failures, 'failure')} against the newest ${count(causes.jobs, 'job')}`}
-        </small>
-      </header>
-      {causes.rows.length === 0 ? (
-        <p class="empty">
-          {causes.failures === 0
-            ? 'Nothing failed in this window.'
-            : 'Nothing stands out: no value is much more frequent among the failures than among all jobs.'}
-        </p>
-      ) : (
-        <table class="t">
-          <caption class="vh">What failures have in common</caption>
-          <thead>
-            <tr>
-              <th scope="col">Same</th>
-              <th scope="col" class="n">
-                Failures
-              </th>
-              <th scope="col" class="n">
-                All jobs
-              </th>
-              <th scope="col">
-                <span class="vh">Chart</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {causes.rows.map((cause) => (
-              <CauseRow cause={cause} />
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
+    <Panel
+      title="Stuck, lost, late"
+      note={
+        <>
+          among the <a href={all}>{oldest}</a>
+        </>
+      }
+      class="fill w6"
+    >
+      <DataTable
+        caption="Stuck, lost and late jobs"
+        stack
+        columns={[
+          statusColumn('State'),
+          keyColumn('Key', site),
+          appColumn,
+          toolColumn,
+          elapsedColumn('For', page.now),
+          { head: 'Usual', number: true, cell: usualText },
+        ]}
+        rows={flagged}
+        empty={
+          checked === 0 ? 'No job is running.' : `None of the ${oldest} is stuck, lost or late.`
+        }
+      />
+    </Panel>
   )
 }
 
-function CauseRow({ cause: { name, value, share, baseShare } }: { cause: Cause }) {
-  return (
-    <tr>
-      <th scope="row" class="x">
-        <small>{name}</small> {cut(value, 80)}
-      </th>
-      <td class="n">{percent(share, 0)}</td>
-      <td class="n">{percent(baseShare, 0)}</td>
-      <td>
-        <svg class="bar" aria-hidden="true">
-          <rect class="f-run" width={pct(share * 100)} height="100%" />
-          <line class="now" x1={pct(baseShare * 100)} x2={pct(baseShare * 100)} y2="100%" />
-        </svg>
-      </td>
-    </tr>
-  )
-}
-
-function Flagged({ page, data: { flagged, lookedAt } }: { page: Page; data: Data }) {
-  return (
-    <section class="panel fill w6" aria-label="Stuck, lost, late">
-      <header>
-        <h2>Stuck, lost, late</h2>
-        <small>
-          among the{' '}
-          <a href={jobsUrl({ ...defaultQuery, window: 'all', flags }, page.siteQuery)}>
-            {count(lookedAt, 'oldest running job')}
-          </a>
-        </small>
-      </header>
-      {flagged.length === 0 ? (
-        <p class="empty">None. Running jobs are within their usual times and report.</p>
-      ) : (
-        <MiniTable
-          caption="Stuck, lost and late jobs"
-          heads={['State', 'Key', 'App', 'Tool']}
-          numbers={['For', 'Usual']}
-          rows={flagged.map((job) => ({
-            job,
-            first: <Status of={shownStatus(job)} />,
-            cells: [cut(job.appName, 40), place(job)],
-            numbers: [tookText(job, page.now), usualOf(job)],
-          }))}
-          site={page.siteQuery}
-        />
-      )}
-    </section>
-  )
-}
-
-const usualOf = ({ usual }: Job) =>
+const usualText = ({ usual }: Job) =>
   usual === undefined ? '' : `${duration(usual.p05S)} to ${duration(usual.p95S)}`
 
 function Failures({ page, view, data: { failures, tally } }: PanelProps) {
   const site = page.siteQuery
   const all = jobsUrl({ ...defaultQuery, window: view.window, status: ['failed'] }, site)
   return (
-    <section class="panel fill w6" aria-label="Newest failures">
-      <header>
-        <h2>Newest failures</h2>
-        <small>{failures.length === 0 ? '' : <a href={all}>all {number(tally.failed)}</a>}</small>
-      </header>
-      {failures.length === 0 ? (
-        <p class="empty">None in this window.</p>
-      ) : (
-        <MiniTable
-          caption="Newest failures"
-          heads={['Started', 'Key', 'App', 'Tool', 'Error']}
-          rows={failures.map((job) => ({
-            job,
-            first: <>{when(job.startedAt, page.now)}</>,
-            cells: [cut(job.appName, 40), place(job)],
-            rest: cut(job.lastError ?? '', 160),
-            numbers: [],
-          }))}
-          site={site}
-        />
-      )}
-    </section>
+    <Panel
+      title="Newest failures"
+      note={failures.length === 0 ? undefined : <a href={all}>all {number(tally.failed)}</a>}
+      class="fill w6"
+    >
+      <DataTable
+        caption="Newest failures"
+        stack
+        columns={[
+          startedColumn(page.now),
+          keyColumn('Key', site),
+          appColumn,
+          toolColumn,
+          errorColumn('Error', 160),
+        ]}
+        rows={failures}
+        empty="No job failed in this window."
+      />
+    </Panel>
   )
 }
 
-function Newest({ page, data: { newest } }: { page: Page; data: Data }) {
+function Newest({ page, data: { newest } }: Pick<PanelProps, 'page' | 'data'>) {
   const site = page.siteQuery
   return (
-    <section class="panel fill w6" aria-label="Newest jobs">
-      <header>
-        <h2>Newest jobs</h2>
-        <small>
-          <a href={jobsUrl(defaultQuery, site)}>all jobs</a>
-        </small>
-      </header>
-      {newest.length === 0 ? (
-        <p class="empty">No job started in this window.</p>
-      ) : (
-        <MiniTable
-          caption="Newest jobs"
-          heads={['Status', 'Key', 'App', 'Tool', 'Started']}
-          numbers={['Duration']}
-          rows={newest.map((job) => ({
-            job,
-            first: <Status of={shownStatus(job)} />,
-            cells: [cut(job.appName, 40), place(job), when(job.startedAt, page.now)],
-            numbers: [tookText(job, page.now)],
-          }))}
-          site={site}
-        />
-      )}
-    </section>
-  )
-}
-
-type Element = ReturnType<typeof Status>
-type MiniRow = {
-  job: Job
-  first: Element
-  cells: string[]
-  numbers: string[]
-  /** A last cell, cut to the room that is left. */
-  rest?: string
-}
-type MiniProps = {
-  caption: string
-  heads: readonly string[]
-  numbers?: readonly string[]
-  rows: readonly MiniRow[]
-  site: string | undefined
-}
-
-/** A short list of jobs: a first cell, the key, some text, some numbers. */
-function MiniTable({ caption, heads, numbers = [], rows, site }: MiniProps) {
-  return (
-    <Scroll label={`${caption}, table`}>
-      <table class="t stack">
-        <caption class="vh">{caption}</caption>
-        <thead>
-          <tr>
-            {heads.map((head) => (
-              <th scope="col">{head}</th>
-            ))}
-            {numbers.map((head) => (
-              <th scope="col" class="n">
-                {head}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ job, first, cells, numbers: values, rest }) => (
-            <tr>
-              <td>{first}</td>
-              <th scope="row" class="k">
-                <a href={jobPath(job.id, site)}>{cut(keyOf(job), 40)}</a>
-              </th>
-              {cells.map((cell) => (
-                <td class="cut">{cell}</td>
-              ))}
-              {values.map((value, i) => (
-                <td class="n" data-l={value === '' ? undefined : numbers[i]?.toLowerCase()}>
-                  {value}
-                </td>
-              ))}
-              {rest === undefined ? null : <td class="cut e">{rest}</td>}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Panel
+      title="Newest jobs"
+      note={<a href={jobsUrl(defaultQuery, site)}>all jobs</a>}
+      class="fill w6"
+    >
+      <DataTable
+        caption="Newest jobs"
+        stack
+        columns={[
+          statusColumn(),
+          keyColumn('Key', site),
+          appColumn,
+          toolColumn,
+          { ...startedColumn(page.now), class: 'cut' },
+          elapsedColumn('Duration', page.now),
+        ]}
+        rows={newest}
+        empty="No job started in this window."
+      />
+    </Panel>
   )
 }
 
 function Apps({ page, view, data: { apps } }: PanelProps) {
   const href = (app: string) =>
     jobsUrl({ ...defaultQuery, window: view.window, app }, page.siteQuery)
+  const columns: Column<AppTally>[] = [
+    {
+      head: 'App',
+      rowHeader: true,
+      class: 'k cut',
+      cell: ({ name }) => <a href={href(name)}>{cut(name, 40)}</a>,
+    },
+    { head: 'Jobs', number: true, cell: ({ jobs }) => number(jobs) },
+    { head: 'Running', number: true, cell: ({ running }) => number(running) },
+    { head: 'Failed', number: true, cell: ({ failed }) => number(failed) },
+    {
+      head: 'Failure rate',
+      number: true,
+      cell: ({ ended, failed }) => (ended === 0 ? '' : percent(failed / ended)),
+    },
+  ]
   return (
-    <section class="panel fill w6" aria-label="By app">
-      <header>
-        <h2>By app</h2>
-        <small>most failures first, then most jobs</small>
-      </header>
-      {apps.length === 0 ? (
-        <p class="empty">No job started in this window.</p>
-      ) : (
-        <Scroll label="By app, table">
-          <table class="t">
-            <caption class="vh">Jobs by app</caption>
-            <thead>
-              <tr>
-                <th scope="col">App</th>
-                {['Jobs', 'Running', 'Failed', 'Failed of ended'].map((head) => (
-                  <th scope="col" class="n">
-                    {head}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {apps.map((app) => (
-                <tr>
-                  <th scope="row" class="k cut">
-                    <a href={href(app.name)}>{cut(app.name, 40)}</a>
-                  </th>
-                  <td class="n">{number(app.jobs)}</td>
-                  <td class="n">{number(app.running)}</td>
-                  <td class="n">{number(app.failed)}</td>
-                  <td class="n">{app.ended === 0 ? '' : percent(app.failed / app.ended)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
-    </section>
+    <Panel title="By app" note="most failures first, then most jobs" class="fill w6">
+      <DataTable
+        caption="Jobs by app"
+        columns={columns}
+        rows={apps}
+        empty="No job started in this window."
+      />
+    </Panel>
   )
 }

@@ -1,130 +1,107 @@
 import type { Completeness, Gap, Source } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
 import { age, count, cut, duration, number, signed, when } from '../format.ts'
-import { Layout } from '../layout.tsx'
 import type { Notice, Page } from '../page.ts'
+import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Notices } from '../partials/notice.tsx'
-import { Scroll } from '../partials/scroll.tsx'
+import { Panel } from '../partials/panel.tsx'
+import { Refreshed } from '../partials/refreshed.tsx'
+import { Step } from '../partials/step.tsx'
 import { withQuery } from '../urls.ts'
 
-/** A sender's clock that is off by more is told; see fab.md, clock skew. */
-export const skewLimitS = 5
-/** A sidecar that is behind by more is told. */
-export const lagLimitS = 60
+/** A sender's clock that is off by more is marked. */
+const skewLimitS = 5
+/** A sidecar that lags by more is marked. */
+const lagLimitS = 60
 
 export type PipelineView = {
+  /** Undefined when the API is away and there is no earlier answer. */
   sources: readonly Source[] | undefined
   completeness: Completeness | undefined
-  /** What the API says of itself; undefined when it does not answer. */
+  /** What the API reports about itself; undefined when it does not answer. */
   health: { status: string; version: string } | undefined
   notices: readonly Notice[]
-  live: string
 }
 
-export function PipelinePage({ page, view }: { page: Page; view: PipelineView }) {
+/** Where events are between program and database. Everything here reloads every ten seconds. */
+export function PipelineBody({ page, view }: { page: Page; view: PipelineView }) {
+  const { sources } = view
+  const href = withQuery('/pipeline', { site: page.siteQuery })
   return (
-    <Layout page={page} title="Pipeline" section="Pipeline" live={view.live}>
-      <div
-        id="pipeline"
-        class="body"
-        hx-get={withQuery('/pipeline', { site: page.siteQuery })}
-        hx-trigger="every 10s"
-        hx-select="#pipeline"
-        hx-swap="outerMorph"
-      >
-        <div class="head">
-          <h1>Pipeline</h1>
-          <small>where between program and store events stand, and whether any is missing</small>
-        </div>
-        <Notices notices={view.notices} />
-        {view.sources === undefined ? null : (
-          <Sources page={page} sources={view.sources} view={view} />
-        )}
+    <Refreshed id="pipeline" href={href} on="every 10s">
+      <div class="head">
+        <h1>Pipeline</h1>
+        <small>where events are between program and database, and which are missing</small>
       </div>
-    </Layout>
+      <Notices notices={view.notices} />
+      {sources === undefined ? null : (
+        <>
+          <Path sources={sources} view={view} now={page.now} />
+          <Sidecars sources={sources} now={page.now} />
+          <Gaps sources={sources} />
+        </>
+      )}
+    </Refreshed>
   )
 }
-
-function Sources({
-  page,
-  sources,
-  view,
-}: {
-  page: Page
-  sources: readonly Source[]
-  view: PipelineView
-}) {
-  return (
-    <>
-      <Path sources={sources} view={view} now={page.now} />
-      <section class="panel fill w8" aria-label="Sidecars">
-        <header>
-          <h2>Sidecars</h2>
-          <small>{count(sources.length, 'spool')}, those that need somebody first</small>
-        </header>
-        {sources.length === 0 ? (
-          <p class="empty">No sidecar has delivered an event yet.</p>
-        ) : (
-          <SourceTable sources={sources} now={page.now} />
-        )}
-      </section>
-      <Gaps gaps={sources.flatMap((source) => source.gaps)} />
-    </>
-  )
-}
-
-const missing = (gaps: readonly Gap[]) => gaps.reduce((sum, { from, to }) => sum + to - from + 1, 0)
 
 type PathProps = { sources: readonly Source[]; view: PipelineView; now: Micros }
 
 function Path({ sources, view: { completeness, health }, now }: PathProps) {
-  const lost = missing(sources.flatMap((source) => source.gaps))
-  const lag = Math.max(0, ...sources.map((source) => source.lagS))
-  const quiet = sources.map((source) => secondsBetween(source.lastSeenAt, now))
-  const newest = quiet.length === 0 ? undefined : Math.max(0, Math.min(...quiet))
   return (
-    <section class="panel" aria-label="Path of the events">
+    <Panel label="Path of the events">
       <ol class="path">
+        <SidecarSteps sources={sources} now={now} />
         <Step
-          name="Sidecars"
-          value={count(sources.length, 'spool')}
-          note={newest === undefined ? 'none heard yet' : `newest heard ${age(newest)} ago`}
-        />
-        <Step
-          name="On the way"
-          value={`up to ${duration(lag)}`}
-          note="from the sidecar's disk to the store, last batch"
-          bad={lag > lagLimitS}
-        />
-        <Step
-          name="Missing"
-          value={lost === 0 ? 'none' : count(lost, 'event')}
-          note={lost === 0 ? 'no gap in any numbering' : 'numbered by a sidecar, not yet here'}
-          bad={lost > 0}
-        />
-        <Step
-          name="Local API"
+          name="API"
           value={health === undefined ? 'no answer' : health.status}
           note={health === undefined ? '' : `version ${health.version}`}
           bad={health?.status !== 'ok'}
         />
-        {completeness === undefined ? null : (
-          <Step
-            name="Store"
-            value={
-              completeness.hotFrom === null
-                ? 'all there is'
-                : `from ${when(completeness.hotFrom, now)}`
-            }
-            note={
-              completeness.hotFrom === null
-                ? 'nothing has left the hot store yet'
-                : archiveWords[completeness.archive]
-            }
-          />
-        )}
+        {completeness === undefined ? null : <StoreStep completeness={completeness} now={now} />}
       </ol>
-    </section>
+    </Panel>
+  )
+}
+
+/** The sidecars, and what is known from the batches that they delivered. */
+function SidecarSteps({ sources, now }: { sources: readonly Source[]; now: Micros }) {
+  const name = 'Sidecars'
+  if (sources.length === 0) return <Step name={name} value="none" note="none has delivered yet" />
+  const lost = countMissing(sources.flatMap((source) => source.gaps))
+  const lag = Math.max(0, ...sources.map((source) => source.lagS))
+  const newestS = Math.min(...sources.map((source) => secondsBetween(source.lastSeenAt, now)))
+  return (
+    <>
+      <Step
+        name={name}
+        value={count(sources.length, 'spool')}
+        note={`last delivery ${age(Math.max(0, newestS))} ago`}
+      />
+      <Step
+        name="In transit"
+        value={`up to ${duration(lag)}`}
+        note="sidecar's disk to database, last batch"
+        bad={lag > lagLimitS}
+      />
+      <Step
+        name="Missing"
+        value={lost === 0 ? 'none' : count(lost, 'event')}
+        note={lost === 0 ? 'no gap in the numbers received' : 'numbered by a sidecar, not yet here'}
+        bad={lost > 0}
+      />
+    </>
+  )
+}
+
+function StoreStep({ completeness, now }: { completeness: Completeness; now: Micros }) {
+  const { hotFrom, archive } = completeness
+  return (
+    <Step
+      name="Database"
+      value={hotFrom === null ? 'complete' : `since ${when(hotFrom, now)}`}
+      note={hotFrom === null ? 'nothing has been dropped yet' : archiveWords[archive]}
+    />
   )
 }
 
@@ -134,134 +111,100 @@ const archiveWords: Record<Completeness['archive'], string> = {
   off: 'no archive',
 }
 
-type StepProps = { name: string; value: string; note: string; bad?: boolean }
-
-function Step({ name, value, note, bad = false }: StepProps) {
-  return (
-    <li class={bad ? 'bad' : undefined}>
-      <small>{name}</small>
-      <b>{value}</b>
-      <small>{note}</small>
-    </li>
-  )
-}
-
-/** What is wrong with a source, in words; empty when nothing is. */
-function stateOf(source: Source): string {
-  const words: string[] = []
-  if (source.gaps.length > 0) words.push(`${number(missing(source.gaps))} missing`)
-  if (source.lagS > lagLimitS) words.push('behind')
-  if (source.clockOffsetS > skewLimitS) words.push('clock ahead')
-  if (source.clockOffsetS < -skewLimitS) words.push('clock behind')
-  return words.join(', ')
-}
-
-function SourceTable({ sources, now }: { sources: readonly Source[]; now: Micros }) {
-  const rank = (source: Source) => (stateOf(source) === '' ? 1 : 0)
+function Sidecars({ sources, now }: { sources: readonly Source[]; now: Micros }) {
+  const rank = (source: Source) => (describeFaults(source) === '' ? 1 : 0)
   const sorted = sources.toSorted((a, b) => rank(a) - rank(b) || a.id.localeCompare(b.id))
   return (
-    <Scroll label="Sidecars, table">
-      <table class="t stack">
-        <caption class="vh">Sidecars</caption>
-        <thead>
-          <tr>
-            <th scope="col">Source</th>
-            <th scope="col">State</th>
-            {['Last seq', 'Received', 'Missing', 'Lag', 'Clock s', 'Last heard'].map((head) => (
-              <th scope="col" class="n">
-                {head}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {sorted.map((source) => (
-            <SourceRow source={source} now={now} />
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Panel
+      title="Sidecars"
+      note={`${count(sources.length, 'spool')}, problems first`}
+      class="fill w8"
+    >
+      <DataTable
+        caption="Sidecars"
+        stack
+        columns={sidecarColumns(now)}
+        rows={sorted}
+        empty="No sidecar has delivered an event yet."
+      />
+    </Panel>
   )
 }
 
-function SourceRow({ source, now }: { source: Source; now: Micros }) {
-  const state = stateOf(source)
-  return (
-    <tr>
-      <th scope="row" class="k" title={`spool ${source.epoch}`}>
-        {cut(source.id, 40)}
-      </th>
-      <td>{state === '' ? 'current' : <b>{state}</b>}</td>
-      <td class="n" data-l="seq">
-        {number(source.lastSeq)}
-      </td>
-      <td class="n" data-l="received">
-        {number(source.received)}
-      </td>
-      <td class="n" data-l="missing">
-        {number(missing(source.gaps))}
-      </td>
-      <td class="n" data-l="lag">
-        {duration(Math.max(0, source.lagS))}
-      </td>
-      <td class="n" data-l="clock">
-        {signed(source.clockOffsetS)}
-      </td>
-      <td class="n" data-l="heard">
-        {`${age(Math.max(0, secondsBetween(source.lastSeenAt, now)))} ago`}
-      </td>
-    </tr>
-  )
+const sidecarColumns = (now: Micros): Column<Source>[] => [
+  {
+    head: 'Source',
+    rowHeader: true,
+    class: 'k',
+    title: ({ epoch }) => `spool ${epoch}`,
+    cell: ({ id }) => cut(id, 40),
+  },
+  { head: 'State', cell: (source) => <State source={source} /> },
+  { head: 'Last seq', number: true, folded: 'seq', cell: ({ lastSeq }) => number(lastSeq) },
+  { head: 'Received', number: true, cell: ({ received }) => number(received) },
+  { head: 'Missing', number: true, cell: ({ gaps }) => number(countMissing(gaps)) },
+  { head: 'Lag', number: true, cell: ({ lagS }) => duration(Math.max(0, lagS)) },
+  {
+    head: 'Clock s',
+    number: true,
+    folded: 'clock',
+    cell: ({ clockOffsetS }) => signed(clockOffsetS),
+  },
+  {
+    head: 'Last delivery',
+    number: true,
+    folded: 'last',
+    cell: ({ lastSeenAt }) => `${age(Math.max(0, secondsBetween(lastSeenAt, now)))} ago`,
+  },
+]
+
+function State({ source }: { source: Source }) {
+  const faults = describeFaults(source)
+  return faults === '' ? <>ok</> : <b>{faults}</b>
+}
+
+/** The faults of a source in words; empty when it has none. */
+function describeFaults({ gaps, lagS, clockOffsetS }: Source): string {
+  const words: string[] = []
+  if (gaps.length > 0) words.push(`${number(countMissing(gaps))} missing`)
+  if (lagS > lagLimitS) words.push('behind')
+  if (clockOffsetS > skewLimitS) words.push('clock ahead')
+  if (clockOffsetS < -skewLimitS) words.push('clock behind')
+  return words.join(', ')
 }
 
 /** Gaps listed; the rest is counted. */
 const gapRows = 50
 
-function Gaps({ gaps }: { gaps: readonly Gap[] }) {
+function Gaps({ sources }: { sources: readonly Source[] }) {
+  const gaps = sources.flatMap((source) => source.gaps)
   return (
-    <section class="panel fill w4" aria-label="Gaps">
-      <header>
-        <h2>Gaps</h2>
-        <small>events known to be missing</small>
-      </header>
-      {gaps.length === 0 ? (
-        <p class="empty">None. Every number of every spool has arrived.</p>
-      ) : (
-        <>
-          <table class="t">
-            <caption class="vh">Gaps</caption>
-            <thead>
-              <tr>
-                <th scope="col">Source</th>
-                <th scope="col" class="n">
-                  Seq
-                </th>
-                <th scope="col" class="n">
-                  Events
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {gaps.slice(0, gapRows).map((gap) => (
-                <tr>
-                  <th scope="row" class="k">
-                    {cut(gap.source, 40)}
-                  </th>
-                  <td class="n">
-                    {number(gap.from)} to {number(gap.to)}
-                  </td>
-                  <td class="n">{number(gap.to - gap.from + 1)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-          {gaps.length > gapRows ? (
-            <p>
-              <small>and {number(gaps.length - gapRows)} more gaps</small>
-            </p>
-          ) : null}
-        </>
-      )}
-    </section>
+    <Panel title="Gaps" note="events known to be missing" class="fill w4">
+      <DataTable
+        caption="Gaps"
+        columns={gapColumns}
+        rows={gaps.slice(0, gapRows)}
+        scroll={false}
+        empty={
+          sources.length === 0
+            ? 'Not known: no sidecar has delivered an event yet.'
+            : 'None. Every event up to the last number received from each spool has arrived.'
+        }
+      />
+      {gaps.length > gapRows ? (
+        <p>
+          <small>and {number(gaps.length - gapRows)} more gaps</small>
+        </p>
+      ) : null}
+    </Panel>
   )
 }
+
+const gapColumns: Column<Gap>[] = [
+  { head: 'Source', rowHeader: true, class: 'k', cell: ({ source }) => cut(source, 40) },
+  { head: 'Seq', number: true, cell: ({ from, to }) => `${number(from)} to ${number(to)}` },
+  { head: 'Events', number: true, cell: (gap) => number(countMissing([gap])) },
+]
+
+const countMissing = (gaps: readonly Gap[]) =>
+  gaps.reduce((sum, { from, to }) => sum + to - from + 1, 0)

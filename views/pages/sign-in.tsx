@@ -5,13 +5,13 @@ type Bare = { theme: Theme; assets: AssetUrls }
 
 export type SignInView = Bare & {
   version: string
-  /** Where to go on to; a path of ours. */
+  /** The page to open afterwards, a path of this dashboard. */
   next: string
-  /** Why it did not work just now. */
+  /** Why the last attempt failed. */
   problem: string | undefined
 }
 
-/** Where a browser shows its token once. Says nothing of the site: everybody may see this page. */
+/** Takes a token once. Says nothing about the site, because anyone may open this page. */
 export function SignInPage({ theme, assets, version, next, problem }: SignInView) {
   return (
     <Document theme={theme} assets={assets} title="Sign in · wafermon">
@@ -42,14 +42,14 @@ export function SignInPage({ theme, assets, version, next, problem }: SignInView
           </button>
           <p id="token-help">
             <small>
-              Paste a token with scope read. Whoever runs this dashboard makes one with{' '}
-              <code>wafermon token new --scope read</code>. This browser then stays signed in while
-              it is used, and for a week after.
+              Paste a token with the scope read. The operator of this dashboard creates one with{' '}
+              <code>wafermon token new --scope read</code>. This browser stays signed in while it is
+              used, and for a week after that.
             </small>
           </p>
           <p>
             <small>
-              <a href={next}>Signed in already? Go on</a>
+              <a href={next}>Already signed in? Continue</a>
             </small>
           </p>
         </form>
@@ -59,13 +59,13 @@ export function SignInPage({ theme, assets, version, next, problem }: SignInView
   )
 }
 
-/** Leads on by itself; the link is for browsers that do not. */
+/** Continues by itself; the link is for browsers that do not. */
 export function OnwardPage({ theme, assets, here }: Bare & { here: string }) {
   return (
     <Document theme={theme} assets={assets} title="wafermon">
       <main class="sign-in" id="main">
         <p class="panel">
-          <a href={here}>Go on</a>
+          <a href={here}>Continue</a>
         </p>
       </main>
     </Document>

@@ -1,25 +1,25 @@
 import type { JobStatus } from '../../src/core/job.ts'
-import { duration, number, percent } from '../format.ts'
+import { capitalize, duration, number, percent } from '../format.ts'
 
 /** Counts of the jobs that started in a window. */
 export type Tally = Record<JobStatus, number> & {
   /** Of the jobs that ended; null when none did. */
   medianS: number | null
-  /** False when the median was put together from the medians of parts of the window. */
+  /** False when it is estimated from the medians of parts of the window. */
   medianExact: boolean
 }
 
 /** From the least to the most. */
 export type Range = { least: number; most: number }
 
-/** What is usual for a window; of running jobs nothing is, since those of earlier windows ended. */
+/** The usual counts of a window; not of running jobs, since those of earlier windows have ended. */
 export type UsualCounts = Record<'succeeded' | 'failed' | 'canceled', Range>
 
 type Props = {
   tally: Tally
   usual?: UsualCounts | undefined
   span: string
-  /** What they count when that is not obvious. */
+  /** Said instead of `span` where the counts differ from the list. */
   note?: string | undefined
 }
 
@@ -30,7 +30,7 @@ export function Cards({ tally, usual, span, note }: Props) {
   const median = duration(tally.medianS)
   const counted = (['succeeded', 'failed', 'canceled'] as const).map((status) => (
     <Card
-      label={status.charAt(0).toUpperCase() + status.slice(1)}
+      label={capitalize(status)}
       value={number(tally[status])}
       aside={usual === undefined ? '' : share(tally[status])}
       note={share(tally[status])}
@@ -43,7 +43,7 @@ export function Cards({ tally, usual, span, note }: Props) {
       <Card label="Running" value={number(tally.running)} note={note ?? span} />
       {counted}
       <Card
-        label={tally.medianExact ? 'Median duration' : 'Median duration, about'}
+        label={tally.medianExact ? 'Median duration' : 'Median duration, approx.'}
         value={median === '' ? '–' : median}
         note={medianNote(tally, ended)}
       />
@@ -53,8 +53,8 @@ export function Cards({ tally, usual, span, note }: Props) {
 
 function medianNote({ medianS }: Tally, ended: number): string {
   if (ended === 0) return 'none ended yet'
-  // Medians of several sites do not add up to one.
-  return medianS === null ? 'not known over several sites' : `of ${number(ended)} ended`
+  // The medians of several sites cannot be combined.
+  return medianS === null ? 'not known across sites' : `of ${number(ended)} ended`
 }
 
 type CardProps = {

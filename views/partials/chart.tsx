@@ -1,14 +1,16 @@
 import type { JobStatus } from '../../src/core/job.ts'
+import { must } from '../../src/core/must.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { niceMax, pct } from '../axis.ts'
 import { count, day, hourMinute, number, when } from '../format.ts'
+import { type Column, DataTable } from './data-table.tsx'
 import { Key } from './gantt.tsx'
-import { fillOf } from './status.tsx'
+import { fillClass } from './status.tsx'
 
 /** Counts of the jobs that started in one step of the chart. */
 export type Bucket = { at: Micros } & Record<JobStatus, number>
 
-/** From the bottom up: what ended well first, what failed on top where it is seen. */
+/** From the bottom up; failures on top, where they are seen. */
 const stack = ['succeeded', 'running', 'canceled', 'failed'] as const
 
 type Props = { buckets: readonly Bucket[]; stepS: number; now: Micros }
@@ -25,7 +27,7 @@ export function JobsChart({ buckets, stepS, now }: Props) {
             <span>{number(top / 2)}</span>
             <span>0</span>
           </div>
-          <svg class="g tall" role="img" aria-label={sentence(buckets, stepS)}>
+          <svg class="g tall" role="img" aria-label={describe(buckets, stepS)}>
             <line class="grid" x2="100%" y1="0%" y2="0%" />
             <line class="grid" x2="100%" y1="50%" y2="50%" />
             <line class="base" x2="100%" y1="100%" y2="100%" />
@@ -57,7 +59,7 @@ function Bar({ bucket, i, n, top }: { bucket: Bucket; i: number; n: number; top:
         y -= height
         return (
           <rect
-            class={fillOf(status)}
+            class={fillClass(status)}
             x={pct(((i + 0.1) / n) * 100)}
             y={pct(y)}
             width={pct(80 / n)}
@@ -69,10 +71,11 @@ function Bar({ bucket, i, n, top }: { bucket: Bucket; i: number; n: number; top:
   )
 }
 
-/** At most eight labels, at equal distances, however many bars there are. */
+/** At most eight labels at equal distances, for any number of bars. */
 function Axis({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
   const every = [1, 2, 3, 4, 6, 8, 12, 24].find((n) => buckets.length / n <= 8) ?? 24
-  const days = buckets.length > 0 && toMs(now) - toMs(buckets[0]!.at) > 100_000_000
+  const [first] = buckets
+  const days = first !== undefined && toMs(now) - toMs(first.at) > 100_000_000
   const shown = buckets.filter((_, i) => i % every === 0)
   return (
     <div class="axis" aria-hidden="true">
@@ -89,47 +92,43 @@ function Figures({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) 
   const groups = Array.from({ length: Math.ceil(buckets.length / per) }, (_, i) =>
     buckets.slice(i * per, (i + 1) * per),
   )
-  const sum = (group: readonly Bucket[], status: JobStatus) =>
-    group.reduce((total, bucket) => total + bucket[status], 0)
   return (
-    <table class="t narrow">
-      <caption class="vh">Jobs over time, figures</caption>
-      <thead>
-        <tr>
-          <th scope="col">From</th>
-          {stack.map((status) => (
-            <th scope="col" class="n">
-              {status}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {groups.map((group) => (
-          <tr>
-            <th scope="row">{when(group[0]!.at, now)}</th>
-            {stack.map((status) => (
-              <td class="n">{number(sum(group, status))}</td>
-            ))}
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <DataTable
+      caption="Jobs over time, figures"
+      class="narrow"
+      columns={figureColumns(now)}
+      rows={groups}
+      scroll={false}
+    />
   )
 }
+
+const figureColumns = (now: Micros): Column<readonly Bucket[]>[] => [
+  {
+    head: 'From',
+    rowHeader: true,
+    cell: ([first]) => when(must(first, 'a group has a bucket').at, now),
+  },
+  ...stack.map((status) => ({
+    head: status,
+    number: true as const,
+    cell: (group: readonly Bucket[]) =>
+      number(group.reduce((total, bucket) => total + bucket[status], 0)),
+  })),
+]
 
 /** `5 min`, `1 h`. */
 export const stepName = (stepS: number): string =>
   stepS < 3600 ? `${number(stepS / 60)}\u00a0min` : `${number(stepS / 3600)}\u00a0h`
 
-function sentence(buckets: readonly Bucket[], stepS: number): string {
+function describe(buckets: readonly Bucket[], stepS: number): string {
   const total = buckets.reduce((sum, bucket) => sum + totalOf(bucket), 0)
   const failed = buckets.reduce((sum, bucket) => sum + bucket.failed, 0)
   return `Jobs started per ${stepName(stepS)} by status: ${count(total, 'job')}, ${number(failed)} failed`
 }
 
 /**
- * Empty steps of a window, times in milliseconds. The last is the one under way; the first, of which
+ * Empty steps of a window, times in milliseconds. The last is the current one; the first, of which
  * the window holds only a part, is left out, so that every window has a round number of bars.
  */
 export function emptyBuckets(fromAt: number, toAt: number, stepS: number): Bucket[] {

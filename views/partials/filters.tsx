@@ -13,7 +13,7 @@ import {
 
 type Props = { query: JobsQuery; apps: readonly string[]; site: string | undefined }
 
-/** The filters of the jobs page: a GET form, so they work without script and can be bookmarked. */
+/** The filters of the jobs page: a GET form, so they work without JavaScript and can be bookmarked. */
 export function Filters({ query, apps, site }: Props) {
   return (
     <details class="filters panel">
@@ -68,7 +68,7 @@ export function Filters({ query, apps, site }: Props) {
   )
 }
 
-/** The window and the range go along when the form is sent. */
+/** Keeps the site, the window and the range when the form is sent. */
 function Kept({ query, site }: { query: JobsQuery; site: string | undefined }) {
   const kept = { site, w: query.window, from: query.from, to: query.to }
   return (
@@ -89,7 +89,7 @@ const inWindow = (query: JobsQuery, window: Window): JobsQuery => ({
 
 type WindowsProps = { query: Pick<JobsQuery, 'window' | 'from'>; href: (window: Window) => string }
 
-/** The windows as links; `all` is left out where it makes no sense. */
+/** The windows as links; without `all` where a page cannot show it. */
 export function Windows({ query, href, all = true }: WindowsProps & { all?: boolean }) {
   const names = (Object.keys(windows) as Window[]).filter((name) => all || name !== 'all')
   return (
@@ -146,8 +146,8 @@ function summary(query: JobsQuery): string {
   const window =
     query.from === undefined ? windowNames[query.window] : `from ${hourMinute(query.from)}`
   const some = query.status.length > 0 && query.status.length < statuses.length
-  const states = some ? query.status.join(', ') : 'all states'
-  const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : states]
+  const chosen = some ? query.status.join(', ') : 'all statuses'
+  const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen]
   if (query.app !== '') parts.push(query.app)
   if (query.q !== '') parts.push(`“${query.q}”`)
   if (query.min !== '' || query.max !== '') parts.push('by duration')

@@ -5,7 +5,7 @@ import type { Fresh } from '../page.ts'
 type Props = { fresh: Fresh; now: Micros; oob?: boolean }
 
 /**
- * How current the page is, top right on every page. It is not announced by screen readers: it
+ * How current the page is, at the top right of every page. Screen readers do not announce it: it
  * changes every few seconds. `oob` marks it as a replacement for the one on the page.
  */
 export function Freshness({ fresh, now, oob = false }: Props) {
@@ -16,12 +16,12 @@ export function Freshness({ fresh, now, oob = false }: Props) {
       class={fresh.state === 'stale' || fresh.state === 'partial' ? 'fresh stale' : 'fresh'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
-      {words(fresh, now)}
+      {describe(fresh, now)}
     </span>
   )
 }
 
-function words(fresh: Fresh, now: Micros): string {
+function describe(fresh: Fresh, now: Micros): string {
   if (fresh.state === 'live') return `Live, ${age(fresh.ageS)} old`
   if (fresh.state === 'partial') {
     const { total, missing, ageS } = fresh
@@ -31,7 +31,7 @@ function words(fresh: Fresh, now: Micros): string {
   return fresh.ageS === null ? 'Not live' : `Stale, ${age(fresh.ageS)} old`
 }
 
-/** The clock beside it, with the zone: to the minute, so that it does not draw the eye. */
+/** The clock beside it, with the zone; to the minute, so that it does not distract. */
 export function Clock({ now, oob = false }: { now: Micros; oob?: boolean }) {
   return (
     <time id="clock" datetime={now} {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}>

@@ -2,16 +2,16 @@ import type { Job } from '../../src/core/job.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { type Axis, along, pct, timeAxis } from '../axis.ts'
 import { cut, hourMinute } from '../format.ts'
+import { elapsedText, jobName, metadataText } from '../job-text.ts'
 import { jobPath } from '../urls.ts'
-import { fact, keyOf, tookText } from './job-row.tsx'
-import { fillOf, type Shown, shownStatus } from './status.tsx'
+import { fillClass, type Shown, shownStatus } from './status.tsx'
 
-/** Rows drawn; the table has all that were read. */
+/** Maximum rows drawn; the table has all that were read. */
 export const ganttRows = 100
 
 type Props = { job: Job; subjobs: readonly Job[]; now: Micros; site: string | undefined }
 
-/** Subjobs over time: a row each, all on the same grid. The table beside it has the figures. */
+/** Subjobs over time, one row each, all on the same grid. The table below has the figures. */
 export function Gantt({ job, subjobs, now, site }: Props) {
   const rows = subjobs.slice(0, ganttRows)
   const running = job.status === 'running' || rows.some(({ status }) => status === 'running')
@@ -24,12 +24,12 @@ export function Gantt({ job, subjobs, now, site }: Props) {
           <li>
             <span class="cut">
               <a href={jobPath(row.id, site)}>
-                <b>{cut(keyOf(row), 12)}</b>
+                <b>{cut(jobName(row), 12)}</b>
               </a>{' '}
-              {fact(row, 'chamber')}
+              {metadataText(row, 'chamber')}
             </span>
             <Bar row={row} axis={axis} now={now} running={running} />
-            <span class="n">{tookText(row, now)}</span>
+            <span class="n">{elapsedText(row, now)}</span>
           </li>
         ))}
         <li aria-hidden="true">
@@ -71,7 +71,7 @@ function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; r
         />
       )}
       <rect
-        class={fillOf(shownStatus(row))}
+        class={fillClass(shownStatus(row))}
         x={pct(from)}
         y="24%"
         width={pct(Math.max(0.3, to - from))}
@@ -86,14 +86,14 @@ function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; r
 
 type KeyProps = { shown: readonly Shown[]; now?: Micros | undefined; usual?: boolean }
 
-/** What the fills mean: only those that are there. */
+/** The meaning of the fills that are drawn. */
 export function Key({ shown, now, usual = false }: KeyProps) {
   return (
     <div class="key">
       {shown.map((name) => (
         <span>
           <svg aria-hidden="true">
-            <rect class={fillOf(name)} x="1" y="1" width="12" height="12" />
+            <rect class={fillClass(name)} x="1" y="1" width="12" height="12" />
           </svg>
           {name}
         </span>
@@ -103,7 +103,7 @@ export function Key({ shown, now, usual = false }: KeyProps) {
           <svg aria-hidden="true">
             <rect class="f-band" x="1" y="1" width="12" height="12" />
           </svg>
-          up to what is usual (p95)
+          usual maximum (p95)
         </span>
       ) : null}
       {now === undefined ? null : <span>vertical line: now, {hourMinute(now)}</span>}

@@ -1,6 +1,6 @@
 import type { Notice } from '../page.ts'
 
-/** What the reader must know first, above what it concerns. */
+/** Stands above the values that it concerns. */
 export function Notices({ notices }: { notices: readonly Notice[] }) {
   return (
     <div id="notices" class="notices">

@@ -4,17 +4,16 @@ import type { Fresh } from '../page.ts'
 
 type Props = { fresh: Fresh; now: Micros; oob?: boolean }
 
-/** Sites named one by one; the rest is counted. */
+/** Sites named individually; the rest is counted. */
 const named = 6
 
 /**
- * What a reader must know of where the page comes from: that the API is away, or some of the sites.
- * Empty while all is well. It stands behind the content and sticks to the lower edge of the window,
- * so that it is seen wherever one reads, and moves nothing when it comes. `oob` marks it as a
- * replacement for the one on the page.
+ * Says that the API is away, or some of the sites; empty while all answer. It comes after the
+ * content and sticks to the lower edge of the window, so it is seen wherever the reader is, and
+ * moves nothing when it appears. `oob` marks it as a replacement for the one on the page.
  */
 export function Outage({ fresh, now, oob = false }: Props) {
-  const told = wordsOf(fresh, now)
+  const words = describe(fresh, now)
   return (
     <section
       id="outage"
@@ -22,31 +21,31 @@ export function Outage({ fresh, now, oob = false }: Props) {
       aria-label="Connection"
       {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}
     >
-      {told === undefined ? null : (
+      {words === undefined ? null : (
         <div class="banner stale">
-          {/* Announced when it comes, and not each time that the age behind it is another. */}
-          <b role="status">{told.title}</b>
-          <span>{told.detail}</span>
+          {/* Announced when it appears, not each time the age after it changes. */}
+          <b role="status">{words.title}</b>
+          <span>{words.detail}</span>
         </div>
       )}
     </section>
   )
 }
 
-function wordsOf(fresh: Fresh, now: Micros): { title: string; detail: string } | undefined {
-  if (fresh.state === 'partial') return sitesWords(fresh, now)
+function describe(fresh: Fresh, now: Micros): { title: string; detail: string } | undefined {
+  if (fresh.state === 'partial') return describeSites(fresh, now)
   if (fresh.state !== 'stale') return undefined
   const why = fresh.reason === undefined ? '' : `${fresh.reason} `
   return {
-    title: 'The API does not answer',
+    title: 'The API is not answering',
     detail:
       fresh.ageS === null
-        ? `${why}There is nothing to show yet; this page goes on by itself as soon as it answers.`
-        : `${why}These are the last known values, ${age(fresh.ageS)} old; the page goes on by itself as soon as it answers.`,
+        ? `${why}There is nothing to show yet. This page updates by itself as soon as the API answers.`
+        : `${why}These are the last known values, ${age(fresh.ageS)} old. The page updates by itself as soon as the API answers.`,
   }
 }
 
-function sitesWords({ total, missing }: Extract<Fresh, { state: 'partial' }>, now: Micros) {
+function describeSites({ total, missing }: Extract<Fresh, { state: 'partial' }>, now: Micros) {
   const names = missing
     .slice(0, named)
     .map(({ id, since }) => `${cut(id, 40)} since ${when(since, now)}`)
@@ -54,8 +53,8 @@ function sitesWords({ total, missing }: Extract<Fresh, { state: 'partial' }>, no
   return {
     title:
       missing.length === total
-        ? 'No site answers'
-        : `${total - missing.length} of ${count(total, 'site')} answer`,
-    detail: `Not heard: ${names.join(', ')}. Lists and figures count only the sites that answer.`,
+        ? 'No site is answering'
+        : `Only ${total - missing.length} of ${count(total, 'site')} answering`,
+    detail: `No contact: ${names.join(', ')}. Lists and figures cover only the sites that answer.`,
   }
 }

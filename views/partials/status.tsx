@@ -1,6 +1,6 @@
 import type { Job, JobStatus } from '../../src/core/job.ts'
 
-/** What a badge can say: the stored status, or what was found out about a running job. */
+/** The words of a badge: the stored status, or a judgment on a running job. */
 export type Shown = JobStatus | 'stuck' | 'lost' | 'late'
 
 const classes: Record<Shown, string> = {
@@ -13,7 +13,7 @@ const classes: Record<Shown, string> = {
   late: 'late',
 }
 
-/** The one word that says most about a job: silent beats slow, slow beats late. */
+/** The most telling word about a job: silent before slow, slow before late. */
 export function shownStatus(job: Pick<Job, 'status' | 'stuck' | 'lost' | 'late'>): Shown {
   if (job.status !== 'running') return job.status
   if (job.lost) return 'lost'
@@ -21,15 +21,15 @@ export function shownStatus(job: Pick<Job, 'status' | 'stuck' | 'lost' | 'late'>
   return job.late ? 'late' : 'running'
 }
 
-/** A status as shape and word; never by color. */
+/** A status as shape and word, never by color alone. */
 export function Status({ of }: { of: Shown }) {
   return <span class={`st ${classes[of]}`}>{of}</span>
 }
 
 /** The class of a bar or a wafer of this state; see wafermon.css. */
-export const fillOf = (shown: Shown): string =>
+export const fillClass = (shown: Shown): string =>
   shown === 'late' || shown === 'lost' ? 'f-stuck' : `f-${classes[shown]}`
 
 /** The class of a wafer on the map. */
-export const waferOf = (shown: Shown): string =>
+export const waferClass = (shown: Shown): string =>
   shown === 'late' || shown === 'lost' ? 'stuck' : classes[shown]

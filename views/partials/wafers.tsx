@@ -1,6 +1,6 @@
 import type { Job } from '../../src/core/job.ts'
 import { jobPath } from '../urls.ts'
-import { shownStatus, waferOf } from './status.tsx'
+import { shownStatus, waferClass } from './status.tsx'
 
 /** `W07`, `wafer 7`, `slot-07` or `7`; a carrier holds 25, a furnace boat more. */
 const waferKey = /^(?:w|wafer|slot)?[-_ #]?0*(\d{1,3})$/i
@@ -8,10 +8,10 @@ const waferKey = /^(?:w|wafer|slot)?[-_ #]?0*(\d{1,3})$/i
 export type Wafer = { number: number; job: Job }
 
 /**
- * The wafers of a lot by number, when the sub keys look like wafers: at least two, and nine of ten
- * of all subjobs. Of several subjobs on one wafer (steps, rework) the one that started last counts.
+ * The wafers of a lot by number, when the sub keys look like wafers: at least two, and nine in ten
+ * of all subjobs. Of several subjobs of one wafer (steps, rework) the one that started last counts.
  */
-export function wafersOf(subjobs: readonly Job[]): Wafer[] | undefined {
+export function findWafers(subjobs: readonly Job[]): Wafer[] | undefined {
   const wafers = new Map<number, Job>()
   let named = 0
   for (const job of subjobs) {
@@ -26,7 +26,7 @@ export function wafersOf(subjobs: readonly Job[]): Wafer[] | undefined {
   return [...wafers].map(([number, job]) => ({ number, job })).sort((a, b) => a.number - b.number)
 }
 
-/** A circle a wafer: number and word, shape by state. Only wafers that reported are drawn. */
+/** A circle per wafer: number and word, shape by state. Only wafers that reported are drawn. */
 export function WaferMap({ wafers, site }: { wafers: readonly Wafer[]; site: string | undefined }) {
   return (
     <ol class="wafers">
@@ -35,7 +35,7 @@ export function WaferMap({ wafers, site }: { wafers: readonly Wafer[]; site: str
         const word = shown === 'succeeded' ? 'done' : shown
         return (
           <li>
-            <a class={waferOf(shown)} href={jobPath(job.id, site)}>
+            <a class={waferClass(shown)} href={jobPath(job.id, site)}>
               <span>
                 {number}
                 <br />

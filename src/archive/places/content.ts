@@ -9,7 +9,7 @@ export function toRange({ bytes }: Pick<Content, 'bytes'>, range?: ByteRange): B
   return { from, to }
 }
 
-/** All bytes at once; for what is small. */
+/** All bytes in memory; for small contents. */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = []
   for await (const chunk of chunks) parts.push(chunk)

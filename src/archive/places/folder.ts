@@ -4,7 +4,7 @@ import { access, mkdir, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
-import { text } from '../../platform/settings.ts'
+import { text } from '../../platform/settings/kinds.ts'
 import { readFingerprint } from './content.ts'
 import {
   codeOf,
@@ -39,7 +39,7 @@ import {
  */
 
 const settings = {
-  ARCHIVE_DIR: text('Folder of the archive.').default('/var/lib/wafermon/archive'),
+  ARCHIVE_DIR: text('Folder of the archive.', { place: true }).default('/var/lib/wafermon/archive'),
 }
 
 export const folderKind: PlaceKind<typeof settings> = {
@@ -67,7 +67,8 @@ export class FolderPlace implements Place {
   async #checkReading(): Promise<void> {
     const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
     if (found?.isDirectory()) return
-    throw new AppError('unavailable', `${this.setting}: there is no folder ${this.address}`)
+    const message = `${this.setting}: there is no folder ${this.address}; mount it or give another`
+    throw new AppError('unavailable', message)
   }
 
   async #checkWriting(): Promise<void> {

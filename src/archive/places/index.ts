@@ -1,10 +1,16 @@
 import * as z from 'zod'
-import { ConfigError } from '../../platform/config.ts'
+import { ConfigError } from '../../core/errors.ts'
 import { folderKind } from './folder.ts'
 import type { Place, PlaceKind } from './place.ts'
 
 /** The kinds of places. The first one that the settings ask for is taken; the folder comes last. */
 const placeKinds: readonly PlaceKind[] = [folderKind]
+
+/** The settings of every kind of place. */
+export const placeSettings = Object.assign(
+  {},
+  ...placeKinds.map(({ settings }) => settings),
+) as object
 
 /**
  * Opens the place that the settings ask for, without looking at it yet.

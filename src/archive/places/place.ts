@@ -21,7 +21,7 @@ import { AppError } from '../../core/errors.ts'
  * - A name is parts with a slash between; none is empty, `.` or `..`, and the first is not `_tmp`.
  *   So no name leaves the place, whatever a site calls itself.
  *
- * What is not there is no error: `read` and `stat` say undefined, and `remove` succeeds. Errors are
+ * Absence is not an error: `read` and `stat` answer undefined, and `remove` succeeds. Errors are
  * AppErrors where an operator can act: `invalid` (the name), `conflict` (other bytes have the name),
  * `unavailable` (with the remedy). Any other is thrown as it came, and never taken for absence.
  *
@@ -110,7 +110,7 @@ export function assertName(name: string): void {
   throw new AppError('invalid', `${JSON.stringify(name)} is not a name of the archive`)
 }
 
-/** As {@link assertName}; an empty prefix stands for all names. */
+/** As {@link assertName}; an empty prefix means all names. */
 export function assertPrefix(prefix: string): void {
   if (prefix !== '') assertName(prefix)
 }

@@ -1,17 +1,17 @@
 import { type JobsQuery, jobsUrl } from '../../../views/jobs-query.ts'
 import { NewRows } from '../../../views/pages/jobs.tsx'
-import { JobRow } from '../../../views/partials/job-row.tsx'
+import { JobRow } from '../../../views/partials/jobs-table.tsx'
 import type { Job, JobFilter } from '../../core/job.ts'
-import { matches } from '../../core/job-filter.ts'
+import { matchesFilter } from '../../core/job-filter.ts'
 import type { Micros } from '../../core/time.ts'
-import { filterOf } from '../model/query.ts'
+import { toFilter } from '../model/query.ts'
 
-/** New rows counted; beyond, the page says "over 999". */
+/** Maximum new rows counted; then the page says "over 999". */
 const mostCounted = 1000
 
 /**
- * One open jobs page: which rows it shows, and how many it does not show yet. Rows on the page are
- * replaced where they stand; new ones only raise the number on the button, so the list never moves.
+ * One open jobs page: the rows that it shows, and the number of new ones. Rows on the page are
+ * replaced in place; new ones only raise the number on the button, so the list never moves.
  */
 export class JobsFeed {
   readonly #query: JobsQuery
@@ -23,12 +23,12 @@ export class JobsFeed {
   constructor(query: JobsQuery, asOf: Micros, site: string | undefined) {
     this.#query = query
     this.#site = site
-    this.#filter = filterOf(query, asOf).filter
+    this.#filter = toFilter(query, asOf).filter
   }
 
   /**
-   * Only the first page of a list with the newest on top can tell what is new; and no job is stuck,
-   * lost or late when it is new.
+   * True when new jobs can be counted: only on the first page of a list with the newest on top, and
+   * not among flagged jobs, because no job is stuck, lost or late when it is new.
    */
   get counts(): boolean {
     const { sort, after, before, to, flags } = this.#query
@@ -41,15 +41,15 @@ export class JobsFeed {
     )
   }
 
-  /** What the page shows, as of when it was made. */
-  knows(jobs: readonly Job[]): void {
+  /** Takes jobs for rows of the page. */
+  remember(jobs: readonly Job[]): void {
     for (const job of jobs) this.#rows.set(job.id, job)
   }
 
-  /** Jobs that changed: the HTML to send, undefined when it concerns nothing on the page. */
+  /** The HTML to send for jobs that changed; empty when none concerns the page. */
   take(jobs: readonly Job[], now: Micros): string[] {
     const changed = jobs.filter((job) => this.#rows.has(job.id))
-    this.knows(changed)
+    this.remember(changed)
     const before = this.#news.size
     for (const job of jobs) this.#count(job)
     const messages = changed.length > 0 ? [this.#render(changed, now)] : []
@@ -57,20 +57,20 @@ export class JobsFeed {
     return messages
   }
 
-  /** Rows of running jobs anew: the time they run is text, and text does not run by itself. */
-  aging(now: Micros): string | undefined {
+  /** The rows of running jobs again, because their duration is text; undefined without any. */
+  redrawRunning(now: Micros): string | undefined {
     const running = [...this.#rows.values()].filter(({ status }) => status === 'running')
     return running.length === 0 ? undefined : this.#render(running, now)
   }
 
   #count(job: Job): void {
     if (!this.counts || this.#rows.has(job.id) || job.entityType !== 'job') return
-    if (!matches(job, this.#filter) || this.#news.size >= mostCounted) return
+    if (!matchesFilter(job, this.#filter) || this.#news.size >= mostCounted) return
     this.#news.add(job.id)
   }
 
   #render(jobs: readonly Job[], now: Micros): string {
-    return jobs.map((job) => String(<JobRow job={job} now={now} site={this.#site} oob />)).join('')
+    return jobs.map((job) => String(<JobRow job={job} now={now} site={this.#site} />)).join('')
   }
 
   #button(): string {

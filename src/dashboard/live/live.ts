@@ -4,15 +4,15 @@ import { type Job, maxJobIds } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
-import { reasonFor } from '../model/error-text.ts'
+import { describeOutage } from '../model/error-text.ts'
 
-/** What happened since the last time; handed to every page that listens. */
+/** The changes since the last call; handed to every page that listens. */
 export type Change = {
   /** Jobs (not subjobs) that changed, as they are now. */
   jobs: readonly Job[]
-  /** Ids of jobs and subjobs an event came for, and of their parents. */
+  /** Ids of jobs and subjobs with an event, and of their parents. */
   touched: ReadonlySet<string>
-  /** More happened than can be told one by one: what is on a page may be old in any part. */
+  /** There was more than can be listed: any part of a page may be outdated. */
   reset: boolean
 }
 
@@ -20,23 +20,23 @@ export type LiveOptions = {
   backend: Pick<Backend, 'follow' | 'getJobs' | 'listSources'>
   signal: AbortSignal
   onError: (error: unknown) => void
-  /** Called before the listeners: answers given before are outdated. */
+  /** Called before the listeners: earlier answers are outdated. */
   onChange?: () => void
   /** How long changes are gathered, in milliseconds. */
   gatherMs?: number
-  /** How often the API is asked something while somebody looks, in milliseconds. */
+  /** How often the API is asked a question while a page listens, in milliseconds. */
   probeMs?: number
   now?: () => number
 }
 
-/** Changed jobs that may wait to be looked up. Beyond, pages are told to look for themselves. */
+/** Maximum changed jobs that wait to be looked up. With more, pages are told to reload. */
 const mostWaiting = 2000
-/** The API comments every 15 s; a stream that is silent for longer than two of these is not live. */
+/** The API sends a heartbeat every 15 s; a stream that misses more than two is not live. */
 const silenceMs = 40_000
 
 /**
- * Follows the live stream of one API, once for all browsers, and gathers what changed into a few
- * messages a second. Nothing here grows with the number of events.
+ * Follows the live stream of one API, once for all browsers, and gathers the changes into one call a
+ * second. Nothing here grows with the number of events.
  */
 export class Live {
   readonly #options: LiveOptions
@@ -48,11 +48,11 @@ export class Live {
   #connected = false
   #failed = false
   #heardAt: number | undefined
-  /** Why the API is not to be had, as far as the stream and the probe know. */
+  /** Why the API does not answer, according to the stream and to the probe. */
   #streamFault: string | undefined
   #probeFault: string | undefined
   #answeredAt: number | undefined
-  /** Of a merged stream: what it said last of its sites. */
+  /** The latest word of a merged stream about its sites. */
   #sites: { total: number; missing: MissingSite[] } | undefined
 
   constructor(options: LiveOptions) {
@@ -62,7 +62,7 @@ export class Live {
 
   /** Runs until the signal aborts. */
   async run(): Promise<void> {
-    await Promise.all([this.#follow(), this.#tell(), this.#probe()])
+    await Promise.all([this.#follow(), this.#report(), this.#probe()])
   }
 
   /** Calls `listener` with every change until the returned function is called. */
@@ -83,7 +83,7 @@ export class Live {
       if (!this.#sites?.missing.length) return { state: 'live', ageS }
       return { state: 'partial', ageS, ...this.#sites }
     }
-    // Not an outage yet: the first word is still to come.
+    // Not an outage yet: the first message is still to come.
     if (ageMs === null && !this.#failed) return { state: 'loaded' }
     return {
       state: 'stale',
@@ -99,18 +99,18 @@ export class Live {
     while (!signal.aborted) {
       try {
         for await (const message of backend.follow(lastEventId, signal)) {
-          // What happened while nobody listened: not every event may come again.
+          // Events of the time without a connection may not all come again.
           if (!this.#connected && this.#failed) this.#reset = true
           this.#connected = true
           this.#heardAt = this.#now()
           backoff.reset()
           if (message.id !== '') lastEventId = message.id
-          this.#take(message)
+          this.#receive(message)
         }
       } catch (error) {
         if (signal.aborted) return
         this.#failed = true
-        this.#streamFault = reasonFor(error)
+        this.#streamFault = describeOutage(error)
         if (backoff.failures === 0) onError(error)
       }
       this.#connected = false
@@ -119,8 +119,8 @@ export class Live {
   }
 
   /**
-   * Whether the API can still answer. A stream that is open shows only that the API runs: one whose
-   * database is away goes on saying that it is alive.
+   * Checks that the API can still answer. An open stream shows only that the API runs: it sends
+   * heartbeats even while its database is away.
    */
   async #probe(): Promise<void> {
     const { backend, signal, probeMs = 5000 } = this.#options
@@ -133,22 +133,22 @@ export class Live {
         this.#answeredAt = this.#now()
         this.#probeFault = undefined
       } catch (error) {
-        if (!signal.aborted) this.#probeFault = reasonFor(error)
+        if (!signal.aborted) this.#probeFault = describeOutage(error)
       }
     }
   }
 
-  #take({ event, data }: LiveMessage): void {
+  #receive({ event, data }: LiveMessage): void {
     if (event === 'comment') return
     if (event === 'reset') {
       this.#reset = true
       return
     }
     if (event === 'sites') {
-      this.#sites = sitesOf(data)
+      this.#sites = parseSites(data)
       return
     }
-    const entity = entityOf(data)
+    const entity = parseEntity(data)
     if (entity === undefined) return
     this.#touched.add(entity.id)
     if (entity.parentId !== null) this.#touched.add(entity.parentId)
@@ -160,7 +160,7 @@ export class Live {
     }
   }
 
-  async #tell(): Promise<void> {
+  async #report(): Promise<void> {
     const { signal, gatherMs = 1000, onChange } = this.#options
     while (!signal.aborted) {
       await sleep(gatherMs, signal)
@@ -172,12 +172,12 @@ export class Live {
       const jobs = await this.#lookUp()
       if (signal.aborted) return
       onChange?.()
-      this.#tellAll({ jobs, touched, reset })
+      this.#notify({ jobs, touched, reset })
     }
   }
 
-  /** A page that cannot be told must not keep the others from being told. */
-  #tellAll(change: Change): void {
+  /** A listener that fails must not keep the others from being called. */
+  #notify(change: Change): void {
     for (const listener of this.#listeners) {
       try {
         listener(change)
@@ -187,10 +187,10 @@ export class Live {
     }
   }
 
-  /** The jobs that changed, as the API has them now. Without a listener nobody needs them. */
+  /** The jobs that changed, as the API has them now; not looked up without a listener. */
   async #lookUp(): Promise<Job[]> {
     if (this.#listeners.size === 0) this.#waiting.clear()
-    // More of them wait for the next look.
+    // The others wait for the next round.
     const ids = [...this.#waiting].slice(0, maxJobIds)
     for (const id of ids) this.#waiting.delete(id)
     if (ids.length === 0) return []
@@ -199,17 +199,16 @@ export class Live {
       return await backend.getJobs(ids, signal)
     } catch (error) {
       if (!signal.aborted) onError(error)
-      // The rows on the page are old now and will not be sent again: pages look for themselves.
+      // The rows on the page are outdated and will not be sent again, so pages have to reload.
       this.#reset = true
       return []
     }
   }
 }
 
-/** Which sites a merged stream does not hear; undefined when it says it in no way that we know. */
-function sitesOf(data: string): { total: number; missing: MissingSite[] } | undefined {
-  const parsed = sitesSchema.safeParse(parsedOr(data))
-  return parsed.data
+/** The sites that a merged stream is missing; undefined when the message cannot be read. */
+function parseSites(data: string): { total: number; missing: MissingSite[] } | undefined {
+  return sitesSchema.safeParse(parseOrUndefined(data)).data
 }
 
 const sitesSchema = z.object({
@@ -217,7 +216,7 @@ const sitesSchema = z.object({
   missing: z.array(z.object({ id: z.string(), since: z.string() })),
 })
 
-function parsedOr(data: string): unknown {
+function parseOrUndefined(data: string): unknown {
   try {
     return parseText(data)
   } catch {
@@ -227,9 +226,9 @@ function parsedOr(data: string): unknown {
 
 type Entity = { id: string; parentId: string | null; type: string }
 
-/** Of which job or subjob an event speaks; undefined when it is no event. */
-function entityOf(data: string): Entity | undefined {
-  const event = parsedOr(data) as { entity?: Record<string, unknown> } | null | undefined
+/** The job or subjob of an event; undefined when it is not an event. */
+function parseEntity(data: string): Entity | undefined {
+  const event = parseOrUndefined(data) as { entity?: Record<string, unknown> } | null | undefined
   const entity = event?.entity
   if (typeof entity?.id !== 'string') return undefined
   const parentId = typeof entity.parent_id === 'string' ? entity.parent_id : null

@@ -1,22 +1,22 @@
-/** Most that may wait for one browser, in bytes; a slower one is cut and comes back by itself. */
+/** Maximum bytes that wait for one browser; a slower one is cut off and reconnects by itself. */
 const mostWaiting = 256 * 1024
 
-export type PushOptions = {
-  /** Called once when the browser is gone, was cut, or the role stops. */
+export type SsePushOptions = {
+  /** Called once when the browser disconnected, was cut off, or the role stops. */
   onEnd: (why: 'gone' | 'slow' | 'stopping') => void
 }
 
 /**
- * Server-sent events to one browser. Nothing is kept for one that does not read: beyond a bound it
- * is cut off, and takes up again from the last id that it saw.
+ * Server-sent events to one browser. A browser that does not read is cut off at a limit, and resumes
+ * after the last id that it saw.
  */
-export class Push {
+export class SsePush {
   readonly body: ReadableStream<Uint8Array>
-  readonly #onEnd: PushOptions['onEnd']
+  readonly #onEnd: SsePushOptions['onEnd']
   readonly #encoder = new TextEncoder()
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
 
-  constructor({ onEnd }: PushOptions) {
+  constructor({ onEnd }: SsePushOptions) {
     this.#onEnd = onEnd
     this.body = new ReadableStream<Uint8Array>(
       {
@@ -35,12 +35,12 @@ export class Push {
 
   /** Sends HTML that replaces parts of the page by their ids. */
   swap(content: string, id?: string): void {
-    this.#send(messageOf({ data: content, id }))
+    this.#send(formatMessage({ data: content, id }))
   }
 
-  /** Sends a word on which parts of the page ask for themselves anew. */
+  /** Sends an event on which parts of the page reload. */
   signal(event: string, id?: string): void {
-    this.#send(messageOf({ event, data: '1', id }))
+    this.#send(formatMessage({ event, data: '1', id }))
   }
 
   end(why: 'gone' | 'slow' | 'stopping'): void {
@@ -49,7 +49,7 @@ export class Push {
     try {
       controller?.close()
     } catch {
-      // The browser went first.
+      // The browser disconnected first.
     }
   }
 
@@ -68,8 +68,8 @@ export class Push {
   }
 }
 
-/** One message; a line of data per line of content. */
-export function messageOf({
+/** One message, with a line of data per line of content. */
+export function formatMessage({
   event,
   data,
   id,

@@ -1,20 +1,21 @@
 import { AppError } from '../../core/errors.ts'
+import { must } from '../../core/must.ts'
 
-/** An answer, when it was given, and why there is no newer one. */
-export type Remembered<T> = {
+/** An answer, its time, and the reason when there is no newer one. */
+export type CachedAnswer<T> = {
   value: T
   /** Milliseconds since 1970. */
   at: number
-  /** The failure because of which an old answer is given; undefined when the answer is current. */
+  /** The failure for which an old answer stands in; undefined when the answer is current. */
   failure: AppError | undefined
 }
 
-export type MemoryOptions = {
-  /** How long an answer counts as current, in milliseconds. */
+export type AnswerCacheOptions = {
+  /** How long an answer is current, in milliseconds. */
   freshMs: number
-  /** How long after an outage the old answer is given without asking again, in milliseconds. */
+  /** How long after a failure the old answer is given without asking again, in milliseconds. */
   restMs: number
-  /** Most answers kept; the one that was not asked for longest goes first. */
+  /** Maximum answers kept; the least recently asked goes first. */
   most: number
   now?: () => number
 }
@@ -22,54 +23,54 @@ export type MemoryOptions = {
 type Entry = {
   /** The last good answer. */
   kept?: { at: number; value: unknown }
-  /** The question under way, and since when; whoever asks meanwhile shares it. */
+  /** The question in progress, and its start; callers that ask meanwhile share it. */
   pending?: { since: number; answer: Promise<void> }
   outage?: { at: number; failure: AppError }
 }
 
 /**
  * Answers of the API, shared by all browsers: many pages that ask the same within a moment cost one
- * question, and when the API is away the last answer is still there, with its age. Bounded in number.
+ * question, and while the API is away the last answer is still there, with its age. Bounded in number.
  */
 export class AnswerCache {
   readonly #entries = new Map<string, Entry>()
-  readonly #options: MemoryOptions
+  readonly #options: AnswerCacheOptions
   readonly #now: () => number
   #changedAt = 0
 
-  constructor(options: MemoryOptions) {
+  constructor(options: AnswerCacheOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
   }
 
   /**
-   * The answer to `load`, known by `key`. `load` serves everybody who asks: it must not depend on
-   * one caller's staying.
+   * The answer to `load`, known by `key`. `load` serves every caller that asks: it must not end with
+   * one of them.
    *
-   * @param keepMs how long the answer counts as current whatever changes; as the options say unless given
+   * @param keepMs how long the answer is current even when something changes; `freshMs` otherwise
    * @throws what `load` throws, unless it is an outage and there is an older answer
    */
-  async ask<T>(key: string, load: () => Promise<T>, keepMs?: number): Promise<Remembered<T>> {
+  async ask<T>(key: string, load: () => Promise<T>, keepMs?: number): Promise<CachedAnswer<T>> {
     const entry = this.#touch(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
     const changedAt = keepMs === undefined ? this.#changedAt : 0
     if (kept && this.#now() - kept.at < (keepMs ?? freshMs) && kept.at >= changedAt)
-      return remembered<T>(kept)
+      return cached<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
-      return remembered<T>(kept, outage.failure)
+      return cached<T>(kept, outage.failure)
     }
     if (!entry.pending || entry.pending.since < this.#changedAt) this.#start(entry, load)
     try {
       await entry.pending?.answer
-      return remembered<T>(entry.kept!)
+      return cached<T>(must(entry.kept, 'a question that succeeded keeps its answer'))
     } catch (error) {
       if (!entry.kept || !(error instanceof AppError) || !error.retryable) throw error
-      return remembered<T>(entry.kept, error)
+      return cached<T>(entry.kept, error)
     }
   }
 
-  /** Answers given up to now may be outdated: something changed. Kept still, for an outage. */
+  /** Answers given until now may be outdated. They stay, for an outage. */
   expire(): void {
     this.#changedAt = this.#now()
   }
@@ -81,7 +82,7 @@ export class AnswerCache {
 
   async #load(entry: Entry, load: () => Promise<unknown>, since: number): Promise<void> {
     try {
-      // As of when it was asked: what changed while the answer was made may not be in it.
+      // The time is that of the question: later changes may not be in the answer.
       const value = await load()
       if (!entry.kept || entry.kept.at <= since) entry.kept = { value, at: since }
       delete entry.outage
@@ -98,16 +99,14 @@ export class AnswerCache {
     this.#entries.delete(key)
     this.#entries.set(key, entry)
     if (this.#entries.size > this.#options.most) {
-      this.#entries.delete(this.#entries.keys().next().value!)
+      const [oldest] = this.#entries.keys()
+      this.#entries.delete(must(oldest, 'a full cache has an oldest entry'))
     }
     return entry
   }
 }
 
-const remembered = <T>(
-  kept: { at: number; value: unknown },
-  failure?: AppError,
-): Remembered<T> => ({
+const cached = <T>(kept: { at: number; value: unknown }, failure?: AppError): CachedAnswer<T> => ({
   value: kept.value as T,
   at: kept.at,
   failure,

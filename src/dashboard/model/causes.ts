@@ -1,27 +1,27 @@
-import type { Cause, Causes } from '../../../views/pages/overview.tsx'
+import type { Cause, Causes } from '../../../views/partials/causes.tsx'
 import type { Job } from '../../core/job.ts'
-import { normalizedError } from './error-text.ts'
+import { normalizeError } from './error-text.ts'
 
-/** A value must be shared by so many failures to be told at all. */
+/** Minimum failures that share a value. */
 const fewest = 3
-/** And by this share of them. */
+/** Minimum share of the failures. */
 const leastShare = 0.2
-/** And be so many times more frequent among the failures than among all jobs. */
+/** Minimum ratio of its share of the failures to its share of all jobs. */
 const leastLift = 1.5
-/** Values told. */
+/** Maximum values shown. */
 const rowsShown = 7
-/** Metadata values of one job that are looked at. */
+/** Maximum metadata values read of one job. */
 const valuesPerJob = 40
 
 /**
- * What failures have in common: each value of each property (app, version, error, and whatever the
- * programs put into metadata), by how much more frequent it is among the failures than among all
- * jobs. A property that is as frequent among the jobs that went well explains nothing.
+ * Finds what failures have in common: each value of each property (app, version, error, and
+ * everything in metadata), by how much more frequent it is among the failures than among all jobs.
+ * A property that is as frequent among the jobs that went well explains nothing.
  *
- * @param failures failed jobs of a window, the newest some hundred
+ * @param failures the newest few hundred failed jobs of a window
  * @param jobs jobs of any status of the same window, to compare with
  */
-export function causesOf(failures: readonly Job[], jobs: readonly Job[]): Causes {
+export function findCauses(failures: readonly Job[], jobs: readonly Job[]): Causes {
   const among = countValues(failures)
   const base = countValues(jobs)
   const rows: Cause[] = []
@@ -38,7 +38,7 @@ export function causesOf(failures: readonly Job[], jobs: readonly Job[]): Causes
   return { rows: rows.slice(0, rowsShown), failures: failures.length, jobs: jobs.length }
 }
 
-/** A version that is the only one of its app says nothing that the app does not say. */
+/** The only version of an app says no more than the app does. */
 function dropEchoes(rows: Cause[]): void {
   const apps = new Map(rows.filter(({ name }) => name === 'app').map((row) => [row.value, row]))
   const isEcho = ({ name, value, failures, baseShare }: Cause) => {
@@ -49,7 +49,7 @@ function dropEchoes(rows: Cause[]): void {
   rows.splice(0, rows.length, ...kept)
 }
 
-/** A value of most failures and few jobs tells most. */
+/** A value of most failures and few jobs comes first. */
 const scoreOf = ({ share, baseShare }: Cause) => share * (share - baseShare)
 
 function countValues(jobs: readonly Job[]): Map<string, number> {
@@ -65,9 +65,9 @@ function countValues(jobs: readonly Job[]): Map<string, number> {
 function valuesOf(job: Job): [name: string, value: string][] {
   const values: [string, string][] = [['app', job.appName]]
   if (job.appVersion !== '') values.push(['version', `${job.appName} ${job.appVersion}`])
-  if (job.lastError !== null) values.push(['error', normalizedError(job.lastError)])
+  if (job.lastError !== null) values.push(['error', normalizeError(job.lastError)])
   for (const [name, value] of Object.entries(job.metadata).slice(0, valuesPerJob)) {
-    // The error is there already, cleaned of its numbers.
+    // The error is there already, without its numbers.
     if (name === 'error' || name === 'message') continue
     if (typeof value === 'string' && value !== '' && value.length <= 120) values.push([name, value])
     if (typeof value === 'boolean' || Number.isInteger(value)) values.push([name, String(value)])

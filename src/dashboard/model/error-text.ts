@@ -1,8 +1,8 @@
 /**
- * An error text without what differs from one occurrence to the next (numbers, ids, hashes,
- * paths' numbers), so that equal faults compare as equal: `site # of # has no reading`.
+ * An error text without the numbers, ids and hashes that differ between occurrences, so that equal
+ * faults compare as equal: `site # of # has no reading`.
  */
-export function normalizedError(text: string): string {
+export function normalizeError(text: string): string {
   const firstLine = text.trimStart().split(/[\r\n]/, 1)[0] ?? ''
   return firstLine
     .slice(0, 300)
@@ -13,15 +13,15 @@ export function normalizedError(text: string): string {
     .trim()
 }
 
-/** Why an API is not to be had, for people: a sentence, without the codes that are for the log. */
-export const reasonFor = (error: unknown): string =>
-  sentence(
+/** The reason of an outage for people: a sentence, without the codes that are for the log. */
+export const describeOutage = (error: unknown): string =>
+  toSentence(
     (error as Error).message
       .replaceAll(/ \([A-Z0-9_]+\)/g, '')
       .replaceAll(/ answered \d{3}: /g, ' says: ')
       .replaceAll(/ answered \d{3}\b/g, ' failed'),
   )
 
-/** A message as a sentence: large letter first, full stop last. */
-export const sentence = (text: string): string =>
+/** A message as a sentence: capital letter first, full stop last. */
+export const toSentence = (text: string): string =>
   text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, '.')

@@ -3,10 +3,10 @@ import type { Fresh, Notice } from '../../../views/page.ts'
 import { withQuery } from '../../../views/urls.ts'
 import type { Completeness, JobPage } from '../../core/job.ts'
 
-/** Sources named one by one. */
+/** Sources named individually; the rest is counted. */
 const named = 3
 
-/** What a list may be missing, in words; nothing when it is complete as far as anybody knows. */
+/** Known gaps and wrong clocks of a list, in words; empty when none are known. */
 export function completenessNotices(
   completeness: Completeness | undefined,
   site: string | undefined,
@@ -20,7 +20,7 @@ export function completenessNotices(
     const sources = [...new Set(gaps.map(({ source }) => source))]
     notices.push({
       kind: 'stale',
-      title: `${count(missing, 'event')} of ${namesOf(sources)} ${missing === 1 ? 'is' : 'are'} missing`,
+      title: `${count(missing, 'event')} from ${joinNames(sources)} ${missing === 1 ? 'is' : 'are'} missing`,
       detail: 'Rows and figures may still change when they arrive.',
       link,
     })
@@ -28,15 +28,15 @@ export function completenessNotices(
   if (skewedSources.length > 0) {
     notices.push({
       kind: 'stale',
-      title: `The clock of ${namesOf(skewedSources)} is off`,
-      detail: 'Times from there are not exact.',
+      title: `${skewedSources.length === 1 ? 'The clock' : 'The clocks'} of ${joinNames(skewedSources)} ${skewedSources.length === 1 ? 'is' : 'are'} off`,
+      detail: 'Times from there are approximate.',
       link,
     })
   }
   return notices
 }
 
-/** Which sites a list is made without. Nothing where the page says it already, being followed. */
+/** The sites that a list is missing. Empty where the page says so already, because it is live. */
 export function sitesNotices({ sites }: Partial<JobPage>, fresh: Fresh): Notice[] {
   if (!sites || sites.missing.length === 0 || fresh.state === 'partial') return []
   const { total, missing } = sites
@@ -44,12 +44,12 @@ export function sitesNotices({ sites }: Partial<JobPage>, fresh: Fresh): Notice[
     {
       kind: 'stale',
       title: `${number(total - missing.length)} of ${count(total, 'site')} answered`,
-      detail: `Missing: ${namesOf(missing)}. Rows and figures are of the others only.`,
+      detail: `Missing: ${joinNames(missing)}. Rows and figures cover the other sites only.`,
     },
   ]
 }
 
-function namesOf(sources: readonly string[]): string {
+function joinNames(sources: readonly string[]): string {
   const first = sources.slice(0, named).join(', ')
   return sources.length > named ? `${first} and ${number(sources.length - named)} more` : first
 }

@@ -2,29 +2,31 @@ import type { AppTally } from '../../../views/pages/overview.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { type Bucket, emptyBuckets } from '../../../views/partials/chart.tsx'
 import type { JobStatus, StatsBucket, StatsRow } from '../../core/job.ts'
+import { must } from '../../core/must.ts'
 import { type Micros, toMs } from '../../core/time.ts'
 
-/** How the statistics of a window are cut: the API knows five minutes, hours and days. */
-export function bucketFor(spanS: number | null): { bucket: StatsBucket; stepS: number } {
+/** The step of the statistics of a window: the API knows five minutes, hours and days. */
+export function chooseBucket(spanS: number | null): { bucket: StatsBucket; stepS: number } {
   if (spanS === null || spanS > 14 * 86_400) return { bucket: 'day', stepS: 86_400 }
   return spanS <= 6 * 3600 ? { bucket: '5m', stepS: 300 } : { bucket: 'hour', stepS: 3600 }
 }
 
-/** Counts of a window and the median of what ended, from rows by status. */
-export function tallyOf(rows: readonly StatsRow[]): Tally {
+/** The counts of a window and the median duration of ended jobs, from rows by status. */
+export function tallyStatuses(rows: readonly StatsRow[]): Tally {
   const tally = { running: 0, succeeded: 0, failed: 0, canceled: 0 }
   for (const row of rows) if (row.status !== null) tally[row.status] += row.count
   return { ...tally, ...medianOf(rows) }
 }
 
 /**
- * The median of all from the medians of groups. Exact for a single group; else the median of the
- * medians by their weight, which the cards call "about".
+ * The median of all from the medians of groups. Exact for a single group; otherwise the median of
+ * the medians by their weight, which the cards call approximate.
  */
 function medianOf(rows: readonly StatsRow[]): Pick<Tally, 'medianS' | 'medianExact'> {
   const medians = rows
-    .filter((row) => row.status !== 'running' && row.durationP50S !== null)
-    .map((row) => ({ s: row.durationP50S!, n: row.count }))
+    .flatMap(({ status, durationP50S: s, count: n }) =>
+      status === 'running' || s === null ? [] : [{ s, n }],
+    )
     .sort((a, b) => a.s - b.s)
   const half = medians.reduce((sum, { n }) => sum + n, 0) / 2
   let seen = 0
@@ -35,13 +37,13 @@ function medianOf(rows: readonly StatsRow[]): Pick<Tally, 'medianS' | 'medianExa
   return { medianS: null, medianExact: true }
 }
 
-/** Bars of a chart: every whole step of the window, those without a job as well. */
-export function bucketsOf(
+/** The bars of a chart: every whole step of the window, also those without a job. */
+export function fillBuckets(
   rows: readonly StatsRow[],
   { from, to, stepS }: { from: Micros; to: Micros; stepS: number },
 ): Bucket[] {
   const buckets = emptyBuckets(toMs(from), toMs(to), stepS)
-  const first = toMs(buckets[0]!.at)
+  const first = toMs(must(buckets[0], 'a window has at least one step').at)
   for (const row of rows) {
     const bucket = buckets[Math.floor((toMs(row.bucket) - first) / (stepS * 1000))]
     if (bucket && row.status !== null) bucket[row.status] += row.count
@@ -50,7 +52,7 @@ export function bucketsOf(
 }
 
 /** One line per app, those with most failures first. At most `most` lines. */
-export function appsOf(rows: readonly StatsRow[], most: number): AppTally[] {
+export function tallyApps(rows: readonly StatsRow[], most: number): AppTally[] {
   const apps = new Map<string, AppTally>()
   for (const { appName, status, count } of rows) {
     const name = appName ?? ''

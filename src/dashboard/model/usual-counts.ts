@@ -5,16 +5,16 @@ import type { StatsFilter, StatsRow } from '../../core/job.ts'
 import { fromMs, type Micros, toMs } from '../../core/time.ts'
 import type { Visit } from '../visit.ts'
 
-/** Windows before this one that it is compared with. */
+/** Earlier windows that a window is compared with. */
 const compared = 4
-/** How long the comparison is kept, in milliseconds: it changes with the hour, not the second. */
+/** How long a comparison is kept, in milliseconds: it changes by the hour, not by the second. */
 const keepMs = 300_000
-/** Longer windows are not compared: the question would reach over weeks. */
+/** Longer windows are not compared: the question would reach back weeks. */
 const longestS = 86_400
 
 /**
- * What the windows before this one counted: from the least to the most of four. Undefined where one
- * of them has no job at all (the past is not known then), or the API cannot say.
+ * The counts of the four windows before this one, from the lowest to the highest. Undefined where
+ * one of them has no job at all (the past is not known then), or the API is away.
  */
 export async function usualCounts(
   visit: Visit,
@@ -24,23 +24,23 @@ export async function usualCounts(
   const spanS = windows[window]
   if (spanS === null || spanS > longestS) return undefined
   const { dashboard, backend, name, now } = visit
-  const { from, asked } = questionFor(spanS, now)
+  const { from, asked } = toQuestion(spanS, now)
   const key = JSON.stringify([name, 'before', window, filter])
   try {
-    const { value } = await dashboard.memory.ask(
+    const { value } = await dashboard.cache.ask(
       key,
       () => backend.stats({ ...asked, ...filter }, dashboard.signal),
       keepMs,
     )
-    return rangesOf(value, from, spanS)
+    return toRanges(value, from, spanS)
   } catch (error) {
     if (error instanceof AppError && error.retryable) return undefined
     throw error
   }
 }
 
-/** The four windows end at a whole hour (of an hour: five minutes), since statistics come so. */
-function questionFor(spanS: number, now: Micros) {
+/** The four windows end at a whole step of the statistics: an hour, or five minutes of an hour. */
+function toQuestion(spanS: number, now: Micros) {
   const stepMs = spanS > 3600 ? 3_600_000 : 300_000
   const to = Math.floor((toMs(now) - spanS * 1000) / stepMs) * stepMs
   const from = to - compared * spanS * 1000
@@ -53,7 +53,7 @@ function questionFor(spanS: number, now: Micros) {
   return { from, asked }
 }
 
-function rangesOf(rows: readonly StatsRow[], from: number, spanS: number): UsualCounts | undefined {
+function toRanges(rows: readonly StatsRow[], from: number, spanS: number): UsualCounts | undefined {
   const windowsSeen = Array.from({ length: compared }, () => ({
     jobs: 0,
     succeeded: 0,

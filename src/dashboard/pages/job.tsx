@@ -1,27 +1,38 @@
-import { Hono } from 'hono'
-import { JobPage, type JobView } from '../../../views/pages/job.tsx'
-import { withQuery } from '../../../views/urls.ts'
+import { jobName } from '../../../views/job-text.ts'
+import { JobBody, type JobView } from '../../../views/pages/job.tsx'
 import { AppError } from '../../core/errors.ts'
 import type { JobFilter } from '../../core/job.ts'
-import { sentence } from '../model/error-text.ts'
-import { html, message, type Routes, visited } from '../respond.ts'
-import { ask, pageOf, statusFor, type Visit } from '../visit.ts'
+import { definePage } from '../define-page.tsx'
+import { oneJobView } from '../live/live-view.ts'
+import { toSentence } from '../model/error-text.ts'
+import { firstTime } from '../model/query.ts'
+import { respondMessage } from '../respond.tsx'
+import { ask, type Visit } from '../visit.ts'
 
-/** Subjobs and events read for a page; the page says when there are more. */
+/** Maximum subjobs and events read for a page; the page says when there are more. */
 const mostSubjobs = 500
 const mostEvents = 500
 const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 
-/** `/jobs/{id}`: one job or subjob. */
-export function jobRoutes({ dashboard }: Routes): Hono {
-  return new Hono().get('/jobs/:id', (c) => visited(dashboard, c, jobPage))
-}
+/** One job or subjob. */
+export const jobPage = definePage({
+  path: '/jobs/:id',
+  navigation: { under: '/jobs' },
+  title: ({ job }: JobView) => jobName(job),
+  load,
+  body: JobBody,
+  live: { view: oneJobView, query: (_view, visit) => ({ id: readId(visit) }) },
+})
 
-async function jobPage(visit: Visit): Promise<Response> {
-  const id = visit.c.req.param('id') ?? ''
-  if (!uuid.test(id)) return message(visit, 404, 'No such job', `${id} is not the id of a job.`)
+const readId = ({ c }: Visit) => c.req.param('id') ?? ''
+
+async function load(visit: Visit): Promise<JobView | Response> {
+  const id = readId(visit)
+  if (!uuid.test(id)) {
+    return respondMessage(visit, 404, 'No such job', `${id} is not the id of a job.`)
+  }
   const filter: JobFilter = {
-    from: '1970-01-01T00:00:00.000000Z',
+    from: firstTime,
     time: 'started',
     order: 'asc',
     jobId: id,
@@ -34,17 +45,15 @@ async function jobPage(visit: Visit): Promise<Response> {
       backend.findEvents(id, mostEvents, signal).catch(noneWhenUnknown),
     ),
   ])
-  if (found === undefined) return missing(visit, id)
-  const page = pageOf(visit)
-  const view: JobView = {
+  if (found === undefined) return respondMissing(visit, id)
+  return {
     job: found.job,
     counts: found.subjobs,
     subjobs: subjobs?.items ?? [],
     events,
+    moreEvents: events !== undefined && events.length >= mostEvents,
     notices: [],
-    live: withQuery('/events', { view: 'job', id, site: page.siteQuery }),
   }
-  return html(visit, <JobPage page={page} view={view} />, statusFor(visit))
 }
 
 const noneWhenUnknown = (error: unknown) => {
@@ -52,15 +61,11 @@ const noneWhenUnknown = (error: unknown) => {
   throw error
 }
 
-function missing(visit: Visit, id: string): Promise<Response> {
+function respondMissing(visit: Visit, id: string): Promise<Response> {
   const failure = visit.failures[0]
-  if (failure) {
-    return message(
-      visit,
-      503,
-      'The API does not answer',
-      `${sentence(failure.message)} Try again soon.`,
-    )
+  if (!failure) {
+    return respondMessage(visit, 404, 'No such job', `There is no job ${id} in the hot store.`)
   }
-  return message(visit, 404, 'No such job', `There is no job ${id} in the hot store.`)
+  const detail = `${toSentence(failure.message)} Try again in a moment.`
+  return respondMessage(visit, 503, 'The API is not answering', detail)
 }

@@ -1,31 +1,36 @@
-import { Hono } from 'hono'
 import { windows } from '../../../views/jobs-query.ts'
-import { OverviewPage, type OverviewView } from '../../../views/pages/overview.tsx'
-import { withQuery } from '../../../views/urls.ts'
-import type { JobFilter, JobPage, StatsRow } from '../../core/job.ts'
-import { causesOf } from '../model/causes.ts'
+import { OverviewBody, type OverviewView } from '../../../views/pages/overview.tsx'
+import type { JobFilter, JobPage, StatsFilter, StatsRow } from '../../core/job.ts'
+import { must } from '../../core/must.ts'
+import { definePage } from '../define-page.tsx'
+import { anyJobView } from '../live/live-view.ts'
+import { findCauses } from '../model/causes.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
-import { readWindow, startOf } from '../model/query.ts'
-import { appsOf, bucketFor, bucketsOf, tallyOf } from '../model/statistics.ts'
+import { firstTime, readWindow, startWindow } from '../model/query.ts'
+import { chooseBucket, fillBuckets, tallyApps, tallyStatuses } from '../model/statistics.ts'
 import { usualCounts } from '../model/usual-counts.ts'
-import { html, type Routes, visited } from '../respond.ts'
-import { ask, pageOf, statusFor, type Visit } from '../visit.ts'
+import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 
-/** Jobs compared to find out what failures have in common: the newest of each kind. */
+/** Jobs compared to find what failures have in common: the newest of each kind. */
 const compared = 300
-/** Running jobs looked through for stuck, lost and late ones: those that began first. */
-const lookedThrough = 300
+/** Running jobs checked for stuck, lost and late ones: those that started first. */
+const mostChecked = 300
 const linesShown = 8
 
-/** `/`: does anything need somebody, what, and is it one cause. */
-export function overviewRoutes({ dashboard }: Routes): Hono {
-  return new Hono().get('/', (c) => visited(dashboard, c, overviewPage))
-}
+/** Does anything need attention, what, and is there one cause? */
+export const overviewPage = definePage({
+  path: '/',
+  navigation: { entry: 'Overview' },
+  title: () => 'Overview',
+  load,
+  body: OverviewBody,
+  live: { view: anyJobView },
+})
 
-async function overviewPage(visit: Visit): Promise<Response> {
-  const window = readWindow(new URL(visit.c.req.url).searchParams)
-  const from = startOf(window, visit.now)!
-  const { bucket, stepS } = bucketFor(windows[window])
+async function load(visit: Visit): Promise<OverviewView> {
+  const window = readWindow(readParams(visit))
+  const from = must(startWindow(window, visit.now), 'the windows of the overview have a start')
+  const { bucket, stepS } = chooseBucket(windows[window])
   const [byStatus, byApp, failed, all, oldest, usual] = await Promise.all([
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
     stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
@@ -34,8 +39,7 @@ async function overviewPage(visit: Visit): Promise<Response> {
     find(visit, window, oldestRunning),
     usualCounts(visit, window),
   ])
-  const page = pageOf(visit)
-  const view: OverviewView = {
+  return {
     window,
     from,
     to: visit.now,
@@ -44,43 +48,43 @@ async function overviewPage(visit: Visit): Promise<Response> {
       failed &&
       all &&
       oldest && {
-        tally: tallyOf(byStatus),
+        tally: tallyStatuses(byStatus),
         usual,
-        buckets: bucketsOf(byStatus, { from, to: visit.now, stepS }),
+        buckets: fillBuckets(byStatus, { from, to: visit.now, stepS }),
         stepS,
-        apps: appsOf(byApp, linesShown),
-        causes: causesOf(failed.items, all.items),
-        ...flaggedIn(oldest),
+        apps: tallyApps(byApp, linesShown),
+        causes: findCauses(failed.items, all.items),
+        ...findFlagged(oldest),
         failures: failed.items.slice(0, linesShown),
         newest: all.items.slice(0, linesShown),
       },
     notices: [
-      ...sitesNotices(all ?? {}, page.fresh),
-      ...completenessNotices(all?.completeness, page.siteQuery),
+      ...sitesNotices(all ?? {}, assessFreshness(visit)),
+      ...completenessNotices(all?.completeness, visit.siteQuery),
     ],
-    live: withQuery('/events', { view: 'any', site: page.siteQuery }),
   }
-  return html(visit, <OverviewPage page={page} view={view} />, statusFor(visit))
 }
 
 const newest: JobFilter = { time: 'started', order: 'desc', limit: compared }
 const oldestRunning: JobFilter = {
-  from: '1970-01-01T00:00:00.000000Z',
+  from: firstTime,
   time: 'started',
   order: 'asc',
   status: ['running'],
-  limit: lookedThrough,
+  limit: mostChecked,
 }
 
-function flaggedIn({ items }: JobPage) {
+function findFlagged({ items }: JobPage) {
   const flagged = items.filter(({ stuck, lost, late }) => stuck || lost || late)
-  return { flagged: flagged.slice(0, linesShown), lookedAt: items.length }
+  return { flagged: flagged.slice(0, linesShown), checked: items.length }
 }
 
-type Asked = Parameters<Visit['backend']['stats']>[0]
-
-// Known by the window, not by when it begins: the last answer is the one to fall back on.
-const stats = (visit: Visit, window: string, filter: Asked): Promise<StatsRow[] | undefined> =>
+// The key has the window, not its start: the last answer is the one to fall back on.
+const stats = (
+  visit: Visit,
+  window: string,
+  filter: StatsFilter,
+): Promise<StatsRow[] | undefined> =>
   ask(visit, ['stats', window, filter.groupBy], (backend, signal) => backend.stats(filter, signal))
 
 const find = (visit: Visit, window: string, filter: JobFilter): Promise<JobPage | undefined> =>

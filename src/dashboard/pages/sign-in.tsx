@@ -6,78 +6,78 @@ import { withQuery } from '../../../views/urls.ts'
 import { AppError } from '../../core/errors.ts'
 import { tokenOf } from '../../platform/auth.ts'
 import { version } from '../../platform/version.ts'
-import { type Access, addressOf, isFromOurPages, ownPath } from '../access.ts'
+import { type Access, isFromOurPages, readAddress, toOwnPath } from '../access.ts'
 import { assetUrls } from '../assets.ts'
-import { htmlOf, type Routes } from '../respond.ts'
-import { type Dashboard, themeOf } from '../visit.ts'
+import { respondHtml } from '../respond.tsx'
+import { type Dashboard, readTheme } from '../visit.ts'
 
-/** A form of one token. */
+/** Maximum size of the form, which holds one token. */
 const mostBytes = 16_384
 
-/** `/sign-in` and `/sign-out`, which everybody may ask for. */
-export function signInRoutes({ dashboard }: Routes): Hono {
-  const { door } = dashboard
+/** `/sign-in` and `/sign-out`, which need no token. */
+export function signInRoutes(dashboard: Dashboard): Hono {
+  const { access } = dashboard
   return new Hono()
     .get('/sign-in', async (c) => {
-      const next = ownPath(c.req.query('next'))
-      return door.visitor(c) ? c.redirect(next, 303) : form(c, next)
+      const next = toOwnPath(c.req.query('next'))
+      return access.identify(c) ? c.redirect(next, 303) : form(c, next)
     })
     .post('/sign-in', bodyLimit({ maxSize: mostBytes, onError: tooLarge }), (c) =>
       signIn(c, dashboard),
     )
     .post('/sign-out', async (c) => {
       if (!isFromOurPages(c)) return foreign(c)
-      door.signOut(c)
+      access.signOut(c)
       return c.redirect('/sign-in', 303)
     })
 }
 
-/** Lets nobody pass without a token or a session; a browser is led to the sign-in page. */
-export function guard(door: Access): MiddlewareHandler {
+/** Requires a token or a session; a browser is led to the sign-in page. */
+export function guard(access: Access): MiddlewareHandler {
   return async (c, next) => {
-    const visitor = door.visitor(c)
+    const visitor = access.identify(c)
     if (!visitor) return turnAway(c)
-    if (visitor.kind === 'session') door.renew(c)
+    if (visitor.kind === 'session') access.renew(c)
     return next()
   }
 }
 
-async function signIn(c: Context, { door, log }: Dashboard): Promise<Response> {
+async function signIn(c: Context, { access, log }: Dashboard): Promise<Response> {
   if (!isFromOurPages(c)) return foreign(c)
   const given = await c.req.parseBody().catch(() => ({}) as Record<string, unknown>)
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
-  const next = ownPath(textOf('next'))
-  const waitS = door.tooSoonS(c)
+  const next = toOwnPath(textOf('next'))
+  const waitS = access.countAttempt(c)
   if (waitS > 0) {
     c.header('Retry-After', String(waitS))
-    return form(c, next, `Too many tries. Wait ${count(waitS, 'second')}, then try again.`, 429)
+    return form(c, next, `Too many attempts. Wait ${count(waitS, 'second')}, then try again.`, 429)
   }
-  const result = door.signIn(c, textOf('token').replace(/^Bearer\s+/i, ''))
+  const result = access.signIn(c, textOf('token').replace(/^Bearer\s+/i, ''))
   if (typeof result === 'string') {
-    log.warn({ address: addressOf(c), reason: result }, 'sign-in refused')
+    log.warn({ address: readAddress(c), reason: result }, 'sign-in refused')
     c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
     return form(c, next, refusals[result], result === 'unknown' ? 401 : 403)
   }
-  log.info({ address: addressOf(c), token: result.id }, 'signed in')
+  log.info({ address: readAddress(c), token: result.id }, 'signed in')
   return c.redirect(next, 303)
 }
 
 const refusals = {
-  unknown: 'There is no such token. Paste all of it, from wfm_ to the end.',
-  forbidden: 'This token lacks the scope read, which the pages need.',
+  unknown: 'Unknown token. Paste all of it, from wfm_ to the end.',
+  forbidden: 'This token lacks the scope read, which the dashboard requires.',
 }
 
 const foreign = (c: Context) =>
-  form(c, '/', 'That form was not sent from this dashboard. Try again here.', 403)
+  form(c, '/', 'The form was not sent from this dashboard. Try again here.', 403)
 
-const tooLarge = (c: Context) => form(c, '/', 'That is too long for a token.', 413)
+const tooLarge = (c: Context) => form(c, '/', 'This is too long to be a token.', 413)
 
 type Status = 200 | 401 | 403 | 413 | 429
 
 function form(c: Context, next: string, problem?: string, status: Status = 200) {
-  const theme = themeOf(c)
+  const theme = readTheme(c)
   const view = { theme, assets: assetUrls, version, next, problem }
-  return htmlOf(c, SignInPage(view), status)
+  return respondHtml(c, SignInPage(view), status)
 }
 
 function turnAway(c: Context): Response | Promise<Response> {
@@ -86,17 +86,17 @@ function turnAway(c: Context): Response | Promise<Response> {
     c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
     throw new AppError(
       'unauthorized',
-      'a token with scope read is needed: sign in at /sign-in, or send it as Authorization: Bearer TOKEN',
+      'a token with the scope read is required: sign in at /sign-in, or send Authorization: Bearer TOKEN',
       { field: 'authorization' },
     )
   }
   const { pathname, search } = new URL(c.req.url)
-  const here = ownPath(pathname + search)
-  // The session is not sent along when a link in a mail or a chat is followed. It is when the
-  // page that came of it asks once more, since then it is us who ask.
+  const here = toOwnPath(pathname + search)
+  // Browsers do not send the session when a link in a mail or a chat is followed. They do send it
+  // when our own page then reloads.
   if (c.req.header('sec-fetch-site') === 'cross-site') {
     c.header('Refresh', `0;url=${here}`)
-    return htmlOf(c, OnwardPage({ theme: themeOf(c), assets: assetUrls, here }))
+    return respondHtml(c, OnwardPage({ theme: readTheme(c), assets: assetUrls, here }))
   }
   c.header('Cache-Control', 'no-store')
   return c.redirect(withQuery('/sign-in', { next: here === '/' ? undefined : here }), 303)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ChildSpec } from '../../platform/supervised-child.ts'
+import { isPlace } from '../settings.ts'
 
 export type UpPorts = Record<
   'sidecar' | 'local-api' | 'archiver' | 'central' | 'web' | 'web-central',
@@ -11,20 +12,23 @@ export type UpLayout = {
   site: string
   ports: UpPorts
   databaseUrl: string
-  /** Our own environment. */
+  /** The environment of `up`. */
   env: NodeJS.ProcessEnv
 }
 
+/** Variables that are not settings and must not reach a child either. */
+const notForChildren =
+  /^(PG.*|S3_.*|INTEGRATIONS_CONFIG|WAFERMON_CONFIG|NODE_OPTIONS|NODE_CHANNEL_.*)$/
+
 /**
- * What a child keeps of our environment: settings about how much and how often pass through, as
- * RETENTION_HOURS or LOG_LEVEL. Where things are is ours to say, and a token file, TLS or a
+ * The part of our environment for a child: settings about how much and how often pass through, such
+ * as RETENTION_HOURS or LOG_LEVEL. `up` itself decides where things are, and a token file, TLS or a
  * configuration file meant for one role would break the others.
  */
 export function inherited(env: NodeJS.ProcessEnv): Record<string, string> {
-  const places =
-    /^(HOST|PORT|PG.*|DATABASE_URL|LOCAL_API.*|CENTRAL_API|SITES|SITE_ID|DEFAULT_SITE|SIDECAR_URL|SPOOL_DIR|ARCHIVE_DIR|S3_.*|TOKENS_FILE|ALLOW_ANONYMOUS|TLS_.*|SERVICE_NAME|WAFERMON_CONFIG|JSON_LOGS|NODE_OPTIONS|NODE_CHANNEL_.*|INTEGRATIONS_CONFIG)$/
   const kept = Object.entries(env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && !places.test(entry[0]),
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && !isPlace(entry[0]) && !notForChildren.test(entry[0]),
   )
   return Object.fromEntries(kept)
 }
@@ -35,7 +39,7 @@ export function databaseChild(dir: string, env: NodeJS.ProcessEnv): ChildSpec {
   return spec('embedded-postgres', dir, args, inherited(env), true)
 }
 
-/** The roles, in the order in which they are started: who is asked comes before who asks. */
+/** The roles, in the order of their starts: those that answer before those that ask. */
 export function roleChildren(layout: UpLayout): ChildSpec[] {
   const { dir, site, ports, databaseUrl, env } = layout
   const at = (role: keyof UpPorts) => `http://127.0.0.1:${ports[role]}`
@@ -54,7 +58,7 @@ export function roleChildren(layout: UpLayout): ChildSpec[] {
   })
 }
 
-/** The simulated fab; its only way in is the sidecar. */
+/** The simulated fab. It sends to the sidecar, as programs do. */
 export function simulatorChild({ dir, site, ports, env }: UpLayout): ChildSpec {
   const args = ['simulate', '--url', `http://127.0.0.1:${ports.sidecar}`, '--site', site, '--quiet']
   return spec('simulator', dir, args, inherited(env), false)

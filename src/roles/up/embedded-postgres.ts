@@ -2,8 +2,8 @@ import { startEmbedded } from '../../embedded-postgres/server.ts'
 import type { RoleContext } from '../../platform/role.ts'
 
 /**
- * The embedded PostgreSQL as a process of ours: it knows nothing of IPC, so this stops it when
- * `wafermon up` goes away, and ends when it ends, to be started again by whoever supervises.
+ * The embedded PostgreSQL in a process of its own. PostgreSQL knows nothing of IPC: this process
+ * stops it when `wafermon up` ends, and ends when the server ends, so that the supervisor restarts it.
  *
  * @returns the address of the database; it holds the password, and goes to the parent only
  */
@@ -19,6 +19,6 @@ export async function startEmbeddedPostgres(
     process.exitCode = 1
     void life.stop(10)
   })
-  log.info({ pid: server.pid, data_dir: server.dataDir }, 'the database server takes connections')
+  log.info({ pid: server.pid, data_dir: server.dataDir }, 'the database server accepts connections')
   return { url: server.url }
 }

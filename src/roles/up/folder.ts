@@ -4,9 +4,10 @@ import { AppError } from '../../core/errors.ts'
 import { LockHeld, takeLock } from '../../platform/lock-file.ts'
 
 /**
- * Roles and database may belong to different users: both pass through, only we look in.
+ * Makes the state folder. Roles and database may run as different users: all may pass through it,
+ * only its owner may list it.
  *
- * @throws AppError `invalid` when it is no folder of ours to write in
+ * @throws AppError `invalid` when this user cannot write to it
  */
 export function makeFolder(dir: string): void {
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700
@@ -18,13 +19,13 @@ export function makeFolder(dir: string): void {
     const { code } = cause as NodeJS.ErrnoException
     throw new AppError(
       'invalid',
-      `cannot write in ${dir} (${code}): give a folder that this user may write in with --dir`,
+      `cannot write to ${dir} (${code}): give a folder that this user may write to with --dir`,
       { cause },
     )
   }
 }
 
-/** @throws AppError `conflict` when another `up` has the folder */
+/** @throws AppError `conflict` when another `up` uses the folder */
 export function lockFolder(dir: string): { release: () => void } {
   try {
     return takeLock(join(dir, 'up.lock'))
@@ -32,7 +33,7 @@ export function lockFolder(dir: string): { release: () => void } {
     if (!(cause instanceof LockHeld)) throw cause
     throw new AppError(
       'conflict',
-      `wafermon is running in ${dir} already, as process ${cause.pid}: ` +
+      `wafermon is already running in ${dir}, as process ${cause.pid}: ` +
         `stop it (kill ${cause.pid}), or give another folder with --dir`,
       { cause },
     )

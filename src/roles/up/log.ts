@@ -2,8 +2,8 @@ import { appendFileSync } from 'node:fs'
 import { createLog } from '../../platform/log.ts'
 
 /**
- * The log of `up` itself. The terminal shows what somebody should know, in a line; all of it goes
- * to a file, once `keepIn` says which.
+ * The log of `up` itself. The terminal shows warnings and errors, one line each; everything goes to
+ * a file once `keepIn` has named it.
  */
 export function upLog() {
   let file: string | undefined
@@ -21,7 +21,7 @@ export function upLog() {
   return { log, keepIn }
 }
 
-/** On a full disk the roles must go on being watched. */
+/** On a full disk the roles must still be supervised. */
 function tryAppend(file: string, line: string): void {
   try {
     appendFileSync(file, line)

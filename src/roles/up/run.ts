@@ -19,13 +19,13 @@ export type UpFlags = {
 /** Seconds for all roles to stop, one group after the other. */
 const stopTimeoutS = 90
 
-/** `wafermon up`: tells where to look, and goes on until it is told to stop. */
+/** `wafermon up`: prints its addresses, and runs until it is asked to stop. */
 export async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
   const { log, keepIn } = upLog()
   const life = new Lifecycle(log)
   life.stopOnSignal(stopTimeoutS)
-  // Not before a signal would be heard: these bring much.
+  // Only once signals are handled: this loads much.
   const { startUp } = await import('./start.ts')
   const ports = {
     sidecar: flags.sidecarPort,
@@ -40,29 +40,29 @@ export async function runUp(flags: UpFlags): Promise<void> {
     if (seconds === 1 || seconds % 5 === 0) process.stderr.write(`${what}, ${seconds} s\n`)
   }
   const { site, simulate } = flags
-  await startOrTell(life, async () => {
+  await startOrExplain(life, async () => {
     const onOwned = () => keepIn(join(dir, 'logs/up.log'))
     const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
     const ready = await startUp(up, { log, life })
-    process.stdout.write(whereToLook(ready))
+    process.stdout.write(addressLines(ready))
     process.send?.({ ready: true, url: ready.url })
   })
 }
 
-/** The process that `up` gives its database: it ends with it, and ends the server first. */
+/** The process in which `up` runs its database: it ends with `up`, and stops the server first. */
 export async function runEmbeddedPostgres({ dir }: { dir: string }): Promise<void> {
   const log = createLog({ service: 'embedded-postgres', level: 'debug', json: true })
   const life = new Lifecycle(log)
   life.stopOnSignal(40)
   const { startEmbeddedPostgres } = await import('./embedded-postgres.ts')
-  await startOrTell(life, async () => {
+  await startOrExplain(life, async () => {
     const { url } = await startEmbeddedPostgres({ dir }, { log, life })
     process.send?.({ ready: true, url })
   })
 }
 
-/** Takes down again what was up when a start fails, and says why in a sentence. */
-async function startOrTell(life: Lifecycle, start: () => Promise<void>): Promise<void> {
+/** When a start fails, stops what was started and prints the reason. */
+async function startOrExplain(life: Lifecycle, start: () => Promise<void>): Promise<void> {
   try {
     await start()
   } catch (error) {
@@ -76,14 +76,14 @@ async function startOrTell(life: Lifecycle, start: () => Promise<void>): Promise
   }
 }
 
-function whereToLook({ url, dir, ports }: UpReady): string {
+function addressLines({ url, dir, ports }: UpReady): string {
   const at = (port: number) => `http://127.0.0.1:${port}`
   const lines = [
     ['dashboard', url],
     ['all sites', at(ports['web-central'])],
     ['send events', `${at(ports.sidecar)}  (SIDECAR_URL)`],
-    ['ask', `${at(ports['local-api'])}/docs`],
-    ['kept in', `${dir}  (logs in ${join(dir, 'logs')})`],
+    ['API', `${at(ports['local-api'])}/docs`],
+    ['data', `${dir}  (logs in ${join(dir, 'logs')})`],
     ['stop', 'Ctrl-C'],
   ]
   return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')

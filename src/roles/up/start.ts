@@ -20,20 +20,20 @@ export type UpConfig = {
   simulate: boolean
   /** 0 takes a free one. */
   ports: UpPorts
-  /** How to run ourselves: the file, with what Node.js needs before it. */
+  /** The command that runs this program: options of Node.js and the file. */
   program: readonly string[]
   env: NodeJS.ProcessEnv
-  /** Told every second how long something takes already. */
+  /** Called every second with how long a step has taken so far. */
   onSlow: (what: string, seconds: number) => void
-  /** Told once the directory is ours. */
+  /** Called once the directory is locked. */
   onOwned: (dir: string) => void
 }
 
 export type UpReady = { url: string; dir: string; ports: UpPorts }
 
-/** Milliseconds a role gets to finish its work when all is stopped. */
+/** Time for a role to finish its work when everything is stopped, in milliseconds. */
 const stopPatienceMs = 12_000
-/** Stopped one group after the other: who sends before who takes, the database last. */
+/** Stopped one group after the other: senders before receivers, the database last. */
 const stopOrder = [
   ['simulator'],
   ['sidecar'],
@@ -45,10 +45,10 @@ const stopOrder = [
 
 /**
  * Every role on this machine, each in a process of its own, on an embedded PostgreSQL and a folder
- * for the archive. Whatever crashes is started again.
+ * for the archive. A process that crashes is started again.
  *
- * @returns the dashboard's address, and the ports taken
- * @throws AppError `conflict` when another `up` has the directory (names its process), or a port is
+ * @returns the address of the dashboard, and the ports in use
+ * @throws AppError `conflict` when another `up` uses the directory (names its process), or a port is
  * in use (names its flag); nothing has been started then
  */
 export async function startUp(
@@ -67,8 +67,8 @@ export async function startUp(
   await slowly('waiting for an earlier run to end', clearing, onSlow)
   const ports = await claimAll(config.ports)
 
-  // The database's own process is only told: it ends the server first, or nobody would.
-  life.onEndAtOnce(() => supervisor.kill(['embedded-postgres']))
+  // Only its own process can end the server: that one is asked, not killed.
+  life.onForcedEnd(() => supervisor.kill(['embedded-postgres']))
   life.onStop('all roles', () => stopAll(supervisor))
   life.onStop('log rotation', rotateLogs(join(dir, 'logs')))
   const databaseUrl = await slowly(
@@ -110,7 +110,7 @@ function rotateLogs(folder: string): () => void {
   return () => clearInterval(timer)
 }
 
-/** Waits for `work`, and tells every second how long already. */
+/** Waits for `work`, and reports every second how long it has taken. */
 async function slowly<T>(what: string, work: Promise<T>, onSlow: UpConfig['onSlow']): Promise<T> {
   let seconds = 0
   const timer = setInterval(() => onSlow(what, ++seconds), 1000)

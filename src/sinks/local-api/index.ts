@@ -14,7 +14,7 @@ export const localApi = defineSink({
   settings,
   // Well under what the other side accepts by default.
   limits: { events: 10_000, bytes: 4 * 2 ** 20 },
-  whenFull: 'close the door',
+  whenFull: 'refuse new events',
   open: openLocalApi,
 })
 

@@ -1,13 +1,12 @@
 import * as z from 'zod'
-import { number, text, url } from '../../platform/settings.ts'
+import { httpUrl, number, tokenToSend } from '../../platform/settings/kinds.ts'
 
 export const settings = z.strictObject({
-  base_url: url(['http', 'https'], 'Address of the local API.'),
-  token: text('Token to send; made there by `wafermon token new --scope ingest`.')
-    .regex(/^[!-~]+$/, 'must be one word of ASCII characters, as `wafermon token new` prints it')
-    .meta({ secret: true })
-    .optional(),
-  timeout_s: number(0.1, 600, 30, 's', 'Maximum wait for the whole response.'),
+  base_url: httpUrl('Address of the local API.'),
+  token: tokenToSend('Token to send; made there by `wafermon token new --scope ingest`.'),
+  timeout_s: number('Maximum wait for the whole response.', {
+    ...{ min: 0.1, max: 600, standard: 30, unit: 's' },
+  }),
 })
 
 export type Settings = z.output<typeof settings>

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { ConfigError } from '../../platform/config.ts'
+import { ConfigError } from '../../core/errors.ts'
 import type { Step } from './events.ts'
 
 /** Where a replay notes how far it came. */

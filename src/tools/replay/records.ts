@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import * as z from 'zod'
+import { ConfigError } from '../../core/errors.ts'
 import { parseText } from '../../core/json.ts'
-import { ConfigError } from '../../platform/config.ts'
 
 const ms = z.number().int().nonnegative().nullish()
 

@@ -1,5 +1,6 @@
 import { sleep } from '../../platform/backoff.ts'
 import { printLine } from '../../platform/stdout.ts'
+import type { Sidecar } from '../sidecar.ts'
 import { grouped } from '../table.ts'
 import { openPlace } from './checkpoint.ts'
 import { eventOf, planSteps, type Step } from './events.ts'
@@ -9,7 +10,7 @@ import { sendAll, type Tally } from './send.ts'
 
 export type ReplayOptions = {
   file: string
-  url: string
+  sidecar: Sidecar
   siteId: string
   /** Factor over the time of the trace; 0 sends as fast as the sidecar takes it. */
   speed: number
@@ -33,18 +34,18 @@ const say = (text: string) => void process.stderr.write(`${text}\n`)
  * @throws ConfigError or AppError that says what is wrong
  */
 export async function runReplay(options: ReplayOptions, signal: AbortSignal): Promise<number> {
-  const { file, url, siteId, speed, state } = options
+  const { file, sidecar, siteId, speed, state } = options
   let bad = 0
   const records = await readRecords(file, ({ line, why }) => {
     if (++bad <= badShown) say(`${file}:${line}: ${why}`)
   })
   const { steps, waiting } = planSteps(records)
-  const place = openPlace(options, steps)
+  const place = openPlace({ state, file, url: sidecar.url, siteId }, steps)
   const { from } = place
   if (from > 0) say(`goes on after ${grouped(from)} events`)
   const tally: Tally = { accepted: 0, duplicates: 0, rejected: new Map(), retries: 0 }
   const bar = progressBar(steps.length, from)
-  const way = { url, signal, onWait: sayOnce(bar.clear) }
+  const way = { sidecar, signal, onWait: sayOnce(bar.clear) }
   const due = schedule(steps, from, speed, signal)
   const startedAt = performance.now()
   let sent = from

@@ -1,5 +1,5 @@
 import { Backoff, sleep } from '../../platform/backoff.ts'
-import { refusal, tokenHeader, unreachable } from '../sidecar.ts'
+import { refusal, type Sidecar, tokenHeader, unreachable } from '../sidecar.ts'
 
 /** What became of the events so far. */
 export type Tally = {
@@ -10,7 +10,7 @@ export type Tally = {
 }
 
 /** Where events go, and who is told why they wait. */
-export type Way = { url: string; signal: AbortSignal; onWait: (why: string) => void }
+export type Way = { sidecar: Sidecar; signal: AbortSignal; onWait: (why: string) => void }
 
 type Answer = {
   total: number
@@ -52,12 +52,13 @@ async function sendHalves(way: Way, events: readonly object[], tally: Tally): Pr
 type Wait = { why: string; waitMs: number }
 
 async function post(
-  { url, signal }: Way,
+  { sidecar, signal }: Way,
   events: readonly object[],
 ): Promise<Answer | Wait | 'too large'> {
+  const { url } = sidecar
   const response = await fetch(`${url}/v1/ingest/events:batch`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...tokenHeader() },
+    headers: { 'content-type': 'application/json', ...tokenHeader(sidecar) },
     body: JSON.stringify(events),
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   }).catch((error: unknown) => unreachable(url, error))

@@ -1,4 +1,4 @@
-/** The fab that is simulated: its tools, the programs around them, and how those fail. */
+/** The simulated fab: its tools, the programs that use them, and how these fail. */
 
 /** Kind of an error, and its text; `{2-9}` is a number of that range. */
 export type ErrorText = readonly [type: string, text: string]
@@ -10,14 +10,14 @@ export type App = {
   medianS: number
   /** Spread of it: sigma of a lognormal. */
   sigma: number
-  /** Share of jobs that fail while the tool is well. */
+  /** Share of jobs that fail while the tool works. */
   failure: number
   errors: readonly ErrorText[]
-  /** What it reports as subjobs: each wafer, or these steps one after the other. */
+  /** Its subjobs: each wafer, or these steps one after the other. */
   parts?: 'wafers' | readonly string[]
   /** A figure measured per part: name, target, spread. */
   measure?: readonly [name: string, target: number, spread: number]
-  /** The server that it asks; when that is away, its jobs fail. */
+  /** The server that it needs; while that is down, its jobs fail. */
   server?: string
   /** CPU seconds per second, and peak memory in MiB. */
   cpu: number
@@ -29,14 +29,14 @@ export type Family = {
   tools: readonly string[]
   app: App
   recipes: readonly string[]
-  /** What is measured after it. */
+  /** The measurement after it. */
   metrology: string
 }
 
 const numbered = (family: string, n: number) =>
   Array.from({ length: n }, (_, i) => `${family}-${String(i + 1).padStart(2, '0')}`)
 
-/** Every step begins with it. */
+/** Every step begins with this. */
 export const download: App = {
   name: 'recipe-download',
   version: '2.0.3',
@@ -53,7 +53,7 @@ export const download: App = {
   memMb: 90,
 }
 
-/** What the process tools do, one of these in each step. */
+/** The process tools; each step uses one of these. */
 export const families: readonly Family[] = [
   {
     tools: numbered('SCN', 5),
@@ -175,7 +175,7 @@ export const move: App = {
 
 export const mapTools = numbered('WAT', 2)
 export const mapRecipes: readonly string[] = ['WAT-PCM v11', 'DEFECT-M1 v8']
-/** Every lot ends with it. */
+/** Every lot ends with this. */
 export const mapMerge: App = {
   name: 'wafer-map-merge',
   version: '1.12.0',
@@ -193,7 +193,7 @@ export const mapMerge: App = {
   memMb: 1500,
 }
 
-/** Why people take a job back. */
+/** Reasons for canceling a job. */
 export const cancelReasons: readonly string[] = [
   'lot on hold: SPC rule 1 violated',
   'held by engineering',

@@ -12,7 +12,7 @@ import {
 } from './fab.ts'
 import type { Dice } from './random.ts'
 
-/** What a lot needs next: a program with a tool, and what it is to do there. */
+/** The next operation of a lot: a program, a tool and a recipe. */
 export type Operation = { app: App; tool: string; details: Record<string, string> }
 
 /** Wafers that travel together. It is in one place at a time. */
@@ -24,22 +24,22 @@ export type Lot = {
   route: string
   /** Number of its step in the route. */
   step: number
-  /** What is left of the step; never empty while the lot lives. */
+  /** The rest of the step; never empty before the lot ends. */
   ahead: Operation[]
-  /** Since when it waits, or until when it is busy, in ms from the start. */
+  /** Start of its wait, or end of its operation, in ms from the start. */
   readyMs: number
 }
 
 /** Steps between two numbers of a route; a route here is short, so that lots come to an end. */
 const stepSize = 10
 const steps = 12
-/** Lots of a fab that starts have waited so long at most. */
+/** Longest that a lot has waited when the fab starts. */
 const beforeMs = 180_000
 const bays = ['BAY2', 'BAY4', 'BAY7', 'BAY9']
 
 /**
- * The lots of a fab that is in full swing: each somewhere on its route. One that ends is replaced
- * by a new one.
+ * The lots of a fab in full operation, each somewhere on its route. A lot that ends is replaced by a
+ * new one.
  */
 export function lotPool(dice: Dice, size: number) {
   let started = 4200
@@ -54,10 +54,10 @@ export function lotPool(dice: Dice, size: number) {
     next(atMs: number): Lot | undefined {
       const ready = lots.filter((lot) => lot.readyMs <= atMs)
       const hot = ready.filter((lot) => lot.hot)
-      return hot.length > 0 && dice.chance(0.6) ? dice.pick(hot) : dice.pick(ready)
+      return hot.length > 0 && dice.chance(0.6) ? dice.pick(hot) : dice.pickIfAny(ready)
     },
 
-    /** Ends the operation of a lot. One that did not succeed stays to be done. */
+    /** Ends the operation of a lot. One that did not succeed must be repeated. */
     done(lot: Lot, succeeded: boolean, readyMs: number): void {
       lot.readyMs = readyMs
       if (succeeded) lot.ahead.shift()

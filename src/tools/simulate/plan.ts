@@ -9,7 +9,7 @@ export type Outcome = 'succeeded' | 'failed' | 'canceled' | 'silent'
 /** A job of the simulated fab, from its first event to its last. Times in ms from the start. */
 export type PlannedJob = {
   id: string
-  /** Since when its lot waited for it. */
+  /** Start of the wait of its lot. */
   readyMs: number
   atMs: number
   durationMs: number
@@ -17,7 +17,7 @@ export type PlannedJob = {
   lot: string
   tool: string
   metadata: Record<string, unknown>
-  /** `silent`: the tool went down and nothing more is heard of the job. */
+  /** `silent`: the tool went down and the job reports nothing more. */
   outcome: Outcome
   /** Of a job that failed. */
   error: ErrorText | undefined
@@ -117,7 +117,7 @@ function fateOf({ dice, down }: Fab, { app, tool }: Operation, atMs: number): Fa
   return unhurt(dice, app, durationMs)
 }
 
-/** A tool that is down is found out soon; one that goes down takes its job along. */
+/** A job on a tool that is down fails soon; a tool that goes down takes its job along. */
 function brokenDown(dice: Dice, tool: string, down: Down, atMs: number): Fate {
   const foundMs = dice.between(2000, 8000)
   const durationMs = Math.max(0, down.from - atMs) + foundMs
@@ -125,7 +125,7 @@ function brokenDown(dice: Dice, tool: string, down: Down, atMs: number): Fate {
   return { outcome: 'failed', durationMs, error: breakdownText(dice, tool, down) }
 }
 
-/** Most go well; a few are taken back, and now and then one hangs until somebody takes it back. */
+/** Most succeed; a few are canceled, and now and then one hangs until the operator cancels it. */
 function unhurt(dice: Dice, app: App, durationMs: number): Fate {
   if (!app.parts && dice.chance(0.004)) {
     const hungMs = dice.between(14, 25) * 60_000
@@ -135,7 +135,7 @@ function unhurt(dice: Dice, app: App, durationMs: number): Fate {
   return { outcome: 'canceled', durationMs, reason: dice.pick(cancelReasons) }
 }
 
-/** Until the lot can be worked on again: at once, or after somebody looked at it. */
+/** Time until the lot can be processed again: none, or until the operator has checked it. */
 function pauseMs(dice: Dice, outcome: Outcome): number {
   if (outcome === 'succeeded') return 0
   return dice.exponential(outcome === 'failed' ? 120_000 : 180_000)
@@ -156,7 +156,7 @@ function metadataOf({ startMs }: Fab, lot: Lot, { tool, details }: Operation) {
 
 type Around = Pick<PlannedJob, 'app' | 'atMs' | 'durationMs' | 'outcome'> & { wafers: number }
 
-/** One after the other; the last one shares the fate of its job. */
+/** One after the other; the last one ends as its job does. */
 function planParts(dice: Dice, ids: string, job: Around): PlannedPart[] {
   const keys = partKeys(job)
   if (keys.length === 0) return []

@@ -6,13 +6,13 @@ import type { PlannedJob, PlannedPart } from './plan.ts'
 export type PlayOptions = {
   emitter: SidecarEmitter
   siteId: string
-  /** Stops the fab. What is under way is left as it is, as when a fab loses power. */
+  /** Stops the fab. Running jobs are left as they are, as when a fab loses power. */
   signal: AbortSignal
 }
 
 type Until = (ms: number) => Promise<void>
 
-/** A job without parts says this often that it is alive. */
+/** A job without parts reports progress this often. */
 const tickMs = 15_000
 
 /** Plays one planned job in real time, through the SDK like any program. */
@@ -44,7 +44,7 @@ export async function playJob(
   if (!signal.aborted) end(job, planned)
 }
 
-/** Half way, or ever so often; one that falls silent does so after that. */
+/** Half way, or at intervals; a job that falls silent does so after that. */
 async function playTicks(
   job: Job,
   { atMs, durationMs }: PlannedJob,
@@ -75,7 +75,7 @@ async function playPart(
   else subjob.finish()
 }
 
-/** What this process used says nothing of the simulated one, so the plan's figures stand in. */
+/** The usage of this process is not that of the simulated one: the plan's figures replace it. */
 function end(job: Job, { outcome, error, reason, cpuUserS, memMb }: PlannedJob): void {
   job.metric('cpu_user_s', Math.round(cpuUserS * 1000) / 1000)
   job.metric('mem_max_mb', Math.round(memMb * 10) / 10)
@@ -84,6 +84,6 @@ function end(job: Job, { outcome, error, reason, cpuUserS, memMb }: PlannedJob):
   else job.finish()
 }
 
-/** As a program would have thrown it. */
+/** The error that a program would have thrown. */
 const thrown = ([name, text]: ErrorText = ['Error', 'unknown']) =>
   Object.assign(new Error(text), { name })

@@ -18,13 +18,13 @@ export type SimulatedRecord = {
   attrs: Record<string, unknown>
 }
 
-/** Beginning of the recorded fab: fixed, so that a seed gives the same file on every day. */
+/** Start of the recorded fab: fixed, so that a seed always gives the same file. */
 const startMs = Date.UTC(2026, 0, 5, 6)
 
 /**
- * The jobs of the fab up to a moment, as it would find them in its books then: what ended, what
- * still runs or is never heard of again, and lots that wait. Not in the order of time, and
- * subjobs come before their job, as in the books of real fabs.
+ * The jobs of the fab up to a time, as its own records would show them: jobs that ended, that still
+ * run or fell silent, and lots that wait. They are not ordered by time, and subjobs come before
+ * their job, as in the records of real fabs.
  */
 export function* recordJobs(
   { seed, jobsPerMinute }: Omit<PlanOptions, 'startMs'>,
@@ -32,7 +32,7 @@ export function* recordJobs(
 ): Generator<SimulatedRecord> {
   const book = { trace: `fab-seed${seed}-rate${jobsPerMinute}`, endMs: durationMs }
   for (const job of planJobs({ seed, startMs, jobsPerMinute })) {
-    // Later ones wait less and less likely: after so long nothing more is missed that matters.
+    // The later a job starts, the less likely its lot waits already: beyond this, few are missed.
     if (job.atMs > durationMs + lookAheadMs) return
     if (job.readyMs > durationMs) continue
     for (const part of job.parts) yield recordOfPart(job, part, book)
@@ -77,7 +77,7 @@ const headOf = ({ app, tool }: PlannedJob, { trace }: Book) => ({
   ...{ trace, app: app.name, user: 'fab', tool },
 })
 
-/** What the books say at their end: nothing of what is yet to come. */
+/** The records at their end, without anything that is later. */
 function spanOf(
   { atMs, durationMs, outcome }: Pick<PlannedPart, 'atMs' | 'durationMs' | 'outcome'>,
   submitMs: number,

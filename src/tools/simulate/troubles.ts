@@ -6,10 +6,10 @@ export type Down = { from: number; to: number }
 
 /** Average time between breakdowns of one tool, and how long one lasts. */
 const tool = { betweenMs: 40 * 60_000, lastsMs: 90_000 }
-/** The same of a server that a program needs: rarer, and many jobs feel it. */
+/** The same for a server that a program needs: rarer, but many jobs are affected. */
 const server = { betweenMs: 90 * 60_000, lastsMs: 150_000 }
 
-/** When tools and servers are down, as the seed decides. To be asked in the order of time. */
+/** The times at which tools and servers are down, by the seed. Queries must come in time order. */
 export function troubles(dice: Dice) {
   const known = new Map<string, Down>()
   const next = (name: string, atMs: number, { betweenMs, lastsMs }: typeof tool): Down => {
@@ -24,13 +24,13 @@ export function troubles(dice: Dice) {
   return {
     /** The breakdown that a tool is in, or its next one. */
     ofTool: (name: string, atMs: number) => next(name, atMs, tool),
-    /** Whether the server of a program is away. */
+    /** True while the server of a program is down. */
     ofServer: (app: App, atMs: number) =>
       app.server !== undefined && next(app.server, atMs, server).from <= atMs,
   }
 }
 
-/** What a program says of a tool that is down. */
+/** The error of a program whose tool is down. */
 export function breakdownText(dice: Dice, name: string, { from, to }: Down): ErrorText {
   const minutes = Math.max(1, Math.round((to - from) / 60_000))
   return dice.chance(0.6)

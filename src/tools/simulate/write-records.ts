@@ -1,5 +1,5 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs'
-import { ConfigError } from '../../platform/config.ts'
+import { ConfigError } from '../../core/errors.ts'
 import { print } from '../../platform/stdout.ts'
 import { recordJobs } from './records.ts'
 
@@ -11,10 +11,10 @@ export type RecordOptions = {
   durationS: number
 }
 
-/** Records to a write. */
+/** Records per write. */
 const chunkSize = 1000
 
-/** Writes what the fab did in that time, a line a job or subjob. @throws ConfigError */
+/** Writes the jobs of the fab as records, one job or subjob per line. @throws ConfigError */
 export async function writeRecords({ file, durationS, ...plan }: RecordOptions): Promise<void> {
   const out = file === undefined ? undefined : attempt(file, () => openSync(file, 'w'))
   const write = async (text: string) => {

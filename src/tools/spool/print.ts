@@ -1,16 +1,17 @@
 import { print } from '../../platform/stdout.ts'
+import type { Sidecar } from '../sidecar.ts'
 import { grouped, table } from '../table.ts'
 import { listRejects, type Reject, retryReject, showReject, unlessGone } from './rejects.ts'
 import { spoolStatus } from './status.ts'
 
 /** The list of rejects; on a terminal it says when there are more than are shown. */
-export async function printList(url: string, limit: number, json: boolean): Promise<void> {
-  const rows = await listRejects(url, limit)
+export async function printList(sidecar: Sidecar, limit: number, json: boolean): Promise<void> {
+  const rows = await listRejects(sidecar, limit)
   if (json) return print(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   if (rows.length === 0) return print('no rejects\n')
   const titles = ['ID', 'REFUSED AT', 'SINK', 'SEQ', 'FIELD', 'REASON']
   await print(`${table([titles, ...rows.map(cells)])}\n`)
-  const { sinks } = await spoolStatus(url)
+  const { sinks } = await spoolStatus(sidecar)
   const total = Object.values(sinks).reduce((sum, { rejects }) => sum + rejects, 0)
   if (total > rows.length) {
     process.stderr.write(`${grouped(rows.length)} of ${grouped(total)}; --limit shows more\n`)
@@ -27,8 +28,8 @@ const cells = ({ id, rejected_at, sink, seq, field, detail }: Reject): string[] 
 ]
 
 /** One reject, with its event. */
-export async function printOne(url: string, id: number, json: boolean): Promise<void> {
-  const whole = await showReject(url, id)
+export async function printOne(sidecar: Sidecar, id: number, json: boolean): Promise<void> {
+  const whole = await showReject(sidecar, id)
   if (json) return print(`${JSON.stringify(whole)}\n`)
   const { event, ...reject } = whole
   const head = table(Object.entries(reject).map(([name, value]) => [name, String(value)]))
@@ -36,9 +37,9 @@ export async function printOne(url: string, id: number, json: boolean): Promise<
 }
 
 /** All rejects with their events, one a line; what somebody retries meanwhile is left out. */
-export async function printAll(url: string): Promise<void> {
-  for (const { id } of await listRejects(url)) {
-    const whole = await showReject(url, id).catch(unlessGone)
+export async function printAll(sidecar: Sidecar): Promise<void> {
+  for (const { id } of await listRejects(sidecar)) {
+    const whole = await showReject(sidecar, id).catch(unlessGone)
     if (whole) await print(`${JSON.stringify(whole)}\n`)
   }
 }
@@ -48,14 +49,14 @@ export async function printAll(url: string): Promise<void> {
  * once more becomes a new reject and is not offered twice. Code 1 when one is not there.
  */
 export async function retryAll(
-  url: string,
+  sidecar: Sidecar,
   given: readonly number[] | undefined,
   json: boolean,
 ): Promise<void> {
-  const ids = given ?? (await listRejects(url)).map(({ id }) => id).reverse()
+  const ids = given ?? (await listRejects(sidecar)).map(({ id }) => id).reverse()
   const missing: number[] = []
   for (const id of ids) {
-    const there = await retryReject(url, id).then(() => true, unlessGone)
+    const there = await retryReject(sidecar, id).then(() => true, unlessGone)
     if (!there) missing.push(id)
   }
   const retried = ids.length - missing.length

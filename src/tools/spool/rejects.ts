@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { AppError } from '../../core/errors.ts'
-import { askSidecar, refusal } from '../sidecar.ts'
+import { askSidecar, refusal, type Sidecar } from '../sidecar.ts'
 
 const rejectSchema = z.object({
   id: z.number(),
@@ -22,13 +22,13 @@ export type WholeReject = z.infer<typeof wholeSchema>
 const pageSize = 1000
 
 /** The rejects of a sidecar, newest first. */
-export async function listRejects(url: string, limit = Infinity): Promise<Reject[]> {
+export async function listRejects(sidecar: Sidecar, limit = Infinity): Promise<Reject[]> {
   const rows: Reject[] = []
   while (rows.length < limit) {
     const size = Math.min(limit - rows.length, pageSize)
     const older = rows.length === 0 ? '' : `&before=${rows.at(-1)!.id}`
-    const answer = await askSidecar(url, `/v1/rejects?limit=${size}${older}`)
-    const { items } = fits(pageSchema, answer, url)
+    const answer = await askSidecar(sidecar, `/v1/rejects?limit=${size}${older}`)
+    const { items } = fits(pageSchema, answer, sidecar.url)
     rows.push(...items)
     if (items.length < size) break
   }
@@ -36,13 +36,13 @@ export async function listRejects(url: string, limit = Infinity): Promise<Reject
 }
 
 /** @throws AppError not_found when there is no such reject */
-export async function showReject(url: string, id: number): Promise<WholeReject> {
-  return fits(wholeSchema, await askSidecar(url, `/v1/rejects/${id}`), url)
+export async function showReject(sidecar: Sidecar, id: number): Promise<WholeReject> {
+  return fits(wholeSchema, await askSidecar(sidecar, `/v1/rejects/${id}`), sidecar.url)
 }
 
 /** Offers one to its sink again. @throws AppError not_found when there is no such reject */
-export async function retryReject(url: string, id: number): Promise<void> {
-  await askSidecar(url, `/v1/rejects/${id}/retry`, { method: 'POST' })
+export async function retryReject(sidecar: Sidecar, id: number): Promise<void> {
+  await askSidecar(sidecar, `/v1/rejects/${id}/retry`, { method: 'POST' })
 }
 
 /** Undefined instead of an error for what somebody else has retried meanwhile. */

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { askSidecar } from '../sidecar.ts'
+import { askSidecar, type Sidecar } from '../sidecar.ts'
 import { ageText, grouped, table } from '../table.ts'
 import { fits } from './rejects.ts'
 
@@ -25,9 +25,9 @@ const healthSchema = z.looseObject({
 export type SpoolStatus = z.infer<typeof healthSchema>
 
 /** @throws AppError when there is no sidecar */
-export async function spoolStatus(url: string): Promise<SpoolStatus> {
-  const answer = await askSidecar(url, '/v1/healthz', { good: [200, 503] })
-  return fits(healthSchema, answer, url)
+export async function spoolStatus(sidecar: Sidecar): Promise<SpoolStatus> {
+  const answer = await askSidecar(sidecar, '/v1/healthz', { good: [200, 503] })
+  return fits(healthSchema, answer, sidecar.url)
 }
 
 /** For people: the spool, and a line for each sink. */

@@ -1,0 +1,36 @@
+import type { Context } from 'hono'
+import { AppError } from '../core/errors.ts'
+import { isUuid } from '../core/uuid.ts'
+import { shortened, uuidMessage } from './query-params.ts'
+
+/** A kind of `{id}` in a path: how it is documented and how it is read. */
+export type PathId<T = unknown> = {
+  description: string
+  schema: Record<string, unknown>
+  /** @throws AppError invalid when it is not of this kind */
+  read(c: Context): T
+}
+
+export const uuidId: PathId<string> = {
+  description: `It ${uuidMessage}.`,
+  schema: { type: 'string', format: 'uuid' },
+  read(c) {
+    const id = c.req.param('id') ?? ''
+    if (isUuid(id)) return id.toLowerCase()
+    throw invalid(uuidMessage, id)
+  },
+}
+
+export const numberId: PathId<number> = {
+  description: 'As in the list.',
+  schema: { type: 'integer', minimum: 1 },
+  read(c) {
+    const id = c.req.param('id') ?? ''
+    const number = Number(id)
+    if (/^\d+$/.test(id) && number >= 1 && number <= Number.MAX_SAFE_INTEGER) return number
+    throw invalid('must be a whole number, 1 or greater', id)
+  },
+}
+
+const invalid = (message: string, id: string) =>
+  new AppError('invalid', `id: ${message}; got ${shortened(id)}`, { field: 'id' })

@@ -1,0 +1,19 @@
+import { appRoutes } from './apps.ts'
+import { type JobRouteOptions, jobRoutes } from './jobs.ts'
+import type { Route } from './route.ts'
+import { sourceRoutes } from './sources.ts'
+import { statsRoutes } from './stats.ts'
+import { type StreamRouteOptions, streamRoutes } from './stream.ts'
+
+export type QuestionOptions = JobRouteOptions & { stream: StreamRouteOptions }
+
+/** Every route that answers questions about jobs, at a local API and over several sites alike. */
+export function questionRoutes(options: QuestionOptions): Route[] {
+  return [
+    ...jobRoutes(options),
+    ...appRoutes(options),
+    ...statsRoutes(options),
+    ...sourceRoutes(options),
+    ...streamRoutes(options.stream),
+  ]
+}

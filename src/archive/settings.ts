@@ -1,0 +1,13 @@
+import * as z from 'zod'
+import { number, text } from '../platform/settings/kinds.ts'
+import { placeSettings } from './places/index.ts'
+
+export const archiveSettings = z.object({
+  SITE_ID: text('Site to archive; every site of the database unless set.', {
+    place: true,
+  }).optional(),
+  ...placeSettings,
+  ARCHIVE_INTERVAL_HOURS: number('How often to look for closed hours.', {
+    ...{ min: 0.001, max: 24, standard: 1, unit: 'h' },
+  }),
+})

@@ -1,0 +1,44 @@
+import { cursorToWire, toSort } from './cursor-wire.ts'
+import type { JobFilter, StatsFilter } from './job.ts'
+
+/** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. */
+export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
+  return toQuery({
+    from: filter.from,
+    to: filter.to,
+    time: filter.time,
+    sort: toSort(filter.order),
+    status: filter.status?.join(','),
+    app_name: filter.appName,
+    app_id: filter.appId,
+    site: filter.site,
+    business_key: filter.businessKey,
+    q: filter.q,
+    min_duration_s: filter.minDurationS,
+    max_duration_s: filter.maxDurationS,
+    job_id: filter.jobId,
+    limit: filter.limit,
+    cursor: filter.cursor && cursorToWire(filter.cursor, filter),
+  })
+}
+
+/** The query of `GET /v1/stats` that asks for this. */
+export function statsFilterToQuery(filter: StatsFilter): URLSearchParams {
+  return toQuery({
+    from: filter.from,
+    to: filter.to,
+    site: filter.site,
+    app_name: filter.appName,
+    status: filter.status?.join(','),
+    bucket: filter.bucket,
+    group_by: filter.groupBy.join(','),
+  })
+}
+
+function toQuery(values: Record<string, string | number | undefined>): URLSearchParams {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== '') params.set(name, String(value))
+  }
+  return params
+}

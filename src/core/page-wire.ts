@@ -1,0 +1,50 @@
+import * as z from 'zod'
+import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
+import type { JobPage } from './job.ts'
+import { jobFromWire, jobToWire } from './job-wire.ts'
+import { completenessTable } from './source-wire.ts'
+import { notA, readAs, type Wire } from './wire-table.ts'
+
+/**
+ * A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). The list is
+ * the one the page was asked of.
+ */
+export function pageToWire(page: JobPage, list: ListOrder): Wire {
+  return {
+    items: page.items.map(jobToWire),
+    count: page.items.length,
+    next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor, list),
+    completeness: completenessTable.toWire(page.completeness),
+  }
+}
+
+const pageSchema = z.object({
+  items: z.array(z.unknown()),
+  next_cursor: z.string().nullish(),
+  completeness: z.unknown(),
+  sites: z
+    .object({
+      total: z.number(),
+      details: z.array(z.object({ id: z.string(), status: z.string() })),
+    })
+    .nullish(),
+})
+
+/** @throws AppError invalid, when the JSON is not a page of a list */
+export function pageFromWire(json: unknown): JobPage {
+  const { items, next_cursor, completeness, sites } = readAs(pageSchema, json, 'a list of jobs')
+  const cursor = next_cursor == null ? null : cursorFromWire(next_cursor)
+  if (cursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
+  return {
+    items: items.map(jobFromWire),
+    nextCursor: cursor && { at: cursor.at, id: cursor.id, sites: cursor.sites },
+    completeness: completenessTable.fromWire(completeness),
+    ...(sites ? { sites: toMissing(sites) } : {}),
+  }
+}
+
+type SitesOnWire = NonNullable<z.infer<typeof pageSchema>['sites']>
+const toMissing = ({ total, details }: SitesOnWire) => ({
+  total,
+  missing: details.filter(({ status }) => status === 'failed').map(({ id }) => id),
+})

@@ -1,0 +1,76 @@
+import type { Child } from 'hono/jsx'
+import { Layout } from '../../views/layout.tsx'
+import type { NavigationEntry, Page } from '../../views/page.ts'
+import { type Query, withQuery } from '../../views/urls.ts'
+import type { LiveView } from './live/live-view.ts'
+import { respond } from './respond.tsx'
+import { answerStatus, toPage, type Visit } from './visit.ts'
+
+/**
+ * A page of the dashboard, declared once, in a file of `pages/`. From the list in `pages/index.ts`
+ * come the routes, the navigation, the live streams, and the checks that tests make of every page.
+ *
+ * - `load` runs only for a visitor who may see the pages, and with a site that exists.
+ * - `load` asks the API through `ask`, so that an outage shows the last values, or a 503 when there
+ *   are none; whatever else it throws becomes a page that explains the failure.
+ * - The page is complete without JavaScript; `live` only keeps it current.
+ */
+export type PageDeclaration<View> = {
+  /** The route, such as `/jobs/:id`. */
+  path: string
+  /** The page's own entry in the navigation, or the path of the page whose entry it belongs to. */
+  navigation: { entry: string } | { under: string }
+  /** Everything that the body shows; a response instead of it when there is no such page. */
+  load: (visit: Visit) => Promise<View | Response>
+  title: (view: View) => string
+  body: (props: { page: Page; view: View }) => Child
+  /** How an open page is kept current. */
+  live: {
+    view: LiveView
+    /** What `view` has to know about this page, besides the site. */
+    query?: (view: View, visit: Visit) => Query
+  }
+  /** Fragments and files that belong to the page, by path. */
+  parts?: Readonly<Record<string, Answer>>
+}
+
+type Answer = (visit: Visit) => Promise<Response>
+
+/** A declared page, as the list holds it. */
+export type DashboardPage = {
+  path: string
+  entry: NavigationEntry | undefined
+  liveView: LiveView
+  parts: Readonly<Record<string, Answer>>
+  answer: Answer
+}
+
+export function definePage<View>(declaration: PageDeclaration<View>): DashboardPage {
+  const { path, navigation, live, parts = {} } = declaration
+  return {
+    path,
+    entry: 'entry' in navigation ? { name: navigation.entry, path } : undefined,
+    liveView: live.view,
+    parts,
+    answer: (visit) => answerPage(declaration, visit),
+  }
+}
+
+async function answerPage<View>(declaration: PageDeclaration<View>, visit: Visit) {
+  const { path, navigation, title, body: Body, live } = declaration
+  const view = await declaration.load(visit)
+  if (view instanceof Response) return view
+  const page = toPage(visit)
+  const params = { view: live.view.name, site: visit.siteQuery, ...live.query?.(view, visit) }
+  const content = (
+    <Layout
+      page={page}
+      title={title(view)}
+      section={'under' in navigation ? navigation.under : path}
+      live={withQuery('/events', params)}
+    >
+      <Body page={page} view={view} />
+    </Layout>
+  )
+  return respond(visit, content, answerStatus(visit))
+}

@@ -1,0 +1,96 @@
+import type { Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { Layout } from '../../views/layout.tsx'
+import { MessageBody } from '../../views/pages/message.tsx'
+import { AppError } from '../core/errors.ts'
+import { must } from '../core/must.ts'
+import { statusOf } from '../platform/problem.ts'
+import { toSentence } from './model/error-text.ts'
+import { openVisit, type RouteContext, toPage, type Visit } from './visit.ts'
+
+/**
+ * Only our own scripts, styles, images and connections, no inline code, no frame around us, and
+ * forms go nowhere else.
+ */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+type Rendered = { toString(): string | Promise<string> }
+type Status = 200 | 404 | 422 | 500 | 503
+
+/** How soon a page without anything to show reloads, in seconds. */
+const reloadS = 10
+
+/** An HTML response about a site. */
+export function respond(visit: Visit, content: Rendered, status: Status = 200): Promise<Response> {
+  const { c } = visit
+  if (status === 503) {
+    c.header('Retry-After', '5')
+    // Works without JavaScript too. There is nothing on the page that could be lost.
+    c.header('Refresh', String(reloadS))
+  }
+  return respondHtml(c, content, status)
+}
+
+/** An HTML response under the policy of the pages. */
+export async function respondHtml(
+  c: Context,
+  content: Rendered,
+  status: ContentfulStatusCode = 200,
+): Promise<Response> {
+  c.header('Content-Security-Policy', policy)
+  c.header('Vary', 'Cookie')
+  // Our own forms are recognized by their origin, which `no-referrer` would remove.
+  c.header('Referrer-Policy', 'same-origin')
+  return c.html(content.toString(), status)
+}
+
+/** Finds the site of a request, and answers failures with a page that explains them. */
+export async function withVisit(
+  context: RouteContext,
+  c: Context,
+  answer: (visit: Visit) => Promise<Response>,
+): Promise<Response> {
+  const { dashboard } = context
+  const wanted = c.req.query('site')
+  const site = dashboard.site(wanted)
+  const shown = site ?? must(dashboard.site(undefined), 'there is a site without a name given')
+  const visit = openVisit(context, c, shown)
+  if (!site) {
+    return respondMessage(visit, 404, 'No such site', `This dashboard has no site ${wanted}.`)
+  }
+  try {
+    return await answer(visit)
+  } catch (error) {
+    return respondFailure(visit, error)
+  }
+}
+
+function respondFailure(visit: Visit, error: unknown): Promise<Response> {
+  if (error instanceof AppError && statusOf[error.code] < 500) {
+    const status = error.code === 'not_found' ? 404 : 422
+    return respondMessage(visit, status, 'This cannot be shown', toSentence(error.message))
+  }
+  visit.dashboard.log.error({ error, path: visit.c.req.path }, 'page failed')
+  return respondMessage(visit, 500, 'This page failed', 'The log of the web role has the reason.')
+}
+
+/** A page that can only say why it has nothing to show. */
+export function respondMessage(visit: Visit, status: Status, title: string, detail: string) {
+  const page = toPage(visit)
+  return respond(
+    visit,
+    <Layout page={page} title={title}>
+      <MessageBody page={page} title={title} detail={detail} />
+    </Layout>,
+    status,
+  )
+}

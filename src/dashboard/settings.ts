@@ -1,0 +1,25 @@
+import * as z from 'zod'
+import { rule } from '../platform/settings/group.ts'
+import { httpUrl, number, text } from '../platform/settings/kinds.ts'
+
+export const dashboardSettings = z
+  .object({
+    LOCAL_API: httpUrl('Local API to show; set this or CENTRAL_API.', { place: true }).optional(),
+    CENTRAL_API: httpUrl('Central API to show; set this or LOCAL_API.', { place: true }).optional(),
+    DEFAULT_SITE: text('Site shown first.', { place: true }).optional(),
+    REQUEST_TIMEOUT_S: number('Maximum time to wait for the API.', {
+      ...{ min: 0.1, max: 600, standard: 10, unit: 's' },
+    }),
+  })
+  .check(
+    rule(({ LOCAL_API, CENTRAL_API }) =>
+      LOCAL_API && CENTRAL_API ? 'LOCAL_API, CENTRAL_API: set one of them, not both' : undefined,
+    ),
+    rule(
+      ({ LOCAL_API, CENTRAL_API }) =>
+        LOCAL_API === undefined && CENTRAL_API === undefined
+          ? 'LOCAL_API, CENTRAL_API: set the one that the dashboard shows (not set)'
+          : undefined,
+      { unset: true },
+    ),
+  )

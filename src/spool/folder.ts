@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import { ConfigError } from '../core/errors.ts'
+import type { Db } from './database.ts'
+import { formatVersion } from './schema.ts'
+
+/** @throws ConfigError when the folder cannot be made or written to */
+export function makeDir(dir: string): void {
+  try {
+    mkdirs(dir)
+    accessSync(dir, constants.W_OK)
+  } catch (error) {
+    throw new ConfigError(
+      `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); give a folder that this user may write to, on a disk with space`,
+    )
+  }
+}
+
+/** Not by mkdir's own `recursive`: below a folder such as /proc that never ends. */
+function mkdirs(dir: string): void {
+  if (existsSync(dir)) return
+  mkdirs(dirname(dir))
+  mkdirSync(dir, { mode: 0o750 })
+}
+
+/** Who this sidecar is; made once, and kept. */
+export function readSourceId(dir: string): string {
+  const path = join(dir, 'source-id')
+  const known = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
+  if (known !== '') return known
+  const id = `${hostname().slice(0, 100) || 'sidecar'}-${randomBytes(4).toString('hex')}`
+  writeFileSync(path, `${id}\n`)
+  return id
+}
+
+/** Before anything is looked at: what another sidecar is writing would look damaged. */
+export function takeLock(dir: string, path: string): Db {
+  let lock: Db | undefined
+  try {
+    lock = new Database(join(dir, 'lock.db'))
+    lock.exec('begin exclusive')
+    return lock
+  } catch (error) {
+    lock?.close()
+    const { code = 'unknown' } = error as { code?: string }
+    throw code === 'SQLITE_BUSY' ? inUseError(path) : unusableError(path, code)
+  }
+}
+
+export const inUseError = (path: string) =>
+  new ConfigError(`SPOOL_DIR: ${path} is in use by another sidecar; give each its own folder`)
+
+export const newerFormatError = (path: string, format: number) =>
+  new ConfigError(
+    `SPOOL_DIR: ${path} has format ${format}, made by a newer wafermon; this one reads up to ${formatVersion}`,
+  )
+
+export const unusableError = (path: string, code: string) =>
+  new ConfigError(
+    `SPOOL_DIR: ${path} cannot be opened (${code}); check the disk's space, its health and the rights on the folder`,
+  )

@@ -1,0 +1,128 @@
+import type { Event } from '../core/event.ts'
+import { ensure, must } from '../core/must.ts'
+import type { Micros } from '../core/time.ts'
+import type { TransactionSql } from './connect.ts'
+import { toEventRow } from './event-row.ts'
+import {
+  eventColumns,
+  horizonSql,
+  insertEventsOnceSql,
+  insertEventsSql,
+  insertLateSql,
+} from './ingest-sql.ts'
+import { toArrays } from './unnest.ts'
+
+/*
+ * The first half of ingest: events become rows of "event" and "event_late", each once, and the
+ * database tells which were new.
+ */
+
+/**
+ * A corrected clock gives `at` the time of receipt, which differs from one copy of an event to the
+ * next. The first copy decides for all.
+ *
+ * @returns the events as they are to be stored, in the same order
+ */
+export async function settleClocks(
+  tx: TransactionSql,
+  events: readonly Event[],
+): Promise<readonly Event[]> {
+  const corrected = events.filter((event) => event.event.reported_at)
+  if (corrected.length === 0) return events
+  const wanted = corrected.map(({ idempotency_key, event }) => ({
+    idempotency_key,
+    reported_at: event.reported_at,
+    at: event.at,
+  }))
+  const rows = await tx<{ idempotencyKey: string; reportedAt: Micros; at: Micros }[]>`
+    /* ingest.settleClocks */
+    with wanted as materialized (
+      select distinct on (1, 2) * from json_to_recordset(${JSON.stringify(wanted)}::text::json)
+        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz) order by 1, 2, 3)
+    insert into clock_correction as c (idempotency_key, reported_at, at)
+    select * from wanted order by 1, 2
+    on conflict (idempotency_key, reported_at) do update set at = c.at
+    returning idempotency_key, reported_at, at`
+  const decided = new Map(rows.map((row) => [row.idempotencyKey + row.reportedAt, row.at]))
+  return events.map((event) => {
+    const at = decided.get(event.idempotency_key + event.event.reported_at)
+    return at === undefined ? event : { ...event, event: { ...event.event, at } }
+  })
+}
+
+type Horizon = {
+  frozenBefore: Micros
+  openUntil: Micros
+  droppedBefore: Micros
+  batch: number
+  latestLate: Micros | null
+}
+
+type Row = ReturnType<typeof toEventRow>
+
+/**
+ * Inserts a batch, in the horizon's lock.
+ *
+ * @returns the number of the batch, and of each event whether it was new
+ */
+export async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
+  const rows: Row[] = []
+  // The same event twice in one batch: the first is the event, the other its repeat.
+  const indexOf = new Map<string, number>()
+  for (const [index, event] of events.entries()) {
+    const identity = event.event.at + event.idempotency_key
+    if (indexOf.has(identity)) continue
+    indexOf.set(identity, index)
+    rows.push(toEventRow(event))
+  }
+  const [horizon] = await tx.unsafe<[Horizon]>(horizonSql, [], { prepare: true })
+  const isNew = events.map(() => false)
+  for (const identity of await insertRows(tx, rows, horizon)) {
+    const index = must(indexOf.get(identity), 'the database names only events of this batch')
+    isNew[index] = true
+  }
+  return { batch: horizon.batch, isNew }
+}
+
+/**
+ * What lies below the horizon or beyond the open partitions goes to event_late, all else to event.
+ *
+ * @returns the identities of those that were new
+ */
+async function insertRows(
+  tx: TransactionSql,
+  rows: readonly Row[],
+  { frozenBefore, openUntil, droppedBefore, batch, latestLate }: Horizon,
+): Promise<string[]> {
+  const isOpen = ({ at }: Row) => at >= frozenBefore && at < openUntil
+  const lateAhead = latestLate !== null && latestLate >= frozenBefore
+  const open = rows.filter(isOpen)
+  const inserted = await insertPart(tx, lateAhead ? insertEventsOnceSql : insertEventsSql, {
+    rows: open,
+    batch,
+  })
+  if (open.length === rows.length) return inserted
+  const late = rows.filter((row) => !isOpen(row))
+  const more = [...timeSpan(late.map(({ at }) => at)), droppedBefore]
+  return [...inserted, ...(await insertPart(tx, insertLateSql, { rows: late, batch, more }))]
+}
+
+type Part = { rows: readonly Row[]; batch: number; more?: readonly string[] }
+
+/** @returns the identities of those that were new */
+async function insertPart(tx: TransactionSql, statement: string, { rows, batch, more = [] }: Part) {
+  if (rows.length === 0) return []
+  const values = [...toArrays(rows, eventColumns), batch, rows.length, ...more]
+  const [total, ...some] = await tx.unsafe<Inserted[]>(statement, values, { prepare: true })
+  const { fresh } = must(total, 'the first row of the answer is the total')
+  if (fresh === rows.length) return rows.map((row) => row.at + row.idempotency_key)
+  ensure(fresh === some.length, 'the answer names as many events as it counts')
+  return some.map(({ at, idempotencyKey }) => at + idempotencyKey)
+}
+
+type Inserted = { fresh: number; at: Micros; idempotencyKey: string }
+
+/** The smallest and the greatest of some times; there is at least one. */
+export function timeSpan(times: readonly Micros[]): [Micros, Micros] {
+  return [times.reduce((a, b) => (b < a ? b : a)), times.reduce((a, b) => (b > a ? b : a))]
+}

@@ -1,2 +1,0 @@
-/** Text that LIKE takes literally. */
-export const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&')

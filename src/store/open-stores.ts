@@ -1,0 +1,49 @@
+import type * as z from 'zod'
+import { ConfigError } from '../core/errors.ts'
+import type { RoleContext } from '../platform/role.ts'
+import { connect, type Store } from './connect.ts'
+import { DatabaseWatch } from './database-watch.ts'
+import type { DatabaseConfig, storeSettings } from './settings.ts'
+
+type StoreConfig = DatabaseConfig & z.infer<typeof storeSettings>
+
+/** Questions have connections of their own: a slow one must never hold up ingest. */
+export function openStores(config: StoreConfig, { life, metrics }: RoleContext) {
+  const readers = Math.ceil(config.DB_POOL_MAX_SIZE / 2)
+  const write = connect(config.DATABASE_URL, {
+    role: 'local-api ingest',
+    max: config.DB_POOL_MAX_SIZE - readers,
+    min: config.DB_POOL_MIN_SIZE,
+    // Far beyond any batch: without it a connection that was cut in silence holds a writer for long.
+    timeoutS: 60,
+    metrics,
+  })
+  const read = connect(config.DATABASE_URL, {
+    role: 'local-api read',
+    max: readers,
+    timeoutS: config.QUERY_TIMEOUT_S,
+    metrics,
+  })
+  life.onStop('database', () => Promise.all([write.close(), read.close()]))
+  void write.warm()
+  return { write, read }
+}
+
+/**
+ * Follows the state of the database until the role stops. A database that is unavailable is waited
+ * for.
+ *
+ * @throws ConfigError when the database answers and lacks migrations
+ */
+export async function watchDatabase(
+  store: Store,
+  config: StoreConfig,
+  { log, life }: RoleContext,
+): Promise<DatabaseWatch> {
+  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
+  const first = await watch.look()
+  if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
+  const watching = watch.run(life.signal)
+  life.onStop('database watch', () => watching)
+  return watch
+}

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import type { Job } from '../../src/core/job.ts'
+import {
+  detailFromWire,
+  detailToWire,
+  jobFromWire,
+  jobTable,
+  jobToValues,
+  jobToWire,
+  subjobTable,
+} from '../../src/core/job-wire.ts'
+import { pageFromWire, pageToWire } from '../../src/core/page-wire.ts'
+import { completenessTable, sourceTable } from '../../src/core/source-wire.ts'
+import { appTable, statsTable } from '../../src/core/stats-wire.ts'
+import { aJob, idOf, someSources } from '../support/sample-jobs.ts'
+
+const noon = '2026-03-01T12:00:00.000000Z'
+const usual = { runs: 20, p05S: 1, p50S: 2.5, p95S: 9 }
+const aSubjob = (changes: Partial<Job> = {}) =>
+  aJob({ entityType: 'subjob', parentId: idOf('lot'), jobKey: null, subKey: 'W03', ...changes })
+
+const overTheWire = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
+const jobs = fc
+  .record({
+    subjob: fc.boolean(),
+    status: fc.constantFrom('running' as const, 'failed' as const),
+    usual: fc.option(fc.constant(usual), { nil: undefined }),
+    metadata: fc.dictionary(fc.string(), fc.jsonValue()),
+    lastError: fc.option(fc.string()),
+    progress: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+    late: fc.boolean(),
+  })
+  .map(({ subjob, usual, ...changes }) => {
+    const made = (subjob ? aSubjob : aJob)(changes as Partial<Job>)
+    return usual ? { ...made, usual } : made
+  })
+
+describe('a job on the wire', () => {
+  test('comes back as it went', () => {
+    fc.assert(
+      fc.property(jobs, (job) => {
+        assert.deepEqual(overTheWire(jobFromWire(overTheWire(jobToWire(job)))), overTheWire(job))
+      }),
+    )
+  })
+
+  test('has exactly the fields of its table, in that order, and CSV has the same', () => {
+    for (const [job, { names }] of [
+      [aJob({ usual }), jobTable],
+      [aSubjob(), subjobTable],
+    ] as const) {
+      const wire = jobToWire(job)
+      assert.deepEqual(Object.keys(wire), names)
+      assert.deepEqual(jobToValues(job), Object.values(wire))
+    }
+  })
+
+  test('is written byte for byte as it always was', () => {
+    const same =
+      '"app_id":"A","app_name":"litho-apc","app_version":"3.8.1","site_id":"fab1","status":"succeeded","started_at":"2026-03-01T12:00:00.000000Z","ended_at":"2026-03-01T12:01:06.000000Z","duration_s":66,"cpu_user_s":12.5,"cpu_system_s":1.5,"mem_max_mb":655,"progress":null,"metrics":{"myRate":1},"metadata":{"waferId":"W","a_b":{"cD":1}},"error_count":0,"last_error":null,"last_event_at":"2026-03-01T12:00:00.000000Z","event_count":2,"inserted_at":"2026-03-01T12:00:00.000000Z","updated_at":"2026-03-01T12:00:00.000000Z","stuck":false,"lost":false,"late":false,"end_before_start":false'
+    const common = {
+      id: 'I',
+      appId: 'A',
+      metrics: { myRate: 1 },
+      metadata: { waferId: 'W', a_b: { cD: 1 } },
+    }
+    assert.equal(
+      JSON.stringify(jobToWire(aJob({ ...common, usual }))),
+      `{"job_id":"I","job_key":"L26N4402.1",${same},"usual":{"runs":20,"p05_s":1,"p50_s":2.5,"p95_s":9}}`,
+    )
+    assert.equal(
+      JSON.stringify(jobToWire(aSubjob({ ...common, parentId: 'P' }))),
+      `{"subjob_id":"I","job_id":"P","sub_key":"W03",${same},"usual":null}`,
+    )
+  })
+
+  test('of an older site lacks fields, which read as their absence means', () => {
+    const { app_version, metrics, metadata, error_count, event_count, usual, ...rest } = jobToWire(
+      aJob(),
+    )
+    const { stuck, lost, late, end_before_start, progress, last_error, job_key, ...old } = rest
+    assert.ok([app_version, metrics, metadata, error_count, event_count, usual].length > 0)
+    assert.ok([stuck, lost, late, end_before_start, progress, last_error, job_key].length > 0)
+    const read = jobFromWire(old)
+    assert.deepEqual(
+      [read.appVersion, read.metrics, read.metadata, read.errorCount, read.eventCount, read.stuck],
+      ['', {}, {}, 0, 0, false],
+    )
+    assert.deepEqual(
+      [read.progress, read.lastError, read.jobKey, read.usual],
+      [null, null, null, undefined],
+    )
+  })
+
+  test('of a newer site has fields that are ignored', () => {
+    const read = jobFromWire({ ...jobToWire(aJob()), carrier: 'FOUP 7' })
+    assert.deepEqual(Object.keys(read).sort(), Object.keys(jobFromWire(jobToWire(aJob()))).sort())
+  })
+
+  const wrong: [change: object, says: RegExp][] = [
+    [{ started_at: 'yesterday' }, /not a job \(started_at: not a time\)/],
+    [{ status: 'broken' }, /not a job \(status: /],
+    [{ app_id: 7 }, /not a job \(app_id: /],
+    [{ job_id: null }, /not a job \(job_id: /],
+    [{ usual: { runs: 'many' } }, /not a job \(usual\.runs: /],
+    [{ subjob_id: 7 }, /not a subjob \(subjob_id: /],
+  ]
+  for (const [change, says] of wrong) {
+    test(`is refused with the name of the field: ${JSON.stringify(change)}`, () => {
+      assert.throws(() => jobFromWire({ ...jobToWire(aJob()), ...change }), says)
+    })
+  }
+
+  test('is refused when it is not an object', () => {
+    for (const json of [null, undefined, 7, 'x', []])
+      assert.throws(() => jobFromWire(json), /not a job/)
+  })
+
+  test('has the counts of its subjobs in its detail', () => {
+    const detail = {
+      job: aJob(),
+      subjobs: { total: 3, running: 1, succeeded: 1, failed: 1, canceled: 0 },
+    }
+    assert.deepEqual(detailFromWire(overTheWire(detailToWire(detail))), detail)
+    assert.throws(() => detailFromWire(jobToWire(aJob())), /subjobs/)
+  })
+})
+
+describe('the other answers on the wire', () => {
+  const completeness = {
+    asOf: noon,
+    sources: 2,
+    gaps: [{ source: 'bn-05', from: 3, to: 9 }],
+    oldestSourceAgeS: 1.5,
+    skewedSources: ['bn-12'],
+    hotFrom: null,
+    archive: 'off' as const,
+  }
+
+  test('come back as they went', () => {
+    const app = {
+      appId: idOf('a'),
+      name: 'x',
+      version: '',
+      siteId: 'f',
+      firstSeenAt: noon,
+      lastSeenAt: noon,
+    }
+    assert.deepEqual(appTable.fromWire(overTheWire(appTable.toWire(app))), app)
+    for (const source of [...someSources(noon), { ...someSources(noon)[0]!, site: 'fab1' }]) {
+      assert.deepEqual(sourceTable.fromWire(overTheWire(sourceTable.toWire(source))), source)
+    }
+    const row = {
+      bucket: noon,
+      siteId: null,
+      appName: 'x',
+      status: 'failed' as const,
+      count: 3,
+      durationAvgS: 1,
+      durationMinS: 1,
+      durationMaxS: 1,
+      durationP50S: 1,
+      durationP95S: null,
+      durationP99S: null,
+    }
+    assert.deepEqual(statsTable.fromWire(overTheWire(statsTable.toWire(row))), row)
+    assert.deepEqual(
+      completenessTable.fromWire(overTheWire(completenessTable.toWire(completeness))),
+      completeness,
+    )
+  })
+
+  test('a page keeps its cursor, and names the sites that are missing', () => {
+    const list = { time: 'ended', order: 'asc' } as const
+    const page = { items: [aJob()], nextCursor: { at: noon, id: idOf('x') }, completeness }
+    const read = pageFromWire(overTheWire(pageToWire(page, list)))
+    assert.deepEqual(read.nextCursor, { ...page.nextCursor, sites: undefined })
+    assert.deepEqual(read.completeness, completeness)
+    const details = [
+      { id: 'fab1', status: 'failed' },
+      { id: 'fab2', status: 'successful' },
+    ]
+    const merged = {
+      ...pageToWire({ ...page, nextCursor: null }, list),
+      sites: { total: 2, details },
+    }
+    assert.deepEqual(pageFromWire(merged).sites, { total: 2, missing: ['fab1'] })
+    for (const cursor of ['', 'x']) {
+      assert.throws(
+        () => pageFromWire({ ...merged, next_cursor: cursor }),
+        /next_cursor: unreadable/,
+      )
+    }
+  })
+})

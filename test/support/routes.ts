@@ -1,0 +1,34 @@
+import { toCentral } from '../../src/api/central-routes.ts'
+import { ingestRoutes } from '../../src/api/ingest.ts'
+import type { Limits } from '../../src/api/job-params.ts'
+import { questionRoutes } from '../../src/api/questions.ts'
+import { rejectRoutes } from '../../src/api/rejects.ts'
+import { aboutRoutes } from '../../src/api/role-routes.ts'
+import type { Route } from '../../src/api/route.ts'
+import { siteRoutes } from '../../src/api/sites.ts'
+
+/*
+ * The declarations of every role, for documents: their handlers have nothing to answer with.
+ */
+const nothing = undefined as never
+
+const about = aboutRoutes({ title: '', metrics: nothing, health: {} as never }, () => [])
+const ingest = ingestRoutes({} as never)
+const questions = (limits: Limits) => questionRoutes({ reader: nothing, limits, stream: nothing })
+
+export const sidecarRoutes = (): Route[] => [...ingest, ...rejectRoutes({} as never), ...about]
+
+export const localApiRoutes = (limits: Limits): Route[] => [
+  ...questions(limits),
+  ...ingest,
+  ...about,
+]
+
+export const centralRoutes = (limits: Limits): Route[] => [
+  ...siteRoutes({ list: nothing }),
+  ...toCentral(questions(limits), nothing),
+  ...about,
+]
+
+/** The routes that every role has. */
+export const commonRoutes = (): Route[] => about

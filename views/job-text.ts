@@ -1,0 +1,37 @@
+import type { Job } from '../src/core/job.ts'
+import { type Micros, secondsBetween } from '../src/core/time.ts'
+import { clock, cut, duration, plain, running, when, zoneShort } from './format.ts'
+
+/** The name of a job: its business key, else its sub key, else the start of its id. */
+export const jobName = (job: Pick<Job, 'id' | 'jobKey' | 'subKey' | 'entityType'>): string =>
+  (job.entityType === 'subjob' ? (job.subKey ?? job.jobKey) : job.jobKey) || job.id.slice(0, 13)
+
+/** Seconds from start to end; of a running job, to now. */
+export const elapsedS = (job: Job, now: Micros): number | null =>
+  job.status === 'running' ? Math.max(0, secondsBetween(job.startedAt, now)) : job.durationS
+
+/** The same as text; of a running job to the second, so that it only counts up. */
+export const elapsedText = (job: Job, now: Micros): string =>
+  job.status === 'running' ? running(elapsedS(job, now)) : duration(job.durationS)
+
+/** User and system time together; null when neither was reported. */
+export const cpuSeconds = (job: Job): number | null =>
+  job.cpuUserS === null && job.cpuSystemS === null
+    ? null
+    : (job.cpuUserS ?? 0) + (job.cpuSystemS ?? 0)
+
+/** A word that the program put into metadata under an agreed name; empty when it did not. */
+export function metadataText(job: Job, name: string): string {
+  const value = job.metadata[name]
+  return typeof value === 'string' || typeof value === 'number' ? cut(plain(value), 40) : ''
+}
+
+/** Tool and chamber. */
+export const toolText = (job: Job): string =>
+  [metadataText(job, 'tool'), metadataText(job, 'chamber')].filter((part) => part !== '').join(' ')
+
+/** `started 13:42:00 to 14:42:00 CET`. */
+export function windowText({ from, to }: { from: Micros | null; to: Micros }): string {
+  if (from === null) return `started up to ${clock(to)} ${zoneShort(to)}`
+  return `started ${when(from, to)} to ${clock(to)} ${zoneShort(to)}`
+}

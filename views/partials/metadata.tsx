@@ -1,0 +1,90 @@
+import type { Job } from '../../src/core/job.ts'
+import { cut, duration, measured, plain, withUnit } from '../format.ts'
+import { safeLink } from '../urls.ts'
+
+/** Metadata under agreed names, which the facts show first. */
+export const agreedNames = [
+  'tool',
+  'chamber',
+  'recipe',
+  'carrier_id',
+  'step',
+  'route',
+  'priority',
+] as const
+
+/** Metadata in which programs leave the details of a failure, shown as it is. */
+const longTexts = new Set(['stderr', 'traceback', 'stack', 'stack_trace'])
+
+/** The longest metadata value on the page; the export has all of it. */
+const longest = 2000
+
+/** A text, number or boolean as text; empty for everything else. */
+export const scalarText = (value: unknown) => (isScalar(value) ? cut(plain(value), 200) : '')
+
+const isScalar = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value)
+
+/** Metadata that is neither among the facts nor among the error texts. */
+export function otherMetadata(job: Job): [name: string, value: unknown][] {
+  const shown = new Set<string>(agreedNames)
+  return Object.entries(job.metadata).filter(
+    ([name, value]) => !(shown.has(name) && isScalar(value)) && !longTexts.has(name),
+  )
+}
+
+export const lastError = 'last error'
+
+/** The last error, then what the program left in metadata. */
+export function errorTexts(job: Job): [name: string, text: string][] {
+  const texts = Object.entries(job.metadata).flatMap(([name, value]): [string, string][] =>
+    longTexts.has(name) && typeof value === 'string' ? [[name, value]] : [],
+  )
+  return job.lastError === null ? texts : [[lastError, job.lastError], ...texts]
+}
+
+export function Metadata({ entries }: { entries: readonly [string, unknown][] }) {
+  return (
+    <dl class="kv">
+      {entries.map(([name, value]) => (
+        <>
+          <dt>{cut(name, 60)}</dt>
+          <dd>
+            <Value value={value} />
+          </dd>
+        </>
+      ))}
+    </dl>
+  )
+}
+
+/** A value as text; a link only when it is safe to open; an object as JSON. */
+function Value({ value }: { value: unknown }) {
+  const href = safeLink(value)
+  if (href !== undefined) {
+    return (
+      <a href={href} rel="noreferrer noopener">
+        {cut(href, 120)}
+      </a>
+    )
+  }
+  if (typeof value === 'object' && value !== null) {
+    return <code class="id">{cut(JSON.stringify(value), longest)}</code>
+  }
+  return <>{cut(plain(value), longest)}</>
+}
+
+/** Everything measured: first what has a known unit, then what the program sent. */
+export function listMetrics(job: Job): [name: string, value: string][] {
+  const known: [string, string][] = [
+    ['duration', duration(job.durationS)],
+    ['CPU, user', withUnit(job.cpuUserS, 's', 1)],
+    ['CPU, system', withUnit(job.cpuSystemS, 's', 1)],
+    ['peak memory', withUnit(job.memMaxMb, 'MiB')],
+  ]
+  const own = Object.entries(job.metrics)
+    .filter(([name]) => !builtIn.has(name))
+    .map(([name, value]): [string, string] => [name, measured(value)])
+  return [...known.filter(([, value]) => value !== ''), ...own]
+}
+
+const builtIn = new Set(['duration_s', 'cpu_user_s', 'cpu_system_s', 'mem_max_mb', 'progress'])
