@@ -1,25 +1,25 @@
-/** What several writers put in and one reader takes out: bounded, in order, over with the signal. */
+/** Several writers put in, one reader takes out: in order, limited in number, until the signal aborts. */
 export class BoundedQueue<T> {
-  readonly #most: number
+  readonly #max: number
   readonly #signal: AbortSignal
   #items: T[] = []
   #filled = Promise.withResolvers<void>()
   #emptied = Promise.withResolvers<void>()
 
-  constructor(most: number, signal: AbortSignal) {
-    this.#most = most
+  constructor(max: number, signal: AbortSignal) {
+    this.#max = max
     this.#signal = signal
     signal.addEventListener('abort', () => this.#wakeAll(), { once: true })
   }
 
   /** Waits while it is full. */
   async put(item: T): Promise<void> {
-    while (this.#items.length >= this.#most && !this.#signal.aborted) await this.#emptied.promise
+    while (this.#items.length >= this.#max && !this.#signal.aborted) await this.#emptied.promise
     this.#items.push(item)
     this.#filled.resolve()
   }
 
-  /** All there is, once there is something; undefined when the signal aborted. */
+  /** Everything that waits, once something does; undefined when the signal has aborted. */
   async take(): Promise<T[] | undefined> {
     while (this.#items.length === 0 && !this.#signal.aborted) await this.#filled.promise
     if (this.#signal.aborted) return undefined

@@ -1,34 +1,35 @@
+import { Lru } from './lru.ts'
+
 export type RateLimitOptions = {
-  /** RateLimit that may follow each other at once. */
+  /** Tries that may follow each other without a pause. */
   most: number
   /** After how long another one is allowed, in milliseconds. */
   everyMs: number
-  /** Callers remembered; the one that was not seen for longest is forgotten first. */
+  /** Maximum callers remembered; the one not seen for longest is forgotten first. */
   callers: number
   now?: () => number
 }
 
-/** Bounds how often each caller may try something: a bucket for each, bounded in number. */
+/** Limits how often each caller may try something: a bucket for each, limited in number. */
 export class RateLimit {
   readonly #options: RateLimitOptions
   readonly #now: () => number
-  /** When the bucket of a caller would be empty again, in milliseconds. */
-  readonly #emptyAt = new Map<string, number>()
+  /** The time at which the bucket of a caller is empty again, in milliseconds. */
+  readonly #emptyAt: Lru<string, number>
 
   constructor(options: RateLimitOptions) {
     this.#options = options
+    this.#emptyAt = new Lru(options.callers)
     this.#now = options.now ?? Date.now
   }
 
   /** Counts a try. @returns 0, or after how many whole seconds the next one is allowed */
   take(caller: string): number {
-    const { most, everyMs, callers } = this.#options
+    const { most, everyMs } = this.#options
     const now = this.#now()
     const emptyAt = Math.max(now, this.#emptyAt.get(caller) ?? 0)
-    this.#emptyAt.delete(caller)
     const overMs = emptyAt + everyMs - now - most * everyMs
     this.#emptyAt.set(caller, overMs > 0 ? emptyAt : emptyAt + everyMs)
-    if (this.#emptyAt.size > callers) this.#emptyAt.delete(this.#emptyAt.keys().next().value!)
     return overMs > 0 ? Math.ceil(overMs / 1000) : 0
   }
 }

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { sleep } from './backoff.ts'
+import { writeDurably } from './durable-file.ts'
 import { type Holder, isRunning, startOf } from './lock-file.ts'
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
 
@@ -80,9 +81,7 @@ export class Supervisor {
       const started = pid === undefined ? undefined : startOf(pid)
       return pid !== undefined && started ? [{ name, pid, started }] : []
     })
-    const { recordFile } = this.#options
-    writeFileSync(`${recordFile}.partial`, JSON.stringify(running))
-    renameSync(`${recordFile}.partial`, recordFile)
+    writeDurably(this.#options.recordFile, JSON.stringify(running))
   }
 }
 

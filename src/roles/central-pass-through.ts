@@ -2,36 +2,26 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { streamBody } from '../api/stream-body.ts'
 import { AppError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
-import { type Passed, passTo } from '../sites/central-pass.ts'
-import { type CentralSite, siteCalled } from '../sites/central-sites.ts'
-import type { CentralConfig } from './settings.ts'
+import type { Passed } from '../sites/pass-through.ts'
+import type { Sites } from '../sites/sites.ts'
 
-/** A question with `site=` goes to that site as it stands. */
-export function passThrough(
-  sites: readonly CentralSite[],
-  config: CentralConfig,
-  { life, metrics, log }: RoleContext,
-): MiddlewareHandler {
-  const options = { token: config.LOCAL_API_TOKEN, timeoutMs: config.REQUEST_TIMEOUT_S * 1000 }
+/** Passes a question with `site=` to that site unchanged. */
+export function passThrough(sites: Sites, { life, log }: RoleContext): MiddlewareHandler {
   return async (c, next) => {
-    const id = siteIn(c)
+    const id = readSite(c)
     if (id === undefined) return next()
-    const site = siteCalled(id, sites)
+    const site = sites.get(id)
     const query = new URL(c.req.url).searchParams
     query.delete('site')
     const method = c.req.method === 'HEAD' ? 'HEAD' : 'GET'
     const question = { method, path: c.req.path, query, headers: c.req.raw.headers } as const
     const signal = AbortSignal.any([c.req.raw.signal, life.signal])
-    const passed = await passTo({ site, ...options }, question, signal).catch((error: unknown) => {
-      if (!signal.aborted) metrics.siteUp.set({ site: id }, 0)
-      throw error
-    })
-    metrics.siteUp.set({ site: id }, 1)
+    const passed = await site.pass(question, signal)
     return answerPassed(c, passed, (error) => log.warn({ error, site: id }, 'answer broken off'))
   }
 }
 
-function siteIn(c: Context): string | undefined {
+function readSite(c: Context): string | undefined {
   const given = c.req.queries('site')
   if (given === undefined) return undefined
   const [id, ...more] = given
@@ -42,6 +32,10 @@ function siteIn(c: Context): string | undefined {
 
 function answerPassed(c: Context, passed: Passed, onError: (error: unknown) => void): Response {
   const { status, headers, body } = passed
-  const sent = typeof body === 'string' || body === null ? body : streamBody(c, body, { onError })
+  const sent = body instanceof ReadableStream ? streamBody(c, chunks(body), { onError }) : body
   return c.newResponse(sent as ReadableStream, { status: status as 200, headers })
+}
+
+async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* stream
 }

@@ -7,45 +7,42 @@ import { pageFromWire } from '../core/page-wire.ts'
 import { sourceTable } from '../core/source-wire.ts'
 import { appTable, statsTable } from '../core/stats-wire.ts'
 import { itemsFromWire } from '../core/wire-table.ts'
+import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
 import {
-  admits,
+  type ApiOptions,
   askJson,
-  explained,
-  type Fetch,
+  checkAdmission,
+  openClient,
   openStream,
-  type Peer,
+  toAppError,
   unreachable,
-} from './http-json.ts'
+} from './api-client.ts'
 import { remoteJobsById } from './jobs-by-id.ts'
 
-export type RemoteOptions = {
-  baseUrl: string
-  token?: string | undefined
-  /** Longest wait for an answer, in milliseconds. */
-  timeoutMs: number
+export type ReaderOptions = {
   /** Put on every question as `site=`: one site of a central API. */
   site?: string | undefined
-  /** Largest answer that is read, in bytes; 32 MiB. */
-  maxBytes?: number
-  /** Longest silence of a stream, in milliseconds; three of the comments that come every 15 s. */
-  maxSilenceMs?: number
-  fetch?: Fetch
+  /** Lets a question through or rejects it, by what is known of the other side. */
+  guard?: Guard
 }
+export type Guard = <T>(signal: AbortSignal, ask: () => Promise<T>) => Promise<T>
 
-/** What an API says of itself. */
+export type RemoteOptions = ApiOptions & ReaderOptions
+
+/** What an API reports about itself. */
 export type Health = { status: string; service: string; version: string }
 
-/** What one remote site can be asked beyond what every JobReader can. */
+/** A JobReader over HTTP, with the other questions that an API answers. */
 export type RemoteSite = JobReader & {
   health(signal: AbortSignal): Promise<Health>
-  /** @throws AppError unreachable when it does not let us ask questions */
-  admits(signal: AbortSignal): Promise<void>
-  /** Ids of the sites behind a central API. */
+  /** @throws AppError unreachable when the API does not let us ask questions */
+  checkAdmission(signal: AbortSignal): Promise<void>
+  /** Ids of the sites of a central API. */
   listSites(signal: AbortSignal): Promise<string[]>
   /**
    * Live events from after `lastEventId`, until the signal aborts (it then ends quietly) or the
-   * stream breaks (it then throws AppError unreachable). Comments are handed on as signs of life.
+   * stream breaks (it then throws AppError unreachable). Comments are handed on as heartbeats.
    */
   follow(lastEventId: string | undefined, signal: AbortSignal): AsyncGenerator<SseMessage>
   /** The rows of a filter as CSV or NDJSON, streamed as the API writes them. */
@@ -57,18 +54,20 @@ export type RemoteSite = JobReader & {
 }
 
 /**
- * One site's API as a JobReader. Whatever the other side does (nothing, half, too much, nonsense),
- * a call ends within the timeout with an answer or an AppError that says what happened.
+ * One site's API as a JobReader. Regardless of what the other side does (nothing, half, too much,
+ * nonsense), a call ends within the timeout with an answer or an AppError that says what happened.
  */
 export function remoteReader(options: RemoteOptions): RemoteSite {
-  const peer: Peer = {
-    baseUrl: options.baseUrl.replace(/\/+$/, ''),
-    token: options.token,
-    timeoutMs: options.timeoutMs,
-    maxBytes: options.maxBytes ?? 32 * 2 ** 20,
-    fetch: options.fetch ?? globalThis.fetch,
+  return readerOver(openClient(options), options)
+}
+
+/** The same, over a client that exists. Health and admission are asked past the guard. */
+export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): RemoteSite {
+  const unguarded = makeAsk(client, site)
+  const ask: Ask = (path, read, signal, query) => {
+    const call = () => unguarded(path, read, signal, query)
+    return guard ? guard(signal, call) : call()
   }
-  const ask = asker(peer, options.site)
   const list = <T>(path: string, item: (json: unknown) => T, signal: AbortSignal, query?: Query) =>
     ask(path, (json) => itemsFromWire(json, item), signal, query)
 
@@ -87,37 +86,41 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
     listSources: (signal) => list('/v1/sources', sourceTable.fromWire, signal),
     stats: (filter: StatsFilter, signal) =>
       list('/v1/stats', statsTable.fromWire, signal, statsFilterToQuery(filter)),
-    admits: (signal) => admits(peer, withSite('/v1/stream', options.site), signal),
+    checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
-      options.site === undefined
-        ? ask('/v1/healthz', (json) => healthSchema.parse(json), signal)
-        : healthOf(options.site, peer, signal),
+      site === undefined
+        ? unguarded('/v1/healthz', (json) => healthSchema.parse(json), signal)
+        : findHealth(site, client, signal),
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
     follow: (lastEventId, signal) =>
-      follow(peer, withSite('/v1/stream', options.site), lastEventId, {
-        signal,
-        maxSilenceMs: options.maxSilenceMs ?? 45_000,
-      }),
+      follow(client, withSite('/v1/stream', site), lastEventId, signal),
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)
       // An export is of all rows of the window.
       query.delete('limit')
-      const path = withSite('/v1/jobs', options.site, query)
       const accept = format === 'csv' ? 'text/csv' : 'application/x-ndjson'
-      return (await openStream(peer, path, accept, signal)).body
+      const open = () => openStream(client, withSite('/v1/jobs', site, query), { accept }, signal)
+      return guard ? guard(signal, open) : open()
     },
   }
 }
 
 type Query = URLSearchParams
-/** A site behind a central API: `/v1/healthz` there is about central. */
-async function healthOf(id: string, peer: Peer, signal: AbortSignal): Promise<Health> {
+type Ask = <T>(
+  path: string,
+  read: (json: unknown) => T,
+  signal: AbortSignal,
+  query?: Query,
+) => Promise<T>
+
+/** The health of one site of a central API: `/v1/healthz` there is about central. */
+async function findHealth(id: string, client: HttpClient, signal: AbortSignal): Promise<Health> {
   const read = (json: unknown) => itemsFromWire(json, (item) => siteSchema.parse(item))
-  const sites = await asker(peer, undefined)('/v1/sites', read, signal)
+  const sites = await makeAsk(client, undefined)('/v1/sites', read, signal)
   const site = sites.find((one) => one.id === id)
   if (!site || site.status === 'unreachable') {
-    throw unreachable(peer, `does not reach ${id}${site?.error ? `: ${site.error}` : ''}`)
+    throw unreachable(client, `does not reach ${id}${site?.error ? `: ${site.error}` : ''}`)
   }
   return { status: site.status, service: 'local-api', version: site.version ?? '' }
 }
@@ -141,20 +144,15 @@ function withSite(path: string, site: string | undefined, query: Query = new URL
   return query.size > 0 ? `${path}?${query}` : path
 }
 
-function asker(peer: Peer, site: string | undefined) {
-  return async <T>(
-    path: string,
-    read: (json: unknown) => T,
-    signal: AbortSignal,
-    query?: Query,
-  ): Promise<T> => {
-    const json = await askJson(peer, withSite(path, site, query), signal)
+function makeAsk(client: HttpClient, site: string | undefined): Ask {
+  return async (path, read, signal, query) => {
+    const json = await askJson(client, withSite(path, site, query), signal)
     if (json === undefined) throw new AppError('not_found', `the API has no ${path}`)
     try {
       return read(json)
     } catch (cause) {
       const why = cause instanceof AppError ? cause.message : 'it has another shape'
-      throw unreachable(peer, `answered with something unexpected: ${why}`, cause)
+      throw unreachable(client, `answered with something unexpected: ${why}`, cause)
     }
   }
 }
@@ -165,40 +163,20 @@ function noneWhenMissing(error: unknown): undefined {
 }
 
 async function* follow(
-  peer: Peer,
+  client: HttpClient,
   path: string,
   lastEventId: string | undefined,
-  { signal, maxSilenceMs }: { signal: AbortSignal; maxSilenceMs: number },
+  signal: AbortSignal,
 ): AsyncGenerator<SseMessage> {
-  const silence = new AbortController()
-  const either = AbortSignal.any([signal, silence.signal])
   const resume = lastEventId ? { 'last-event-id': lastEventId } : {}
+  const headers = { accept: 'text/event-stream', ...resume }
   try {
-    const { body } = await openStream(peer, path, 'text/event-stream', either, resume)
-    yield* parseSse(watched(body, silence, maxSilenceMs))
+    yield* parseSse(await openStream(client, path, headers, signal))
   } catch (error) {
     if (signal.aborted) return
-    if (silence.signal.aborted) {
-      throw unreachable(peer, `sent nothing for ${maxSilenceMs / 1000} s`, error)
-    }
-    throw explained(error, { peer, signal, timeout: new AbortController().signal })
+    if (error instanceof RangeError)
+      throw unreachable(client, `sent an invalid stream: ${error.message}`)
+    throw toAppError(client, error)
   }
-  if (!signal.aborted) throw unreachable(peer, 'ended the stream')
-}
-
-/** Hands the chunks on and gives up when none comes for `maxSilenceMs`: a half-open connection. */
-async function* watched(
-  body: ReadableStream<Uint8Array>,
-  silence: AbortController,
-  maxSilenceMs: number,
-): AsyncGenerator<Uint8Array> {
-  const timer = setTimeout(() => silence.abort(), maxSilenceMs)
-  try {
-    for await (const chunk of body) {
-      timer.refresh()
-      yield chunk
-    }
-  } finally {
-    clearTimeout(timer)
-  }
+  if (!signal.aborted) throw unreachable(client, 'ended the stream')
 }

@@ -1,6 +1,7 @@
-import { chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { ConfigError } from '../core/errors.ts'
 import { Auth, newToken, type Scope, scopes } from '../platform/auth.ts'
+import { writeDurably } from '../platform/durable-file.ts'
 
 /** One line of a tokens file, without the hash: nothing in it gives the token away. */
 export type TokenLine = { id: string; scopes: string[]; note: string }
@@ -71,11 +72,8 @@ export function revokeToken(file: string, id: string): void {
   }
   try {
     const { mode, uid, gid } = statSync(file)
-    const fresh = `${file}.${process.pid}`
-    writeFileSync(fresh, kept.join('\n'), { mode })
     // A role could not read a file that now belongs to root, and would keep the tokens it has.
-    chownSync(fresh, uid, gid)
-    renameSync(fresh, file)
+    writeDurably(file, kept.join('\n'), { mode, owner: { uid, gid } })
   } catch (error) {
     throw cannot('write', file, error)
   }

@@ -399,6 +399,18 @@ export const bugs: readonly Bug[] = [
     says: 'lock file "postmaster.pid" already exists',
   },
   {
+    name: 'a resumed reader starts at the shared position',
+    why: 'what happened while a dashboard was reconnecting never shows on it',
+    file: 'src/sites/site-follower.ts',
+    find: 'const cursor = after === undefined ? this.#log.end : this.#log.after(after)',
+    replace: 'const cursor: number | undefined = this.#log.end',
+    test: [
+      'test/sites/site-follower.test.ts',
+      'the shared connection to a site > serves a reader that resumes from its log, without a connection more',
+    ],
+    says: 'it hears the rest',
+  },
+  {
     name: 'a site that fails takes all sites with it',
     why: 'central shows nothing because one fab is cut off',
     file: 'src/sites/merged-reader.ts',

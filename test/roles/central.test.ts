@@ -11,6 +11,7 @@ import { startFakeApi } from '../support/fake-api.ts'
 import { freePort, startRole, until } from '../support/processes.ts'
 import { centralRoutes } from '../support/routes.ts'
 import { addLot, aJob, idOf, someSources } from '../support/sample-jobs.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 
 const now = () => fromMs(Date.now())
 const routes = centralRoutes({ defaultLimit: 1000, maxLimit: 10_000 })
@@ -194,6 +195,26 @@ describe('central over two sites', () => {
     assert.deepEqual(missing, ['fab3', 'fab4'])
   })
 
+  test('keeps one connection to the stream of a site, however many read', async (t) => {
+    const one = await aSite(t, 'fab1', 1)
+    const counted = await startProxy(t, one.url)
+    const { url } = await central(t, { fab1: counted.url })
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    const hearing = new Set<number>()
+    const listen = async (reader: number) => {
+      const response = await fetch(`${url}/v1/stream`, { signal: stop.signal })
+      for await (const { event } of parseSse(response.body!)) {
+        if (event !== 'comment' && event !== 'sites') hearing.add(reader)
+      }
+    }
+    for (let reader = 0; reader < 50; reader++) listen(reader).catch(() => {})
+    const telling = setInterval(() => one.put(one.world.jobs[0]!), 50)
+    t.after(() => clearInterval(telling))
+    await until('all to hear', () => hearing.size === 50)
+    assert.equal(counted.opened(), 1)
+  })
+
   test('takes the health of its sites together', async (t) => {
     const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
     const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
@@ -290,7 +311,10 @@ describe('central with a site away', () => {
       items.map(({ status }) => status),
       ['ok', 'unreachable'],
     )
-    assert.match(items[1]?.error ?? '', /refuses our token \(401\); give this role one with scope/)
+    assert.match(
+      items[1]?.error ?? '',
+      /rejects our token \(401\); give this role a token with scope/,
+    )
     const body = (await (await ask('/v1/healthz')).json()) as { status: string }
     assert.equal(body.status, 'degraded')
   })

@@ -2,54 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { LiveBatch, LiveSites } from '../../src/core/live.ts'
-import type { SseMessage } from '../../src/platform/sse.ts'
 import { mergedFeed } from '../../src/sites/merged-feed.ts'
-
-/** A site that keeps what it said, as a store does; `down` breaks every connection to it. */
-class Site {
-  readonly id: string
-  readonly said: string[] = []
-  readonly resumed: (string | undefined)[] = []
-  down = false
-  /** What came before this is gone. */
-  oldest = 0
-
-  constructor(id: string) {
-    this.id = id
-  }
-
-  say(key: string) {
-    this.said.push(key)
-  }
-
-  readonly reader = {
-    follow: (lastEventId: string | undefined, signal: AbortSignal) =>
-      this.#follow(lastEventId, signal),
-  }
-
-  async *#follow(last: string | undefined, signal: AbortSignal): AsyncGenerator<SseMessage> {
-    this.resumed.push(last)
-    const check = () => {
-      if (this.down) throw new Error(`${this.id} is away`)
-    }
-    check()
-    yield { id: '', event: 'comment', data: 'this is the live stream' }
-    let next = last === undefined ? this.said.length : Number(last)
-    if (next < this.oldest) {
-      yield { id: '', event: 'reset', data: '{}' }
-      next = this.said.length
-    }
-    while (!signal.aborted) {
-      check()
-      while (next < this.said.length) {
-        const data = JSON.stringify({ key: this.said[next] })
-        next++
-        yield { id: String(next), event: 'progress', data }
-      }
-      await wait(2)
-    }
-  }
-}
+import { LiveSite } from '../support/live-site.ts'
 
 type Heard = {
   keys: string[]
@@ -60,10 +14,10 @@ type Heard = {
 }
 
 /** Follows all sites as one and notes what comes. */
-function listen(t: TestContext, sites: Site[], after?: string): Heard {
+function listen(t: TestContext, sites: LiveSite[], after?: string): Heard {
   const stop = new AbortController()
   t.after(() => stop.abort())
-  const feed = mergedFeed({ sites, firstMs: 5, maxMs: 10 })
+  const feed = mergedFeed(sites)
   const heard: Heard = { keys: [], ids: [], resets: 0, sites: [], stop: () => stop.abort() }
   const take = (batch: LiveBatch | LiveSites) => {
     if (batch === 'reset') heard.resets++
@@ -88,7 +42,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-const two = () => [new Site('fab1'), new Site('fab2')] as const
+const two = () => [new LiveSite('fab1'), new LiveSite('fab2')] as const
 const missingOf = (heard: Heard) => heard.sites.at(-1)?.missing.map(({ id }) => id)
 
 describe('the live streams of several sites as one', () => {
@@ -204,7 +158,7 @@ describe('the live streams of several sites as one', () => {
 
   test('ends for the sites as well when the reader goes', async (t) => {
     const [one, other] = two()
-    const feed = mergedFeed({ sites: [one, other], firstMs: 5, maxMs: 10 })
+    const feed = mergedFeed([one, other])
     const signals: AbortSignal[] = []
     for (const site of [one, other]) {
       const { follow } = site.reader

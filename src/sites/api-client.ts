@@ -1,0 +1,107 @@
+import { AppError } from '../core/errors.ts'
+import { parseText } from '../core/json.ts'
+import { HttpClient, type HttpHead } from '../platform/http-client.ts'
+import { HttpFailure } from '../platform/http-failure.ts'
+
+/*
+ * JSON and streams from the API of a site or of central.
+ *
+ * Every call ends within the deadline of the client with an answer or with an AppError: `invalid`
+ * when the API rejects the question, `unreachable` for everything else that can go wrong. When the
+ * caller leaves, it ends with the reason of the caller's signal.
+ */
+
+export type ApiOptions = {
+  /** Address of the API. */
+  baseUrl: string
+  token?: string | undefined
+  /** Longest wait for an answer, in milliseconds. */
+  timeoutMs: number
+  /** Largest answer that is read whole, in bytes (default 64 MiB). */
+  maxBytes?: number
+  /** Longest silence of a stream or an export, in milliseconds (default 45,000). */
+  maxSilenceMs?: number
+}
+
+export function openClient(options: ApiOptions): HttpClient {
+  const { baseUrl, token, timeoutMs, maxBytes = 64 * 2 ** 20, maxSilenceMs = 45_000 } = options
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return new HttpClient({ baseUrl, timeoutMs, maxBytes, maxSilenceMs, headers })
+}
+
+/** The parsed answer; undefined when the API answers 404. */
+export async function askJson(
+  client: HttpClient,
+  path: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const request = { path, headers: { accept: 'application/json' } }
+  const answer = await client.ask(request, signal).catch(rethrow(client))
+  if (answer.status === 404) return undefined
+  if (!answer.ok) throw toRefusal(client, answer, answer.body.toString('utf8'))
+  try {
+    return parseText(answer.body.toString('utf8'))
+  } catch (cause) {
+    throw unreachable(client, 'answered with something that is not JSON', cause)
+  }
+}
+
+/** An answer that is read as it comes: its headers within the deadline, its length without a limit. */
+export async function openStream(
+  client: HttpClient,
+  path: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const answer = await client.open({ path, headers }, signal).catch(rethrow(client))
+  if ('stream' in answer) return answer.stream
+  throw toRefusal(client, answer, answer.body.toString('utf8'))
+}
+
+/** Asks a path for its headers alone. @throws AppError unreachable when that is refused or fails */
+export async function checkAdmission(
+  client: HttpClient,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const answer = await client.ask({ method: 'HEAD', path }, signal).catch(rethrow(client))
+  if (!answer.ok) throw toRefusal(client, answer, '')
+}
+
+function toRefusal(client: HttpClient, { status }: HttpHead, text: string): AppError {
+  if (status === 401 || status === 403) return tokenRefused(client, status)
+  const { detail, field } = readProblem(text)
+  if (status === 400 || status === 422) {
+    return new AppError('invalid', detail ?? 'the API rejects the question', { field })
+  }
+  return unreachable(client, `answered ${status}${detail ? `: ${detail}` : ''}`)
+}
+
+export const tokenRefused = (client: HttpClient, status: number): AppError =>
+  unreachable(client, `rejects our token (${status}); give this role a token with scope read`)
+
+function readProblem(text: string): { detail?: string; field?: string } {
+  try {
+    const { detail, field } = parseText(text) as Record<string, unknown>
+    return {
+      ...(typeof detail === 'string' ? { detail: detail.slice(0, 300) } : {}),
+      ...(typeof field === 'string' ? { field } : {}),
+    }
+  } catch {
+    return {}
+  }
+}
+
+/** The API by its host: the rest of its address may hold a secret. */
+export function unreachable({ host }: HttpClient, what: string, cause?: unknown): AppError {
+  return new AppError('unreachable', `the API at ${host} ${what}`, { cause })
+}
+
+/** What a failed exchange is to the caller; anything else is handed on as it is. */
+export function toAppError(client: HttpClient, error: unknown): unknown {
+  return error instanceof HttpFailure ? unreachable(client, error.message, error) : error
+}
+
+export const rethrow = (client: HttpClient) => (error: unknown) => {
+  throw toAppError(client, error)
+}
