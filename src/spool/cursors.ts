@@ -2,8 +2,8 @@ import type { Db } from './database.ts'
 import type { Statements } from './statements.ts'
 
 /**
- * The position of each sink: everything up to it was taken or refused. A sink that is new begins
- * behind what is there; one that went away no longer holds events.
+ * The position of each sink: everything up to it was taken or refused. A new sink starts
+ * at the oldest position of the others; one that was removed no longer holds events.
  */
 export function openCursors(
   db: Db,

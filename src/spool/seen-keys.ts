@@ -124,7 +124,7 @@ export class SeenKeys {
 }
 
 /**
- * A repeat makes the whole statement fail, and SQLite takes back what it did; the transaction goes on.
+ * A repeat makes the whole statement fail, and SQLite undoes that statement alone; the transaction continues.
  *
  * @returns false when a key is there already: then none was inserted
  */

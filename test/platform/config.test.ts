@@ -204,12 +204,12 @@ describe('a command line that makes no sense', () => {
     [
       ['sidecar'],
       { ...spool, TLS_CERT: garbage, TLS_KEY: garbage },
-      /TLS_CERT: .* holds no certificate/,
+      /TLS_CERT: .* does not hold a certificate/,
     ],
     [
       ['sidecar', '--insecure', '--host', 'no such host'],
       spool,
-      /HOST: no such host is no address/,
+      /HOST: no such host is not an address/,
     ],
   ]
   for (const [args, env, message] of lines) {
