@@ -43,7 +43,7 @@ export async function startLocalApi(context: Context, database: string): Promise
   return (await startRole(context, 'local-api', env)).url
 }
 
-/** Batches to the local API on some connections at once. */
+/** Batches to the local API on several connections in parallel. */
 export async function postBatches(
   context: Context,
   url: string,

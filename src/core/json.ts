@@ -26,7 +26,7 @@ const maxEscapedNames = 100_000
  * {@link badNumber}, for {@link checkTree} to name.
  *
  * @throws AppError unreadable, with the place where it stops being JSON; too_large, when fewer events
- * at once would do
+ * would do
  */
 export function parseJson(text: string): unknown {
   if (text.length > harmlessLength) refuseDeep(text)
@@ -62,7 +62,7 @@ function parse(text: string, reviver: Reviver | undefined, mostNames: number): u
   try {
     return parseUnderStandIns(text, spans, reviver)
   } catch {
-    // Not JSON, or nested deeper than anybody takes it: the places are those of the text as it came.
+    // Not JSON, or nested deeper than is accepted: places are those of the text as it came.
     return JSON.parse(text, reviver)
   }
 }
@@ -98,7 +98,7 @@ function escapedNames(text: string, most: number): Span[] {
       if (spans.length > most) {
         throw new AppError(
           'too_large',
-          `the body has over ${most} names with a backslash; send fewer events at once`,
+          `the body has over ${most} names with a backslash; send fewer events per request`,
         )
       }
       next = text.indexOf('\\', end)
@@ -232,7 +232,7 @@ function checkText(text: string): Found | undefined {
   if (!text.isWellFormed()) {
     return {
       field: '',
-      detail: 'holds half of a surrogate pair, which is no text; send valid Unicode',
+      detail: 'holds half of a surrogate pair, which is not text; send valid Unicode',
     }
   }
   return undefined

@@ -74,7 +74,7 @@ async function answerOf(
     checkScope(auth, scope, () => request.headersDistinct.authorization?.join(', '))
     return { status: 200, headers: json, body: JSON.stringify(await answer(request)) }
   } catch (error) {
-    // The caller went away; nobody reads the answer and nothing is wrong with us.
+    // The caller went away; the answer has no reader, and nothing is wrong here.
     if (error instanceof AppError || !request.socket.destroyed) return answerError(error, path, log)
     return { status: 499, headers: {}, body: '' }
   }

@@ -11,10 +11,10 @@ const answers: Record<string, [status: string, detail: string]> = {
 }
 const other: [string, string] = [
   '400 Bad Request',
-  'this is no HTTP/1.1 request; check method, address, headers and their line ends',
+  'this is not an HTTP/1.1 request; check method, address, headers and their line ends',
 ]
 
-/** What no route ever sees, because it cannot be read as HTTP, is answered as all else is. */
+/** Answers requests that cannot be read as HTTP, and so reach no route, with a problem as well. */
 export function answerUnreadable(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // The caller is gone, or an answer is under way already.

@@ -57,7 +57,7 @@ const secure: MiddlewareHandler = async (c, next) => {
 }
 
 function answerFailure(c: Context, error: Error, log: Logger): Response {
-  // The caller went away; nobody reads the answer and nothing is wrong with us.
+  // The caller went away; the answer has no reader, and nothing is wrong here.
   if (!(error instanceof AppError) && c.req.raw.signal.aborted) {
     return c.body(null, 499 as ContentfulStatusCode)
   }

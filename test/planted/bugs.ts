@@ -32,9 +32,10 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool takes repeats for new events',
     why: 'every retry of a program counts twice',
-    file: 'src/spool/spool.ts',
-    find: `if (!this.#keys.put(key)) return 'duplicate'`,
-    replace: 'this.#keys.put(key)',
+    file: 'src/spool/event-writer.ts',
+    find: `return fresh[next++] ? 'stored' : 'duplicate'`,
+    replace: `next++
+      return 'stored'`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
@@ -59,10 +60,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool gives numbers to events that it refuses',
     why: 'gaps are reported that are none, and the real ones drown in them',
-    file: 'src/spool/spool.ts',
-    find: `if (room === 'ends' && isTick(event.event.kind)) return`,
-    replace: `if (room === 'ends' && isTick(event.event.kind)) draft.seq++
-    if (room === 'ends' && isTick(event.event.kind)) return`,
+    file: 'src/spool/event-writer.ts',
+    find: `if (verdicts[i] !== 'stored') continue
+      seq++`,
+    replace: `seq++
+      if (verdicts[i] !== 'stored') continue`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took',

@@ -78,7 +78,7 @@ describe('readBody', () => {
     ]) {
       const answer = await fetch(url, init)
       assert.equal(answer.status, 413)
-      assert.match(await answer.text(), /send fewer events at once/)
+      assert.match(await answer.text(), /send fewer events per request/)
     }
   })
 

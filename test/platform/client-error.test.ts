@@ -20,10 +20,14 @@ async function say(bytes: string): Promise<string> {
   return answer
 }
 
-describe('what is no HTTP', () => {
+describe('a request that is not HTTP', () => {
   const cases: [string, string, RegExp][] = [
-    ['nonsense', 'HELLO\r\n\r\n', /^HTTP\/1.1 400 [\s\S]*"status":400,"detail":"this is no HTTP/],
-    ['a method that nobody knows', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1.1 400 /],
+    [
+      'nonsense',
+      'HELLO\r\n\r\n',
+      /^HTTP\/1.1 400 [\s\S]*"status":400,"detail":"this is not an HTTP/,
+    ],
+    ['an unknown method', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1.1 400 /],
     [
       'headers without end',
       `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,

@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import fc from 'fast-check'
 import type { Verdict } from '../../src/core/admission.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
 import { freshFolder } from '../support/processes.ts'
+import { runs } from '../support/wild.ts'
 
 const mib = 2 ** 20
 
@@ -57,6 +59,34 @@ describe('Spool', () => {
     const again = openSpool(t, { dir })
     assert.deepEqual(await again.append([one, item()]), ['duplicate', 'stored'])
     assert.equal(again.peek('local-api', 10, mib)[0]!.seq, 2)
+  })
+
+  test('takes each event once, however many come at once and whatever is among them', async (t) => {
+    const keys = Array.from({ length: 60 }, () => crypto.randomUUID())
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.constantFrom(...keys), { maxLength: 50 }), { maxLength: 6 }),
+        async (groups) => {
+          const spool = openSpool(t)
+          const seen = new Set<string>()
+          const asked = groups.map((group) => spool.append(group.map((key) => item({ key }))))
+          const wanted = groups.map((group) =>
+            group.map((key) => {
+              const known = seen.has(key)
+              seen.add(key)
+              return known ? 'duplicate' : 'stored'
+            }),
+          )
+          assert.deepEqual(await Promise.all(asked), wanted)
+          assert.deepEqual(
+            spool.peek('local-api', 1000, mib).map(({ seq }) => seq),
+            [...seen].map((_, i) => i + 1),
+          )
+          spool.close()
+        },
+      ),
+      { numRuns: runs(100) },
+    )
   })
 
   test('keeps what one of two sinks has not acknowledged', async (t) => {
