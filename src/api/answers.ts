@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { completenessTable } from '../core/completeness-wire.ts'
 import { eventSchema } from '../core/event.ts'
 import { must } from '../core/must.ts'
-import { completenessTable } from '../core/source-wire.ts'
 
 /*
  * The shapes of answers, for the OpenAPI document. A resource names its own beside its routes; here

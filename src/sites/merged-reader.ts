@@ -1,16 +1,8 @@
 import { AppError } from '../core/errors.ts'
-import {
-  type App,
-  type Job,
-  type JobFilter,
-  type JobPage,
-  type JobReader,
-  type Source,
-  sortByIds,
-} from '../core/job.ts'
+import { type Job, type JobFilter, type JobPage, type JobReader, sortByIds } from '../core/job.ts'
+import type { Question } from '../core/questions/question.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
-import { addable, mergeStats } from './merged-stats.ts'
 import { SiteOutcomes } from './site-outcomes.ts'
 
 export type MergedSite = { id: string; reader: JobReader }
@@ -32,12 +24,12 @@ export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
  */
 export function mergedReader(options: MergedOptions): () => MergedAsked {
   return () => {
-    const question = new Question(options)
-    return { reader: question, sites: () => question.report() }
+    const reader = new MergedReader(options)
+    return { reader, sites: () => reader.report() }
   }
 }
 
-class Question implements JobReader {
+class MergedReader implements JobReader {
   readonly #options: MergedOptions
   /** The site at which a job was found, for what is asked about it next. */
   readonly #homes = new Map<string, MergedSite>()
@@ -91,7 +83,7 @@ class Question implements JobReader {
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJob(id, either))
+      const found = await this.#askSite(site, either, tally, () => site.reader.getJob(id, either))
       if (found === undefined) throw new Error('not here')
       return { site, found }
     })
@@ -117,7 +109,7 @@ class Question implements JobReader {
     const missing = new Set(ids)
     const jobs: Job[] = []
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJobs(ids, either))
+      const found = await this.#askSite(site, either, tally, () => site.reader.getJobs(ids, either))
       for (const job of found) if (missing.delete(job.id)) jobs.push(job)
       if (missing.size === 0) enough.abort()
     })
@@ -135,26 +127,17 @@ class Question implements JobReader {
     return home ? home.reader.findEvents(id, limit, signal) : []
   }
 
-  async listApps(signal: AbortSignal) {
-    const apps = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
-      reader.listApps(signal),
-    )
-    const key = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')
-    return apps.flat().sort((a, b) => (key(a) < key(b) ? -1 : 1))
-  }
-
-  async listSources(signal: AbortSignal): Promise<Source[]> {
-    const sources = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) =>
-      (await reader.listSources(signal)).map((source) => ({ ...source, site: id })),
-    )
-    return sources.flat()
-  }
-
-  async stats(filter: Parameters<JobReader['stats']>[0], signal: AbortSignal) {
-    const rows = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
-      reader.stats(addable(filter), signal),
-    )
-    return mergeStats(rows.flat(), filter)
+  async ask<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+  ): Promise<Item[]> {
+    const own = question.forSite?.(params) ?? params
+    const answers = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) => {
+      const items = await reader.ask(question, own, signal)
+      return { site: id, items }
+    })
+    return question.merge(answers, params)
   }
 
   /** What the sites answer that do. @throws AppError unreachable when none does */
@@ -166,7 +149,7 @@ class Question implements JobReader {
     this.#tally = tally
     const { sites } = this.#options
     const settled = await Promise.allSettled(
-      sites.map((site) => this.#ask(site, signal, tally, () => call(site))),
+      sites.map((site) => this.#askSite(site, signal, tally, () => call(site))),
     )
     signal.throwIfAborted()
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -174,7 +157,7 @@ class Question implements JobReader {
     throw tally.error('no site answers')
   }
 
-  async #ask<T>(
+  async #askSite<T>(
     site: MergedSite,
     signal: AbortSignal,
     tally: SiteOutcomes,

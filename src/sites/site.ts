@@ -5,7 +5,7 @@ import { type ApiOptions, openClient } from './api-client.ts'
 import { Breaker } from './breaker.ts'
 import { LastKnown } from './last-known.ts'
 import { withoutSecrets } from './parse-sites.ts'
-import { type Passed, passQuestion, type Question } from './pass-through.ts'
+import { type Passed, passQuestion, type RawQuestion } from './pass-through.ts'
 import { type Guard, type RemoteSite, readerOver } from './remote-reader.ts'
 import { SiteFollower } from './site-follower.ts'
 
@@ -59,7 +59,7 @@ export class Site {
   }
 
   /** Puts a question to the site unchanged. */
-  async pass(question: Question, signal: AbortSignal): Promise<Passed> {
+  async pass(question: RawQuestion, signal: AbortSignal): Promise<Passed> {
     try {
       const ask = () => passQuestion(this.#client, this.id, question, signal)
       const passed = await this.#breaker.run(signal, ask)

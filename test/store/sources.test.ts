@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Source } from '../../src/core/job.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'

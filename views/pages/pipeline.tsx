@@ -1,4 +1,5 @@
-import type { Completeness, Gap, Source } from '../../src/core/job.ts'
+import type { Completeness, Gap } from '../../src/core/job.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
 import { age, count, cut, duration, number, signed, when } from '../format.ts'
 import type { Notice, Page } from '../page.ts'
