@@ -13,7 +13,7 @@ export function appRoutes({ reader }: { reader: ReaderSource }): Route[] {
       method: 'get',
       path: '/v1/apps',
       tag: 'Jobs',
-      summary: 'Lists the programs that have reported',
+      summary: 'Lists the apps that have reported',
       scope: 'read',
       query: z.object({ site: siteParam('Only apps of this site.') }),
       answer: { 'application/json': [appList] },

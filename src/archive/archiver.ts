@@ -128,7 +128,7 @@ export class Archiver {
     for await (const _ of place.list(manifestFolderOf(site))) return
     throw new AppError(
       'unavailable',
-      `${place.setting}: ${place.address} has nothing of ${site}, which was archived before; mount the right folder`,
+      `${place.setting}: ${place.address} has no files of ${site}, although it was archived before; mount the right folder`,
     )
   }
 

@@ -26,13 +26,13 @@ const gaps = orElse(
 /** One spool, as `GET /v1/sources` shows it. */
 export const sourceTable = makeTable<Source>('a source', {
   id: text('The spool.'),
-  epoch: text('Identifies the creation of this spool; another epoch is another spool.'),
+  epoch: text('Identifies one creation of the spool; a new spool has a new epoch.'),
   lastSeq: whole('Number of its latest event.'),
-  received: whole('Number of its events that arrived.'),
+  received: whole('Number of its events that the store has received.'),
   gaps,
-  lastSeenAt: time('When it last delivered.'),
+  lastSeenAt: time('Time of its last delivery.'),
   lastAt: time('Time of its latest event.'),
-  lagS: number('Seconds from the spool to the store, in its last delivery.'),
+  lagS: number('Delay between spool and store in its last delivery, in seconds.'),
   clockOffsetS: number(
     "Offset of its senders' clocks, in seconds: ahead is positive, behind is negative.",
   ),
@@ -43,7 +43,9 @@ export const completenessTable = makeTable<Completeness>('a completeness', {
   asOf: time('When the store was asked.'),
   sources: whole('Number of spools known to the store.'),
   gaps,
-  oldestSourceAgeS: orNull(number('Seconds since the most silent spool last delivered.')),
+  oldestSourceAgeS: orNull(
+    number('Seconds since the last delivery of the spool that has been silent longest.'),
+  ),
   skewedSources: orElse(listOf(text(), 'Spools whose senders have wrong clocks.'), []),
   hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),
   archive: oneOf(

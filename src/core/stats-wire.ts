@@ -13,7 +13,7 @@ export const appTable = makeTable<App>('an app', {
 })
 
 const ofDurations = (what: string) =>
-  orNull(number(`${what} duration in seconds; null without one.`))
+  orNull(number(`${what} duration in seconds; null when there is none.`))
 
 /** A group of jobs, as `GET /v1/stats` shows it. */
 export const statsTable = makeTable<StatsRow>('a row of statistics', {

@@ -31,7 +31,7 @@ export function boundUsual(input: unknown, plain: boolean): number {
 
 type Fields = Record<string, unknown>
 
-/** As JSON.parse makes them; whoever else calls with an object of a class gets no yes. */
+/** As JSON.parse makes them; an object of a class is refused. */
 const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' &&
   value !== null &&

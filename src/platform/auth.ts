@@ -142,7 +142,7 @@ export function checkScope(
   if (verdict === 'unknown') {
     throw new AppError(
       'unauthorized',
-      `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
+      `a token with scope ${scope} is required: send it as Authorization: Bearer TOKEN`,
       { field: 'authorization' },
     )
   }

@@ -45,7 +45,7 @@ export function endpointOf(c: Context): string {
   return pattern === '*' || pattern === '/*' ? 'none' : pattern
 }
 
-/** What a page may say otherwise. */
+/** Headers that a page may override. */
 const ownToPages = new Set(['cache-control', 'content-security-policy', 'referrer-policy'])
 
 const secure: MiddlewareHandler = async (c, next) => {
@@ -57,7 +57,7 @@ const secure: MiddlewareHandler = async (c, next) => {
 }
 
 function answerFailure(c: Context, error: Error, log: Logger): Response {
-  // The caller went away; nobody reads the answer and nothing is wrong with us.
+  // The caller went away: the answer has no reader, and nothing is wrong here.
   if (!(error instanceof AppError) && c.req.raw.signal.aborted) {
     return c.body(null, 499 as ContentfulStatusCode)
   }

@@ -15,7 +15,7 @@ export type Holder = {
   started: string
 }
 
-/** Thrown when somebody else holds the lock. */
+/** Thrown when another process holds the lock. */
 export class LockHeld extends Error {
   override readonly name = 'LockHeld'
   readonly pid: number
@@ -49,7 +49,7 @@ export function takeLock(path: string): { release: () => void; takenOver: boolea
   }
 }
 
-/** Whether that very process is still running, not merely one with its number. */
+/** True when that very process is still running, not merely one with its number. */
 export function isRunning({ pid, started }: Holder): boolean {
   return startOf(pid) === started
 }
@@ -58,7 +58,7 @@ export function isRunning({ pid, started }: Holder): boolean {
 export function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name, in brackets, may hold blanks and brackets; the fields begin behind the last one.
+    // The name, in brackets, may hold blanks and brackets; the fields begin after the last one.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     // A zombie has ended; only its parent has not looked yet.
     if (fields[0] === 'Z') return undefined
@@ -86,7 +86,7 @@ function readHolder(path: string): Holder | undefined {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as Holder
   } catch {
-    // Gone meanwhile, or torn by a power cut: nobody holds it.
+    // Gone meanwhile, or torn by a power cut: no process holds it.
     return undefined
   }
 }

@@ -5,9 +5,9 @@ const maxBytes = 10 * 2 ** 20
 
 /**
  * Puts a log over ten megabytes aside as `<file>.1`, over the one before. Copied and emptied rather
- * than renamed: the process that writes it holds it open (in append mode) and goes on writing to
+ * than renamed: the process that writes it holds it open (in append mode) and continues to write to
  * the file of this name. It owns the file itself, not a pipe to us, so that its last words are kept
- * when we are killed. What it writes between copy and emptying, some microseconds, is lost.
+ * when we are killed. Lines written between copy and emptying, some microseconds, are lost.
  */
 export function rotate(file: string, limit = maxBytes): void {
   if (sizeOf(file) <= limit) return

@@ -12,7 +12,7 @@ export type ChildSpec = {
   env: Record<string, string>
   /** Standard output and error are appended to it. */
   logFile: string
-  /** Whether it sends `{ready: true, url}` once it works. */
+  /** True when it sends `{ready: true, url}` once it works. */
   saysReady: boolean
 }
 
@@ -89,7 +89,7 @@ export class SupervisedChild {
       const waitMs = this.#backoff.next()
       this.#around.log.warn(
         { role: this.#spec.name, how, again_in_s: Math.round(waitMs / 100) / 10 },
-        'a role ended and is started again',
+        'role ended, restarting it',
       )
       await sleep(waitMs, signal)
       if (!signal.aborted) ended = this.#spawn().ended

@@ -3,7 +3,7 @@ import type { Emitter, WireEvent } from './event.ts'
 import { appIdOf, isUuid, uuidV5, uuidV7 } from './id.ts'
 import { activeTraceparent, isTraceparent } from './traceparent.ts'
 
-/** The program that reports. Without an id one is derived from the name. */
+/** The app that reports. Without an id one is derived from the name. */
 export type AppRef = {
   name: string
   /** For example `2.4.1`. */

@@ -1,7 +1,7 @@
 import type { StatsFilter, StatsRow } from '../core/job.ts'
 
 /**
- * What to ask each site so that the rows can be added up: with the status, because then every job
+ * The question to each site, so that the rows can be added up: with the status, because then every job
  * that counts in a row either has a duration or none has.
  */
 export const addable = (filter: StatsFilter): StatsFilter =>

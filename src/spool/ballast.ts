@@ -5,7 +5,7 @@ const chunk = Buffer.alloc(2 ** 20)
 
 /**
  * Space held in reserve. SQLite in WAL mode cannot even delete on a full disk, so without it a
- * delivered spool would never shrink and send the same batch for ever.
+ * delivered spool would never shrink and send the same batch forever.
  */
 export class Ballast {
   readonly #path: string

@@ -11,7 +11,7 @@
  *   spool.db.partial         what could be read of one, until it takes its place
  *   spool.db-wal.damaged     its log, kept before anything is done to it
  *
- * What always holds
+ * Invariants
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
  *      been synced. Nothing is answered from memory.
  *   2. `seq` counts every accepted event from 1 without holes; a refused event gets none.
@@ -24,14 +24,14 @@
  *      is a database: a new file is a new epoch.
  *
  * A commit is synced before the next one is written (FULL), so of a sound log at most the commit that
- * was under way is missing; log-check.ts stands on that.
+ * was under way is missing; wal-check.ts relies on that.
  *
  * Measured for the choice (500-byte events, a hundred a commit, each synced): SQLite 129,000
  * events/s, a plain file with fdatasync 182,000; a log of our own was not worth its bugs.
  */
 export const formatVersion = 1
 
-/** What an epoch looks like: when the database was made, and a random part. */
+/** The form of an epoch: the creation time of the database, and a random part. */
 export const epochPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/
 
 export const schemaSql = `

@@ -304,6 +304,8 @@ export class Spool {
 type Group = readonly Admitted[]
 type Draft = { seq: number; forwarded: number; stored: number }
 
-const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+const shed: Verdict = {
+  later: 'the spool is filling up; progress and metric events are refused for now',
+}
 
 const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))

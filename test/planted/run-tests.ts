@@ -8,13 +8,13 @@ import { escapePattern } from './plant.ts'
  * its own, whose errors it sees as they were thrown: RESULTS FILE SUITE > TEST...
  */
 
-/** What became of a test. */
+/** The outcome of a test. */
 export type Outcome = {
   /** `suite > test`. */
   name: string
   /** Missing: there is no such test, or it did not come to an end. */
   result: 'passed' | 'skipped' | 'failed' | 'missing'
-  /** Whether it failed by an assertion, or by waiting in vain. */
+  /** True when it failed by an assertion, or by waiting in vain. */
   asserted: boolean
   /** Why it failed. */
   why: string
@@ -58,5 +58,5 @@ const isAssertion = ({ code, message = '' }: Failure) =>
 
 const [results = '', file = '', ...names] = process.argv.slice(2)
 await main(results, file, names)
-// What a bug left open must not keep the run waiting.
+// Handles that a bug left open must not keep the run waiting.
 process.exit()

@@ -67,7 +67,7 @@ export class FolderPlace implements Place {
   async #checkReading(): Promise<void> {
     const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
     if (found?.isDirectory()) return
-    const message = `${this.setting}: there is no folder ${this.address}; mount it or give another`
+    const message = `${this.setting}: there is no folder ${this.address}; mount it, or choose another`
     throw new AppError('unavailable', message)
   }
 
@@ -170,8 +170,8 @@ const diskTrouble: Record<string, string> = {
 }
 
 function remedyFor(code: string): string {
-  if (code === 'ENOENT') return 'the folder above it is missing; mount or make it'
+  if (code === 'ENOENT') return 'its parent folder is missing; mount or create it'
   if (code === 'EROFS') return 'the file system is mounted read-only'
   if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; make room'
-  return 'give a folder that this user may write to'
+  return 'choose a folder that this user may write to'
 }

@@ -36,7 +36,9 @@ export function rule<C>(
 export const atMost = <K extends string>(low: K, high: K) =>
   rule<Record<K, number>>((config) => {
     const [a, b] = [config[low], config[high]]
-    return Number(a) > Number(b) ? `${low}: must not be over ${high} (${a} > ${b})` : undefined
+    return Number(a) > Number(b)
+      ? `${low}: must not be greater than ${high} (${a} > ${b})`
+      : undefined
   })
 
 /** A file that the role reads when it starts: reported with the other problems, not later. */

@@ -90,6 +90,8 @@ function findWarnings(
 ): string[] {
   const early = notReadYet
     .filter((name) => env[name])
-    .map((name) => `${name}: is not read yet and has no effect; remove it from the environment`)
+    .map(
+      (name) => `${name}: is not supported yet and has no effect; remove it from the environment`,
+    )
   return [...early, ...warningsOf(schema).flatMap((warning) => warning(config, env) ?? [])]
 }

@@ -2,7 +2,7 @@ import { fromMs } from '../../core/time.ts'
 import { uuidV5 } from '../../core/uuid.ts'
 import type { TraceRecord } from './records.ts'
 
-/** What becomes of a record: when, in which order at the same time, and the event as it is sent. */
+/** An event of a record: its time, its order among those of the same time, and its JSON. */
 export type Step = { atMs: number; rank: number; record: TraceRecord; end: boolean }
 
 /**
