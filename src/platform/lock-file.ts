@@ -34,7 +34,7 @@ export class LockHeld extends Error {
  */
 export function takeLock(path: string): { release: () => void; takenOver: boolean } {
   const own = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
-  writeFileSync(own, JSON.stringify({ pid: process.pid, started: startOf(process.pid) }))
+  writeFileSync(own, JSON.stringify({ pid: process.pid, started: readProcessStart(process.pid) }))
   try {
     let takenOver = false
     while (!tryLink(own, path)) {
@@ -51,11 +51,11 @@ export function takeLock(path: string): { release: () => void; takenOver: boolea
 
 /** True when that very process is still running, not merely one with its number. */
 export function isRunning({ pid, started }: Holder): boolean {
-  return startOf(pid) === started
+  return readProcessStart(pid) === started
 }
 
 /** When a process started, as a text that no other process shares; undefined when there is none. */
-export function startOf(pid: number): string | undefined {
+export function readProcessStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // The name, in brackets, may hold blanks and brackets; the fields begin after the last one.

@@ -10,19 +10,19 @@ const maxBytes = 10 * 2 ** 20
  * when we are killed. Lines written between copy and emptying, some microseconds, are lost.
  */
 export function rotate(file: string, limit = maxBytes): void {
-  if (sizeOf(file) <= limit) return
+  if (readFileSize(file) <= limit) return
   copyFileSync(file, `${file}.1`)
   truncateSync(file)
 }
 
 /** Bytes of a file; 0 when there is none. */
-export function sizeOf(file: string): number {
+export function readFileSize(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** The last lines of a file from byte `from` on, at most ten and 4 KiB. */
 export function lastLines(file: string, from: number): string {
-  const size = sizeOf(file)
+  const size = readFileSize(file)
   const start = Math.max(size < from ? 0 : from, size - 4096)
   const buffer = Buffer.alloc(Math.max(0, size - start))
   const handle = openSync(file, 'r')

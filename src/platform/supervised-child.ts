@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { Backoff, sleep } from './backoff.ts'
-import { lastLines, rotate, sizeOf } from './log-rotation.ts'
+import { lastLines, rotate, readFileSize } from './log-rotation.ts'
 
 export type ChildSpec = {
   name: string
@@ -44,7 +44,7 @@ export class SupervisedChild {
 
   /** See Supervisor.start. */
   async start(): Promise<string> {
-    const from = sizeOf(this.#spec.logFile)
+    const from = readFileSize(this.#spec.logFile)
     const { ready, ended } = this.#spawn()
     const url = await Promise.race([ready, ended.then(() => undefined)])
     if (url === undefined) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { sleep } from './backoff.ts'
 import { writeDurably } from './durable-file.ts'
-import { type Holder, isRunning, startOf } from './lock-file.ts'
+import { type Holder, isRunning, readProcessStart } from './lock-file.ts'
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
 
 type Recorded = Holder & { name: string }
@@ -78,7 +78,7 @@ export class Supervisor {
 
   #record(): void {
     const running = [...this.#children].flatMap(([name, { pid }]) => {
-      const started = pid === undefined ? undefined : startOf(pid)
+      const started = pid === undefined ? undefined : readProcessStart(pid)
       return pid !== undefined && started ? [{ name, pid, started }] : []
     })
     writeDurably(this.#options.recordFile, JSON.stringify(running))

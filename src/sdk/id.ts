@@ -40,6 +40,6 @@ export function uuidV7(nowMs: number = Date.now()): string {
 }
 
 /** The id of an app that gave none: from its name alone, so that it is the same in every run. */
-export function appIdOf(name: string): string {
+export function deriveAppId(name: string): string {
   return uuidV5(`app:${name}`)
 }

@@ -4,7 +4,7 @@ import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
 import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
-import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
+import { internalProblem, problemType, statusByCode } from '../../src/platform/problem.ts'
 import { describeSetting } from '../../src/platform/settings/describe.ts'
 import { readConfig, roleSettings } from '../../src/roles/settings.ts'
 import type { Reference, Row } from './reference.ts'
@@ -204,7 +204,7 @@ export const problemsHead: Row = ['Type', 'Status', 'Title']
 
 /** Every type of problem document. */
 export function problemsReference(): Reference {
-  const rows = Object.entries(statusOf).map(
+  const rows = Object.entries(statusByCode).map(
     ([code, status]): Row => [
       `\`${problemType}${code}\``,
       String(status),

@@ -64,7 +64,7 @@ export function flag(description: string, standard: boolean, marks: Marks = {}) 
 }
 
 /** One word of a list, case-insensitive. */
-export function oneOf<const W extends string>(
+export function choice<const W extends string>(
   description: string,
   choices: readonly [W, ...W[]],
   standard: NoInfer<W>,

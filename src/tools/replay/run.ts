@@ -3,7 +3,7 @@ import { printLine } from '../../platform/stdout.ts'
 import type { Sidecar } from '../sidecar.ts'
 import { grouped } from '../table.ts'
 import { openPlace } from './checkpoint.ts'
-import { eventOf, planSteps, type Step } from './events.ts'
+import { toEvent, planSteps, type Step } from './events.ts'
 import { progressBar } from './progress.ts'
 import { readRecords } from './records.ts'
 import { sendAll, type Tally } from './send.ts'
@@ -54,7 +54,7 @@ export async function runReplay(options: ReplayOptions, signal: AbortSignal): Pr
     const batch = await due(sent)
     await sendAll(
       way,
-      batch.map((step) => eventOf(step, siteId)),
+      batch.map((step) => toEvent(step, siteId)),
       tally,
     )
     if (signal.aborted) break
