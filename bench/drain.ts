@@ -29,7 +29,7 @@ export const drain: Bench = {
       claims: [{ side: 'drain', against: 'ingest alone', atLeast: 0.8 }],
       facts: () => ({
         database: server,
-        'requests of ingest at once': connections,
+        'concurrent requests of ingest': connections,
         backlog,
         'peak memory of the sidecar, MB': Math.max(...peaks),
       }),

@@ -25,7 +25,7 @@ export const ingest: Bench = {
     for (const connections of context.options.connections) {
       const store = connect(url, { role: 'bench', max: connections })
       context.after(() => store.close())
-      const named = (name: string) => `${name}, ${connections} at once`
+      const named = (name: string) => `${name}, ${connections} at a time`
       sides[named('local API')] = await postBatches(context, api, connections)
       sides[named('insert alone')] = insertAlone(store, connections)
       sides[named('COPY')] = copy(store, connections)

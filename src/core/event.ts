@@ -5,7 +5,7 @@ import type { Micros } from './time.ts'
 import { isUuid } from './uuid.ts'
 
 /**
- * The event of wire.md, version 1. Its names stay as they are on the wire, snake_case, because an
+ * The event of wire.md, section 2, version 1. Its names stay as they are on the wire, snake_case, because an
  * event is forwarded as it came, unknown fields included.
  *
  * Every check carries its own message: what is wanted, in words that a person can act on.
@@ -40,9 +40,9 @@ export const eventSchema = z
   .looseObject(
     {
       idempotency_key: textTo(128).describe(
-        'Chosen by the sender, the same on every retry. With `at` the identity of the event.',
+        'Chosen by the sender, the same on every retry. Together with `at` it identifies the event.',
       ),
-      site_id: siteIdSchema.describe('The fab.'),
+      site_id: siteIdSchema.describe('The site (fab).'),
       app: z
         .looseObject(
           {
@@ -52,21 +52,19 @@ export const eventSchema = z
           },
           object,
         )
-        .describe('The program that reports.'),
+        .describe('The app that reports.'),
       entity: z
         .looseObject(
           {
             type: z.enum(['job', 'subjob'], 'must be job or subjob'),
             id: uuid().describe("The job's or subjob's id."),
-            parent_id: uuid()
-              .nullish()
-              .describe('For a subjob: the job or subjob that it belongs to.'),
+            parent_id: uuid().nullish().describe('For a subjob, the job or subjob it belongs to.'),
             business_key: textTo(256, { empty: true }).nullish().describe('Usually the lot.'),
             sub_key: textTo(256, { empty: true }).nullish().describe('Usually the wafer or step.'),
           },
           object,
         )
-        .describe('The job or subjob of the event.'),
+        .describe('The job or subjob that the event is about.'),
       event: z
         .looseObject(
           {
@@ -78,7 +76,9 @@ export const eventSchema = z
                 'must be one of running, succeeded, failed, canceled',
               )
               .nullish()
-              .describe('Default: succeeded for finished, canceled for canceled, else running.'),
+              .describe(
+                'Default: succeeded for finished, canceled for canceled, otherwise running.',
+              ),
             metrics: z
               .record(
                 z.string(),
@@ -94,13 +94,11 @@ export const eventSchema = z
               .record(z.string(), z.unknown(), object)
               .nullish()
               .describe('Any JSON object, up to 32 KiB.'),
-            started_at: time()
-              .nullish()
-              .describe('Start of the job; best repeated on every event.'),
+            started_at: time().nullish().describe('Start of the job; recommended on every event.'),
             ended_at: time().nullish(),
             reported_at: time()
               .nullish()
-              .describe('The value of `at` before its clock was corrected.'),
+              .describe('The original `at`, before the clock was corrected.'),
             reported_started_at: time().nullish(),
             reported_ended_at: time().nullish(),
           },
@@ -122,11 +120,11 @@ export const eventSchema = z
         )
         .nullish()
         .describe('Stamped by the first spool: its id, its epoch, and the number of the event.'),
-      received_at: time().nullish().describe('Stamped by the first hop.'),
+      received_at: time().nullish().describe('Time of arrival at the first hop, stamped there.'),
       historical: z
         .boolean('must be true or false')
         .nullish()
-        .describe('Replayed or back-filled: history is updated, no alert is raised.'),
+        .describe('Replayed or back-filled: updates history, without live events or alerts.'),
     },
     'must be an object, the envelope of an event',
   )

@@ -102,7 +102,7 @@ const jsonLines = sorted(json)
 const headerLines = (headers: Record<string, string>) =>
   headers === json ? jsonLines : sorted(headers)
 
-/** How long, and how much, a caller may go on sending a body that was refused before its end. */
+/** How long, and how much, a caller may continue to send a body that was refused before its end. */
 const [readOnMs, readOnBytes] = [500, 64 * 2 ** 20]
 
 /** Closing while a caller still sends would take the answer from it. As the framework does it. */

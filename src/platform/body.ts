@@ -83,7 +83,7 @@ async function decompress(raw: Buffer, encoding: string, maxBytes: number): Prom
     }
     throw new AppError(
       'unreadable',
-      `the body is not ${encoding}, as Content-Encoding says it is`,
+      `the body is not ${encoding}, although Content-Encoding says so`,
       {
         field: 'content-encoding',
       },

@@ -11,7 +11,7 @@ export type MergedOptions = {
   sites: readonly MergedSite[]
   /** Longest wait for any site, in milliseconds, whatever it does. */
   deadlineMs: number
-  /** Told of every site that was asked: whether it answered. */
+  /** Called with every site that was asked, and true when it answered. */
   onAsked?: (site: string, answered: boolean) => void
 }
 
@@ -19,7 +19,7 @@ export type MergedOptions = {
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
- * All sites as one. Every site is asked at once; who has not answered by the deadline is left out,
+ * All sites as one. All sites are asked at the same time; one that misses the deadline is left out,
  * and the report says so. Only when no site answers is there no answer.
  */
 export function mergedReader(options: MergedOptions): () => MergedAsked {
@@ -76,7 +76,7 @@ class MergedReader implements JobReader {
     )
   }
 
-  /** The first site that has it answers; nobody waits for the others. */
+  /** The first site that has it answers, without waiting for the others. */
   async getJob(id: string, signal: AbortSignal) {
     const tally = this.#newTally()
     this.#tally = tally
@@ -94,7 +94,7 @@ class MergedReader implements JobReader {
     } catch {
       signal.throwIfAborted()
       if (tally.report().failed === 0) return undefined
-      throw tally.error(`no site that answers has ${id}, and not every site answers`)
+      throw tally.error(`${id} was not found, but not every site answered`)
     } finally {
       enough.abort()
     }
@@ -116,7 +116,7 @@ class MergedReader implements JobReader {
     await Promise.allSettled(attempts)
     signal.throwIfAborted()
     if (missing.size > 0 && tally.report().failed > 0) {
-      throw tally.error(`not every site answers, and ${missing.size} jobs were not found`)
+      throw tally.error(`${missing.size} jobs were not found, but not every site answered`)
     }
     return sortByIds(jobs, ids)
   }
@@ -140,7 +140,7 @@ class MergedReader implements JobReader {
     return question.merge(answers, params)
   }
 
-  /** What the sites answer that do. @throws AppError unreachable when none does */
+  /** The answers of the sites that answer. @throws AppError unreachable when none does */
   async #askAll<T>(
     signal: AbortSignal,
     tally: SiteOutcomes,
@@ -169,7 +169,7 @@ class MergedReader implements JobReader {
       this.#options.onAsked?.(site.id, true)
       return answer
     } catch (error) {
-      // Somebody else answered, or nobody waits any more: that says nothing about this site.
+      // Another site answered, or the caller left: that says nothing about this site.
       if (signal.aborted) throw error
       tally.failed(site.id, error)
       // A refusal is an answer.

@@ -72,14 +72,14 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'spool drops what one of two sinks has taken',
-    why: 'a sink that was away for a while misses events for ever',
+    why: 'a sink that was away for a while misses events forever',
     file: 'src/spool/spool.ts',
     find: 'const gone = Math.min(',
     replace: 'const gone = Math.max(',
     test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
   },
   {
-    name: 'spool begins behind its backlog after a restart',
+    name: 'spool begins after its backlog when it restarts',
     why: 'what waited when the sidecar stopped is never delivered',
     file: 'src/spool/cursors.ts',
     find: 'cursors.set(name, position)',
@@ -87,12 +87,12 @@ export const bugs: readonly Bug[] = [
       (db.prepare('select max(seq) from event').pluck().get() as number) ?? position)`,
     test: [
       'test/spool/restart.test.ts',
-      'the next spool in the same folder > goes on where each sink stood',
+      'the next spool in the same folder > continues at the position of each sink',
     ],
   },
   {
     name: 'spool trusts a damaged database',
-    why: 'events behind the damage are lost without a word',
+    why: 'events after the damage are lost without a word',
     file: 'src/spool/open.ts',
     find: `if (check !== 'ok') throw new Error(String(check))`,
     replace: '',
@@ -231,7 +231,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'a poisoned event fails its whole transaction',
-    why: 'one event that the database cannot hold stops the drain for ever',
+    why: 'one event that the database cannot hold stops the drain forever',
     file: 'src/store/ingest.ts',
     find: 'if (!isDataError(error)) throw error',
     replace: 'throw error',
@@ -304,7 +304,7 @@ export const bugs: readonly Bug[] = [
     replace: 'if (theirs[at] === undefined) return',
     test: [
       'test/core/fold.test.ts',
-      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+      'the fold > agrees with wire.md, section 5, for every order, repetition and split into batches',
     ],
   },
   {
@@ -315,7 +315,7 @@ export const bugs: readonly Bug[] = [
     replace: 'false',
     test: [
       'test/core/fold.test.ts',
-      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+      'the fold > agrees with wire.md, section 5, for every order, repetition and split into batches',
     ],
   },
   {
@@ -429,7 +429,9 @@ export const bugs: readonly Bug[] = [
     name: 'ingest takes more than can wait',
     why: 'memory grows with the backlog until the role is killed',
     file: 'src/store/ingest-queue.ts',
-    find: "throw new AppError('overloaded', 'too many events wait for the database', { retryAfterS: 1 })",
+    find: `throw new AppError('overloaded', 'too many events are waiting for the database', {
+        retryAfterS: 1,
+      })`,
     replace: '',
     test: [
       'test/store/ingest.test.ts',
@@ -578,7 +580,7 @@ export const bugs: readonly Bug[] = [
     replace: 'when: ({ issues }) => issues.length === 0',
     test: [
       'test/tools/config.test.ts',
-      'config check > tells every problem at once, those between settings included',
+      'config check > reports every problem, those between settings included',
     ],
   },
 ]

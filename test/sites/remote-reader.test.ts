@@ -148,7 +148,7 @@ describe('remoteReader', () => {
         response.write('{"items": [')
         setImmediate(() => response.destroy())
       },
-      /broke off its answer/,
+      /stopped before the end of its answer/,
     ],
     [
       'sends a byte now and then',
@@ -213,7 +213,7 @@ describe('remoteReader', () => {
     })
   }
 
-  test('fails in words when nobody listens, and tells no secret of the address', async () => {
+  test('says so when no server listens, without the secrets of the address', async () => {
     const reader = readerOf(`http://127.0.0.1:1/secret-path`, { token: 'wfm_secret' })
     const { code, message } = await failureOf(reader.ask(appsQuestion, {}, patient()))
     assert.equal(code, 'unreachable')
@@ -305,7 +305,7 @@ describe('remoteReader.follow', () => {
     [
       'is cut',
       (_, response) => void response.write(': x\n\n', () => response.destroy()),
-      /broke off its answer/,
+      /stopped before the end of its answer/,
     ],
     ['falls silent', (_, response) => void response.write(': x\n\n'), /sent nothing for 0.2 s/],
     [

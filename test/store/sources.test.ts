@@ -35,7 +35,7 @@ describe('sources', () => {
     assert.deepEqual((await listSources(store, signal))[0]?.gaps, [])
   })
 
-  test('take what a sidecar skips while it catches up for on the way, but not for ever', async (t) => {
+  test('take what a sidecar skips while it catches up for on the way, but not forever', async (t) => {
     const { store } = await openStore(t, 'plain')
     const received_at = fromMs(Date.now() - 60_000)
     const behind = (seq: number) => ({ ...from('bn-07', seq), received_at })
