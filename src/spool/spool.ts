@@ -1,8 +1,6 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
-import { type Event, isTick } from '../core/event.ts'
 import { ensure, must } from '../core/must.ts'
-import { toMs } from '../core/time.ts'
 import { AppendQueue } from './append-queue.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
