@@ -1,4 +1,4 @@
-/** How asking one of several sites went. */
+/** The outcome of asking one of several sites. */
 export type SiteAnswer = {
   id: string
   /**
@@ -12,7 +12,7 @@ export type SiteAnswer = {
   error: string | null
 }
 
-/** Which sites an answer over several of them is made of. The four counts add up to `total`. */
+/** The sites that an answer over several of them comes from. The four counts add up to `total`. */
 export type SitesReport = {
   total: number
   successful: number

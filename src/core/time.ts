@@ -37,7 +37,7 @@ const daysOf = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
  * True for the canonical form of a time that exists, which our own clients and every later
- * hop send: told without an expression, a date or a new text. Unlike what is sent to us it may lie
+ * hop send: found without a regular expression, a Date or a new string. Unlike what is sent to us it may lie
  * before 1970: a job that took thirty years and ended then began there.
  */
 export function isCanonical(text: string): boolean {

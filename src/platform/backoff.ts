@@ -26,8 +26,8 @@ export type BackoffOptions = {
 
 /**
  * Exponential backoff with full jitter over the upper half: the n-th wait lies between half of
- * and the whole of `firstMs * 2^n`, never over `maxMs`. Half is kept so that a retry never comes at
- * once; the other half is spread so that many sidecars do not return in step.
+ * and the whole of `firstMs * 2^n`, never over `maxMs`. Half is kept so that a retry never comes
+ * immediately; the other half is spread so that many sidecars do not return in step.
  */
 export class Backoff {
   readonly #firstMs: number
@@ -41,7 +41,7 @@ export class Backoff {
     this.#random = random
   }
 
-  /** How often in a row it failed. */
+  /** Number of failures in a row. */
   get failures(): number {
     return this.#failures
   }

@@ -4,7 +4,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 /*
  * A lock that outlives kill -9 without blocking the next start.
  *
- * The file names its holder by process id and start time, because ids are given again: in a
+ * The file names its holder by process id and start time, because ids are reused: in a
  * container every start has the same one. A holder that is gone, or is another process by now,
  * holds nothing. The file appears whole (link of a finished file), so a reader never sees half.
  */

@@ -15,7 +15,7 @@ export type MergedOptions = {
   onAsked?: (site: string, answered: boolean) => void
 }
 
-/** A reader for one question to all sites, and how they fared once it is answered. */
+/** A reader for one question to all sites, and the outcome per site once it is answered. */
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
@@ -179,7 +179,7 @@ class MergedReader implements JobReader {
   }
 }
 
-/** A site may hang in whatever way it likes: it is waited for until the deadline or the signal. */
+/** A site may hang in any way: it is waited for until the deadline or the signal. */
 async function within<T>(ms: number, signal: AbortSignal, answer: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const give = () => reject(signal.reason)

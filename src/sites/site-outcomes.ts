@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import type { SiteAnswer, SitesReport } from '../core/sites.ts'
 
-/** Keeps how each site fared with one question. A site that was not heard of was skipped. */
+/** Keeps the outcome per site of one question. A site without an outcome was skipped. */
 export class SiteOutcomes {
   readonly #ids: readonly string[]
   readonly #answers = new Map<string, SiteAnswer>()

@@ -409,7 +409,7 @@ describe('what is in the archive already', () => {
     assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
   })
 
-  test('is missed loudly when the manifest names it', async (t) => {
+  test('is reported missing when the manifest names it', async (t) => {
     const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
     const [first] = await exported(store, dir)

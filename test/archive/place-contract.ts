@@ -295,7 +295,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
       assert.deepEqual(await listed(place), [])
     })
 
-    test('names the setting and the trouble of one that cannot', async () => {
+    test('names the setting and the fault of a place that cannot be used', async () => {
       const place = stand().unusable()
       for (const use of ['read', 'write'] as const) {
         const naming = new RegExp(`^${place.setting}: .*${place.address}`)

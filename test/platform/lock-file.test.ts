@@ -67,7 +67,7 @@ describe('takeLock', () => {
 })
 
 describe('isRunning', () => {
-  test('tells a process from one that had its number before', () => {
+  test('distinguishes a process from an earlier one of the same number', () => {
     const started = readProcessStart(process.pid) ?? ''
     assert.equal(isRunning({ pid: process.pid, started }), true)
     assert.equal(isRunning({ pid: process.pid, started: `${started}0` }), false)

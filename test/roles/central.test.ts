@@ -99,7 +99,7 @@ describe('central over two sites', () => {
     assert.equal(sources.count, 3)
   })
 
-  test('knows no other site, and says which it knows', async (t) => {
+  test('knows no other site, and lists those it knows', async (t) => {
     const one = await aSite(t, 'fab1', 1)
     const { ask } = await central(t, { fab1: one.url })
     const unknown = await ask('/v1/jobs?site=fab7')

@@ -46,7 +46,7 @@ const two = () => [new LiveSite('fab1'), new LiveSite('fab2')] as const
 const missingOf = (heard: Heard) => heard.sites.at(-1)?.missing.map(({ id }) => id)
 
 describe('the live streams of several sites as one', () => {
-  test('hands on what each says, in its order', async (t) => {
+  test('passes on the events of each, in its order', async (t) => {
     const [one, other] = two()
     const heard = listen(t, [one, other])
     await until(() => heard.sites.length === 1, 'both are heard')
@@ -88,7 +88,7 @@ describe('the live streams of several sites as one', () => {
     assert.equal(second.resets, 0)
   })
 
-  test('says that there is a hole when a site never had a place to resume from', async (t) => {
+  test('says that events were missed when a site never had a position to resume from', async (t) => {
     const [one, other] = two()
     const first = listen(t, [one, other])
     await until(() => first.sites.length === 1, 'both are heard')
@@ -107,7 +107,7 @@ describe('the live streams of several sites as one', () => {
     })
   }
 
-  test('is not held up by a site that is dead, and tells which and since when', async (t) => {
+  test('is not held up by a dead site, and says which and since when', async (t) => {
     const [one, dead] = two()
     dead.down = true
     const heard = listen(t, [one, dead])
@@ -139,7 +139,7 @@ describe('the live streams of several sites as one', () => {
     assert.equal(heard.sites.length, 3)
   })
 
-  test('says that there is a hole when a site was away from the first', async (t) => {
+  test('says that events were missed when a site was away from the start', async (t) => {
     const [one, late] = two()
     late.down = true
     const heard = listen(t, [one, late])
@@ -149,14 +149,14 @@ describe('the live streams of several sites as one', () => {
     await until(() => heard.resets === 1, 'there is a reset')
   })
 
-  test('hands on that a site forgot where the reader stood', async (t) => {
+  test('passes on that a site no longer knows the position of the reader', async (t) => {
     const [one, other] = two()
     other.oldest = 100
     const heard = listen(t, [one, other], 'fab1=0,fab2=3')
     await until(() => heard.resets === 1, 'there is a reset')
   })
 
-  test('ends for the sites as well when the reader goes', async (t) => {
+  test('ends at the sites as well when the reader leaves', async (t) => {
     const [one, other] = two()
     const feed = mergedFeed([one, other])
     const signals: AbortSignal[] = []

@@ -93,7 +93,7 @@ describe('remoteReader', () => {
     assert.equal((await reader.health(patient())).status, 'ok')
   })
 
-  test('hands every filter on', async (t) => {
+  test('passes every filter to the site', async (t) => {
     const asked: URLSearchParams[] = []
     const url = await aServer(t, (request, response) => {
       asked.push(new URL(request.url!, 'http://x').searchParams)
@@ -221,7 +221,7 @@ describe('remoteReader', () => {
     assert.doesNotMatch(message, /secret/)
   })
 
-  test('hands the refusal of a question on, with the field', async (t) => {
+  test('passes on the refusal of a question, with the field', async (t) => {
     const url = await aServer(t, (_, response) => {
       response.writeHead(422)
       response.end('{"detail":"from: must be before to","field":"from"}')
@@ -236,7 +236,7 @@ describe('remoteReader', () => {
     )
   })
 
-  test('ends with the reason of the caller who goes', async (t) => {
+  test('ends with the reason of the caller that leaves', async (t) => {
     const url = await aServer(t, () => controller.abort(new Error('closed the page')))
     const controller = new AbortController()
     const call = readerOf(url, { timeoutMs: 5000 }).findJobs(all, controller.signal)
@@ -267,7 +267,7 @@ describe('remoteReader.follow', () => {
     return messages
   }
 
-  test('hands on events and signs of life, however the bytes are cut', async (t) => {
+  test('passes on events and heartbeats, however the bytes are cut', async (t) => {
     const text =
       ': hi\r\n\r\nid: 7\r\nevent: started\r\ndata: {"a":\r\ndata: "ü"}\r\n\r\nid: 8\nevent: reset\ndata: \n\n'
     const url = await aServer(t, (_, response) => {

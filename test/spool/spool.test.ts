@@ -35,7 +35,7 @@ const numbers = (spool: Spool, sink = 'local-api') =>
   spool.peek(sink, 10_000, 64 * mib).map(({ body }) => (JSON.parse(body) as { n: number }).n)
 
 describe('Spool', () => {
-  test('hands events on in the order they came, numbered from 1 without holes', async (t) => {
+  test('passes events on in the order they came, numbered from 1 without gaps', async (t) => {
     const spool = openSpool(t)
     await Promise.all([spool.append(items(3)), spool.append(items(2))])
     const batch = spool.peek('local-api', 10, mib)

@@ -130,7 +130,7 @@ describe('wafermon spool rejects', () => {
     assert.deepEqual(api.taken.toSorted(), keys.toSorted())
   })
 
-  test('wants a token where the sidecar does, and says which', async (t) => {
+  test('requires a token where the sidecar does, and says which', async (t) => {
     const file = join(freshFolder(), 'tokens')
     const SIDECAR_TOKEN = makeToken(file, ['read'])
     const operator = makeToken(file, ['operate'])
@@ -188,7 +188,7 @@ describe('wafermon spool rejects', () => {
 })
 
 describe('wafermon spool status', () => {
-  test('tells what waits, and why', async (t) => {
+  test('says how much waits, and why', async (t) => {
     const nobody = `http://127.0.0.1:${await freePort()}`
     const { url } = await sidecar(t, nobody)
     await send(url, ['L1', 'L2'])

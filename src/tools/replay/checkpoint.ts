@@ -4,13 +4,13 @@ import { basename, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import type { Step } from './events.ts'
 
-/** Where a replay notes how far it came. */
+/** The file that keeps the position of a replay. */
 export type Place = { from: number; write: (sent: number) => void }
 
 type Where = { state?: string | undefined; file: string; url: string; siteId: string }
 
 /**
- * Looks how far a replay of the same steps to the same sidecar came. Sending something again does
+ * Finds how far a replay of the same steps to the same sidecar came. Sending something again does
  * no harm, leaving something out does: whatever is not exactly the same begins at the start.
  *
  * @throws ConfigError when the folder cannot be used

@@ -9,7 +9,7 @@ export type Tally = {
   retries: number
 }
 
-/** Where events go, and who is told why they wait. */
+/** The target of the events, and the callback for the reason of a wait. */
 export type Way = { sidecar: Sidecar; signal: AbortSignal; onWait: (why: string) => void }
 
 type Answer = {
@@ -22,7 +22,7 @@ type Answer = {
 const timeoutMs = 30_000
 
 /**
- * Sends a batch until each of its events is taken, known, or refused for good, and no later batch
+ * Sends a batch until each of its events is taken, known, or refused permanently, and no later batch
  * before that: order is kept. Ends early only when the signal aborts.
  *
  * @throws AppError when waiting would not help: a token is missing, or it is not a sidecar
