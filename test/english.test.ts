@@ -13,7 +13,7 @@ const namesIn = (folder: string, pattern: RegExp) =>
     .filter((name) => pattern.test(name))
     .map((name) => join(folder, name))
 
-/** What the program says: its code without comments, in which the texts are the only prose. */
+/** The code of the program without comments: its texts are the only prose in it. */
 const said = ['src', 'views']
   .flatMap((folder) => namesIn(folder, /\.tsx?$/))
   .flatMap((file) => linesOf(file, withoutComments(readFileSync(file, 'utf8'))))

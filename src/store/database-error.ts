@@ -48,8 +48,8 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /**
- * An error of the driver in our words, without any SQL in it. What the caller of a question cannot
- * help and an operator can is said with the remedy; the rest comes back as it was.
+ * An error of the driver in our words, without any SQL in it. A fault that an operator
+ * can correct is said with the remedy; the rest comes back as it was.
  */
 export function explainError(error: unknown): unknown {
   if (error instanceof AppError) return error

@@ -231,7 +231,7 @@ describe('an hour that cannot be finished', () => {
     const source = changed(sourceOf(store, hourAt()), async function* (rows) {
       yield (await rows.next()).value
     })
-    await assert.rejects(exported(store, dir, { source }), /has 1200 rows of event, 500 were/)
+    await assert.rejects(exported(store, dir, { source }), /has 1200 rows of event, but 500 were/)
     assert.deepEqual(names(join(dir, '_manifest')), [])
   })
 

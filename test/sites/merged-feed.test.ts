@@ -144,7 +144,7 @@ describe('the live streams of several sites as one', () => {
     late.down = true
     const heard = listen(t, [one, late])
     await until(() => heard.sites.length === 1, 'it is missed')
-    late.say('b1 before anybody could hear')
+    late.say('b1 before the first reader')
     late.down = false
     await until(() => heard.resets === 1, 'there is a reset')
   })

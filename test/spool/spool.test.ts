@@ -61,7 +61,7 @@ describe('Spool', () => {
     assert.equal(again.peek('local-api', 10, mib)[0]!.seq, 2)
   })
 
-  test('takes each event once, however many come at once and whatever is among them', async (t) => {
+  test('takes each event once, however many come together and whatever is among them', async (t) => {
     const keys = Array.from({ length: 60 }, () => crypto.randomUUID())
     await fc.assert(
       fc.asyncProperty(

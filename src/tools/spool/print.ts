@@ -45,8 +45,8 @@ export async function printAll(sidecar: Sidecar): Promise<void> {
 }
 
 /**
- * Offers rejects again, the oldest first; all there are now unless ids are given. What is refused
- * once more becomes a new reject and is not offered twice. Code 1 when one is not there.
+ * Offers rejects again, the oldest first; all there are now unless ids are given. A reject that is
+ * refused once more becomes a new reject and is not offered twice. Code 1 when one is not there.
  */
 export async function retryAll(
   sidecar: Sidecar,
