@@ -21,7 +21,8 @@ export type Bug = {
  *
  * @throws Error naming bug and file when the text to be replaced is not there exactly once
  */
-export function plant({ name, file, find, replace }: Bug, text: string): string {
+export function plant(bug: Pick<Bug, 'name' | 'file' | 'find' | 'replace'>, text: string): string {
+  const { name, file, find, replace } = bug
   const words = find.trim().split(/\s+/).map(escapePattern)
   const places = [...text.matchAll(new RegExp(words.join('\\s+'), 'g'))]
   const [place] = places
