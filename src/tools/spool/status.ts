@@ -21,7 +21,7 @@ const healthSchema = z.looseObject({
   trouble: z.string().optional(),
   damaged: z.unknown().optional(),
 })
-/** What a sidecar says of its spool. */
+/** The spool as its sidecar reports it. */
 export type SpoolStatus = z.infer<typeof healthSchema>
 
 /** @throws AppError when there is no sidecar */
