@@ -10,7 +10,7 @@ import type { NamedValue, Slots } from './slots.ts'
 
 type Metadata = Record<string, unknown>
 
-/** Longest error text that is kept, in UTF-16 units. */
+/** Maximum length of an error text, in UTF-16 units. */
 const maxErrorLength = 2000
 /** A longer duration (31 years) is ignored: it would overflow an interval. */
 const maxDurationS = 1e9

@@ -40,7 +40,7 @@ export function foldEvents(events: Iterable<Event>): { jobs: Slots[]; subjobs: S
 
 /** A row by the names of the table, for the rules, which do not look at what a slot means. */
 type Row = { [N in SlotName]?: unknown }
-/** Whether a value takes the place of another. */
+/** True when a value replaces the known one. */
 type Wins = (value: never, known: never) => boolean
 
 const isLess: Wins = (value: number, known: number) => value < known

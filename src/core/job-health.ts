@@ -13,9 +13,9 @@ export type Baseline = Usual & {
   gapS: number
 }
 
-/** What runs are compared with each other. The app's id is no part: old programs make one per run. */
+/** The runs that are compared with each other. Not by the app's id: old programs make one per run. */
 export type BaselineKey = Pick<Job, 'entityType' | 'siteId' | 'appName' | 'appVersion'> & {
-  /** Empty when the job names none. */
+  /** Empty when the job names no recipe. */
   recipe: string
 }
 
@@ -25,14 +25,14 @@ const leastStuckS = 600
 const leastLostS = 60
 /** Times over the usual. */
 const factor = 3
-/** Longest recipe that is told apart, in code points; the store's key has a limit. */
+/** Maximum code points of a recipe that count; the store's key has a limit. */
 const maxRecipe = 200
 
 type Judged = Pick<Job, 'status' | 'startedAt' | 'lastEventAt' | 'updatedAt' | 'metadata'>
 
 /**
  * - *lost*: running, and silent for longer than its heartbeat (`metadata.heartbeat_s`, in seconds),
- *   or where it has none for longer than max(1 min, 3 x the usual gap between events).
+ *   or without one for longer than max(1 min, 3 x the usual gap between events).
  * - *stuck*: running and not lost, for longer than max(10 min, 3 x the p99 of finished runs), or
  *   than its own limit (`metadata.max_duration_s`, in seconds).
  * - *late*: began after `metadata.due_at`.

@@ -13,9 +13,9 @@ export type Job = {
   appName: string
   appVersion: string
   siteId: string
-  /** The business key: as a rule the lot. */
+  /** The business key: usually the lot. */
   jobKey: string | null
-  /** As a rule the wafer or the step; subjobs only. */
+  /** Usually the wafer or the step; subjobs only. */
   subKey: string | null
   status: JobStatus
   startedAt: Micros
@@ -36,7 +36,7 @@ export type Job = {
   eventCount: number
   insertedAt: Micros
   updatedAt: Micros
-  /** Alive but running far beyond its usual time; see `health.ts`. */
+  /** Alive but running far beyond its usual time; see `job-health.ts`. */
   stuck: boolean
   /** Running, and silent for longer than it should be. */
   lost: boolean
@@ -48,16 +48,16 @@ export type Job = {
   usual?: Usual | undefined
 }
 
-/** How long runs of one kind (site, app, version, recipe) took that succeeded of late. */
+/** Durations of the recent successful runs of one kind (site, app, version, recipe). */
 export type Usual = { runs: number; p05S: number; p50S: number; p95S: number }
 
-/** How many subjobs of a job are in which state. */
+/** The number of a job's subjobs in each state. */
 export type SubjobCounts = { total: number } & Record<JobStatus, number>
 
-/** Which time a window and the order of a list are about. */
+/** The time by which a list is windowed and ordered. */
 export type TimeField = 'started' | 'ended' | 'seen'
 
-/** What a list of jobs or subjobs is asked for. Absent means: do not filter by it. */
+/** The filter, order and page of a list of jobs or subjobs. An absent field does not filter. */
 export type JobFilter = {
   from?: Micros | undefined
   to?: Micros | undefined
@@ -69,7 +69,7 @@ export type JobFilter = {
   appId?: string | undefined
   site?: string | undefined
   businessKey?: string | undefined
-  /** Contained in the business key, sub key, app name or last error, whatever its case. */
+  /** Case-insensitive substring of the business key, sub key, app name or last error. */
   q?: string | undefined
   minDurationS?: number | undefined
   maxDurationS?: number | undefined
@@ -82,7 +82,7 @@ export type JobFilter = {
 /** A row's place in a list: its time and its id. */
 export type Position = { at: Micros; id: string }
 
-/** The last row that was seen: the next page starts behind it. */
+/** The last row that was seen: the next page starts after it. */
 export type Cursor = Position & {
   /** Over several sites: the last row seen of each. A site that is missing starts at its first row. */
   sites?: ReadonlyMap<string, Position> | undefined
@@ -93,21 +93,21 @@ export type JobPage = {
   /** Null on the last page. */
   nextCursor: Cursor | null
   completeness: Completeness
-  /** Of an answer that was put together from several sites: which of them are not in it. */
+  /** In an answer merged from several sites: the sites that are missing from it. */
   sites?: { total: number; missing: string[] } | undefined
 }
 
-/** What an answer may be missing. Never left out of a list. */
+/** The data that may be missing from an answer. Every list carries it. */
 export type Completeness = {
   asOf: Micros
   /** Sidecars known to the store. */
   sources: number
   gaps: Gap[]
-  /** Seconds since the source that has been silent longest was last heard. */
+  /** Seconds since the most silent source last delivered. */
   oldestSourceAgeS: number | null
   /** Sources whose clock is off by more than the limit. */
   skewedSources: string[]
-  /** Where the hot store begins; older rows are in the archive. */
+  /** Start of the hot store; older rows are in the archive. */
   hotFrom: Micros | null
   archive: 'used' | 'available' | 'off'
 }
@@ -180,9 +180,13 @@ export function sortByIds(jobs: readonly Job[], ids: readonly string[]): Job[] {
 
 /**
  * Anything that can answer questions about jobs: the store, one remote site, all sites together.
- * The JSON API, the dashboard, alerts and tests ask through it and cannot tell which they have.
+ * The JSON API, the dashboard, alerts and tests ask through it and do not know which they have.
  *
- * Every call ends with the signal's reason once the caller is gone.
+ * Guarantees of every call:
+ *
+ * - It rejects with the signal's reason once the signal aborts.
+ * - It rejects with an AppError `overloaded`, `unavailable` or `unreachable` when the data cannot be
+ *   read now; a list that is answered says in `completeness` what it may be missing.
  */
 export interface JobReader {
   findJobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>

@@ -1,7 +1,7 @@
 import type { StoredEvent } from './job.ts'
 import type { Micros } from './time.ts'
 
-/** One event of the live stream and the position behind it, from which a reader can resume. */
+/** One event of the live stream, and the position after it, from which a subscriber resumes. */
 export type LiveEvent = {
   /** Opaque to readers: the `id:` of the server-sent event. No line breaks. */
   id: string
@@ -9,23 +9,23 @@ export type LiveEvent = {
   event: StoredEvent
 }
 
-/** Over several sites: which of them a feed does not hear, and since when. */
+/** Over several sites: those that a feed does not reach, and since when. */
 export type LiveSites = {
   total: number
   missing: readonly { id: string; since: Micros; error: string }[]
 }
 
-/** What a feed hands on: some events in order, or `reset` when there is a hole before what follows. */
+/** Events in order, or `reset`: events were missed before the next batch. */
 export type LiveBatch = readonly LiveEvent[] | 'reset'
 
-/** Where live events come from. Filters are the reader's business. */
+/** A source of live events. It does not filter. */
 export interface LiveFeed<Batch = LiveBatch> {
   /**
-   * Follows the events that are committed from now on, or from behind `after` on.
+   * Follows the events that are committed from now on, or after the position `after`.
    *
-   * `reset` comes first when `after` cannot be resumed from: too old, unknown, or nonsense. Ends
-   * quietly once the signal aborts. Throws when the reader fell too far behind, or when the feed
-   * cannot go on: the caller then drops the connection, and its reader resumes.
+   * `reset` comes first when `after` is too old, unknown or malformed. Ends
+   * without an error once the signal aborts. Throws when the subscriber falls too far behind or the
+   * feed breaks: the caller then drops the connection, and its client resumes.
    */
   subscribe(options: { after?: string | undefined; signal: AbortSignal }): AsyncIterable<Batch>
 }

@@ -10,7 +10,7 @@ import { sync } from './install.ts'
 import { askToEnd, findProcesses } from './leftovers.ts'
 import { cleanEnv, ownFolder, type RunAs, toSpawnIds } from './user.ts'
 
-/** What a new database starts with. Written to postgresql.conf, where an operator may change it. */
+/** Initial settings of a new database, written to postgresql.conf, where an operator may change them. */
 const initial = {
   max_connections: '60',
   shared_buffers: '128MB',
@@ -21,7 +21,7 @@ const initial = {
   shared_preload_libraries: 'pg_stat_statements',
 }
 
-/** Neither the locale of the caller nor one of the machine: neither may exist. */
+/** Built in: a locale of the caller or of the machine may not exist here. */
 const locale = [
   '--encoding=UTF8',
   '--locale-provider=builtin',
@@ -47,7 +47,7 @@ export type Cluster = {
 export async function createCluster(cluster: Cluster): Promise<void> {
   const { dir, dataDir, user, log } = cluster
   if (existsSync(join(dataDir, 'PG_VERSION'))) return checkMajor(cluster)
-  log.info('making the database')
+  log.info('creating the database')
   const fresh = `${dataDir}.new`
   if (existsSync(fresh)) await askToEnd(findProcesses(fresh), ['SIGKILL'])
   await rm(fresh, { recursive: true, force: true })
@@ -75,7 +75,7 @@ export function readPassword(dir: string): string {
   try {
     return readFileSync(passwordFile(dir), 'utf8').trim()
   } catch (cause) {
-    const message = `cannot read ${passwordFile(dir)}, which goes with the data: put it back from a copy`
+    const message = `cannot read ${passwordFile(dir)}, which belongs to the data: restore it from a backup`
     throw new AppError('not_found', message, { cause })
   }
 }
@@ -89,7 +89,7 @@ function checkMajor({ dataDir, binaries }: Cluster): void {
   throw new AppError(
     'conflict',
     `${dataDir} was made by PostgreSQL ${has}, and this wafermon brings ${needs}: ` +
-      'start once with another --dir, or use the wafermon that made it',
+      'start with another --dir, or run the wafermon that made it',
   )
 }
 

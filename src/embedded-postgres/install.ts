@@ -47,7 +47,7 @@ function findPackage(): { native: string; version: string } {
     throw new AppError(
       'not_found',
       `the embedded PostgreSQL is not installed: the package ${name} was not found beside the ` +
-        'program. Run wafermon where `npm ci` was run, or use a database of your own: ' +
+        'program. Run wafermon where `npm ci` was run, or use your own database: ' +
         'DATABASE_URL, `wafermon migrate` and the roles one by one',
       { cause },
     )
@@ -76,7 +76,7 @@ async function makeLinks(folder: string): Promise<void> {
  */
 async function syncAll(folder: string): Promise<void> {
   const child = spawn('sync', ['-f', folder], { stdio: 'ignore' })
-  // Without such a program the kernel writes them out within half a minute by itself.
+  // Without that program the kernel writes them out within half a minute.
   await new Promise<void>((done) => child.once('error', () => done()).once('close', () => done()))
 }
 

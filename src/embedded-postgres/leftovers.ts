@@ -5,16 +5,16 @@ import { AppError } from '../core/errors.ts'
 import { sleep } from '../platform/backoff.ts'
 
 /*
- * What a crash can leave, and what is done about it, so that a start always succeeds:
+ * The leftovers of a crash, and how each is cleared, so that a start always succeeds:
  *
  * 1. PostgreSQL itself, alive, after its parent was killed: stopped, gently first.
  * 2. Its backends, after it was killed: they hold its shared memory, and a new server would say
  *    "pre-existing shared memory block ... still in use". Ended.
- * 3. `postmaster.pid` with a process id that is somebody else's by now (every restart of a
+ * 3. `postmaster.pid` whose process id belongs to another process by now (every restart of a
  *    container): removed. PostgreSQL would say "lock file already exists".
  *
  * A process is ours when it runs a `postgres` program inside our data folder: PostgreSQL makes
- * that its working directory. A process id alone proves nothing.
+ * that its working directory. A process id alone is not proof.
  */
 
 /** Milliseconds to wait after each way of asking. */
@@ -28,18 +28,18 @@ const patience = { SIGINT: 20_000, SIGQUIT: 5_000, SIGKILL: 10_000 } as const
 export async function clearLeftovers(dataDir: string, log: Logger): Promise<void> {
   const recorded = recordedPid(dataDir)
   if (recorded !== undefined && findProcesses(dataDir).includes(recorded)) {
-    log.warn({ pid: recorded }, 'stopping the PostgreSQL that an earlier run left')
+    log.warn({ pid: recorded }, 'stopping the PostgreSQL left by an earlier run')
     await askToEnd([recorded], ['SIGINT', 'SIGQUIT', 'SIGKILL'])
   }
   const orphans = findProcesses(dataDir)
   if (orphans.length > 0) {
-    log.warn({ pids: orphans }, 'ending what is left of a PostgreSQL that was killed')
-    // Nobody is left to tell them anything, and the log is replayed in any case.
+    log.warn({ pids: orphans }, 'ending the processes left by a killed PostgreSQL')
+    // No server is left to end them gently, and the log is replayed in any case.
     await askToEnd(orphans, ['SIGKILL'])
   }
   const stuck = findProcesses(dataDir)
   if (stuck.length > 0) {
-    const message = `processes ${stuck.join(', ')} of an earlier PostgreSQL on ${dataDir} do not end`
+    const message = `processes ${stuck.join(', ')} of an earlier PostgreSQL on ${dataDir} do not end when killed`
     throw new AppError('conflict', message)
   }
   rmSync(join(dataDir, 'postmaster.pid'), { force: true })

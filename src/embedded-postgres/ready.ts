@@ -15,7 +15,7 @@ type Starting = {
 
 /**
  * Waits until PostgreSQL says in `postmaster.pid` that it takes connections. There is no deadline:
- * replaying a large log after a power cut takes what it takes, and is told every ten seconds.
+ * replaying a large log after a power cut takes as long as it takes; it is logged every ten seconds.
  *
  * @throws Error with the server's last words when it ended instead; the signal's reason
  */

@@ -39,7 +39,7 @@ export type Embedded = {
   /** The server process (the postmaster). */
   pid: number
   dataDir: string
-  /** Settles when the server has ended, asked or not; `wanted` tells which. */
+  /** Settles when the server has ended; `wanted` is true when it was told to. */
   ended: Promise<{ wanted: boolean; reason: string }>
   /** Ends all connections, writes everything out and stops. */
   stop(): Promise<void>
@@ -48,7 +48,7 @@ export type Embedded = {
 /** The socket is named after a port, although none is opened. */
 const port = '5432'
 
-/** What durability and the folder need, whatever postgresql.conf says. */
+/** Settings that durability and the folder need; they override postgresql.conf. */
 const fixed = {
   listen_addresses: '',
   port,

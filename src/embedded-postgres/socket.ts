@@ -16,7 +16,7 @@ export type SocketFolder = {
 /**
  * The folder for the server's socket: `dir/run`. When that path is too long for a socket it is a
  * closed folder under the system's temporary one, and `dir/postgres.socket` says which: a server
- * that is started again takes the same, because its clients were told the path.
+ * that is started again takes the same, because its clients know the path.
  */
 export async function socketFolder(dir: string, user: RunAs, port: string): Promise<SocketFolder> {
   const name = `.s.PGSQL.${port}`
@@ -41,7 +41,7 @@ export async function socketFolder(dir: string, user: RunAs, port: string): Prom
 
 /**
  * The socket has a lock file of its own, with a process id that PostgreSQL takes for alive while
- * its process is a zombie or another one by now. Whoever had it is gone: we hold the folder's lock.
+ * its process is a zombie or another one by now. Its owner is gone: we hold the folder's lock.
  */
 async function clear(path: string, name: string): Promise<void> {
   await rm(join(path, name), { force: true })
@@ -54,7 +54,7 @@ function again(record: string, user: RunAs): string | undefined {
     const path = readFileSync(record, 'utf8')
     const stats = lstatSync(path, { throwIfNoEntry: false })
     if (!stats) mkdirSync(path, { mode: 0o700 })
-    // In a folder where everybody may write, another user may have put something there.
+    // In a world-writable folder another user may have put something there.
     else if (!stats.isDirectory() || stats.uid !== (user.uid ?? process.getuid?.()))
       return undefined
     return path

@@ -28,14 +28,14 @@ export function ownFolder(path: string, { uid, gid }: RunAs): void {
   if (uid !== undefined) chownSync(path, uid, gid ?? uid)
 }
 
-/** What `wafermon up` keeps in its state directory: a folder with nothing else in it is ours. */
+/** The names that `wafermon up` uses in its state directory: a folder with only these is ours. */
 const ours = /^(postgres|run|spool|archive|logs|up\.|simulator)/
 
 /**
  * Chooses the user for a data folder. PostgreSQL refuses to run as root, so root takes the owner
- * of the data if there is any, else `postgres` if there is such a user, else `nobody`.
+ * of the data if it exists, else `postgres` if there is such a user, else `nobody`.
  *
- * @throws AppError `forbidden` when the data belongs to somebody else and we are not root
+ * @throws AppError `forbidden` when the data belongs to another user and we are not root
  */
 export function chooseUser(dataDir: string): RunAs {
   const self = process.getuid?.() ?? 0
@@ -94,7 +94,7 @@ function closed(folder: string, { mode }: Stats, user: RunAs): AppError {
   const shown = (mode & 0o7777).toString(8).padStart(4, '0')
   return new AppError(
     'forbidden',
-    `PostgreSQL runs as the user ${user.name}, who may not enter ${folder} (mode ${shown}): ` +
+    `PostgreSQL runs as the user ${user.name}, which may not enter ${folder} (mode ${shown}): ` +
       `run \`chmod o+x ${folder}\`, or keep the state elsewhere, for example --dir /var/lib/wafermon`,
   )
 }

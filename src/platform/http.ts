@@ -66,13 +66,3 @@ function answerFailure(c: Context, error: Error, log: Logger): Response {
 
 const respond = (c: Context, { status, headers, body }: Answer) =>
   c.body(body, status as ContentfulStatusCode, headers)
-
-/** `GET /metrics` in the Prometheus text form. */
-export function metricsRoute(metrics: Metrics, refresh: () => unknown = () => {}): Hono {
-  return new Hono().get('/metrics', async (c) => {
-    await refresh()
-    return c.body(await metrics.registry.metrics(), 200, {
-      'content-type': metrics.registry.contentType,
-    })
-  })
-}

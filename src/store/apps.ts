@@ -3,7 +3,7 @@ import type { App } from '../core/job.ts'
 import type { Store, TransactionSql } from './connect.ts'
 
 const table = 'app'
-/** Most apps that are listed: one program is one of them, whatever it does. */
+/** Maximum apps in a list; a program is one app, however many ids it makes. */
 const maxApps = 10_000
 
 /** By site and name. */
@@ -18,7 +18,7 @@ export function listApps(store: Store, signal: AbortSignal): Promise<App[]> {
   )
 }
 
-/** Names of apps that contain a text (in any case), each once. */
+/** The distinct names of apps that contain a text, case-insensitively. */
 export async function findAppNames(
   store: Store,
   contains: string,
@@ -56,7 +56,7 @@ export async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): P
     version: app.version,
   }))
   // A row that is a minute fresh is left alone, and not even locked: most batches write nothing here,
-  // and two at once do not wait for each other.
+  // and concurrent batches do not wait for each other.
   await tx`
     /* ingest.upsertApps */
     insert into app (site_id, name, app_id, version)

@@ -3,15 +3,15 @@ import { type Baseline, type BaselineKey, readRecipe } from '../core/job-health.
 import type { Store } from './connect.ts'
 
 const table = 'baseline'
-/** Newest runs that count, of each kind of entity, and how far back they may lie. */
+/** The newest runs count, of each kind of entity: this many, and this far back. */
 const maxRuns = 50_000
 const maxDays = 7
-/** Fewer runs than this tell nothing. */
+/** Fewer runs than this make no baseline. */
 const leastRuns = 20
 
 /**
  * Measures how long runs usually take, from the newest that succeeded (failed and canceled ones end
- * when they please). Those of a recipe that did not run lately stay as they were.
+ * at any time). The baseline of a recipe that did not run recently stays.
  *
  * @returns how many baselines were made
  */
@@ -57,7 +57,7 @@ const entityTypes = { job: 'j', subjob: 's' } as const
 
 type Row = Baseline & Omit<BaselineKey, 'entityType'> & { entityType: string }
 
-/** Most baselines held in memory; the newest. */
+/** Maximum baselines held in memory, the newest. */
 const maxHeld = 20_000
 
 /**
@@ -76,7 +76,7 @@ export class Baselines {
     this.#maxAgeMs = maxAgeMs
   }
 
-  /** Reads them again when they are old. Old ones serve on while the database is away. */
+  /** Reads them again when they are old. Old ones are used while the database is away. */
   async refresh(): Promise<void> {
     if (performance.now() - this.#readAt < this.#maxAgeMs) return
     this.#reading ??= this.#read().finally(() => {

@@ -17,17 +17,17 @@ export type { Sql, TransactionSql } from './driver.ts'
  * PostgreSQL reads. int8 is a number, a bigint beyond 2^53.
  */
 
-/** What is done to what, for the metrics: few words of each. */
+/** The labels of a piece of work in the metrics: few values of each. */
 export type Operation = { operation: string; table: string }
 
 export type StoreOptions = {
   /** Who connects, for pg_stat_activity: `local-api`, `local-api read`, `migrate`. */
   role: string
-  /** Most connections. */
+  /** Maximum connections. */
   max: number
   /** Connections opened at start by {@link Store.warm}. */
   min?: number
-  /** Longest time of one statement, in seconds; none unless set. */
+  /** Statement timeout in seconds; none unless set. */
   timeoutS?: number
   /** Connections live as long as they can: for advisory locks of the session. */
   keep?: boolean
@@ -38,8 +38,8 @@ export type StoreOptions = {
 
 export type Store = {
   /**
-   * The driver, for what has no other way; everything else goes through `ask` and `begin`, which see
-   * to it that no connection does two things at once.
+   * The driver, for migrations and tests; everything else goes through `ask` and `begin`, which make
+   * sure that no connection does two things at the same time.
    */
   sql: Sql
   /**
@@ -58,10 +58,10 @@ export type Store = {
   begin<T>(op: Operation, work: (sql: TransactionSql) => Promise<T>): Promise<T>
   /**
    * Calls `heard` on every notification, and whenever some may have been missed, until the signal
-   * aborts. On a connection of its own, made again when it is lost.
+   * aborts. Uses a connection of its own, which is opened again when it is lost.
    */
   listen(channel: string, heard: () => void, signal: AbortSignal): Promise<void>
-  /** Room for work: `size` pieces at once, `available` of them free now. */
+  /** Places for work: `size` in all, `available` of them free now. */
   pool(): { size: number; available: number }
   /** Opens the least number of connections. Never rejects: a database that is away comes later. */
   warm(): Promise<void>
@@ -69,9 +69,9 @@ export type Store = {
   close(timeoutS?: number): Promise<void>
 }
 
-/** Longest wait for room when there is no statement timeout, in milliseconds. */
+/** Longest wait for a place when there is no statement timeout, in milliseconds. */
 const maxWaitMs = 30_000
-/** How long after its statement timeout a server that says nothing counts as gone. */
+/** A server that is silent this long after a statement timeout counts as gone. Milliseconds. */
 const graceMs = 5000
 
 /** Makes the pool; connects at the first use, again and again if need be. */
@@ -90,15 +90,7 @@ export function connect(url: string, options: StoreOptions): Store {
       socket.once('close', () => sockets.delete(socket))
     },
   })
-  // A role may hold several pools; the metrics show their sum.
-  let shown = 0
-  const show = (free: number) => {
-    metrics?.dbPoolAvailable.inc(free - shown)
-    shown = free
-  }
-  const gate = new PoolGate(max, { onChange: show })
-  metrics?.dbPoolSize.inc(max)
-  show(max)
+  const gate = shownGate(max, metrics)
 
   /** Runs work with room, a deadline and the metrics. */
   async function measured<T>(op: Operation, work: () => Promise<T>, signal?: AbortSignal) {
@@ -141,7 +133,19 @@ export function connect(url: string, options: StoreOptions): Store {
   }
 }
 
-/** What the driver keeps of a query, beyond its types. */
+/** The gate to a pool, shown in the metrics. A role may hold several pools: they show the sum. */
+function shownGate(max: number, metrics: Metrics | undefined): PoolGate {
+  let shown = 0
+  const show = (free: number) => {
+    metrics?.dbPoolAvailable.inc(free - shown)
+    shown = free
+  }
+  metrics?.dbPoolSize.inc(max)
+  show(max)
+  return new PoolGate(max, { onChange: show })
+}
+
+/** Fields of a query that the driver's types leave out. */
 type Internals = { state: object | null; canceller: ((query: unknown) => Promise<void>) | null }
 
 /**
@@ -150,7 +154,7 @@ type Internals = { state: object | null; canceller: ((query: unknown) => Promise
  * Not by `query.cancel()`: that drops a promise which rejects when the server cannot be reached,
  * and an unhandled rejection ends the process. And not before the query is on a connection
  * (`state`): one that is canceled while its connection opens takes that connection's place in the
- * pool with it. It then runs, at most to its timeout, and nobody reads the answer.
+ * pool with it. It then runs, at most to its timeout, and its answer is dropped.
  */
 async function cancelable<T extends readonly (object | undefined)[]>(
   query: postgres.PendingQuery<T>,
@@ -171,7 +175,7 @@ async function cancelable<T extends readonly (object | undefined)[]>(
   }
 }
 
-/** The caller hears of the abort at once; the room is given back when the server is done. */
+/** Rejects immediately when the signal aborts; the place is freed when the server is done. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work
   work.catch(() => {})
@@ -184,8 +188,8 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
 }
 
 /**
- * A cancel that comes a moment late hits whatever the connection does next. Such a victim was
- * canceled well before its time and asks again.
+ * A cancel that comes a moment late hits whatever the connection does next. Such a
+ * statement was canceled well before its timeout and is sent again.
  */
 async function retryStray<T>(
   ask: () => Promise<T>,

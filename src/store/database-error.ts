@@ -1,6 +1,6 @@
 import { AppError } from '../core/errors.ts'
 
-/** What the driver or the system says when there is no talking to the server. */
+/** Codes of the driver and the system for a lost or refused connection. */
 const lost = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_DESTROYED',
@@ -39,7 +39,7 @@ export function codeFromError(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Whether the server was away, restarting or full: the same may work later. */
+/** True when the server was away, restarting or full: the same may work later. */
 export function isUnreachable(error: unknown): boolean {
   // A lacking right or table is unavailable too, but the server is there.
   if (error instanceof AppError && error.cause !== undefined) return isUnreachable(error.cause)

@@ -7,13 +7,13 @@ import { type Edition, readEdition } from './edition.ts'
 import { advanceHorizon } from './horizon.ts'
 import { pendingMigrations } from './migrate.ts'
 
-/** Whether the database can be worked with; `why` says what stands in the way. */
+/** The state of the database; `why` is the reason why it cannot be used. */
 export type Readiness =
   | { state: 'ready'; edition: Edition }
   | { state: 'away'; why: string }
   | { state: 'behind'; why: string }
 
-/** A database that says nothing for so long is away: a cut network is no error of the driver's. */
+/** A database that is silent this long is away: on a cut network the driver reports no error. */
 const silentMs = 10_000
 
 /** How often a database that was well is looked at, and one that was not. Milliseconds. */
@@ -21,8 +21,8 @@ const calmMs = 5000
 const eagerMs = 500
 
 /**
- * Watches whether the database answers and has all migrations. A role starts without it and waits;
- * what it must not do is to work on a database that lacks a migration.
+ * Watches that the database answers and has all migrations. A role starts without it and waits, and
+ * must not work on a database that lacks a migration.
  */
 export class DatabaseWatch {
   readonly #store: Store
@@ -62,7 +62,7 @@ export class DatabaseWatch {
     return this.#now
   }
 
-  /** A question that got no answer goes on by itself; no second one is put behind it. */
+  /** A question without an answer stays open; no second one is queued after it. */
   async #askInTime(): Promise<Readiness> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined

@@ -1,10 +1,10 @@
 /*
- * What the database driver does wrong when a connection dies, put right while it is bundled, and
+ * Faults of the database driver when a connection dies, patched while it is bundled, and
  * while tests load it. Without this a database that goes away in the middle of a transaction ends the
  * process, or leaves a place in the pool on which every later question waits for ever, or lets what is
  * left of the transaction run outside of one, on the next connection of that place:
  *
- * - begin() goes on using the connection: the rollback, and whatever else the work still asks. Now it
+ * - begin() still uses the connection: for the rollback, and for whatever else the work asks. Now it
  *   is refused.
  * - Small writes are held back for one turn of the event loop. When the connection closes meanwhile,
  *   the timer is stopped but not forgotten, so the next connection of that place believes that one
@@ -12,7 +12,7 @@
  * - After an error of the socket, what was asked between the error and the close is never answered.
  * - A new connection takes over the question that the old one died of, and its error: the next
  *   question fails with it, or, when the database refuses the connection, is never answered.
- * - What a new connection asks first, for the types of arrays, has nobody to hear that it failed.
+ * - The first question of a new connection, for the types of arrays, has no handler when it fails.
  *
  * The version is pinned. One whose text differs fails here, and this has to be looked at again.
  */
@@ -64,8 +64,8 @@ export const driverFile = /[\\/]postgres[\\/]src[\\/](index|connection)\.js$/
 
 /** @throws Error when the driver is not the one that this was written for */
 export function patchDriver(file, text) {
-  return changes[/[^\\/]*$/.exec(file)[0]].reduce((mended, [from, to, times]) => {
-    const parts = mended.split(from)
+  return changes[/[^\\/]*$/.exec(file)[0]].reduce((patched, [from, to, times]) => {
+    const parts = patched.split(from)
     if (parts.length !== times + 1) {
       throw new Error('the driver postgres has changed: look at src/store/driver-patch.mjs again')
     }

@@ -5,7 +5,7 @@ import { AppError } from '../core/errors.ts'
 import { parseText } from '../core/json.ts'
 import type { Micros } from '../core/time.ts'
 
-/** What the types below do to values: times are canonical text, int8 is a number. */
+/** Values as the types below convert them: times are canonical text, int8 is a number. */
 export type Sql = postgres.Sql<{ timestamptz: Micros; plainTime: string; int8: number | bigint }>
 export type TransactionSql = postgres.TransactionSql<{
   timestamptz: Micros
@@ -17,7 +17,7 @@ export type DriverOptions = {
   /** Shown in pg_stat_activity. */
   name: string
   max: number
-  /** Longest time of one statement, in milliseconds; 0 is no limit. */
+  /** Statement timeout in milliseconds; 0 is no limit. */
   statementTimeoutMs?: number | undefined
   /** Never exchange connections for fresh ones: for those that hold an advisory lock. */
   keep?: boolean | undefined
@@ -82,7 +82,7 @@ export function openDriver(url: string, options: DriverOptions): Sql {
     transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
     types: valueTypes,
   }
-  // The driver's types know no socket of ours and no frozen lists.
+  // The driver's types have no option for a socket and take no readonly lists.
   return postgres(given as object) as unknown as Sql
 }
 

@@ -4,7 +4,7 @@ import type { Sql, TransactionSql } from './driver.ts'
 
 export type EditionKind = 'plain' | 'timescale'
 
-/** What the database can do beyond PostgreSQL. */
+/** The abilities of a database beyond PostgreSQL. */
 export type Edition = {
   kind: EditionKind
   /** `tsl`: with compression, continuous aggregates and policies; `apache`: without them. */
@@ -27,7 +27,7 @@ export async function readEdition(sql: Sql): Promise<Edition> {
   if (version === null) {
     throw new AppError(
       'conflict',
-      'the database was made with TimescaleDB, but the extension is gone; install it again (create extension timescaledb)',
+      'the database was created with TimescaleDB, but the extension is gone; install it again (create extension timescaledb)',
     )
   }
   return { kind: 'timescale', licence: await readLicence(sql), version }
@@ -50,8 +50,8 @@ async function extensionVersion(sql: Sql): Promise<string | null> {
 }
 
 /**
- * Makes the extension where the server has it and we may. Whether it is loaded at the server's
- * start is seen by its settings: without that `create extension` ends the connection.
+ * Creates the extension where the server has it and the user may. Its settings show that it was
+ * loaded at the server's start: without that `create extension` ends the connection.
  *
  * @returns the edition that the database has then
  */
@@ -75,9 +75,9 @@ export async function makeExtension(sql: Sql): Promise<EditionKind> {
 class Undo extends Error {}
 
 /**
- * Which licence runs. The names of functions exist under both, and the setting can lie; so one
- * that only the Timescale licence has is called, on something it must refuse. In a transaction
- * that is undone whatever comes of it.
+ * The licence that is in force. Its functions exist under both, and the setting can be wrong. So one
+ * that only works under the Timescale licence is called, on an argument that it must refuse, in a
+ * transaction that is always rolled back.
  */
 async function readLicence(sql: Sql): Promise<'tsl' | 'apache'> {
   let licence: 'tsl' | 'apache' = 'tsl'

@@ -81,7 +81,7 @@ function given(values: Record<string, unknown>): Record<string, unknown> {
 
 /**
  * Events of a job or subjob, oldest first, at most `limit`. Raw events are dropped once they are
- * archived, so an old job has none here.
+ * archived, so an old job has no events here.
  */
 export async function findEvents(
   store: Store,
@@ -107,7 +107,7 @@ export async function findEvents(
   return rows.map(eventFromRow)
 }
 
-/** When the first and the last event of a job happened; undefined when there is no such row. */
+/** The times of a job's first and last event; undefined when there is no such job. */
 async function eventRange(store: Store, id: string, signal: AbortSignal) {
   const [range] = await store.ask<{ first: Micros; last: Micros }[]>(
     { operation: 'eventRange', table: 'job' },

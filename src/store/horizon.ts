@@ -12,11 +12,11 @@ import { locks } from './locks.ts'
  *   frozen_before nothing changes in "event": counting, archiving and dropping there need no lock.
  * - Partitions exist before open_until lets events into them.
  * - dropped_before moves before what lies below it is dropped, never after.
- * - Waiting for a lock is bounded: whoever waits for the horizon's holds up all ingest behind it.
+ * - Waiting for a lock is bounded: a transaction that waits for the horizon's holds up all ingest after it.
  */
 
 const table = 'horizon'
-/** Longest wait for a lock, in milliseconds: the most by which one round can stall ingest. */
+/** Longest wait for a lock, in milliseconds: one round stalls ingest by at most this. */
 const lockWaitMs = 1000
 
 /**
@@ -44,7 +44,7 @@ export async function advanceHorizon(store: Store, freezeAfterHours: number): Pr
   })
 }
 
-/** Days are of UTC, which is the zone of every connection of ours. */
+/** In UTC, the time zone of every connection of the store. */
 const endOfTomorrow = (tx: TransactionSql) => tx`date_trunc('day', now()) + interval '2 days'`
 
 const boundWait = (tx: TransactionSql) =>
@@ -57,7 +57,7 @@ async function lockExclusively(tx: TransactionSql): Promise<void> {
 
 /**
  * Drops the raw events of days (plain) or hours (TimescaleDB) that end at or before `time`.
- * Whether they may go is the caller's to know.
+ * The caller makes sure that they may go.
  *
  * @returns the names of the partitions or chunks that went
  * @throws AppError invalid, when `time` lies above the freeze horizon; overloaded, when a lock was

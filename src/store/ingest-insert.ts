@@ -14,7 +14,7 @@ import { toArrays } from './unnest.ts'
 
 /*
  * The first half of ingest: events become rows of "event" and "event_late", each once, and the
- * database tells which were new.
+ * database reports the new ones.
  */
 
 /**
@@ -63,7 +63,7 @@ type Row = ReturnType<typeof toEventRow>
 /**
  * Inserts a batch, in the horizon's lock.
  *
- * @returns the number of the batch, and of each event whether it was new
+ * @returns the number of the batch, and for each event true when it was new
  */
 export async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
   const rows: Row[] = []
@@ -85,7 +85,7 @@ export async function insertEvents(tx: TransactionSql, events: readonly Event[])
 }
 
 /**
- * What lies below the horizon or beyond the open partitions goes to event_late, all else to event.
+ * Events below the horizon or beyond the open partitions go to event_late, all others to event.
  *
  * @returns the identities of those that were new
  */

@@ -5,13 +5,13 @@ import type { Store } from './connect.ts'
 import { ingest, type StoreVerdict } from './ingest.ts'
 
 export type IngestQueueOptions = {
-  /** Transactions under way at once. */
+  /** Maximum concurrent transactions. */
   writers: number
-  /** Most events in one transaction. */
+  /** Maximum events in one transaction. */
   maxEvents: number
-  /** Most events that wait; beyond it callers are told to come back. */
+  /** Maximum events that wait; beyond it `add` throws `overloaded`. */
   maxWaiting: number
-  /** Told of every commit: how many events it held, and what ended jobs that had not ended yet. */
+  /** Called after every commit with its number of events, and those that ended a running job. */
   onCommit?: (events: number, ended: readonly Event[]) => void
 }
 
@@ -23,7 +23,7 @@ type Waiting = {
 
 /**
  * Group commit: what arrives while all writers are busy shares the next transaction. So a thousand
- * single events a second cost a few dozen commits, and a lone event waits for nobody.
+ * single events a second cost a few dozen commits, and a lone event does not wait.
  */
 export class IngestQueue {
   readonly #store: Store
@@ -39,7 +39,7 @@ export class IngestQueue {
 
   /**
    * @returns a verdict per event, once they are committed
-   * @throws AppError unreachable or overloaded: nothing of it was stored, or the answer got lost
+   * @throws AppError unreachable or overloaded: nothing was stored, or the answer was lost
    */
   add(events: readonly Event[]): Promise<StoreVerdict[]> {
     if (this.#waitingEvents + events.length > this.#options.maxWaiting && this.#waitingEvents > 0) {

@@ -51,7 +51,7 @@ order by d.id
 on conflict (${id}) do update set ${sets.join(', ')}`
 }
 
-/** What goes into `event` or `event_late`, in the order of the parameters of the statements below. */
+/** The columns of `event` and `event_late`, in the order of the parameters of the statements below. */
 export const eventColumns: readonly Column[] = [
   ['at', 'timestamptz'],
   ['idempotency_key', 'uuid'],
@@ -80,12 +80,12 @@ export const eventColumns: readonly Column[] = [
 ]
 const eventNames = eventColumns.map(([name]) => name)
 
-/** A parameter behind those of the columns: the first is 1. */
+/** A parameter after those of the columns: the first is 1. */
 const more = (number: number) => `$${eventColumns.length + number}`
 
 /**
- * Where the horizon stands and what batch this is. The greatest time in event_late tells whether
- * there is anything in it that "event" has to look for; an index knows it.
+ * The horizon, and the number of this batch. The greatest time in event_late shows if an event of
+ * "event" may be in it already; it comes from an index.
  */
 export const horizonSql = `/* ingest.horizon */
 select frozen_before, open_until, dropped_before, nextval('event_batch_id') as batch,
@@ -94,8 +94,8 @@ from horizon`
 
 /**
  * Puts events into `table`: parameters are `toArrays(rows, eventColumns)`, the batch number, and how
- * many events there are. The answer's first row tells how many were new; which ones follows only when
- * it was not all.
+ * many events there are. The answer's first row is the number of new ones; they follow only when it
+ * was not all.
  */
 const insertInto = (table: string, condition: string) => `
 with inserted as (
@@ -111,14 +111,14 @@ union all
 select null, at, idempotency_key from inserted where (select fresh from total) < ${more(2)}::int`
 
 /**
- * Whether an event lies in a table. A row by its key, whatever the planner thinks of the rest: as
- * "not exists" this became a join with the whole table, sorted anew for every batch.
+ * True when a table does not have an event. One look by the key: as "not exists" the planner made it
+ * a join with the whole table, sorted again for every batch.
  */
 const notIn = (table: string, between = '') => `(
   select true from ${table} t where t.at = r.at and t.idempotency_key = r.idempotency_key
   ${between} limit 1) is null`
 
-/** Inserts events into "event" and tells which were new. */
+/** Inserts events into "event" and answers the new ones. */
 export const insertEventsSql = `/* ingest.insertEvents */ ${insertInto('event', '')}`
 
 /**

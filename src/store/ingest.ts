@@ -15,23 +15,23 @@ import { toArrays } from './unnest.ts'
 /**
  * How events become rows. One transaction takes the events of many requests:
  *
- *   1. lock 7002, shared: the horizon stands still (a statement of its own, so that the next one's
- *      snapshot sees where), and where it stands
- *   2. insert the events on its two sides; the database tells which are new
+ *   1. lock 7002, shared: the horizon does not move (a statement of its own, so that the snapshot of
+ *      the next one sees its position); then read it
+ *   2. insert the events on its two sides; the database reports the new ones
  *   3. fold the new ones here, and merge the folds into job and subjob
  *   4. apps, and the numbers received from each source
  *   5. lock 7001 and the live position, last: positions become visible in their order
  *
- * Everything is in order of its key, so no two of these transactions wait for each other crosswise.
+ * Everything is locked in the order of its key, so two of these transactions never deadlock.
  */
 
 /** `refused` means that the database can never store this event; all others are committed. */
 export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 
-/** `ended`: the event that ended each job which had not ended before; of history there is none. */
+/** `ended`: for each job that ended now, the event that ended it; never an event of replayed history. */
 export type Ingested = { verdicts: StoreVerdict[]; ended: Event[] }
 
-/** Tries of a transaction that the database undid (a deadlock, a serialization failure). */
+/** Tries of a transaction that the database rolled back (a deadlock, a serialization failure). */
 const maxTries = 5
 
 /**
@@ -65,7 +65,7 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
   }
 }
 
-/** 22: a value that has no place in its column; 54: one too large. All else is not the event's fault. */
+/** 22: a value that has no place in its column; 54: one too large. No other error is the event's fault. */
 const isDataError = (error: unknown) => /^(22|54)...$/.test(codeFromError(error) ?? '')
 
 async function withRetries<T>(work: () => Promise<T>): Promise<T> {
@@ -123,7 +123,7 @@ async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slot
   await tx.unsafe(upserts[table], toArrays(rows, slotColumns), { prepare: true })
 }
 
-/** Live readers hear of what happened now; of replayed history they do not. */
+/** Live events are those that happened now; replayed history is not among them. */
 async function announce(tx: TransactionSql, batch: number, fresh: readonly Event[]) {
   const times = fresh.filter((event) => !event.historical).map((event) => event.event.at)
   if (times.length === 0) return

@@ -10,7 +10,7 @@ export type JobTable = 'job' | 'subjob'
 
 /**
  * A row of `job` or `subjob`: the values of {@link jobColumnsSql} in their order. A list of values, since
- * for a row with names the driver looks up each name anew, which costs as much as the SQL.
+ * for a row with names the driver looks up each name again, which costs as much as the SQL.
  */
 export type JobRow = [
   id: string,
@@ -44,7 +44,7 @@ export type JobRow = [
 /** How many values a row has. */
 const rowLength: JobRow['length'] = 25
 
-/** What is selected of a job or subjob; metadata is overlaid here, the latest on top. */
+/** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {
   return sql`
     ${sql(`${table}_id`)} as id, ${table}::text as entity_type, parent_id, app_id, app_name, app_version,
@@ -59,7 +59,7 @@ export function jobColumnsSql(sql: Sql, table: JobTable) {
 export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
   question.values() as unknown as postgres.PendingQuery<JobRow[]>
 
-/** The row as everybody sees it, with what depends on the time of looking. */
+/** The job of a row, with what depends on the time of the question. */
 export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job {
   ensure(row.length === rowLength, 'a row has the values of jobColumnsSql')
   // biome-ignore format: one line each would be fifty

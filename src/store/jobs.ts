@@ -18,10 +18,10 @@ import { asJobRows, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.
  */
 
 type Fragment = postgres.PendingQuery<postgres.Row[]>
-/** Walks of one question: each its own condition, none in common between two of them. */
+/** The conditions of the walks of one question; no row meets two of them. */
 type Branches = (sql: Sql) => Fragment[]
 
-/** A page before it is completed: the rows, and whether there are more behind them. */
+/** The rows of a page; `more` is true when others follow. */
 export type Found = { items: Job[]; more: boolean }
 
 /** More app names than this are a filter; fewer get a walk each. */
@@ -50,13 +50,13 @@ export async function findRows(
 
 /**
  * Exact names for what the filter says of apps; undefined when that narrows nothing. An app's id
- * tells no name: old programs make one for every run, and a name may have had many.
+ * does not give its name: old programs make an id for every run.
  */
 async function resolveApps(store: Store, { appName, site }: JobFilter, signal: AbortSignal) {
   return appName === undefined ? undefined : findAppNames(store, appName, site, signal)
 }
 
-/** The column to look at, the order, and how to say "behind this row". */
+/** The column of the list's time, its order, and the comparison for "after this row". */
 function keysOf(sql: Sql, table: JobTable, { time, order }: JobFilter) {
   const column = sql(
     { started: 'started_at', ended: 'ended_at', seen: 'last_event_at' }[time],

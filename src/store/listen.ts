@@ -5,7 +5,7 @@ export type Listening = {
   /** Who listens, for pg_stat_activity. */
   role: string
   channel: string
-  /** Called on a notification, and whenever some may have been missed. */
+  /** Called on every notification, and whenever some may have been missed. */
   heard: () => void
   signal: AbortSignal
 }
@@ -14,9 +14,9 @@ export type Listening = {
 const againMs = 500
 
 /**
- * Listens until the signal aborts, on a connection of its own that is made again when it is lost.
- * Not the driver's `listen`: that tries once to come back, and when the server is not up again by
- * then it never hears anything any more, and says nothing of it.
+ * Listens until the signal aborts, on a connection of its own that is opened again when it is lost.
+ * Not the driver's `listen`: that reconnects once, and when the server is not up again by then it
+ * receives nothing more and reports no error.
  */
 export async function keepListening(url: string, listening: Listening): Promise<void> {
   while (!listening.signal.aborted) {

@@ -1,14 +1,14 @@
 import type { LiveEvent } from '../core/live.ts'
 
 /**
- * Most events that one reader may be behind in memory. All readers hold the same arrays, so this is
- * also about the most that all of them hold together.
+ * Maximum events that wait for one subscriber. All subscribers hold the same arrays, so this is also
+ * about the maximum that all of them hold together.
  */
 const maxQueued = 20_000
 
-/** What one reader of the live feed has not taken yet. */
+/** The events that one subscriber of the live feed has not taken yet. */
 export class LiveSubscriber {
-  /** What lies at or below this position it has already. */
+  /** The subscriber has everything up to this position. */
   from = 0
   readonly #queue: (readonly LiveEvent[])[] = []
   #queued = 0
@@ -20,11 +20,11 @@ export class LiveSubscriber {
     this.#queue.push(events)
     this.#queued += events.length
     // A batch alone is never too much: its size is bounded where it was stored.
-    if (this.#queued > maxQueued && this.#queue.length > 1) this.#end('the reader is too slow')
+    if (this.#queued > maxQueued && this.#queue.length > 1) this.#end('the subscriber is too slow')
     this.#wake()
   }
 
-  /** What the reader has is no longer what comes before the next: it has to begin again. */
+  /** The history that the subscriber has is no longer the one before the next batch: it starts over. */
   cut(): void {
     this.#end('the history went back')
     this.#wake()
@@ -35,7 +35,7 @@ export class LiveSubscriber {
     this.#queue.length = 0
   }
 
-  /** The next batch; undefined once the signal aborted. @throws when the reader was cut off */
+  /** The next batch; undefined once the signal aborted. @throws when the subscriber was cut off */
   async next(signal: AbortSignal): Promise<readonly LiveEvent[] | undefined> {
     while (!signal.aborted) {
       if (this.#ended !== undefined) throw new Error(this.#ended)
@@ -49,7 +49,7 @@ export class LiveSubscriber {
     return undefined
   }
 
-  /** Leaves no listener behind: a stream may last for months. */
+  /** Removes its listener: a stream may last for months. */
   #more(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {

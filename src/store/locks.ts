@@ -1,11 +1,11 @@
 import { must } from '../core/must.ts'
 import type { Store } from './connect.ts'
 
-/** The advisory locks, by what they guard. Every version that may run beside this one knows them so. */
+/** The advisory locks, by what they guard. Versions that run side by side must agree on the numbers. */
 export const locks = {
   /** Live positions, from when one is given until it is committed. */
   live: 7001,
-  /** The freeze horizon: shared by ingest, alone for who moves it. */
+  /** The freeze horizon: shared by ingest, exclusive to move it. */
   horizon: 7002,
   /** The replica that does maintenance. */
   maintenance: 7003,
@@ -15,8 +15,8 @@ export const locks = {
 } as const
 
 /**
- * Whether the connection of a store that has only one holds a lock; takes it when it is free. To be
- * asked in every round: a connection that was lost and made again holds none.
+ * Takes a lock when it is free; true when the store, of only one connection, holds it. Ask in every
+ * round: a connection that was lost and opened again holds no lock.
  */
 export async function holdLock(store: Store, name: 'maintenance' | 'archive'): Promise<boolean> {
   const key = locks[name]

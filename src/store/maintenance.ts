@@ -15,15 +15,15 @@ export type MaintenanceOptions = {
   liveKeepHours: number
   /** With an archive, jobs that ended stay until it has them, and raw events are its to drop. */
   archive: boolean
-  /** How long raw events stay when there is none. */
+  /** Age at which raw events are dropped when there is no archive. */
   retentionHours: number
   /** Between two rounds, in milliseconds; a minute. */
   everyMs?: number
 }
 
-/** What health shows. */
+/** Shown by health. */
 export type MaintenanceState = {
-  /** Whether this replica is the one that does it. */
+  /** True on the replica that does maintenance. */
   here: boolean
   /** End of the last round that this replica did. */
   lastRunAt: Micros | null
@@ -45,8 +45,8 @@ const batch = 5000
 
 /**
  * Does what keeps the hot store small and its figures fresh, once at start and then every minute,
- * on one replica: whoever holds that advisory lock. The lock is its connection's, so it passes on
- * when the replica dies. A task that fails is logged and tried again; the others go on.
+ * on the replica that holds the advisory lock. The lock belongs to its connection, so another replica
+ * takes it when this one dies. A task that fails is logged and tried again; the others still run.
  */
 export function runMaintenance(url: string, options: MaintenanceOptions): Maintenance {
   const { log, signal, everyMs = 60_000 } = options
@@ -71,7 +71,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
     while (!signal.aborted) {
       await round().catch((error: unknown) => {
         state.here = false
-        if (!signal.aborted) log.warn({ error }, 'maintenance could not start')
+        if (!signal.aborted) log.warn({ error }, 'maintenance could not start; will retry')
       })
       await sleep(everyMs, signal)
     }
@@ -108,7 +108,7 @@ async function attempt(
     if (signal.aborted) return undefined
     // The whole round ends: the lock went with the connection.
     if (isUnreachable(error)) throw error
-    log.warn({ error, task: task.name }, 'a maintenance task failed and will be tried again')
+    log.warn({ error, task: task.name }, 'a maintenance task failed; will retry')
     return error instanceof Error ? error.message : String(error)
   }
 }
@@ -146,7 +146,7 @@ async function inBatches(remove: () => Promise<number>, signal: AbortSignal): Pr
 }
 
 /**
- * The newest row stays whatever its age: it tells a reader that resumes where the history ends.
+ * The newest row always stays: a subscriber that resumes needs it to find the end of the history.
  * Rows lie in the order of their age but for the length of a transaction, so the walk ends at the
  * first that stays.
  */
@@ -196,8 +196,8 @@ async function trimApps(store: Store): Promise<void> {
 }
 
 /**
- * Jobs of which nothing was heard for 90 days go, running ones too. Heard by both clocks: old
- * history that is replayed today stays for 90 days as well. With an archive, one that ended goes only
+ * Deletes jobs without an event for 90 days, running ones too. By both clocks: old history that is
+ * replayed today stays for 90 days as well. With an archive, one that ended goes only
  * if it has not changed since a file of its hour was read back, or within the hour before, in which
  * its row may have been read.
  */

@@ -141,14 +141,14 @@ async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logg
   log.info({ migration: file.name, took_ms: tookMs }, 'migration applied')
 }
 
-/** What the operator can mend is told so; else the file is named, with PostgreSQL's own words. */
+/** The remedy where an operator can act; otherwise the file, with PostgreSQL's own message. */
 function failed(file: MigrationFile, error: unknown): unknown {
-  const told = explainError(error)
-  if (told instanceof AppError && codeFromError(error) !== '42P01') return told
+  const known = explainError(error)
+  if (known instanceof AppError && codeFromError(error) !== '42P01') return known
   const why = error instanceof Error ? error.message : String(error)
   const kept = file.inTransaction
     ? 'nothing of it was kept'
-    : 'what came before the failure was kept'
+    : 'its statements before the failure were kept'
   return new AppError('conflict', `the migration ${file.name} failed: ${why}; ${kept}`, {
     cause: error,
   })

@@ -26,7 +26,7 @@ export type MigrationFile = {
   name: string
   text: string
   sha256: string
-  /** What is sent in one go: the whole file, or its statements one by one. */
+  /** True: the file is sent whole, in a transaction. False: its statements one by one. */
   inTransaction: boolean
   /** Only for a database under the Timescale licence. */
   licensed: boolean

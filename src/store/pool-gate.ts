@@ -3,10 +3,10 @@ import { AppError } from '../core/errors.ts'
 type Waiter = { enter: () => void }
 
 /**
- * Lets at most `size` pieces of work use the pool at once; the others wait here in order.
+ * Lets at most `size` pieces of work use the pool at the same time; the others wait here in order.
  *
- * The driver alone would push the surplus onto connections that are busy, behind whatever runs
- * there, and tells nobody how many are free.
+ * The driver alone queues the surplus on busy connections, after the statements that run there, and
+ * does not report how many are free.
  */
 export class PoolGate {
   readonly size: number
@@ -27,7 +27,7 @@ export class PoolGate {
   }
 
   /**
-   * Resolves once there is room. Whoever came in must `leave`, once.
+   * Resolves once there is a place. The caller must then `leave`, once.
    *
    * @throws the signal's reason; AppError overloaded, after `timeoutMs` or when too many wait
    */

@@ -6,9 +6,9 @@ import type { Store } from './connect.ts'
 import { dropEventsBefore, type Partition, partitionsBefore } from './horizon.ts'
 
 /*
- * Which raw events are old enough to go, and what speaks against it. Here is what the database can
- * tell; that the files are as noted is for the archive to see. Everything asked here lies below the
- * freeze horizon, so no answer can grow old before the drop.
+ * The raw events that are old enough to drop, and the reasons not to, as far as the database knows
+ * them; the archive checks its files. Everything asked here lies below the freeze horizon, so no
+ * answer can change before the drop.
  */
 
 type Range = Pick<Partition, 'startsAt' | 'endsAt'>
@@ -26,8 +26,8 @@ export async function expiredPartitions(store: Store, hours: number): Promise<Pa
 }
 
 /**
- * Why a range is still in use: something in it was taken in less than `hours` ago, or belongs to a
- * run that is going on. One that was silent for as long counts as lost and holds up nothing.
+ * The reason why a range is still in use: an event in it was stored less than `hours` ago, or belongs
+ * to a running job. A job that was silent for as long counts as lost and does not hold up the drop.
  */
 export async function inUse(
   store: Store,
@@ -58,11 +58,11 @@ export async function inUse(
 }
 
 /**
- * Where no archive is kept: drops raw events by age alone, those of runs that go on excepted, and late
- * ones too, below what was dropped already: there a repeat is known by the number of its source. One
- * that came without a source counts anew when it is sent again.
+ * Without an archive: drops raw events by age alone, except those of running jobs. Late events go below
+ * what was dropped already: there a repeat is recognized by the number of its source. An event without
+ * a source counts again when it is sent again.
  *
- * @throws AppError overloaded, when a lock was not free in time: the next round goes on
+ * @throws AppError overloaded, when a lock was not free in time: the next round continues
  */
 export async function dropUnarchived(
   store: Store,

@@ -2,7 +2,7 @@ import type { Event } from '../core/event.ts'
 import { type Micros, secondsBetween } from '../core/time.ts'
 import type { TransactionSql } from './connect.ts'
 
-/** Repeats count too: a source's numbers tell what was received, not what was new. */
+/** Notes the numbers received from each spool. Repeats count too: received is not the same as new. */
 export async function upsertSources(tx: TransactionSql, events: readonly Event[]): Promise<void> {
   const rows = toSourceRows(events)
   if (rows.length === 0) return
@@ -23,7 +23,7 @@ export async function upsertSources(tx: TransactionSql, events: readonly Event[]
       last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s`
 }
 
-/** What a batch says of one sidecar's spool, for the table `source`. */
+/** A row for the table `source`: the state of one sidecar's spool after a batch. */
 type SourceRow = {
   source_id: string
   epoch: string
@@ -34,7 +34,7 @@ type SourceRow = {
   clock_offset_s: number
 }
 
-/** What a batch holds of one spool. */
+/** The part of a batch that came from one spool. */
 type Batch = { source: NonNullable<Event['source']>; newest: Event; numbers: number[] }
 
 /** A row per spool that events of the batch came from, in the order of the table's key. */
@@ -66,7 +66,7 @@ function toSourceRow({ source, newest, numbers }: Batch): SourceRow {
     received: toMultirange(numbers),
     last_at: newest.event.at,
     last_received_at: newest.received_at,
-    // Replayed history says nothing about a clock.
+    // The times of replayed history have nothing to do with a clock.
     clock_offset_s: newest.historical ? 0 : secondsBetween(newest.received_at, reported),
   }
 }

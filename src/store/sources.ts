@@ -4,19 +4,19 @@ import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 
 const table = 'source'
-/** Most gaps that are listed of one source, oldest first; a spool that lost more needs a person. */
+/** Maximum gaps listed of one source, oldest first; a spool that lost more needs an operator. */
 const maxGaps = 100
 
 type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] | null }
 
 /*
- * A sidecar that works off a backlog delivers two batches side by side, and the later numbers may be
- * here first. So while one catches up, the newest numbers that it skipped are on the way, not missing:
- * so many of them, until it was silent for so long or delivers as things happen.
+ * A sidecar that works off a backlog delivers two batches side by side, and the later numbers may
+ * arrive first. So while it catches up, this many of its newest numbers are on the way when they are
+ * skipped, not missing: until it is silent for this long, or its lag is below this.
  */
 const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
 
-/** Every spool that ever delivered, by id, the newest first. */
+/** Every spool that ever delivered, by id; of one id the newest first. */
 export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
   const rows = await store.ask<SourceRow[]>(
     { operation: 'listSources', table },
@@ -40,20 +40,20 @@ export async function listSources(store: Store, signal?: AbortSignal): Promise<S
 }
 
 export type CompletenessOptions = {
-  /** Whether there is an archive behind the store. */
+  /** `off` when there is no archive. */
   archive: 'available' | 'off'
-  /** How far a sender's clock may be off before it is named, in seconds. */
+  /** A clock that is off by more is named, in seconds. */
   skewLimitS: number
-  /** How long an answer serves, in milliseconds. */
+  /** Age up to which an answer is used again, in milliseconds. */
   maxAgeMs: number
 }
 
-/** Most gaps named in the answer to a list. */
+/** Maximum gaps named in the answer to a list. */
 const maxGapsInAnswer = 20
 
 /**
- * What any answer of this store may be missing. Every list carries it and it is the same for all,
- * so it is asked for once in a while, by one of those who wait.
+ * The completeness of every answer of this store. Every list carries it and it is the same for all,
+ * so one question is shared by all that wait, and its answer by those that follow soon.
  */
 export class CompletenessCache {
   readonly #store: Store
@@ -70,7 +70,7 @@ export class CompletenessCache {
   async get(): Promise<Completeness> {
     const fresh = performance.now() - this.#askedAt < this.#options.maxAgeMs
     if (this.#answer && fresh) return this.#answer
-    // Not with a caller's signal: the answer is for all who wait.
+    // Not with a caller's signal: the answer is for all that wait.
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined
     })
@@ -96,7 +96,7 @@ export class CompletenessCache {
 
 type Summary = Omit<Completeness, 'hotFrom' | 'archive'>
 
-/** Of several spools of one source only the newest can still speak; all of them can have gaps. */
+/** Of several spools of one source only the newest still delivers; all of them can have gaps. */
 export function summarizeSources(
   sources: readonly Source[],
   asOf: Micros,

@@ -6,9 +6,9 @@ import type { Store } from './connect.ts'
 
 const widths = { '5m': '5 minutes', hour: '1 hour', day: '1 day' } as const
 const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 } as const
-/** Most buckets of one question: a week of five minutes. */
+/** Maximum buckets of one question: a week of five minutes. */
 const maxBuckets = 2016
-/** Most rows of an answer. */
+/** Maximum rows of an answer. */
 const maxRows = 20_000
 const weekMs = 7 * 86_400_000
 
@@ -62,7 +62,7 @@ export async function stats(
     signal,
   )
   if (rows.length > maxRows) {
-    throw new AppError('invalid', `more than ${maxRows} groups; ask for a shorter window`, {
+    throw new AppError('invalid', `more than ${maxRows} groups; choose a shorter window`, {
       field: 'group_by',
     })
   }
@@ -75,7 +75,7 @@ function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros
   if (Math.floor((toMs(end) - toMs(start)) / widthMs[bucket]) > maxBuckets) {
     throw new AppError(
       'invalid',
-      `the window has more than ${maxBuckets} buckets; take a wider bucket or a shorter window`,
+      `the window has more than ${maxBuckets} buckets; choose a wider bucket or a shorter window`,
       { field: 'bucket' },
     )
   }

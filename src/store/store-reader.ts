@@ -22,18 +22,18 @@ import { CompletenessCache, listSources } from './sources.ts'
 import { stats } from './stats.ts'
 
 export type ReaderOptions = {
-  /** Whether there is an archive behind the store; `available` unless given. */
+  /** `off` when there is no archive; `available` unless given. */
   archive?: 'available' | 'off'
-  /** How far a sender's clock may be off before answers name it, in seconds; 60. */
+  /** Answers name a sender whose clock is off by more, in seconds (default 60). */
   skewLimitS?: number
-  /** How long what answers may be missing, and baselines, are kept in memory, in milliseconds. */
+  /** How long completeness and baselines are kept in memory, in milliseconds. */
   maxAgeMs?: { completeness?: number; baselines?: number }
   now?: () => Micros
 }
 
 /**
  * The hot store as a JobReader. Give it a store of its own with a `timeoutS`: a question that takes
- * longer ends with AppError overloaded, and ingest is not behind it in the pool.
+ * longer ends with AppError overloaded, and ingest does not wait for it in the pool.
  */
 export function storeReader(store: Store, options: ReaderOptions = {}): JobReader {
   const now = options.now ?? (() => fromMs(Date.now()))
@@ -47,7 +47,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
   async function page(table: JobTable, filter: JobFilter, signal: AbortSignal): Promise<JobPage> {
     signal.throwIfAborted()
     await baselines.refresh()
-    // Before the rows: what it calls complete must be in them.
+    // Before the rows: they must have everything that it calls complete.
     const known = await completeness.get()
     const found = await findRows(store, baselines, { table, filter, now: now() }, signal)
     const last = found.more ? found.items.at(-1) : undefined
@@ -109,7 +109,7 @@ async function readRows(
   return [...rows]
 }
 
-/** How many subjobs a job has, by their status; all zero when it has none. */
+/** The number of subjobs of a job by status. */
 async function countSubjobs(
   store: Store,
   jobId: string,

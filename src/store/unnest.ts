@@ -1,6 +1,6 @@
 /**
- * Many rows as parameters of one statement: an array for each column, put together again by `unnest`.
- * PostgreSQL reads them in half the time that it needs for the same rows as JSON.
+ * Many rows as parameters of one statement: an array for each column, joined again by `unnest`.
+ * PostgreSQL reads them in half the time of the same rows as JSON.
  */
 
 /** The name of a column, and its type. */
@@ -28,13 +28,13 @@ export function toArrays<T extends object>(
   })
 }
 
-/** Ids, times and numbers, which never hold what has a meaning in an array. */
+/** Ids, times and numbers, which never contain a character with a meaning in an array. */
 const plain = (value: unknown) => (value === undefined || value === null ? 'NULL' : value)
 
-/** Without quotes a text may read as NULL, or as two. */
+/** Without quotes a text may be read as NULL, or as two texts. */
 function quoted(value: unknown): string {
   if (value === undefined || value === null) return 'NULL'
-  // In JSON there are no control characters: making a JSON string of it escapes just what must be.
+  // JSON has no control characters: a JSON string of it escapes exactly what an array needs.
   if (typeof value === 'object') return JSON.stringify(JSON.stringify(value))
   const text = String(value)
   return needsEscape.test(text) ? `"${text.replace(escaped, '\\$&')}"` : `"${text}"`

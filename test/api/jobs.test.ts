@@ -351,7 +351,7 @@ describe('GET /v1/jobs/by-id', () => {
       const response = await ask(`/v1/jobs/by-id${query}`)
       const { field, detail } = (await response.json()) as Refusal
       assert.deepEqual([response.status, field], [422, 'id'], query)
-      assert.match(detail, /a list of 1 to 100 UUIDs, comma between|is empty/)
+      assert.match(detail, /a comma-separated list of 1 to 100 UUIDs|is empty/)
     }
   })
 })

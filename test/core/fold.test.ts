@@ -105,7 +105,7 @@ describe('the fold', () => {
     assert.equal(one(event('finished', at(5), { metrics: { duration_s: 60 } })).startedAt, at(4))
   })
 
-  test('ignores a duration that is none, rather than refusing the end of a job', () => {
+  test('ignores an invalid duration, rather than refusing the end of a job', () => {
     for (const duration_s of [-1, 1e300]) {
       const row = one(
         event('finished', at(5), { metrics: { duration_s } }),
@@ -115,7 +115,7 @@ describe('the fold', () => {
     }
   })
 
-  test('ignores a figure that cannot be, and keeps what was said before', () => {
+  test('ignores an impossible value, and keeps the one before', () => {
     const metrics = { progress: 0.4, cpu_user_s: 2, cpu_system_s: 1, mem_max_mb: 80 }
     const wrong = { progress: 40, cpu_user_s: -1, cpu_system_s: -1, mem_max_mb: -1 }
     const row = one(

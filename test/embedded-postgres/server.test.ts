@@ -125,7 +125,7 @@ describe('startEmbedded', () => {
     await busy
   })
 
-  test('starts when postmaster.pid names a process that is somebody else by now', async (t) => {
+  test('starts when postmaster.pid names a process that is another one by now', async (t) => {
     const dir = freshFolder()
     const first = await startEmbedded({ dir, log })
     await first.stop()
@@ -178,7 +178,7 @@ describe('startEmbedded', () => {
   }
   test('names the folder above and the remedy when its user may not enter', asRoot, async () => {
     const closed = freshFolder()
-    writeFileSync(join(closed, 'letter'), 'of somebody')
+    writeFileSync(join(closed, 'letter'), 'of another user')
     chmodSync(closed, 0o700)
     await assert.rejects(startEmbedded({ dir: join(closed, 'state'), log }), (error: Error) => {
       assert.match(error.message, new RegExp(`may not enter ${closed} \\(mode 0700\\)`))

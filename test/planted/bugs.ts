@@ -80,9 +80,9 @@ export const bugs: readonly Bug[] = [
     name: 'spool begins behind its backlog after a restart',
     why: 'what waited when the sidecar stopped is never delivered',
     file: 'src/spool/cursors.ts',
-    find: 'cursors.set(name, known.get(name) ?? start)',
+    find: 'cursors.set(name, position)',
     replace: `cursors.set(name,
-      (db.prepare('select max(seq) from event').pluck().get() as number) ?? start)`,
+      (db.prepare('select max(seq) from event').pluck().get() as number) ?? position)`,
     test: [
       'test/spool/restart.test.ts',
       'the next spool in the same folder > goes on where each sink stood',
@@ -125,7 +125,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool believes a recorded position after the last event',
     why: 'a sink is never offered what waits for it',
-    file: 'src/spool/spool.ts',
+    file: 'src/spool/cursors.ts',
     find: 'last !== null && acked > last ? first - 1 : acked',
     replace: 'acked',
     test: [
@@ -388,13 +388,13 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'start trusts the lock file of a killed database',
-    why: 'nothing starts after a crash until somebody logs in',
+    why: 'nothing starts after a crash until an operator logs in',
     file: 'src/embedded-postgres/leftovers.ts',
     find: "rmSync(join(dataDir, 'postmaster.pid'), { force: true })",
     replace: '',
     test: [
       'test/embedded-postgres/server.test.ts',
-      'startEmbedded > starts when postmaster.pid names a process that is somebody else by now',
+      'startEmbedded > starts when postmaster.pid names a process that is another one by now',
     ],
     says: 'lock file "postmaster.pid" already exists',
   },

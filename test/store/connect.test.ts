@@ -34,7 +34,7 @@ describe('a question', () => {
     assert.equal((await run(hasty, 'select 1 as n'))[0]?.n, 1)
   })
 
-  test('whose caller is gone ends at once for the caller, and soon in the server', async (t) => {
+  test('whose caller is gone ends immediately for the caller, and soon in the server', async (t) => {
     const { store } = await openStore(t, 'plain')
     const caller = new AbortController()
     const asked = store.ask(op, (sql) => sql`select pg_sleep(61)`, caller.signal)
@@ -177,7 +177,7 @@ describe('the pool', () => {
     assert.equal(row?.n, 3)
   })
 
-  test('waits for nobody when it is warmed and the database is away', async () => {
+  test('does not wait when it is warmed and the database is away', async () => {
     const store = connect('postgres://u:p@127.0.0.1:1/x', { role: 'test', max: 2, min: 2 })
     await store.warm()
     await store.close()
@@ -194,7 +194,7 @@ describe('an address', () => {
     return undefined
   }
 
-  test('that is none is refused in words that do not repeat its password', () => {
+  test('that is invalid is refused in words that do not repeat its password', () => {
     for (const url of ['nonsense', 'mysql://u:secret@h/x', 'postgres//u:secret@h', '']) {
       const said = refuse(url)
       assert.match(said ?? '', /DATABASE_URL must be postgres:\/\/user:password@host:port/)

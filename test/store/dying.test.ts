@@ -78,7 +78,7 @@ describe('a connection that dies', () => {
     assert.equal((await until('an answer', again))[0]?.n, 3)
   })
 
-  test('is mended in the driver that is installed, and in no other', () => {
+  test('is patched in the driver that is installed, and in no other', () => {
     assert.throws(
       () => patchDriver('/x/postgres/src/index.js', 'another text'),
       /look at src\/store\/driver-patch\.mjs again/,

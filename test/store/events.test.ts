@@ -78,7 +78,7 @@ function suite(edition: Edition) {
     assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
   })
 
-  test('are none for an id that nobody sent, and those of a job whose row is gone stay', async (t) => {
+  test('of an unknown id are an empty list, and those of a job whose row is gone stay', async (t) => {
     const { store } = await openStore(t, edition)
     const events = [ofJob(ago(60)), ofJob(ago(1))]
     await ingest(store, events)

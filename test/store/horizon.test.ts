@@ -34,7 +34,7 @@ function ingestUnderWay(store: Store) {
 }
 
 function suite(edition: Edition) {
-  test('moves to so many hours ago and opens until the end of tomorrow, never back', async (t) => {
+  test('moves to the given hours ago and opens until the end of tomorrow, never back', async (t) => {
     const { store } = await openStore(t, edition)
     await run(store, `update horizon set frozen_before = '2026-01-01', open_until = '2026-01-02'`)
     await advanceHorizon(store, 48)

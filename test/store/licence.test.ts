@@ -64,7 +64,7 @@ describe('files of migrations', () => {
 })
 
 describe('a licensed migration', () => {
-  test('is no business of plain PostgreSQL', async (t) => {
+  test('is not for plain PostgreSQL', async (t) => {
     const { url } = await emptyDatabase(t)
     const { applied: names, edition } = await migrate(url, log, folder)
     assert.deepEqual(names, ['0001_first', '0002_second.plain', '0004_last'])

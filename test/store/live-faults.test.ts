@@ -48,7 +48,7 @@ const thousands = (n: number) => `
   select pos, batch, 1000, now(), now() + interval '1 minute' from b`
 
 function suite(edition: Edition) {
-  test('hears on when its LISTEN connection is killed, again and again', async (t) => {
+  test('still hears when its LISTEN connection is killed, again and again', async (t) => {
     const { store, feed, signal } = await replicas(t, edition)
     const heard = follow(feed(neverMs), signal)
     await joined(store, heard)
@@ -126,7 +126,7 @@ describe('faults of the live feed on plain PostgreSQL', () => suite('plain'))
 describe('faults of the live feed on TimescaleDB', needsTimescale, () => suite('timescale'))
 
 describe('the live feed', () => {
-  test('goes on when the database was away for longer than one try, by notifications', async (t) => {
+  test('continues when the database was away for longer than one try, by notifications', async (t) => {
     const dir = freshFolder()
     const log = pino({ level: 'silent' })
     const settings = { fsync: 'off' }
@@ -173,7 +173,7 @@ describe('the live feed', () => {
     await until('a listener', async () => (await listeners(store)).length === 1)
     stop.abort()
     await listening
-    await until('nobody', async () => (await listeners(store)).length === 0)
+    await until('no listener', async () => (await listeners(store)).length === 0)
   })
 })
 
@@ -192,7 +192,7 @@ describe('a reader of the live feed', () => {
     await assert.rejects(reader.next(signal), /too slow/)
   })
 
-  test('leaves no listeners behind on a signal that lives for long', async () => {
+  test('leaves no listener on a signal that lives long', async () => {
     const reader = new LiveSubscriber()
     const life = new AbortController()
     let listening = 0

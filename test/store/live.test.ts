@@ -70,7 +70,7 @@ function suite(edition: Edition) {
     assert.equal(new Set(heard.keys).size, heard.keys.length)
   })
 
-  test('hands on what writers commit at once, in one order for all readers', async (t) => {
+  test('passes on concurrent commits in one order to all subscribers', async (t) => {
     const { store, feed, signal } = await replicas(t, edition)
     const [one, two] = [follow(feed(), signal), follow(feed(), signal)]
     await Promise.all([joined(store, one), joined(store, two)])
@@ -81,7 +81,7 @@ function suite(edition: Edition) {
     assert.deepEqual(since(one, mark), since(two, mark))
   })
 
-  test('tells nothing of what was rolled back, and all that was committed around it', async (t) => {
+  test('passes on nothing that was rolled back, and all that was committed around it', async (t) => {
     const { store, feed, signal } = await replicas(t, edition)
     await run(store, failThirteens)
     const [one, two] = [follow(feed(), signal), follow(feed(neverMs), signal)]
@@ -196,7 +196,7 @@ function suite(edition: Edition) {
     }
   })
 
-  test('says reset when the raw events behind a place were dropped', async (t) => {
+  test('says reset when the raw events after a position were dropped', async (t) => {
     const { store, feed, signal } = await replicas(t, edition)
     const first = follow(feed(), signal)
     await joined(store, first)

@@ -70,7 +70,7 @@ function suite(edition: Edition) {
     const second = start(t, url)
     await first.end()
     await until('the second', () => second.state().here)
-    // And when the connection that holds the lock is lost, somebody takes it again.
+    // And when the connection that holds the lock is lost, one of them takes it again.
     await run(
       store,
       `select pg_terminate_backend(pid) from pg_stat_activity
@@ -116,7 +116,7 @@ describe('a task of maintenance', () => {
     assert.deepEqual([...(await run(store, 'select pos from live_batch'))], [{ pos: 12_000 }])
   })
 
-  test('deletes jobs that neither happened nor were heard of for 90 days, in batches', async (t) => {
+  test('deletes jobs without an event for 90 days by either clock, in batches', async (t) => {
     const { store } = await openStore(t, 'plain')
     await run(store, idle('job', 6000, '90 days'))
     await run(store, idle('subjob', 2, '100 days'))

@@ -42,7 +42,7 @@ function suite(edition: Edition) {
     assert.equal(pending.length, files.length)
   })
 
-  test('by two at once is done by one, and the other finds nothing to do', async (t) => {
+  test('by two at the same time is done by one, and the other finds nothing to do', async (t) => {
     const { url, store } = await empty(t, edition)
     const [one, two] = await Promise.all([migrate(url, log), migrate(url, log)])
     const lengths = [one.applied.length, two.applied.length].sort()
@@ -50,7 +50,7 @@ function suite(edition: Edition) {
     assert.deepEqual(await applied(store), (one.applied.length ? one : two).applied)
   })
 
-  test('that is killed in the middle of a file leaves nothing of it, and goes on later', async (t) => {
+  test('that is killed in the middle of a file leaves nothing of it, and continues later', async (t) => {
     const { url, store } = await empty(t, edition)
     const slow = migrationFolder({
       '0001_first.sql': 'create table first (n int);',
@@ -68,11 +68,11 @@ function suite(edition: Edition) {
     await assert.rejects(killed, { code: 'unavailable' })
     assert.deepEqual(await applied(store), ['0001_first'])
     assert.equal(await exists(store, 'second'), false)
-    const mended = migrationFolder({
+    const corrected = migrationFolder({
       '0001_first.sql': 'create table first (n int);',
       '0002_second.sql': 'create table second (n int); create table third ();',
     })
-    assert.deepEqual((await migrate(url, log, mended)).applied, ['0002_second'])
+    assert.deepEqual((await migrate(url, log, corrected)).applied, ['0002_second'])
     assert.equal(await exists(store, 'third'), true)
   })
 }
@@ -133,12 +133,14 @@ describe('migrations', () => {
       `-- no transaction\ncreate table if not exists a (n int);\n-- a; comment\ninsert into a values (1);\n${last};\n`
     const broken = migrationFolder({ '0001_a.sql': text('select no_such()') })
     await assert.rejects(migrate(url, log, broken), {
-      message: /0001_a failed: .*; what came before the failure was kept/,
+      message: /0001_a failed: .*; its statements before the failure were kept/,
     })
     assert.deepEqual([await applied(store), await count(store, 'a')], [[], 1])
     // What needs it: create index concurrently refuses to run in a transaction.
-    const mended = migrationFolder({ '0001_a.sql': text('create index concurrently a_n on a (n)') })
-    await migrate(url, log, mended)
+    const corrected = migrationFolder({
+      '0001_a.sql': text('create index concurrently a_n on a (n)'),
+    })
+    await migrate(url, log, corrected)
     assert.deepEqual([await applied(store), await count(store, 'a')], [['0001_a'], 2])
   })
 

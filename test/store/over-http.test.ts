@@ -13,7 +13,7 @@ const ago = (ms: number) => fromMs(noonMs - ms)
 
 type Page = { items: { job_id: string }[]; count: number; next_cursor: string | null }
 
-describe('the store behind the API', () => {
+describe('the store through the API', () => {
   test('answers seven days, and links to pages that add up while jobs arrive', async (t) => {
     const { store } = await openStore(t, 'plain')
     const inside = Array.from({ length: 25 }, (_, i) => anEvent(ago((i % 3) * day)))

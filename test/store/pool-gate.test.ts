@@ -29,7 +29,7 @@ describe('PoolGate', () => {
     const impatient = gate.enter(1)
     await assert.rejects(gate.enter(longMs), { code: 'overloaded', retryAfterS: 1 })
     await assert.rejects(impatient, { code: 'overloaded', message: /connections are busy/ })
-    // The place of the one who gave up is free, and nobody is let in for him.
+    // The place of the one that gave up is free, and nothing is let in for it.
     const patient = gate.enter(longMs)
     gate.leave()
     await patient

@@ -159,7 +159,7 @@ describe('the window of statistics', () => {
     await assert.rejects(stats(store, filter, signal), {
       code: 'invalid',
       field: 'bucket',
-      message: /2016 buckets; take a wider bucket or a shorter window/,
+      message: /2016 buckets; choose a wider bucket or a shorter window/,
     })
     assert.deepEqual(await stats(store, { ...filter, bucket: 'hour' }, signal), [])
   })

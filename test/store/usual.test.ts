@@ -40,7 +40,7 @@ async function known(t: TestContext) {
 }
 
 describe('what is usual', () => {
-  test('is told of each job by site, app, version and recipe', async (t) => {
+  test('is given for each job by site, app, version and recipe', async (t) => {
     const { store, reader } = await known(t)
     await ingest(store, [
       job('A', { recipe: 'GATE v3' }),

@@ -76,7 +76,7 @@ async function serverUrl(edition: Edition): Promise<string> {
 
 const made = new Map<string, Promise<string>>()
 
-/** Name of the migrated template of a server; made by whoever comes first. */
+/** Name of the migrated template of a server; made by the first that needs it. */
 function readyTemplate(server: string): Promise<string> {
   const making = made.get(server) ?? asAdmin(server, (admin) => makeTemplate(admin, server))
   made.set(server, making)
@@ -93,7 +93,7 @@ async function makeTemplate(admin: Store, server: string): Promise<string> {
     if (found[0]) await run(admin, `drop database ${name} with (force)`)
     await run(admin, `create database ${name} template template0`)
     await migrate(inDatabase(server, name), pino({ level: 'silent' }))
-    // Closed, it counts as finished; and nobody's connection stands in the way of cloning it.
+    // Closed, it counts as finished; and no connection keeps it from being cloned.
     await run(admin, `alter database ${name} with allow_connections false`)
     return name
   } finally {
