@@ -10,49 +10,49 @@ import {
 } from '../core/job.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
-import { addable, mergeStats } from './merged-stats.ts'
+import { mergeStats, toAddable } from './merged-stats.ts'
 import { SiteOutcomes } from './site-outcomes.ts'
 
 export type MergedSite = { id: string; reader: JobReader }
 
 export type MergedOptions = {
   sites: readonly MergedSite[]
-  /** Longest wait for any site, in milliseconds, whatever it does. */
+  /** Longest wait for any site, in milliseconds, regardless of what it does. */
   deadlineMs: number
-  /** Told of every site that was asked: whether it answered. */
+  /** Called for every site that was asked, with true when it answered. */
   onAsked?: (site: string, answered: boolean) => void
 }
 
-/** A reader for one question to all sites, and how they fared once it is answered. */
+/** A reader for one question to all sites, and the outcome per site once it is answered. */
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
- * All sites as one. Every site is asked at once; who has not answered by the deadline is left out,
- * and the report says so. Only when no site answers is there no answer.
+ * All sites as one. They are asked at the same time; a site that has not answered by the deadline is
+ * left out, and the report says so. The question fails only when no site answers.
  */
 export function mergedReader(options: MergedOptions): () => MergedAsked {
   return () => {
-    const question = new Question(options)
+    const question = new MergedQuestion(options)
     return { reader: question, sites: () => question.report() }
   }
 }
 
-class Question implements JobReader {
+class MergedQuestion implements JobReader {
   readonly #options: MergedOptions
   /** The site at which a job was found, for what is asked about it next. */
   readonly #homes = new Map<string, MergedSite>()
-  #tally: SiteOutcomes
+  #outcomes: SiteOutcomes
 
   constructor(options: MergedOptions) {
     this.#options = options
-    this.#tally = this.#newTally()
+    this.#outcomes = this.#newOutcomes()
   }
 
   report(): SitesReport {
-    return this.#tally.report()
+    return this.#outcomes.report()
   }
 
-  #newTally(): SiteOutcomes {
+  #newOutcomes(): SiteOutcomes {
     return new SiteOutcomes(this.#options.sites.map(({ id }) => id))
   }
 
@@ -69,13 +69,13 @@ class Question implements JobReader {
     signal: AbortSignal,
     find: (reader: JobReader, own: JobFilter) => Promise<JobPage>,
   ): Promise<JobPage> {
-    const tally = this.#newTally()
-    const pages = await this.#askAll(signal, tally, async ({ id, reader }) => {
+    const outcomes = this.#newOutcomes()
+    const pages = await this.#askAll(signal, outcomes, async ({ id, reader }) => {
       const page = await find(reader, { ...filter, cursor: positionAt(filter.cursor, id) })
       return { site: id, page }
     })
     for (const { site, page } of pages) {
-      if (page.completeness.gaps.length > 0) tally.partial(site)
+      if (page.completeness.gaps.length > 0) outcomes.partial(site)
     }
     return mergePages(
       pages,
@@ -84,14 +84,14 @@ class Question implements JobReader {
     )
   }
 
-  /** The first site that has it answers; nobody waits for the others. */
+  /** The first site that has it answers; the others are not waited for. */
   async getJob(id: string, signal: AbortSignal) {
-    const tally = this.#newTally()
-    this.#tally = tally
+    const outcomes = this.#newOutcomes()
+    this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJob(id, either))
+      const found = await this.#ask(site, either, outcomes, () => site.reader.getJob(id, either))
       if (found === undefined) throw new Error('not here')
       return { site, found }
     })
@@ -101,8 +101,8 @@ class Question implements JobReader {
       return found
     } catch {
       signal.throwIfAborted()
-      if (tally.report().failed === 0) return undefined
-      throw tally.error(`no site that answers has ${id}, and not every site answers`)
+      if (outcomes.report().failed === 0) return undefined
+      throw outcomes.toError(`no site that answers has ${id}, and not every site answers`)
     } finally {
       enough.abort()
     }
@@ -110,21 +110,21 @@ class Question implements JobReader {
 
   /** Every site is asked; once each job is found the others are not waited for. */
   async getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]> {
-    const tally = this.#newTally()
-    this.#tally = tally
+    const outcomes = this.#newOutcomes()
+    this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const missing = new Set(ids)
     const jobs: Job[] = []
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJobs(ids, either))
+      const found = await this.#ask(site, either, outcomes, () => site.reader.getJobs(ids, either))
       for (const job of found) if (missing.delete(job.id)) jobs.push(job)
       if (missing.size === 0) enough.abort()
     })
     await Promise.allSettled(attempts)
     signal.throwIfAborted()
-    if (missing.size > 0 && tally.report().failed > 0) {
-      throw tally.error(`not every site answers, and ${missing.size} jobs were not found`)
+    if (missing.size > 0 && outcomes.report().failed > 0) {
+      throw outcomes.toError(`not every site answers, and ${missing.size} jobs were not found`)
     }
     return sortByIds(jobs, ids)
   }
@@ -136,7 +136,7 @@ class Question implements JobReader {
   }
 
   async listApps(signal: AbortSignal) {
-    const apps = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
+    const apps = await this.#askAll(signal, this.#newOutcomes(), ({ reader }) =>
       reader.listApps(signal),
     )
     const key = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')
@@ -144,51 +144,51 @@ class Question implements JobReader {
   }
 
   async listSources(signal: AbortSignal): Promise<Source[]> {
-    const sources = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) =>
+    const sources = await this.#askAll(signal, this.#newOutcomes(), async ({ id, reader }) =>
       (await reader.listSources(signal)).map((source) => ({ ...source, site: id })),
     )
     return sources.flat()
   }
 
   async stats(filter: Parameters<JobReader['stats']>[0], signal: AbortSignal) {
-    const rows = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
-      reader.stats(addable(filter), signal),
+    const rows = await this.#askAll(signal, this.#newOutcomes(), ({ reader }) =>
+      reader.stats(toAddable(filter), signal),
     )
     return mergeStats(rows.flat(), filter)
   }
 
-  /** What the sites answer that do. @throws AppError unreachable when none does */
+  /** The answers of the sites that answer. @throws AppError unreachable when none does */
   async #askAll<T>(
     signal: AbortSignal,
-    tally: SiteOutcomes,
+    outcomes: SiteOutcomes,
     call: (site: MergedSite) => Promise<T>,
   ): Promise<T[]> {
-    this.#tally = tally
+    this.#outcomes = outcomes
     const { sites } = this.#options
     const settled = await Promise.allSettled(
-      sites.map((site) => this.#ask(site, signal, tally, () => call(site))),
+      sites.map((site) => this.#ask(site, signal, outcomes, () => call(site))),
     )
     signal.throwIfAborted()
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     if (answers.length > 0) return answers
-    throw tally.error('no site answers')
+    throw outcomes.toError('no site answers')
   }
 
   async #ask<T>(
     site: MergedSite,
     signal: AbortSignal,
-    tally: SiteOutcomes,
+    outcomes: SiteOutcomes,
     call: () => Promise<T>,
   ) {
     try {
       const answer = await within(this.#options.deadlineMs, signal, call())
-      tally.succeeded(site.id)
+      outcomes.succeeded(site.id)
       this.#options.onAsked?.(site.id, true)
       return answer
     } catch (error) {
-      // Somebody else answered, or nobody waits any more: that says nothing about this site.
+      // Another site answered, or the caller left: that says nothing about this site.
       if (signal.aborted) throw error
-      tally.failed(site.id, error)
+      outcomes.failed(site.id, error)
       // A refusal is an answer.
       this.#options.onAsked?.(site.id, error instanceof AppError && !error.retryable)
       throw error
@@ -196,7 +196,7 @@ class Question implements JobReader {
   }
 }
 
-/** A site may hang in whatever way it likes: it is waited for until the deadline or the signal. */
+/** Waits until the deadline or the signal, however a site hangs. */
 async function within<T>(ms: number, signal: AbortSignal, answer: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const give = () => reject(signal.reason)

@@ -1,10 +1,10 @@
 import type { StatsFilter, StatsRow } from '../core/job.ts'
 
 /**
- * What to ask each site so that the rows can be added up: with the status, because then every job
- * that counts in a row either has a duration or none has.
+ * The question to each site whose rows can be added up: by status, because then either every job of a
+ * row has a duration or none has.
  */
-export const addable = (filter: StatsFilter): StatsFilter =>
+export const toAddable = (filter: StatsFilter): StatsFilter =>
   isBySite(filter) || filter.groupBy.includes('status')
     ? filter
     : { ...filter, groupBy: [...filter.groupBy, 'status'] }
@@ -15,26 +15,30 @@ const isBySite = ({ groupBy }: StatsFilter) => groupBy.includes('site')
 export function mergeStats(rows: readonly StatsRow[], filter: StatsFilter): StatsRow[] {
   if (isBySite(filter)) return sorted(rows)
   const byStatus = filter.groupBy.includes('status')
-  const groups = new Map<string, StatsRow[]>()
+  const groups = new Map<string, Rows>()
   for (const row of rows) {
     const wanted = byStatus ? row : { ...row, status: null }
     const key = JSON.stringify([wanted.bucket, wanted.appName, wanted.status])
-    groups.set(key, [...(groups.get(key) ?? []), wanted])
+    const group = groups.get(key)
+    if (group) group.push(wanted)
+    else groups.set(key, [wanted])
   }
-  return sorted(
-    [...groups.values()].map((members) => (members.length === 1 ? members[0]! : sum(members))),
-  )
+  return sorted([...groups.values()].map((group) => (group.length === 1 ? group[0] : sum(group))))
 }
 
-function sum(rows: StatsRow[]): StatsRow {
-  const timed = rows.filter((row) => row.durationAvgS !== null)
-  const count = (of: StatsRow[]) => of.reduce((total, row) => total + row.count, 0)
-  const total = timed.reduce((seconds, row) => seconds + row.count * row.durationAvgS!, 0)
+type Rows = [StatsRow, ...StatsRow[]]
+
+function sum(rows: Rows): StatsRow {
+  const timed = rows.flatMap(({ count, durationAvgS }) =>
+    durationAvgS === null ? [] : [{ count, durationAvgS }],
+  )
+  const count = (of: { count: number }[]) => of.reduce((total, row) => total + row.count, 0)
+  const total = timed.reduce((seconds, row) => seconds + row.count * row.durationAvgS, 0)
   const values = (key: 'durationMinS' | 'durationMaxS') => rows.flatMap((row) => row[key] ?? [])
   const orNull = (numbers: number[], pick: (...of: number[]) => number) =>
     numbers.length > 0 ? pick(...numbers) : null
   return {
-    ...rows[0]!,
+    ...rows[0],
     count: count(rows),
     durationAvgS: timed.length > 0 ? total / count(timed) : null,
     durationMinS: orNull(values('durationMinS'), Math.min),
