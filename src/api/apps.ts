@@ -13,7 +13,7 @@ export function appRoutes({ reader }: { reader: ReaderSource }): Route[] {
     listRoute(reader, {
       question: appsQuestion,
       tag: 'Jobs',
-      summary: 'Lists the programs that have reported',
+      summary: 'Lists the apps that have reported',
       query: z.object({ site: siteParam('Only apps of this site.') }),
       toParams: ({ site }) => ({ site }),
       answer: appList,

@@ -7,7 +7,7 @@ export type JobStatus = (typeof statuses)[number]
 /** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
 export type Job = {
   id: string
-  /** Of a subjob: the job or subjob it belongs to. Null on jobs. */
+  /** For a subjob, the job or subjob it belongs to. Null on jobs. */
   parentId: string | null
   entityType: 'job' | 'subjob'
   appId: string

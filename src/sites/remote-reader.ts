@@ -28,7 +28,7 @@ export type Guard = <T>(signal: AbortSignal, ask: () => Promise<T>) => Promise<T
 
 export type RemoteOptions = ApiOptions & ReaderOptions
 
-/** What an API reports about itself. */
+/** The health that an API reports. */
 export type Health = { status: string; service: string; version: string }
 
 /** A JobReader over HTTP, with the other questions that an API answers. */

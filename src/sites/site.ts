@@ -24,11 +24,11 @@ type Checked = Omit<SiteHealth, 'id' | 'endpoint' | 'age_s'>
 
 export type SiteOptions = Omit<ApiOptions, 'baseUrl'> & {
   id: string
-  /** The address of its API. */
+  /** Address of its API. */
   url: string
   /** Called with every sign that the site answers, or does not. */
   onUp?: (up: boolean) => void
-  /** Ends what nobody waits for: the role is stopping. */
+  /** Ends exchanges without a caller: the role is stopping. */
   stopping: AbortSignal
 }
 
@@ -105,7 +105,7 @@ export class Site {
     }
   }
 
-  /** The breaker's probe is the health: whoever asks for it, the questions profit. */
+  /** The breaker's probe is the health: every request for it tells the breaker as well. */
   async #probe(): Promise<void> {
     const { error } = await this.health()
     if (error !== null) throw new AppError('unreachable', error)

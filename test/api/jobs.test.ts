@@ -116,7 +116,7 @@ describe('GET /v1/jobs', () => {
     })
   }
 
-  test('names every wrong parameter at once', async () => {
+  test('names every wrong parameter in one answer', async () => {
     const { json } = readApp()
     const { detail } = await json('/v1/jobs?limit=0&statu=x&time=never')
     assert.match(detail, /statu: .*limit: .*time: |statu: .*time: .*limit: /)

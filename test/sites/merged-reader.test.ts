@@ -94,7 +94,7 @@ describe('pages over several sites', () => {
     await fc.assert(property, { numRuns: 60 })
   })
 
-  test('go on from a place in the whole list', async () => {
+  test('continue from a position in the whole list', async () => {
     const sites = [siteOf('fab1', [1, 3]), siteOf('fab2', [2, 4])]
     const behind = sites[1]!.world.jobs[0]!
     const cursor = { at: behind.startedAt, id: behind.id }
@@ -155,7 +155,7 @@ describe('a question to several sites', () => {
     }
   })
 
-  test('about a job waits for nobody once it is found', async () => {
+  test('about a job waits for no other site once it is found', async () => {
     const [a, b] = [siteOf('fab1', [1]), siteOf('fab2', [])]
     const asked = merged([a, { id: b.id, reader: hanging(b.reader) }], 60_000)()
     const { id } = a.world.jobs[0]!

@@ -34,7 +34,7 @@ const eventOf = (spec: Spec): Event =>
 const statusOf = ({ tookS, failed }: Spec) =>
   tookS === null ? 'running' : failed ? 'failed' : 'succeeded'
 
-/** Linear between the two closestSpelling, as `percentile_cont` is defined. */
+/** Linear between the two neighbors, as `percentile_cont` is defined. */
 function percentile(sorted: number[], share: number): number | null {
   if (sorted.length === 0) return null
   const place = share * (sorted.length - 1)

@@ -15,14 +15,14 @@ import type { Source } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 
-/** What an array-backed reader holds. Tests change it while it is being read. */
+/** The data of an array-backed reader. Tests change it while it is being read. */
 export type World = {
   jobs: Job[]
   subjobs: Job[]
   events: Map<string, StoredEvent[]>
   sources: Source[]
   completeness: Partial<Completeness>
-  /** What a central API says besides of its sites. */
+  /** The outcome per site that a central API adds. */
   sites?: JobPage['sites']
   now: () => Micros
   /** What answers each question of `core/questions`, by its name. */

@@ -19,7 +19,7 @@ export type PipelineView = {
   /** Undefined when the API is away and there is no earlier answer. */
   sources: readonly Source[] | undefined
   completeness: Completeness | undefined
-  /** What the API reports about itself; undefined when it does not answer. */
+  /** The health of the API; undefined when it does not answer. */
   health: { status: string; version: string } | undefined
   notices: readonly Notice[]
 }
