@@ -61,7 +61,7 @@ describe('config check', () => {
   })
 
   test('wants to know what a dashboard is to show', () => {
-    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
+    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(neither is set\)/)
     assert.equal(check({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
   })
 

@@ -175,7 +175,7 @@ describe('wafermon replay', () => {
     const { url } = await startRole(t, 'sidecar', env)
     const without = await wafermon(['replay', file, '--url', url])
     assert.equal(without.code, 1)
-    assert.match(without.err, /a token with scope ingest is needed: .*SIDECAR_TOKEN/)
+    assert.match(without.err, /a token with scope ingest is required: .*SIDECAR_TOKEN/)
     const SIDECAR_TOKEN = token
     assert.equal((await wafermon(['replay', file, '--url', url], { SIDECAR_TOKEN })).code, 0)
     const elsewhere = await wafermon(['replay', file, '--url', `${url}/x`], { SIDECAR_TOKEN })
