@@ -1,5 +1,5 @@
 /**
- * Waits `ms`, or until the signal aborts. Never rejects: the caller looks at the signal, because
+ * Waits `ms`, or until the signal aborts. Never rejects: the caller checks the signal, because
  * stopping is not an error.
  */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -41,12 +41,12 @@ export class Backoff {
     this.#random = random
   }
 
-  /** Number of failures in a row. */
+  /** Failures in a row. */
   get failures(): number {
     return this.#failures
   }
 
-  /** Counts a failure and tells how long to wait, in milliseconds. */
+  /** Counts a failure. @returns the time to wait, in milliseconds */
   next(): number {
     const whole = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
     this.#failures++

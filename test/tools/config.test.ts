@@ -60,8 +60,8 @@ describe('config check', () => {
     assert.match(checked?.problems[0] ?? '', /SITES: must name each site once/)
   })
 
-  test('requires the API that a dashboard shows', () => {
-    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
+  test('wants to know what a dashboard is to show', () => {
+    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(neither is set\)/)
     assert.equal(check({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
   })
 
