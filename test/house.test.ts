@@ -36,7 +36,7 @@ const additions: readonly Tried[] = [
   { addition: migration, allowed: 0 },
   { addition: place, allowed: 0, unlisted: /'ARCHIVE_DIR'\s.*'FIXTURE_PLACE'/s },
 ]
-/** In the table, and not tried here yet. */
+/** In the table, and without a fixture in test/house yet. */
 const untried = ['a question with a column']
 
 const promises = readPromises(readFileSync(`${root}CONTRIBUTING.md`, 'utf8'))
