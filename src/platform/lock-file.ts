@@ -15,7 +15,7 @@ export type Holder = {
   started: string
 }
 
-/** Thrown when somebody else holds the lock. */
+/** Thrown when another process holds the lock. */
 export class LockHeld extends Error {
   override readonly name = 'LockHeld'
   readonly pid: number
@@ -34,7 +34,7 @@ export class LockHeld extends Error {
  */
 export function takeLock(path: string): { release: () => void; takenOver: boolean } {
   const own = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
-  writeFileSync(own, JSON.stringify({ pid: process.pid, started: startOf(process.pid) }))
+  writeFileSync(own, JSON.stringify({ pid: process.pid, started: readProcessStart(process.pid) }))
   try {
     let takenOver = false
     while (!tryLink(own, path)) {
@@ -49,16 +49,16 @@ export function takeLock(path: string): { release: () => void; takenOver: boolea
   }
 }
 
-/** Whether that very process is still running, not merely one with its number. */
+/** True when that very process is still running, not merely one with its number. */
 export function isRunning({ pid, started }: Holder): boolean {
-  return startOf(pid) === started
+  return readProcessStart(pid) === started
 }
 
 /** When a process started, as a text that no other process shares; undefined when there is none. */
-export function startOf(pid: number): string | undefined {
+export function readProcessStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name, in brackets, may hold blanks and brackets; the fields begin behind the last one.
+    // The name, in brackets, may hold blanks and brackets; the fields begin after the last one.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     // A zombie has ended; only its parent has not looked yet.
     if (fields[0] === 'Z') return undefined
@@ -86,7 +86,7 @@ function readHolder(path: string): Holder | undefined {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as Holder
   } catch {
-    // Gone meanwhile, or torn by a power cut: nobody holds it.
+    // Gone meanwhile, or torn by a power cut: no process holds it.
     return undefined
   }
 }

@@ -5,24 +5,24 @@ const maxBytes = 10 * 2 ** 20
 
 /**
  * Puts a log over ten megabytes aside as `<file>.1`, over the one before. Copied and emptied rather
- * than renamed: the process that writes it holds it open (in append mode) and goes on writing to
+ * than renamed: the process that writes it holds it open (in append mode) and continues to write to
  * the file of this name. It owns the file itself, not a pipe to us, so that its last words are kept
- * when we are killed. What it writes between copy and emptying, some microseconds, is lost.
+ * when we are killed. Lines written between copy and emptying, some microseconds, are lost.
  */
 export function rotate(file: string, limit = maxBytes): void {
-  if (sizeOf(file) <= limit) return
+  if (readFileSize(file) <= limit) return
   copyFileSync(file, `${file}.1`)
   truncateSync(file)
 }
 
 /** Bytes of a file; 0 when there is none. */
-export function sizeOf(file: string): number {
+export function readFileSize(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** The last lines of a file from byte `from` on, at most ten and 4 KiB. */
 export function lastLines(file: string, from: number): string {
-  const size = sizeOf(file)
+  const size = readFileSize(file)
   const start = Math.max(size < from ? 0 : from, size - 4096)
   const buffer = Buffer.alloc(Math.max(0, size - start))
   const handle = openSync(file, 'r')

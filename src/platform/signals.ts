@@ -9,8 +9,8 @@ const echoMs = 1000
 type Name = 'SIGTERM' | 'SIGINT'
 
 /**
- * Stops on SIGTERM or SIGINT. Whoever sends another one after that does not want to wait: then the
- * process ends at once, with the code that a shell gives for the signal.
+ * Stops on SIGTERM or SIGINT. An operator who sends another one does not want to wait: then the
+ * process ends immediately, with the code that a shell gives for the signal.
  *
  * @param atOnce what must still be done then; nothing that waits
  */

@@ -9,10 +9,10 @@ export async function print(text: string): Promise<void> {
   if (!process.stdout.write(text)) await once(process.stdout, 'drain')
 }
 
-/** The same with a line end behind it. */
+/** The same, followed by a line end. */
 export const printLine = (text: string): Promise<void> => print(`${text}\n`)
 
-/** `wafermon spool rejects export | head` is no failure. */
+/** `wafermon spool rejects export | head` is not a failure. */
 function endOnClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error
   process.exit()

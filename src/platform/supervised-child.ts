@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { Backoff, sleep } from './backoff.ts'
-import { lastLines, rotate, sizeOf } from './log-rotation.ts'
+import { lastLines, readFileSize, rotate } from './log-rotation.ts'
 
 export type ChildSpec = {
   name: string
@@ -12,7 +12,7 @@ export type ChildSpec = {
   env: Record<string, string>
   /** Standard output and error are appended to it. */
   logFile: string
-  /** Whether it sends `{ready: true, url}` once it works. */
+  /** True when it sends `{ready: true, url}` once it works. */
   saysReady: boolean
 }
 
@@ -44,7 +44,7 @@ export class SupervisedChild {
 
   /** See Supervisor.start. */
   async start(): Promise<string> {
-    const from = sizeOf(this.#spec.logFile)
+    const from = readFileSize(this.#spec.logFile)
     const { ready, ended } = this.#spawn()
     const url = await Promise.race([ready, ended.then(() => undefined)])
     if (url === undefined) {
@@ -89,7 +89,7 @@ export class SupervisedChild {
       const waitMs = this.#backoff.next()
       this.#around.log.warn(
         { role: this.#spec.name, how, again_in_s: Math.round(waitMs / 100) / 10 },
-        'a role ended and is started again',
+        'role ended, restarting it',
       )
       await sleep(waitMs, signal)
       if (!signal.aborted) ended = this.#spawn().ended

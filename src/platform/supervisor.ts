@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { sleep } from './backoff.ts'
 import { writeDurably } from './durable-file.ts'
-import { type Holder, isRunning, startOf } from './lock-file.ts'
+import { type Holder, isRunning, readProcessStart } from './lock-file.ts'
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
 
 type Recorded = Holder & { name: string }
@@ -39,7 +39,7 @@ export class Supervisor {
     for (const { pid } of left()) signal(pid, 'SIGTERM')
     while (left().length > 0 && Date.now() < deadline) await sleep(50)
     for (const { pid, name } of left()) {
-      this.#options.log.warn({ pid, role: name }, 'killed what an earlier run left')
+      this.#options.log.warn({ pid, role: name }, 'killed processes left by an earlier run')
       signal(pid, 'SIGKILL')
     }
     while (left().length > 0) await sleep(20)
@@ -69,7 +69,7 @@ export class Supervisor {
     await this.#children.get(name)?.stop(patienceMs)
   }
 
-  /** Ends all at once. Those in `gently` have children of their own to end first. */
+  /** Ends all at the same time. Those in `gently` have children of their own to end first. */
   kill(gently: readonly string[]): void {
     for (const [name, child] of this.#children) {
       child.kill(gently.includes(name) ? 'SIGTERM' : 'SIGKILL')
@@ -78,7 +78,7 @@ export class Supervisor {
 
   #record(): void {
     const running = [...this.#children].flatMap(([name, { pid }]) => {
-      const started = pid === undefined ? undefined : startOf(pid)
+      const started = pid === undefined ? undefined : readProcessStart(pid)
       return pid !== undefined && started ? [{ name, pid, started }] : []
     })
     writeDurably(this.#options.recordFile, JSON.stringify(running))

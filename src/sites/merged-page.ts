@@ -9,7 +9,7 @@ type Row = Position & { site: string; job: Job }
  * One page out of the pages of several sites: rows in the order of the list, as many as asked for.
  *
  * The cursor holds the last row of every site that was shown, so that a site that did not answer
- * this time goes on where it stood when it comes back.
+ * this time continues at its position when it comes back.
  *
  * @param sites all sites, those that did not answer included
  */
@@ -26,10 +26,10 @@ export function mergePages(
     if (taken.length === filter.limit) break
     taken.push(row)
     left.set(row.site, left.get(row.site)! - 1)
-    // What comes next at this site is not known yet, and could come before the rows of the others.
+    // The next row of this site is not known yet, and could come before the rows of the others.
     if (left.get(row.site) === 0 && goesOn.has(row.site)) break
   }
-  // With a site missing there may be more; but an empty page ends the list, or one would ask for ever.
+  // With a site missing there may be more; but an empty page ends the list, or a reader would ask forever.
   const more =
     taken.length < rows.length ||
     goesOn.size > 0 ||
@@ -41,7 +41,7 @@ export function mergePages(
   }
 }
 
-/** Where a site's rows go on: nowhere yet when it was never heard. */
+/** The position of a site in the list; none while it was never reached. */
 export function positionAt(cursor: Cursor | undefined, site: string): Position | undefined {
   if (cursor === undefined) return undefined
   return cursor.sites ? cursor.sites.get(site) : { at: cursor.at, id: cursor.id }

@@ -1,16 +1,8 @@
 import { AppError } from '../core/errors.ts'
-import {
-  type App,
-  type Job,
-  type JobFilter,
-  type JobPage,
-  type JobReader,
-  type Source,
-  sortByIds,
-} from '../core/job.ts'
+import { type Job, type JobFilter, type JobPage, type JobReader, sortByIds } from '../core/job.ts'
+import type { Question } from '../core/questions/question.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
-import { addable, mergeStats } from './merged-stats.ts'
 import { SiteOutcomes } from './site-outcomes.ts'
 
 export type MergedSite = { id: string; reader: JobReader }
@@ -19,7 +11,7 @@ export type MergedOptions = {
   sites: readonly MergedSite[]
   /** Longest wait for any site, in milliseconds, whatever it does. */
   deadlineMs: number
-  /** Told of every site that was asked: whether it answered. */
+  /** Called with every site that was asked, and true when it answered. */
   onAsked?: (site: string, answered: boolean) => void
 }
 
@@ -27,17 +19,17 @@ export type MergedOptions = {
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
- * All sites as one. Every site is asked at once; who has not answered by the deadline is left out,
+ * All sites as one. All sites are asked at the same time; one that misses the deadline is left out,
  * and the report says so. Only when no site answers is there no answer.
  */
 export function mergedReader(options: MergedOptions): () => MergedAsked {
   return () => {
-    const question = new Question(options)
-    return { reader: question, sites: () => question.report() }
+    const reader = new MergedReader(options)
+    return { reader, sites: () => reader.report() }
   }
 }
 
-class Question implements JobReader {
+class MergedReader implements JobReader {
   readonly #options: MergedOptions
   /** The site at which a job was found, for what is asked about it next. */
   readonly #homes = new Map<string, MergedSite>()
@@ -84,14 +76,14 @@ class Question implements JobReader {
     )
   }
 
-  /** The first site that has it answers; nobody waits for the others. */
+  /** The first site that has it answers, without waiting for the others. */
   async getJob(id: string, signal: AbortSignal) {
     const tally = this.#newTally()
     this.#tally = tally
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJob(id, either))
+      const found = await this.#askSite(site, either, tally, () => site.reader.getJob(id, either))
       if (found === undefined) throw new Error('not here')
       return { site, found }
     })
@@ -102,7 +94,7 @@ class Question implements JobReader {
     } catch {
       signal.throwIfAborted()
       if (tally.report().failed === 0) return undefined
-      throw tally.error(`no site that answers has ${id}, and not every site answers`)
+      throw tally.error(`${id} was not found, but not every site answered`)
     } finally {
       enough.abort()
     }
@@ -117,14 +109,14 @@ class Question implements JobReader {
     const missing = new Set(ids)
     const jobs: Job[] = []
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, tally, () => site.reader.getJobs(ids, either))
+      const found = await this.#askSite(site, either, tally, () => site.reader.getJobs(ids, either))
       for (const job of found) if (missing.delete(job.id)) jobs.push(job)
       if (missing.size === 0) enough.abort()
     })
     await Promise.allSettled(attempts)
     signal.throwIfAborted()
     if (missing.size > 0 && tally.report().failed > 0) {
-      throw tally.error(`not every site answers, and ${missing.size} jobs were not found`)
+      throw tally.error(`${missing.size} jobs were not found, but not every site answered`)
     }
     return sortByIds(jobs, ids)
   }
@@ -135,29 +127,20 @@ class Question implements JobReader {
     return home ? home.reader.findEvents(id, limit, signal) : []
   }
 
-  async listApps(signal: AbortSignal) {
-    const apps = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
-      reader.listApps(signal),
-    )
-    const key = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')
-    return apps.flat().sort((a, b) => (key(a) < key(b) ? -1 : 1))
+  async ask<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+  ): Promise<Item[]> {
+    const own = question.forSite?.(params) ?? params
+    const answers = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) => {
+      const items = await reader.ask(question, own, signal)
+      return { site: id, items }
+    })
+    return question.merge(answers, params)
   }
 
-  async listSources(signal: AbortSignal): Promise<Source[]> {
-    const sources = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) =>
-      (await reader.listSources(signal)).map((source) => ({ ...source, site: id })),
-    )
-    return sources.flat()
-  }
-
-  async stats(filter: Parameters<JobReader['stats']>[0], signal: AbortSignal) {
-    const rows = await this.#askAll(signal, this.#newTally(), ({ reader }) =>
-      reader.stats(addable(filter), signal),
-    )
-    return mergeStats(rows.flat(), filter)
-  }
-
-  /** What the sites answer that do. @throws AppError unreachable when none does */
+  /** The answers of the sites that answer. @throws AppError unreachable when none does */
   async #askAll<T>(
     signal: AbortSignal,
     tally: SiteOutcomes,
@@ -166,7 +149,7 @@ class Question implements JobReader {
     this.#tally = tally
     const { sites } = this.#options
     const settled = await Promise.allSettled(
-      sites.map((site) => this.#ask(site, signal, tally, () => call(site))),
+      sites.map((site) => this.#askSite(site, signal, tally, () => call(site))),
     )
     signal.throwIfAborted()
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -174,7 +157,7 @@ class Question implements JobReader {
     throw tally.error('no site answers')
   }
 
-  async #ask<T>(
+  async #askSite<T>(
     site: MergedSite,
     signal: AbortSignal,
     tally: SiteOutcomes,
@@ -186,7 +169,7 @@ class Question implements JobReader {
       this.#options.onAsked?.(site.id, true)
       return answer
     } catch (error) {
-      // Somebody else answered, or nobody waits any more: that says nothing about this site.
+      // Another site answered, or the caller left: that says nothing about this site.
       if (signal.aborted) throw error
       tally.failed(site.id, error)
       // A refusal is an answer.

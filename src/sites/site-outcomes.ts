@@ -51,7 +51,7 @@ export class SiteOutcomes {
     return { id, status: 'skipped', age_s: null, duration_ms: this.#elapsed(), error: null }
   }
 
-  /** What to say when a question cannot be answered because of sites that failed. */
+  /** The text for a question that cannot be answered because of failed sites. */
   error(what: string): AppError {
     const failed = this.report().details.filter(({ status }) => status === 'failed')
     const reasons = failed.map(({ id, error }) => `${id}: ${error}`).join('; ')
@@ -59,6 +59,6 @@ export class SiteOutcomes {
   }
 }
 
-/** What we understand may be told; the rest is in the log of the site. */
+/** An AppError may be shown; the rest is in the log of the site. */
 const reasonOf = (error: unknown): string =>
   error instanceof AppError ? error.message : 'failed unexpectedly'

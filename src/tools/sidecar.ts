@@ -40,7 +40,7 @@ async function reach(sidecar: Sidecar, path: string, method: string): Promise<Re
 export function unreachable(url: string, error: unknown): AppError {
   const { name, cause } = error as Error & { cause?: { code?: string } }
   const why = name === 'TimeoutError' ? 'no answer in time' : (cause?.code ?? 'no connection')
-  const text = `the sidecar at ${url} cannot be reached (${why}): is it running there? --url or SIDECAR_URL says where it is`
+  const text = `the sidecar at ${url} cannot be reached (${why}): is it running there? Set its address with --url or SIDECAR_URL`
   return new AppError('unreachable', text)
 }
 
@@ -51,7 +51,7 @@ export function refusal(url: string, status: number, body: unknown): AppError {
   const { type, detail, field } = Object(body) as Partial<Problem>
   const noSuchPath = status === 404 && field === undefined
   if (noSuchPath || !String(type).startsWith(problemType)) {
-    const text = `${url} answers (HTTP ${status}), but not as a sidecar does: --url or SIDECAR_URL says where it is`
+    const text = `${url} answers (HTTP ${status}), but it is not a sidecar; set the address with --url or SIDECAR_URL`
     return new AppError('unreachable', text)
   }
   const code = codes[status] ?? 'unreachable'
@@ -59,6 +59,6 @@ export function refusal(url: string, status: number, body: unknown): AppError {
 }
 
 const remedies: Record<number, string> = {
-  401: '; put one into SIDECAR_TOKEN (wafermon token new makes it where the sidecar runs)',
-  403: '; put another one into SIDECAR_TOKEN (wafermon token new makes it where the sidecar runs)',
+  401: '; set SIDECAR_TOKEN (create one with wafermon token new on the host of the sidecar)',
+  403: '; set SIDECAR_TOKEN to another one (create it with wafermon token new on the host of the sidecar)',
 }

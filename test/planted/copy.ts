@@ -31,7 +31,7 @@ const deadlineMs = 150_000
 /**
  * A copy of the sources as they are in the work tree, until the process ends. Bugs go in here, never
  * into the tree. Everything that its tests start has its working directory in here as well, and so
- * can be found and ended when a bug, or Ctrl-C, leaves it behind.
+ * can be found and ended when a bug, or Ctrl-C, leaves it running.
  */
 export class Copy {
   readonly #dir = mkdtempSync(join(realpathSync(tmpdir()), 'wafermon-planted-'))
@@ -47,7 +47,7 @@ export class Copy {
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--deduplicate']
     const names = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\0')
     for (const name of names) {
-      // What was deleted and is not committed yet is listed all the same; so is a link to packages.
+      // Files deleted but not committed yet are listed all the same; so is a link to packages.
       const found = statSync(join(root, name), { throwIfNoEntry: false })
       if (found?.isFile()) cpSync(join(root, name), join(this.#dir, name))
     }
@@ -144,7 +144,7 @@ export class Copy {
   }
 
   #killAll(): void {
-    // Again, for one that was just being started; they are few, and gone at once.
+    // Again, for one that was just being started; they are few, and gone immediately.
     for (let round = 0; round < 3; round++) {
       for (const pid of processesIn(this.#dir)) {
         try {

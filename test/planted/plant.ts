@@ -1,14 +1,14 @@
-/** A mistake that somebody could make, and the test that must notice it. */
+/** A mistake that a developer could make, and the test that must notice it. */
 export type Bug = {
-  /** What the code does once it is planted. */
+  /** The behavior of the code once it is planted. */
   name: string
-  /** What that would cost. */
+  /** The cost of that. */
   why: string
   file: string
   /** Text of the file, there exactly once. White space is white space, whatever it is. */
   find: string
   replace: string
-  /** The file of the test, and its name behind those of its suites: `suite > test`. */
+  /** The file of the test, and its name after those of its suites: `suite > test`. */
   test: [file: string, name: string]
   /** The test runs the built program. */
   built?: boolean

@@ -8,13 +8,13 @@ import { escapePattern } from './plant.ts'
  * own, whose errors it sees as they were thrown: RESULTS FILE,FILE... [SUITE > TEST...]
  */
 
-/** What became of a test. */
+/** The outcome of a test. */
 export type Outcome = {
   /** `suite > test`. */
   name: string
   /** Missing: there is no such test, or it did not come to an end. */
   result: 'passed' | 'skipped' | 'failed' | 'missing'
-  /** Whether it failed by an assertion, or by waiting in vain. */
+  /** True when it failed by an assertion, or by waiting in vain. */
   asserted: boolean
   /** Why it failed. */
   why: string

@@ -82,7 +82,7 @@ describe('central over two sites', () => {
     )
   })
 
-  test('hands a question with site= to that site as it stands', async (t) => {
+  test('passes a question with site= to that site unchanged', async (t) => {
     const [one, two] = [await aSite(t, 'fab1', 7), await aSite(t, 'fab2', 5)]
     const { ask, json } = await central(t, { fab1: one.url, fab2: two.url })
     const response = await ask('/v1/jobs?limit=3&site=fab2')
@@ -164,7 +164,7 @@ describe('central over two sites', () => {
     stop.abort()
   })
 
-  test('streams all of them as one, and says which it does not hear', {
+  test('streams all of them as one, and names those without contact', {
     timeout: 60_000,
   }, async (t) => {
     const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
@@ -265,7 +265,7 @@ describe('central with a site away', () => {
     assert.equal(unknown.status, 502)
     assert.match(
       ((await unknown.json()) as Problem).detail,
-      /not every site answers .*dead: .*mute: /,
+      /not every site answered .*dead: .*mute: /,
     )
   })
 
@@ -294,7 +294,7 @@ describe('central with a site away', () => {
     assert.equal((await json<Listing>('/v1/jobs')).count, 2)
   })
 
-  test('says of a site that refuses its token that it is no use, though its health is open', async (t) => {
+  test('reports a site that refuses its token as unreachable, though its health is open', async (t) => {
     const one = await aSite(t, 'fab1', 3)
     const locked = createHttpServer((request, response) => {
       const open = request.url === '/v1/healthz'
@@ -331,7 +331,7 @@ describe('central with a site away', () => {
     assert.match(((await passed.json()) as Problem).detail, /cannot be reached/)
   })
 
-  test('goes on where the site stood when it comes back', async (t) => {
+  test('continues where the site was when it comes back', async (t) => {
     const port = await freePort()
     const [one, two] = [await aSite(t, 'fab1', 4), await aSite(t, 'fab2', 4, port)]
     const { json } = await central(t, { fab1: one.url, fab2: two.url })

@@ -14,7 +14,7 @@ const entry = (config: Record<string, unknown>, more: Partial<SinkEntry> = {}): 
   ...more,
 })
 
-/** What is wrong with an entry. */
+/** The error of an entry. */
 function problemsOf(wrong: SinkEntry): readonly string[] {
   try {
     openSink(wrong, context)

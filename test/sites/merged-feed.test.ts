@@ -68,7 +68,7 @@ describe('the live streams of several sites as one', () => {
     assert.deepEqual(heard.sites, [{ total: 2, missing: [] }])
   })
 
-  test('resumes behind any id at every site, without a hole and without a repeat', async (t) => {
+  test('resumes after any id at every site, without a gap and without a repeat', async (t) => {
     const [one, other] = two()
     const first = listen(t, [one, other])
     await until(() => first.sites.length === 1, 'both are heard')
@@ -79,7 +79,7 @@ describe('the live streams of several sites as one', () => {
     first.stop()
     one.say('a3')
     other.say('b2')
-    // The last id at which both sites had been heard, and what came behind it.
+    // The last id at which both sites had been heard, and the events after it.
     const at = first.ids.findIndex((id) => id.includes('fab1') && id.includes('fab2'))
     const second = listen(t, [one, other], first.ids[at])
     const want = [...first.keys.slice(at + 1), 'a3', 'b2'].sort()
@@ -95,13 +95,13 @@ describe('the live streams of several sites as one', () => {
     one.say('a1')
     await until(() => first.keys.length === 1, 'it is heard')
     first.stop()
-    other.say('b1 while nobody listened')
+    other.say('b1 without a reader')
     const second = listen(t, [one, other], first.ids[0])
     await until(() => second.resets === 1, 'there is a reset')
   })
 
   for (const nonsense of ['5-1', 'fab1', '=,=', 'fab1=%E0%A4%A,fab2=1', '\u0000']) {
-    test(`says that there is a hole behind an id that is none: ${JSON.stringify(nonsense)}`, async (t) => {
+    test(`says that events were missed after an invalid id: ${JSON.stringify(nonsense)}`, async (t) => {
       const heard = listen(t, [...two()], nonsense)
       await until(() => heard.resets === 1, 'there is a reset')
     })
@@ -120,7 +120,7 @@ describe('the live streams of several sites as one', () => {
     assert.match(missing.since, /^\d{4}-.*Z$/)
   })
 
-  test('goes on where it stood at a site that comes back, and tells an outage once', async (t) => {
+  test('continues at its position at a site that comes back, and reports an outage once', async (t) => {
     const [one, other] = two()
     const heard = listen(t, [one, other])
     await until(() => heard.sites.length === 1, 'both are heard')
@@ -132,7 +132,7 @@ describe('the live streams of several sites as one', () => {
     const tries = other.resumed.length
     await until(() => other.resumed.length > tries + 2, 'it is tried again')
     other.down = false
-    await until(() => heard.keys.length === 2, 'it goes on')
+    await until(() => heard.keys.length === 2, 'it to continue')
     await until(() => missingOf(heard)?.length === 0, 'it is heard again')
     assert.deepEqual(heard.keys, ['b1', 'b2'])
     assert.equal(heard.resets, 0)

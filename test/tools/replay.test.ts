@@ -20,7 +20,7 @@ type FabRecord = {
   end_ts: number | null
 }
 
-/** What a fab of ten minutes did, as the program writes it. */
+/** Ten minutes of a fab, as the program writes them. */
 async function recorded(): Promise<{ file: string; records: FabRecord[] }> {
   const file = join(freshFolder(), 'fab.ndjson')
   const args = ['simulate', '--records', file, '--seed', '7', '--duration', '600', '--rate', '20']
@@ -46,7 +46,7 @@ function expected(records: readonly FabRecord[]) {
 
 type Counted = { kind: string; status: string; n: number; events: number; updated: string }
 
-/** What would change if anything did. */
+/** The state that would change if anything did. */
 async function counted(store: Store): Promise<Counted[]> {
   const of = (table: string) =>
     `select '${table}' as kind, status, count(*)::int as n, sum(event_count)::int as events, max(updated_at)::text as updated from ${table} group by 2`
@@ -129,7 +129,7 @@ describe('wafermon replay', () => {
     assert.equal(sum, sent)
   })
 
-  test('names a line that is no record, and takes the others', async (t) => {
+  test('names a line that is not a record, and takes the others', async (t) => {
     const sidecar = await startRole(t, 'sidecar', {
       SPOOL_DIR: freshFolder(),
       LOCAL_API_BASE: 'http://127.0.0.1:9',
@@ -152,7 +152,7 @@ describe('wafermon replay', () => {
     assert.match(run.logs(), /accepted +2/)
   })
 
-  test('says why it waits for a sidecar, and goes on when it is there', async (t) => {
+  test('says why it waits for a sidecar, and continues when it is there', async (t) => {
     const sidecar = await fakeSidecar(t)
     await sidecar.stop()
     const run = launch(['replay', manyRecords(3), '--url', sidecar.url], {})
@@ -180,7 +180,7 @@ describe('wafermon replay', () => {
     assert.equal((await wafermon(['replay', file, '--url', url], { SIDECAR_TOKEN })).code, 0)
     const elsewhere = await wafermon(['replay', file, '--url', `${url}/x`], { SIDECAR_TOKEN })
     assert.equal(elsewhere.code, 1)
-    assert.match(elsewhere.err, /answers \(HTTP 404\), but not as a sidecar does/)
+    assert.match(elsewhere.err, /answers \(HTTP 404\), but it is not a sidecar/)
     for (const wrong of ['/nowhere/x', '/tmp']) {
       const { code, err } = await wafermon(['replay', wrong, '--url', url])
       assert.equal(code, 2)
@@ -203,7 +203,7 @@ describe('wafermon replay', () => {
     assert.equal(sidecar.events.length, 100)
   })
 
-  test('goes on where it was killed, and at the start for anything else', async (t) => {
+  test('continues where it was killed, and starts over for anything else', async (t) => {
     const sidecar = await fakeSidecar(t)
     const args = (file: string) => [
       'replay',
@@ -222,7 +222,7 @@ describe('wafermon replay', () => {
     await killed.kill9()
     sidecar.trouble = () => undefined
     const rest = await wafermon(args(file))
-    assert.match(rest.err, /^goes on after 1,000 events\n/)
+    assert.match(rest.err, /^continuing after 1,000 events\n/)
     assert.equal(JSON.parse(rest.out).sent, 1000)
     assert.equal(sidecar.events.length, 2000)
 
@@ -235,13 +235,13 @@ describe('wafermon replay', () => {
     assert.equal(JSON.parse((await wafermon(args(file))).out).sent, 2000)
   })
 
-  test('that is stopped on its way is no success', async (t) => {
+  test('that is stopped on its way does not succeed', async (t) => {
     const sidecar = await fakeSidecar(t)
     sidecar.trouble = () => 'silence'
     const run = launch(['replay', manyRecords(3), '--url', sidecar.url], {})
     await until('a batch', () => sidecar.batches.length > 0)
     assert.equal((await run.stop()).code, 1)
-    assert.match(run.err(), /stopped; with --state it can go on later\n$/)
+    assert.match(run.err(), /stopped; with --state it can be continued later\n$/)
   })
 })
 
@@ -269,7 +269,7 @@ describe('the progress bar', () => {
     assert.match(line(0, 0), /\/s$/)
   })
 
-  test('counts the rate from where it went on', () => {
+  test('counts the rate from where it continued', () => {
     assert.match(line(120_000, 10_000, 120, 100_000), / 2,000\/s {2}2 min left$/)
   })
 

@@ -163,10 +163,13 @@ describe('wafermon spool rejects', () => {
     for (const args of [['list'], ['show', '1'], ['retry', '1'], ['retry', '--all'], ['export']]) {
       const { code, err } = await rejects(url, ...args)
       assert.equal(code, 1, args.join(' '))
-      assert.match(err, /^\S+ answers \(HTTP 404\), but not as a sidecar does: --url .*\n$/)
+      assert.match(
+        err,
+        /^\S+ answers \(HTTP 404\), but it is not a sidecar; set the address with --url .*\n$/,
+      )
     }
     const health = await wafermon(['spool', 'status', '--url', url])
-    assert.match(health.err, /answers \(HTTP 200\), but not as a sidecar does/)
+    assert.match(health.err, /answers \(HTTP 200\), but it is not a sidecar/)
     const address = await rejects('fab1:8000', 'list')
     assert.equal(address.code, 2)
     assert.match(

@@ -15,7 +15,7 @@ const maxAnswerBytes = 8 * 2 ** 20
  * Posts a body and reads the whole response. Redirects are not followed: events and token would go
  * elsewhere.
  *
- * @throws what fetch throws; an Error when the response is too long
+ * @throws what fetch throws; an Error when the answer is too long
  */
 export async function post({ url, ...request }: Request): Promise<Answer> {
   const response = await fetch(url, { method: 'POST', redirect: 'error', ...request })
@@ -28,7 +28,7 @@ async function readText(response: Response): Promise<string> {
   let size = 0
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength
-    if (size > maxAnswerBytes) throw new Error('the response is too long')
+    if (size > maxAnswerBytes) throw new Error('the answer is too long')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

@@ -2,7 +2,7 @@ import { fromMs } from '../../core/time.ts'
 import { uuidV5 } from '../../core/uuid.ts'
 import type { TraceRecord } from './records.ts'
 
-/** What becomes of a record: when, in which order at the same time, and the event as it is sent. */
+/** An event of a record: its time, its order among those of the same time, and its JSON. */
 export type Step = { atMs: number; rank: number; record: TraceRecord; end: boolean }
 
 /**
@@ -35,7 +35,7 @@ const endOf = ({ status }: TraceRecord) => ends[status]
  * The event of a step. Everything in it follows from the record, so a second replay sends the same
  * events again and changes nothing.
  */
-export function eventOf({ record, end, atMs }: Step, siteId: string): object {
+export function toEvent({ record, end, atMs }: Step, siteId: string): object {
   const id = uuidV5(`${record.trace}:${record.job_id}`)
   const started = record.start_ts == null ? {} : { started_at: fromMs(record.start_ts) }
   return {

@@ -1,6 +1,6 @@
 import { ageText, grouped } from '../table.ts'
 
-/** What of a stream a bar needs; standard error as a rule. */
+/** The part of a stream that a bar needs; usually of standard error. */
 export type Screen = { isTTY?: boolean; columns?: number; write(text: string): unknown }
 
 /** How often it is drawn: on a terminal, and elsewhere, where each time makes a line. */

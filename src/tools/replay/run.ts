@@ -3,7 +3,7 @@ import { printLine } from '../../platform/stdout.ts'
 import type { Sidecar } from '../sidecar.ts'
 import { grouped } from '../table.ts'
 import { openPlace } from './checkpoint.ts'
-import { eventOf, planSteps, type Step } from './events.ts'
+import { planSteps, type Step, toEvent } from './events.ts'
 import { progressBar } from './progress.ts'
 import { readRecords } from './records.ts'
 import { sendAll, type Tally } from './send.ts'
@@ -14,13 +14,13 @@ export type ReplayOptions = {
   siteId: string
   /** Factor over the time of the trace; 0 sends as fast as the sidecar takes it. */
   speed: number
-  /** Folder in which to note how far it came, to go on there; begins at the start unless set. */
+  /** Folder that keeps the position, to continue there; without it a replay starts from the beginning. */
   state?: string | undefined
   json: boolean
 }
 
 const batchSize = 500
-/** What a timer can wait; beyond that it would not wait at all. */
+/** Maximum delay of a timer; with a longer one it would fire immediately. */
 const longestSleepMs = 2 ** 31 - 1
 /** Unreadable lines that are named; the others are counted. */
 const badShown = 10
@@ -42,7 +42,7 @@ export async function runReplay(options: ReplayOptions, signal: AbortSignal): Pr
   const { steps, waiting } = planSteps(records)
   const place = openPlace({ state, file, url: sidecar.url, siteId }, steps)
   const { from } = place
-  if (from > 0) say(`goes on after ${grouped(from)} events`)
+  if (from > 0) say(`continuing after ${grouped(from)} events`)
   const tally: Tally = { accepted: 0, duplicates: 0, rejected: new Map(), retries: 0 }
   const bar = progressBar(steps.length, from)
   const way = { sidecar, signal, onWait: sayOnce(bar.clear) }
@@ -54,7 +54,7 @@ export async function runReplay(options: ReplayOptions, signal: AbortSignal): Pr
     const batch = await due(sent)
     await sendAll(
       way,
-      batch.map((step) => eventOf(step, siteId)),
+      batch.map((step) => toEvent(step, siteId)),
       tally,
     )
     if (signal.aborted) break
@@ -71,7 +71,9 @@ export async function runReplay(options: ReplayOptions, signal: AbortSignal): Pr
   )
   const stopped = sent < of
   if (stopped)
-    say(`stopped; ${state ? 'the same command goes on here' : 'with --state it can go on later'}`)
+    say(
+      `stopped; ${state ? 'the same command continues here' : 'with --state it can be continued later'}`,
+    )
   return tally.rejected.size > 0 || bad > 0 || stopped ? 1 : 0
 }
 
@@ -82,7 +84,7 @@ function sayOnce(before: () => void) {
     if (said.has(why)) return
     said.add(why)
     before()
-    say(`waits: ${why}`)
+    say(`waiting: ${why}`)
   }
 }
 
@@ -119,13 +121,13 @@ function report({ json }: ReplayOptions, summary: Summary, tally: Tally): Promis
     return printLine(JSON.stringify({ ...summary, accepted, duplicates, retries, rejected }))
   const rows: [string, number][] = [
     ['records', summary.records],
-    ['waiting, no event', summary.waiting],
+    ['not started: no event', summary.waiting],
     ['unreadable lines', summary.bad],
     ['events sent', summary.sent],
     ['accepted', accepted],
-    ['known already', duplicates],
+    ['already known', duplicates],
     ...[...tally.rejected].map(([why, n]): [string, number] => [`refused: ${why}`, n]),
-    ['events a second', Math.round(summary.sent / Math.max(summary.seconds, 0.001))],
+    ['events per second', Math.round(summary.sent / Math.max(summary.seconds, 0.001))],
   ]
   const line = ([what, n]: [string, number]) => `${what.padEnd(20)} ${grouped(n).padStart(12)}`
   return printLine(rows.map(line).join('\n'))

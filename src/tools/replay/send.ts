@@ -1,7 +1,7 @@
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import { refusal, type Sidecar, tokenHeader, unreachable } from '../sidecar.ts'
 
-/** What became of the events so far. */
+/** The outcomes of the events so far. */
 export type Tally = {
   accepted: number
   duplicates: number
@@ -25,7 +25,7 @@ const timeoutMs = 30_000
  * Sends a batch until each of its events is taken, known, or refused for good, and no later batch
  * before that: order is kept. Ends early only when the signal aborts.
  *
- * @throws AppError when waiting would not help: a token is missing, or this is no sidecar
+ * @throws AppError when waiting would not help: a token is missing, or it is not a sidecar
  */
 export async function sendAll(way: Way, events: readonly object[], tally: Tally): Promise<void> {
   const { signal } = way
@@ -37,13 +37,13 @@ export async function sendAll(way: Way, events: readonly object[], tally: Tally)
     if ('total' in answer) left = settle(left, answer, tally)
     if (left.length === 0 || signal.aborted) return
     tally.retries++
-    way.onWait('why' in answer ? answer.why : 'the sidecar takes no more for now')
+    way.onWait('why' in answer ? answer.why : 'the sidecar accepts no more events for now')
     await sleep(Math.max(backoff.next(), 'waitMs' in answer ? answer.waitMs : 0), signal)
   }
 }
 
 async function sendHalves(way: Way, events: readonly object[], tally: Tally): Promise<void> {
-  if (events.length === 1) return count(tally, 'larger than the sidecar takes')
+  if (events.length === 1) return count(tally, 'larger than the sidecar accepts')
   const half = Math.ceil(events.length / 2)
   await sendAll(way, events.slice(0, half), tally)
   await sendAll(way, events.slice(half), tally)

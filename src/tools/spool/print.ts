@@ -36,7 +36,7 @@ export async function printOne(sidecar: Sidecar, id: number, json: boolean): Pro
   await print(`${head}\n\n${JSON.stringify(event, null, 2)}\n`)
 }
 
-/** All rejects with their events, one a line; what somebody retries meanwhile is left out. */
+/** All rejects with their events, one per line, without those that are retried meanwhile. */
 export async function printAll(sidecar: Sidecar): Promise<void> {
   for (const { id } of await listRejects(sidecar)) {
     const whole = await showReject(sidecar, id).catch(unlessGone)

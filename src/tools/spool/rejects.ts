@@ -18,7 +18,7 @@ const wholeSchema = rejectSchema.extend({ event: z.unknown() })
 /** The same, with the event as it was offered. */
 export type WholeReject = z.infer<typeof wholeSchema>
 
-/** Most rows that a sidecar gives at once. */
+/** Maximum rows in one answer of a sidecar. */
 const pageSize = 1000
 
 /** The rejects of a sidecar, newest first. */
@@ -45,14 +45,14 @@ export async function retryReject(sidecar: Sidecar, id: number): Promise<void> {
   await askSidecar(sidecar, `/v1/rejects/${id}/retry`, { method: 'POST' })
 }
 
-/** Undefined instead of an error for what somebody else has retried meanwhile. */
+/** Undefined, instead of an error, for a reject that was retried meanwhile. */
 export function unlessGone(error: unknown): undefined {
   const gone = error instanceof AppError && error.code === 'not_found' && error.field === 'id'
   if (gone) return undefined
   throw error
 }
 
-/** An answer as it should be. @throws AppError when it is somebody else's */
+/** The checked answer. @throws AppError when it is not from a sidecar */
 export function fits<T>(schema: z.ZodType<T>, answer: unknown, url: string): T {
   const read = schema.safeParse(answer)
   if (read.success) return read.data
