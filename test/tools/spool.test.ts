@@ -130,7 +130,7 @@ describe('wafermon spool rejects', () => {
     assert.deepEqual(api.taken.toSorted(), keys.toSorted())
   })
 
-  test('wants a token where the sidecar does, and says which', async (t) => {
+  test('requires a token where the sidecar does, and says which', async (t) => {
     const file = join(freshFolder(), 'tokens')
     const SIDECAR_TOKEN = makeToken(file, ['read'])
     const operator = makeToken(file, ['operate'])
