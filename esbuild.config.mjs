@@ -155,7 +155,7 @@ async function buildSdk() {
   ])
 }
 
-/** Set at once, without the helpers that make exports live: they are half a kilobyte. */
+/** Exports set directly, without the helpers that make exports live: they are half a kilobyte. */
 async function commonSdk() {
   const names = (await valuesOf(sdk)).join(', ')
   const contents = `import { ${names} } from './index.ts'\nexport = { ${names} }`

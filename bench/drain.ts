@@ -7,7 +7,7 @@ import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
 import { postBatches, startLocalApi } from './ingest.ts'
 
-/** How fast a backlog goes once the local API is back, and how much memory that takes. */
+/** The rate at which a backlog is delivered once the local API is back, and the memory that takes. */
 export const drain: Bench = {
   name: 'drain',
   about:
@@ -29,7 +29,7 @@ export const drain: Bench = {
       claims: [{ side: 'drain', against: 'ingest alone', atLeast: 0.8 }],
       facts: () => ({
         database: server,
-        'requests of ingest at once': connections,
+        'concurrent requests of ingest': connections,
         backlog,
         'peak memory of the sidecar, MB': Math.max(...peaks),
       }),
@@ -62,7 +62,7 @@ async function fill(context: Context, dir: string, backlog: number): Promise<voi
   await sidecar.stop()
 }
 
-/** Each turn goes on where the one before was stopped. */
+/** Each turn continues where the one before stopped. */
 function drained(context: Context, dir: string, api: string, peaks: number[]): Turn {
   return async (seconds) => {
     const sidecar = await startRole(context, 'sidecar', environment(dir, api))

@@ -25,7 +25,7 @@ export const ingest: Bench = {
     for (const connections of context.options.connections) {
       const store = connect(url, { role: 'bench', max: connections })
       context.after(() => store.close())
-      const named = (name: string) => `${name}, ${connections} at once`
+      const named = (name: string) => `${name}, ${connections} at a time`
       sides[named('local API')] = await postBatches(context, api, connections)
       sides[named('insert alone')] = insertAlone(store, connections)
       sides[named('COPY')] = copy(store, connections)
@@ -43,7 +43,7 @@ export async function startLocalApi(context: Context, database: string): Promise
   return (await startRole(context, 'local-api', env)).url
 }
 
-/** Batches to the local API on some connections at once. */
+/** Batches to the local API on several connections in parallel. */
 export async function postBatches(
   context: Context,
   url: string,

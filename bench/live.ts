@@ -9,7 +9,7 @@ import { quantile } from './frame/numbers.ts'
 import { startLocalApi } from './ingest.ts'
 
 const perSecond = 1000
-/** More than are busy at once, so that a slow answer does not hold up the next request. */
+/** More than are ever busy, so that a slow answer does not hold up the next request. */
 const connections = 256
 /** Longest wait for the last events of a turn, in milliseconds. */
 const lastWaitMs = 20_000

@@ -29,7 +29,7 @@ const questions: Question[] = [
   },
 ]
 
-/** What the API adds to the database's own time, and whether a larger table is a slower one. */
+/** The time that the API adds to the database's own, and the slowdown by a larger table. */
 export const query: Bench = {
   name: 'query',
   about:

@@ -54,7 +54,7 @@ function claims(targets: Targets): Claim[] {
     { side: 'sidecar', against: 'floor', atLeast: targets.floor },
     { side: 'sidecar, CPU', against: `${before}, CPU`, unit },
     { side: 'sidecar, CPU', against: 'floor, CPU', unit },
-    // What an event costs must not depend on how many jobs were seen; a tenth is noise.
+    // The cost of an event must not depend on how many jobs were seen; a tenth is noise.
     { side: many, against: few, unit, atMost: 1.1 },
   ]
 }

@@ -12,7 +12,7 @@ import { eventMaker, timeOrderedKey } from './frame/events.ts'
 const perCommit = 100
 const sink = 'nowhere'
 
-/** What makes an event durable, without the server around it. */
+/** The spool, without the server around it. */
 export const spool: Bench = {
   name: 'spool',
   about: 'events appended durably to the spool, 100 a commit, against a plain file and fdatasync',
@@ -71,7 +71,7 @@ function plainFile(context: Context): Turn {
   }
 }
 
-/** The same events over and over: making them is no part of what is measured. */
+/** The same events over and over: making them is not measured. */
 function bodies(): () => string[] {
   const { next } = eventMaker()
   const events = Array.from({ length: 100 }, () => Array.from({ length: perCommit }, next))

@@ -6,7 +6,7 @@ import { program, startRole } from '../test/support/processes.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
 import { folder } from './frame/context.ts'
 
-/** What a command and an idle role cost, against Node.js that does nothing. */
+/** The cost of a command and of an idle role, against Node.js that does nothing. */
 export const start: Bench = {
   name: 'start',
   about: 'CPU of `wafermon --help`, and memory of each role when idle, against `node -e 0`',

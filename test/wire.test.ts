@@ -12,7 +12,7 @@ const page = readFileSync('docs/wire.md', 'utf8')
 const limits = { maxEventBytes: 65_536, maxSkewS: 600 }
 const hop = { receivedAt: '2026-03-01T12:00:05.000000Z' }
 
-/** What the first door says of an event, as its text arrives. */
+/** The verdict of the first door on the text of an event. */
 const read = (event: object) => readEvent(parseJson(JSON.stringify(event)), hop, limits)
 const sent = smallestEvent
 
@@ -65,17 +65,21 @@ describe('docs/wire.md', () => {
     assert.deepEqual(listed, titles)
   })
 
+  // An applied migration never changes, not even a comment: databases keep its checksum.
+  const frozen = join('sql', 'migrations')
+
   test('is cited by section, and by one that exists', () => {
     const files = ['src', 'views', 'sql', 'test', 'bench'].flatMap((folder) =>
       readdirSync(folder, { recursive: true, encoding: 'utf8' })
         .filter((name) => /\.(tsx?|sql)$/.test(name))
         .map((name) => join(folder, name))
-        .filter((file) => file !== 'test/wire.test.ts' && !file.includes('wire-reference')),
+        .filter((file) => file !== 'test/wire.test.ts' && !file.includes('wire-reference'))
+        .filter((file) => !file.startsWith(frozen)),
     )
     let cited = 0
     for (const file of files) {
       for (const [line, section] of readFileSync(file, 'utf8').matchAll(
-        /wire\.md(?:, section (\d+))?.*/g,
+        /wire\.md(?!['"])(?:, section (\d+))?.*/g,
       )) {
         cited++
         assert.ok(headings.includes(Number(section)), `${file}: ${line} names no section`)

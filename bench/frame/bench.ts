@@ -1,5 +1,5 @@
 /*
- * What a bench is. It measures sides one after the other, again and again, and says which figure is
+ * A bench. It measures sides one after the other, again and again, and says which figure is
  * held against which. The frame does the rest: turns, medians, ratios, the record.
  */
 
@@ -12,7 +12,7 @@ export type Measured = { figure: number; also: Record<string, number> }
 export type Claim = {
   /** The side that is judged. */
   side: string
-  /** What it is divided by; without it the figure itself is judged. */
+  /** The divisor; without it the figure itself is judged. */
   against?: string
   /** Of a side that was measured beside another one; the bench's own unless given. */
   unit?: string
@@ -30,7 +30,7 @@ export type Started = {
 
 export type Bench = {
   name: string
-  /** What is done, and against what, in a sentence. */
+  /** The work, and what it is compared with, in a sentence. */
   about: string
   unit: string
   start(context: Context): Promise<Started>

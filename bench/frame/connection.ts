@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
  * request at a time on one connection, and no more of HTTP than our servers answer with.
  */
 
-/** The body is read when somebody asks for it. */
+/** The body is decoded when it is first asked for. */
 export type Answer = { status: number; readonly body: string }
 
 export class Connection {

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 
 export type Machine = ReturnType<typeof machine>
 
-/** What the figures depend on. */
+/** The machine that the figures depend on. */
 export function machine() {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',

@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { completenessTable } from '../core/completeness-wire.ts'
 import { eventSchema } from '../core/event.ts'
 import { must } from '../core/must.ts'
-import { completenessTable } from '../core/source-wire.ts'
 
 /*
  * The shapes of answers, for the OpenAPI document. A resource names its own beside its routes; here
@@ -49,7 +49,7 @@ export const time = (description: string) => z.string().meta({ description, form
 const siteAnswer = z.object({
   id: text('The site.'),
   status: z.enum(['successful', 'partial', 'failed', 'skipped']),
-  age_s: seconds('Age in seconds of its part of the answer; null without one.').nullable(),
+  age_s: seconds('Age of its part of the answer, in seconds; null when it has none.').nullable(),
   duration_ms: z.number().describe('Time until it answered, in milliseconds.'),
   error: text('Why it failed.').nullable(),
 })
@@ -59,7 +59,7 @@ export const sitesReport = z
   .object({
     total: whole('Number of sites.'),
     successful: whole('Sites that answered in full.'),
-    partial: whole('Sites that answered and know that events of theirs are missing.'),
+    partial: whole('Sites that answered, and know of gaps in their events.'),
     failed: whole('Sites that did not answer in time.'),
     skipped: whole('Sites that were not needed.'),
     details: z.array(siteAnswer),

@@ -7,7 +7,7 @@ const merging =
   'With `site`, the answer of that site, unchanged; without, all sites merged, and `sites` has the outcome per site.'
 
 const streaming =
-  'With `site`, the stream of that site, unchanged; without, the streams of all sites as one, and `event: sites` names the sites that are not heard.'
+  'With `site`, the stream of that site, unchanged; without, the streams of all sites as one, and `event: sites` names the sites without contact.'
 
 const site = siteParam('Only this site; without it, all sites merged.')
 

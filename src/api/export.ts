@@ -119,7 +119,7 @@ async function* textOf(
   for await (const page of rest) yield page.items.map(line).join('')
 }
 
-/** What may be missing from the file: the file itself has no place for it. */
+/** Completeness of the file, in a header: the file itself has no place for it. */
 function completenessHeader(completeness: Completeness): string {
   const { asOf, sources, gaps, oldestSourceAgeS, skewedSources, hotFrom, archive } = completeness
   return [

@@ -18,9 +18,13 @@ export type List = {
 export async function answerList(c: Context, list: List, { maxLimit }: Limits): Promise<Response> {
   const { name, params, asked, filter } = list
   if (filter.cursor?.sites && !asked.sites) {
-    throw new AppError('invalid', 'cursor: was made over several sites; this is one of them', {
-      field: 'cursor',
-    })
+    throw new AppError(
+      'invalid',
+      'cursor: comes from a list over several sites; this list is of one site',
+      {
+        field: 'cursor',
+      },
+    )
   }
   const { signal } = c.req.raw
   const find = (wanted: JobFilter): Promise<JobPage> =>

@@ -69,7 +69,7 @@ export const jobParams = (limits: Limits) =>
 /** The parameters of `GET /v1/subjobs`. */
 export const subjobParams = (limits: Limits) =>
   jobParams(limits).extend({
-    job_id: uuid('Only the subjobs of this job; there is then no default window.').optional(),
+    job_id: uuid('Only the subjobs of this job, without a default window.').optional(),
   })
 
 /** The parameters of `GET /v1/jobs/{id}/subjobs`: the job and its site are known. */

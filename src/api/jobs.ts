@@ -36,7 +36,7 @@ const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
 const eventList = named(
   'EventList',
   listAnswer(event).extend({
-    complete: z.boolean().describe('False when there may be more than `limit`.'),
+    complete: z.boolean().describe('False when there may be more events than `limit`.'),
   }),
 )
 

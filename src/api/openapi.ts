@@ -57,7 +57,7 @@ export function openApi({ title, routes, strict = false }: OpenApiOptions): Open
       version,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description:
-        'Times are RFC 3339 with an offset; answers have them in UTC with microseconds. Errors are problem documents (RFC 9457). Answers may get more fields; ignore those you do not know.',
+        'Times are RFC 3339 with an offset; answers have them in UTC with microseconds. Errors are problem documents (RFC 9457). New fields may be added to answers; ignore fields you do not know.',
     },
     servers: [{ url: '/' }],
     paths,

@@ -22,7 +22,7 @@ export const uuidId: PathId<string> = {
 }
 
 export const numberId: PathId<number> = {
-  description: 'As in the list.',
+  description: 'Id of the reject, as in the list.',
   schema: { type: 'integer', minimum: 1 },
   read(c) {
     const id = c.req.param('id') ?? ''

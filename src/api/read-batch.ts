@@ -22,7 +22,10 @@ export function readBatch(text: string, contentType: string, maxItems: number): 
   if (lines) return readLines(text, maxItems)
   const input = parseJson(text)
   if (!Array.isArray(input)) {
-    throw new AppError('invalid', 'must be a JSON array of events, or NDJSON with an event a line')
+    throw new AppError(
+      'invalid',
+      'must be a JSON array of events, or NDJSON with one event per line',
+    )
   }
   if (input.length > maxItems) throw tooMany(maxItems)
   return input

@@ -18,7 +18,7 @@ export const ingestSettings = z
       ...{ min: 1024, max: 2 ** 20, standard: 65_536, unit: 'bytes' },
     }),
     REQUEST_READ_TIMEOUT_S: number(
-      'Maximum time for a caller to send its headers, and then its body.',
+      'Maximum time to receive the headers of a request, and again for its body.',
       { min: 1, max: 3600, standard: 30, unit: 's' },
     ),
     MAX_SKEW_S: number('Event times further in the future than this are corrected.', {

@@ -5,10 +5,12 @@ import { secondsSince, toList } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
 const site = z.object({
-  id: text('Its name in SITES.'),
+  id: text('Id of the site, as in SITES.'),
   status: z.enum(['ok', 'degraded', 'unreachable']),
-  age_s: seconds('Seconds since it was asked; null when it does not answer.').nullable(),
-  endpoint: text('The address of its API.'),
+  age_s: seconds(
+    'Age of this information, in seconds; null when the site does not answer.',
+  ).nullable(),
+  endpoint: text('Address of its API.'),
   version: text('Its version.').nullable(),
   error: text('Why it does not answer.').nullable(),
 })

@@ -1,28 +1,21 @@
-import { sourceTable } from '../core/source-wire.ts'
+import { sourcesQuestion } from '../core/questions/sources.ts'
 import { listAnswer, named } from './answers.ts'
+import { listRoute } from './list-route.ts'
 import { noParams } from './query-params.ts'
-import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
-import { type Route, route } from './route.ts'
+import type { ReaderSource } from './reader-source.ts'
+import type { Route } from './route.ts'
 
-const sourceList = named('SourceList', listAnswer(sourceTable.shown))
+const sourceList = named('SourceList', listAnswer(sourcesQuestion.table.shown))
 
 export function sourceRoutes({ reader }: { reader: ReaderSource }): Route[] {
   return [
-    route({
-      method: 'get',
-      path: '/v1/sources',
+    listRoute(reader, {
+      question: sourcesQuestion,
       tag: 'Pipeline',
       summary: 'Lists the spools that deliver: last number, gaps, lag, clock offset',
-      scope: 'read',
       query: noParams,
-      answer: { 'application/json': [sourceList] },
-      problems: [422, 503],
-      async handle(c) {
-        const started = performance.now()
-        const asked = ask(reader)
-        const sources = await asked.reader.listSources(c.req.raw.signal)
-        return answer(c, asked, started, toList(sources.map(sourceTable.toWire)))
-      },
+      toParams: () => ({}),
+      answer: sourceList,
     }),
   ]
 }

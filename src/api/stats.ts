@@ -1,7 +1,12 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { type StatsBucket, type StatsFilter, statsBuckets, statsGroups } from '../core/job.ts'
-import { statsTable } from '../core/stats-wire.ts'
+import {
+  type StatsBucket,
+  type StatsFilter,
+  statsBuckets,
+  statsGroups,
+  statsQuestion,
+} from '../core/questions/stats.ts'
 import { fromMs, toMs } from '../core/time.ts'
 import { listAnswer, named } from './answers.ts'
 import {
@@ -12,11 +17,12 @@ import {
   statusParam,
   windowParams,
 } from './job-params.ts'
+import { listRoute } from './list-route.ts'
 import { oneOf, someOf } from './query-params.ts'
-import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
-import { type Route, route } from './route.ts'
+import type { ReaderSource } from './reader-source.ts'
+import type { Route } from './route.ts'
 
-const statsList = named('StatsList', listAnswer(statsTable.shown))
+const statsList = named('StatsList', listAnswer(statsQuestion.table.shown))
 
 const statsParams = z.object({
   ...windowParams,
@@ -38,27 +44,18 @@ export type StatsRouteOptions = {
 
 export function statsRoutes({ reader, now = Date.now }: StatsRouteOptions): Route[] {
   return [
-    route({
-      method: 'get',
-      path: '/v1/stats',
+    listRoute(reader, {
+      question: statsQuestion,
       tag: 'Jobs',
       summary: 'Counts jobs and their durations by time',
       description:
         'By the start of the jobs. Over several sites percentiles are null unless grouped by site, because they cannot be added up.',
-      scope: 'read',
       query: statsParams,
-      answer: { 'application/json': [statsList] },
-      problems: [422, 503],
+      toParams: (params) => toFilter(params, now()),
+      answer: statsList,
       examples: [
         { query: 'bucket=day&group_by=app,status', about: 'a week by day, app and status' },
       ],
-      async handle(c, params) {
-        const filter = toFilter(params, now())
-        const started = performance.now()
-        const asked = ask(reader)
-        const rows = await asked.reader.stats(filter, c.req.raw.signal)
-        return answer(c, asked, started, toList(rows.map(statsTable.toWire)))
-      },
     }),
   ]
 }

@@ -96,7 +96,7 @@ function bodyOf(c: Context, filter: StreamFilter, options: StreamRouteOptions, l
   return streamBody(c, counted, {
     stallMs,
     onStall: () => metrics.streamCutOff.inc(),
-    onError: (error) => log.warn({ error }, 'live stream broken off'),
+    onError: (error) => log.warn({ error }, 'live stream interrupted'),
   })
 }
 

@@ -9,7 +9,7 @@ import type { Store } from '../store/connect.ts'
 import { holdLock } from '../store/locks.ts'
 import { archiveDueHour, overdueHours } from './due-hour.ts'
 import { HourFailure } from './hour-failure.ts'
-import { manifestFolderOf } from './layout.ts'
+import { toManifestFolder } from './layout.ts'
 import type { Place } from './places/place.ts'
 import { dropArchived, type Held, secondsLate } from './retention.ts'
 
@@ -125,10 +125,10 @@ export class Archiver {
     const { place, store } = this.#options
     const site = await notedSite(store)
     if (site === undefined) return
-    for await (const _ of place.list(manifestFolderOf(site))) return
+    for await (const _ of place.list(toManifestFolder(site))) return
     throw new AppError(
       'unavailable',
-      `${place.setting}: ${place.address} has nothing of ${site}, which was archived before; mount the right folder`,
+      `${place.setting}: ${place.address} has no files of ${site}, although it was archived before; mount the right folder`,
     )
   }
 

@@ -79,11 +79,13 @@ export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]
   return files
 }
 
-/** What the manifest is about to name. @throws HourFailure when the place does not have it */
+/** Checks a file that the manifest is about to name. @throws HourFailure when the place lacks it */
 async function assertPut(place: Place, { path, bytes }: ArchivedFile): Promise<void> {
   const found = await place.stat(path)
   if (found?.bytes === bytes) return
-  throw new HourFailure(`${path} was put, but ${place.address} does not have its ${bytes} bytes`)
+  throw new HourFailure(
+    `${path} was written, but ${place.address} does not have all its ${bytes} bytes`,
+  )
 }
 
 function stageKind(kind: ArchiveKind, options: ExportOptions): Promise<Part[]> {

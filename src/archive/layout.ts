@@ -42,7 +42,7 @@ export function toPartition({ site, from }: HourKey): string {
 export const manifestFolder = '_manifest'
 
 /** The manifests of a site lie below it. */
-export const manifestFolderOf = (site: string) => `${manifestFolder}/${siteFolder(site)}`
+export const toManifestFolder = (site: string) => `${manifestFolder}/${siteFolder(site)}`
 
 export const manifestPath = (key: HourKey) => `${manifestFolder}/${toPartition(key)}.json`
 

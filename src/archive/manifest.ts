@@ -62,18 +62,18 @@ export async function readManifest(place: Place, key: HourKey): Promise<Manifest
 /** The first inconsistency of a manifest; undefined when there is none. */
 function findContradiction(manifest: Manifest, key: HourKey): string | undefined {
   const { site, hour, rows, files } = manifest
-  if (site !== key.site || hour !== key.from) return `is that of ${site} ${hour}`
+  if (site !== key.site || hour !== key.from) return `belongs to ${site} ${hour}`
   const end = fromMicros(toMicros(hour) + 3_600_000_000n)
   for (const { table, path, at_min, at_max } of files) {
     const isOfHour = path.startsWith(`${table}/${toPartition(key)}/`)
-    if (!isOfHour) return `names ${path}, which is not of this hour`
+    if (!isOfHour) return `names ${path}, which does not belong to this hour`
     const isInHour = hour <= at_min && at_min <= at_max && at_max < end
     if (!isInHour) return `names ${path} with times outside of the hour`
   }
   for (const table of archiveKinds) {
     const sum = sumRows(files, table)
     if (sum !== (rows[table] ?? 0))
-      return `has files of ${sum} rows of ${table}, not ${rows[table]}`
+      return `lists files with ${sum} rows of ${table}, not ${rows[table]}`
   }
   return undefined
 }

@@ -14,7 +14,7 @@ import type { Content } from './places/place.ts'
  *   range never settles, and the reading fails from outside.
  */
 
-/** What a file says of itself, and what its time column holds. */
+/** The facts of a file, from its footer and its time column. */
 export type ParquetFacts = {
   claimed: number
   rows: number

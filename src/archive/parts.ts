@@ -49,7 +49,7 @@ export async function stageParts(
   // An independent count: whatever ended the rows early is seen here.
   const written = parts.reduce((sum, { file }) => sum + file.rows, 0)
   if (written !== count) {
-    throw new HourFailure(`the database has ${count} rows of ${kind}, ${written} were written`)
+    throw new HourFailure(`the database has ${count} rows of ${kind}, but ${written} were written`)
   }
   return parts
 }

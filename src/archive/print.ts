@@ -26,7 +26,7 @@ async function assertArchive(place: Place): Promise<void> {
   for await (const _ of place.list(manifestFolder)) return
   const { setting, address } = place
   throw new ConfigError(
-    `${setting}: nothing was archived in ${address}; give the archive with --dir`,
+    `${setting}: there is no archive in ${address}; choose its folder with --dir`,
   )
 }
 
@@ -81,8 +81,8 @@ function linePrinter(done: string) {
 }
 
 function toLine({ site, hour, rows, late_events, files, bytes }: HourSummary): string {
-  const events = rows.event === null ? 'events were gone' : `${rows.event} events`
-  const late = late_events > 0 ? `, ${late_events} late events not in it` : ''
+  const events = rows.event === null ? 'raw events were already dropped' : `${rows.event} events`
+  const late = late_events > 0 ? `, ${late_events} late events not archived` : ''
   const counts = `${events}, ${rows.job} jobs, ${rows.subjob} subjobs${late}`
   return `${site}  ${hour.slice(0, 13)}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
 }

@@ -44,7 +44,9 @@ export async function assertReadsBack(
 ): Promise<void> {
   const assertSame = (what: string, found: unknown, expected: unknown) => {
     if (found === expected) return
-    throw new HourFailure(`${file.path} does not read back: ${what} is ${found}, not ${expected}`)
+    throw new HourFailure(
+      `${file.path} reads back differently: ${what} is ${found}, not ${expected}`,
+    )
   }
   const { bytes, sha256 } = await readFingerprint(content)
   assertSame('its size', bytes, file.bytes)

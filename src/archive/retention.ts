@@ -93,15 +93,15 @@ async function assertArchived(partition: Partition, { store, place, signal }: Re
   }
 }
 
-/** What the record, the manifest and the file all have to say alike. */
+/** The facts that record, manifest and file must agree on. */
 const noted = ['rows', 'bytes', 'sha256', 'atMin', 'atMax'] satisfies (keyof ArchivedFile)[]
 
 async function assertNamed(place: Place, file: NotedFile): Promise<void> {
   const manifest = await readManifest(place, { site: file.site, from: file.hour })
   const named = manifest && toArchivedFiles(manifest).find(({ path }) => path === file.path)
-  if (!named) throw new HourFailure(`${file.path} is on record, but no manifest names it`)
+  if (!named) throw new HourFailure(`${file.path} is in the database, but no manifest names it`)
   if (noted.every((key) => named[key] === file[key])) return
-  throw new HourFailure(`the manifest of ${file.path} differs from the record`)
+  throw new HourFailure(`the manifest of ${file.path} differs from the record in the database`)
 }
 
 /** Seconds by which retention is late. */

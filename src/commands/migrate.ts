@@ -7,7 +7,7 @@ type Flags = ConfigFlags & { databaseUrl?: string; json?: boolean }
 export function addMigrate(program: Command): void {
   program
     .command('migrate')
-    .description('brings the database to the schema of this version')
+    .description('updates the database to the schema of this version')
     .addOption(settingOption('--database-url <url>', 'address of the database', 'DATABASE_URL'))
     .addOption(configOption())
     .addOption(jsonOption())

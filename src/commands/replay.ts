@@ -21,7 +21,7 @@ type Flags = ConfigFlags & {
 export function addReplay(program: Command): void {
   program
     .command('replay <file>')
-    .description('sends recorded jobs (NDJSON) as history; may be repeated without effect')
+    .description('sends recorded jobs (NDJSON) as history; sending a file again changes nothing')
     .addOption(sidecarOption())
     .addOption(configOption())
     .addOption(siteOption())

@@ -30,7 +30,7 @@ export function addToken(program: Command): void {
         await printLine(`${id}  ${scopes.join(',')}  ${note}`.trimEnd())
     })
   withFile(token.command('revoke'))
-    .argument('<id>', 'as wafermon token list shows it')
+    .argument('<id>', 'id of the token, as in wafermon token list')
     .description('revokes a token, with immediate effect')
     .action(async (id: string, flags: Flags) => {
       const { revokeToken } = await import('../tools/token.ts')

@@ -42,5 +42,5 @@ function toFolder(text: string): string {
 function toPort(text: string): number {
   const port = Number(text)
   if (/^\d+$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError('It must be a port, 0 to 65535; 0 takes a free one.')
+  throw new InvalidArgumentError('It must be a port, 0 to 65535; 0 chooses a free port.')
 }

@@ -9,7 +9,7 @@ import type { Event } from './event.ts'
  *   2. `json` is the event as JSON. It is made when it is first asked for, and kept: the local API
  *      never asks.
  *
- * What makes events durable guarantees
+ * The spool or the store guarantees
  *   3. One verdict for each event, in the order of the events. The door checks the number.
  *   4. `stored` and `duplicate` survive a crash before the promise resolves. Nothing is answered from
  *      memory.

@@ -6,7 +6,7 @@ import { ensure } from './must.ts'
  * Delivery: how events get from a spool to a sink. The spool hands them out, a drain offers them, a
  * sink answers with a verdict on each, and the drain turns the verdicts into an acknowledgment.
  *
- * What a sink may rely on
+ * A sink may rely on
  *   1. A batch has at least one event, and no more events and bytes than the limits of its kind; a
  *      single event may be larger. Events are in the order in which the spool accepted them.
  *   2. An event is offered until it is taken or refused, and then not again: unless the process ends,
@@ -18,7 +18,7 @@ import { ensure } from './must.ts'
  *      sink: one whose readers depend on it answers `later` to everything after its first `later`.
  *   5. A few batches may be under way at the same time, never two with events of one job.
  *
- * What a drain may rely on, and checks
+ * A drain may rely on, and checks
  *   6. A sink names no numbers: it gives one verdict for each event, in the order of the batch.
  *      Anything else (too many, too few, something that is not a verdict, an exception) is a failure
  *      of the sink, and nothing is acknowledged because of it.
@@ -27,7 +27,7 @@ import { ensure } from './must.ts'
  *   8. A failure says nothing about any event of the batch: all are offered again.
  *   9. `deliver` settles soon after its signal aborts.
  *
- * What the spool may rely on, and checks
+ * The spool may rely on, and checks
  *  10. A drain acknowledges the closed prefix alone: the events up to the first one that is neither
  *      taken nor refused. Each refused event is recorded once, with the acknowledgment that covers it.
  */

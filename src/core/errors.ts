@@ -1,4 +1,4 @@
-/** What went wrong, in words that the HTTP layer, the metrics and the CLI all use. */
+/** The kinds of errors, as the HTTP layer, the metrics and the CLI all name them. */
 export type ErrorCode =
   | 'unreadable'
   | 'unauthorized'

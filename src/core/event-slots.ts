@@ -3,7 +3,7 @@ import type { JobStatus } from './job.ts'
 import type { NamedValue, Slots } from './slots.ts'
 
 /*
- * The slots that a single event sets. Rules: wire.md, "State of a job".
+ * The slots that a single event sets. Rules: wire.md, section 5.
  *
  * Only values that the columns can hold: one event never makes the rest of its batch fail.
  */

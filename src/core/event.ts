@@ -5,7 +5,7 @@ import type { Micros } from './time.ts'
 import { isUuid } from './uuid.ts'
 
 /**
- * The event of wire.md, version 1. Its names stay as they are on the wire, snake_case, because an
+ * The event of wire.md, section 2, version 1. Its names stay as they are on the wire, snake_case, because an
  * event is forwarded as it came, unknown fields included.
  *
  * Every check carries its own message: what is wanted, in words that a person can act on.
@@ -40,45 +40,45 @@ export const eventSchema = z
   .looseObject(
     {
       idempotency_key: textTo(128).describe(
-        'Chosen by the sender, the same on every retry. With `at` the identity of the event.',
+        'Chosen by the sender, the same on every retry. Together with `at` it identifies the event.',
       ),
-      site_id: siteIdSchema.describe('The fab.'),
+      site_id: siteIdSchema.describe('The site (fab).'),
       app: z
         .looseObject(
           {
             app_id: uuid(),
             name: textTo(200),
-            version: textTo(64, { empty: true }).nullish().describe('Empty unless given.'),
+            version: textTo(64, { empty: true }).nullish().describe('Default: empty.'),
           },
           object,
         )
-        .describe('The program that reports.'),
+        .describe('The app that reports.'),
       entity: z
         .looseObject(
           {
             type: z.enum(['job', 'subjob'], 'must be job or subjob'),
             id: uuid().describe("The job's or subjob's id."),
-            parent_id: uuid().nullish().describe('Of a subjob: the job or subjob it belongs to.'),
-            business_key: textTo(256, { empty: true }).nullish().describe('As a rule the lot.'),
-            sub_key: textTo(256, { empty: true })
-              .nullish()
-              .describe('As a rule the wafer or step.'),
+            parent_id: uuid().nullish().describe('For a subjob, the job or subjob it belongs to.'),
+            business_key: textTo(256, { empty: true }).nullish().describe('Usually the lot.'),
+            sub_key: textTo(256, { empty: true }).nullish().describe('Usually the wafer or step.'),
           },
           object,
         )
-        .describe('What the event is about.'),
+        .describe('The job or subjob that the event is about.'),
       event: z
         .looseObject(
           {
             kind: z.enum(kinds, `must be one of ${kinds.join(', ')}`),
-            at: time().describe("When it happened, by the sender's clock."),
+            at: time().describe("Time of the event, by the sender's clock."),
             status: z
               .enum(
                 ['running', 'succeeded', 'failed', 'canceled'],
                 'must be one of running, succeeded, failed, canceled',
               )
               .nullish()
-              .describe('Unless given: finished is succeeded, canceled is canceled, else running.'),
+              .describe(
+                'Default: succeeded for finished, canceled for canceled, otherwise running.',
+              ),
             metrics: z
               .record(
                 z.string(),
@@ -93,20 +93,18 @@ export const eventSchema = z
             metadata: z
               .record(z.string(), z.unknown(), object)
               .nullish()
-              .describe('Any JSON object, to 32 KiB.'),
-            started_at: time()
-              .nullish()
-              .describe('Start of the job; good to repeat on every event.'),
+              .describe('Any JSON object, up to 32 KiB.'),
+            started_at: time().nullish().describe('Start of the job; recommended on every event.'),
             ended_at: time().nullish(),
             reported_at: time()
               .nullish()
-              .describe('What `at` said before its clock was corrected.'),
+              .describe('The original `at`, before the clock was corrected.'),
             reported_started_at: time().nullish(),
             reported_ended_at: time().nullish(),
           },
           object,
         )
-        .describe('What happened.'),
+        .describe('The event itself.'),
       traceparent: z
         .string('must be a W3C traceparent')
         .regex(/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/, 'must be a W3C traceparent')
@@ -121,12 +119,12 @@ export const eventSchema = z
           object,
         )
         .nullish()
-        .describe('Stamped by the first spool: who forwarded it, since when, as which number.'),
-      received_at: time().nullish().describe('Stamped by the first hop.'),
+        .describe('Stamped by the first spool: its id, its epoch, and the number of the event.'),
+      received_at: time().nullish().describe('Time of arrival at the first hop, stamped there.'),
       historical: z
         .boolean('must be true or false')
         .nullish()
-        .describe('Replayed or back-filled: history is updated, nobody is paged.'),
+        .describe('Replayed or back-filled: updates history, without live events or alerts.'),
     },
     'must be an object, the envelope of an event',
   )

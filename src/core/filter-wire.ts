@@ -1,5 +1,5 @@
 import { cursorToWire, toSort } from './cursor-wire.ts'
-import type { JobFilter, StatsFilter } from './job.ts'
+import type { JobFilter } from './job.ts'
 
 /** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. */
 export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
@@ -22,20 +22,8 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
   })
 }
 
-/** The query of `GET /v1/stats` that asks for this. */
-export function statsFilterToQuery(filter: StatsFilter): URLSearchParams {
-  return toQuery({
-    from: filter.from,
-    to: filter.to,
-    site: filter.site,
-    app_name: filter.appName,
-    status: filter.status?.join(','),
-    bucket: filter.bucket,
-    group_by: filter.groupBy.join(','),
-  })
-}
-
-function toQuery(values: Record<string, string | number | undefined>): URLSearchParams {
+/** The values that are given, as a query. */
+export function toQuery(values: Record<string, string | number | undefined>): URLSearchParams {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(values)) {
     if (value !== undefined && value !== '') params.set(name, String(value))

@@ -13,7 +13,7 @@ import {
 import { fromMicros, secondsBetween, toMicros } from './time.ts'
 
 /*
- * The state of a job as a fold over its events. Rules: wire.md, "State of a job".
+ * The state of a job as a fold over its events. Rules: wire.md, section 5.
  *
  * The state is a row of slots (core/slots.ts), which take events in any order and any split. So
  * folding a batch here and merging it into the stored row by the same rules in SQL (store/ingest)

@@ -40,10 +40,10 @@ const usual: Field<Usual | undefined> = {
 
 /** Shared by jobs and subjobs: every field of {@link Job} but those that tell the two apart. */
 const shared = {
-  appId: uuid('The program, or one run of it.'),
-  appName: text('Name of the program.'),
-  appVersion: orElse(text('Version of the program; may be empty.'), ''),
-  siteId: text('The fab.'),
+  appId: uuid('Id of the app, or of one run of it.'),
+  appName: text('Name of the app.'),
+  appVersion: orElse(text('Version of the app; may be empty.'), ''),
+  siteId: text('The site (fab).'),
   status: oneOf(statuses, 'From the latest terminal event; running until there is one.'),
   startedAt: time('When it started.'),
   endedAt: orNull(time('When it ended; null while it runs.')),
@@ -56,7 +56,7 @@ const shared = {
   metadata: orElse(
     recordOf(
       z.unknown(),
-      'That of the start, overlaid by the latest progress, overlaid by the end.',
+      'Metadata of the start, overlaid by that of the latest progress, then by that of the end.',
     ),
     {},
   ),

@@ -1,3 +1,4 @@
+import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 
 export const statuses = ['running', 'succeeded', 'failed', 'canceled'] as const
@@ -6,7 +7,7 @@ export type JobStatus = (typeof statuses)[number]
 /** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
 export type Job = {
   id: string
-  /** Of a subjob: the job or subjob it belongs to. Null on jobs. */
+  /** For a subjob, the job or subjob it belongs to. Null on jobs. */
   parentId: string | null
   entityType: 'job' | 'subjob'
   appId: string
@@ -115,57 +116,6 @@ export type Completeness = {
 /** Events that a sidecar numbered and the store has not received: `from` to `to`, both included. */
 export type Gap = { source: string; from: number; to: number }
 
-/** One sidecar's spool as the store sees it. */
-export type Source = {
-  id: string
-  /** Over several sites: the site that was asked. */
-  site?: string | undefined
-  epoch: string
-  lastSeq: number
-  received: number
-  gaps: Gap[]
-  lastSeenAt: Micros
-  lastAt: Micros
-  /** Seconds from an event's `received_at` at the sidecar to its commit here, of the last batch. */
-  lagS: number
-  /** Seconds by which the senders' clocks ran ahead (+) or behind (-) in the last batch. */
-  clockOffsetS: number
-}
-
-export type App = {
-  appId: string
-  name: string
-  version: string
-  siteId: string
-  firstSeenAt: Micros
-  lastSeenAt: Micros
-}
-
-/** One group of `GET /v1/stats`. */
-export type StatsRow = {
-  bucket: Micros
-  siteId: string | null
-  appName: string | null
-  status: JobStatus | null
-  count: number
-  durationAvgS: number | null
-  durationMinS: number | null
-  durationMaxS: number | null
-  durationP50S: number | null
-  durationP95S: number | null
-  durationP99S: number | null
-}
-
-export const statsGroups = ['site', 'app', 'status'] as const
-export type StatsGroup = (typeof statsGroups)[number]
-export const statsBuckets = ['5m', 'hour', 'day'] as const
-export type StatsBucket = (typeof statsBuckets)[number]
-
-export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | 'status'> & {
-  bucket: StatsBucket
-  groupBy: readonly StatsGroup[]
-}
-
 /** An event as it was received, with what the first hop stamped on it: the shape of the wire. */
 export type StoredEvent = Record<string, unknown>
 
@@ -200,7 +150,10 @@ export interface JobReader {
   getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
   /** Oldest first; at most `limit`. */
   findEvents(id: string, limit: number, signal: AbortSignal): Promise<StoredEvent[]>
-  listApps(signal: AbortSignal): Promise<App[]>
-  stats(filter: StatsFilter, signal: AbortSignal): Promise<StatsRow[]>
-  listSources(signal: AbortSignal): Promise<Source[]>
+  /** Every item of the answer to one of `core/questions`. */
+  ask<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+  ): Promise<Item[]>
 }

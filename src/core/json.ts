@@ -6,7 +6,7 @@ export const badNumber = Symbol('number out of range')
 
 /**
  * Numbers with an exponent of three digits: rare, so worth a second look, which costs five times the
- * first. What comes after them keeps UUIDs out (`1e-1234-`).
+ * first. The text after them keeps UUIDs out (`1e-1234-`).
  */
 const smallExponent = /\d[eE]-\d{3,}(?:[\s,\]}]|$)/
 /** With e-99 such a number is over three hundred digits small. */
@@ -26,7 +26,7 @@ const maxEscapedNames = 100_000
  * {@link badNumber}, for {@link checkTree} to name.
  *
  * @throws AppError unreadable, with the place where it stops being JSON; too_large, when fewer events
- * at once would do
+ * would do
  */
 export function parseJson(text: string): unknown {
   if (text.length > harmlessLength) refuseDeep(text)
@@ -62,7 +62,7 @@ function parse(text: string, reviver: Reviver | undefined, mostNames: number): u
   try {
     return parseUnderStandIns(text, spans, reviver)
   } catch {
-    // Not JSON, or nested deeper than anybody takes it: the places are those of the text as it came.
+    // Not JSON, or nested deeper than is accepted: places are those of the text as it came.
     return JSON.parse(text, reviver)
   }
 }
@@ -98,7 +98,7 @@ function escapedNames(text: string, most: number): Span[] {
       if (spans.length > most) {
         throw new AppError(
           'too_large',
-          `the body has over ${most} names with a backslash; send fewer events at once`,
+          `the body has over ${most} names with a backslash; send fewer events per request`,
         )
       }
       next = text.indexOf('\\', end)
@@ -108,7 +108,7 @@ function escapedNames(text: string, most: number): Span[] {
   return spans
 }
 
-/** Whether a colon follows. */
+/** True when a colon follows. */
 function isName(text: string, end: number): boolean {
   let next = end
   while (' \t\n\r'.includes(text.charAt(next)) && next < text.length) next++
@@ -226,13 +226,13 @@ function checkText(text: string): Found | undefined {
   if (text.includes('\0')) {
     return {
       field: '',
-      detail: 'holds a NUL character (\\u0000), which cannot be stored; leave it out',
+      detail: 'contains a NUL character (\\u0000), which cannot be stored; remove it',
     }
   }
   if (!text.isWellFormed()) {
     return {
       field: '',
-      detail: 'holds half of a surrogate pair, which is no text; send valid Unicode',
+      detail: 'contains half of a surrogate pair; send valid Unicode',
     }
   }
   return undefined

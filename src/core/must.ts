@@ -15,7 +15,7 @@ export function must<T>(value: T | null | undefined, message: string): T {
 }
 
 /**
- * Checks a guarantee where somebody relies on it.
+ * Checks a guarantee where the code relies on it.
  *
  * @throws ContractError when it does not hold
  */

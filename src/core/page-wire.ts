@@ -1,8 +1,8 @@
 import * as z from 'zod'
+import { completenessTable } from './completeness-wire.ts'
 import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
 import type { JobPage } from './job.ts'
 import { jobFromWire, jobToWire } from './job-wire.ts'
-import { completenessTable } from './source-wire.ts'
 import { notA, readAs, type Wire } from './wire-table.ts'
 
 /**

@@ -12,7 +12,7 @@ export type EventLimits = {
   maxSkewS: number
 }
 
-/** What the first hop knows that an event may lack. */
+/** Facts of the first hop that an event may lack. */
 export type FirstHop = {
   receivedAt: Micros
   /** W3C context of the request, for events that bring none. */
@@ -22,9 +22,9 @@ export type FirstHop = {
 }
 
 const maxMetadataBytes = 32 * 1024
-/** What every hop after the first one grants on top: the stamp that the first one put on. */
+/** Bytes that every later hop allows on top, for the stamp of the first one. */
 const maxStampBytes = 1024
-/** What the normal form may add to an event: times, a version, a traceparent, a longer key. */
+/** Bytes that the normal form may add to an event: times, a version, a traceparent, a longer key. */
 const maxAddedBytes = 1024
 const maxDepth = 32
 
@@ -106,12 +106,16 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
     return { field: 'entity.parent_id', detail: 'is needed on a subjob: the id of its job' }
   }
   if (entity.parent_id?.toLowerCase() === entity.id.toLowerCase()) {
-    return { field: 'entity.parent_id', detail: 'is the id of the entity itself; give its parent' }
+    return {
+      field: 'entity.parent_id',
+      detail: 'is the id of the entity itself; send the id of its parent',
+    }
   }
   if (event.kind === 'finished' && event.status === 'running') {
     return {
       field: 'event.status',
-      detail: 'cannot be running on finished; leave it out, or say succeeded, failed or canceled',
+      detail:
+        'cannot be running on a finished event; omit it, or send succeeded, failed or canceled',
     }
   }
   const metric = event.metrics && Object.getOwnPropertyDescriptor(event.metrics, '__proto__')
@@ -166,13 +170,13 @@ const badTime = (field: string, given: unknown): Refusal => ({
   detail: `${timeMessage}; ${got(given)}`,
 })
 
-/** A UUID stays; any other key is made one within its site and job. See wire.md. */
+/** Keeps a UUID; makes one of any other key, within its site and job (wire.md, section 2). */
 function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
   if (isUuid(key)) return key.toLowerCase()
   return uuidV5(`${site_id}\n${entity.id.toLowerCase()}\n${key}`)
 }
 
-/** What only the first hop does. @returns whether a clock was corrected */
+/** The work of the first hop alone. @returns true when a clock was corrected */
 function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
   // Deleting makes an object slow, so only where there is something to delete.
   if ('source' in envelope) delete envelope.source
@@ -213,7 +217,7 @@ function checkSize(read: Admitted, bound: number, maxEventBytes: number): Refusa
   if (event.metadata && bound > maxMetadataBytes && isOver(event.metadata, maxMetadataBytes)) {
     return {
       field: 'event.metadata',
-      detail: `must be at most ${maxMetadataBytes} bytes as JSON; keep large data elsewhere and send where it is`,
+      detail: `must be at most ${maxMetadataBytes} bytes as JSON; store large data elsewhere and send its address`,
     }
   }
   const most = source ? maxEventBytes + maxStampBytes : maxEventBytes
@@ -238,7 +242,7 @@ function gotAt(input: unknown, path: readonly PropertyKey[]): string {
   return got(value)
 }
 
-/** What was there instead, short enough to show. */
+/** The value found instead, short enough to show. */
 function got(value: unknown): string {
   if (value === undefined) return 'it is missing'
   if (value === null) return 'got null'

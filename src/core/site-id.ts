@@ -1,4 +1,4 @@
-/** What the id of a site looks like. It becomes part of paths, so it is never `.` or `..`. */
+/** The form of a site id. It becomes part of paths, so it is never `.` or `..`. */
 export const siteIdPattern = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/
 
 export const siteIdMessage =

@@ -36,7 +36,7 @@ const form = '0000-00-00T00:00:00.000000Z'
 const daysOf = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
- * Whether a text is the canonical form of a time that exists, which our own clients and every later
+ * True for the canonical form of a time that exists, which our own clients and every later
  * hop send: told without an expression, a date or a new text. Unlike what is sent to us it may lie
  * before 1970: a job that took thirty years and ended then began there.
  */

@@ -3,7 +3,7 @@ import { siteIdPattern } from './site-id.ts'
 import { isUuid } from './uuid.ts'
 
 /*
- * A check by hand for the events that nearly everybody sends. It says yes or nothing: what it takes,
+ * A check by hand for events of the usual form. It can only say yes: what it takes,
  * the schema of event.ts, the rules of read-event.ts and checkTree of json.ts take as well; what it
  * does not take may still be good, and is judged by them. A property test holds the two against each
  * other. It costs a tenth of what they cost together.
@@ -31,7 +31,7 @@ export function boundUsual(input: unknown, plain: boolean): number {
 
 type Fields = Record<string, unknown>
 
-/** As JSON.parse makes them; whoever else calls with an object of a class gets no yes. */
+/** An object as JSON.parse makes them; objects of a class are left to the schema. */
 const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' &&
   value !== null &&

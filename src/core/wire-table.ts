@@ -22,7 +22,7 @@ export type Table<T> = {
   /** The object as it is read from an answer, with our names. */
   read: z.ZodType<T>
   toWire(row: T): Wire
-  /** What `toWire` writes, without the names. */
+  /** The type that `toWire` writes, without the names. */
   toValues(row: T): unknown[]
   /** @throws AppError invalid, naming the field, when the JSON has another shape */
   fromWire(json: unknown): T

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { type Auth, includes, type Known, tokenOf } from '../platform/auth.ts'
+import { type Auth, includes, type Known, tokenFromRequest } from '../platform/auth.ts'
 import { RateLimit } from '../platform/rate-limit.ts'
 import { Sessions, sessionS } from '../platform/session.ts'
 
@@ -33,7 +33,7 @@ export class Access {
   /** Undefined for a visitor who may not see the pages. */
   identify(c: Context): Visitor | undefined {
     if (this.#auth.isOpen('read')) return { kind: 'anonymous' }
-    const token = tokenOf(c)
+    const token = tokenFromRequest(c)
     if (token !== undefined) {
       return this.#auth.allows(token, 'read') === 'yes' ? { kind: 'token' } : undefined
     }

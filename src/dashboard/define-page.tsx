@@ -27,7 +27,7 @@ export type PageDeclaration<View> = {
   /** How an open page is kept current. */
   live: {
     view: LiveView
-    /** What `view` has to know about this page, besides the site. */
+    /** The properties that `view` needs for this page, besides the site. */
     query?: (view: View, visit: Visit) => Query
   }
   /** Fragments and files that belong to the page, by path. */

@@ -4,7 +4,7 @@ import { Layout } from '../../views/layout.tsx'
 import { MessageBody } from '../../views/pages/message.tsx'
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
-import { statusOf } from '../platform/problem.ts'
+import { statusByCode } from '../platform/problem.ts'
 import { toSentence } from './model/error-text.ts'
 import { openVisit, type RouteContext, toPage, type Visit } from './visit.ts'
 
@@ -75,7 +75,7 @@ export async function withVisit(
 }
 
 function respondFailure(visit: Visit, error: unknown): Promise<Response> {
-  if (error instanceof AppError && statusOf[error.code] < 500) {
+  if (error instanceof AppError && statusByCode[error.code] < 500) {
     const status = error.code === 'not_found' ? 404 : 422
     return respondMessage(visit, status, 'This cannot be shown', toSentence(error.message))
   }

@@ -31,7 +31,7 @@ export type Dashboard = {
   now: () => number
 }
 
-/** What every route is given. */
+/** The context of every route. */
 export type RouteContext = { dashboard: Dashboard; navigation: readonly NavigationEntry[] }
 
 /** One request: its site, the time it is answered at, and its failures so far. */
@@ -107,7 +107,7 @@ export function assessFreshness({ failures, oldestAt, dashboard, live }: Visit):
   }
 }
 
-/** What a page shows around its body. Call it once, after the questions: it may set a cookie. */
+/** The frame of a page, around its body. Call it once, after the questions: it may set a cookie. */
 export function toPage(visit: Visit): Page {
   const { c, dashboard, navigation, name, siteQuery, now } = visit
   const url = new URL(c.req.url)

@@ -88,8 +88,8 @@ function checkMajor({ dataDir, binaries }: Cluster): void {
   if (has === needs) return
   throw new AppError(
     'conflict',
-    `${dataDir} was made by PostgreSQL ${has}, and this wafermon brings ${needs}: ` +
-      'start with another --dir, or run the wafermon that made it',
+    `${dataDir} was created by PostgreSQL ${has}, and this wafermon brings ${needs}: ` +
+      'start with another --dir, or run the version of wafermon that created it',
   )
 }
 

@@ -39,7 +39,7 @@ export async function clearLeftovers(dataDir: string, log: Logger): Promise<void
   }
   const stuck = findProcesses(dataDir)
   if (stuck.length > 0) {
-    const message = `processes ${stuck.join(', ')} of an earlier PostgreSQL on ${dataDir} do not end when killed`
+    const message = `processes ${stuck.join(', ')} of an earlier PostgreSQL on ${dataDir} cannot be killed`
     throw new AppError('conflict', message)
   }
   rmSync(join(dataDir, 'postmaster.pid'), { force: true })

@@ -84,7 +84,7 @@ function lockFolder(dir: string): () => void {
     return takeLock(join(dir, 'postgres.lock')).release
   } catch (cause) {
     if (!(cause instanceof LockHeld)) throw cause
-    throw new AppError('conflict', `process ${cause.pid} runs the database in ${dir} already`, {
+    throw new AppError('conflict', `process ${cause.pid} already runs the database in ${dir}`, {
       cause,
     })
   }

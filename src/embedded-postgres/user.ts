@@ -60,7 +60,7 @@ export function chooseUser(dataDir: string): RunAs {
   throw new AppError(
     'forbidden',
     'PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as: ' +
-      'make one (useradd --system postgres), or start wafermon as an ordinary user',
+      'create one (useradd --system postgres), or start wafermon as an ordinary user',
   )
 }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import { internalProblem, type Problem, problemOf } from './problem.ts'
+import { internalProblem, type Problem, toProblem } from './problem.ts'
 
 /** The answer of an API to a request: with these headers and {@link apiHeaders}. */
 export type Answer = { status: number; headers: Record<string, string>; body: string }
@@ -24,7 +24,7 @@ export function answerError(error: unknown, endpoint: string, log: Logger): Answ
   if (error.retryable) {
     log.warn({ detail: error.message, cause: error.cause, endpoint }, 'refused')
   }
-  return answerProblem(problemOf(error), headersOf(error))
+  return answerProblem(toProblem(error), headersOf(error))
 }
 
 function headersOf({ code, retryAfterS }: AppError): Record<string, string> {

@@ -142,7 +142,7 @@ export function checkScope(
   if (verdict === 'unknown') {
     throw new AppError(
       'unauthorized',
-      `a token with scope ${scope} is needed: send it as Authorization: Bearer TOKEN`,
+      `a token with scope ${scope} is required: send it as Authorization: Bearer TOKEN`,
       { field: 'authorization' },
     )
   }
@@ -157,7 +157,8 @@ export function checkScope(
  * The token that a caller sends. Never from a cookie: a browser sends those to every port of a
  * host, for requests of any page, so an API must not act on them.
  */
-export const tokenOf = (c: Context): string | undefined => readToken(c.req.header('authorization'))
+export const tokenFromRequest = (c: Context): string | undefined =>
+  readToken(c.req.header('authorization'))
 
 const readToken = (header: string | undefined) =>
   header === undefined ? undefined : /^Bearer\s+(\S+)$/i.exec(header)?.[1]

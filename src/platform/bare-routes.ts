@@ -74,7 +74,7 @@ async function answerOf(
     checkScope(auth, scope, () => request.headersDistinct.authorization?.join(', '))
     return { status: 200, headers: json, body: JSON.stringify(await answer(request)) }
   } catch (error) {
-    // The caller went away; nobody reads the answer and nothing is wrong with us.
+    // The caller went away; the answer has no reader, and nothing is wrong here.
     if (error instanceof AppError || !request.socket.destroyed) return answerError(error, path, log)
     return { status: 499, headers: {}, body: '' }
   }
@@ -102,7 +102,7 @@ const jsonLines = sorted(json)
 const headerLines = (headers: Record<string, string>) =>
   headers === json ? jsonLines : sorted(headers)
 
-/** How long, and how much, a caller may go on sending a body that was refused before its end. */
+/** How long, and how much, a caller may continue to send a body that was refused before its end. */
 const [readOnMs, readOnBytes] = [500, 64 * 2 ** 20]
 
 /** Closing while a caller still sends would take the answer from it. As the framework does it. */

@@ -78,12 +78,12 @@ async function decompress(raw: Buffer, encoding: string, maxBytes: number): Prom
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
       throw new AppError(
         'too_large',
-        `the decompressed body is over ${maxBytes} bytes; send fewer events at once`,
+        `the decompressed body is over ${maxBytes} bytes; send fewer events per request`,
       )
     }
     throw new AppError(
       'unreadable',
-      `the body is not ${encoding}, as Content-Encoding says it is`,
+      `the body is not ${encoding}, although Content-Encoding says so`,
       {
         field: 'content-encoding',
       },
@@ -109,4 +109,4 @@ const cutOff = () =>
 const tooSlow = () => new AppError('unreadable', 'the body took too long to arrive')
 
 const tooLarge = (maxBytes: number) =>
-  new AppError('too_large', `the body is over ${maxBytes} bytes; send fewer events at once`)
+  new AppError('too_large', `the body is over ${maxBytes} bytes; send fewer events per request`)

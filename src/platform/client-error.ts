@@ -5,16 +5,16 @@ import { problemType } from './problem.ts'
 const answers: Record<string, [status: string, detail: string]> = {
   HPE_HEADER_OVERFLOW: [
     '431 Request Header Fields Too Large',
-    'the headers and the address are over 16 KiB together; send less in them',
+    'the headers and the address together exceed 16 KiB; shorten them',
   ],
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long to arrive'],
 }
 const other: [string, string] = [
   '400 Bad Request',
-  'this is no HTTP/1.1 request; check method, address, headers and their line ends',
+  'this is not a valid HTTP/1.1 request; check method, address, headers and line endings',
 ]
 
-/** What no route ever sees, because it cannot be read as HTTP, is answered as all else is. */
+/** Answers a request that no route sees, because it is not readable as HTTP, like any other. */
 export function answerUnreadable(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // The caller is gone, or an answer is under way already.

@@ -18,9 +18,11 @@ export async function claimPorts(wanted: readonly WantedPort[]): Promise<number[
     const twice = wanted.find((other) => other.port === port && other.flag !== flag && port !== 0)
     const free = await tryPort(port)
     if (free === undefined) {
-      problems.push(`port ${port} is in use: stop what uses it, or choose another with ${flag}`)
+      problems.push(
+        `port ${port} is in use: stop the program that uses it, or choose another with ${flag}`,
+      )
     } else if (twice && wanted.indexOf(twice) < ports.length) {
-      problems.push(`port ${port} is asked for twice, by ${twice.flag} and ${flag}`)
+      problems.push(`port ${port} is given twice, by ${twice.flag} and ${flag}`)
     }
     ports.push(free ?? port)
   }

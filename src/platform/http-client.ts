@@ -13,7 +13,7 @@ import { activeTraceparent } from './tracing.ts'
 /*
  * Outgoing HTTP: the one way in which sites, sinks and tools ask another process.
  *
- * What every exchange keeps, whatever the other side does:
+ * Guarantees of every exchange, whatever the other side does:
  *
  *  1. One deadline covers all of it: name, connection, TLS, request, headers and the whole body. A
  *     streamed answer has the deadline until its headers, and then a longest silence.
@@ -204,7 +204,7 @@ function acceptable(response: IncomingMessage): IncomingMessage {
     response.destroy()
     throw new HttpFailure(
       'garbled',
-      `answered in ${encoding.slice(0, 20)}, which was not asked for`,
+      `answered with the encoding ${encoding.slice(0, 20)}, which was not requested`,
     )
   }
   return response

@@ -33,7 +33,7 @@ export class Exchange {
     clearTimeout(this.#timer)
   }
 
-  /** Waits for the next piece of a streamed answer, and not for ever. */
+  /** Waits for the next piece of a streamed answer, and not forever. */
   async piece<T>(maxSilenceMs: number, next: Promise<T>): Promise<T> {
     const why = () => new HttpFailure('silent', `sent nothing for ${maxSilenceMs / 1000} s`)
     this.#breakOffIn(maxSilenceMs, why)

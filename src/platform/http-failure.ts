@@ -43,7 +43,8 @@ export function toFailure(error: unknown, began: boolean): HttpFailure {
   if (error instanceof HttpFailure) return error
   const { code = '', message } = error as NodeJS.ErrnoException
   const reason = `(${code || message})`
-  if (began) return new HttpFailure('garbled', `broke off its answer ${reason}`, error)
+  if (began)
+    return new HttpFailure('garbled', `stopped before the end of its answer ${reason}`, error)
   if (untrusted.test(code)) return new HttpFailure('tls', `cannot be reached ${reason}`, error)
   if (code.startsWith('HPE_')) {
     return new HttpFailure('garbled', `answered with something that is not HTTP ${reason}`, error)

@@ -16,12 +16,12 @@ export type AppOptions = { log: Logger; metrics: Metrics }
 export function createApp({ log, metrics }: AppOptions): Hono {
   const app = new Hono()
   app.use('*', measure(metrics))
-  app.use('*', serverSpan(endpointOf))
+  app.use('*', serverSpan(toEndpoint))
   app.use('*', secure)
   app.onError((error, c) => answerFailure(c, error, log))
   app.notFound((c) => {
     const error = new AppError('not_found', `there is no ${c.req.method} ${c.req.path}`)
-    return respond(c, answerError(error, endpointOf(c), log))
+    return respond(c, answerError(error, toEndpoint(c), log))
   })
   return app
 }
@@ -30,7 +30,7 @@ function measure(metrics: Metrics): MiddlewareHandler {
   return async (c, next) => {
     const started = performance.now()
     await next()
-    const endpoint = endpointOf(c)
+    const endpoint = toEndpoint(c)
     metrics.httpRequests.inc({ method: c.req.method, endpoint, status: String(c.res.status) })
     metrics.httpDuration.observe(
       { method: c.req.method, endpoint },
@@ -40,12 +40,12 @@ function measure(metrics: Metrics): MiddlewareHandler {
 }
 
 /** The pattern of the route that answered, never the raw path: a scan must not make series. */
-export function endpointOf(c: Context): string {
+export function toEndpoint(c: Context): string {
   const pattern = routePath(c, -1)
   return pattern === '*' || pattern === '/*' ? 'none' : pattern
 }
 
-/** What a page may say otherwise. */
+/** Headers that a page may override. */
 const ownToPages = new Set(['cache-control', 'content-security-policy', 'referrer-policy'])
 
 const secure: MiddlewareHandler = async (c, next) => {
@@ -57,11 +57,11 @@ const secure: MiddlewareHandler = async (c, next) => {
 }
 
 function answerFailure(c: Context, error: Error, log: Logger): Response {
-  // The caller went away; nobody reads the answer and nothing is wrong with us.
+  // The caller went away; the answer has no reader, and nothing is wrong here.
   if (!(error instanceof AppError) && c.req.raw.signal.aborted) {
     return c.body(null, 499 as ContentfulStatusCode)
   }
-  return respond(c, answerError(error, endpointOf(c), log))
+  return respond(c, answerError(error, toEndpoint(c), log))
 }
 
 const respond = (c: Context, { status, headers, body }: Answer) =>

@@ -65,7 +65,7 @@ export async function listen(
 }
 
 function makeServer(listener: RequestListener, tls: TlsFiles, readTimeoutMs: number): HttpServer {
-  // A caller that sends its headers or body a byte a minute must not hold a connection for ever.
+  // A caller that sends its headers or body a byte a minute must not hold a connection without end.
   const patience = {
     headersTimeout: readTimeoutMs,
     requestTimeout: Math.max(120_000, 2 * readTimeoutMs),
@@ -90,7 +90,7 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
 async function closeServer(server: HttpServer, silent: ReadonlySet<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
-  // Streams never end by themselves: whoever serves one ends it on the lifecycle's signal.
+  // Streams never end by themselves: the code that serves one ends it on the lifecycle's signal.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const last = setTimeout(() => {
     for (const socket of silent) socket.destroy()

@@ -11,8 +11,8 @@ const maxApps = 200
 const refused = /^nodejs_active_.*_total$/
 
 /**
- * Every metric of the product. Names without a prefix are the contract of wire.md; ours begin
- * with `wafermon_`. App names are the only free label, capped; lot, wafer, job and key never are.
+ * Every metric of the product. Names without a prefix are a contract (wire.md, section 12); ours
+ * begin with `wafermon_`. App names are the only free label, capped; lot, wafer, job and key never are.
  */
 export class Metrics {
   readonly registry = new Registry()
@@ -36,7 +36,7 @@ export class Metrics {
   ])
   readonly dbDuration = this.#histogram(
     'db_operation_duration_seconds',
-    'Time a database operation took.',
+    'Duration of a database operation.',
     latency,
     ['operation', 'table'],
   )
@@ -54,7 +54,7 @@ export class Metrics {
     'events_in_spool',
     'Events on disk that are not yet delivered to every sink.',
   )
-  readonly jobs = this.#counter('jobs_total', 'Jobs that ended, subjobs not counted.', [
+  readonly jobs = this.#counter('jobs_total', 'Jobs that ended, without subjobs.', [
     'app_name',
     'status',
   ])
@@ -121,7 +121,7 @@ export class Metrics {
   )
   readonly retentionBehind = this.#gauge(
     'wafermon_retention_behind_seconds',
-    'How far past retention the oldest raw events are that cannot be dropped yet; 0 when none are.',
+    'Time by which the oldest raw events that cannot be dropped yet exceed retention; 0 when there are none.',
   )
   readonly siteUp = this.#gauge(
     'wafermon_site_up',

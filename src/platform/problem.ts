@@ -2,7 +2,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { AppError, ErrorCode } from '../core/errors.ts'
 
 /** The one table from what went wrong to an HTTP status. */
-export const statusOf: Record<ErrorCode, ContentfulStatusCode> = {
+export const statusByCode: Record<ErrorCode, ContentfulStatusCode> = {
   unreadable: 400,
   unauthorized: 401,
   forbidden: 403,
@@ -31,12 +31,12 @@ export type Problem = {
 }
 
 /** RFC 9457 problem details of a failure that we understand. */
-export function problemOf(error: AppError): Problem {
+export function toProblem(error: AppError): Problem {
   const { code, message, field } = error
   return {
     type: problemType + code,
     title: code.replaceAll('_', ' '),
-    status: statusOf[code],
+    status: statusByCode[code],
     detail: message,
     ...(field === undefined ? {} : { field }),
   }

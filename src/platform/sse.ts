@@ -1,7 +1,7 @@
 /*
  * Server-sent events, read and written.
  *
- * What is written can be read back as it was, by our reader and by a browser's: line breaks in `data`
+ * Every message can be read back as it was, by our reader and by a browser's: line breaks in `data`
  * are kept, and an id or an event never holds one. A comment is part of the contract: it shows that a
  * quiet stream is alive, so the reader hands it on.
  */

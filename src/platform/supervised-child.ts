@@ -89,7 +89,7 @@ export class SupervisedChild {
       const waitMs = this.#backoff.next()
       this.#around.log.warn(
         { role: this.#spec.name, how, again_in_s: Math.round(waitMs / 100) / 10 },
-        'a role ended and is started again',
+        'role ended, restarting it',
       )
       await sleep(waitMs, signal)
       if (!signal.aborted) ended = this.#spawn().ended

@@ -38,7 +38,7 @@ export class Supervisor {
     for (const { pid } of left()) signal(pid, 'SIGTERM')
     while (left().length > 0 && Date.now() < deadline) await sleep(50)
     for (const { pid, name } of left()) {
-      this.#options.log.warn({ pid, role: name }, 'killed what an earlier run left')
+      this.#options.log.warn({ pid, role: name }, 'killed processes left by an earlier run')
       signal(pid, 'SIGKILL')
     }
     while (left().length > 0) await sleep(20)

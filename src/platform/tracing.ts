@@ -60,7 +60,7 @@ export function activeTraceparent(): string | undefined {
 }
 
 /** The context that a `traceparent` names, as a parent for spans. */
-export function contextOf(traceparent: string | undefined): TraceContext {
+function toTraceContext(traceparent: string | undefined): TraceContext {
   return traceparent === undefined
     ? context.active()
     : propagation.extract(context.active(), { traceparent })
@@ -82,7 +82,7 @@ export async function inTracesOf<T>(
   const distinct = [...new Set(traceparents)].filter((text) => !!text).slice(0, maxTraces)
   const request = trace.getActiveSpan()?.spanContext()
   const links = request ? [{ context: request }] : []
-  const spans = distinct.map((text) => tracer().startSpan(name, { links }, contextOf(text!)))
+  const spans = distinct.map((text) => tracer().startSpan(name, { links }, toTraceContext(text!)))
   // Work for a single trace belongs to it; work for many belongs to the request.
   const [only] = spans
   const inside = only && spans.length === 1 ? trace.setSpan(context.active(), only) : undefined
@@ -117,7 +117,7 @@ export async function inServerSpan(
   }
   const attributes = { 'http.request.method': method, 'url.path': path }
   const options = { kind: SpanKind.SERVER, attributes }
-  await tracer().startActiveSpan(method, options, contextOf(traceparent), async (span) => {
+  await tracer().startActiveSpan(method, options, toTraceContext(traceparent), async (span) => {
     try {
       const { endpoint, status } = await work()
       span.updateName(`${method} ${endpoint}`)
@@ -130,12 +130,12 @@ export async function inServerSpan(
 }
 
 /** A span per request of an app. */
-export function serverSpan(endpointOf: (c: Context) => string): MiddlewareHandler {
+export function serverSpan(toEndpoint: (c: Context) => string): MiddlewareHandler {
   return async (c, next) => {
     const { method, path } = c.req
     await inServerSpan({ method, path, traceparent: c.req.header('traceparent') }, async () => {
       await next()
-      return { endpoint: endpointOf(c), status: c.res.status }
+      return { endpoint: toEndpoint(c), status: c.res.status }
     })
   }
 }

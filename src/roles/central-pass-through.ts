@@ -17,7 +17,7 @@ export function passThrough(sites: Sites, { life, log }: RoleContext): Middlewar
     const question = { method, path: c.req.path, query, headers: c.req.raw.headers } as const
     const signal = AbortSignal.any([c.req.raw.signal, life.signal])
     const passed = await site.pass(question, signal)
-    return answerPassed(c, passed, (error) => log.warn({ error, site: id }, 'answer broken off'))
+    return answerPassed(c, passed, (error) => log.warn({ error, site: id }, 'answer interrupted'))
   }
 }
 
@@ -26,8 +26,8 @@ function readSite(c: Context): string | undefined {
   if (given === undefined) return undefined
   const [id, ...more] = given
   if (id !== undefined && id !== '' && more.length === 0) return id
-  const what = more.length > 0 ? 'is given more than once; give it once' : 'is empty; name a site'
-  throw new AppError('invalid', `site: ${what}, or leave it out for all of them`, { field: 'site' })
+  const what = more.length > 0 ? 'is given more than once; send it once' : 'is empty; name a site'
+  throw new AppError('invalid', `site: ${what}, or omit it for all sites`, { field: 'site' })
 }
 
 function answerPassed(c: Context, passed: Passed, onError: (error: unknown) => void): Response {

@@ -21,7 +21,7 @@ import { sidecarAddressSettings } from '../tools/settings.ts'
  */
 
 const LOCAL_API_TOKEN = tokenToSend(
-  'Token to send to the API; made on its host by `wafermon token new`.',
+  'Token to send to the API; created on its host with `wafermon token new`.',
   { place: true },
 )
 

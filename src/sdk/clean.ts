@@ -49,33 +49,19 @@ export function cleanMetadata(
 
 type Copy = (value: unknown, depth: number) => Json | undefined
 
-/**
- * A function that copies values within a budget of bytes: what no longer fits is left out
- * (undefined), so that the cost is bounded by the budget and not by what the program hands over.
- *
- * Functions in a function rather than a class: half the size once minified.
+/*
+ * Functions in functions rather than classes: half the size once minified.
  */
-function copier(room: number, note: Note): Copy {
+
+/** Room for a number of bytes, and the plain values that are put into it. */
+function budget(room: number, note: Note) {
   let left = room
-  const path: unknown[] = []
 
   /** The value if there is room for this many bytes. */
   const spend = <T>(bytes: number, value: T): T | undefined => {
-    if (bytes > left) return omit()
+    if (bytes > left) return note() as undefined
     left -= bytes
     return value
-  }
-
-  const omit = (): undefined => note() as undefined
-
-  const copy: Copy = (value, depth) => {
-    if (typeof value === 'string') return text(value)
-    if (typeof value === 'number') return number(value)
-    if (typeof value === 'bigint') return text(value)
-    if (typeof value === 'boolean') return spend(5, value)
-    if (value === null) return spend(4, null)
-    if (typeof value === 'object') return object(value, depth)
-    return value === undefined ? undefined : omit()
   }
 
   const text = (value: unknown): string | undefined => {
@@ -100,6 +86,27 @@ function copier(room: number, note: Note): Copy {
     return text(`[${what}]`)
   }
 
+  return [spend, text, number, instead] as const
+}
+
+/**
+ * A function that copies values within a budget of bytes: what no longer fits is left out
+ * (undefined), so that the cost is bounded by the budget and not by what the program hands over.
+ */
+function copier(room: number, note: Note): Copy {
+  const [spend, text, number, instead] = budget(room, note)
+  const path: unknown[] = []
+
+  const copy: Copy = (value, depth) => {
+    if (typeof value === 'string' || typeof value === 'bigint') return text(value)
+    if (typeof value === 'number') return number(value)
+    if (typeof value === 'boolean') return spend(5, value)
+    if (value === null) return spend(4, null)
+    if (typeof value === 'object') return object(value, depth)
+    // Left: undefined, and functions and symbols, which JSON does not know.
+    return (value && note()) as undefined
+  }
+
   const object = (value: object, depth: number): Json | undefined => {
     if (path.includes(value)) return instead('circular')
     if (depth >= maxDepth) return instead('too deep')
@@ -115,48 +122,47 @@ function copier(room: number, note: Note): Copy {
   }
 
   const members = (value: object, depth: number): Json | undefined => {
-    if (value instanceof Error) return record({ name: value.name, message: value.message }, depth)
+    if (value instanceof Error) return fill({ name: value.name, message: value.message }, depth)
     if (ArrayBuffer.isView(value)) return instead(`${value.byteLength} bytes`)
-    if (Array.isArray(value)) return array(value, depth)
     const { toJSON } = value as { toJSON?: unknown }
-    if (typeof toJSON === 'function') return copy(toJSON.call(value), depth)
-    return record(value as Record<string, unknown>, depth)
+    return typeof toJSON === 'function' && !Array.isArray(value)
+      ? copy(toJSON.call(value), depth)
+      : fill(value, depth)
   }
 
-  const array = (values: unknown[], depth: number): Json[] | undefined => {
-    const out = spend(2, [] as Json[])
-    if (!out) return undefined
-    for (const item of values) {
-      // The comma, and a null where something is left out.
-      if (!spend(5, true)) break
-      out.push(copy(item, depth) ?? null)
+  const fill = filler(spend, note, copy)
+  return copy
+}
+
+type Spend = ReturnType<typeof budget>[0]
+
+/** A function that copies a list or an object member by member, while there is room. */
+function filler(spend: Spend, note: Note, copy: Copy) {
+  return (value: object, depth: number): Json | undefined => {
+    if (Array.isArray(value)) {
+      const out = spend(2, [] as Json[])
+      for (const item of out ? value : []) {
+        // The comma, and a null where something is left out.
+        if (!spend(5, true)) break
+        out?.push(copy(item, depth) ?? null)
+      }
+      return out
     }
-    return out
-  }
-
-  const record = (value: Record<string, unknown>, depth: number) => {
     // Without a prototype: a key `__proto__` is a key like any other.
     const out = spend(2, Object.create(null) as Record<string, Json>)
-    if (!out) return undefined
-    for (const name of Object.keys(value)) {
+    for (const name of out ? Object.keys(value) : []) {
       const key = cleanText(name, 256, note)
       if (!spend(jsonBytes(key) + 2, true)) break
-      const member = read(value, name, depth)
-      if (member !== undefined) out[key] = member
+      // One getter that throws costs one member, not the rest.
+      try {
+        const member = copy((value as Record<string, unknown>)[name], depth)
+        if (out && member !== undefined) out[key] = member
+      } catch {
+        note()
+      }
     }
     return out
   }
-
-  /** One getter that throws costs one member, not the rest. */
-  const read = (value: Record<string, unknown>, name: string, depth: number) => {
-    try {
-      return copy(value[name], depth)
-    } catch {
-      return omit()
-    }
-  }
-
-  return copy
 }
 
 function jsonBytes(text: string): number {

@@ -7,7 +7,7 @@ export function isUuid(value: unknown): value is string {
   return typeof value === 'string' && uuidForm.test(value)
 }
 
-/** Of the ids that this SDK derives from names: uuid5(DNS, 'sdk.wafermon'). Fixed for ever. */
+/** Of the ids that this SDK derives from names: uuid5(DNS, 'sdk.wafermon'). Fixed forever. */
 const namespace = Buffer.from('a77fdb9018c65354812cf88d35cc8284', 'hex')
 
 /** The name-based UUID (version 5) of `name`: the same name, the same id. */
@@ -40,6 +40,6 @@ export function uuidV7(nowMs: number = Date.now()): string {
 }
 
 /** The id of an app that gave none: from its name alone, so that it is the same in every run. */
-export function appIdOf(name: string): string {
+export function deriveAppId(name: string): string {
   return uuidV5(`app:${name}`)
 }

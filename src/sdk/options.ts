@@ -1,9 +1,9 @@
 import { cleanText, type Note } from './clean.ts'
 import type { Emitter, WireEvent } from './event.ts'
-import { appIdOf, isUuid, uuidV5, uuidV7 } from './id.ts'
+import { deriveAppId, isUuid, uuidV5, uuidV7 } from './id.ts'
 import { activeTraceparent, isTraceparent } from './traceparent.ts'
 
-/** The program that reports. Without an id one is derived from the name. */
+/** The app that reports. Without an id one is derived from the name. */
 export type AppRef = {
   name: string
   /** For example `2.4.1`. */
@@ -79,7 +79,7 @@ function readApp(given: unknown, note: Note): Identity['app'] {
   const id = pick(ref, 'id') ?? pick(ref, 'app_id')
   if (isUuid(id)) return { app_id: id, name, version }
   if (id != null) note()
-  return { app_id: appIdOf(name), name, version }
+  return { app_id: deriveAppId(name), name, version }
 }
 
 function unnamed(note: Note): string {

@@ -8,9 +8,9 @@ import type { BatchLimits, Sink } from '../core/delivery.ts'
  * index.ts.
  */
 export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
-  /** What entries call it. */
+  /** Its name in entries. */
   type: string
-  /** What it delivers to, in a sentence for the documentation. */
+  /** The destination, in a sentence for the documentation. */
   about: string
   /** The settings of an entry; each has a description. */
   settings: Settings
@@ -27,7 +27,7 @@ export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
  */
 export type WhenFull = 'refuse new events' | 'skip old events'
 
-/** What a sink is given beside its settings. */
+/** The context of a sink, beside its settings. */
 export type SinkContext = { log: Logger }
 
 /** Checks a kind against its own settings, and forgets their type: the list has kinds of all sorts. */

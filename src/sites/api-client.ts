@@ -7,7 +7,7 @@ import { HttpFailure } from '../platform/http-failure.ts'
  * JSON and streams from the API of a site or of central.
  *
  * Every call ends within the deadline of the client with an answer or with an AppError: `invalid`
- * when the API rejects the question, `unreachable` for everything else that can go wrong. When the
+ * when the API refuses the request, `unreachable` for everything else that can go wrong. When the
  * caller leaves, it ends with the reason of the caller's signal.
  */
 
@@ -72,7 +72,7 @@ function toRefusal(client: HttpClient, { status }: HttpHead, text: string): AppE
   if (status === 401 || status === 403) return tokenRefused(client, status)
   const { detail, field } = readProblem(text)
   if (status === 400 || status === 422) {
-    return new AppError('invalid', detail ?? 'the API rejects the question', { field })
+    return new AppError('invalid', detail ?? 'the API refuses the request', { field })
   }
   return unreachable(client, `answered ${status}${detail ? `: ${detail}` : ''}`)
 }
@@ -97,7 +97,7 @@ export function unreachable({ host }: HttpClient, what: string, cause?: unknown)
   return new AppError('unreachable', `the API at ${host} ${what}`, { cause })
 }
 
-/** What a failed exchange is to the caller; anything else is handed on as it is. */
+/** Turns a failed exchange into an AppError; rethrows anything else unchanged. */
 export function toAppError(client: HttpClient, error: unknown): unknown {
   return error instanceof HttpFailure ? unreachable(client, error.message, error) : error
 }

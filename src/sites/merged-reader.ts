@@ -1,16 +1,8 @@
 import { AppError } from '../core/errors.ts'
-import {
-  type App,
-  type Job,
-  type JobFilter,
-  type JobPage,
-  type JobReader,
-  type Source,
-  sortByIds,
-} from '../core/job.ts'
+import { type Job, type JobFilter, type JobPage, type JobReader, sortByIds } from '../core/job.ts'
+import type { Question } from '../core/questions/question.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
-import { mergeStats, toAddable } from './merged-stats.ts'
 import { SiteOutcomes } from './site-outcomes.ts'
 
 export type MergedSite = { id: string; reader: JobReader }
@@ -19,7 +11,7 @@ export type MergedOptions = {
   sites: readonly MergedSite[]
   /** Longest wait for any site, in milliseconds, regardless of what it does. */
   deadlineMs: number
-  /** Called for every site that was asked, with true when it answered. */
+  /** Called with every site that was asked, and true when it answered. */
   onAsked?: (site: string, answered: boolean) => void
 }
 
@@ -27,17 +19,17 @@ export type MergedOptions = {
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
- * All sites as one. They are asked at the same time; a site that has not answered by the deadline is
- * left out, and the report says so. The question fails only when no site answers.
+ * All sites as one. All sites are asked at the same time; one that misses the deadline is left out,
+ * and the report says so. Only when no site answers is there no answer.
  */
 export function mergedReader(options: MergedOptions): () => MergedAsked {
   return () => {
-    const question = new MergedQuestion(options)
-    return { reader: question, sites: () => question.report() }
+    const reader = new MergedReader(options)
+    return { reader, sites: () => reader.report() }
   }
 }
 
-class MergedQuestion implements JobReader {
+class MergedReader implements JobReader {
   readonly #options: MergedOptions
   /** The site at which a job was found, for what is asked about it next. */
   readonly #homes = new Map<string, MergedSite>()
@@ -84,14 +76,16 @@ class MergedQuestion implements JobReader {
     )
   }
 
-  /** The first site that has it answers; the others are not waited for. */
+  /** The first site that has it answers, without waiting for the others. */
   async getJob(id: string, signal: AbortSignal) {
     const outcomes = this.#newOutcomes()
     this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, outcomes, () => site.reader.getJob(id, either))
+      const found = await this.#askSite(site, either, outcomes, () =>
+        site.reader.getJob(id, either),
+      )
       if (found === undefined) throw new Error('not here')
       return { site, found }
     })
@@ -102,7 +96,7 @@ class MergedQuestion implements JobReader {
     } catch {
       signal.throwIfAborted()
       if (outcomes.report().failed === 0) return undefined
-      throw outcomes.toError(`no site that answers has ${id}, and not every site answers`)
+      throw outcomes.toError(`${id} was not found, but not every site answered`)
     } finally {
       enough.abort()
     }
@@ -117,14 +111,16 @@ class MergedQuestion implements JobReader {
     const missing = new Set(ids)
     const jobs: Job[] = []
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#ask(site, either, outcomes, () => site.reader.getJobs(ids, either))
+      const found = await this.#askSite(site, either, outcomes, () =>
+        site.reader.getJobs(ids, either),
+      )
       for (const job of found) if (missing.delete(job.id)) jobs.push(job)
       if (missing.size === 0) enough.abort()
     })
     await Promise.allSettled(attempts)
     signal.throwIfAborted()
     if (missing.size > 0 && outcomes.report().failed > 0) {
-      throw outcomes.toError(`not every site answers, and ${missing.size} jobs were not found`)
+      throw outcomes.toError(`${missing.size} jobs were not found, but not every site answered`)
     }
     return sortByIds(jobs, ids)
   }
@@ -135,26 +131,17 @@ class MergedQuestion implements JobReader {
     return home ? home.reader.findEvents(id, limit, signal) : []
   }
 
-  async listApps(signal: AbortSignal) {
-    const apps = await this.#askAll(signal, this.#newOutcomes(), ({ reader }) =>
-      reader.listApps(signal),
-    )
-    const key = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')
-    return apps.flat().sort((a, b) => (key(a) < key(b) ? -1 : 1))
-  }
-
-  async listSources(signal: AbortSignal): Promise<Source[]> {
-    const sources = await this.#askAll(signal, this.#newOutcomes(), async ({ id, reader }) =>
-      (await reader.listSources(signal)).map((source) => ({ ...source, site: id })),
-    )
-    return sources.flat()
-  }
-
-  async stats(filter: Parameters<JobReader['stats']>[0], signal: AbortSignal) {
-    const rows = await this.#askAll(signal, this.#newOutcomes(), ({ reader }) =>
-      reader.stats(toAddable(filter), signal),
-    )
-    return mergeStats(rows.flat(), filter)
+  async ask<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+  ): Promise<Item[]> {
+    const own = question.forSite?.(params) ?? params
+    const answers = await this.#askAll(signal, this.#newOutcomes(), async ({ id, reader }) => {
+      const items = await reader.ask(question, own, signal)
+      return { site: id, items }
+    })
+    return question.merge(answers, params)
   }
 
   /** The answers of the sites that answer. @throws AppError unreachable when none does */
@@ -166,7 +153,7 @@ class MergedQuestion implements JobReader {
     this.#outcomes = outcomes
     const { sites } = this.#options
     const settled = await Promise.allSettled(
-      sites.map((site) => this.#ask(site, signal, outcomes, () => call(site))),
+      sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site))),
     )
     signal.throwIfAborted()
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -174,7 +161,7 @@ class MergedQuestion implements JobReader {
     throw outcomes.toError('no site answers')
   }
 
-  async #ask<T>(
+  async #askSite<T>(
     site: MergedSite,
     signal: AbortSignal,
     outcomes: SiteOutcomes,

@@ -1,7 +1,7 @@
 import type { HttpAnswer, HttpClient, HttpHead, HttpStream } from '../platform/http-client.ts'
 import { rethrow, tokenRefused } from './api-client.ts'
 
-export type Question = {
+export type RawQuestion = {
   method: 'GET' | 'HEAD'
   path: string
   query: URLSearchParams
@@ -34,7 +34,7 @@ const sentBack = [
 export async function passQuestion(
   client: HttpClient,
   site: string,
-  question: Question,
+  question: RawQuestion,
   signal: AbortSignal,
 ): Promise<Passed> {
   const { method, path, query } = question

@@ -1,11 +1,9 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { jobFilterToQuery, statsFilterToQuery } from '../core/filter-wire.ts'
-import type { JobFilter, JobReader, StatsFilter, StoredEvent } from '../core/job.ts'
+import { jobFilterToQuery } from '../core/filter-wire.ts'
+import type { JobFilter, JobReader, StoredEvent } from '../core/job.ts'
 import { detailFromWire } from '../core/job-wire.ts'
 import { pageFromWire } from '../core/page-wire.ts'
-import { sourceTable } from '../core/source-wire.ts'
-import { appTable, statsTable } from '../core/stats-wire.ts'
 import { itemsFromWire } from '../core/wire-table.ts'
 import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
@@ -30,7 +28,7 @@ export type Guard = <T>(signal: AbortSignal, ask: () => Promise<T>) => Promise<T
 
 export type RemoteOptions = ApiOptions & ReaderOptions
 
-/** What an API reports about itself. */
+/** The health that an API reports. */
 export type Health = { status: string; service: string; version: string }
 
 /** A JobReader over HTTP, with the other questions that an API answers. */
@@ -82,10 +80,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     getJobs: remoteJobsById({ ask, getJob }),
     findEvents: (id, limit, signal) =>
       list(`/v1/jobs/${encodeURIComponent(id)}/events`, asEvent, signal, limited(limit)),
-    listApps: (signal) => list('/v1/apps', appTable.fromWire, signal),
-    listSources: (signal) => list('/v1/sources', sourceTable.fromWire, signal),
-    stats: (filter: StatsFilter, signal) =>
-      list('/v1/stats', statsTable.fromWire, signal, statsFilterToQuery(filter)),
+    ask: ({ path, table, toQuery }, params, signal) =>
+      list(path, table.fromWire, signal, toQuery(params)),
     checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
       site === undefined

@@ -67,7 +67,7 @@ export class SiteFollower {
     }
   }
 
-  /** What the shared connection brings, from entry `cursor` on. */
+  /** Entries of the shared connection, from entry `cursor` on. */
   async *#tail(cursor: number, signal: AbortSignal): AsyncGenerator<SiteNews> {
     const log = this.#log
     let told: State | undefined
@@ -87,9 +87,9 @@ export class SiteFollower {
   }
 
   /**
-   * What a connection of its own brings, until the shared one has it as well.
+   * Entries of a connection of its own, until the shared one has them as well.
    *
-   * @returns the number of the entry to go on with
+   * @returns the number of the entry to continue with
    */
   async *#catchUp(after: string, signal: AbortSignal): AsyncGenerator<SiteNews, number> {
     const { maxCatchingUp = 8 } = this.#options
@@ -133,7 +133,7 @@ export class SiteFollower {
     return log.end
   }
 
-  /** Goes on with what comes next; the reader must know that it missed events. */
+  /** Continues with the next entry; the reader must be told that it missed events. */
   async *#skip(): AsyncGenerator<SiteNews, number> {
     const { end } = this.#log
     yield 'reset'

@@ -5,7 +5,7 @@ import { type ApiOptions, openClient } from './api-client.ts'
 import { Breaker } from './breaker.ts'
 import { LastKnown } from './last-known.ts'
 import { withoutSecrets } from './parse-sites.ts'
-import { type Passed, passQuestion, type Question } from './pass-through.ts'
+import { type Passed, passQuestion, type RawQuestion } from './pass-through.ts'
 import { type Guard, type RemoteSite, readerOver } from './remote-reader.ts'
 import { SiteFollower } from './site-follower.ts'
 
@@ -24,11 +24,11 @@ type Checked = Omit<SiteHealth, 'id' | 'endpoint' | 'age_s'>
 
 export type SiteOptions = Omit<ApiOptions, 'baseUrl'> & {
   id: string
-  /** The address of its API. */
+  /** Address of its API. */
   url: string
   /** Called with every sign that the site answers, or does not. */
   onUp?: (up: boolean) => void
-  /** Ends what nobody waits for: the role is stopping. */
+  /** Ends exchanges without a caller: the role is stopping. */
   stopping: AbortSignal
 }
 
@@ -59,7 +59,7 @@ export class Site {
   }
 
   /** Puts a question to the site unchanged. */
-  async pass(question: Question, signal: AbortSignal): Promise<Passed> {
+  async pass(question: RawQuestion, signal: AbortSignal): Promise<Passed> {
     try {
       const ask = () => passQuestion(this.#client, this.id, question, signal)
       const passed = await this.#breaker.run(signal, ask)
@@ -105,7 +105,7 @@ export class Site {
     }
   }
 
-  /** The breaker's probe is the health: whoever asks for it, the questions profit. */
+  /** The breaker's probe is the health: every request for it tells the breaker as well. */
   async #probe(): Promise<void> {
     const { error } = await this.health()
     if (error !== null) throw new AppError('unreachable', error)

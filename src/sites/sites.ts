@@ -39,7 +39,7 @@ export class Sites {
     if (site) return site
     const known = this.#sites.map((one) => one.id).join(', ')
     const wanted = JSON.stringify(id.slice(0, 64))
-    const message = `there is no site ${wanted}; there are ${known}`
+    const message = `there is no site ${wanted}; the sites are ${known}`
     throw new AppError('not_found', message, { field: 'site' })
   }
 

@@ -5,7 +5,7 @@ const chunk = Buffer.alloc(2 ** 20)
 
 /**
  * Space held in reserve. SQLite in WAL mode cannot even delete on a full disk, so without it a
- * delivered spool would never shrink and send the same batch for ever.
+ * delivered spool would never shrink, and would send the same batch without end.
  */
 export class Ballast {
   readonly #path: string
@@ -28,9 +28,9 @@ export class Ballast {
     this.#held = false
   }
 
-  /** Takes the space. @returns whether the disk had it */
+  /** Takes the space. @returns false when the disk does not have it */
   take(): boolean {
-    // Written, not just allocated: file systems that compress or overcommit give real blocks only so.
+    // Written, not just allocated: only that makes file systems that compress or overcommit give real blocks.
     let file: number | undefined
     try {
       file = openSync(this.#path, 'w', 0o600)

@@ -9,8 +9,8 @@ type Ends = [number, number] | [null, null]
 const endsSql = 'select (select min(seq) from event), (select max(seq) from event)'
 
 /**
- * The position of each sink: everything up to it was taken or refused. A new sink starts after what
- * is there; one that went away no longer holds events.
+ * The position of each sink: everything up to it was taken or refused. A new sink starts
+ * at the oldest position of the others; one that was removed no longer holds events.
  *
  * @returns the positions, and the sinks whose recorded position was not believed
  */

@@ -49,7 +49,7 @@ function configure(db: Db): void {
 
 /** A file that SQLite takes for sound may still not be ours: a flipped bit in a name is enough. */
 export function checkHeader(db: Db): void {
-  if (shapeOf(db) !== ownShape()) throw new Error('spool.db has other tables than a spool has')
+  if (shapeOf(db) !== ownShape()) throw new Error('spool.db does not have the tables of a spool')
   const { epoch, key_table, forwarded } = db.prepare('select * from meta').get() as Header
   const sound = epochPattern.test(epoch) && /^key_[ab]$/.test(key_table) && forwarded >= 0
   if (!sound) throw new Error('spool.db has an invalid header row')

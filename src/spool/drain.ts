@@ -32,7 +32,7 @@ const maxRetryAfterMs = 3_600_000
 
 export type DrainState = { failures: number; reason: string | undefined; lastDeliveryMs: number }
 
-/** What went wrong with a batch. */
+/** The failure of a batch. */
 type Trouble = Exclude<Delivery, { kind: 'judged' }>
 
 /**
@@ -140,11 +140,11 @@ export class Drain {
       assertDelivery(answer, batch.length)
       return answer
     } catch (error) {
-      this.#options.log.error({ error, sink: this.sink }, 'delivery broke')
+      this.#options.log.error({ error, sink: this.sink }, 'delivery failed unexpectedly')
       const reason =
         error instanceof ContractError
           ? `the sink gave an invalid answer: ${error.message}`
-          : 'an internal failure, see the log'
+          : 'internal error; see the log'
       return { kind: 'failed', reason }
     }
   }
@@ -158,11 +158,11 @@ export class Drain {
       spool.ack(sink, closed.upTo, closed.refused)
     } catch (error) {
       log.error({ error, sink }, 'delivery could not be recorded')
-      return { kind: 'failed', reason: 'an internal failure, see the log' }
+      return { kind: 'failed', reason: 'internal error; see the log' }
     }
     this.#lanes.forget(closed)
     for (const { seq, field, detail } of closed.refused) {
-      log.error({ sink, seq, field, detail }, 'event refused for good, kept as a reject')
+      log.error({ sink, seq, field, detail }, 'event refused permanently, kept as a reject')
     }
     return undefined
   }
@@ -177,7 +177,7 @@ export class Drain {
     const { sink, metrics, log, limits } = this.#options
     metrics.sinkDeliveries.inc({ sink, result: 'delivered' })
     if (this.state.failures > 0)
-      log.info({ sink, failures: this.state.failures }, 'delivering again')
+      log.info({ sink, failures: this.state.failures }, 'delivery works again')
     this.#backoff.reset()
     this.state.failures = 0
     this.state.reason = undefined

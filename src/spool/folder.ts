@@ -14,7 +14,7 @@ export function makeDir(dir: string): void {
     accessSync(dir, constants.W_OK)
   } catch (error) {
     throw new ConfigError(
-      `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); give a folder that this user may write to, on a disk with space`,
+      `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); choose a folder that this user may write to, on a disk with space`,
     )
   }
 }
@@ -60,5 +60,5 @@ export const newerFormatError = (path: string, format: number) =>
 
 export const unusableError = (path: string, code: string) =>
   new ConfigError(
-    `SPOOL_DIR: ${path} cannot be opened (${code}); check the disk's space, its health and the rights on the folder`,
+    `SPOOL_DIR: ${path} cannot be opened (${code}); check the disk's space and health, and the permissions of the folder`,
   )

@@ -17,7 +17,7 @@ const aheadBatches = 4
 
 export const laneNumbers: readonly number[] = Array.from({ length: laneCount }, (_, lane) => lane)
 
-/** What can be acknowledged: everything up to a number, and the refused among it. */
+/** Events to acknowledge: everything up to a number, and the refused among them. */
 export type ClosedPrefix = { upTo: number; refused: readonly Refused[] }
 
 export type LanesOptions = {
@@ -139,7 +139,7 @@ export class Lanes {
     }
   }
 
-  /** What can be acknowledged, or undefined. It is the same again until {@link forget}. */
+  /** The events to acknowledge, or undefined. The same again until {@link forget}. */
   closedPrefix(): ClosedPrefix | undefined {
     const refused: Refused[] = []
     let upTo: number | undefined

@@ -77,7 +77,7 @@ const sizeOf = (file: string) => (existsSync(file) ? statSync(file).size : 0)
 
 /** SQLite would delete a log whose database is empty; what is in it belongs to the operator. */
 function startEmpty(dir: string, path: string): OpenedDb {
-  const reason = 'spool.db is empty or gone, and its log is not'
+  const reason = 'spool.db is empty or missing, but its log is not'
   const left = sizeOf(`${path}-wal`) > 0 || existsSync(path + damagedLog)
   const movedTo = left ? moveAside(dir, path) : undefined
   const damaged = movedTo && { damaged: { movedTo, reason, salvaged: 0, unreadable: 0 } }

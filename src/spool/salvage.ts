@@ -39,7 +39,7 @@ export function salvage(path: string, into: Db, sourceId: string): Salvaged {
   }
 }
 
-/** What `seq` had reached, by the keys: every event since they last took turns left one. */
+/** The last `seq`, counted from the keys: every event since they last took turns left one. */
 function lastKnown(db: Db): number {
   const { key_table, key_old_seq } = db.prepare('select * from meta').get() as Record<string, never>
   const keys = db.prepare(`select count(*) from "${key_table}"`).pluck().get() as number

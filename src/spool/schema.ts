@@ -5,18 +5,18 @@
  *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
  *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
  *   source-id                who this sidecar is; outlives the database
- *   ballast                  16 MiB that are given up when the disk is full, so that deliveries can
+ *   ballast                  16 MiB that are released when the disk is full, so that deliveries can
  *                            still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
- *   spool.db.partial         what could be read of one, until it takes its place
+ *   spool.db.partial         the readable part of one, until it takes its place
  *   spool.db-wal.damaged     its log, kept before anything is done to it
  *
- * What always holds
+ * Invariants
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
  *      been synced. Nothing is answered from memory.
  *   2. `seq` counts every accepted event from 1 without holes; a refused event gets none.
  *   3. An event is deleted when every sink has acknowledged its `seq`, in the transaction that
- *      records the last of these acknowledgments, and never for another reason. What a sink refused
+ *      records the last of these acknowledgments, and never for another reason. An event that a sink refused
  *      for good moves to `reject` in that same transaction.
  *   4. A key stays in `key_a` or `key_b` while its event is in the spool, and for at least the last
  *      24 hours or million events after that, so that a repeat is seen.
@@ -24,14 +24,14 @@
  *      is a database: a new file is a new epoch.
  *
  * A commit is synced before the next one is written (FULL), so of a sound log at most the commit that
- * was under way is missing; log-check.ts stands on that.
+ * was under way is missing; wal-check.ts relies on it.
  *
  * Measured for the choice (500-byte events, a hundred a commit, each synced): SQLite 129,000
  * events/s, a plain file with fdatasync 182,000; a log of our own was not worth its bugs.
  */
 export const formatVersion = 1
 
-/** What an epoch looks like: when the database was made, and a random part. */
+/** The form of an epoch: the time when the database was made, and a random part. */
 export const epochPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/
 
 export const schemaSql = `
@@ -64,7 +64,7 @@ create table key_b (key blob primary key) strict, without rowid;
 
 create table sink (
   name          text    primary key,
-  -- Everything up to here was taken or refused by this sink.
+  -- Every event up to this seq was taken or refused by this sink.
   acked         integer not null
 ) strict;
 

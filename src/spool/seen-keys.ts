@@ -1,3 +1,4 @@
+import type { Statement } from 'better-sqlite3'
 import type { Event } from '../core/event.ts'
 import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
 import type { Db } from './database.ts'
@@ -73,9 +74,17 @@ export class SeenKeys {
     return this.#isOld(key) || keys[this.#table].has.get(key) !== undefined
   }
 
-  /** @returns false when it is there already */
-  put(key: Buffer): boolean {
-    return !this.#isOld(key) && this.#statements.keys[this.#table].put.run(key).changes > 0
+  /** @returns of each key whether it is new; a key that is there twice is new once */
+  put(keys: readonly Buffer[]): boolean[] {
+    const { put } = this.#statements.keys[this.#table]
+    const fresh: boolean[] = []
+    for (let i = 0; i < keys.length; i += put.chunk) {
+      const some = keys.slice(i, i + put.chunk)
+      const whole = some.length === put.chunk && !some.some((key) => this.#isOld(key))
+      if (whole && isInserted(put.many, some)) for (const _ of some) fresh.push(true)
+      else for (const key of some) fresh.push(!this.#isOld(key) && isInserted(put.one, [key]))
+    }
+    return fresh
   }
 
   #isOld(key: Buffer): boolean {
@@ -111,5 +120,20 @@ export class SeenKeys {
 
   #countIn(table: string): number {
     return this.#db.prepare(`select count(*) from ${table}`).pluck().get() as number
+  }
+}
+
+/**
+ * A repeat makes the whole statement fail, and SQLite undoes that statement alone; the transaction continues.
+ *
+ * @returns false when a key is there already: then none was inserted
+ */
+function isInserted(insert: Statement, keys: readonly Buffer[]): boolean {
+  try {
+    insert.run(keys)
+    return true
+  } catch (error) {
+    if ((error as { code?: string }).code === 'SQLITE_CONSTRAINT_PRIMARYKEY') return false
+    throw error
   }
 }

@@ -1,14 +1,13 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
-import { type Event, isTick } from '../core/event.ts'
 import { ensure, must } from '../core/must.ts'
-import { toMs } from '../core/time.ts'
 import { AppendQueue } from './append-queue.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
 import { isDiskFull, unwritableError } from './disk-error.ts'
+import { EventWriter } from './event-writer.ts'
 import { type OpenReport, openSpool } from './open.ts'
-import { SeenKeys, toKey } from './seen-keys.ts'
+import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
 import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
@@ -41,6 +40,7 @@ export class Spool {
   #lastSeq: number
   #forwarded: number
   readonly #keys: SeenKeys
+  readonly #writer: EventWriter
   #closed = false
   #lastError: string | undefined
   readonly #wakers = new Set<() => void>()
@@ -59,6 +59,7 @@ export class Spool {
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
     const { cursors, resetSinks } = openCursors(db, this.#statements, options.sinks)
     this.#acked = cursors
+    this.#writer = new EventWriter(this.#statements, this.#keys)
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
     this.#space = new Space(db, options)
@@ -127,35 +128,22 @@ export class Spool {
 
   /** One transaction for all that wait. Counters move only once it is durable. */
   #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
-    const draft = { seq: this.#lastSeq, forwarded: this.#forwarded, stored: 0 }
     this.#statements.begin.run()
-    const verdicts = groups.map((items) => items.map((item) => this.#put(item, room, draft)))
-    if (draft.forwarded > this.#forwarded) this.#statements.setForwarded.run(draft.forwarded)
+    const from = { seq: this.#lastSeq, forwarded: this.#forwarded }
+    const { verdicts, seq, forwarded } = this.#writer.write(groups, room, from)
+    if (forwarded > this.#forwarded) this.#statements.setForwarded.run(forwarded)
     this.#statements.commit.run()
-    this.#lastSeq = draft.seq
-    this.#forwarded = draft.forwarded
-    this.#keys.added(draft.stored)
+    const stored = seq - this.#lastSeq
+    this.#lastSeq = seq
+    this.#forwarded = forwarded
+    this.#keys.added(stored)
     this.#lastError = undefined
     this.#space.measure()
-    if (draft.stored > 0) {
-      this.#options.onCommit?.(draft.stored)
+    if (stored > 0) {
+      this.#options.onCommit?.(stored)
       for (const wake of this.#wakers) wake()
     }
     return verdicts
-  }
-
-  #put(item: Admitted, room: 'all' | 'ends', draft: Draft): Verdict {
-    const { event } = item
-    const key = toKey(event)
-    if (room === 'ends' && isTick(event.event.kind)) return this.#keys.has(key) ? 'duplicate' : shed
-    if (!this.#keys.put(key)) return 'duplicate'
-    draft.seq++
-    draft.stored++
-    // An event that carries the stamp of an earlier spool gets no number of ours.
-    if (event.source) draft.forwarded++
-    const sourceSeq = event.source ? null : draft.seq - draft.forwarded
-    this.#statements.put.run(draft.seq, sourceSeq, receivedMs(event), item.json)
-    return 'stored'
   }
 
   /**
@@ -261,7 +249,7 @@ export class Spool {
     const row = this.reject(id)
     if (!row) return false
     this.#db.transaction(() => {
-      this.#statements.put.run(this.#lastSeq + 1, null, Date.now(), row.body)
+      this.#statements.put.one.run(this.#lastSeq + 1, null, Date.now(), row.body)
       this.#statements.setForwarded.run(this.#forwarded + 1)
       this.#statements.dropReject.run(id)
     })()
@@ -302,8 +290,3 @@ export class Spool {
 }
 
 type Group = readonly Admitted[]
-type Draft = { seq: number; forwarded: number; stored: number }
-
-const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
-
-const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))

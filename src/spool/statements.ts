@@ -17,16 +17,20 @@ export type Statements = ReturnType<typeof prepare>
 
 /** The statements of a spool, prepared once. */
 export function prepare(db: Db) {
-  const keys = (table: string): { has: Statement; put: Statement } => ({
+  const keys = (table: string) => ({
     has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
-    put: db.prepare(`insert into ${table} (key) values (?) on conflict do nothing`),
+    put: inserts(db, `insert into ${table} (key) values`, '(?)'),
   })
   const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
   return {
     begin: db.prepare('begin immediate'),
     commit: db.prepare('commit'),
     keys: { key_a: keys('key_a'), key_b: keys('key_b') },
-    put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
+    put: inserts(
+      db,
+      'insert into event (seq, source_seq, received_ms, body) values',
+      '(?, ?, ?, ?)',
+    ),
     one: db.prepare('select seq, source_seq, body from event where seq = ?'),
     after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
     oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
@@ -45,5 +49,16 @@ export function prepare(db: Db) {
     countRejects: db.prepare('select sink, count(*) as count from reject group by sink'),
   }
 }
+
+/** Rows of one statement: beyond it little is saved. */
+const chunk = 16
+
+/** An insert of one row, and one of a chunk of them. */
+function inserts(db: Db, head: string, row: string): Inserts {
+  const many = db.prepare(`${head} ${Array(chunk).fill(row).join(', ')}`)
+  return { one: db.prepare(`${head} ${row}`), many, chunk }
+}
+
+export type Inserts = { one: Statement; many: Statement; chunk: number }
 
 export const otherTable = (table: 'key_a' | 'key_b') => (table === 'key_a' ? 'key_b' : 'key_a')

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 /*
  * SQLite takes its write-ahead log up to the first frame that does not add up, and silently leaves
  * the rest: after a power cut that is the commit that was never answered. A spool syncs each commit
- * before the next one is written, so whole commits behind that place are another matter: they were
+ * before the next one is written, so whole commits after that place are another matter: they were
  * answered for, and the log was damaged later.
  *
  * The form of the log: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
@@ -13,7 +13,7 @@ const headBytes = 32
 const frameHeadBytes = 24
 const magic = 0x377f0682
 
-/** How many commits of a write-ahead log lie behind damage and are lost. */
+/** Counts the commits of a write-ahead log that follow damage and are lost. */
 export function lostCommits(path: string): number {
   const log = readFileSync(path)
   if (log.length < headBytes) return 0
@@ -22,10 +22,10 @@ export function lostCommits(path: string): number {
   const sound = (log.readUInt32BE(0) & ~1) >>> 0 === magic && adds(log, 24, sums)
   // Without its head nothing of the log is read.
   if (!sound) return Math.max(1, Math.floor(log.length / (frameHeadBytes + 4096)))
-  return commitsBehind(log, log.readUInt32BE(8), sums, bigEndian)
+  return commitsAfter(log, log.readUInt32BE(8), sums, bigEndian)
 }
 
-function commitsBehind(log: Buffer, pageBytes: number, from: Sums, bigEndian: boolean): number {
+function commitsAfter(log: Buffer, pageBytes: number, from: Sums, bigEndian: boolean): number {
   let sums: Sums | undefined = from
   let commits = 0
   const frameBytes = frameHeadBytes + pageBytes

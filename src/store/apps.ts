@@ -1,5 +1,5 @@
 import type { Event } from '../core/event.ts'
-import type { App } from '../core/job.ts'
+import type { App } from '../core/questions/apps.ts'
 import type { Store, TransactionSql } from './connect.ts'
 
 const table = 'app'
@@ -7,13 +7,18 @@ const table = 'app'
 const maxApps = 10_000
 
 /** By site and name. */
-export function listApps(store: Store, signal: AbortSignal): Promise<App[]> {
+export function listApps(
+  store: Store,
+  { site }: { site?: string | undefined },
+  signal: AbortSignal,
+): Promise<App[]> {
   return store.ask<App[]>(
     { operation: 'listApps', table },
     (sql) => sql`
       /* apps.list */
       select app_id, name, version, site_id, first_seen_at, last_seen_at
-      from app order by site_id, name limit ${maxApps}`,
+      from app ${site === undefined ? sql`` : sql`where site_id = ${site}`}
+      order by site_id, name limit ${maxApps}`,
     signal,
   )
 }

@@ -23,8 +23,7 @@ const remedies: Record<string, string> = {
   '3D000':
     'the database named in DATABASE_URL does not exist; create it (create database NAME) or correct the name',
   '28P01': 'the database refused the password; correct the user or password in DATABASE_URL',
-  '28000':
-    'the database does not let this user in; look at the user in DATABASE_URL and at pg_hba.conf',
+  '28000': 'the database rejects this user; check the user in DATABASE_URL and pg_hba.conf',
   '42501':
     'the database user lacks a right; run as the owner of the database, or grant it create on the database and its schema',
   '25006': 'the database is read-only (a standby?); point DATABASE_URL at the primary',
@@ -71,8 +70,8 @@ export function explainError(error: unknown): unknown {
 }
 
 const overloads: Record<string, string> = {
-  '57014': 'the question took too long; narrow the window or the filter',
+  '57014': 'the query took too long; narrow the window or the filter',
   '55P03': 'the database is busy with maintenance',
-  '40P01': 'the database undid a deadlock',
-  '40001': 'the database undid a conflict',
+  '40P01': 'the database rolled back a deadlock',
+  '40001': 'the database rolled back a conflict between transactions',
 }

@@ -27,7 +27,7 @@ const eagerMs = 500
 export class DatabaseWatch {
   readonly #store: Store
   readonly #log: Logger
-  #now: Readiness = { state: 'away', why: 'the database was not reached yet' }
+  #now: Readiness = { state: 'away', why: 'the database has not been reached yet' }
 
   #asking: Promise<Readiness> | undefined
   readonly #freezeAfterHours: number

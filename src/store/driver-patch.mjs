@@ -1,7 +1,7 @@
 /*
  * Faults of the database driver when a connection dies, patched while it is bundled, and
  * while tests load it. Without this a database that goes away in the middle of a transaction ends the
- * process, or leaves a place in the pool on which every later question waits for ever, or lets what is
+ * process, or leaves a place in the pool on which every later question waits forever, or lets what is
  * left of the transaction run outside of one, on the next connection of that place:
  *
  * - begin() still uses the connection: for the rollback, and for whatever else the work asks. Now it

@@ -23,11 +23,11 @@ export type DriverOptions = {
   keep?: boolean | undefined
   /** More settings of the session. */
   session?: Record<string, string | number> | undefined
-  /** Told of every socket when it is made, so that dead ones can be found. */
+  /** Called with every new socket, so that dead ones can be found. */
   onSocket?: ((socket: net.Socket) => void) | undefined
   /** Told when a connection is closed, or could not be made. */
   onClose?: (() => void) | undefined
-  /** Told of every notification that a connection hears. */
+  /** Called with every notification that a connection receives. */
   onNotify?: (() => void) | undefined
 }
 

@@ -5,7 +5,7 @@ import type { TransactionSql } from './driver.ts'
 import { locks } from './locks.ts'
 
 /*
- * The freeze horizon. What must stay true:
+ * The freeze horizon. Invariants:
  *
  * - frozen_before, open_until and dropped_before only move forward, and only under the advisory
  *   lock of the horizon taken exclusively; every ingest transaction holds it shared. So below

@@ -43,7 +43,9 @@ export class IngestQueue {
    */
   add(events: readonly Event[]): Promise<StoreVerdict[]> {
     if (this.#waitingEvents + events.length > this.#options.maxWaiting && this.#waitingEvents > 0) {
-      throw new AppError('overloaded', 'too many events wait for the database', { retryAfterS: 1 })
+      throw new AppError('overloaded', 'too many events are waiting for the database', {
+        retryAfterS: 1,
+      })
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ events, resolve, reject })

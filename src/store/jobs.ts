@@ -8,7 +8,7 @@ import type { Sql } from './driver.ts'
 import { asJobRows, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 
 /*
- * Lists of jobs and subjobs. What must stay true:
+ * Lists of jobs and subjobs. Invariants:
  *
  * - A list is ordered by (time, id), both the same way, and a cursor is the last row's pair in
  *   microseconds: pages neither skip nor repeat a row while others arrive.

@@ -16,7 +16,7 @@ import {
 import { LiveSubscriber } from './live-subscriber.ts'
 
 /*
- * Events in the order of their commits, for subscribers. What must stay true:
+ * Events in the order of their commits, for subscribers. Invariants:
  *
  * - Positions are numbered under a lock as the last statement of their transaction, so a
  *   subscriber that has seen position p has seen everything below it. A serial column would not do:

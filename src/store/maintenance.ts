@@ -71,7 +71,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
     while (!signal.aborted) {
       await round().catch((error: unknown) => {
         state.here = false
-        if (!signal.aborted) log.warn({ error }, 'maintenance could not start; will retry')
+        if (!signal.aborted) log.warn({ error }, 'maintenance could not start')
       })
       await sleep(everyMs, signal)
     }

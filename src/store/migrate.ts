@@ -13,7 +13,7 @@ import { locks } from './locks.ts'
 import { type MigrationFile, readMigrationFiles, splitStatements } from './migration-files.ts'
 
 /*
- * Brings a database to what this program needs. What must stay true:
+ * Brings a database to the schema that this program needs. Invariants:
  *
  * - Forward only. Applied files are never run again; their checksums are kept and compared.
  * - One runner at a time (an advisory lock); a second one waits, then finds nothing to do.
@@ -107,7 +107,7 @@ async function missingFiles(sql: Sql, kind: EditionKind, folder?: URL): Promise<
 function checkUnchanged(row: Applied, file: MigrationFile | undefined): void {
   if (!file) {
     throw conflict(
-      `the database is newer than this program (it has the migration ${row.name}); run the wafermon that migrated it, or a newer one`,
+      `the database is newer than this program (it has the migration ${row.name}); run the version of wafermon that migrated it, or a newer one`,
     )
   }
   if (file.sha256 !== row.sha256 || file.name !== row.name) {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { atMost } from '../platform/settings/group.ts'
-import { number, oneOf, postgresUrl, wholeNumber } from '../platform/settings/kinds.ts'
+import { choice, number, postgresUrl, wholeNumber } from '../platform/settings/kinds.ts'
 
 export const databaseSettings = z
   .object({
@@ -38,7 +38,7 @@ export const storeSettings = z
     LIVE_KEEP_HOURS: number('How far back a live stream can resume.', {
       ...{ min: 0.1, max: 720, standard: 24, unit: 'h' },
     }),
-    ARCHIVE: oneOf(
+    ARCHIVE: choice(
       'Set to off where no archiver keeps the history: raw events are then dropped by age alone.',
       ['on', 'off'],
       'on',

@@ -1,5 +1,6 @@
-import type { Completeness, Gap, Source } from '../core/job.ts'
+import type { Completeness, Gap } from '../core/job.ts'
 import { must } from '../core/must.ts'
+import type { Source } from '../core/questions/sources.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts'
-import type { JobStatus, StatsFilter, StatsRow } from '../core/job.ts'
+import type { JobStatus } from '../core/job.ts'
+import type { StatsFilter, StatsRow } from '../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../core/time.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
@@ -30,7 +31,7 @@ type Row = {
  *
  * @throws AppError invalid, when the window has too many buckets or the groups are too many
  */
-export async function stats(
+export async function findStats(
   store: Store,
   filter: StatsFilter,
   signal: AbortSignal,

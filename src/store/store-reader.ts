@@ -12,14 +12,13 @@ import {
 import { sortTime } from '../core/job-filter.ts'
 import { ensure, must } from '../core/must.ts'
 import { fromMs, type Micros } from '../core/time.ts'
-import { listApps } from './apps.ts'
+import { answerQuestion } from './answers.ts'
 import { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
 import { asJobRows, type JobRow, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 import { findRows } from './jobs.ts'
-import { CompletenessCache, listSources } from './sources.ts'
-import { stats } from './stats.ts'
+import { CompletenessCache } from './sources.ts'
 
 export type ReaderOptions = {
   /** `off` when there is no archive; `available` unless given. */
@@ -80,9 +79,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
       )
     },
     findEvents: (id, limit, signal) => findEvents(store, id, limit, signal),
-    listApps: (signal) => listApps(store, signal),
-    stats: (filter, signal) => stats(store, filter, signal),
-    listSources: (signal) => listSources(store, signal),
+    ask: (question, params, signal) => answerQuestion(store, question, params, signal),
   }
 }
 

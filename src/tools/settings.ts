@@ -7,6 +7,6 @@ export const sidecarAddressSettings = z.object({
     'http://127.0.0.1:8000',
   ),
   SIDECAR_TOKEN: tokenToSend(
-    'Token to send to the sidecar; made on its host by `wafermon token new`.',
+    'Token to send to the sidecar; created on its host with `wafermon token new`.',
   ),
 })

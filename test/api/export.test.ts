@@ -131,6 +131,6 @@ describe('an export over HTTP', () => {
     await until('the server to see that the reader left', () => asked.signal?.aborted)
     // An export that continued would have done so by the time other requests are answered.
     for (let i = 0; i < 20; i++) await fetch(`${url}/v1/healthz`).then((answer) => answer.text())
-    assert.ok(asked.afterEnd <= 1, 'it went on after the reader left')
+    assert.ok(asked.afterEnd <= 1, 'it continued after the reader left')
   })
 })

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { cursorFromWire, cursorToWire } from '../../src/core/cursor-wire.ts'
 import { AppError } from '../../src/core/errors.ts'
+import type { StatsFilter } from '../../src/core/questions/stats.ts'
 import { fromMicros, fromMs, toMicros } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { addLot, aJob, fillShift, idOf } from '../support/sample-jobs.ts'
@@ -115,7 +116,7 @@ describe('GET /v1/jobs', () => {
     })
   }
 
-  test('names every wrong parameter at once', async () => {
+  test('names every wrong parameter in one answer', async () => {
     const { json } = readApp()
     const { detail } = await json('/v1/jobs?limit=0&statu=x&time=never')
     assert.match(detail, /statu: .*limit: .*time: |statu: .*time: .*limit: /)
@@ -309,12 +310,13 @@ describe('the other questions', () => {
   })
 
   test('count jobs by time and group', async () => {
-    const { json, askedStats } = readApp({ world: shift(50) })
+    const { json, askedOf } = readApp({ world: shift(50) })
     const body = await json('/v1/stats?bucket=day&group_by=app,status')
     const total = body.items.reduce((sum: number, row: { count: number }) => sum + row.count, 0)
     assert.equal(total, 50)
-    assert.deepEqual(askedStats[0]?.groupBy, ['app', 'status'])
-    assert.equal(askedStats[0]?.from, fromMs(noonMs - 7 * day))
+    const { groupBy, from } = askedOf.stats as StatsFilter
+    assert.deepEqual(groupBy, ['app', 'status'])
+    assert.equal(from, fromMs(noonMs - 7 * day))
   })
 
   test('refuse statistics with too many buckets', async () => {

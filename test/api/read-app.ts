@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { questionRoutes } from '../../src/api/questions.ts'
 import { roleRoutes } from '../../src/api/role-routes.ts'
-import type { JobFilter, JobReader, StatsFilter } from '../../src/core/job.ts'
+import type { JobFilter, JobReader } from '../../src/core/job.ts'
 import type { LiveFeed } from '../../src/core/live.ts'
 import { Auth, type AuthOptions } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
@@ -30,7 +30,8 @@ export type AppOptions = {
 export function readApp(options: AppOptions = {}) {
   const { world = emptyWorld(() => noon), feed = silent, stopping, ...rest } = options
   const asked: JobFilter[] = []
-  const askedStats: StatsFilter[] = []
+  /** The parameters of each question that is answered with a whole list. */
+  const askedOf: Record<string, unknown> = {}
   const inner = options.reader ?? arrayReader(world)
   const reader: JobReader = {
     ...inner,
@@ -42,9 +43,9 @@ export function readApp(options: AppOptions = {}) {
       asked.push(filter)
       return inner.findSubjobs(filter, signal)
     },
-    stats: (filter, signal) => {
-      askedStats.push(filter)
-      return inner.stats(filter, signal)
+    ask: (question, params, signal) => {
+      askedOf[question.name] = params
+      return inner.ask(question, params, signal)
     },
   }
   const log = pino({ level: 'silent' })
@@ -58,7 +59,7 @@ export function readApp(options: AppOptions = {}) {
   app.route('/', roleRoutes({ title: 'test', auth, metrics, health, routes }))
   const ask = underContract([...routes, ...commonRoutes()], (path, init) => app.request(path, init))
   const json = async (path: string) => (await ask(path)).json() as Promise<Body>
-  return { app, routes, ask, json, asked, askedStats, metrics, world }
+  return { app, routes, ask, json, asked, askedOf, metrics, world }
 }
 
 /** Parsed JSON; the contract has checked it against its schema. */

@@ -18,7 +18,7 @@ import { hasStrace, straceMissing } from '../support/strace.ts'
 import { get, hasCode, listed, name, put } from './place-contract.ts'
 import { remount, smallDisk } from './role.ts'
 
-/* What only a folder has: a disk, and processes that die in the middle. */
+/* Tests for folders only: a disk, and processes that die in the middle. */
 
 const text = 'a whole file'
 
@@ -137,7 +137,7 @@ describe('a folder', () => {
     writeFileSync(join(dir, name), 'something else')
     const second = runPutting(dir, noLinks)
     await second.ended
-    assert.match(second.said(), /exists with other content/)
+    assert.match(second.said(), /exists with different content/)
     assert.equal(await get(new FolderPlace(dir), name), 'something else')
   })
 
@@ -182,7 +182,7 @@ describe('the check of a folder', () => {
     const below = new FolderPlace(join(dir, 'mount', 'archive'))
     await assert.rejects(
       below.check('write'),
-      hasCode('unavailable', /ENOENT.*the folder above it is missing; mount or make it/),
+      hasCode('unavailable', /ENOENT.*its parent folder is missing; mount or create it/),
     )
     assert.deepEqual(readdirSync(dir), [])
   })

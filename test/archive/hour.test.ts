@@ -292,7 +292,7 @@ describe('an hour that cannot be finished', () => {
       other = exported(store, dir, { source: slow })
       return reached.promise
     }
-    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver has cleared/)
+    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver removed/)
     assert.deepEqual(names(join(dir, 'event', partition)), [])
     release.resolve()
     assert.equal((await other)?.[0]?.rows, 1200)
@@ -327,7 +327,7 @@ describe('what is in the archive already', () => {
     const [first] = await exported(store, dir)
     rmSync(manifestOf(dir))
     writeFileSync(join(dir, first!.path), 'something else')
-    await assert.rejects(exported(store, dir), /exists with other content; move it away/)
+    await assert.rejects(exported(store, dir), /exists with different content; move it away/)
     assert.equal(readFileSync(join(dir, first!.path), 'utf8'), 'something else')
     assert.ok(!existsSync(manifestOf(dir)))
   })
@@ -362,12 +362,12 @@ describe('what is in the archive already', () => {
     const bytes = readFileSync(path)
     bytes[100]! ^= 1
     writeFileSync(path, bytes)
-    await assert.rejects(exported(store, dir), /does not read back: its SHA-256/)
+    await assert.rejects(exported(store, dir), /reads back differently: its SHA-256/)
     const noted = new Set(files.map((file) => file.path))
     assert.deepEqual(await exported(store, dir, { noted }), files)
   })
 
-  test('is not taken for the hour when its manifest lies', async (t) => {
+  test('is not taken for the hour when its manifest is wrong', async (t) => {
     const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
     await exported(store, dir)
@@ -376,15 +376,15 @@ describe('what is in the archive already', () => {
     const rows = { ...manifest.rows, event: 9 }
     const elsewhere = file.path.replace('hour=13', 'hour=12')
     const lies: [object, RegExp][] = [
-      [{ rows }, /has files of 10 rows of event, not 9/],
+      [{ rows }, /lists files with 10 rows of event, not 9/],
       [{ rows, files: [{ ...file, rows: 9 }, ...rest] }, /has 9 events, the database has 10/],
       [{ rows: { event: 0, job: 0, subjob: 0 }, files: [] }, /has 0 events, the database has 10/],
-      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*not of this hour/],
+      [{ files: [{ ...file, path: elsewhere }, ...rest] }, /hour=12.*not belong to this hour/],
       [
         { files: [{ ...file, at_max: '2026-03-01T14:00:00.000000Z' }, ...rest] },
         /times outside of the hour/,
       ],
-      [{ site: 'fab2' }, /is that of fab2/],
+      [{ site: 'fab2' }, /belongs to fab2/],
     ]
     for (const [lie, message] of lies) {
       writeFileSync(manifestOf(dir), JSON.stringify({ ...manifest, ...lie }))
@@ -403,7 +403,7 @@ describe('what is in the archive already', () => {
       other.files = await exported(store, dir)
     }
     // The other clears _tmp as it begins, so the first has nothing left to give a name to.
-    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver has cleared/)
+    await assert.rejects(exported(store, dir, { assertOurs }), /another archiver removed/)
     assert.deepEqual(await exported(store, dir), other.files)
     assert.equal(names(join(dir, 'job', partition)).length, 1)
     assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])

@@ -12,7 +12,7 @@ import {
 import { AppError } from '../../src/core/errors.ts'
 import { ensure, must } from '../../src/core/must.ts'
 
-/** What processes share: named bytes, and those that are staged under their labels. */
+/** The state that processes share: named bytes, and those staged under their labels. */
 export class MemoryDisk {
   readonly named = new Map<string, Buffer>()
   readonly staged = new Map<Staged, { label: string; bytes: Buffer }>()
@@ -25,7 +25,7 @@ export class MemoryPlace implements Place {
   readonly setting = 'MEMORY'
   readonly address = 'memory'
   readonly #disk: MemoryDisk
-  /** What was staged here and not put yet. */
+  /** Bytes staged here and not put yet. */
   readonly #mine = new WeakSet<Staged>()
 
   constructor(disk: MemoryDisk) {

@@ -130,7 +130,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
           const trying = (async () => attempt())()
           await assert.rejects(
             trying,
-            hasCode('invalid', /is not a name of the archive/),
+            hasCode('invalid', /is not a valid name in the archive/),
             operation,
           )
         }

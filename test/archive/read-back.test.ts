@@ -120,7 +120,7 @@ describe('sql/archive/duckdb.sql', () => {
     assert.deepEqual(row, expected)
   })
 
-  test('shows a job that lies in two hours once, as it was last', async (t) => {
+  test('shows a job that is in two hours once, as it was last', async (t) => {
     const first = eventAt(0)
     const { store } = await closedHour(t, [first])
     const dir = freshFolder()

@@ -96,13 +96,13 @@ describe('raw events past retention', () => {
     const edited = (from: string, to: string) =>
       writeFileSync(manifest, String(whole.get(manifest)).replaceAll(from, to))
     const spoilt: [() => void, RegExp][] = [
-      [() => writeFileSync(file, flipped), /does not read back: its SHA-256/],
+      [() => writeFileSync(file, flipped), /reads back differently: its SHA-256/],
       [() => truncateSync(file, 100), /has 100 bytes, not/],
       [() => renameSync(file, `${file}.away`), /\.parquet is missing/],
       [() => renameSync(manifest, `${manifest}.away`), /no manifest names it/],
       [() => writeFileSync(manifest, '{'), /is not JSON/],
       [() => edited(event.sha256, '0'.repeat(64)), /differs from the record/],
-      [() => edited('"event": 40', '"event": 41'), /has files of 40 rows of event, not 41/],
+      [() => edited('"event": 40', '"event": 41'), /lists files with 40 rows of event, not 41/],
     ]
     for (const [spoil, why] of spoilt) {
       spoil()

@@ -45,7 +45,7 @@ export const names = (path: string) => (existsSync(path) ? readdirSync(path) : [
 
 type Verified = { hours: { hour: string; rows: unknown }[]; problems: { problem: string }[] }
 
-/** What `wafermon archive verify --deep` says of a folder. */
+/** The output of `wafermon archive verify --deep` for a folder. */
 export function verify(dir: string): Verified {
   const args = [program, 'archive', 'verify', '--deep', '--json', '--dir', dir]
   try {

@@ -111,7 +111,7 @@ describe('verify', () => {
     flipByte(join(dir, event.path), 1000)
     assert.deepEqual(await problems(dir), [])
     const [problem] = await problems(dir, true)
-    assert.match(problem?.problem ?? '', /does not read back: its SHA-256/)
+    assert.match(problem?.problem ?? '', /reads back differently: its SHA-256/)
   })
 
   test('names files that no manifest knows, and manifests that cannot be read', async (t) => {
@@ -161,14 +161,14 @@ describe('wafermon archive', () => {
     for (const flag of ['--dir <folder>', '--json', '--deep']) assert.ok(stdout.includes(flag))
   })
 
-  test('names a manifest that lies', async (t) => {
+  test('names a manifest that is wrong', async (t) => {
     const { dir } = await anArchive(t)
     const path = join(dir, manifestPath(hourAt()))
     const text = readFileSync(path, 'utf8')
     writeFileSync(path, text.replace('"event": 40', '"event": 41'))
     const { status, stdout } = wafermon('archive', 'verify', '--dir', dir)
     assert.equal(status, 1)
-    assert.match(stdout, /^PROBLEM {2}_manifest\/.*has files of 40 rows of event, not 41$/m)
+    assert.match(stdout, /^PROBLEM {2}_manifest\/.*lists files with 40 rows of event, not 41$/m)
     const lie = text.replaceAll('"rows": 40', '"rows": 39').replace('"event": 40', '"event": 39')
     writeFileSync(path, lie.replace('"job": 40', '"job": 39'))
     assert.equal(wafermon('archive', 'verify', '--dir', dir).status, 0)
@@ -206,7 +206,7 @@ describe('wafermon archive', () => {
     for (const command of ['ls', 'verify']) {
       const unmounted = wafermon('archive', command, '--dir', empty)
       assert.equal(unmounted.status, 2)
-      assert.match(unmounted.stderr, /nothing was archived in .*; give the archive with --dir/)
+      assert.match(unmounted.stderr, /there is no archive in .*; choose its folder with --dir/)
     }
     mkdirSync(join(empty, '_manifest'))
     assert.equal(wafermon('archive', 'ls', '--dir', empty).status, 2)

@@ -75,7 +75,7 @@ const at = (minute: number) => noon.replace(':00:00', `:${String(minute).padStar
 const one = (...events: Event[]) => asExpected([...foldBatches([events]).values()][0]!)
 
 describe('the fold', () => {
-  test('gives what wire.md says, for every order, repetition and split into batches', () => {
+  test('agrees with wire.md, section 5, for every order, repetition and split into batches', () => {
     fc.assert(
       fc.property(arbitraryArrival(), ({ events, batches }) => {
         const rows = foldBatches(batches)

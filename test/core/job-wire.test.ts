@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { completenessTable } from '../../src/core/completeness-wire.ts'
 import type { Job } from '../../src/core/job.ts'
 import {
   detailFromWire,
@@ -12,8 +13,9 @@ import {
   subjobTable,
 } from '../../src/core/job-wire.ts'
 import { pageFromWire, pageToWire } from '../../src/core/page-wire.ts'
-import { completenessTable, sourceTable } from '../../src/core/source-wire.ts'
-import { appTable, statsTable } from '../../src/core/stats-wire.ts'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { sourcesQuestion } from '../../src/core/questions/sources.ts'
+import { statsQuestion } from '../../src/core/questions/stats.ts'
 import { aJob, idOf, someSources } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
@@ -149,9 +151,12 @@ describe('the other answers on the wire', () => {
       firstSeenAt: noon,
       lastSeenAt: noon,
     }
-    assert.deepEqual(appTable.fromWire(overTheWire(appTable.toWire(app))), app)
+    assert.deepEqual(appsQuestion.table.fromWire(overTheWire(appsQuestion.table.toWire(app))), app)
     for (const source of [...someSources(noon), { ...someSources(noon)[0]!, site: 'fab1' }]) {
-      assert.deepEqual(sourceTable.fromWire(overTheWire(sourceTable.toWire(source))), source)
+      assert.deepEqual(
+        sourcesQuestion.table.fromWire(overTheWire(sourcesQuestion.table.toWire(source))),
+        source,
+      )
     }
     const row = {
       bucket: noon,
@@ -166,7 +171,10 @@ describe('the other answers on the wire', () => {
       durationP95S: null,
       durationP99S: null,
     }
-    assert.deepEqual(statsTable.fromWire(overTheWire(statsTable.toWire(row))), row)
+    assert.deepEqual(
+      statsQuestion.table.fromWire(overTheWire(statsQuestion.table.toWire(row))),
+      row,
+    )
     assert.deepEqual(
       completenessTable.fromWire(overTheWire(completenessTable.toWire(completeness))),
       completeness,

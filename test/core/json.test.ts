@@ -93,7 +93,7 @@ describe('parseText', () => {
     assert.equal((parseJson(body(100_000)) as unknown[]).length, 100_001)
     assert.throws(() => parseJson(body(100_001)), {
       code: 'too_large',
-      message: /fewer events at once/,
+      message: /fewer events per request/,
     })
   })
 

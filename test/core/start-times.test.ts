@@ -25,7 +25,7 @@ describe('StartTimes', () => {
           const recent = [...model.keys()].slice(-size)
           if (starts || recent.includes(id)) assert.equal(found, start)
           else assert.ok(found === undefined || found === start)
-          // What it has forgotten it does not know any more, and was not used.
+          // A forgotten start is unknown, and was not used.
           if (found !== undefined) {
             model.delete(id)
             model.set(id, found)

@@ -32,7 +32,7 @@ function follows(
         yield* stream ?? []
         while (stream === undefined && !signal.aborted) await wait(5)
       },
-      listSources: async () => {
+      ask: async () => {
         if (probes.fault) throw probes.fault
         return []
       },
@@ -136,7 +136,7 @@ describe('Live', () => {
           for (; !signal.aborted; await wait(5)) yield* said.splice(0).map(sites)
         },
         getJobs: async () => [],
-        listSources: async () => [],
+        ask: async () => [],
       },
       signal: stop.signal,
       onError: assert.ifError,

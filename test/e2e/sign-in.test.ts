@@ -59,7 +59,7 @@ describe('signing in with a browser', needsBrowser, () => {
       assert.match(page.url(), /\/sign-in\?next=/)
       await signIn(page, 'wfm_not_this_one')
       await page.getByText('Unknown token').waitFor()
-      // The browser notes the 401 on its console; that is no fault.
+      // The browser notes the 401 on its console; that is not a fault.
       watch.errors.length = 0
       await signIn(page, token)
       await page.waitForURL(`${base}/jobs?status=failed`)

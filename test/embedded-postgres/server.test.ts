@@ -95,7 +95,7 @@ describe('startEmbedded', () => {
     await start(t, dir)
     await assert.rejects(startEmbedded({ dir, log }), {
       code: 'conflict',
-      message: `process ${process.pid} runs the database in ${dir} already`,
+      message: `process ${process.pid} already runs the database in ${dir}`,
     })
   })
 
@@ -156,7 +156,7 @@ describe('startEmbedded', () => {
     assert.deepEqual(await ask(first.url, 'select 1 as n'), [{ n: 1 }])
     await first.stop()
     const socket = readFileSync(join(dir, 'postgres.socket'), 'utf8')
-    assert.equal(existsSync(socket), false, 'nothing stays behind outside the folder')
+    assert.equal(existsSync(socket), false, 'nothing is left outside the folder')
     const second = await start(t, dir)
     assert.equal(second.url, first.url, 'its clients were told the address')
   })

@@ -17,7 +17,7 @@ const event = () => ({
   event: { kind: 'started', at: new Date().toISOString() },
 })
 
-/** Posts events one by one; each must be taken, whatever goes on behind the sidecar. */
+/** Posts events one by one; each must be taken, whatever happens beyond the sidecar. */
 async function send(url: string, n: number): Promise<void> {
   for (let i = 0; i < n; i++) {
     const body = JSON.stringify(event())
@@ -39,7 +39,7 @@ const weathers: [string, Weather][] = [
   ['answered by noise', { kind: 'garbage', bytes: Uint8Array.from([0, 255, 13, 10, 7]) }],
   ['answered by half a status line', { kind: 'garbage', bytes: 'HTTP/1.1 20' }],
   [
-    'answered by somebody with 200',
+    'answered with 200 by another server',
     { kind: 'garbage', bytes: 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}' },
   ],
   ['a trickle', { kind: 'trickle', ms: 50 }],
@@ -63,7 +63,7 @@ describe('a network between sidecar and local API that is', () => {
       await send(sidecar.url, 20)
       sent += 20
       await until(`a delivery over a network that is ${name}`, () => proxy.opened() > 0)
-      // Slowness alone is no failure.
+      // Slowness alone is not a failure.
       if (weather.kind !== 'slow') await until(`failures: ${name}`, () => fails(sidecar.url))
       proxy.weather({ kind: 'fine' })
       await assertAllTaken({ sidecar })
@@ -113,7 +113,7 @@ const slow: [string, string, string][] = [
 ]
 
 describe('a program that', () => {
-  test('is slow, or half gone, is cut off and hinders nobody', async (t) => {
+  test('is slow, or half gone, is cut off and does not hinder other callers', async (t) => {
     const sidecar = await startRole(t, 'sidecar', {
       SPOOL_DIR: freshFolder(),
       LOCAL_API_BASE: 'http://127.0.0.1:9',
@@ -126,7 +126,7 @@ describe('a program that', () => {
     await send(sidecar.url, 50)
     for (const { name, closed } of callers) {
       const said = await closed
-      // Who got as far as a body is told; whoever did not is just cut off, or told 408.
+      // A caller that got as far as a body is answered; the others are cut off, or get 408.
       if (/body|chunks/.test(name)) assert.match(said, /^HTTP\/1.1 400 .*took too long/s, name)
       else assert.match(said, /^$|^HTTP\/1.1 408 /, name)
     }

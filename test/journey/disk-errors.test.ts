@@ -73,7 +73,7 @@ const faults: [string, (site: Site) => string[], RegExp][] = [
 
 describe('a disk that', () => {
   for (const [name, args, trouble] of faults) {
-    test(`${name} gets no 2xx, is told of, and costs nothing once it is well`, async (t) => {
+    test(`${name} gets no 2xx, is reported, and loses nothing once it works again`, async (t) => {
       if (!hasStrace) return t.skip(straceMissing)
       const site = await startSite(t)
       const { url } = site.sidecar
@@ -127,7 +127,7 @@ describe('a disk that', () => {
     }
   })
 
-  test('fails while deliveries are noted leaves no complaint behind, though nothing new comes', async (t) => {
+  test('fails while deliveries are noted leaves no complaint, though nothing new comes', async (t) => {
     if (!hasStrace) return t.skip(straceMissing)
     const { url: database } = await freshDatabase(t)
     const port = String(await freePort())

@@ -95,7 +95,7 @@ const plain = (rows: Map<string, Expected>) =>
 
 const maxSkewMs = 600 * second
 
-/** What the sender said stands, unless it is far ahead of the clock of the sidecar. */
+/** The time of the sender is kept, unless it is far ahead of the clock of the sidecar. */
 function assertClock(sent: Wire, stored: Event): void {
   const ahead = Date.parse(sent.event.at) - Date.parse(stored.received_at)
   const { at, reported_at } = stored.event

@@ -30,7 +30,7 @@ type Answer = { total: number; success: number; duplicates: number; rejected: Re
 const post = (url: string, { body, headers }: Packed, path = ':batch') =>
   fetch(`${url}/v1/ingest/events${path}`, { method: 'POST', body: new Uint8Array(body), headers })
 
-/** What the words of a library, a stack or a database look like. */
+/** Patterns of the words of a library, a stack or a database. */
 const dump =
   /\.[cm]?[jt]s:\d+|node:|node_modules|zod|invalid_type|expected .*received|Unexpected|SyntaxError|TypeError|RangeError|sqlite|constraint|\bselect\b|\binsert\b|\[object|\bundefined\b|\bNaN\b/i
 
@@ -38,7 +38,7 @@ function assertHelpful({ field, detail }: { field: string; detail: string }): vo
   assert.equal(typeof field, 'string')
   assert.ok(field.length <= 200, `a field of ${field.length} characters`)
   assert.ok(detail.length > 15 && detail.length < 600, detail)
-  // What was sent may be shown, in quotation marks; the rest is ours.
+  // The input may be shown, in quotation marks; the rest is ours.
   assert.doesNotMatch(detail.replaceAll(/"(\\.|[^"\\])*"/g, '""'), dump)
 }
 
@@ -67,7 +67,7 @@ function assertAdded({ total, success, duplicates, rejected }: Answer, sent: num
   }
 }
 
-/** What a caller can find again: everything but what the first door brings to its normal form. */
+/** The fields that a caller finds again unchanged: all but those that get a normal form. */
 function keptOf(sent: WildEvent) {
   const without = (object: object, known: string[]) =>
     Object.fromEntries(Object.entries(object).filter(([name]) => !known.includes(name)))
@@ -205,7 +205,7 @@ describe('the first door', () => {
     await alive(sidecar.url, api.url)
   })
 
-  test('takes an event of exactly the largest size, and so does the local API behind it', async (t) => {
+  test('takes an event of exactly the largest size, and so does the local API after it', async (t) => {
     const site = await startSite(t)
     const bare = {
       idempotency_key: crypto.randomUUID(),
@@ -256,7 +256,7 @@ describe('the first door', () => {
   })
 
   const bombs: [string, number, () => string][] = [
-    ['millions of lines that are no JSON', 413, () => 'x\n'.repeat(4_000_000)],
+    ['millions of lines that are not JSON', 413, () => 'x\n'.repeat(4_000_000)],
     ['millions of open objects, a line each', 413, () => '{\n'.repeat(4_000_000)],
     ['millions of empty lines', 400, () => '\n'.repeat(8_000_000)],
     ['millions of items', 413, () => `[${'0,'.repeat(8_000_000)}0]`],

@@ -98,7 +98,7 @@ describe('the sidecar', () => {
     const answered: string[] = []
     for (let round = 0; round < 6; round++) {
       const sidecar = await startRole(t, 'sidecar', env)
-      // What a kill leaves behind is no damage.
+      // The files left by a kill are not damage.
       assert.equal((await health(sidecar.url)).damaged, undefined)
       let killed = false
       const senders = Array.from({ length: 8 }, async () => {
@@ -157,7 +157,7 @@ describe('the sidecar', () => {
     await until('a sync per answer', () => count() - before >= 100)
   })
 
-  test('answers 503 on a full disk, and goes on once the local API has taken the backlog', async (t) => {
+  test('answers 503 on a full disk, and continues once the local API has taken the backlog', async (t) => {
     const dir = freshFolder()
     if (process.getuid?.() !== 0) return t.skip('mounting a small disk needs root')
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', dir])

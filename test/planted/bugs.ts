@@ -32,9 +32,10 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool takes repeats for new events',
     why: 'every retry of a program counts twice',
-    file: 'src/spool/spool.ts',
-    find: `if (!this.#keys.put(key)) return 'duplicate'`,
-    replace: 'this.#keys.put(key)',
+    file: 'src/spool/event-writer.ts',
+    find: `return fresh[next++] ? 'stored' : 'duplicate'`,
+    replace: `next++
+      return 'stored'`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > takes an event once: within a request, across requests, after delivery, after a restart',
@@ -59,10 +60,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool gives numbers to events that it refuses',
     why: 'gaps are reported that are none, and the real ones drown in them',
-    file: 'src/spool/spool.ts',
-    find: `if (room === 'ends' && isTick(event.event.kind)) return`,
-    replace: `if (room === 'ends' && isTick(event.event.kind)) draft.seq++
-    if (room === 'ends' && isTick(event.event.kind)) return`,
+    file: 'src/spool/event-writer.ts',
+    find: `if (verdicts[i] !== 'stored') continue
+      seq++`,
+    replace: `seq++
+      if (verdicts[i] !== 'stored') continue`,
     test: [
       'test/spool/spool.test.ts',
       'Spool > sheds ticks above the soft cap, takes ends until it is full, and loses nothing it took',
@@ -70,14 +72,14 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'spool drops what one of two sinks has taken',
-    why: 'a sink that was away for a while misses events for ever',
+    why: 'a sink that was away for a while misses events forever',
     file: 'src/spool/spool.ts',
     find: 'const gone = Math.min(',
     replace: 'const gone = Math.max(',
     test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
   },
   {
-    name: 'spool begins behind its backlog after a restart',
+    name: 'spool begins after its backlog when it restarts',
     why: 'what waited when the sidecar stopped is never delivered',
     file: 'src/spool/cursors.ts',
     find: 'cursors.set(name, position)',
@@ -85,12 +87,12 @@ export const bugs: readonly Bug[] = [
       (db.prepare('select max(seq) from event').pluck().get() as number) ?? position)`,
     test: [
       'test/spool/restart.test.ts',
-      'the next spool in the same folder > goes on where each sink stood',
+      'the next spool in the same folder > continues at the position of each sink',
     ],
   },
   {
     name: 'spool trusts a damaged database',
-    why: 'events behind the damage are lost without a word',
+    why: 'events after the damage are lost without a word',
     file: 'src/spool/open.ts',
     find: `if (check !== 'ok') throw new Error(String(check))`,
     replace: '',
@@ -229,7 +231,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'a poisoned event fails its whole transaction',
-    why: 'one event that the database cannot hold stops the drain for ever',
+    why: 'one event that the database cannot hold stops the drain forever',
     file: 'src/store/ingest.ts',
     find: 'if (!isDataError(error)) throw error',
     replace: 'throw error',
@@ -302,7 +304,7 @@ export const bugs: readonly Bug[] = [
     replace: 'if (theirs[at] === undefined) return',
     test: [
       'test/core/fold.test.ts',
-      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+      'the fold > agrees with wire.md, section 5, for every order, repetition and split into batches',
     ],
   },
   {
@@ -313,7 +315,7 @@ export const bugs: readonly Bug[] = [
     replace: 'false',
     test: [
       'test/core/fold.test.ts',
-      'the fold > gives what wire.md says, for every order, repetition and split into batches',
+      'the fold > agrees with wire.md, section 5, for every order, repetition and split into batches',
     ],
   },
   {
@@ -414,8 +416,8 @@ export const bugs: readonly Bug[] = [
     name: 'a site that fails takes all sites with it',
     why: 'central shows nothing because one fab is cut off',
     file: 'src/sites/merged-reader.ts',
-    find: 'const settled = await Promise.allSettled( sites.map((site) => this.#ask(site, signal, outcomes, () => call(site))), )',
-    replace: `const settled = (await Promise.all(sites.map((site) => this.#ask(site, signal, outcomes, () => call(site)))))
+    find: 'const settled = await Promise.allSettled( sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site))), )',
+    replace: `const settled = (await Promise.all(sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site)))))
       .map((value) => ({ status: 'fulfilled' as const, value }))`,
     test: [
       'test/sites/merged-reader.test.ts',
@@ -427,7 +429,9 @@ export const bugs: readonly Bug[] = [
     name: 'ingest takes more than can wait',
     why: 'memory grows with the backlog until the role is killed',
     file: 'src/store/ingest-queue.ts',
-    find: "throw new AppError('overloaded', 'too many events wait for the database', { retryAfterS: 1 })",
+    find: `throw new AppError('overloaded', 'too many events are waiting for the database', {
+        retryAfterS: 1,
+      })`,
     replace: '',
     test: [
       'test/store/ingest.test.ts',
@@ -576,7 +580,7 @@ export const bugs: readonly Bug[] = [
     replace: 'when: ({ issues }) => issues.length === 0',
     test: [
       'test/tools/config.test.ts',
-      'config check > tells every problem at once, those between settings included',
+      'config check > reports every problem, those between settings included',
     ],
   },
 ]

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,35 +16,38 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Bug, plant } from './plant.ts'
 import type { Outcome } from './run-tests.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const runner = 'test/planted/run-tests.ts'
+/** Node.js runs the sources as they are. */
+export const withSources = ['--import=tsx', '--import=./test/support/assets.mjs']
 /** What takes longer is killed: a bug may make anything hang. */
 const deadlineMs = 150_000
 
 /**
  * A copy of the sources as they are in the work tree, until the process ends. Bugs go in here, never
  * into the tree. Everything that its tests start has its working directory in here as well, and so
- * can be found and ended when a bug, or Ctrl-C, leaves it behind.
+ * can be found and ended when a bug, or Ctrl-C, leaves it running.
  */
 export class Copy {
   readonly #dir = mkdtempSync(join(realpathSync(tmpdir()), 'wafermon-planted-'))
   readonly #env: NodeJS.ProcessEnv
 
-  /** @param database where the tests find a PostgreSQL of theirs */
+  /** @param database where the tests find a PostgreSQL of theirs; when empty, they start one */
   constructor(database: string) {
     // The tests for TimescaleDB have the same names; once is enough.
-    const { TEST_TIMESCALE_URL: _, ...env } = process.env
+    // What marks this process as a test would keep it from running tests of its own.
+    const { TEST_TIMESCALE_URL: _, NODE_TEST_CONTEXT: __, ...env } = process.env
     this.#env = { ...env, TEST_DATABASE_URL: database, TMPDIR: join(this.#dir, 'tmp') }
     process.once('exit', () => this.#remove())
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--deduplicate']
     const names = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\0')
     for (const name of names) {
-      // What was deleted and is not committed yet is listed all the same; so is a link to packages.
+      // Files deleted but not committed yet are listed all the same; so is a link to packages.
       const found = statSync(join(root, name), { throwIfNoEntry: false })
       if (found?.isFile()) cpSync(join(root, name), join(this.#dir, name))
     }
@@ -55,30 +59,43 @@ export class Copy {
 
   /** Does `work` while the bug is in the sources. @throws Error when it cannot be planted */
   async withBug<T>(bug: Bug, work: () => Promise<T>): Promise<T> {
-    const path = join(this.#dir, bug.file)
-    const text = readFileSync(path, 'utf8')
-    writeFileSync(path, plant(bug, text))
+    const text = this.read(bug.file)
+    this.write(bug.file, plant(bug, text))
     try {
       return await work()
     } finally {
-      writeFileSync(path, text)
+      this.write(bug.file, text)
     }
+  }
+
+  path(file: string): string {
+    return join(this.#dir, file)
+  }
+
+  has(file: string): boolean {
+    return existsSync(this.path(file))
+  }
+
+  read(file: string): string {
+    return readFileSync(this.path(file), 'utf8')
+  }
+
+  /** Writes a file of the copy, with the folders above it. */
+  write(file: string, text: string): void {
+    const path = this.path(file)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
   }
 
   /** Makes dist/. @throws Error with what the build says */
   async build(): Promise<void> {
-    const { code, printed } = await this.#node(['esbuild.config.mjs'])
+    const { code, printed } = await this.run(['esbuild.config.mjs'])
     if (code !== 0) throw new Error(`the build failed:\n${printed}`)
   }
 
   /** Runs tests of one file, `suite > test`. @returns what became of each, by its name */
   async runTests(file: string, names: readonly string[]): Promise<Map<string, Outcome>> {
-    const results = join(this.#dir, 'outcomes')
-    writeFileSync(results, '')
-    const program = ['--import=tsx', '--import=./test/support/assets.mjs', runner, results]
-    const { printed } = await this.#node([...program, file, ...names])
-    const lines = readFileSync(results, 'utf8').split('\n').filter(Boolean)
-    const outcomes = lines.map((line) => JSON.parse(line) as Outcome)
+    const { outcomes, printed } = await this.#runTests([file], names)
     const found = new Map(outcomes.map((outcome) => [outcome.name, outcome]))
     // A file that cannot be loaded counts as a test that failed, and says why.
     const said = outcomes.map(({ why }) => why).join('\n') || printed
@@ -89,8 +106,23 @@ export class Copy {
     return found
   }
 
-  /** Runs Node.js in the copy, and ends what it leaves running. */
-  async #node(args: readonly string[]): Promise<{ code: number | null; printed: string }> {
+  /** Runs every test of the files. @throws Error with what was printed when there was none */
+  async runFiles(files: readonly string[]): Promise<Outcome[]> {
+    const { outcomes, printed } = await this.#runTests(files, [])
+    if (outcomes.length === 0) throw new Error(`no test ran:\n${printed}`)
+    return outcomes
+  }
+
+  async #runTests(files: readonly string[], names: readonly string[]) {
+    const results = join(this.#dir, 'outcomes')
+    writeFileSync(results, '')
+    const { printed } = await this.run([...withSources, runner, results, files.join(','), ...names])
+    const lines = readFileSync(results, 'utf8').split('\n').filter(Boolean)
+    return { outcomes: lines.map((line) => JSON.parse(line) as Outcome), printed }
+  }
+
+  /** Runs Node.js in the copy, and ends what it leaves running. So it runs one at a time. */
+  async run(args: readonly string[]): Promise<{ code: number | null; printed: string }> {
     const child = spawn(process.execPath, args, {
       cwd: this.#dir,
       env: this.#env,
@@ -112,7 +144,7 @@ export class Copy {
   }
 
   #killAll(): void {
-    // Again, for one that was just being started; they are few, and gone at once.
+    // Again, for one that was just being started; they are few, and gone immediately.
     for (let round = 0; round < 3; round++) {
       for (const pid of processesIn(this.#dir)) {
         try {

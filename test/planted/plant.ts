@@ -1,14 +1,14 @@
-/** A mistake that somebody could make, and the test that must notice it. */
+/** A mistake that a developer could make, and the test that must notice it. */
 export type Bug = {
-  /** What the code does once it is planted. */
+  /** The behavior of the code once it is planted. */
   name: string
-  /** What that would cost. */
+  /** The cost of that. */
   why: string
   file: string
   /** Text of the file, there exactly once. White space is white space, whatever it is. */
   find: string
   replace: string
-  /** The file of the test, and its name behind those of its suites: `suite > test`. */
+  /** The file of the test, and its name after those of its suites: `suite > test`. */
   test: [file: string, name: string]
   /** The test runs the built program. */
   built?: boolean
@@ -21,7 +21,8 @@ export type Bug = {
  *
  * @throws Error naming bug and file when the text to be replaced is not there exactly once
  */
-export function plant({ name, file, find, replace }: Bug, text: string): string {
+export function plant(bug: Pick<Bug, 'name' | 'file' | 'find' | 'replace'>, text: string): string {
+  const { name, file, find, replace } = bug
   const words = find.trim().split(/\s+/).map(escapePattern)
   const places = [...text.matchAll(new RegExp(words.join('\\s+'), 'g'))]
   const [place] = places

@@ -4,17 +4,17 @@ import fc from 'fast-check'
 import { escapePattern } from './plant.ts'
 
 /*
- * Runs tests of one file and writes down what became of each, a line of JSON per test. A program of
- * its own, whose errors it sees as they were thrown: RESULTS FILE SUITE > TEST...
+ * Runs tests of files and writes down what became of each, a line of JSON per test. A program of its
+ * own, whose errors it sees as they were thrown: RESULTS FILE,FILE... [SUITE > TEST...]
  */
 
-/** What became of a test. */
+/** The outcome of a test. */
 export type Outcome = {
   /** `suite > test`. */
   name: string
   /** Missing: there is no such test, or it did not come to an end. */
   result: 'passed' | 'skipped' | 'failed' | 'missing'
-  /** Whether it failed by an assertion, or by waiting in vain. */
+  /** True when it failed by an assertion, or by waiting in vain. */
   asserted: boolean
   /** Why it failed. */
   why: string
@@ -25,13 +25,15 @@ type Failure = { message?: string; code?: string; cause?: unknown }
 /** Longest that a test may take, in milliseconds. */
 const timeout = 90_000
 
-async function main(results: string, file: string, names: readonly string[]): Promise<void> {
+async function main(results: string, files: string[], names: readonly string[]): Promise<void> {
   // One counterexample will do: to make it small takes a minute where a database is asked.
   fc.configureGlobal({ endOnFailure: true })
   const full = names.map((name) => escapePattern(name.replaceAll(' > ', ' ')))
   const testNamePatterns = full.map((name) => new RegExp(`^${name}$`))
   const path: string[] = []
-  const events = run({ files: [file], isolation: 'none', testNamePatterns, timeout })
+  // No pattern at all lets every test run.
+  const chosen = names.length > 0 ? { testNamePatterns } : {}
+  const events = run({ files, isolation: 'none', ...chosen, timeout })
   for await (const { type, data } of events) {
     if (type === 'test:start') path.splice(data.nesting, Infinity, data.name)
     if (type !== 'test:pass' && type !== 'test:fail') continue
@@ -56,7 +58,7 @@ function causesOf(error: unknown): Failure[] {
 const isAssertion = ({ code, message = '' }: Failure) =>
   code === 'ERR_ASSERTION' || /^waited [\d.]+ s in vain /.test(message)
 
-const [results = '', file = '', ...names] = process.argv.slice(2)
-await main(results, file, names)
+const [results = '', files = '', ...names] = process.argv.slice(2)
+await main(results, files.split(','), names)
 // What a bug left open must not keep the run waiting.
 process.exit()

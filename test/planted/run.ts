@@ -11,10 +11,10 @@ import type { Outcome } from './run-tests.ts'
  *   npm run test:planted [-- WORD]     only the bugs with WORD in their name
  */
 
-/** Copies worked on at once; their tests share a database server and nothing else. */
+/** Copies worked on at the same time; their tests share a database server and nothing else. */
 const lanes = 2
 
-/** What the test of a bug did: `red` is what it should do. */
+/** The outcome of the test of a bug: it should be `red`. */
 type Verdict = { color: 'red' | 'green' | 'broken'; why: string }
 
 async function main(word: string): Promise<boolean> {
@@ -44,7 +44,7 @@ async function main(word: string): Promise<boolean> {
 
 const secondsSince = (startedAt: number) => ((performance.now() - startedAt) / 1000).toFixed(1)
 
-/** What became of every test while the sources were as they are. */
+/** The outcome of every test with unchanged sources. */
 async function testsWithoutBugs(chosen: readonly Bug[], copies: readonly Copy[]) {
   const files = new Map<string, Bug[]>()
   for (const bug of chosen) files.set(bug.test[0], [...(files.get(bug.test[0]) ?? []), bug])

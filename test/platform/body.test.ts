@@ -78,7 +78,7 @@ describe('readBody', () => {
     ]) {
       const answer = await fetch(url, init)
       assert.equal(answer.status, 413)
-      assert.match(await answer.text(), /send fewer events at once/)
+      assert.match(await answer.text(), /send fewer events per request/)
     }
   })
 
@@ -88,7 +88,7 @@ describe('readBody', () => {
   ] as const) {
     const part = what === 'declared' ? 'abc' : '3\r\nabc\r\n'
 
-    test(`does not wait for ever for the rest of one: ${what}`, async (t) => {
+    test(`does not wait forever for the rest of one: ${what}`, async (t) => {
       const { port } = await echo(t, 50)
       const socket = say(t, port, [head, 'connection: close'], part)
       const answer = await text(socket)

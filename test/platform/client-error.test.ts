@@ -8,7 +8,7 @@ import { pino } from 'pino'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 
-/** What a server of ours says to these bytes, before it closes the connection. */
+/** The answer of a server to these bytes, before it closes the connection. */
 async function say(bytes: string): Promise<string> {
   const life = new Lifecycle(pino({ level: 'silent' }))
   const url = await listen(new Hono(), { host: '127.0.0.1', port: 0 }, life)
@@ -20,14 +20,18 @@ async function say(bytes: string): Promise<string> {
   return answer
 }
 
-describe('what is no HTTP', () => {
+describe('what is not HTTP', () => {
   const cases: [string, string, RegExp][] = [
-    ['nonsense', 'HELLO\r\n\r\n', /^HTTP\/1.1 400 [\s\S]*"status":400,"detail":"this is no HTTP/],
-    ['a method that nobody knows', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1.1 400 /],
+    [
+      'nonsense',
+      'HELLO\r\n\r\n',
+      /^HTTP\/1.1 400 [\s\S]*"status":400,"detail":"this is not a valid HTTP/,
+    ],
+    ['an unknown method', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1.1 400 /],
     [
       'headers without end',
       `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
-      /^HTTP\/1.1 431 [\s\S]*"status":431,"detail":"the headers .* over 16 KiB/,
+      /^HTTP\/1.1 431 [\s\S]*"status":431,"detail":"the headers .* exceed 16 KiB/,
     ],
     [
       'a length that contradicts itself',

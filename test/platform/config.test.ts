@@ -8,7 +8,7 @@ import { knownSettings, type RoleName, readConfig, roleSettings } from '../../sr
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
-/* Settings as nobody should write them: each is taken, or named in a sentence. */
+/* Settings that no operator should write: each is accepted, or named in a sentence. */
 
 const { notReadYet } = knownSettings
 const roles = Object.keys(roleSettings) as RoleName[]
@@ -143,7 +143,8 @@ describe('a configuration that starts, but not as meant', () => {
       assert.deepEqual(
         warnings,
         notReadYet.map(
-          (name) => `${name}: is not read yet and has no effect; remove it from the environment`,
+          (name) =>
+            `${name}: is not supported yet and has no effect; remove it from the environment`,
         ),
       )
     }
@@ -155,7 +156,7 @@ describe('a configuration that starts, but not as meant', () => {
     writeFileSync(file, 'S3_BUCKET: fab1\nS3_BUKET: fab1\n')
     assert.throws(() => readConfig('archiver', { env: { DATABASE_URL: 'postgres://h/d' }, file }), {
       problems: [
-        `S3_BUCKET: is not read yet; remove it from ${file}`,
+        `S3_BUCKET: is not supported yet; remove it from ${file}`,
         `S3_BUKET: is not a setting (in ${file}); check the spelling`,
       ],
     })
@@ -172,7 +173,7 @@ describe('a configuration that starts, but not as meant', () => {
   test('says so in the log of the role', async (t) => {
     const env = { SMTP_URL: 'smtp://me:hunter2@h', SPOOL_DIR: freshFolder() }
     const role = await startRole(t, 'sidecar', env)
-    await until('the warning', () => /"warning":"SMTP_URL: is not read yet/.test(role.logs()))
+    await until('the warning', () => /"warning":"SMTP_URL: is not supported yet/.test(role.logs()))
     assert.doesNotMatch(role.logs(), /hunter2/)
   })
 })

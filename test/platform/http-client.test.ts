@@ -191,7 +191,7 @@ const bad: Bad[] = [
     (t) => raw(t, 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
     'garbled',
     false,
-    /^broke off its answer \(ECONNRESET\)$/,
+    /^stopped before the end of its answer \(ECONNRESET\)$/,
   ],
   [
     'resets the connection in the middle of a chunk',
@@ -201,7 +201,7 @@ const bad: Bad[] = [
       }),
     'garbled',
     false,
-    /^broke off its answer \(ECONNRESET\)$/,
+    /^stopped before the end of its answer \(ECONNRESET\)$/,
   ],
   ['takes the request in silence', (t) => http(t, () => {}), 'timeout', false, /within 0\.3 s$/],
   [
@@ -273,7 +273,7 @@ const bad: Bad[] = [
     (t) => raw(t, 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nbody\r\n'),
     'garbled',
     false,
-    /^(broke off its answer|answered with something that is not HTTP) \(/,
+    /^(stopped before the end of its answer|answered with something that is not HTTP) \(/,
   ],
   [
     'compresses what was not asked for',
@@ -283,7 +283,7 @@ const bad: Bad[] = [
       }),
     'garbled',
     false,
-    /^answered in gzip, which was not asked for$/,
+    /^answered with the encoding gzip, which was not requested$/,
   ],
   [
     'is not the authority that is trusted',

@@ -52,7 +52,7 @@ describe('takeLock', () => {
     assert.ok(existsSync(path))
   })
 
-  test('goes to exactly one of many processes that want it at once', async () => {
+  test('goes to exactly one of many processes that want it at the same time', async () => {
     const path = join(freshFolder(), 'lock')
     writeFileSync(path, JSON.stringify({ pid: 1, started: 'another-boot/1' }))
     const module = JSON.stringify(new URL('../../src/platform/lock-file.ts', import.meta.url).href)

@@ -6,7 +6,7 @@ import { lastLines, rotate } from '../../src/platform/log-rotation.ts'
 import { freshFolder } from '../support/processes.ts'
 
 describe('rotate', () => {
-  test('puts a large log aside while its writer goes on writing', () => {
+  test('puts a large log aside while its writer continues', () => {
     const file = join(freshFolder(), 'a.log')
     const writer = openSync(file, 'a')
     writeSync(writer, 'before\n')

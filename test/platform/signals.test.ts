@@ -10,7 +10,7 @@ function listen(t: TestContext) {
   t.mock.method(process, 'exit', (code: number) => seen.push(`exit ${code}`))
   onSignals(
     (signal) => seen.push(`stop ${signal}`),
-    () => seen.push('at once'),
+    () => seen.push('immediately'),
   )
   const send = (signal: NodeJS.Signals, afterMs: number) => {
     now += afterMs
@@ -32,17 +32,17 @@ describe('signals', () => {
     assert.deepEqual(seen, ['stop SIGINT'])
   })
 
-  test('end at once when somebody asks again', (t) => {
+  test('end immediately when the operator asks again', (t) => {
     const { seen, send } = listen(t)
     send('SIGINT', 0)
     send('SIGINT', 1001)
-    assert.deepEqual(seen, ['stop SIGINT', 'at once', 'exit 130'])
+    assert.deepEqual(seen, ['stop SIGINT', 'immediately', 'exit 130'])
   })
 
-  test('end at once when another signal follows, however soon', (t) => {
+  test('end immediately when another signal follows, however soon', (t) => {
     const { seen, send } = listen(t)
     send('SIGINT', 0)
     send('SIGTERM', 1)
-    assert.deepEqual(seen, ['stop SIGINT', 'at once', 'exit 143'])
+    assert.deepEqual(seen, ['stop SIGINT', 'immediately', 'exit 143'])
   })
 })

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { formatSse, formatSseComment, parseSse, type SseMessage } from '../../src/platform/sse.ts'
 
-/** What a reader makes of a text that arrives in pieces of `size` bytes. */
+/** The messages of a text that arrives in pieces of `size` bytes. */
 async function read(text: string, size = 1000): Promise<SseMessage[]> {
   const bytes = Buffer.from(text)
   async function* pieces() {

@@ -29,7 +29,7 @@ describe('TLS', () => {
     assert.equal(typeof (await ask(url, { maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })), 'string')
   })
 
-  test('with TLS_CA lets nobody in without a certificate of that authority', async (t) => {
+  test('with TLS_CA admits no caller without a certificate of that authority', async (t) => {
     const env = { ...tls, ...sidecar(), TLS_CA: file('authority.pem') }
     const { url } = await startRole(t, 'sidecar', env)
     const known = { cert: read('client.pem'), key: read('client.key') }

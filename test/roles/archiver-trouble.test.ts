@@ -28,7 +28,7 @@ describe('wafermon archiver, in trouble', () => {
     const role = await archiver(t, url, join(above, 'archive'))
     const { code, trouble } = await health(role)
     assert.equal(code, 503)
-    assert.match(trouble ?? '', /ARCHIVE_DIR: .*the folder above it is missing/)
+    assert.match(trouble ?? '', /ARCHIVE_DIR: .*its parent folder is missing/)
     mkdirSync(above)
     await until('the hour', () => hasManifest(join(above, 'archive')))
     await until('health', async () => (await health(role)).code === 200)
@@ -50,7 +50,7 @@ describe('wafermon archiver, in trouble', () => {
     renameSync(dir, `${dir}-elsewhere`)
     await takeIn(store, some(3, 11))
     await until('trouble', async () =>
-      /nothing of fab1, which was archived before/.test((await health(role)).trouble ?? ''),
+      /no files of fab1, although it was archived before/.test((await health(role)).trouble ?? ''),
     )
     assert.deepEqual(readdirSync(dir), [])
     rmSync(dir, { recursive: true })
@@ -134,7 +134,7 @@ describe('wafermon archiver, in trouble', () => {
     execFileSync('umount', ['-l', dir])
     await takeIn(store, some(3, 11))
     await until('trouble', async () =>
-      /nothing of fab1.*mount the right folder/.test((await health(role)).trouble ?? ''),
+      /no files of fab1.*mount the right folder/.test((await health(role)).trouble ?? ''),
     )
     assert.deepEqual(readdirSync(dir), [])
     mount()

@@ -265,7 +265,7 @@ describe('central with a site away', () => {
     assert.equal(unknown.status, 502)
     assert.match(
       ((await unknown.json()) as Problem).detail,
-      /not every site answers .*dead: .*mute: /,
+      /not every site answered .*dead: .*mute: /,
     )
   })
 

@@ -27,7 +27,7 @@ const send = (url: string) =>
     body: JSON.stringify(event()),
   })
 
-/** What machines may count on in every line; docs/configuration.md. */
+/** Fields that machines may rely on in every line; docs/configuration.md. */
 function assertLog(text: string): void {
   const lines = text.trimEnd().split('\n')
   assert.ok(lines.length > 1, text)

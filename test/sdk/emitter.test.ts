@@ -68,7 +68,7 @@ describe('SidecarEmitter', () => {
     'a wrong address': { status: 404 },
     'a hung up connection': 'hang up',
     'half an answer': 'half an answer',
-    'an answer that is no JSON': { body: '<html>welcome</html>' },
+    'an answer that is not JSON': { body: '<html>welcome</html>' },
     'an answer that is null': { body: 'null' },
     'an answer that counts wrong': { body: '{"ok":true,"total":1,"rejected":[]}' },
     'an answer about other events': { body: '{"total":3,"rejected":[{"index":7},{"index":-1}]}' },
@@ -96,10 +96,10 @@ describe('SidecarEmitter', () => {
     assert.equal(sidecar.batches.length, 2)
   })
 
-  test('an event that is refused for good is counted and told once, the rest goes on', async (t) => {
+  test('an event that is refused permanently is counted and reported once, the rest is delivered', async (t) => {
     const { sidecar, emitter, warnings } = await connected(t)
     sidecar.verdict = ({ entity }) =>
-      entity.business_key === 'bad' ? { field: 'entity.id', detail: 'is no good' } : undefined
+      entity.business_key === 'bad' ? { field: 'entity.id', detail: 'is not valid' } : undefined
     for (const businessKey of ['good', 'bad', 'fine']) {
       await monitored({ app, businessKey, emitter }, () => 1)
     }
@@ -109,7 +109,7 @@ describe('SidecarEmitter', () => {
     assert.equal(emitter.stats.delivered, 4)
     assert.equal(sidecar.batches.length, 1)
     assert.equal(warnings.length, 1)
-    assert.match(warnings[0]!, /entity\.id is no good/)
+    assert.match(warnings[0]!, /entity\.id is not valid/)
   })
 
   test('an event that is refused for now is sent again, in order', async (t) => {

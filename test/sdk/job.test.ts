@@ -49,7 +49,7 @@ describe('monitored', () => {
     )
   })
 
-  test('takes work that throws at once, and anything that can be thrown', async () => {
+  test('takes work that throws immediately, and anything that can be thrown', async () => {
     const hostile = new Proxy({}, { get: () => assert.fail('not even this') })
     for (const thrown of [undefined, null, 'no', 42n, Symbol('x'), { message: 'm' }, hostile]) {
       const emitter = listening()
@@ -65,12 +65,12 @@ describe('monitored', () => {
       assert.deepEqual(kindsOf(emitter.events), ['started', 'error'])
       const { error, error_type } = emitter.events[1]!.event.metadata!
       assert.equal(typeof error, 'string')
-      // A sentence is of no kind; the name of a JavaScript type would tell nobody anything.
+      // A sentence has no error type; the name of a JavaScript type would say nothing.
       assert.equal(error_type, undefined)
     }
   })
 
-  test('makes a job inside a job a subjob of it, also behind an await', async () => {
+  test('makes a job inside a job a subjob of it, also after an await', async () => {
     const emitter = listening()
     let outer: Job | undefined
     await monitored({ app, siteId: 'fab7', businessKey: 'L1', emitter }, async (job) => {
@@ -88,7 +88,7 @@ describe('monitored', () => {
     assert.equal(inner.app.name, 'litho-apc')
   })
 
-  test('is the current one behind timers and callbacks, and in no other job', async () => {
+  test('is the current one after timers and callbacks, and in no other job', async () => {
     const emitter = listening()
     const later: ((then: () => void) => unknown)[] = [
       (then) => setTimeout(then, 1),

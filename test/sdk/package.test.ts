@@ -10,7 +10,7 @@ import type { WireEvent } from '../../src/sdk/event.ts'
 import { type FakeSidecar, fakeSidecar } from '../support/fake-sidecar.ts'
 import { freshFolder } from '../support/processes.ts'
 
-/* `wafermon/sdk` as somebody else's project gets it: packed, unpacked, compiled, run. */
+/* `wafermon/sdk` as another project gets it: packed, unpacked, compiled, run. */
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -43,7 +43,7 @@ await (emitter as SidecarEmitter).close()
 const all: boolean = await flush()
 if (!all) throw new Error('not delivered')
 
-// @ts-expect-error a number is no app
+// @ts-expect-error a number is not an app
 void (() => monitored({ app: 5 }, () => {}))
 // @ts-expect-error a metric is a number
 void (() => startJob({}).metric('a', 'b'))
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   await sdk.flush()
 }
 void main()
-// What one way of loading declares, the other does too.
+// Both ways of loading declare the same.
 type Esm = keyof typeof import('wafermon/sdk', { with: { 'resolution-mode': 'import' } })
 const missing: [Exclude<Esm, keyof typeof sdk>] extends [never] ? true : false = true
 void missing
@@ -143,7 +143,7 @@ function realPath(path: string): string | undefined {
   }
 }
 
-/** What a program says of a job and its part, in the words that matter. */
+/** The events of a job and its subjob, in the words that matter. */
 const said = ({ events }: FakeSidecar, key: string) =>
   events
     .filter(({ entity }) => entity.business_key === key)

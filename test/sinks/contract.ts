@@ -7,9 +7,9 @@ import { until } from '../support/processes.ts'
 
 /** A sink whose destination can be troubled. It knows events by `n`, counted from 1. */
 export type SinkUnderTest = Sink & {
-  /** What the destination took. */
+  /** Events that the destination took. */
   took: ReadonlySet<number>
-  /** What the destination itself refused. */
+  /** Events that the destination refused. */
   refused: ReadonlySet<number>
   /** Puts the destination in trouble; undefined heals it. */
   trouble(name: string | undefined): void
@@ -93,7 +93,7 @@ async function deliverThrough(t: TestContext, sink: SinkUnderTest, trouble: stri
   )
 }
 
-/** What is acknowledged was taken or refused, and what is a reject was refused. */
+/** Acknowledged events were taken or refused, and rejects were refused. */
 function assertTruthful(spool: Spool, { took, refused }: SinkUnderTest): void {
   for (let n = 1; n <= spool.acked(sinkName); n++) {
     assert.ok(took.has(n) || refused.has(n), `event ${n} was acknowledged`)

@@ -14,7 +14,7 @@ const entry = (config: Record<string, unknown>, more: Partial<SinkEntry> = {}): 
   ...more,
 })
 
-/** What is wrong with an entry. */
+/** The error of an entry. */
 function problemsOf(wrong: SinkEntry): readonly string[] {
   try {
     openSink(wrong, context)
@@ -29,7 +29,8 @@ function problemsOf(wrong: SinkEntry): readonly string[] {
 describe('the entry of a sink', () => {
   test('opens a sink with its name and the limits of its kind', () => {
     const sink = openSink(entry({ base_url: 'http://127.0.0.1:1', token: undefined }), context)
-    assert.deepEqual([sink.name, sink.limits], ['fab', sinkKinds[0]!.limits])
+    const kind = sinkKinds.find(({ type }) => type === 'local_api')
+    assert.deepEqual([sink.name, sink.limits], ['fab', kind?.limits])
   })
 
   test('is refused with every problem: entry, setting and remedy', () => {

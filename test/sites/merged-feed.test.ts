@@ -95,7 +95,7 @@ describe('the live streams of several sites as one', () => {
     one.say('a1')
     await until(() => first.keys.length === 1, 'it is heard')
     first.stop()
-    other.say('b1 while nobody listened')
+    other.say('b1 without a reader')
     const second = listen(t, [one, other], first.ids[0])
     await until(() => second.resets === 1, 'there is a reset')
   })
@@ -132,7 +132,7 @@ describe('the live streams of several sites as one', () => {
     const tries = other.resumed.length
     await until(() => other.resumed.length > tries + 2, 'it is tried again')
     other.down = false
-    await until(() => heard.keys.length === 2, 'it goes on')
+    await until(() => heard.keys.length === 2, 'it to continue')
     await until(() => missingOf(heard)?.length === 0, 'it is heard again')
     assert.deepEqual(heard.keys, ['b1', 'b2'])
     assert.equal(heard.resets, 0)

@@ -3,10 +3,11 @@ import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { AppError } from '../../src/core/errors.ts'
-import type { Cursor, JobFilter, JobReader, StatsRow } from '../../src/core/job.ts'
+import type { Cursor, JobFilter, JobReader } from '../../src/core/job.ts'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { type StatsFilter, type StatsRow, statsQuestion } from '../../src/core/questions/stats.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { mergedReader } from '../../src/sites/merged-reader.ts'
-import { mergeStats } from '../../src/sites/merged-stats.ts'
 import { arrayReader, emptyWorld } from '../support/array-reader.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
@@ -147,8 +148,8 @@ describe('a question to several sites', () => {
     const { reader: all } = merged([{ id, reader: broken(reader) }])()
     for (const ask of [
       () => all.findJobs(filter, never),
-      () => all.listApps(never),
-      () => all.stats({ bucket: 'day', groupBy: [] }, never),
+      () => all.ask(appsQuestion, {}, never),
+      () => all.ask(statsQuestion, { bucket: 'day', groupBy: [] }, never),
     ]) {
       await assert.rejects(ask(), { code: 'unreachable', message: /fab1: planted/ })
     }
@@ -199,6 +200,8 @@ describe('statistics over several sites', () => {
     durationP99S: 1,
     ...changes,
   })
+  const mergeRows = (rows: StatsRow[], filter: StatsFilter) =>
+    statsQuestion.merge([{ site: 'fab1', items: rows }], filter)
   const none = { durationAvgS: null, durationMinS: null, durationMaxS: null }
 
   test('add counts up and weigh averages, and leave out what does not add up', () => {
@@ -207,7 +210,7 @@ describe('statistics over several sites', () => {
       row({ count: 1, durationAvgS: 50, durationMinS: 50, durationMaxS: 50 }),
       row({ count: 5, status: 'running', ...none }),
     ]
-    const [sum, ...more] = mergeStats(rows, { bucket: 'day', groupBy: [] })
+    const [sum, ...more] = mergeRows(rows, { bucket: 'day', groupBy: [] })
     assert.equal(more.length, 0)
     assert.deepEqual(
       [sum?.count, sum?.durationAvgS, sum?.durationMinS, sum?.durationMaxS, sum?.durationP50S],
@@ -218,7 +221,7 @@ describe('statistics over several sites', () => {
 
   test('stay whole by site', () => {
     const rows = [row({ siteId: 'fab2' }), row({ siteId: 'fab1' })]
-    const merged = mergeStats(rows, { bucket: 'day', groupBy: ['site'] })
+    const merged = mergeRows(rows, { bucket: 'day', groupBy: ['site'] })
     assert.deepEqual(
       merged.map(({ siteId, durationP50S }) => [siteId, durationP50S]),
       [

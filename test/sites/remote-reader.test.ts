@@ -5,6 +5,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { AppError, type ErrorCode } from '../../src/core/errors.ts'
 import type { JobFilter } from '../../src/core/job.ts'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { sourcesQuestion } from '../../src/core/questions/sources.ts'
+import { statsQuestion } from '../../src/core/questions/stats.ts'
 import { type RemoteOptions, remoteReader } from '../../src/sites/remote-reader.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { startFakeApi } from '../support/fake-api.ts'
@@ -74,9 +77,12 @@ describe('remoteReader', () => {
     assert.equal(items[0]?.parentId, lot.id)
     assert.equal(items[0]?.entityType, 'subjob')
     assert.equal((await reader.findEvents(lot.id, 3, patient())).length, 3)
-    assert.deepEqual(await reader.listSources(patient()), world.sources)
-    assert.ok((await reader.listApps(patient())).some(({ name }) => name === 'lot-move'))
-    const stats = await reader.stats(
+    assert.deepEqual(await reader.ask(sourcesQuestion, {}, patient()), world.sources)
+    assert.ok(
+      (await reader.ask(appsQuestion, {}, patient())).some(({ name }) => name === 'lot-move'),
+    )
+    const stats = await reader.ask(
+      statsQuestion,
       { from: all.from, bucket: 'day', groupBy: ['status'] },
       patient(),
     )
@@ -105,7 +111,7 @@ describe('remoteReader', () => {
       site: 'fab2',
     }
     await failureOf(readerOf(url).findJobs(filter, patient()))
-    await failureOf(readerOf(url, { site: 'fab3' }).listApps(patient()))
+    await failureOf(readerOf(url, { site: 'fab3' }).ask(appsQuestion, {}, patient()))
     const { from, to, status, app_name, q, min_duration_s, max_duration_s, site, limit } =
       Object.fromEntries(asked[0]!)
     assert.deepEqual(
@@ -142,7 +148,7 @@ describe('remoteReader', () => {
         response.write('{"items": [')
         setImmediate(() => response.destroy())
       },
-      /broke off its answer/,
+      /stopped before the end of its answer/,
     ],
     [
       'sends a byte now and then',
@@ -209,7 +215,7 @@ describe('remoteReader', () => {
 
   test('fails in words when the connection is refused, without the secrets of the address', async () => {
     const reader = readerOf(`http://127.0.0.1:1/secret-path`, { token: 'wfm_secret' })
-    const { code, message } = await failureOf(reader.listApps(patient()))
+    const { code, message } = await failureOf(reader.ask(appsQuestion, {}, patient()))
     assert.equal(code, 'unreachable')
     assert.match(message, /127\.0\.0\.1:1 cannot be reached/)
     assert.doesNotMatch(message, /secret/)
@@ -243,7 +249,7 @@ describe('remoteReader', () => {
       sent = request.headers.authorization
       response.end('{"items":[]}')
     })
-    await readerOf(url, { token: 'wfm_x' }).listApps(patient())
+    await readerOf(url, { token: 'wfm_x' }).ask(appsQuestion, {}, patient())
     assert.equal(sent, 'Bearer wfm_x')
   })
 })
@@ -299,7 +305,7 @@ describe('remoteReader.follow', () => {
     [
       'is cut',
       (_, response) => void response.write(': x\n\n', () => response.destroy()),
-      /broke off its answer/,
+      /stopped before the end of its answer/,
     ],
     ['falls silent', (_, response) => void response.write(': x\n\n'), /sent nothing for 0.2 s/],
     [

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { Site } from '../../src/sites/site.ts'
 import { until } from '../support/processes.ts'
 
@@ -52,7 +54,7 @@ async function aSite(t: TestContext, timeoutMs = 20_000) {
 describe('a site', () => {
   test('keeps its connection', async (t) => {
     const { site, api } = await aSite(t)
-    for (let i = 0; i < 5; i++) await site.reader.listApps(patient())
+    for (let i = 0; i < 5; i++) await site.reader.ask(appsQuestion, {}, patient())
     assert.equal(api.connections, 1)
   })
 
@@ -78,28 +80,33 @@ describe('a site', () => {
     const { site, api } = await aSite(t, 300)
     api.health = api.other = silence
     for (let i = 0; i < 3; i++) {
-      await assert.rejects(site.reader.listApps(patient()), /did not answer within 0.3 s/)
+      await assert.rejects(
+        site.reader.ask(appsQuestion, {}, patient()),
+        /did not answer within 0.3 s/,
+      )
     }
     // One question finds out by itself; the others share its waiting, and then need not wait at all.
     const fails = () =>
-      assert.rejects(site.reader.listApps(patient()), /did not answer within 0.3 s/)
+      assert.rejects(site.reader.ask(appsQuestion, {}, patient()), /did not answer within 0.3 s/)
     await Promise.all([fails(), fails(), fails(), fails()])
     const before = api.asked.length
     await fails()
     assert.equal(api.asked.length, before)
     api.health = health
     api.other = items
-    await until('the return', () => site.reader.listApps(patient()).then(Boolean, () => false))
-    assert.deepEqual(await site.reader.listSources(patient()), [])
+    await until('the return', () =>
+      site.reader.ask(appsQuestion, {}, patient()).then(Boolean, () => false),
+    )
+    assert.deepEqual(await site.reader.ask(sourcesQuestion, {}, patient()), [])
   })
 
   test('that answers light questions is not held back for the heavy ones', async (t) => {
     const { site, api } = await aSite(t, 300)
     api.other = silence
-    for (let i = 0; i < 3; i++) await assert.rejects(site.reader.listApps(patient()))
-    const heavy = site.reader.listApps(patient()).catch(() => {})
+    for (let i = 0; i < 3; i++) await assert.rejects(site.reader.ask(appsQuestion, {}, patient()))
+    const heavy = site.reader.ask(appsQuestion, {}, patient()).catch(() => {})
     api.other = items
-    assert.deepEqual(await site.reader.listSources(patient()), [])
+    assert.deepEqual(await site.reader.ask(sourcesQuestion, {}, patient()), [])
     await heavy
   })
 })

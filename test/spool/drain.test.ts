@@ -92,7 +92,7 @@ describe('Drain', () => {
     await drainAll(t, spool, async (batch) => {
       most = Math.max(most, ++busy)
       assert.ok(batch.length <= 10)
-      // What is read ahead is bounded, whatever waits.
+      // Reading ahead is bounded, however much waits.
       assert.ok(batch.at(-1)!.seq - spool.acked(sink) <= 4 * 10 + 10)
       inOrder(sentOf(batch))
       for (const { seq } of batch) all.add(seq)

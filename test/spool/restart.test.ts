@@ -19,12 +19,12 @@ describe('the next spool in the same folder', () => {
     const spool = openSpool(t)
     const asIs = freshFolder()
     await spool.append(items(1))
-    // What a process that is killed right now leaves behind.
+    // The files that a process killed right now would leave.
     cpSync(spool.dir, asIs, { recursive: true })
     assert.equal(openSpool(t, { dir: asIs }).count, 1)
   })
 
-  test('goes on where each sink stood', async (t) => {
+  test('continues at the position of each sink', async (t) => {
     const options = { dir: freshFolder(), sinks: ['a', 'b'] }
     const spool = openSpool(t, options)
     await spool.append(items(4))

@@ -153,7 +153,7 @@ describe('a spool that was damaged while it was down', () => {
     const spoiled = readFileSync(log)
     spoiled[Math.floor(spoiled.length / 2)]! ^= 0xff
     writeFileSync(log, spoiled)
-    // What a repair does first, and what opening and closing the database leaves of it.
+    // The first step of a repair, and its state after the database was opened and closed.
     linkSync(log, `${log}.damaged`)
     const database = new Database(path)
     assert.ok(database.prepare('select count(*) from event').pluck().get())

@@ -90,7 +90,7 @@ function toDelivery(planned: Answer, events: readonly Outgoing[]): Delivery {
   }
 }
 
-/** What is known of each event, by what was said about it alone. */
+/** The state of each event, by the verdicts on it alone. */
 class Model {
   readonly offered = new Set<number>()
   readonly refused = new Set<number>()

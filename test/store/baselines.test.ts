@@ -46,7 +46,7 @@ describe('baselines', () => {
       ...runs(20, { recipe: 'R1', version: '2' }),
       ...runs(40),
       ...runs(30, { recipe: 'R1', type: 'subjob' }),
-      // Too few; failed; a recipe that is no text counts as none.
+      // Too few; failed; a recipe that is not text counts as none.
       ...runs(19, { recipe: 'R2' }),
       ...runs(60, { recipe: 'R1', status: 'failed' }),
       ...runs(5, { recipe: { a: 1 } }),
@@ -135,7 +135,7 @@ describe('what the reader says of running jobs', () => {
     assert.deepEqual(later, {
       ...{ ...lost, silent: 'lost', ownLimit: 'lost', nothingKnown: '', late: 'late', inTime: '' },
     })
-    // Whoever ended is neither.
+    // A job that ended is neither.
     const { entity, app } = jobs.stuck
     await ingest(store, [anEvent(ago(0), { kind: 'finished' }, { entity, app })])
     assert.equal((await flagsAt(3600)).stuck, '')

@@ -87,7 +87,7 @@ describe('a question', () => {
     assert.equal((await run(store, 'select 1 as n'))[0]?.n, 1)
     proxy.cut()
     await assert.rejects(run(store, 'select 2 as n'), { code: 'unavailable' })
-    proxy.mend()
+    proxy.repair()
     const again = () => run(store, 'select 3 as n').catch(() => undefined)
     assert.equal((await until('an answer', again))[0]?.n, 3)
   })

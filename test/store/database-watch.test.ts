@@ -83,7 +83,7 @@ describe('DatabaseWatch', () => {
     })
     assert.equal(gone.why, 'the database does not answer')
     assert.throws(() => watch.assertReady(), { code: 'unavailable', message: /does not answer/ })
-    proxy.mend()
+    proxy.repair()
     const watching = watch.run(stop.signal)
     await until('ready again', () => watch.now.state === 'ready')
     stop.abort()

@@ -39,12 +39,12 @@ describe('the edition on TimescaleDB', needsTimescale, () => {
     const found = await readEdition(store.sql)
     assert.equal(found.kind, 'timescale')
     assert.match(String(found.version), /^2\.\d+/)
-    // What the setting says can be asked; what runs is another question, and has the same answer.
+    // The setting can be queried; the licence in force is another question, with the same answer.
     const [row] = await run(store, `select current_setting('timescaledb.license') as licence`)
     assert.equal(found.licence, row?.licence === 'apache' ? 'apache' : 'tsl')
   })
 
-  test('probing the licence leaves nothing behind', async (t) => {
+  test('probing the licence leaves no trace', async (t) => {
     const { url } = await freshDatabase(t, { edition: 'timescale' })
     const store = openOn(t, url)
     const before = await count(store, 'pg_class')

@@ -111,7 +111,7 @@ function suite(edition: Edition) {
     const entered = new Promise<void>((resolve) => {
       isIn = resolve
     })
-    // Somebody reads, and stays: what an export over a slow line does.
+    // A reader stays, as an export over a slow line does.
     const reading = store.begin(op, async (tx) => {
       await tx`select count(*) from event`
       isIn()

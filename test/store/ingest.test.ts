@@ -84,7 +84,7 @@ function expectedFrom(row: Record<string, unknown>): Expected {
 const plain = (rows: Map<string, Expected>) =>
   Object.fromEntries([...rows].sort().map(([name, row]) => [name, JSON.parse(JSON.stringify(row))]))
 
-/** Sends the batches by two connections at once, each its share in order. */
+/** Sends the batches over two connections, each its share in order. */
 async function sendByTwo(store: Store, batches: Event[][]): Promise<void> {
   const share = async (parity: number) => {
     for (const batch of batches.filter((_, i) => i % 2 === parity)) await ingest(store, batch)

@@ -57,7 +57,7 @@ describe('files of migrations', () => {
     ])
   })
 
-  test('have one number each: a licensed file is no other form of another', async () => {
+  test('have one number each: a licensed file is not another form of another', async () => {
     const doubled = migrationFolder({ ...files, '0004_more.tsl.sql': '' })
     await assert.rejects(readMigrationFiles('timescale', doubled), /two .* are numbered 0004/)
   })

@@ -85,7 +85,7 @@ describe('maintenance on plain PostgreSQL', () => suite('plain'))
 describe('maintenance on TimescaleDB', needsTimescale, () => suite('timescale'))
 
 describe('a task of maintenance', () => {
-  test('that fails is told, the others go on, and it is forgotten once it works', async (t) => {
+  test('that fails is reported, the others continue, and it is forgotten once it works', async (t) => {
     const { store, url } = await openStore(t, 'plain')
     await run(store, 'alter table live_batch rename to elsewhere')
     await run(store, idle('job', 1, '91 days'))

@@ -111,7 +111,8 @@ describe('migrations', () => {
     await migrate(url, log, migrationFolder({ ...two, '0003_c.sql': 'create table c ();' }))
     await assert.rejects(migrate(url, log, migrationFolder(two)), {
       code: 'conflict',
-      message: /newer than this program \(it has the migration 0003_c\); run the wafermon that/,
+      message:
+        /newer than this program \(it has the migration 0003_c\); run the version of wafermon that/,
     })
     assert.deepEqual(await applied(store), ['0001_a', '0002_b', '0003_c'])
   })
@@ -136,7 +137,7 @@ describe('migrations', () => {
       message: /0001_a failed: .*; its statements before the failure were kept/,
     })
     assert.deepEqual([await applied(store), await count(store, 'a')], [[], 1])
-    // What needs it: create index concurrently refuses to run in a transaction.
+    // For example: create index concurrently refuses to run in a transaction.
     const corrected = migrationFolder({
       '0001_a.sql': text('create index concurrently a_n on a (n)'),
     })

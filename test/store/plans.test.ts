@@ -90,7 +90,7 @@ async function check(t: TestContext, edition: Edition) {
     stop.abort()
     const read = plans.filter(({ name }) => name === 'live.events')
     assert.ok(read.length >= 2)
-    // A chunk of one page may be read whole: it is no dearer than its index.
+    // A chunk of one page may be read whole: it costs no more than its index.
     for (const plan of read) assert.ok(plan.rows <= 500, JSON.stringify(plan))
   })
 }

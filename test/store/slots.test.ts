@@ -9,8 +9,8 @@ import { openStore, run } from '../support/store.ts'
 
 /*
  * The table of slots against the database: its columns, and its rules. Both tests read the table, so
- * they hold for a slot that is added to it. That the rules give what wire.md says of a job is the
- * business of fold.test.ts and ingest.test.ts.
+ * they hold for a slot that is added to it. That the rules agree with wire.md, section 5, is
+ * tested by fold.test.ts and ingest.test.ts.
  */
 
 const names = slotList.map(([name]) => name)

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
-import type { StatsFilter, StatsRow } from '../../src/core/job.ts'
+import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMicros, fromMs, toMicros, toMs } from '../../src/core/time.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { stats } from '../../src/store/stats.ts'
+import { findStats } from '../../src/store/stats.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
@@ -34,7 +34,7 @@ const eventOf = (spec: Spec): Event =>
 const statusOf = ({ tookS, failed }: Spec) =>
   tookS === null ? 'running' : failed ? 'failed' : 'succeeded'
 
-/** Linear between the two closestSpelling, as `percentile_cont` is defined. */
+/** Linear between the two neighbors, as `percentile_cont` is defined. */
 function percentile(sorted: number[], share: number): number | null {
   if (sorted.length === 0) return null
   const place = share * (sorted.length - 1)
@@ -123,7 +123,7 @@ function suite(edition: Edition) {
         for (const table of ['job', 'event', 'event_late']) await run(store, `delete from ${table}`)
         if (specs.length > 0) await ingest(store, specs.map(eventOf))
         for (const filter of filters) {
-          const rows = await stats(store, filter, signal)
+          const rows = await findStats(store, filter, signal)
           assert.deepEqual(rounded(rows), rounded(expected(specs, filter)), JSON.stringify(filter))
         }
       },
@@ -143,25 +143,25 @@ describe('the window of statistics', () => {
     const ago = (ms: number) => anEvent(fromMs(Date.now() - ms))
     const day = 86_400_000
     await ingest(store, [ago(1000), ago(6.9 * day), ago(7.1 * day)])
-    const rows = await stats(store, ask, signal)
+    const rows = await findStats(store, ask, signal)
     assert.deepEqual(
       rows.map((row) => row.count),
       [1, 1],
     )
     // As the API asks: it says since when, and not until when.
     const since = fromMs(Date.now() - 7 * day)
-    assert.equal((await stats(store, { ...ask, from: since }, signal)).length, 2)
+    assert.equal((await findStats(store, { ...ask, from: since }, signal)).length, 2)
   })
 
   test('is refused when it has too many buckets, naming the field and the remedy', async (t) => {
     const { store } = await openStore(t, 'plain')
     const filter = { ...ask, from: '2026-01-01T00:00:00.000000Z', to: noon }
-    await assert.rejects(stats(store, filter, signal), {
+    await assert.rejects(findStats(store, filter, signal), {
       code: 'invalid',
       field: 'bucket',
       message: /2016 buckets; choose a wider bucket or a shorter window/,
     })
-    assert.deepEqual(await stats(store, { ...filter, bucket: 'hour' }, signal), [])
+    assert.deepEqual(await findStats(store, { ...filter, bucket: 'hour' }, signal), [])
   })
 
   test('is refused when it has too many groups', async (t) => {
@@ -176,8 +176,8 @@ describe('the window of statistics', () => {
        from job, generate_series(1, 20000) n`,
     )
     const filter = { bucket: 'day', groupBy: ['app'] } as const
-    await assert.rejects(stats(store, filter, signal), { code: 'invalid', field: 'group_by' })
-    const [row] = await stats(store, { ...filter, groupBy: [] }, signal)
+    await assert.rejects(findStats(store, filter, signal), { code: 'invalid', field: 'group_by' })
+    const [row] = await findStats(store, { ...filter, groupBy: [] }, signal)
     assert.equal(row?.count, 20_001)
   })
 })

@@ -99,7 +99,7 @@ async function worldOf(reader: JobReader, events: readonly Event[]) {
   return world
 }
 
-/** What the oracle does not know of. */
+/** Columns that the oracle does not have. */
 const byIdentity =
   ({ site, appId, businessKey }: Partial<JobFilter>) =>
   (job: Job) =>

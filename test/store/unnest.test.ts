@@ -15,7 +15,7 @@ const columns: readonly Column[] = [
 ]
 const statement = `select id, name, document, share, done from ${unnestSql('r', columns)} order by id`
 
-/** What has a meaning in an array, or in JSON, comes up more often than by chance. */
+/** Characters with a meaning in an array, or in JSON, come up more often than by chance. */
 const text = fc.oneof(
   fc.string({ unit: 'binary' }).map((any) => any.replaceAll('\0', '')),
   fc.string({

@@ -68,7 +68,7 @@ describe('what is usual', () => {
     assert.equal(items[0]?.usual?.p50S, 3)
   })
 
-  test('stays as it was last known, and lists go on, when it cannot be read again', async (t) => {
+  test('stays as it was last known, and lists still work, when it cannot be read again', async (t) => {
     const { store, reader } = await known(t)
     await ingest(store, [job('A', { recipe: 'GATE v3' })])
     await reader.findJobs(all, signal)

@@ -4,30 +4,34 @@ import {
   type JobFilter,
   type JobPage,
   type JobReader,
-  type Source,
-  type StatsFilter,
-  type StatsRow,
   type StoredEvent,
   sortByIds,
   statuses,
 } from '../../src/core/job.ts'
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
+import { must } from '../../src/core/must.ts'
+import type { App } from '../../src/core/questions/apps.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
+import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 
-/** What an array-backed reader holds. Tests change it while it is being read. */
+/** The data of an array-backed reader. Tests change it while it is being read. */
 export type World = {
   jobs: Job[]
   subjobs: Job[]
   events: Map<string, StoredEvent[]>
   sources: Source[]
   completeness: Partial<Completeness>
-  /** What a central API says besides of its sites. */
+  /** The outcome per site that a central API adds. */
   sites?: JobPage['sites']
   now: () => Micros
+  /** What answers each question of `core/questions`, by its name. */
+  answers: Record<string, (world: World, params: never) => readonly unknown[]>
 }
 
 export function emptyWorld(now: () => Micros): World {
-  return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now }
+  const answers = { apps: listApps, sources: listSources, stats: findStats }
+  return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now, answers }
 }
 
 /** A JobReader over arrays: what the store does, without the store. */
@@ -46,17 +50,10 @@ export function arrayReader(world: World): JobReader {
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
     findEvents: async (id, limit) => (world.events.get(id) ?? []).slice(0, limit),
-    listApps: async () =>
-      [...new Map(world.jobs.map((job) => [job.appName, job])).values()].map((job) => ({
-        appId: job.appId,
-        name: job.appName,
-        version: job.appVersion,
-        siteId: job.siteId,
-        firstSeenAt: job.insertedAt,
-        lastSeenAt: job.updatedAt,
-      })),
-    stats: async (filter) => statsOf(world.jobs, filter),
-    listSources: async () => world.sources,
+    ask: async ({ name }, params) => {
+      const answer = must(world.answers[name], `the world has an answer to ${name}`)
+      return [...answer(world, params as never)] as never
+    },
   }
 }
 
@@ -89,9 +86,23 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   }
 }
 
+const listSources = ({ sources }: World): readonly Source[] => sources
+
+const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
+  [...new Map(jobs.map((job) => [job.appName, job])).values()]
+    .filter(({ siteId }) => site === undefined || siteId === site)
+    .map((job) => ({
+      appId: job.appId,
+      name: job.appName,
+      version: job.appVersion,
+      siteId: job.siteId,
+      firstSeenAt: job.insertedAt,
+      lastSeenAt: job.updatedAt,
+    }))
+
 const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 
-function statsOf(jobs: Job[], filter: StatsFilter): StatsRow[] {
+function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Job[]>()
   const wanted: JobFilter = { ...filter, time: 'started', order: 'desc', limit: 1 }
   for (const job of jobs.filter((one) => matchesFilter(one, wanted))) {

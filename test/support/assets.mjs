@@ -5,7 +5,7 @@ import { driverFile, patchDriver } from '../../src/store/driver-patch.mjs'
 
 /*
  * Lets tests import what the build otherwise takes care of, by the end of the name: min.js, css
- * and svg as text, wasm as its place, as esbuild's loaders do; and the database driver mended.
+ * and svg as text, wasm as its place, as esbuild's loaders do; and the database driver patched.
  */
 
 const asset = /\.(min\.js|css|svg|wasm)$|\/views\/assets\/page\.js$/

@@ -28,7 +28,7 @@ export async function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, headless: true, args })
 }
 
-/** What a page did that no page may do. */
+/** The violations of a page. */
 export type Watch = { elsewhere: string[]; errors: string[] }
 
 /** A page in a context of its own, watched for requests to elsewhere and for what its console says. */

@@ -3,7 +3,7 @@ import { defaultDir } from '../../src/commands/up.ts'
 import type { Reference, Row } from './reference.ts'
 
 /*
- * The commands as the program itself describes them. What a machine decides (its user, its
+ * The commands as the program itself describes them. Parts that depend on the machine (its user, its
  * variables) is put in words, so that the page is the same wherever it is written.
  */
 
@@ -40,7 +40,7 @@ function argumentsText(command: Command): string {
     .join('')
 }
 
-/** What each command does, and the flags of each; those with the same flags stand together. */
+/** The commands, and the flags of each; those with the same flags are grouped. */
 export async function commandsReference(): Promise<{ commands: Reference; flags: Reference }> {
   const all = leaves(await wholeProgram(), 'wafermon')
   const does = all.map(

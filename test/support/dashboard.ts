@@ -71,7 +71,7 @@ export function aDashboard(
   }
 }
 
-/** What a site's API has beyond a JobReader. */
+/** The part of a site's API beyond a JobReader. */
 function extras(queue: LiveMessage[]): Pick<Backend, 'health' | 'follow' | 'exportJobs'> {
   return {
     health: async () => ({ status: 'ok', version: '0.1.0' }),

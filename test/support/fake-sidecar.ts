@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { readEvent } from '../../src/core/read-event.ts'
 import type { WireEvent } from '../../src/sdk/event.ts'
 
-/** What the sidecar does with one batch instead of taking it. */
+/** An answer of the sidecar to one batch, instead of taking it. */
 export type Trouble =
   | { status: number; headers?: Record<string, string> }
   /** Answers 200 with this body. */

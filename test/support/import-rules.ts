@@ -14,7 +14,7 @@ const features = ['api', 'spool', 'sinks', 'alerts', 'archive', 'sites'].map((f)
 const shared = ['src/store', 'src/platform', 'src/core']
 const everything = [...features, 'src/dashboard', 'src/tools', 'src/embedded-postgres', ...shared]
 
-/** What each layer may import besides itself. */
+/** The layers that each layer may import besides itself. */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/wafermon.ts': ['src/main.ts'],
   'src/main.ts': ['src/commands', 'src/platform', 'src/core'],
@@ -99,7 +99,7 @@ const statement =
 const call =
   /\b(?:import|require|require\.resolve|import\.meta\.resolve)\s*\(\s*['"`]([^'"`]+)['"`]/g
 
-/** What a file imports: statically, for types only, dynamically, by `require`, for its effect. */
+/** The imports of a file: static, of types only, dynamic, by `require`, for their effect. */
 export function importsOf(source: string): Import[] {
   const text = withoutComments(source)
   const found: Import[] = []

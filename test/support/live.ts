@@ -101,7 +101,7 @@ export async function joined(store: Store, heard: Heard): Promise<void> {
   })
 }
 
-/** What a reader heard behind an event. */
+/** The events that a reader received after an event. */
 export const since = (heard: Heard, mark: Event) =>
   heard.keys.slice(heard.keys.indexOf(mark.idempotency_key) + 1)
 

@@ -1,8 +1,8 @@
 import type { Event } from '../../src/core/event.ts'
 
 /**
- * The state of a job, read off the whole list of its events as wire.md words it: no slots, no
- * merging, nothing shared with src/core/fold.ts or the SQL. Both are compared with it.
+ * The state of a job, read off the whole list of its events as in wire.md, section 5: no slots,
+ * no merging, nothing shared with src/core/fold.ts or the SQL. Both are compared with it.
  */
 export type Expected = {
   id: string

@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
 import type { Operation, Sql, Store } from '../../src/store/connect.ts'
 
-/** What PostgreSQL did for one question, from EXPLAIN (ANALYZE, BUFFERS). */
+/** The work of PostgreSQL for one question, from EXPLAIN (ANALYZE, BUFFERS). */
 export type Plan = {
   /** The comment that the question begins with. */
   name: string

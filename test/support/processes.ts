@@ -31,7 +31,7 @@ type Environment = Record<string, string>
  * Starts a role of the built program on a free port, unless `env` gives one, and waits until it
  * listens. Stopped, or killed if it will not, when the test ends.
  *
- * @param role the command, with flags behind it if need be
+ * @param role the command, with flags after it if need be
  * @param main the built program; ours unless another build is compared with it
  */
 export async function startRole(
@@ -96,7 +96,7 @@ export function launch(
   return { child, pid: child.pid ?? 0, logs, out, err, ended, ready, stop, kill9 }
 }
 
-/** What the program needs of our environment; settings of a developer's shell are not among it. */
+/** The variables of our environment that the program needs, without settings of a developer's shell. */
 function inherited(): Environment {
   const names = ['PATH', 'HOME', 'TMPDIR', 'TZ']
   return Object.fromEntries(
@@ -149,7 +149,7 @@ export function freshFolder(): string {
   return folder
 }
 
-/** A port that nobody uses now, for what must come back under the same address. */
+/** A port that is free now, for a server that must come back under the same address. */
 export async function freePort(): Promise<number> {
   const [port] = await claimPorts([{ flag: 'a test', port: 0 }])
   return port ?? 0

@@ -6,7 +6,7 @@ export type Proxy = {
   /** The database's address by this way. */
   url: string
   cut(): void
-  mend(): void
+  repair(): void
 }
 
 /** Hands every connection on, and takes everything down after the test. @returns the address */
@@ -58,9 +58,9 @@ export async function silentProxy(t: Pick<TestContext, 'after'>, to: string): Pr
     cut: () => {
       silent = true
     },
-    mend: () => {
+    repair: () => {
       silent = false
-      // What was swallowed is lost: the connections of before are of no use.
+      // Swallowed bytes are lost: the earlier connections are of no use.
       for (const socket of sockets) socket.destroy()
     },
   }

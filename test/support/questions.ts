@@ -1,4 +1,7 @@
 import type { JobFilter, JobReader } from '../../src/core/job.ts'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { sourcesQuestion } from '../../src/core/questions/sources.ts'
+import { type StatsFilter, statsQuestion } from '../../src/core/questions/stats.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 
@@ -77,8 +80,8 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     stats('stats by app and status', { bucket: 'day', groupBy: ['app', 'status'] }),
     stats('stats of one app', { bucket: 'hour', groupBy: ['site'], appName: 'app-39' }),
     stats('stats failed', { bucket: 'hour', groupBy: ['app'], status: ['failed'] }),
-    { name: 'apps', days: 0, ask: (reader) => reader.listApps(signal) },
-    { name: 'sources', days: 0, ask: (reader) => reader.listSources(signal) },
+    { name: 'apps', days: 0, ask: (reader) => reader.ask(appsQuestion, {}, signal) },
+    { name: 'sources', days: 0, ask: (reader) => reader.ask(sourcesQuestion, {}, signal) },
     { name: 'one job', days: 0, ask: (reader) => reader.getJob(job, signal) },
     { name: 'a job with subjobs', days: 0, ask: (reader) => reader.getJob(parent, signal) },
     { name: 'jobs by id', days: 0, ask: (reader) => reader.getJobs([job, parent], signal) },
@@ -103,9 +106,9 @@ function second(time: JobFilter['time'], order: JobFilter['order']): Question {
   }
 }
 
-const stats = (name: string, filter: Parameters<JobReader['stats']>[0]): Question => ({
+const stats = (name: string, filter: StatsFilter): Question => ({
   name,
-  ask: (reader) => reader.stats(filter, signal),
+  ask: (reader) => reader.ask(statsQuestion, filter, signal),
 })
 
 const sub = (name: string, filter: Partial<JobFilter>, days?: number): Question => ({

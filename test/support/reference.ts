@@ -16,7 +16,7 @@ import {
 } from './sink-reference.ts'
 
 /**
- * What the reference parts of docs/ must say, as rows: made from the schemas, the route tables and
+ * The reference parts of docs/, as rows: made from the schemas, the route tables and
  * the metrics themselves. `write-reference.ts` writes them, `docs.test.ts` holds the files to them.
  */
 export type Row = readonly string[]
@@ -161,7 +161,7 @@ type Schema = {
 
 function fieldsOf({ properties = {}, required = [] }: Schema, path = ''): Row[] {
   return Object.entries(properties).flatMap(([name, { description = '', ...schema }]) => {
-    // What may be null is either that or something.
+    // A nullable field is either null or something.
     const field = schema.anyOf?.find(({ type }) => type !== 'null') ?? schema
     const needed = required.includes(name) ? 'yes' : 'no'
     const row = [
@@ -268,7 +268,7 @@ const cellsOf = (row: string) =>
     .split(/(?<!\\) \| /)
     .map((cell) => cell.replaceAll('\\|', '|').trim())
 
-/** What a file says wrongly, in sentences. */
+/** The errors of a file, in sentences. */
 export function differences(documented: Reference, real: Reference): string[] {
   const titles = new Set([...documented.keys(), ...real.keys()])
   return [...titles].flatMap((title) => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Job, Source, StoredEvent } from '../../src/core/job.ts'
+import type { Job, StoredEvent } from '../../src/core/job.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import type { World } from './array-reader.ts'
 

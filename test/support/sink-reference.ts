@@ -3,7 +3,7 @@ import { describeSetting } from '../../src/platform/settings/describe.ts'
 import type { SinkKind } from '../../src/sinks/kind.ts'
 import type { Reference, Row } from './reference.ts'
 
-/* What docs/sinks.md must say about the kinds of sinks: made from their list. */
+/* The tables of docs/sinks.md about the kinds of sinks, made from their list. */
 
 /** Every kind: name, where it delivers, its limits, what it does when the spool is full. */
 export const sinkKindsReference = (kinds: readonly SinkKind[]): Reference =>

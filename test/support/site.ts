@@ -57,7 +57,7 @@ export async function healthOf(url: string): Promise<SidecarHealth> {
 export const drained = (url: string, deadlineMs = 60_000) =>
   until('the spool to be empty', async () => (await healthOf(url)).spool_count === 0, deadlineMs)
 
-/** What the sidecar acknowledged the local API has taken: nothing waits and nothing was set aside. */
+/** The local API has taken every event: none waits and none was set aside. */
 export async function assertAllTaken({ sidecar }: Pick<Site, 'sidecar'>): Promise<void> {
   await drained(sidecar.url)
   const answer = await (await fetch(`${sidecar.url}/v1/rejects`)).json()

@@ -2,19 +2,19 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 
-/** What the network between two processes does to them. */
+/** Faults of the network between two processes. */
 export type Weather =
   | { kind: 'fine' }
   /** Every piece comes late. */
   | { kind: 'slow'; ms: number }
-  /** Both sides are cut off after so many bytes of the request, or of the answer. */
+  /** Both sides are cut off after this many bytes of the request, or of the answer. */
   | { kind: 'cut'; of: 'request' | 'answer'; after: number }
-  /** The connection is taken, and nobody is there. */
+  /** The connection is accepted, and never served. */
   | { kind: 'silent' }
   /** The request arrives, and its answer never does. */
   | { kind: 'deaf' }
   | { kind: 'reset' }
-  /** Somebody else answers. */
+  /** Another server answers. */
   | { kind: 'garbage'; bytes: string | Uint8Array }
   /** The answer comes a byte at a time. */
   | { kind: 'trickle'; ms: number }

@@ -4,7 +4,8 @@
  */
 export const turns: readonly { found: RegExp; instead: string }[] = [
   {
-    found: /\b(somebody|nobody|whoever)\b/i,
+    // `nobody` in quotes is the user of that name.
+    found: /(?<![`'])\b(somebody|nobody|whoever)\b/i,
     instead: 'operator, caller, subscriber; no subscriber',
   },
   {

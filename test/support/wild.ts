@@ -2,7 +2,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 
 /*
- * Events at the limits of the wire, events that are almost right, and what is no event at all; and
+ * Events at the limits of the wire, events that are almost right, and values that are not events at all; and
  * the ways in which they can be put into a request.
  */
 
@@ -98,7 +98,7 @@ export type WildEvent = {
   event: { metadata?: object | null | undefined; metrics?: object | null | undefined }
 }
 
-/** What the first door has to take, whatever it looks like. */
+/** Events that the first door has to accept, however odd. */
 export const validEvent: fc.Arbitrary<WildEvent> = fc
   .record({
     key: fc.oneof(id, textTo(128)),
@@ -137,7 +137,7 @@ function own<T extends object>(known: T, unknown: object): T {
   return Object.fromEntries([...Object.entries(known), ...Object.entries(unknown)]) as T
 }
 
-/** Values that no field, or hardly any, should hold; as JSON, because some are no value of ours. */
+/** Values that no field, or hardly any, should hold; as JSON, because some are not values of ours. */
 const odd = fc.oneof(
   fc.constantFrom(
     ...['null', 'true', '0', '-0', '1.5', '1e999', '-1e999', '1e-400', '9007199254740993'],
@@ -190,7 +190,7 @@ function put(object: Record<string, unknown>, [first = '', ...rest]: string[]): 
   if (rest.length > 0) put(value as Record<string, unknown>, rest)
 }
 
-/** A line that has nothing to do with events, or is no JSON. */
+/** A line that has nothing to do with events, or is not JSON. */
 export const wildJson: fc.Arbitrary<string> = fc.oneof(
   fc.json(),
   odd,

@@ -4,7 +4,7 @@ import { openApi } from '../../src/api/openapi.ts'
 import { kinds } from '../../src/core/event.ts'
 import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
-import { internalProblem, problemType, statusOf } from '../../src/platform/problem.ts'
+import { internalProblem, problemType, statusByCode } from '../../src/platform/problem.ts'
 import { describeSetting } from '../../src/platform/settings/describe.ts'
 import { readConfig, roleSettings } from '../../src/roles/settings.ts'
 import type { Reference, Row } from './reference.ts'
@@ -46,7 +46,7 @@ type FixedLimit = {
   field: string
 }
 
-/** `{"a":{"a":...}}`, so many objects deep. */
+/** `{"a":{"a":...}}`, this many objects deep. */
 const nested = (depth: number): object => (depth === 1 ? {} : { a: nested(depth - 1) })
 
 /** Limits that no setting changes, each with an event to try it with. */
@@ -83,7 +83,7 @@ const settings = {
   'A clock ahead, before it is corrected': 'MAX_SKEW_S',
 } as const
 
-/** What may be sent, by default or always. */
+/** The limits of what may be sent, by default or fixed. */
 export function wireLimits(): Row[] {
   const { config } = readConfig('sidecar', { env: {} })
   const unit = (name: string) => describeSetting(roleSettings.sidecar, name).unit
@@ -148,7 +148,7 @@ function shorten(found: Reference, name: string, base: string): void {
   found.set(`${name}: a ${base}, and`, added)
 }
 
-/** Items of lists that have no name of their own, and what stands around them. */
+/** Items of lists that have no name of their own, and the fields around them. */
 function itemsOf(name: string, schema: JsonObject, document: OpenApi): [string, Row[]][] {
   if (!name.endsWith('List')) return []
   const { items, ...around } = schema.properties as Record<string, JsonObject>
@@ -204,7 +204,7 @@ export const problemsHead: Row = ['Type', 'Status', 'Title']
 
 /** Every type of problem document. */
 export function problemsReference(): Reference {
-  const rows = Object.entries(statusOf).map(
+  const rows = Object.entries(statusByCode).map(
     ([code, status]): Row => [
       `\`${problemType}${code}\``,
       String(status),

@@ -27,7 +27,7 @@ const wafermon = async (args: string[], env: Record<string, string>) => {
 }
 
 describe('config check', () => {
-  test('tells every problem at once, those between settings included', () => {
+  test('reports every problem, those between settings included', () => {
     const env = {
       ...ok,
       PORT: 'x',

@@ -20,7 +20,7 @@ type FabRecord = {
   end_ts: number | null
 }
 
-/** What a fab of ten minutes did, as the program writes it. */
+/** Ten minutes of a fab, as the program writes them. */
 async function recorded(): Promise<{ file: string; records: FabRecord[] }> {
   const file = join(freshFolder(), 'fab.ndjson')
   const args = ['simulate', '--records', file, '--seed', '7', '--duration', '600', '--rate', '20']
@@ -46,7 +46,7 @@ function expected(records: readonly FabRecord[]) {
 
 type Counted = { kind: string; status: string; n: number; events: number; updated: string }
 
-/** What would change if anything did. */
+/** The state that would change if anything did. */
 async function counted(store: Store): Promise<Counted[]> {
   const of = (table: string) =>
     `select '${table}' as kind, status, count(*)::int as n, sum(event_count)::int as events, max(updated_at)::text as updated from ${table} group by 2`
@@ -129,7 +129,7 @@ describe('wafermon replay', () => {
     assert.equal(sum, sent)
   })
 
-  test('names a line that is no record, and takes the others', async (t) => {
+  test('names a line that is not a record, and takes the others', async (t) => {
     const sidecar = await startRole(t, 'sidecar', {
       SPOOL_DIR: freshFolder(),
       LOCAL_API_BASE: 'http://127.0.0.1:9',
@@ -269,7 +269,7 @@ describe('the progress bar', () => {
     assert.match(line(0, 0), /\/s$/)
   })
 
-  test('counts the rate from where it went on', () => {
+  test('counts the rate from where it continued', () => {
     assert.match(line(120_000, 10_000, 120, 100_000), / 2,000\/s {2}2 min left$/)
   })
 

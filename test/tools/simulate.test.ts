@@ -79,7 +79,7 @@ describe('the simulated fab', () => {
     assert.ok(hung.length > 0)
   })
 
-  test('has lots that are in one place at a time, and go on where they were', () => {
+  test('has lots that are in one place at a time, and continue where they were', () => {
     for (const own of Map.groupBy(fab(), (job) => job.lot).values()) {
       for (const [i, job] of own.entries()) {
         const before = own[i - 1]
@@ -189,7 +189,7 @@ describe('wafermon simulate', () => {
       if (end_ts !== null) assert.ok(start_ts !== null && start_ts <= end_ts)
       if (!ended || parent_id) assert.deepEqual([cpu_s, mem_bytes], [null, null])
     }
-    // What had ended by then had ended the same way when somebody looked earlier.
+    // Jobs that had ended by then had ended the same way in the shorter run.
     const earlier = lines((await run('300')).out) as Rec[]
     for (const record of earlier.filter(({ end_ts }) => end_ts !== null)) {
       assert.deepEqual(records[place.get(record.job_id)!], record)

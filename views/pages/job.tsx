@@ -148,13 +148,13 @@ function Events({ page, view: { job, events, moreEvents } }: { page: Page; view:
       <EventsTable
         events={events}
         now={page.now}
-        empty="The events of this job are no longer in the hot store; its status and values are."
+        empty="The events of this job are no longer in the hot store; its status and values still are."
       />
     </Panel>
   )
 }
 
-/** What went wrong, in the words of the program. */
+/** The last error, as the program reported it. */
 function Errors({ texts }: { texts: readonly [name: string, text: string][] }) {
   return (
     <>

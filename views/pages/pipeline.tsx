@@ -1,4 +1,5 @@
-import type { Completeness, Gap, Source } from '../../src/core/job.ts'
+import type { Completeness, Gap } from '../../src/core/job.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
 import { age, count, cut, duration, number, signed, when } from '../format.ts'
 import type { Notice, Page } from '../page.ts'
@@ -18,7 +19,7 @@ export type PipelineView = {
   /** Undefined when the API is away and there is no earlier answer. */
   sources: readonly Source[] | undefined
   completeness: Completeness | undefined
-  /** What the API reports about itself; undefined when it does not answer. */
+  /** The health of the API; undefined when it does not answer. */
   health: { status: string; version: string } | undefined
   notices: readonly Notice[]
 }

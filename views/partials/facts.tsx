@@ -11,7 +11,7 @@ const plainNames: Partial<Record<(typeof agreedNames)[number], string>> = { carr
 
 type Props = { job: Job; now: Micros; site: string | undefined }
 
-/** What is known of a job, one line each; a line without a value is left out. */
+/** The facts of a job, one per line; a line without a value is left out. */
 export function Facts({ job, now, site }: Props) {
   const running = job.status === 'running'
   const silentS = Math.max(0, secondsBetween(job.lastEventAt, now))

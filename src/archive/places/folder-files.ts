@@ -7,13 +7,13 @@ import type { Content } from './place.ts'
 
 /* Files and folders that survive a power cut, for the folder place. */
 
-export const codeOf = (error: unknown): string =>
+export const codeFromError = (error: unknown): string =>
   (error as NodeJS.ErrnoException | null)?.code ?? ''
 
 /** For `catch`: any error but those of the codes, which count as undefined. */
 export function unless(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
-    if (codes.includes(codeOf(error))) return undefined
+    if (codes.includes(codeFromError(error))) return undefined
     throw error
   }
 }
@@ -72,16 +72,16 @@ export async function linkOnce(from: string, to: string): Promise<boolean> {
     await link(from, to)
     return true
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
-    if (!noLinks.has(codeOf(error))) throw error
-    if ((await sizeOf(to)) !== undefined) return false
+    if (codeFromError(error) === 'EEXIST') return false
+    if (!noLinks.has(codeFromError(error))) throw error
+    if ((await readRegularSize(to)) !== undefined) return false
     await rename(from, to)
     return true
   }
 }
 
 /** Size of a file in bytes; undefined when there is none. A link is not followed. */
-export async function sizeOf(path: string): Promise<number | undefined> {
+export async function readRegularSize(path: string): Promise<number | undefined> {
   const found = await lstat(path).catch(unless('ENOENT'))
   return found?.isDirectory() ? undefined : found?.size
 }

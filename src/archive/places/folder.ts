@@ -7,12 +7,12 @@ import { must } from '../../core/must.ts'
 import { text } from '../../platform/settings/kinds.ts'
 import { readFingerprint } from './content.ts'
 import {
-  codeOf,
+  codeFromError,
   FolderSync,
   fileContent,
   filesBelow,
   linkOnce,
-  sizeOf,
+  readRegularSize,
   unless,
   writeSynced,
 } from './folder-files.ts'
@@ -67,7 +67,7 @@ export class FolderPlace implements Place {
   async #checkReading(): Promise<void> {
     const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
     if (found?.isDirectory()) return
-    const message = `${this.setting}: there is no folder ${this.address}; mount it or give another`
+    const message = `${this.setting}: there is no folder ${this.address}; mount it, or choose another`
     throw new AppError('unavailable', message)
   }
 
@@ -80,7 +80,7 @@ export class FolderPlace implements Place {
       // With the slash, a file in its place is refused; join() would remove the slash.
       await access(`${dir}/`, constants.W_OK)
     } catch (cause) {
-      const code = codeOf(cause)
+      const code = codeFromError(cause)
       const message = `${this.setting}: cannot write to ${dir} (${code}); ${remedyFor(code)}`
       throw new AppError('unavailable', message, { cause })
     }
@@ -117,7 +117,8 @@ export class FolderPlace implements Place {
       const isNew = await linkOnce(file, this.#toPath(name))
       if (!isNew) await this.#assertSame(name, staged)
     } catch (error) {
-      const isCleared = codeOf(error) === 'ENOENT' && (await sizeOf(file)) === undefined
+      const isCleared =
+        codeFromError(error) === 'ENOENT' && (await readRegularSize(file)) === undefined
       return isCleared ? refuseCleared(name, error) : this.#explain(error)
     } finally {
       await unlink(file).catch(() => {})
@@ -139,7 +140,7 @@ export class FolderPlace implements Place {
 
   async stat(name: string): Promise<{ bytes: number } | undefined> {
     assertName(name)
-    const bytes = await sizeOf(this.#toPath(name))
+    const bytes = await readRegularSize(this.#toPath(name))
     return bytes === undefined ? undefined : { bytes }
   }
 
@@ -157,7 +158,7 @@ export class FolderPlace implements Place {
 
   /** @throws AppError for trouble with the disk, saying what to do; any other error as it came */
   readonly #explain = (cause: unknown): never => {
-    const what = diskTrouble[codeOf(cause)]
+    const what = diskTrouble[codeFromError(cause)]
     if (what === undefined) throw cause
     throw new AppError('unavailable', `the disk of ${this.setting} ${what}`, { cause })
   }
@@ -170,8 +171,8 @@ const diskTrouble: Record<string, string> = {
 }
 
 function remedyFor(code: string): string {
-  if (code === 'ENOENT') return 'the folder above it is missing; mount or make it'
+  if (code === 'ENOENT') return 'its parent folder is missing; mount or create it'
   if (code === 'EROFS') return 'the file system is mounted read-only'
   if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; make room'
-  return 'give a folder that this user may write to'
+  return 'choose a folder that this user may write to'
 }

@@ -91,7 +91,7 @@ export type ByteRange = { from: number; to: number }
 /** Bytes without a name, and their SHA-256 as they were handed over. */
 export type Staged = Content & { readonly sha256: string }
 
-/** What index.ts lists. */
+/** An entry of index.ts. */
 export type PlaceKind<Shape extends z.ZodRawShape = z.ZodRawShape> = {
   type: string
   settings: Shape
@@ -102,12 +102,12 @@ export type PlaceKind<Shape extends z.ZodRawShape = z.ZodRawShape> = {
 /** Names below it are the place's own. */
 export const stagingFolder = '_tmp'
 
-/** Every place calls it first. @throws AppError invalid, when it is not a name of the archive */
+/** Every place calls it first. @throws AppError invalid, when it is not a valid name in the archive */
 export function assertName(name: string): void {
   const parts = name.split('/')
   const isWrong = (part: string) => part === '' || part === '.' || part === '..'
   if (!parts.some(isWrong) && parts[0] !== stagingFolder && !name.includes('\0')) return
-  throw new AppError('invalid', `${JSON.stringify(name)} is not a name of the archive`)
+  throw new AppError('invalid', `${JSON.stringify(name)} is not a valid name in the archive`)
 }
 
 /** As {@link assertName}; an empty prefix means all names. */
@@ -115,14 +115,14 @@ export function assertPrefix(prefix: string): void {
   if (prefix !== '') assertName(prefix)
 }
 
-/** What `putOnce` throws when other bytes have the name. */
+/** Thrown by `putOnce` when other bytes have the name. */
 export function refuseTaken(name: string): never {
   const remedy = 'move it away if it is not needed'
-  throw new AppError('conflict', `${name} exists with other content; ${remedy}`)
+  throw new AppError('conflict', `${name} exists with different content; ${remedy}`)
 }
 
-/** What `putOnce` throws when the staged bytes were cleared. */
+/** Thrown by `putOnce` when the staged bytes were cleared. */
 export function refuseCleared(name: string, cause?: unknown): never {
-  const message = `another archiver has cleared what was staged for ${name}`
+  const message = `another archiver removed what was staged for ${name}`
   throw new AppError('unavailable', message, { cause })
 }

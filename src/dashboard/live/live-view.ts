@@ -9,7 +9,7 @@ export type Listener = {
   every: (ms: number, work: () => void) => void
 }
 
-/** What changes of jobs mean for an open page of one kind. */
+/** Turns changes of jobs into updates of an open page of one kind. */
 export type LiveView = {
   /** `view` in the address of the page's stream. */
   name: string

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { Fresh, MissingSite } from '../../../views/page.ts'
 import { type Job, maxJobIds } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
+import { sourcesQuestion } from '../../core/questions/sources.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
 import { describeOutage } from '../model/error-text.ts'
@@ -17,7 +18,7 @@ export type Change = {
 }
 
 export type LiveOptions = {
-  backend: Pick<Backend, 'follow' | 'getJobs' | 'listSources'>
+  backend: Pick<Backend, 'follow' | 'getJobs' | 'ask'>
   signal: AbortSignal
   onError: (error: unknown) => void
   /** Called before the listeners: earlier answers are outdated. */
@@ -128,7 +129,7 @@ export class Live {
       await sleep(probeMs, signal)
       if (this.#listeners.size === 0 || signal.aborted) continue
       try {
-        await backend.listSources(signal)
+        await backend.ask(sourcesQuestion, {}, signal)
         if (this.#probeFault !== undefined) this.#reset = true
         this.#answeredAt = this.#now()
         this.#probeFault = undefined

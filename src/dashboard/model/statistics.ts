@@ -1,8 +1,9 @@
 import type { AppTally } from '../../../views/pages/overview.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { type Bucket, emptyBuckets } from '../../../views/partials/chart.tsx'
-import type { JobStatus, StatsBucket, StatsRow } from '../../core/job.ts'
+import type { JobStatus } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
+import type { StatsBucket, StatsRow } from '../../core/questions/stats.ts'
 import { type Micros, toMs } from '../../core/time.ts'
 
 /** The step of the statistics of a window: the API knows five minutes, hours and days. */

@@ -1,7 +1,7 @@
 import { type Window, windows } from '../../../views/jobs-query.ts'
 import type { Range, UsualCounts } from '../../../views/partials/cards.tsx'
 import { AppError } from '../../core/errors.ts'
-import type { StatsFilter, StatsRow } from '../../core/job.ts'
+import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../core/time.ts'
 import type { Visit } from '../visit.ts'
 
@@ -29,7 +29,7 @@ export async function usualCounts(
   try {
     const { value } = await dashboard.cache.ask(
       key,
-      () => backend.stats({ ...asked, ...filter }, dashboard.signal),
+      () => backend.ask(statsQuestion, { ...asked, ...filter }, dashboard.signal),
       keepMs,
     )
     return toRanges(value, from, spanS)

@@ -1,7 +1,8 @@
 import { firstPage, type JobsQuery, toParams, windows } from '../../../views/jobs-query.ts'
 import { JobsBody, JobsCards, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
-import type { StatsFilter } from '../../core/job.ts'
+import { appsQuestion } from '../../core/questions/apps.ts'
+import { type StatsFilter, statsQuestion } from '../../core/questions/stats.ts'
 import { type Micros, toMs } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { jobsView } from '../live/jobs-view.ts'
@@ -34,7 +35,7 @@ async function load(visit: Visit): Promise<JobsView> {
   const { flipped } = toFilter(query, visit.now)
   const [found, apps, tally, usual] = await Promise.all([
     ask(visit, ['jobs', query], (backend, signal) => loadRows(backend, query, visit.now, signal)),
-    ask(visit, ['apps'], (backend, signal) => backend.listApps(signal)),
+    ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadTally(visit, query),
     loadUsual(visit, query),
   ])
@@ -91,7 +92,7 @@ async function loadTally(visit: Visit, query: JobsQuery): Promise<Tally | undefi
   const { bucket } = chooseBucket(spanS)
   const filter: StatsFilter = { from, to, status, appName, bucket, groupBy: ['status'] }
   const rows = await ask(visit, ['tally', query], (backend, signal) =>
-    backend.stats(filter, signal),
+    backend.ask(statsQuestion, filter, signal),
   )
   return rows && tallyStatuses(rows)
 }

@@ -1,7 +1,8 @@
 import { windows } from '../../../views/jobs-query.ts'
 import { OverviewBody, type OverviewView } from '../../../views/pages/overview.tsx'
-import type { JobFilter, JobPage, StatsFilter, StatsRow } from '../../core/job.ts'
+import type { JobFilter, JobPage } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
+import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
 import { findCauses } from '../model/causes.ts'
@@ -85,7 +86,9 @@ const stats = (
   window: string,
   filter: StatsFilter,
 ): Promise<StatsRow[] | undefined> =>
-  ask(visit, ['stats', window, filter.groupBy], (backend, signal) => backend.stats(filter, signal))
+  ask(visit, ['stats', window, filter.groupBy], (backend, signal) =>
+    backend.ask(statsQuestion, filter, signal),
+  )
 
 const find = (visit: Visit, window: string, filter: JobFilter): Promise<JobPage | undefined> =>
   ask(visit, ['find', window, filter.status, filter.order], (backend, signal) =>

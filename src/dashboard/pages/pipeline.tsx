@@ -1,5 +1,6 @@
 import { PipelineBody, type PipelineView } from '../../../views/pages/pipeline.tsx'
 import type { JobFilter } from '../../core/job.ts'
+import { sourcesQuestion } from '../../core/questions/sources.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
 import { ask, type Visit } from '../visit.ts'
@@ -19,7 +20,7 @@ const anyJob: JobFilter = { time: 'started', order: 'desc', limit: 1 }
 
 async function load(visit: Visit): Promise<PipelineView> {
   const [sources, list, health] = await Promise.all([
-    ask(visit, ['sources'], (backend, signal) => backend.listSources(signal)),
+    ask(visit, ['sources'], (backend, signal) => backend.ask(sourcesQuestion, {}, signal)),
     ask(visit, ['jobs', anyJob], (backend, signal) => backend.findJobs(anyJob, signal)),
     ask(visit, ['health'], (backend, signal) => backend.health(signal)),
   ])

@@ -4,7 +4,7 @@ import { count } from '../../../views/format.ts'
 import { OnwardPage, SignInPage } from '../../../views/pages/sign-in.tsx'
 import { withQuery } from '../../../views/urls.ts'
 import { AppError } from '../../core/errors.ts'
-import { tokenOf } from '../../platform/auth.ts'
+import { tokenFromRequest } from '../../platform/auth.ts'
 import { version } from '../../platform/version.ts'
 import { type Access, isFromOurPages, readAddress, toOwnPath } from '../access.ts'
 import { assetUrls } from '../assets.ts'
@@ -82,7 +82,7 @@ function form(c: Context, next: string, problem?: string, status: Status = 200) 
 
 function turnAway(c: Context): Response | Promise<Response> {
   const wantsPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html')
-  if (tokenOf(c) !== undefined || c.req.header('hx-request') !== undefined || !wantsPage) {
+  if (tokenFromRequest(c) !== undefined || c.req.header('hx-request') !== undefined || !wantsPage) {
     c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
     throw new AppError(
       'unauthorized',

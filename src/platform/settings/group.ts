@@ -36,7 +36,9 @@ export function rule<C>(
 export const atMost = <K extends string>(low: K, high: K) =>
   rule<Record<K, number>>((config) => {
     const [a, b] = [config[low], config[high]]
-    return Number(a) > Number(b) ? `${low}: must not be over ${high} (${a} > ${b})` : undefined
+    return Number(a) > Number(b)
+      ? `${low}: must not be greater than ${high} (${a} > ${b})`
+      : undefined
   })
 
 /** A file that the role reads when it starts: reported with the other problems, not later. */
@@ -61,11 +63,11 @@ export function withWarning<S extends z.ZodObject>(
   group: S,
   warning: Warning<Partial<z.infer<S>>>,
 ): S {
-  return group.meta({ warnings: [...warningsOf(group), warning as Warning] })
+  return group.meta({ warnings: [...readWarnings(group), warning as Warning] })
 }
 
 /** The warnings of a group, or of groups joined. */
-export const warningsOf = (group: z.ZodObject): Warning[] =>
+export const readWarnings = (group: z.ZodObject): Warning[] =>
   (group.meta()?.warnings as Warning[] | undefined) ?? []
 
 /** Several groups as one, with the rules and warnings of them all. */
@@ -73,7 +75,7 @@ export function joinSettings<const G extends readonly z.ZodObject[]>(...groups: 
   const shape: z.ZodRawShape = Object.assign({}, ...groups.map((group) => group.shape))
   const rules = groups.flatMap((group) => group.def.checks ?? []) as AnyCheck[]
   const joined = z.object(shape).check(...rules)
-  const warnings = groups.flatMap(warningsOf)
+  const warnings = groups.flatMap(readWarnings)
   return joined.meta({ warnings }) as unknown as z.ZodObject<JoinedShape<G>>
 }
 

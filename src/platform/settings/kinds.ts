@@ -39,9 +39,9 @@ function readNumber(description: string, options: NumberOptions, whole: boolean)
     .meta({ description, unit, range, ...marks })
 }
 
-/** A TCP port; 0 takes a free one. */
+/** A TCP port; 0 chooses a free port. */
 export const port = (standard: number) =>
-  wholeNumber('Port to listen on; 0 takes a free one.', {
+  wholeNumber('Port to listen on; 0 chooses a free port.', {
     ...{ min: 0, max: 65_535, standard, unit: '', place: true },
   })
 
@@ -64,7 +64,7 @@ export function flag(description: string, standard: boolean, marks: Marks = {}) 
 }
 
 /** One word of a list, case-insensitive. */
-export function oneOf<const W extends string>(
+export function choice<const W extends string>(
   description: string,
   choices: readonly [W, ...W[]],
   standard: NoInfer<W>,

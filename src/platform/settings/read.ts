@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import { describeSetting } from './describe.ts'
-import { warningsOf } from './group.ts'
+import { readWarnings } from './group.ts'
 import { withoutUser } from './mask.ts'
 import { type Given, gatherSettings, type Known, type Sources } from './sources.ts'
 
@@ -90,6 +90,8 @@ function findWarnings(
 ): string[] {
   const early = notReadYet
     .filter((name) => env[name])
-    .map((name) => `${name}: is not read yet and has no effect; remove it from the environment`)
-  return [...early, ...warningsOf(schema).flatMap((warning) => warning(config, env) ?? [])]
+    .map(
+      (name) => `${name}: is not supported yet and has no effect; remove it from the environment`,
+    )
+  return [...early, ...readWarnings(schema).flatMap((warning) => warning(config, env) ?? [])]
 }

@@ -42,7 +42,7 @@ export function gatherSettings(names: readonly string[], sources: Sources, known
   for (const name of Object.keys(fromFile)) {
     if (known.names.has(name)) continue
     const why = known.notReadYet.includes(name)
-      ? `is not read yet; remove it from ${file}`
+      ? `is not supported yet; remove it from ${file}`
       : `is not a setting (in ${file}); check the spelling`
     problems.push(`${name}: ${why}`)
   }

@@ -3,7 +3,7 @@ import { readable } from './group.ts'
 import { list, text } from './kinds.ts'
 
 /** The file of tokens, as a tool needs it that may make the file. */
-export const tokensFile = text('File of hashed tokens, made by `wafermon token new`.', {
+export const tokensFile = text('File of hashed tokens, created by `wafermon token new`.', {
   place: true,
 })
 
@@ -16,4 +16,4 @@ export const tokenSettings = z
       { place: true },
     ),
   })
-  .check(readable('TOKENS_FILE', 'make it with: wafermon token new --scope read --file FILE'))
+  .check(readable('TOKENS_FILE', 'create it with: wafermon token new --scope read --file FILE'))

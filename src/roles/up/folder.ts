@@ -19,7 +19,7 @@ export function makeFolder(dir: string): void {
     const { code } = cause as NodeJS.ErrnoException
     throw new AppError(
       'invalid',
-      `cannot write to ${dir} (${code}): give a folder that this user may write to with --dir`,
+      `cannot write to ${dir} (${code}): choose a folder that this user may write to with --dir`,
       { cause },
     )
   }

@@ -18,7 +18,7 @@ export type UpConfig = {
   dir: string
   site: string
   simulate: boolean
-  /** 0 takes a free one. */
+  /** 0 chooses a free port. */
   ports: UpPorts
   /** The command that runs this program: options of Node.js and the file. */
   program: readonly string[]

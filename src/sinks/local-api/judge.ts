@@ -9,7 +9,7 @@ import type { HttpAnswer } from '../../platform/http-client.ts'
 import { problemType } from '../../platform/problem.ts'
 
 /*
- * What an answer of the local API says about a batch. It is believed only as far as it adds up: a 200
+ * The delivery that an answer of the local API stands for. It is believed only as far as it adds up: a 200
  * counts when it accounts for exactly the events that were sent. Anything else (an outage, a proxy's
  * page, a wrong token, half an answer) is a failure to be retried, and never refuses an event.
  */
@@ -35,7 +35,7 @@ function toFailure({ status, retryAfterMs }: HttpAnswer): Failure {
   }
 }
 
-/** What an operator has to look at; no waiting helps. */
+/** The setting to check, where waiting does not help. */
 const hints: Readonly<Record<number, string>> = {
   401: 'check LOCAL_API_TOKEN',
   403: 'check LOCAL_API_TOKEN',
@@ -98,7 +98,7 @@ function judgeTaken(text: string, batch: Batch): Delivery {
     answer.failed === rejected.size &&
     answer.success === batch.length - rejected.size
   if (!addsUp) {
-    const reason = `it answered 200, but not about the ${batch.length} events sent`
+    const reason = `it answered 200, but its verdicts do not match the ${batch.length} events sent`
     return { kind: 'failed', reason }
   }
   return toJudged(

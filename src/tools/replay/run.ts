@@ -132,7 +132,7 @@ function report({ json }: ReplayOptions, summary: Summary, tally: Tally): Promis
     return printLine(JSON.stringify({ ...summary, accepted, duplicates, retries, rejected }))
   const rows: [string, number][] = [
     ['records', summary.records],
-    ['waiting, no event', summary.waiting],
+    ['not started: no event', summary.waiting],
     ['unreadable lines', summary.bad],
     ['events sent', summary.sent],
     ['accepted', accepted],

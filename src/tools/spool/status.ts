@@ -37,7 +37,7 @@ export function statusText(status: SpoolStatus): string {
   const oldestS = Math.max(0, ...sinks.map(([, { lag_s }]) => lag_s))
   const head = [
     ['spool', status.spool_dir],
-    ['status', trouble ? `takes no events: ${trouble}` : status.status],
+    ['status', trouble ? `accepts no events: ${trouble}` : status.status],
     ['events', grouped(status.spool_count)],
     ['bytes', grouped(status.spool_bytes)],
     ['oldest', ageText(oldestS)],

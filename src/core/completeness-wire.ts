@@ -1,10 +1,9 @@
-import type { Completeness, Gap, Source } from './job.ts'
+import type { Completeness, Gap } from './job.ts'
 import {
   listOf,
   makeTable,
   number,
   oneOf,
-  optional,
   orElse,
   orNull,
   text,
@@ -18,31 +17,15 @@ const gapTable = makeTable<Gap>('a gap', {
   to: whole('Last missing number.'),
 })
 
-const gaps = orElse(
+export const gapsField = orElse(
   listOf(gapTable, 'Events that a spool numbered and the store has not received.'),
   [],
 )
 
-/** One spool, as `GET /v1/sources` shows it. */
-export const sourceTable = makeTable<Source>('a source', {
-  id: text('The spool.'),
-  epoch: text('Identifies the creation of this spool; another epoch is another spool.'),
-  lastSeq: whole('Number of its latest event.'),
-  received: whole('Number of its events that arrived.'),
-  gaps,
-  lastSeenAt: time('When it last delivered.'),
-  lastAt: time('Time of its latest event.'),
-  lagS: number('Seconds from the spool to the store, in its last delivery.'),
-  clockOffsetS: number(
-    "Offset of its senders' clocks, in seconds: ahead is positive, behind is negative.",
-  ),
-  site: optional(text('Central, when asked without `site`: the site that was asked.')),
-})
-
 export const completenessTable = makeTable<Completeness>('a completeness', {
   asOf: time('When the store was asked.'),
   sources: whole('Number of spools known to the store.'),
-  gaps,
+  gaps: gapsField,
   oldestSourceAgeS: orNull(number('Seconds since the most silent spool last delivered.')),
   skewedSources: orElse(listOf(text(), 'Spools whose senders have wrong clocks.'), []),
   hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),

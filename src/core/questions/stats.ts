@@ -1,0 +1,120 @@
+import { toQuery } from '../filter-wire.ts'
+import { type JobFilter, type JobStatus, statuses } from '../job.ts'
+import { must } from '../must.ts'
+import type { Micros } from '../time.ts'
+import { makeTable, number, oneOf, orNull, text, time, whole } from '../wire-table.ts'
+import type { Question } from './question.ts'
+
+/** A group of jobs. */
+export type StatsRow = {
+  bucket: Micros
+  siteId: string | null
+  appName: string | null
+  status: JobStatus | null
+  count: number
+  durationAvgS: number | null
+  durationMinS: number | null
+  durationMaxS: number | null
+  durationP50S: number | null
+  durationP95S: number | null
+  durationP99S: number | null
+}
+
+export const statsGroups = ['site', 'app', 'status'] as const
+export type StatsGroup = (typeof statsGroups)[number]
+export const statsBuckets = ['5m', 'hour', 'day'] as const
+export type StatsBucket = (typeof statsBuckets)[number]
+
+export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | 'status'> & {
+  bucket: StatsBucket
+  groupBy: readonly StatsGroup[]
+}
+
+const ofDurations = (what: string) =>
+  orNull(number(`${what} duration in seconds; null without one.`))
+
+/** Counts of jobs and their durations, by time and group. */
+export const statsQuestion: Question<StatsFilter, StatsRow> = {
+  name: 'stats',
+  path: '/v1/stats',
+  toQuery: (filter) =>
+    toQuery({
+      from: filter.from,
+      to: filter.to,
+      site: filter.site,
+      app_name: filter.appName,
+      status: filter.status?.join(','),
+      bucket: filter.bucket,
+      group_by: filter.groupBy.join(','),
+    }),
+  table: makeTable<StatsRow>('a row of statistics', {
+    bucket: time('Start of the bucket.'),
+    siteId: orNull(text('Null unless grouped by site.')),
+    appName: orNull(text('Null unless grouped by app.')),
+    status: orNull(oneOf(statuses, 'Null unless grouped by status.')),
+    count: whole('Number of jobs.'),
+    durationAvgS: ofDurations('Average'),
+    durationMinS: ofDurations('Minimum'),
+    durationMaxS: ofDurations('Maximum'),
+    durationP50S: ofDurations('Median'),
+    durationP95S: ofDurations('95th percentile'),
+    durationP99S: ofDurations('99th percentile'),
+  }),
+  /**
+   * So that the rows can be added up: with the status, because then every job that counts in a row
+   * either has a duration or none has.
+   */
+  forSite: (filter) =>
+    isBySite(filter) || filter.groupBy.includes('status')
+      ? filter
+      : { ...filter, groupBy: [...filter.groupBy, 'status'] },
+  merge: (answers, filter) =>
+    mergeStats(
+      answers.flatMap(({ items }) => items),
+      filter,
+    ),
+}
+
+const isBySite = ({ groupBy }: StatsFilter) => groupBy.includes('site')
+
+/** Percentiles do not add up: over several rows they are null. */
+function mergeStats(rows: readonly StatsRow[], filter: StatsFilter): StatsRow[] {
+  if (isBySite(filter)) return sorted(rows)
+  const byStatus = filter.groupBy.includes('status')
+  const wanted = byStatus ? rows : rows.map((row) => ({ ...row, status: null }))
+  const groups = Map.groupBy(wanted, ({ bucket, appName, status }) =>
+    JSON.stringify([bucket, appName, status]),
+  )
+  return sorted([...groups.values()].map(sum))
+}
+
+function sum(rows: readonly StatsRow[]): StatsRow {
+  const first = must(rows[0], 'a group has a row')
+  if (rows.length === 1) return first
+  const timed = rows.flatMap(({ count, durationAvgS: avg }) =>
+    avg === null ? [] : [{ count, avg }],
+  )
+  const total = timed.reduce((seconds, { count, avg }) => seconds + count * avg, 0)
+  const values = (key: 'durationMinS' | 'durationMaxS') => rows.flatMap((row) => row[key] ?? [])
+  const orNone = (numbers: number[], pick: (...of: number[]) => number) =>
+    numbers.length > 0 ? pick(...numbers) : null
+  return {
+    ...first,
+    count: countAll(rows),
+    durationAvgS: timed.length > 0 ? total / countAll(timed) : null,
+    durationMinS: orNone(values('durationMinS'), Math.min),
+    durationMaxS: orNone(values('durationMaxS'), Math.max),
+    durationP50S: null,
+    durationP95S: null,
+    durationP99S: null,
+  }
+}
+
+const countAll = (rows: readonly { count: number }[]) =>
+  rows.reduce((total, { count }) => total + count, 0)
+
+const keyOf = ({ bucket, siteId, appName, status }: StatsRow) =>
+  [bucket, siteId ?? '', appName ?? '', status ?? ''].join('\n')
+
+const sorted = (rows: readonly StatsRow[]) =>
+  [...rows].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0))

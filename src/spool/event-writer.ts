@@ -1,0 +1,79 @@
+import type { Admitted, Verdict } from '../core/admission.ts'
+import { type Event, isTick } from '../core/event.ts'
+import { ensure } from '../core/must.ts'
+import { toMs } from '../core/time.ts'
+import { type SeenKeys, toKey } from './seen-keys.ts'
+import type { Statements } from './statements.ts'
+
+/** The last seq given, and how many events so far carried the stamp of an earlier spool. */
+export type Position = { seq: number; forwarded: number }
+
+export type Written = Position & { verdicts: Verdict[][] }
+
+const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+
+/** Writes the events of one transaction, some rows a statement: calling SQLite costs what a row does. */
+export class EventWriter {
+  readonly #statements: Statements
+  readonly #keys: SeenKeys
+
+  constructor(statements: Statements, keys: SeenKeys) {
+    this.#statements = statements
+    this.#keys = keys
+  }
+
+  /**
+   * Within a transaction. Numbers are given in the order of the events; what is refused gets none.
+   *
+   * @param room `ends`: progress and metric events are refused
+   */
+  write(
+    groups: readonly (readonly Admitted[])[],
+    room: 'all' | 'ends',
+    { seq, forwarded }: Position,
+  ): Written {
+    const items = groups.flat()
+    const verdicts = this.#judge(items, room)
+    const rows: Row[] = []
+    for (const [i, { event, json }] of items.entries()) {
+      if (verdicts[i] !== 'stored') continue
+      seq++
+      if (event.source) forwarded++
+      // An event that carries the stamp of an earlier spool gets no number of ours.
+      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), json])
+    }
+    inChunks(rows, this.#statements.put)
+    return { verdicts: split(verdicts, groups), seq, forwarded }
+  }
+
+  #judge(items: readonly Admitted[], room: 'all' | 'ends'): Verdict[] {
+    const keys = items.map(({ event }) => toKey(event))
+    const isShed = ({ event }: Admitted) => room === 'ends' && isTick(event.event.kind)
+    const taken = keys.filter((_, i) => !isShed(items[i] as Admitted))
+    const fresh = this.#keys.put(taken)
+    ensure(fresh.length === taken.length, 'every key gets a verdict')
+    let next = 0
+    return items.map((item, i) => {
+      if (isShed(item)) return this.#keys.has(keys[i] as Buffer) ? 'duplicate' : shed
+      return fresh[next++] ? 'stored' : 'duplicate'
+    })
+  }
+}
+
+type Row = [seq: number, sourceSeq: number | null, receivedMs: number, body: string]
+
+const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))
+
+function inChunks(rows: readonly Row[], put: Statements['put']): void {
+  const whole = rows.length - (rows.length % put.chunk)
+  for (let i = 0; i < whole; i += put.chunk) put.many.run(rows.slice(i, i + put.chunk).flat())
+  for (const row of rows.slice(whole)) put.one.run(row)
+}
+
+function split(verdicts: readonly Verdict[], groups: readonly (readonly unknown[])[]): Verdict[][] {
+  let from = 0
+  return groups.map(({ length }) => {
+    from += length
+    return verdicts.slice(from - length, from)
+  })
+}

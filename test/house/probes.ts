@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { pino } from 'pino'
+import { openPlace } from '../../src/archive/places/index.ts'
+import { must } from '../../src/core/must.ts'
+import { isPlace, readConfig, readToolConfig } from '../../src/roles/settings.ts'
+import { inherited } from '../../src/roles/up/children.ts'
+import { openSink, sinkKinds } from '../../src/sinks/index.ts'
+import { connect } from '../../src/store/connect.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { readMigrationFiles } from '../../src/store/migration-files.ts'
+import { get, listed, put, testPlace } from '../archive/place-contract.ts'
+import { aDashboard } from '../support/dashboard.ts'
+import { emptyDatabase } from '../support/database.ts'
+import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
+import { freshFolder, until } from '../support/processes.ts'
+import { settingsReference } from '../support/reference.ts'
+import { sinkKindsReference, sinkSettingsReference } from '../support/sink-reference.ts'
+
+/*
+ * Runs in a copy of the sources that has the additions of this folder, and proves that each works.
+ * It reaches them as the program does: by a name, through the lists. The name of a suite begins
+ * with the thing that it is about.
+ */
+
+const log = pino({ level: 'silent' })
+
+describe('a sink', () => {
+  const open = (config: Record<string, unknown>) =>
+    openSink({ type: 'fixture', name: 'kept', config }, { log })
+
+  test('is opened, and is delivered what the spool has', async (t) => {
+    const file = join(freshFolder(), 'events.ndjson')
+    const sink = open({ file })
+    const events = Array.from({ length: 10 }, (_, n) => ({ n }))
+    const spool = await fillSpool(events)
+    const draining = startDraining(spool, sink.deliver, sink.limits)
+    stopAfter(t, spool, draining)
+    await until('the spool to be empty', () => spool.count === 0)
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).n),
+      events.map(({ n }) => n),
+    )
+  })
+
+  test('is refused with a wrong setting, by name', () => {
+    assert.throws(() => open({ file: '' }), /^ConfigError: sink kept: file: must not be empty/)
+    const misspelled = { file: 'x', fiel: 'x' }
+    assert.throws(() => open(misspelled), /sink kept: fiel: no such setting/)
+  })
+
+  test('is in the documentation, with its settings', () => {
+    const kinds = must(sinkKindsReference(sinkKinds).get('Kinds of sinks'), 'the table')
+    const row = ['`fixture`', 'A file, a line for each event.', '4', '1000000', 'skip old events']
+    assert.ok(kinds.some((kind) => String(kind) === String(row)))
+    const settings = sinkSettingsReference(sinkKinds).get('Settings of fixture')
+    assert.deepEqual(settings?.[0]?.[0], '`file`')
+  })
+})
+
+describe('a page', () => {
+  test('is answered, and is in the navigation of the others', async (t) => {
+    const { get } = aDashboard(t)
+    const { status, html } = await get('/fixture')
+    assert.equal(status, 200)
+    assert.match(html, /<title>Fixture · fab1 · wafermon<\/title>/)
+    assert.match(html, /fab1 runs 0 apps/)
+    assert.match((await get('/jobs')).html, /<a href="\/fixture">Fixture<\/a>/)
+  })
+
+  test('is kept current', async (t) => {
+    const { get } = aDashboard(t)
+    assert.match((await get('/fixture')).html, /hx-sse:connect="\/events\?view=any"/)
+  })
+})
+
+describe('a setting', () => {
+  const read = (env: Record<string, string>) =>
+    readConfig('sidecar', { env }).config as Record<string, unknown>
+
+  test('has its default, and is read', () => {
+    assert.deepEqual([read({}).FIXTURE_EVERY_S, read({}).FIXTURE_DIR], [7, '/var/lib/fixture'])
+    assert.equal(read({ FIXTURE_EVERY_S: '9' }).FIXTURE_EVERY_S, 9)
+  })
+
+  test('is refused by name when it is wrong', () => {
+    const message = /FIXTURE_EVERY_S: must be a number from 1 to 60 s; got "61"/
+    assert.throws(() => read({ FIXTURE_EVERY_S: '61' }), message)
+  })
+
+  test('is in the documentation', () => {
+    const rows = settingsReference().get('sidecar') ?? []
+    const row = ['`FIXTURE_EVERY_S`', '`7`', 's', '1 to 60', 'How often the fixture runs.']
+    assert.ok(rows.some((one) => String(one) === String(row)))
+  })
+
+  test('is passed on by up, unless it says where something is', () => {
+    assert.deepEqual(inherited({ FIXTURE_EVERY_S: '9', FIXTURE_DIR: '/x' }), {
+      FIXTURE_EVERY_S: '9',
+    })
+    assert.equal(isPlace('FIXTURE_DIR'), true)
+  })
+})
+
+describe('a migration', () => {
+  test('is the last one of every edition', async () => {
+    for (const edition of ['plain', 'timescale'] as const) {
+      assert.equal((await readMigrationFiles(edition)).at(-1)?.name, '9999_fixture')
+    }
+  })
+
+  test('is applied', async (t) => {
+    const { url } = await emptyDatabase(t)
+    const { applied } = await migrate(url, log)
+    assert.equal(applied.at(-1), '9999_fixture')
+    const store = connect(url, { role: 'test', max: 1 })
+    t.after(() => store.close())
+    const rows = await store.sql`insert into fixture values (1) returning n`
+    assert.deepEqual([...rows], [{ n: 1 }])
+  })
+})
+
+/** Opens the place as a tool does; never another kind, which could be a real folder. */
+function openFixture(name: string) {
+  const env = { FIXTURE_PLACE: name, ARCHIVE_DIR: freshFolder() }
+  const place = openPlace(readToolConfig('archive', { env }))
+  assert.equal(place.setting, 'FIXTURE_PLACE')
+  return place
+}
+
+describe('an archive place', () => {
+  test('is opened by its setting, and keeps what is put', async () => {
+    await put(openFixture('probe'), 'event/a', 'x')
+    assert.equal(await get(openFixture('probe'), 'event/a'), 'x')
+    assert.deepEqual(await listed(openFixture('probe')), ['event/a'])
+  })
+
+  test('leaves the others alone while its setting is not given', () => {
+    const dir = freshFolder()
+    const { address } = openPlace(readToolConfig('archive', { env: { ARCHIVE_DIR: dir } }))
+    assert.equal(address, dir)
+  })
+
+  test('is known to the archiver, and says where something is', () => {
+    const env = { DATABASE_URL: 'postgres://db/x', FIXTURE_PLACE: 'probe' }
+    assert.equal(openPlace(readConfig('archiver', { env }).config).setting, 'FIXTURE_PLACE')
+    assert.equal(isPlace('FIXTURE_PLACE'), true)
+  })
+})
+
+let stands = 0
+testPlace('an archive place', () => {
+  const name = `stand ${++stands}`
+  return {
+    open: () => openFixture(name),
+    cut: (file, bytes) => {
+      const named = must(disks.get(name), 'it was opened').named
+      named.set(file, must(named.get(file), 'it was put').subarray(0, bytes))
+    },
+    unusable: () => openFixture('gone'),
+  }
+})
+
+/** The module exists in the copy alone. */
+const fixtureFile: string = '../../src/archive/places/fixture.ts'
+type Disks = Map<string, { named: Map<string, Buffer> }>
+const { disks } = (await import(fixtureFile)) as { disks: Disks }
