@@ -75,7 +75,10 @@ export function testPlace(kind: string, stand: () => Stand): void {
     test('is given once: other bytes are refused, and the first stay', async () => {
       const { open } = stand()
       await put(open(), name, 'first')
-      await assert.rejects(put(open(), name, 'other'), hasCode('conflict', /different content; move/))
+      await assert.rejects(
+        put(open(), name, 'other'),
+        hasCode('conflict', /different content; move/),
+      )
       assert.equal(await get(open(), name), 'first')
     })
 
