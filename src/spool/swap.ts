@@ -10,6 +10,7 @@ import {
   rmSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { syncFolder } from '../platform/durable-file.ts'
 import { lostCommits } from './wal-check.ts'
 
 /*
@@ -72,13 +73,4 @@ export function finishSwap(dir: string, path: string): void {
   if (suffixes.some((suffix) => existsSync(path + suffix))) moveAside(dir, path)
   renameSync(partial, path)
   syncFolder(dir)
-}
-
-export function syncFolder(dir: string): void {
-  const folder = openSync(dir, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
 }
