@@ -1,18 +1,18 @@
-/** How asking one of several sites went. */
+/** The outcome of a question at one of several sites. */
 export type SiteAnswer = {
   id: string
   /**
-   * `partial`: it answered, and knows that events of it are missing. `skipped`: the question was
+   * `partial`: it answered, and knows that events of its own are missing. `skipped`: the question was
    * answered without it.
    */
   status: 'successful' | 'partial' | 'failed' | 'skipped'
-  /** Age of what it contributed, in seconds; null when it contributed nothing. */
+  /** Age of its part of the answer, in seconds; null when it has none. */
   age_s: number | null
   duration_ms: number
   error: string | null
 }
 
-/** Which sites an answer over several of them is made of. The four counts add up to `total`. */
+/** The sites of an answer over several of them. The four counts add up to `total`. */
 export type SitesReport = {
   total: number
   successful: number

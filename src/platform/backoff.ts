@@ -1,5 +1,5 @@
 /**
- * Waits `ms`, or until the signal aborts. Never rejects: the caller looks at the signal, because
+ * Waits `ms`, or until the signal aborts. Never rejects: the caller checks the signal, because
  * stopping is not an error.
  */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -26,8 +26,8 @@ export type BackoffOptions = {
 
 /**
  * Exponential backoff with full jitter over the upper half: the n-th wait lies between half of
- * and the whole of `firstMs * 2^n`, never over `maxMs`. Half is kept so that a retry never comes at
- * once; the other half is spread so that many sidecars do not return in step.
+ * and the whole of `firstMs * 2^n`, never over `maxMs`. Half is kept so that a retry never comes
+ * immediately; the other half is spread so that many sidecars do not return in step.
  */
 export class Backoff {
   readonly #firstMs: number
@@ -41,12 +41,12 @@ export class Backoff {
     this.#random = random
   }
 
-  /** How often in a row it failed. */
+  /** Failures in a row. */
   get failures(): number {
     return this.#failures
   }
 
-  /** Counts a failure and tells how long to wait, in milliseconds. */
+  /** Counts a failure. @returns the time to wait, in milliseconds */
   next(): number {
     const whole = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
     this.#failures++

@@ -6,7 +6,7 @@ import { AppError } from '../core/errors.ts'
 export type WantedPort = { flag: string; port: number }
 
 /**
- * Looks whether the ports can be had on the loopback address; 0 chooses a free port.
+ * Checks that the ports are free on the loopback address; 0 takes a free one.
  *
  * @returns the ports in the order asked
  * @throws AppError `conflict` naming every port that is in use or asked for twice, with its flag

@@ -4,8 +4,8 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 /*
  * A lock that outlives kill -9 without blocking the next start.
  *
- * The file names its holder by process id and start time, because ids are given again: in a
- * container every start has the same one. A holder that is gone, or is another process by now,
+ * The file names its holder by process id and start time, because ids are used again: in a
+ * container every start has the same one. A holder that has ended, or is another process by now,
  * holds nothing. The file appears whole (link of a finished file), so a reader never sees half.
  */
 
@@ -29,12 +29,12 @@ export class LockHeld extends Error {
 /**
  * Takes the lock at `path` for this process.
  *
- * @returns a function that gives it back, and whether it was taken over from a holder that died
+ * @returns a function that releases it; `takenOver` is true when its last holder died
  * @throws LockHeld naming the process that has it
  */
 export function takeLock(path: string): { release: () => void; takenOver: boolean } {
   const own = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
-  writeFileSync(own, JSON.stringify({ pid: process.pid, started: readProcessStart(process.pid) }))
+  writeFileSync(own, JSON.stringify({ pid: process.pid, started: readStart(process.pid) }))
   try {
     let takenOver = false
     while (!tryLink(own, path)) {
@@ -49,18 +49,18 @@ export function takeLock(path: string): { release: () => void; takenOver: boolea
   }
 }
 
-/** True when that very process is still running, not merely one with its number. */
+/** True while that very process is running, not merely one with its id. */
 export function isRunning({ pid, started }: Holder): boolean {
-  return readProcessStart(pid) === started
+  return readStart(pid) === started
 }
 
-/** When a process started, as a text that no other process shares; undefined when there is none. */
-export function readProcessStart(pid: number): string | undefined {
+/** The start of a process, as a text that no other process shares; undefined when it has ended. */
+export function readStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name, in brackets, may hold blanks and brackets; the fields begin after the last one.
+    // The name, in brackets, may contain blanks and brackets; the fields begin after the last one.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // A zombie has ended; only its parent has not looked yet.
+    // A zombie has ended; only its parent has not noticed yet.
     if (fields[0] === 'Z') return undefined
     return `${bootId()}/${fields[19]}`
   } catch {
@@ -86,12 +86,12 @@ function readHolder(path: string): Holder | undefined {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as Holder
   } catch {
-    // Gone meanwhile, or torn by a power cut: no process holds it.
+    // Gone meanwhile, or torn by a power cut: it is not held.
     return undefined
   }
 }
 
-/** Moves a dead holder's file away; puts it back if another process was quicker to take over. */
+/** Moves a dead holder's file away; puts it back if another process has taken over first. */
 function setAside(path: string, dead: Holder | undefined): void {
   const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
   try {

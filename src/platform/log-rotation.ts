@@ -1,28 +1,29 @@
 import { closeSync, copyFileSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
 
-/** Bytes after which a log is put aside. */
+/** Size at which a log is moved aside, in bytes. */
 const maxBytes = 10 * 2 ** 20
 
 /**
- * Puts a log over ten megabytes aside as `<file>.1`, over the one before. Copied and emptied rather
- * than renamed: the process that writes it holds it open (in append mode) and continues to write to
- * the file of this name. It owns the file itself, not a pipe to us, so that its last words are kept
- * when we are killed. Lines written between copy and emptying, some microseconds, are lost.
+ * Moves a log over ten megabytes aside as `<file>.1`, replacing the previous one. It is copied and
+ * emptied rather than renamed, because the process that writes it has it open (in append mode) and
+ * continues to write to the file of this name. That process writes to the file and not to a pipe of
+ * ours, so that its last lines are kept when we are killed. The lines that it writes between the copy
+ * and the emptying, some microseconds, are lost.
  */
 export function rotate(file: string, limit = maxBytes): void {
-  if (readFileSize(file) <= limit) return
+  if (fileSize(file) <= limit) return
   copyFileSync(file, `${file}.1`)
   truncateSync(file)
 }
 
-/** Bytes of a file; 0 when there is none. */
-export function readFileSize(file: string): number {
+/** Size of a file in bytes; 0 when it does not exist. */
+export function fileSize(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** The last lines of a file from byte `from` on, at most ten and 4 KiB. */
 export function lastLines(file: string, from: number): string {
-  const size = readFileSize(file)
+  const size = fileSize(file)
   const start = Math.max(size < from ? 0 : from, size - 4096)
   const buffer = Buffer.alloc(Math.max(0, size - start))
   const handle = openSync(file, 'r')

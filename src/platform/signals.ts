@@ -1,20 +1,20 @@
 import { constants } from 'node:os'
 
 /**
- * npm and npx pass Ctrl-C on to a program that the terminal has told already, so one wish arrives
- * twice. The same signal again within this time is that echo; a person is slower.
+ * npm and npx forward Ctrl-C to a program that got it from the terminal already, so one keypress
+ * arrives twice. The same signal within this time is that echo; a person is slower.
  */
 const echoMs = 1000
 
 type Name = 'SIGTERM' | 'SIGINT'
 
 /**
- * Stops on SIGTERM or SIGINT. An operator who sends another one does not want to wait: then the
- * process ends immediately, with the code that a shell gives for the signal.
+ * Stops on SIGTERM or SIGINT. On a second one the process ends immediately, with the exit code that a
+ * shell gives for the signal: the operator does not want to wait.
  *
- * @param atOnce what must still be done then; nothing that waits
+ * @param beforeExit called before that immediate end; must not wait
  */
-export function onSignals(stop: (signal: Name) => void, atOnce: () => void = () => {}): void {
+export function onSignals(stop: (signal: Name) => void, beforeExit: () => void = () => {}): void {
   let first: { signal: Name; at: number } | undefined
   const receive = (signal: Name) => {
     if (!first) {
@@ -22,7 +22,7 @@ export function onSignals(stop: (signal: Name) => void, atOnce: () => void = () 
       return stop(signal)
     }
     if (signal === first.signal && performance.now() - first.at < echoMs) return
-    atOnce()
+    beforeExit()
     process.exit(128 + constants.signals[signal])
   }
   process.on('SIGTERM', receive)

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { Backoff, sleep } from './backoff.ts'
-import { lastLines, readFileSize, rotate } from './log-rotation.ts'
+import { fileSize, lastLines, rotate } from './log-rotation.ts'
 
 export type ChildSpec = {
   name: string
@@ -12,18 +12,18 @@ export type ChildSpec = {
   env: Record<string, string>
   /** Standard output and error are appended to it. */
   logFile: string
-  /** True when it sends `{ready: true, url}` once it works. */
+  /** It sends `{ready: true, url}` once it works. */
   saysReady: boolean
 }
 
 type Surroundings = { program: readonly string[]; log: Logger; onChange: () => void }
 
-/** A child that ran this long was well: the next crash is the first again. */
+/** After this long the next crash counts as the first again. */
 const wellAfterMs = 30_000
 /** A crashed role is back within five seconds, however often it crashed. */
 const waits = { firstMs: 200, maxMs: 4000 }
 
-/** One process that is started again, with growing pauses, whenever it ends unasked. */
+/** One process that is started again, with growing pauses, whenever it ends without being asked to. */
 export class SupervisedChild {
   readonly #spec: ChildSpec
   readonly #around: Surroundings
@@ -44,13 +44,13 @@ export class SupervisedChild {
 
   /** See Supervisor.start. */
   async start(): Promise<string> {
-    const from = readFileSize(this.#spec.logFile)
+    const from = fileSize(this.#spec.logFile)
     const { ready, ended } = this.#spawn()
     const url = await Promise.race([ready, ended.then(() => undefined)])
     if (url === undefined) {
       if (this.#stopping.signal.aborted) throw new Error(`${this.#spec.name} was stopped`)
       const { name, logFile } = this.#spec
-      const why = forPeople(lastLines(logFile, from))
+      const why = explainEnd(lastLines(logFile, from))
       throw new Error(`${name} did not start: ${why}\n(its log is ${logFile})`)
     }
     this.#kept = this.#keep(ended)
@@ -96,7 +96,7 @@ export class SupervisedChild {
     }
   }
 
-  /** One run of the process. `ready` may never settle; `ended` always does, and says how. */
+  /** One run of the process. `ready` may never settle; `ended` always does, with the reason. */
   #spawn(): { ready: Promise<string>; ended: Promise<string> } {
     const { args, env, logFile, saysReady } = this.#spec
     rotate(logFile)
@@ -128,10 +128,10 @@ export class SupervisedChild {
 }
 
 /**
- * Why a child failed, from the end of its log: what it told people, else the error it died of, else
- * the lines as they are.
+ * The reason why a child failed, from the end of its log: its message to the operator, otherwise the
+ * error that ended it, otherwise the lines as they are.
  */
-function forPeople(lines: string): string {
+function explainEnd(lines: string): string {
   const each = lines.split('\n').filter((line) => line !== '')
   const sentences = each.filter((line) => !line.startsWith('{'))
   if (sentences.length > 0) return sentences.join('\n').replace(/^wafermon: /, '')

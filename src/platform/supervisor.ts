@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { sleep } from './backoff.ts'
 import { writeDurably } from './durable-file.ts'
-import { type Holder, isRunning, readProcessStart } from './lock-file.ts'
+import { type Holder, isRunning, readStart } from './lock-file.ts'
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
 
 type Recorded = Holder & { name: string }
@@ -11,14 +11,13 @@ export type SupervisorOptions = {
   /** How to run ourselves: the file, with what Node.js needs before it. */
   program: readonly string[]
   log: Logger
-  /** Where the running children are written down, for the start after a kill -9. */
+  /** The file that lists the running children, for the start after a kill -9. */
   recordFile: string
 }
 
 /**
- * Keeps the processes of one machine running. Each has a process group of its own, so that Ctrl-C
- * in the terminal reaches only us, and an IPC channel, so that it stops when we are gone, even by
- * kill -9.
+ * Keeps the processes of one machine running. Each has its own process group, so that Ctrl-C in the
+ * terminal reaches only us, and an IPC channel, so that it stops when we end, even by kill -9.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -29,9 +28,9 @@ export class Supervisor {
   }
 
   /**
-   * Ends what a killed run left: its children stop by themselves, and may need time for it.
+   * Ends the children that a killed run left. They stop by themselves, which may take time.
    *
-   * @param patienceMs how long to wait before they are killed
+   * @param patienceMs time after which they are killed
    */
   async clearLeftovers(patienceMs: number): Promise<void> {
     const left = () => readRecord(this.#options.recordFile).filter(isRunning)
@@ -49,8 +48,8 @@ export class Supervisor {
    * Starts a child and keeps it running from then on.
    *
    * @returns the address that it listens on, or an empty text if it does not say
-   * @throws Error with the end of its log when it ends before it was ready: starting it again would
-   * not help
+   * @throws Error with the end of its log when it ends before it is ready: starting it again would not
+   * help
    */
   async start(spec: ChildSpec): Promise<string> {
     const { program, log } = this.#options
@@ -69,7 +68,7 @@ export class Supervisor {
     await this.#children.get(name)?.stop(patienceMs)
   }
 
-  /** Ends all at the same time. Those in `gently` have children of their own to end first. */
+  /** Ends all immediately. Those in `gently` have children of their own to end first. */
   kill(gently: readonly string[]): void {
     for (const [name, child] of this.#children) {
       child.kill(gently.includes(name) ? 'SIGTERM' : 'SIGKILL')
@@ -78,7 +77,7 @@ export class Supervisor {
 
   #record(): void {
     const running = [...this.#children].flatMap(([name, { pid }]) => {
-      const started = pid === undefined ? undefined : readProcessStart(pid)
+      const started = pid === undefined ? undefined : readStart(pid)
       return pid !== undefined && started ? [{ name, pid, started }] : []
     })
     writeDurably(this.#options.recordFile, JSON.stringify(running))

@@ -1,4 +1,5 @@
 import type { Completeness, Cursor, Job, JobFilter, JobPage, Position } from '../core/job.ts'
+import { must } from '../core/must.ts'
 
 /** The page of one site. */
 export type SitePage = { site: string; page: JobPage }
@@ -6,10 +7,10 @@ export type SitePage = { site: string; page: JobPage }
 type Row = Position & { site: string; job: Job }
 
 /**
- * One page out of the pages of several sites: rows in the order of the list, as many as asked for.
+ * One page from the pages of several sites: rows in the order of the list, up to the limit.
  *
  * The cursor holds the last row of every site that was shown, so that a site that did not answer
- * this time continues at its position when it comes back.
+ * this time continues at its position when it is back.
  *
  * @param sites all sites, those that did not answer included
  */
@@ -20,28 +21,29 @@ export function mergePages(
 ): JobPage {
   const rows = pages.flatMap((page) => rowsOf(page, filter)).sort(comparing(filter))
   const left = new Map(pages.map(({ site, page }) => [site, page.items.length]))
-  const goesOn = new Set(pages.flatMap(({ site, page }) => (page.nextCursor ? [site] : [])))
+  const unfinished = new Set(pages.flatMap(({ site, page }) => (page.nextCursor ? [site] : [])))
   const taken: Row[] = []
   for (const row of rows) {
     if (taken.length === filter.limit) break
     taken.push(row)
-    left.set(row.site, left.get(row.site)! - 1)
-    // The next row of this site is not known yet, and could come before the rows of the others.
-    if (left.get(row.site) === 0 && goesOn.has(row.site)) break
+    const remaining = must(left.get(row.site), 'each row is from one of the pages') - 1
+    left.set(row.site, remaining)
+    // The next row of this site is unknown, and could come before the rows of the other sites.
+    if (remaining === 0 && unfinished.has(row.site)) break
   }
-  // With a site missing there may be more; but an empty page ends the list, or a reader would ask forever.
+  // With a site missing there may be more; but an empty page ends the list, or callers never stop.
   const more =
     taken.length < rows.length ||
-    goesOn.size > 0 ||
+    unfinished.size > 0 ||
     (taken.length > 0 && pages.length < sites.length)
   return {
     items: taken.map(({ job }) => job),
-    nextCursor: more ? cursorBehind(taken, filter.cursor, sites) : null,
+    nextCursor: more ? cursorAfter(taken, filter.cursor, sites) : null,
     completeness: mergeCompleteness(pages),
   }
 }
 
-/** The position of a site in the list; none while it was never reached. */
+/** The position in the rows of one site; undefined when that site has never answered. */
 export function positionAt(cursor: Cursor | undefined, site: string): Position | undefined {
   if (cursor === undefined) return undefined
   return cursor.sites ? cursor.sites.get(site) : { at: cursor.at, id: cursor.id }
@@ -61,25 +63,25 @@ const comparing =
     return a.id === b.id ? 0 : a.id < b.id ? -sign : sign
   }
 
-function cursorBehind(
+function cursorAfter(
   taken: readonly Row[],
   before: Cursor | undefined,
   sites: readonly string[],
 ): Cursor | null {
   const last = taken.at(-1)
   if (!last) return null
-  const behind = new Map<string, Position>()
+  const positions = new Map<string, Position>()
   for (const site of sites) {
     const position = positionAt(before, site)
-    if (position) behind.set(site, position)
+    if (position) positions.set(site, position)
   }
-  for (const { site, at, id } of taken) behind.set(site, { at, id })
-  return { at: last.at, id: last.id, sites: behind }
+  for (const { site, at, id } of taken) positions.set(site, { at, id })
+  return { at: last.at, id: last.id, sites: positions }
 }
 
 const ranks = ['used', 'available', 'off'] as const
 
-/** The worst of each: what the whole may miss is what any part of it may miss. */
+/** The worst value of each: the whole may lack what any part of it may lack. */
 function mergeCompleteness(pages: readonly SitePage[]): Completeness {
   const all = pages.map(({ page }) => page.completeness)
   const least = (times: readonly string[]) => times.reduce((a, b) => (a < b ? a : b))
@@ -97,6 +99,9 @@ function mergeCompleteness(pages: readonly SitePage[]): Completeness {
       page.completeness.skewedSources.map((source) => named(site, source)),
     ),
     hotFrom: hot.length > 0 ? hot.reduce((a, b) => (a > b ? a : b)) : null,
-    archive: ranks[Math.max(...all.map(({ archive }) => ranks.indexOf(archive)))]!,
+    archive: must(
+      ranks[Math.max(...all.map(({ archive }) => ranks.indexOf(archive)))],
+      'at least one site answered',
+    ),
   }
 }

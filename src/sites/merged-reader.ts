@@ -9,13 +9,13 @@ export type MergedSite = { id: string; reader: JobReader }
 
 export type MergedOptions = {
   sites: readonly MergedSite[]
-  /** Longest wait for any site, in milliseconds, whatever it does. */
+  /** Longest wait for any site, in milliseconds, regardless of what it does. */
   deadlineMs: number
   /** Called with every site that was asked, and true when it answered. */
   onAsked?: (site: string, answered: boolean) => void
 }
 
-/** A reader for one question to all sites, and how they fared once it is answered. */
+/** A reader for one question to all sites, and the outcome per site once it is answered. */
 export type MergedAsked = { reader: JobReader; sites: () => SitesReport }
 
 /**
@@ -33,18 +33,18 @@ class MergedReader implements JobReader {
   readonly #options: MergedOptions
   /** The site at which a job was found, for what is asked about it next. */
   readonly #homes = new Map<string, MergedSite>()
-  #tally: SiteOutcomes
+  #outcomes: SiteOutcomes
 
   constructor(options: MergedOptions) {
     this.#options = options
-    this.#tally = this.#newTally()
+    this.#outcomes = this.#newOutcomes()
   }
 
   report(): SitesReport {
-    return this.#tally.report()
+    return this.#outcomes.report()
   }
 
-  #newTally(): SiteOutcomes {
+  #newOutcomes(): SiteOutcomes {
     return new SiteOutcomes(this.#options.sites.map(({ id }) => id))
   }
 
@@ -61,13 +61,13 @@ class MergedReader implements JobReader {
     signal: AbortSignal,
     find: (reader: JobReader, own: JobFilter) => Promise<JobPage>,
   ): Promise<JobPage> {
-    const tally = this.#newTally()
-    const pages = await this.#askAll(signal, tally, async ({ id, reader }) => {
+    const outcomes = this.#newOutcomes()
+    const pages = await this.#askAll(signal, outcomes, async ({ id, reader }) => {
       const page = await find(reader, { ...filter, cursor: positionAt(filter.cursor, id) })
       return { site: id, page }
     })
     for (const { site, page } of pages) {
-      if (page.completeness.gaps.length > 0) tally.partial(site)
+      if (page.completeness.gaps.length > 0) outcomes.partial(site)
     }
     return mergePages(
       pages,
@@ -78,12 +78,14 @@ class MergedReader implements JobReader {
 
   /** The first site that has it answers, without waiting for the others. */
   async getJob(id: string, signal: AbortSignal) {
-    const tally = this.#newTally()
-    this.#tally = tally
+    const outcomes = this.#newOutcomes()
+    this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#askSite(site, either, tally, () => site.reader.getJob(id, either))
+      const found = await this.#askSite(site, either, outcomes, () =>
+        site.reader.getJob(id, either),
+      )
       if (found === undefined) throw new Error('not here')
       return { site, found }
     })
@@ -93,8 +95,8 @@ class MergedReader implements JobReader {
       return found
     } catch {
       signal.throwIfAborted()
-      if (tally.report().failed === 0) return undefined
-      throw tally.error(`${id} was not found, but not every site answered`)
+      if (outcomes.report().failed === 0) return undefined
+      throw outcomes.toError(`${id} was not found, but not every site answered`)
     } finally {
       enough.abort()
     }
@@ -102,21 +104,23 @@ class MergedReader implements JobReader {
 
   /** Every site is asked; once each job is found the others are not waited for. */
   async getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]> {
-    const tally = this.#newTally()
-    this.#tally = tally
+    const outcomes = this.#newOutcomes()
+    this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const missing = new Set(ids)
     const jobs: Job[] = []
     const attempts = this.#options.sites.map(async (site) => {
-      const found = await this.#askSite(site, either, tally, () => site.reader.getJobs(ids, either))
+      const found = await this.#askSite(site, either, outcomes, () =>
+        site.reader.getJobs(ids, either),
+      )
       for (const job of found) if (missing.delete(job.id)) jobs.push(job)
       if (missing.size === 0) enough.abort()
     })
     await Promise.allSettled(attempts)
     signal.throwIfAborted()
-    if (missing.size > 0 && tally.report().failed > 0) {
-      throw tally.error(`${missing.size} jobs were not found, but not every site answered`)
+    if (missing.size > 0 && outcomes.report().failed > 0) {
+      throw outcomes.toError(`${missing.size} jobs were not found, but not every site answered`)
     }
     return sortByIds(jobs, ids)
   }
@@ -133,7 +137,7 @@ class MergedReader implements JobReader {
     signal: AbortSignal,
   ): Promise<Item[]> {
     const own = question.forSite?.(params) ?? params
-    const answers = await this.#askAll(signal, this.#newTally(), async ({ id, reader }) => {
+    const answers = await this.#askAll(signal, this.#newOutcomes(), async ({ id, reader }) => {
       const items = await reader.ask(question, own, signal)
       return { site: id, items }
     })
@@ -143,35 +147,35 @@ class MergedReader implements JobReader {
   /** The answers of the sites that answer. @throws AppError unreachable when none does */
   async #askAll<T>(
     signal: AbortSignal,
-    tally: SiteOutcomes,
+    outcomes: SiteOutcomes,
     call: (site: MergedSite) => Promise<T>,
   ): Promise<T[]> {
-    this.#tally = tally
+    this.#outcomes = outcomes
     const { sites } = this.#options
     const settled = await Promise.allSettled(
-      sites.map((site) => this.#askSite(site, signal, tally, () => call(site))),
+      sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site))),
     )
     signal.throwIfAborted()
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     if (answers.length > 0) return answers
-    throw tally.error('no site answers')
+    throw outcomes.toError('no site answers')
   }
 
   async #askSite<T>(
     site: MergedSite,
     signal: AbortSignal,
-    tally: SiteOutcomes,
+    outcomes: SiteOutcomes,
     call: () => Promise<T>,
   ) {
     try {
       const answer = await within(this.#options.deadlineMs, signal, call())
-      tally.succeeded(site.id)
+      outcomes.succeeded(site.id)
       this.#options.onAsked?.(site.id, true)
       return answer
     } catch (error) {
       // Another site answered, or the caller left: that says nothing about this site.
       if (signal.aborted) throw error
-      tally.failed(site.id, error)
+      outcomes.failed(site.id, error)
       // A refusal is an answer.
       this.#options.onAsked?.(site.id, error instanceof AppError && !error.retryable)
       throw error
@@ -179,7 +183,7 @@ class MergedReader implements JobReader {
   }
 }
 
-/** A site may hang in whatever way it likes: it is waited for until the deadline or the signal. */
+/** Waits until the deadline or the signal, however a site hangs. */
 async function within<T>(ms: number, signal: AbortSignal, answer: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const give = () => reject(signal.reason)

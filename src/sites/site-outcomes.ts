@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import type { SiteAnswer, SitesReport } from '../core/sites.ts'
 
-/** Keeps how each site fared with one question. A site that was not heard of was skipped. */
+/** The outcome of one question per site. A site without an outcome was skipped. */
 export class SiteOutcomes {
   readonly #ids: readonly string[]
   readonly #answers = new Map<string, SiteAnswer>()
@@ -15,7 +15,7 @@ export class SiteOutcomes {
     this.#note(id, { status: 'successful', age_s: 0, error: null })
   }
 
-  /** It answered, and says itself that it lacks events. */
+  /** It answered, and reports that events of its own are missing. */
   partial(id: string): void {
     const answer = this.#answers.get(id)
     if (answer) answer.status = 'partial'
@@ -51,14 +51,14 @@ export class SiteOutcomes {
     return { id, status: 'skipped', age_s: null, duration_ms: this.#elapsed(), error: null }
   }
 
-  /** The text for a question that cannot be answered because of failed sites. */
-  error(what: string): AppError {
+  /** The error of a question that cannot be answered because sites failed. */
+  toError(what: string): AppError {
     const failed = this.report().details.filter(({ status }) => status === 'failed')
     const reasons = failed.map(({ id, error }) => `${id}: ${error}`).join('; ')
     return new AppError('unreachable', `${what} (${reasons})`, { retryAfterS: 5 })
   }
 }
 
-/** An AppError may be shown; the rest is in the log of the site. */
+/** Only errors that we understand are shown; the log of the site has the rest. */
 const reasonOf = (error: unknown): string =>
   error instanceof AppError ? error.message : 'failed unexpectedly'

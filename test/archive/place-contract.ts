@@ -75,7 +75,10 @@ export function testPlace(kind: string, stand: () => Stand): void {
     test('is given once: other bytes are refused, and the first stay', async () => {
       const { open } = stand()
       await put(open(), name, 'first')
-      await assert.rejects(put(open(), name, 'other'), hasCode('conflict', /other content; move/))
+      await assert.rejects(
+        put(open(), name, 'other'),
+        hasCode('conflict', /different content; move/),
+      )
       assert.equal(await get(open(), name), 'first')
     })
 
@@ -201,7 +204,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
       const asleep = open()
       const staged = await asleep.stage(label, textChunks('old'))
       await open().clearStaged('site=fab1')
-      await assert.rejects(asleep.putOnce(name, staged), hasCode('unavailable', /has cleared/))
+      await assert.rejects(asleep.putOnce(name, staged), hasCode('unavailable', /removed what was staged/))
       assert.deepEqual(await listed(asleep), [])
     })
 

@@ -18,6 +18,7 @@ export function FixtureBody({ page, view }: { page: Page; view: FixtureView }) {
 }
 `,
     'src/dashboard/pages/fixture.tsx': `import { FixtureBody, type FixtureView } from '../../../views/pages/fixture.tsx'
+import { appsQuestion } from '../../core/questions/apps.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
 import { ask, type Visit } from '../visit.ts'
@@ -32,7 +33,9 @@ export const fixturePage = definePage({
 })
 
 async function load(visit: Visit): Promise<FixtureView> {
-  const apps = await ask(visit, ['apps'], (backend, signal) => backend.listApps(signal))
+  const apps = await ask(visit, ['apps'], (backend, signal) =>
+    backend.ask(appsQuestion, {}, signal),
+  )
   return { apps: apps?.length }
 }
 `,

@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { openPlace } from '../../src/archive/places/index.ts'
 import { must } from '../../src/core/must.ts'
+import { questions } from '../../src/core/questions/index.ts'
+import type { Question } from '../../src/core/questions/question.ts'
 import { isPlace, readConfig, readToolConfig } from '../../src/roles/settings.ts'
 import { inherited } from '../../src/roles/up/children.ts'
 import { openSink, sinkKinds } from '../../src/sinks/index.ts'
+import { mergedReader } from '../../src/sites/merged-reader.ts'
 import { connect } from '../../src/store/connect.ts'
+import { ingest } from '../../src/store/ingest.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { readMigrationFiles } from '../../src/store/migration-files.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
+import { noon, readApp } from '../api/read-app.ts'
 import { get, listed, put, testPlace } from '../archive/place-contract.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { emptyDatabase } from '../support/database.ts'
@@ -18,6 +24,7 @@ import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
 import { settingsReference } from '../support/reference.ts'
 import { sinkKindsReference, sinkSettingsReference } from '../support/sink-reference.ts'
+import { anEvent, openStore } from '../support/store.ts'
 
 /*
  * Runs in a copy of the sources that has the additions of this folder, and proves that each works.
@@ -74,6 +81,45 @@ describe('a page', () => {
   test('is kept current', async (t) => {
     const { get } = aDashboard(t)
     assert.match((await get('/fixture')).html, /hx-sse:connect="\/events\?view=any"/)
+  })
+})
+
+describe('a question with a column', () => {
+  const { signal } = new AbortController()
+  const find = () =>
+    must(
+      questions.find(({ name }) => name === 'fixture'),
+      'a question named fixture is listed',
+    ) as Question<object, unknown>
+
+  async function storeWith(t: TestContext, tools: readonly string[]) {
+    const { store } = await openStore(t, 'plain')
+    await ingest(
+      store,
+      tools.map((tool) => anEvent(noon, { metadata: { tool } })),
+    )
+    return storeReader(store)
+  }
+
+  test('is answered by the store, over HTTP', async (t) => {
+    const reader = await storeWith(t, ['etch-1', 'etch-2', 'etch-1'])
+    const { items } = await readApp({ reader }).json(find().path)
+    assert.deepEqual(items, [
+      { tool_name: 'etch-1', job_count: 2 },
+      { tool_name: 'etch-2', job_count: 1 },
+    ])
+  })
+
+  test('is answered by several sites as one', async (t) => {
+    const sites = [
+      { id: 'fab1', reader: await storeWith(t, ['etch-1']) },
+      { id: 'fab2', reader: await storeWith(t, ['etch-1', 'etch-2']) },
+    ]
+    const { reader } = mergedReader({ sites, deadlineMs: 5000 })()
+    assert.deepEqual(await reader.ask(find(), {}, signal), [
+      { toolName: 'etch-1', jobCount: 2 },
+      { toolName: 'etch-2', jobCount: 1 },
+    ])
   })
 })
 

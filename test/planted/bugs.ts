@@ -416,8 +416,8 @@ export const bugs: readonly Bug[] = [
     name: 'a site that fails takes all sites with it',
     why: 'central shows nothing because one fab is cut off',
     file: 'src/sites/merged-reader.ts',
-    find: 'const settled = await Promise.allSettled( sites.map((site) => this.#askSite(site, signal, tally, () => call(site))), )',
-    replace: `const settled = (await Promise.all(sites.map((site) => this.#askSite(site, signal, tally, () => call(site)))))
+    find: 'const settled = await Promise.allSettled( sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site))), )',
+    replace: `const settled = (await Promise.all(sites.map((site) => this.#askSite(site, signal, outcomes, () => call(site)))))
       .map((value) => ({ status: 'fulfilled' as const, value }))`,
     test: [
       'test/sites/merged-reader.test.ts',

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { isRunning, LockHeld, readProcessStart, takeLock } from '../../src/platform/lock-file.ts'
+import { isRunning, LockHeld, readStart, takeLock } from '../../src/platform/lock-file.ts'
 import { freshFolder } from '../support/processes.ts'
 
 describe('takeLock', () => {
@@ -30,7 +30,7 @@ describe('takeLock', () => {
   test('takes over from a process that was killed', async () => {
     const path = join(freshFolder(), 'lock')
     const child = spawn('sleep', ['600'])
-    const holder = { pid: child.pid, started: readProcessStart(child.pid ?? 0) }
+    const holder = { pid: child.pid, started: readStart(child.pid ?? 0) }
     writeFileSync(path, JSON.stringify(holder))
     assert.throws(() => takeLock(path), LockHeld)
     const gone = once(child, 'exit')
@@ -68,7 +68,7 @@ describe('takeLock', () => {
 
 describe('isRunning', () => {
   test('tells a process from one that had its number before', () => {
-    const started = readProcessStart(process.pid) ?? ''
+    const started = readStart(process.pid) ?? ''
     assert.equal(isRunning({ pid: process.pid, started }), true)
     assert.equal(isRunning({ pid: process.pid, started: `${started}0` }), false)
     assert.equal(isRunning({ pid: 2 ** 22 + 1, started }), false)

@@ -99,7 +99,7 @@ describe('central over two sites', () => {
     assert.equal(sources.count, 3)
   })
 
-  test('knows no other site, and says which it knows', async (t) => {
+  test('rejects an unknown site, and lists the known ones', async (t) => {
     const one = await aSite(t, 'fab1', 1)
     const { ask } = await central(t, { fab1: one.url })
     const unknown = await ask('/v1/jobs?site=fab7')
@@ -164,7 +164,7 @@ describe('central over two sites', () => {
     stop.abort()
   })
 
-  test('streams all of them as one, and names those without contact', {
+  test('streams all of them as one, and reports those it does not hear', {
     timeout: 60_000,
   }, async (t) => {
     const [one, two] = [await aSite(t, 'fab1', 1), await aSite(t, 'fab2', 1)]
@@ -294,7 +294,7 @@ describe('central with a site away', () => {
     assert.equal((await json<Listing>('/v1/jobs')).count, 2)
   })
 
-  test('reports a site that refuses its token as unreachable, though its health is open', async (t) => {
+  test('reports a site that rejects its token as unreachable, though its health is open', async (t) => {
     const one = await aSite(t, 'fab1', 3)
     const locked = createHttpServer((request, response) => {
       const open = request.url === '/v1/healthz'
@@ -331,7 +331,7 @@ describe('central with a site away', () => {
     assert.match(((await passed.json()) as Problem).detail, /cannot be reached/)
   })
 
-  test('continues where the site was when it comes back', async (t) => {
+  test('continues at its position when a site comes back', async (t) => {
     const port = await freePort()
     const [one, two] = [await aSite(t, 'fab1', 4), await aSite(t, 'fab2', 4, port)]
     const { json } = await central(t, { fab1: one.url, fab2: two.url })

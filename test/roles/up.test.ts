@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
-import { type Holder, isRunning, readProcessStart } from '../../src/platform/lock-file.ts'
+import { type Holder, isRunning, readStart } from '../../src/platform/lock-file.ts'
 import { freePort, freshFolder, launch, until } from '../support/processes.ts'
 
 type Child = Holder & { name: string }
@@ -250,7 +250,7 @@ describe('wafermon up, when it goes down hard', () => {
     const up = await startUp(freshFolder(), await choosePorts(), [])
     t.after(up.stop)
     const pid = pidOf(up.dir, 'simulator')
-    assert.ok(pid && readProcessStart(pid))
+    assert.ok(pid && readStart(pid))
     const jobs = `http://127.0.0.1:${up.ports['local-api']}/v1/jobs?limit=1`
     await until('the first job of the fab', async () => {
       const answer = await fetch(jobs).catch(() => undefined)

@@ -68,7 +68,7 @@ describe('the live streams of several sites as one', () => {
     assert.deepEqual(heard.sites, [{ total: 2, missing: [] }])
   })
 
-  test('resumes after any id at every site, without a gap and without a repeat', async (t) => {
+  test('resumes after any id at every site, without a gap or a repeat', async (t) => {
     const [one, other] = two()
     const first = listen(t, [one, other])
     await until(() => first.sites.length === 1, 'both are heard')
@@ -79,7 +79,7 @@ describe('the live streams of several sites as one', () => {
     first.stop()
     one.say('a3')
     other.say('b2')
-    // The last id at which both sites had been heard, and the events after it.
+    // The last id at which both sites had been heard, and what came after it.
     const at = first.ids.findIndex((id) => id.includes('fab1') && id.includes('fab2'))
     const second = listen(t, [one, other], first.ids[at])
     const want = [...first.keys.slice(at + 1), 'a3', 'b2'].sort()
@@ -88,7 +88,7 @@ describe('the live streams of several sites as one', () => {
     assert.equal(second.resets, 0)
   })
 
-  test('says that there is a hole when a site never had a place to resume from', async (t) => {
+  test('gives a reset when a site never had a position to resume from', async (t) => {
     const [one, other] = two()
     const first = listen(t, [one, other])
     await until(() => first.sites.length === 1, 'both are heard')
@@ -101,13 +101,13 @@ describe('the live streams of several sites as one', () => {
   })
 
   for (const nonsense of ['5-1', 'fab1', '=,=', 'fab1=%E0%A4%A,fab2=1', '\u0000']) {
-    test(`says that events were missed after an invalid id: ${JSON.stringify(nonsense)}`, async (t) => {
+    test(`gives a reset for an id that is not one: ${JSON.stringify(nonsense)}`, async (t) => {
       const heard = listen(t, [...two()], nonsense)
       await until(() => heard.resets === 1, 'there is a reset')
     })
   }
 
-  test('is not held up by a site that is dead, and tells which and since when', async (t) => {
+  test('is not delayed by a site that is dead, and reports it with its outage', async (t) => {
     const [one, dead] = two()
     dead.down = true
     const heard = listen(t, [one, dead])
@@ -139,7 +139,7 @@ describe('the live streams of several sites as one', () => {
     assert.equal(heard.sites.length, 3)
   })
 
-  test('says that there is a hole when a site was away from the first', async (t) => {
+  test('gives a reset when a site was away from the start', async (t) => {
     const [one, late] = two()
     late.down = true
     const heard = listen(t, [one, late])
@@ -149,7 +149,7 @@ describe('the live streams of several sites as one', () => {
     await until(() => heard.resets === 1, 'there is a reset')
   })
 
-  test('hands on that a site forgot where the reader stood', async (t) => {
+  test('passes on that a site forgot the position of the reader', async (t) => {
     const [one, other] = two()
     other.oldest = 100
     const heard = listen(t, [one, other], 'fab1=0,fab2=3')

@@ -93,7 +93,7 @@ describe('remoteReader', () => {
     assert.equal((await reader.health(patient())).status, 'ok')
   })
 
-  test('hands every filter on', async (t) => {
+  test('passes every filter on', async (t) => {
     const asked: URLSearchParams[] = []
     const url = await aServer(t, (request, response) => {
       asked.push(new URL(request.url!, 'http://x').searchParams)
@@ -131,7 +131,7 @@ describe('remoteReader', () => {
     assert.equal(asked[1]?.get('site'), 'fab3')
   })
 
-  test('says that there is no such job by undefined', async (t) => {
+  test('answers undefined for an unknown job', async (t) => {
     const url = await aServer(t, (_, response) => {
       response.statusCode = 404
       response.end('{"type":"urn:wafermon:problem:not_found"}')
@@ -213,7 +213,7 @@ describe('remoteReader', () => {
     })
   }
 
-  test('says so when no server listens, without the secrets of the address', async () => {
+  test('fails in words when the connection is refused, without the secrets of the address', async () => {
     const reader = readerOf(`http://127.0.0.1:1/secret-path`, { token: 'wfm_secret' })
     const { code, message } = await failureOf(reader.ask(appsQuestion, {}, patient()))
     assert.equal(code, 'unreachable')
@@ -221,7 +221,7 @@ describe('remoteReader', () => {
     assert.doesNotMatch(message, /secret/)
   })
 
-  test('hands the refusal of a question on, with the field', async (t) => {
+  test('passes the rejection of a question on, with the field', async (t) => {
     const url = await aServer(t, (_, response) => {
       response.writeHead(422)
       response.end('{"detail":"from: must be before to","field":"from"}')
@@ -236,7 +236,7 @@ describe('remoteReader', () => {
     )
   })
 
-  test('ends with the reason of the caller who goes', async (t) => {
+  test('ends with the reason of a caller who leaves', async (t) => {
     const url = await aServer(t, () => controller.abort(new Error('closed the page')))
     const controller = new AbortController()
     const call = readerOf(url, { timeoutMs: 5000 }).findJobs(all, controller.signal)
@@ -267,7 +267,7 @@ describe('remoteReader.follow', () => {
     return messages
   }
 
-  test('hands on events and signs of life, however the bytes are cut', async (t) => {
+  test('hands on events and heartbeats, however the bytes are cut', async (t) => {
     const text =
       ': hi\r\n\r\nid: 7\r\nevent: started\r\ndata: {"a":\r\ndata: "ü"}\r\n\r\nid: 8\nevent: reset\ndata: \n\n'
     const url = await aServer(t, (_, response) => {

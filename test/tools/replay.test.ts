@@ -180,7 +180,7 @@ describe('wafermon replay', () => {
     assert.equal((await wafermon(['replay', file, '--url', url], { SIDECAR_TOKEN })).code, 0)
     const elsewhere = await wafermon(['replay', file, '--url', `${url}/x`], { SIDECAR_TOKEN })
     assert.equal(elsewhere.code, 1)
-    assert.match(elsewhere.err, /answers \(HTTP 404\), but it is not a sidecar/)
+    assert.match(elsewhere.err, /answers \(HTTP 404\), but is not a sidecar/)
     for (const wrong of ['/nowhere/x', '/tmp']) {
       const { code, err } = await wafermon(['replay', wrong, '--url', url])
       assert.equal(code, 2)
@@ -203,7 +203,7 @@ describe('wafermon replay', () => {
     assert.equal(sidecar.events.length, 100)
   })
 
-  test('continues where it was killed, and starts over for anything else', async (t) => {
+  test('continues where it was killed, and starts from the beginning for anything else', async (t) => {
     const sidecar = await fakeSidecar(t)
     const args = (file: string) => [
       'replay',
@@ -222,7 +222,7 @@ describe('wafermon replay', () => {
     await killed.kill9()
     sidecar.trouble = () => undefined
     const rest = await wafermon(args(file))
-    assert.match(rest.err, /^continuing after 1,000 events\n/)
+    assert.match(rest.err, /^continues after 1,000 events\n/)
     assert.equal(JSON.parse(rest.out).sent, 1000)
     assert.equal(sidecar.events.length, 2000)
 
@@ -241,7 +241,7 @@ describe('wafermon replay', () => {
     const run = launch(['replay', manyRecords(3), '--url', sidecar.url], {})
     await until('a batch', () => sidecar.batches.length > 0)
     assert.equal((await run.stop()).code, 1)
-    assert.match(run.err(), /stopped; with --state it can be continued later\n$/)
+    assert.match(run.err(), /stopped; only with --state can it continue later\n$/)
   })
 })
 

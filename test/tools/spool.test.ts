@@ -163,13 +163,10 @@ describe('wafermon spool rejects', () => {
     for (const args of [['list'], ['show', '1'], ['retry', '1'], ['retry', '--all'], ['export']]) {
       const { code, err } = await rejects(url, ...args)
       assert.equal(code, 1, args.join(' '))
-      assert.match(
-        err,
-        /^\S+ answers \(HTTP 404\), but it is not a sidecar; set the address with --url .*\n$/,
-      )
+      assert.match(err, /^\S+ answers \(HTTP 404\), but is not a sidecar; .*--url .*\n$/)
     }
     const health = await wafermon(['spool', 'status', '--url', url])
-    assert.match(health.err, /answers \(HTTP 200\), but it is not a sidecar/)
+    assert.match(health.err, /answers \(HTTP 200\), but is not a sidecar/)
     const address = await rejects('fab1:8000', 'list')
     assert.equal(address.code, 2)
     assert.match(
@@ -188,7 +185,7 @@ describe('wafermon spool rejects', () => {
 })
 
 describe('wafermon spool status', () => {
-  test('tells what waits, and why', async (t) => {
+  test('shows the events that wait, and why', async (t) => {
     const nobody = `http://127.0.0.1:${await freePort()}`
     const { url } = await sidecar(t, nobody)
     await send(url, ['L1', 'L2'])

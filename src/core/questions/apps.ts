@@ -16,7 +16,7 @@ export type App = {
 export const appsQuestion: Question<{ site?: string | undefined }, App> = {
   name: 'apps',
   path: '/v1/apps',
-  toQuery,
+  toQuery: ({ site }) => toQuery({ site }),
   table: makeTable<App>('an app', {
     appId: uuid('Its latest id.'),
     name: text('Its name.'),

@@ -1,9 +1,9 @@
 import { promisify } from 'node:util'
 import { constants, zstdCompress } from 'node:zlib'
-import type { Delivery, Outgoing, Sink } from '../../core/delivery.ts'
-import { activeTraceparent } from '../../platform/tracing.ts'
+import type { Delivery, Failure, Outgoing, Sink } from '../../core/delivery.ts'
+import { HttpClient } from '../../platform/http-client.ts'
+import { HttpFailure } from '../../platform/http-failure.ts'
 import { defineSink } from '../kind.ts'
-import { explainNoAnswer, post } from './exchange.ts'
 import { judge } from './judge.ts'
 import { type Settings, settings } from './settings.ts'
 
@@ -18,24 +18,40 @@ export const localApi = defineSink({
   open: openLocalApi,
 })
 
+/** Maximum size of an answer, in bytes; a batch of 10,000 refusals fits. */
+const maxBytes = 8 * 2 ** 20
+
 function openLocalApi({ base_url, token, timeout_s }: Settings): Sink {
-  const url = `${base_url}/v1/ingest/events:batch`
+  const client = new HttpClient({
+    baseUrl: base_url,
+    timeoutMs: timeout_s * 1000,
+    maxBytes,
+    headers: {
+      'content-type': 'application/json',
+      'content-encoding': 'zstd',
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    },
+  })
+  const path = '/v1/ingest/events:batch'
   return {
     async deliver(batch, signal): Promise<Delivery> {
       try {
-        const deadline = AbortSignal.timeout(timeout_s * 1000)
-        const answer = await post({
-          url,
-          headers: headersFor(token),
-          body: await compress(batch),
-          signal: AbortSignal.any([signal, deadline]),
-        })
-        return judge(answer, batch)
+        const body = await compress(batch)
+        return judge(await client.ask({ method: 'POST', path, body }, signal), batch)
       } catch (error) {
-        return { kind: 'failed', reason: explainNoAnswer(error as Error) }
+        return explainNoAnswer(error as Error)
       }
     },
   }
+}
+
+/** Why there is no answer. */
+function explainNoAnswer(error: Error): Failure {
+  if (!(error instanceof HttpFailure)) {
+    return { kind: 'failed', reason: `it cannot be reached (${error.message})` }
+  }
+  const permanent = error.permanent ? { permanent: true } : {}
+  return { kind: 'failed', reason: `it ${error.message}`, ...permanent }
 }
 
 const zstd = promisify(zstdCompress)
@@ -43,13 +59,3 @@ const level3 = { params: { [constants.ZSTD_c_compressionLevel]: 3 } }
 
 const compress = (batch: readonly Outgoing[]) =>
   zstd(`[${batch.map((event) => event.body).join(',')}]`, level3)
-
-function headersFor(token: string | undefined): Record<string, string> {
-  const traceparent = activeTraceparent()
-  return {
-    'content-type': 'application/json',
-    'content-encoding': 'zstd',
-    ...(token ? { authorization: `Bearer ${token}` } : {}),
-    ...(traceparent ? { traceparent } : {}),
-  }
-}

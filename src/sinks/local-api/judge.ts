@@ -5,8 +5,8 @@ import {
   toJudged,
   type Verdict,
 } from '../../core/delivery.ts'
+import type { HttpAnswer } from '../../platform/http-client.ts'
 import { problemType } from '../../platform/problem.ts'
-import type { Answer } from './exchange.ts'
 
 /*
  * The delivery that an answer of the local API stands for. It is believed only as far as it adds up: a 200
@@ -17,24 +17,21 @@ import type { Answer } from './exchange.ts'
 type Batch = readonly Outgoing[]
 
 /** The verdicts in an answer, or why it has none. */
-export function judge(answer: Answer, batch: Batch): Delivery {
-  if (answer.status === 200) return judgeTaken(answer.text, batch)
-  if (answer.status === 413) return judgeTooLarge(answer.text, batch)
-  if (answer.status === 422 || answer.status === 400) return judgeRefused(answer.text, batch)
+export function judge(answer: HttpAnswer, batch: Batch): Delivery {
+  const text = answer.body.toString('utf8')
+  if (answer.status === 200) return judgeTaken(text, batch)
+  if (answer.status === 413) return judgeTooLarge(text, batch)
+  if (answer.status === 422 || answer.status === 400) return judgeRefused(text, batch)
   return toFailure(answer)
 }
 
-/** Maximum wait that a `Retry-After` of the local API, or of a proxy before it, is good for. */
-const maxRetryAfterS = 300
-
-function toFailure({ status, retryAfter }: Answer): Failure {
+function toFailure({ status, retryAfterMs }: HttpAnswer): Failure {
   const hint = hints[status]
-  const retryAfterS = Number(retryAfter)
   return {
     kind: 'failed',
     reason: `it answered ${status}${hint ? `: ${hint}` : ''}`,
     ...(hint ? { permanent: true } : {}),
-    ...(retryAfterS > 0 ? { retryAfterMs: Math.min(retryAfterS, maxRetryAfterS) * 1000 } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   }
 }
 

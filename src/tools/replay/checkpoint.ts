@@ -1,27 +1,31 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
+import { writeDurably } from '../../platform/durable-file.ts'
 import type { Step } from './events.ts'
 
-/** Where a replay notes how far it came. */
-export type Place = { from: number; write: (sent: number) => void }
+/** The position of a replay: where it starts, and how to keep how far it came. */
+export type Checkpoint = { from: number; write: (sent: number) => void }
 
 type Where = { state?: string | undefined; file: string; url: string; siteId: string }
 
 /**
- * Looks how far a replay of the same steps to the same sidecar came. Sending something again does
- * no harm, leaving something out does: whatever is not exactly the same begins at the start.
+ * Reads how far a replay of the same steps to the same sidecar came. Sending an event twice does no
+ * harm, leaving one out does: a replay that is not exactly the same starts from the beginning.
  *
  * @throws ConfigError when the folder cannot be used
  */
-export function openPlace({ state, file, url, siteId }: Where, steps: readonly Step[]): Place {
+export function openCheckpoint(
+  { state, file, url, siteId }: Where,
+  steps: readonly Step[],
+): Checkpoint {
   if (state === undefined) return { from: 0, write: () => {} }
   const path = join(state, `${basename(file)}.${siteId}.replay.json`)
   const print = fingerprint([url, siteId], steps)
   const write = (sent: number) => {
     try {
-      writeFileSync(path, JSON.stringify({ print, sent }))
+      writeDurably(path, JSON.stringify({ print, sent }))
     } catch (error) {
       throw cannot(state, error)
     }
@@ -31,7 +35,7 @@ export function openPlace({ state, file, url, siteId }: Where, steps: readonly S
   } catch (error) {
     throw cannot(state, error)
   }
-  return { from: read(path, print, steps.length), write }
+  return { from: readPosition(path, print, steps.length), write }
 }
 
 function fingerprint(where: readonly string[], steps: readonly Step[]): string {
@@ -42,8 +46,8 @@ function fingerprint(where: readonly string[], steps: readonly Step[]): string {
   return hash.digest('hex')
 }
 
-/** A note that cannot be read is none; one of a replay that came to its end neither. */
-function read(path: string, print: string, steps: number): number {
+/** 0 when there is no position, when it cannot be read, or when that replay was complete. */
+function readPosition(path: string, print: string, steps: number): number {
   try {
     const known = JSON.parse(readFileSync(path, 'utf8')) as { print?: unknown; sent?: unknown }
     const { sent } = known

@@ -2,7 +2,7 @@ import { fromMs } from '../../core/time.ts'
 import { uuidV5 } from '../../core/uuid.ts'
 import type { TraceRecord } from './records.ts'
 
-/** An event of a record: its time, its order among those of the same time, and its JSON. */
+/** The start or the end of a record, with its place among the steps of the same time. */
 export type Step = { atMs: number; rank: number; record: TraceRecord; end: boolean }
 
 /**
@@ -32,8 +32,8 @@ const ends: Record<string, { kind: string; status: string }> = {
 const endOf = ({ status }: TraceRecord) => ends[status]
 
 /**
- * The event of a step. Everything in it follows from the record, so a second replay sends the same
- * events again and changes nothing.
+ * The event of a step. All of it follows from the record, so that a second replay sends the same
+ * events and changes nothing.
  */
 export function toEvent({ record, end, atMs }: Step, siteId: string): object {
   const id = uuidV5(`${record.trace}:${record.job_id}`)
@@ -64,7 +64,7 @@ export function toEvent({ record, end, atMs }: Step, siteId: string): object {
   }
 }
 
-/** Attributes that say how it ended; the rest is known from the start. */
+/** Attributes that are known only at the end. */
 const ofTheEnd = ['error', 'error_type', 'reason']
 
 function metadataOf(record: TraceRecord): object {

@@ -1,13 +1,13 @@
 import { ageText, grouped } from '../table.ts'
 
-/** The part of a stream that a bar needs; usually of standard error. */
+/** The part of a stream that a bar needs; usually standard error. */
 export type Screen = { isTTY?: boolean; columns?: number; write(text: string): unknown }
 
-/** How often it is drawn: on a terminal, and elsewhere, where each time makes a line. */
+/** Time between two drawings, in milliseconds; off a terminal each one adds a line. */
 const everyMs = { terminal: 100, elsewhere: 5000 }
 const widest = 30
 
-/** On a terminal a bar that stays in its line, elsewhere a line now and then. */
+/** On a terminal a bar that is redrawn in its line, elsewhere a line every few seconds. */
 export function progressBar(total: number, from: number, screen: Screen = process.stderr) {
   const startedAt = performance.now()
   let shownAt = -Infinity
@@ -23,7 +23,7 @@ export function progressBar(total: number, from: number, screen: Screen = proces
       shownAt = now
       put(sent)
     },
-    /** Makes room for a line of text. */
+    /** Makes room for a line of other text. */
     clear: () => {
       if (screen.isTTY) screen.write('\r\x1b[K')
       shownAt = -Infinity

@@ -27,8 +27,8 @@ export type TraceRecord = z.infer<typeof recordSchema>
 export type BadLine = { line: number; why: string }
 
 /**
- * Reads a file of records. A line that is none is reported and left out; the others are kept, all
- * in memory, about a kilobyte each.
+ * Reads a file of records into memory, about a kilobyte each. A line that cannot be read is reported
+ * and left out.
  *
  * @throws ConfigError when the file cannot be read
  */

@@ -1,28 +1,29 @@
+import { must } from '../../core/must.ts'
 import { sleep } from '../../platform/backoff.ts'
 import { printLine } from '../../platform/stdout.ts'
-import type { Sidecar } from '../sidecar.ts'
+import { openClient, type Sidecar } from '../sidecar.ts'
 import { grouped } from '../table.ts'
-import { openPlace } from './checkpoint.ts'
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { planSteps, type Step, toEvent } from './events.ts'
 import { progressBar } from './progress.ts'
 import { readRecords } from './records.ts'
-import { sendAll, type Tally } from './send.ts'
+import { sendAll, type Tally, timeoutMs } from './send.ts'
 
 export type ReplayOptions = {
   file: string
   sidecar: Sidecar
   siteId: string
-  /** Factor over the time of the trace; 0 sends as fast as the sidecar takes it. */
+  /** Speed relative to the recording; 0 sends as fast as possible. */
   speed: number
-  /** Folder that keeps the position, to continue there; without it a replay starts from the beginning. */
+  /** Folder for the position, from which the next run continues; without it, from the start. */
   state?: string | undefined
   json: boolean
 }
 
 const batchSize = 500
-/** Maximum delay of a timer; with a longer one it would fire immediately. */
+/** Longest time that a timer can wait; with more it would not wait at all. */
 const longestSleepMs = 2 ** 31 - 1
-/** Unreadable lines that are named; the others are counted. */
+/** Maximum unreadable lines that are named; the others are only counted. */
 const badShown = 10
 
 const say = (text: string) => void process.stderr.write(`${text}\n`)
@@ -30,54 +31,63 @@ const say = (text: string) => void process.stderr.write(`${text}\n`)
 /**
  * Replays a file of recorded jobs.
  *
- * @returns the exit code: 0 all taken, 1 something was refused or it was stopped on its way
+ * @returns the exit code: 0 when all were accepted, 1 when something was rejected or it was stopped
  * @throws ConfigError or AppError that says what is wrong
  */
 export async function runReplay(options: ReplayOptions, signal: AbortSignal): Promise<number> {
-  const { file, sidecar, siteId, speed, state } = options
+  const { file, sidecar, siteId, state } = options
   let bad = 0
   const records = await readRecords(file, ({ line, why }) => {
     if (++bad <= badShown) say(`${file}:${line}: ${why}`)
   })
   const { steps, waiting } = planSteps(records)
-  const place = openPlace({ state, file, url: sidecar.url, siteId }, steps)
-  const { from } = place
-  if (from > 0) say(`continuing after ${grouped(from)} events`)
+  const checkpoint = openCheckpoint({ state, file, url: sidecar.url, siteId }, steps)
+  const { from } = checkpoint
+  if (from > 0) say(`continues after ${grouped(from)} events`)
   const tally: Tally = { accepted: 0, duplicates: 0, rejected: new Map(), retries: 0 }
-  const bar = progressBar(steps.length, from)
-  const way = { sidecar, signal, onWait: sayOnce(bar.clear) }
-  const due = schedule(steps, from, speed, signal)
   const startedAt = performance.now()
-  let sent = from
-  while (sent < steps.length && !signal.aborted) {
-    bar.show(sent)
-    const batch = await due(sent)
-    await sendAll(
-      way,
-      batch.map((step) => toEvent(step, siteId)),
-      tally,
-    )
-    if (signal.aborted) break
-    sent += batch.length
-    place.write(sent)
-  }
-  bar.end(sent)
+  const sent = await sendSteps(options, steps, { checkpoint, tally, signal })
   const seconds = (performance.now() - startedAt) / 1000
   const of = steps.length
-  await report(
-    options,
-    { records: records.length, waiting, bad, sent: sent - from, of, seconds },
-    tally,
-  )
+  const summary = { records: records.length, waiting, bad, sent: sent - from, of, seconds }
+  await report(options, summary, tally)
   const stopped = sent < of
-  if (stopped)
-    say(
-      `stopped; ${state ? 'the same command continues here' : 'with --state it can be continued later'}`,
-    )
+  const later = state
+    ? 'run the same command to continue'
+    : 'only with --state can it continue later'
+  if (stopped) say(`stopped; ${later}`)
   return tally.rejected.size > 0 || bad > 0 || stopped ? 1 : 0
 }
 
-/** Each reason once. */
+type Progress = { checkpoint: Checkpoint; tally: Tally; signal: AbortSignal }
+
+/** Sends the steps that are left, batch by batch. @returns the number of steps that are done */
+async function sendSteps(
+  { sidecar, siteId, speed }: ReplayOptions,
+  steps: readonly Step[],
+  { checkpoint, tally, signal }: Progress,
+): Promise<number> {
+  const { from } = checkpoint
+  const bar = progressBar(steps.length, from)
+  const client = openClient(sidecar, timeoutMs)
+  const target = { client, url: sidecar.url, signal, onWait: sayOnce(bar.clear) }
+  const takeDue = schedule(steps, from, speed, signal)
+  let sent = from
+  while (sent < steps.length && !signal.aborted) {
+    bar.show(sent)
+    const batch = await takeDue(sent)
+    const events = batch.map((step) => toEvent(step, siteId))
+    await sendAll(target, events, tally)
+    if (signal.aborted) break
+    sent += batch.length
+    checkpoint.write(sent)
+  }
+  bar.end(sent)
+  client.close()
+  return sent
+}
+
+/** Says each reason once. */
 function sayOnce(before: () => void) {
   const said = new Set<string>()
   return (why: string) => {
@@ -88,19 +98,20 @@ function sayOnce(before: () => void) {
   }
 }
 
-/** The next events that are due: a full batch when in a hurry, what is due now otherwise. */
+/** Gives the next steps: with speed 0 a full batch, otherwise those that are due. */
 function schedule(steps: readonly Step[], from: number, speed: number, signal: AbortSignal) {
   const startedAt = performance.now()
-  const dueMs = (step: Step) => (step.atMs - steps[from]!.atMs) / speed
+  const at = (index: number) => must(steps[index], 'there are steps left').atMs
+  const dueMs = (index: number) => (at(index) - at(from)) / speed
   return async (sent: number): Promise<readonly Step[]> => {
     if (speed === 0) return steps.slice(sent, sent + batchSize)
-    const dueAt = startedAt + dueMs(steps[sent]!)
+    const dueAt = startedAt + dueMs(sent)
     while (performance.now() < dueAt && !signal.aborted) {
       await sleep(Math.min(longestSleepMs, dueAt - performance.now()), signal)
     }
     const elapsed = performance.now() - startedAt
     let end = sent + 1
-    while (end < steps.length && end - sent < batchSize && dueMs(steps[end]!) <= elapsed) end++
+    while (end < steps.length && end - sent < batchSize && dueMs(end) <= elapsed) end++
     return steps.slice(sent, end)
   }
 }
@@ -125,8 +136,8 @@ function report({ json }: ReplayOptions, summary: Summary, tally: Tally): Promis
     ['unreadable lines', summary.bad],
     ['events sent', summary.sent],
     ['accepted', accepted],
-    ['already known', duplicates],
-    ...[...tally.rejected].map(([why, n]): [string, number] => [`refused: ${why}`, n]),
+    ['duplicates', duplicates],
+    ...[...tally.rejected].map(([why, n]): [string, number] => [`rejected: ${why}`, n]),
     ['events per second', Math.round(summary.sent / Math.max(summary.seconds, 0.001))],
   ]
   const line = ([what, n]: [string, number]) => `${what.padEnd(20)} ${grouped(n).padStart(12)}`

@@ -1,7 +1,10 @@
+import { must } from '../../core/must.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
-import { refusal, type Sidecar, tokenHeader, unreachable } from '../sidecar.ts'
+import type { HttpClient } from '../../platform/http-client.ts'
+import { HttpFailure } from '../../platform/http-failure.ts'
+import { parseOrUndefined, toRefusal, toUnreachable } from '../sidecar.ts'
 
-/** The outcomes of the events so far. */
+/** The outcome of the events so far. */
 export type Tally = {
   accepted: number
   duplicates: number
@@ -9,8 +12,15 @@ export type Tally = {
   retries: number
 }
 
-/** Where events go, and who is told why they wait. */
-export type Way = { sidecar: Sidecar; signal: AbortSignal; onWait: (why: string) => void }
+/** Where events go. */
+export type Target = {
+  client: HttpClient
+  /** The address of the sidecar, for messages. */
+  url: string
+  signal: AbortSignal
+  /** Called with the reason when events have to wait. */
+  onWait: (why: string) => void
+}
 
 type Answer = {
   total: number
@@ -18,67 +28,70 @@ type Answer = {
   rejected: { index: number; field: string; detail: string; retryable?: boolean }[]
 }
 
-/** Longest that one request may take. */
-const timeoutMs = 30_000
+/** Longest time for one request, and longest wait that a Retry-After can ask for. */
+export const timeoutMs = 30_000
 
 /**
- * Sends a batch until each of its events is taken, known, or refused for good, and no later batch
+ * Sends a batch until each of its events is accepted, known, or rejected for good, and no later batch
  * before that: order is kept. Ends early only when the signal aborts.
  *
- * @throws AppError when waiting would not help: a token is missing, or it is not a sidecar
+ * @throws AppError when waiting would not help: a token is missing, or this is not a sidecar
  */
-export async function sendAll(way: Way, events: readonly object[], tally: Tally): Promise<void> {
-  const { signal } = way
+export async function sendAll(
+  target: Target,
+  events: readonly object[],
+  tally: Tally,
+): Promise<void> {
+  const { signal } = target
   const backoff = new Backoff({ firstMs: 200, maxMs: 10_000 })
   let left = events
   while (left.length > 0 && !signal.aborted) {
-    const answer = await post(way, left)
-    if (answer === 'too large') return sendHalves(way, left, tally)
+    const answer = await post(target, left)
+    if (answer === 'too large') return sendHalves(target, left, tally)
     if ('total' in answer) left = settle(left, answer, tally)
     if (left.length === 0 || signal.aborted) return
     tally.retries++
-    way.onWait('why' in answer ? answer.why : 'the sidecar accepts no more events for now')
+    target.onWait('why' in answer ? answer.why : 'the sidecar accepts no more events at the moment')
     await sleep(Math.max(backoff.next(), 'waitMs' in answer ? answer.waitMs : 0), signal)
   }
 }
 
-async function sendHalves(way: Way, events: readonly object[], tally: Tally): Promise<void> {
+async function sendHalves(target: Target, events: readonly object[], tally: Tally): Promise<void> {
   if (events.length === 1) return count(tally, 'larger than the sidecar accepts')
   const half = Math.ceil(events.length / 2)
-  await sendAll(way, events.slice(0, half), tally)
-  await sendAll(way, events.slice(half), tally)
+  await sendAll(target, events.slice(0, half), tally)
+  await sendAll(target, events.slice(half), tally)
 }
 
 type Wait = { why: string; waitMs: number }
 
 async function post(
-  { sidecar, signal }: Way,
+  { client, url, signal }: Target,
   events: readonly object[],
 ): Promise<Answer | Wait | 'too large'> {
-  const { url } = sidecar
-  const response = await fetch(`${url}/v1/ingest/events:batch`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...tokenHeader(sidecar) },
-    body: JSON.stringify(events),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-  }).catch((error: unknown) => unreachable(url, error))
-  if (response instanceof Error) return { why: response.message, waitMs: 0 }
-  const body = (await response.json().catch(() => undefined)) as Partial<Answer> | undefined
-  if (response.status === 200 && body?.total === events.length) return body as Answer
-  if (response.status === 413) return 'too large'
-  const error = refusal(url, response.status, body)
-  if ([401, 403, 404, 405].includes(response.status)) throw error
-  return {
-    why: error.message,
-    waitMs: Math.min(timeoutMs, Number(response.headers.get('retry-after') ?? 0) * 1000 || 0),
-  }
+  const body = JSON.stringify(events)
+  const headers = { 'content-type': 'application/json' }
+  const request = { method: 'POST', path: '/v1/ingest/events:batch', headers, body } as const
+  const answer = await client.ask(request, signal).catch((error: unknown) => {
+    if (error instanceof HttpFailure) return toUnreachable(url, error)
+    if (signal.aborted) return new Error('stopped')
+    throw error
+  })
+  if (answer instanceof Error) return { why: answer.message, waitMs: 0 }
+  const { status, retryAfterMs = 0 } = answer
+  const json = parseOrUndefined(answer.body) as Partial<Answer> | undefined
+  if (status === 200 && json?.total === events.length) return json as Answer
+  if (status === 413) return 'too large'
+  const error = toRefusal(url, status, json)
+  if ([401, 403, 404, 405].includes(status)) throw error
+  return { why: error.message, waitMs: Math.min(timeoutMs, retryAfterMs) }
 }
 
-/** @returns what is to be sent again */
+/** @returns the events to send again */
 function settle(events: readonly object[], answer: Answer, tally: Tally): object[] {
   const again: object[] = []
   for (const { index, field, detail, retryable } of answer.rejected) {
-    if (retryable) again.push(events[index]!)
+    if (retryable) again.push(must(events[index], 'the sidecar rejects events of this batch'))
     else count(tally, `${field} ${detail}`.trim())
   }
   tally.duplicates += answer.duplicates

@@ -36,7 +36,7 @@ export async function printOne(sidecar: Sidecar, id: number, json: boolean): Pro
   await print(`${head}\n\n${JSON.stringify(event, null, 2)}\n`)
 }
 
-/** All rejects with their events, one per line, without those that are retried meanwhile. */
+/** All rejects with their events, one a line; one that another operator retries meanwhile is left out. */
 export async function printAll(sidecar: Sidecar): Promise<void> {
   for (const { id } of await listRejects(sidecar)) {
     const whole = await showReject(sidecar, id).catch(unlessGone)
@@ -45,8 +45,8 @@ export async function printAll(sidecar: Sidecar): Promise<void> {
 }
 
 /**
- * Offers rejects again, the oldest first; all there are now unless ids are given. What is refused
- * once more becomes a new reject and is not offered twice. Code 1 when one is not there.
+ * Offers rejects again, the oldest first; all that exist now unless ids are given. An event that is
+ * refused again becomes a new reject and is not offered twice. Exit code 1 when an id does not exist.
  */
 export async function retryAll(
   sidecar: Sidecar,

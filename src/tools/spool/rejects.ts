@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { AppError } from '../../core/errors.ts'
-import { askSidecar, refusal, type Sidecar } from '../sidecar.ts'
+import { must } from '../../core/must.ts'
+import { askSidecar, type Sidecar, toRefusal } from '../sidecar.ts'
 
 const rejectSchema = z.object({
   id: z.number(),
@@ -18,7 +19,7 @@ const wholeSchema = rejectSchema.extend({ event: z.unknown() })
 /** The same, with the event as it was offered. */
 export type WholeReject = z.infer<typeof wholeSchema>
 
-/** Maximum rows in one answer of a sidecar. */
+/** Maximum rows of one answer of a sidecar. */
 const pageSize = 1000
 
 /** The rejects of a sidecar, newest first. */
@@ -26,7 +27,7 @@ export async function listRejects(sidecar: Sidecar, limit = Infinity): Promise<R
   const rows: Reject[] = []
   while (rows.length < limit) {
     const size = Math.min(limit - rows.length, pageSize)
-    const older = rows.length === 0 ? '' : `&before=${rows.at(-1)!.id}`
+    const older = rows.length === 0 ? '' : `&before=${must(rows.at(-1), 'there are rows').id}`
     const answer = await askSidecar(sidecar, `/v1/rejects?limit=${size}${older}`)
     const { items } = fits(pageSchema, answer, sidecar.url)
     rows.push(...items)
@@ -45,16 +46,16 @@ export async function retryReject(sidecar: Sidecar, id: number): Promise<void> {
   await askSidecar(sidecar, `/v1/rejects/${id}/retry`, { method: 'POST' })
 }
 
-/** Undefined, instead of an error, for a reject that was retried meanwhile. */
+/** Undefined instead of an error for a reject that another operator has retried meanwhile. */
 export function unlessGone(error: unknown): undefined {
   const gone = error instanceof AppError && error.code === 'not_found' && error.field === 'id'
   if (gone) return undefined
   throw error
 }
 
-/** The checked answer. @throws AppError when it is not from a sidecar */
+/** An answer that has the expected shape. @throws AppError when it does not come from a sidecar */
 export function fits<T>(schema: z.ZodType<T>, answer: unknown, url: string): T {
   const read = schema.safeParse(answer)
   if (read.success) return read.data
-  throw refusal(url, 200, answer)
+  throw toRefusal(url, 200, answer)
 }

@@ -21,7 +21,7 @@ const healthSchema = z.looseObject({
   trouble: z.string().optional(),
   damaged: z.unknown().optional(),
 })
-/** The state of a spool, as its sidecar reports it. */
+/** The spool as its sidecar reports it. */
 export type SpoolStatus = z.infer<typeof healthSchema>
 
 /** @throws AppError when there is no sidecar */

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { questions } from '../src/core/questions/index.ts'
+import type { Question } from '../src/core/questions/question.ts'
+import { mergedReader } from '../src/sites/merged-reader.ts'
+import { remoteReader } from '../src/sites/remote-reader.ts'
+import { noon, readApp } from './api/read-app.ts'
+import { arrayReader, emptyWorld } from './support/array-reader.ts'
+import { startFakeApi } from './support/fake-api.ts'
+import { fillShift, someSources } from './support/sample-jobs.ts'
+
+/* The contract of `core/questions/question.ts`, over every question of the list. */
+
+const { signal } = new AbortController()
+
+/** What a question is asked with, where it needs parameters. */
+const params: Record<string, object> = {
+  stats: { from: '2026-02-28T00:00:00.000000Z', bucket: 'day', groupBy: ['status'] },
+}
+
+function aWorld() {
+  const world = emptyWorld(() => noon)
+  fillShift(world, noon, 50)
+  world.sources = someSources(noon)
+  for (const { name } of questions) world.answers[name] ??= () => []
+  return world
+}
+
+const isSet = (_: string, value: unknown) => (value === null ? undefined : value)
+
+describe('the list of questions', () => {
+  test('has each name and path once', () => {
+    for (const key of ['name', 'path'] as const) {
+      assert.equal(new Set(questions.map((one) => one[key])).size, questions.length)
+    }
+  })
+
+  test('has a file of SQL for each', async () => {
+    await import('../src/store/answers.ts')
+  })
+})
+
+for (const one of questions) {
+  const question = one as Question<object, object>
+  const given = params[question.name] ?? {}
+
+  describe(`the question about ${question.name}`, () => {
+    test('is answered by a site over HTTP as by its reader', async (t) => {
+      const world = aWorld()
+      const { url } = await startFakeApi(t, world)
+      const expected = await arrayReader(world).ask(question, given, signal)
+      const found = await remoteReader({ baseUrl: url, timeoutMs: 5000 }).ask(
+        question,
+        given,
+        signal,
+      )
+      assert.deepEqual(found, expected)
+    })
+
+    test('has every field of its table in the answer of its route, in that order', async () => {
+      const world = aWorld()
+      const { json } = readApp({ world })
+      const query = question.toQuery(given)
+      const { items, count } = await json(`${question.path}?${query}`)
+      const rows = await arrayReader(world).ask(question, given, signal)
+      assert.equal(count, rows.length)
+      assert.equal(JSON.stringify(items), JSON.stringify(rows.map(question.table.toWire)))
+    })
+
+    test('is answered by several sites as by the one that knows something', async () => {
+      const world = aWorld()
+      const sites = [
+        { id: 'fab1', reader: arrayReader(world) },
+        { id: 'fab2', reader: arrayReader({ ...emptyWorld(() => noon), answers: world.answers }) },
+      ]
+      const { reader } = mergedReader({ sites, deadlineMs: 5000 })()
+      const merged = await reader.ask(question, given, signal)
+      const alone = await arrayReader(world).ask(question, given, signal)
+      const texts = (rows: readonly object[]) =>
+        rows.map((row) => JSON.stringify({ ...row, site: undefined }, isSet)).sort()
+      assert.deepEqual(texts(merged), texts(alone))
+    })
+  })
+}
