@@ -37,7 +37,7 @@ export const live: Bench = {
   },
 }
 
-/** Reads the stream for good. @returns when each key was seen, filled as they come */
+/** Reads the stream until the bench ends. @returns when each key was seen, filled as they come */
 async function follow(context: Context, url: string): Promise<Map<string, number>> {
   const seen = new Map<string, number>()
   const request = get(url, { agent: false })

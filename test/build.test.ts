@@ -97,7 +97,7 @@ describe('a copy of the build, away from its packages', () => {
   const wafermon = (args: string[], env?: Record<string, string>) =>
     run(process.execPath, [join(copy, 'wafermon.js'), ...args], env)
 
-  test('tells its version and its commands', async () => {
+  test('prints its version and its commands', async () => {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     assert.deepEqual(await wafermon(['--version']), { code: 0, out: `${version}\n`, err: '' })
     const { out, err } = await wafermon(['--help'])

@@ -61,7 +61,7 @@ describe('the words of docs/', () => {
   const { names, notReadYet } = knownSettings
   const known = new Set([...names, ...others, ...notReadYet])
 
-  test('name every variable that is not read yet', () => {
+  test('name every variable that is not supported yet', () => {
     const text = readFileSync('docs/configuration.md', 'utf8')
     const start = text.indexOf('Known, but not supported yet')
     const paragraph = text.slice(start, text.indexOf('\n\n', start))
@@ -145,7 +145,7 @@ describe('the records of docs/commands.md', () => {
     assert.equal(planSteps(records).steps.length, 4)
   })
 
-  test('have the fields of the table, and need those that it says', async () => {
+  test('have the fields of the table, and need those that it marks', async () => {
     assert.deepEqual(fields.map(([, name]) => name).sort(), Object.keys(whole).sort())
     const { records } = await read(lines)
     assert.deepEqual(Object.keys(records[0]!).sort(), Object.keys(whole).sort())

@@ -61,7 +61,7 @@ describe('wafermon migrate', () => {
     assert.doesNotMatch(err, /hunter2|\n\s+at /)
   })
 
-  test('wants an address', async () => {
+  test('requires an address', async () => {
     const { code, err } = await wafermon(['migrate'])
     assert.equal(code, 2)
     assert.match(err, /\n {2}DATABASE_URL: .* \(not set\); set it, or give --database-url\n$/)

@@ -24,7 +24,7 @@ describe('docs/wire.md', () => {
   })
 
   for (const [name, { most, event, field }] of Object.entries(fixedLimits)) {
-    test(`keeps the limit that it tells: ${name}, ${most}`, () => {
+    test(`keeps the limit that it states: ${name}, ${most}`, () => {
       assert.ok(
         page.includes(
           wireLimits()
@@ -43,7 +43,7 @@ describe('docs/wire.md', () => {
     assert.ok(page.includes(`\`${namespace}\``))
   })
 
-  test('corrects a clock at the limit that it tells, and not below it', () => {
+  test('corrects a clock at the limit that it states, and not below it', () => {
     const [at, ahead] = ['2026-03-01T12:10:05Z', '2026-03-01T12:10:05.000001Z']
     const taken = read(sent({ at }))
     const corrected = read(sent({ at: ahead }))

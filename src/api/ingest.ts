@@ -8,7 +8,7 @@ import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../c
 import { fromMs, type Micros } from '../core/time.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { activeTraceparent, inTracesOf } from '../platform/tracing.ts'
+import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
 import { IngestTally } from './ingest-tally.ts'
 import { BadLine, readBatch } from './read-batch.ts'
@@ -94,7 +94,7 @@ function isDuplicate(verdict: Verdict | undefined): boolean {
 
 async function acceptTraced(items: readonly Admitted[], { accept }: IngestOptions) {
   const traces = items.map(({ event }) => event.traceparent)
-  const verdicts = await inTracesOf('ingest.accept', traces, () => accept(items))
+  const verdicts = await runInTraces('ingest.accept', traces, () => accept(items))
   ensure(verdicts.length === items.length, 'accept gives a verdict per event')
   return verdicts
 }

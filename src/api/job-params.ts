@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts'
 import { siteIdSchema } from '../core/event.ts'
 import { type JobFilter, statuses } from '../core/job.ts'
 import { fromMs } from '../core/time.ts'
-import { limitParam, number, oneOf, someOf, text, time, uuid } from './query-params.ts'
+import { choice, choices, limitParam, number, text, time, uuid } from './query-params.ts'
 
 export type Limits = {
   /** Rows in a list that is asked for without `limit` (QUERY_DEFAULT_LIMIT). */
@@ -27,7 +27,7 @@ export const windowParams = {
 }
 
 export const appNameParam = text(200, 'Case-insensitive substring of the app name.')
-export const statusParam = someOf(statuses, 'Only jobs in these states.')
+export const statusParam = choices(statuses, 'Only jobs in these states.')
 
 /** The format of the answer; it wins over `Accept`. */
 export const formats = ['json', 'csv', 'ndjson'] as const
@@ -36,7 +36,7 @@ export const formats = ['json', 'csv', 'ndjson'] as const
 export const jobParams = (limits: Limits) =>
   z.object({
     ...windowParams,
-    time: oneOf(
+    time: choice(
       ['started', 'ended', 'seen'],
       'The time that the window and the order use: the start, the end, or the last event.',
     )
@@ -50,7 +50,7 @@ export const jobParams = (limits: Limits) =>
     q: text(200, 'Case-insensitive substring of the key, sub key, app name or last error.'),
     min_duration_s: number({ min: 0 }, 'Minimum duration, in seconds.').optional(),
     max_duration_s: number({ min: 0 }, 'Maximum duration, in seconds.').optional(),
-    sort: oneOf(sorts, 'Newest or oldest first, by the selected time; ties by id.')
+    sort: choice(sorts, 'Newest or oldest first, by the selected time; ties by id.')
       .optional()
       .meta({ default: 'newest' }),
     limit: limitParam(limits),
@@ -58,7 +58,7 @@ export const jobParams = (limits: Limits) =>
       65_536,
       '`next_cursor` of the previous page, unchanged, with the same time and sort.',
     ),
-    format: oneOf(
+    format: choice(
       formats,
       'Overrides the Accept header; csv and ndjson export every row of the window.',
     )

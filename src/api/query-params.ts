@@ -79,12 +79,12 @@ export const limitParam = ({
     .meta({ default: defaultLimit })
 
 /** One word of a list. */
-export function oneOf<const W extends string>(words: readonly W[], description: string) {
+export function choice<const W extends string>(words: readonly W[], description: string) {
   return z.enum(words, `must be one of ${words.join(', ')}`).meta({ description })
 }
 
 /** Words of a list, comma-separated; the parameter may also be repeated. */
-export function someOf<const W extends string>(words: readonly W[], description: string) {
+export function choices<const W extends string>(words: readonly W[], description: string) {
   const message = `must be a comma-separated list of ${words.join(', ')}`
   return z
     .string(message)

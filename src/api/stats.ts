@@ -18,7 +18,7 @@ import {
   windowParams,
 } from './job-params.ts'
 import { listRoute } from './list-route.ts'
-import { oneOf, someOf } from './query-params.ts'
+import { choice, choices } from './query-params.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
@@ -26,8 +26,8 @@ const statsList = named('StatsList', listAnswer(statsQuestion.table.shown))
 
 const statsParams = z.object({
   ...windowParams,
-  bucket: oneOf(statsBuckets, 'Length of the time buckets.').optional().meta({ default: 'hour' }),
-  group_by: someOf(statsGroups, 'How to group jobs within a bucket.'),
+  bucket: choice(statsBuckets, 'Length of the time buckets.').optional().meta({ default: 'hour' }),
+  group_by: choices(statsGroups, 'How to group jobs within a bucket.'),
   site: siteParam('Only this site.'),
   app_name: appNameParam,
   status: statusParam,

@@ -6,14 +6,14 @@ import { AppError } from '../core/errors.ts'
 import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { appNameParam, siteParam } from './job-params.ts'
-import { oneOf, text, uuid } from './query-params.ts'
+import { choice, text, uuid } from './query-params.ts'
 import { type Route, route } from './route.ts'
 import { streamBody } from './stream-body.ts'
 
 const streamParams = z.object({
   site: siteParam('Only events of this site.'),
   app: appNameParam,
-  entity_type: oneOf(['job', 'subjob'], 'Only events of jobs, or only of subjobs.').optional(),
+  entity_type: choice(['job', 'subjob'], 'Only events of jobs, or only of subjobs.').optional(),
   job_id: uuid('Only events of this job or subjob and of its subjobs.').optional(),
   last_event_id: text(8192, 'Resume after this id, for clients that cannot send Last-Event-ID.'),
 })

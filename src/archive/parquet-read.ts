@@ -5,7 +5,7 @@ import { collect } from './places/content.ts'
 import type { Content } from './places/place.ts'
 
 /*
- * Reads Parquet back. Learnt by trying parquet-wasm 0.8:
+ * Reads Parquet back. Observed with parquet-wasm 0.8:
  *
  * - A page that was changed on disk is read without complaint (there are no page checksums): what
  *   protects a file is its SHA-256.

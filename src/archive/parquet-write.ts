@@ -5,7 +5,7 @@ import { arrowType, batchData } from './arrow.ts'
 import { loadWasm } from './parquet-wasm.ts'
 
 /*
- * Rows as a stream of Parquet. Learnt by trying parquet-wasm 0.8:
+ * Rows as a stream of Parquet. Observed with parquet-wasm 0.8:
  *
  * - A source that throws ends the file as if it had ended: a shorter file, whole and valid, and no
  *   error. So the source never throws here; its error is kept and thrown at the end.
@@ -61,7 +61,7 @@ export async function* parquetBytes(
   }
 }
 
-/** Reads on to the end: what is left half read would stay in the memory of the wasm for good. */
+/** Reads on to the end: what is left half read would stay in the memory of the wasm forever. */
 async function drained(out: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   try {
     while (!(await out.read()).done);

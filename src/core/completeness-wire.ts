@@ -1,15 +1,5 @@
 import type { Completeness, Gap } from './job.ts'
-import {
-  listOf,
-  makeTable,
-  number,
-  oneOf,
-  orElse,
-  orNull,
-  text,
-  time,
-  whole,
-} from './wire-table.ts'
+import { choice, list, makeTable, number, orElse, orNull, text, time, whole } from './wire-table.ts'
 
 const gapTable = makeTable<Gap>('a gap', {
   source: text('The spool.'),
@@ -18,7 +8,7 @@ const gapTable = makeTable<Gap>('a gap', {
 })
 
 export const gapsField = orElse(
-  listOf(gapTable, 'Events that a spool numbered and the store has not received.'),
+  list(gapTable, 'Events that a spool numbered and the store has not received.'),
   [],
 )
 
@@ -27,9 +17,9 @@ export const completenessTable = makeTable<Completeness>('a completeness', {
   sources: whole('Number of spools known to the store.'),
   gaps: gapsField,
   oldestSourceAgeS: orNull(number('Seconds since the most silent spool last delivered.')),
-  skewedSources: orElse(listOf(text(), 'Spools whose senders have wrong clocks.'), []),
+  skewedSources: orElse(list(text(), 'Spools whose senders have wrong clocks.'), []),
   hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),
-  archive: oneOf(
+  archive: choice(
     ['used', 'available', 'off'],
     'State of the archive: used for this answer, available, or off.',
   ),

@@ -2,7 +2,7 @@
  * A line of CSV (RFC 4180): fields separated by commas, quoted when they contain a comma, a quote or
  * a line break, ended by CRLF. Objects become JSON text, null becomes empty.
  *
- * Guarantee: no field that is text starts a formula. It is the one CSV writer of the house.
+ * Guarantee: no field that is text starts a formula. This is the only CSV writer.
  */
 export const csvLine = (values: readonly unknown[]): string => `${values.map(field).join(',')}\r\n`
 

@@ -5,8 +5,8 @@ import type { Micros } from './time.ts'
 import { isUuid } from './uuid.ts'
 
 /**
- * The event of wire.md, section 2, version 1. Its names stay as they are on the wire, snake_case, because an
- * event is forwarded as it came, unknown fields included.
+ * The event of wire.md, section 2, version 1. Its names stay as they are on the wire, snake_case,
+ * because an event is forwarded as it came, unknown fields included.
  *
  * Every check carries its own message: what is wanted, in words that a person can act on.
  */

@@ -2,15 +2,15 @@ import * as z from 'zod'
 import type { Job, SubjobCounts, Usual } from './job.ts'
 import { statuses } from './job.ts'
 import {
+  choice,
   type Field,
   flag,
   makeTable,
   number,
-  oneOf,
   orElse,
   orNull,
   readAs,
-  recordOf,
+  record,
   text,
   time,
   uuid,
@@ -44,7 +44,7 @@ const shared = {
   appName: text('Name of the app.'),
   appVersion: orElse(text('Version of the app; may be empty.'), ''),
   siteId: text('The site (fab).'),
-  status: oneOf(statuses, 'From the latest terminal event; running until there is one.'),
+  status: choice(statuses, 'From the latest terminal event; running until there is one.'),
   startedAt: time('When it started.'),
   endedAt: orNull(time('When it ended; null while it runs.')),
   durationS: orNull(number('Duration in seconds; null while it runs.')),
@@ -52,9 +52,9 @@ const shared = {
   cpuSystemS: orNull(number('CPU time in system mode in seconds, the maximum reported.')),
   memMaxMb: orNull(number('Peak memory in MiB, the maximum reported.')),
   progress: orNull(number('The latest reported, 0 to 1.')),
-  metrics: orElse(recordOf(z.number(), 'The latest value of every other metric.'), {}),
+  metrics: orElse(record(z.number(), 'The latest value of every other metric.'), {}),
   metadata: orElse(
-    recordOf(
+    record(
       z.unknown(),
       'Metadata of the start, overlaid by that of the latest progress, then by that of the end.',
     ),

@@ -54,8 +54,8 @@ class Read implements Admitted {
 }
 
 /**
- * The first door: checks one event of a request and brings it to its normal form. What passes here
- * every later hop can store: no NUL, no lone surrogate, no number outside the doubles, no year before
+ * The first door: checks one event of a request and brings it to its normal form. Every later hop can
+ * store what passes here: no NUL, no lone surrogate, no number outside the doubles, no year before
  * 1970, nothing too deep or too large.
  *
  * An event that already has a `source` went through a first hop before; its `received_at` is kept and

@@ -6,7 +6,10 @@
  */
 export type Micros = string
 
-/** Years 1970 to 9999; seconds to 59; at most nine decimals are read, six are kept (cut, not rounded). */
+/**
+ * Years 1970 to 9999; seconds to 59; at most nine decimals are read, six are kept (cut, not
+ * rounded).
+ */
 const rfc3339 =
   /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/
 
@@ -37,8 +40,8 @@ const daysOf = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
  * True for the canonical form of a time that exists, which our own clients and every later
- * hop send: told without an expression, a date or a new text. Unlike what is sent to us it may lie
- * before 1970: a job that took thirty years and ended then began there.
+ * hop send: found without a regular expression, a Date or a new string. Unlike what is sent to us
+ * it may lie before 1970: a job that took thirty years and ended then began there.
  */
 export function isCanonical(text: string): boolean {
   if (text.length !== form.length) return false

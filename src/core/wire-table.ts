@@ -159,19 +159,19 @@ export const flag = (description: string): Field<boolean> => ({
   read: z.boolean(),
 })
 
-export const oneOf = <W extends string>(words: readonly W[], description: string): Field<W> => ({
+export const choice = <W extends string>(words: readonly W[], description: string): Field<W> => ({
   shown: z.enum(words).describe(description),
   read: z.enum(words) as unknown as z.ZodType<W>,
 })
 
 /** An object whose names users choose. */
-export const recordOf = <T>(item: z.ZodType<T>, description: string): Field<Record<string, T>> => ({
+export const record = <T>(item: z.ZodType<T>, description: string): Field<Record<string, T>> => ({
   shown: z.record(z.string(), item).describe(description),
   read: z.record(z.string(), item),
 })
 
 /** Items are sent as they are: only for those with the same names on both sides. */
-export const listOf = <T>(
+export const list = <T>(
   { shown, read }: Pick<Field<T>, 'shown' | 'read'>,
   description: string,
 ): Field<T[]> => ({ shown: z.array(shown).describe(description), read: z.array(read) })

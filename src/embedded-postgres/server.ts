@@ -20,7 +20,7 @@ import { chooseUser, cleanEnv, openPathTo, type RunAs, toSpawnIds } from './user
  *   postgres.lock         who runs it
  *   run/                  the socket; postgres.socket names another folder when the path is too long
  *
- * It listens on no TCP port. Whatever the last crash left, a start succeeds (embedded-leftovers).
+ * It listens on no TCP port. Whatever the last crash left, a start succeeds (leftovers.ts).
  */
 
 export type EmbeddedOptions = {

@@ -22,7 +22,7 @@ import { activeTraceparent } from './tracing.ts'
  *  3. A redirect is not followed: it is a failure that says where it leads.
  *  4. No compressed answer is asked for, and one that comes nevertheless is a failure.
  *  5. A call ends with an answer (of any status but a redirect's), with an HttpFailure, or, when the caller's
- *     signal aborts, with the reason of that signal. `permanent` tells what waiting does not cure.
+ *     signal aborts, with the reason of that signal. `permanent` is true when waiting does not help.
  *  6. A half answer never passes for a whole one, as far as HTTP can tell them apart.
  *  7. Connections are kept and used again. When the other side closed such a connection just as a
  *     GET or HEAD was sent on it, that is asked once more on a new one.

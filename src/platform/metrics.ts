@@ -12,7 +12,8 @@ const refused = /^nodejs_active_.*_total$/
 
 /**
  * Every metric of the product. Names without a prefix are a contract (wire.md, section 12); ours
- * begin with `wafermon_`. App names are the only free label, capped; lot, wafer, job and key never are.
+ * begin with `wafermon_`. App names are the only free label, capped; lot, wafer, job and key never
+ * are.
  */
 export class Metrics {
   readonly registry = new Registry()

@@ -7,7 +7,7 @@ import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { version } from './version.ts'
 
 export type TracingOptions = {
-  /** Where they go; what the standard `OTEL_*` variables say, when absent. */
+  /** Address of the collector; without it, that of the standard `OTEL_*` variables. */
   endpoint: string | undefined
   /** Name of the role, unless the operator gave another. */
   service: string

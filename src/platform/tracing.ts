@@ -73,7 +73,7 @@ const maxTraces = 100
  * Runs `work` under a span in every trace that a batch carries, so that the trace a program began
  * shows each hop its events took. Each span links to the request in which they came.
  */
-export async function inTracesOf<T>(
+export async function runInTraces<T>(
   name: string,
   traceparents: Iterable<string | null | undefined>,
   work: () => Promise<T>,

@@ -50,7 +50,7 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
   }
 }
 
-/** Ready while any site answers: the answers of the others are worth having. */
+/** Ready while any site answers: a partial answer is better than none. */
 function toReport(sites: readonly SiteHealth[]): HealthReport {
   return {
     ready: sites.some(({ status }) => status !== 'unreachable'),

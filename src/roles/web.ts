@@ -35,7 +35,7 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
   })
 }
 
-/** Serves pages whatever the API does; without it they show what was known last. */
+/** Serves pages also while the API is away; they then show the last known values. */
 function health({ name, live }: SiteView) {
   const { fresh } = live
   return {

@@ -14,7 +14,7 @@ export type EmitterStats = {
   /** Taken by the sidecar, repeats included. */
   delivered: number
   duplicates: number
-  /** Refused for good. */
+  /** Refused permanently. */
   rejected: number
   /** Batches that had to be sent again, in whole or in part. */
   retries: number

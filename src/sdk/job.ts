@@ -220,7 +220,7 @@ function noteSafely(emitter: Emitter): void {
   }
 }
 
-/** Message and kind of whatever was thrown; a sentence is of no kind. Its getters may throw too. */
+/** Message and kind of whatever was thrown; a sentence has no type. Its getters may throw too. */
 function readError(error: unknown): [message: unknown, type?: unknown] {
   try {
     const { message, name } = Object(error) as Partial<Error>

@@ -17,9 +17,9 @@ export type ParentJob = { readonly id: string }
 
 /** The options of a job. An invalid value is repaired; nothing throws. */
 export type JobOptions = {
-  /** The program; by default the parent's, else `unnamed`. */
+  /** The app; by default the parent's, else `unnamed`. */
   app?: string | AppRef | undefined
-  /** The fab; by default the parent's, else the environment's `SITE_ID`, else `default`. */
+  /** The site; by default the parent's, else the environment's `SITE_ID`, else `default`. */
   siteId?: string | undefined
   /** The piece of work, usually the lot. By default the parent's. */
   businessKey?: string | undefined
@@ -27,7 +27,7 @@ export type JobOptions = {
   subKey?: string | undefined
   /** The job's id, a UUID; by default a new one. Other text becomes a UUID derived from it. */
   id?: string | undefined
-  /** Anything JSON can hold, to 32 KiB. */
+  /** Anything JSON can hold, up to 32 KiB. */
   metadata?: Record<string, unknown> | undefined
   /** The job this is a part of; by default the one in whose callback it starts; null for none. */
   parent?: ParentJob | string | null | undefined
@@ -50,7 +50,7 @@ export function pick(options: unknown, name: string): unknown {
 }
 
 /**
- * Makes the best of what the program gave. `parent` is an id, or an identity, which also fills in
+ * Repairs the options that the program gave. `parent` is an id, or an identity, which also fills in
  * what the program did not say.
  */
 export function identify(options: unknown, parent: unknown, note: Note): Identity {

@@ -48,7 +48,7 @@ export function agentFor(url: URL): Agent {
  * Sends serialized events as one batch. Never rejects.
  *
  * Built on `node:http` and not on `fetch`, which takes some 30 ms of a program's time to load. The
- * socket never keeps the program alive: who waits for the outcome holds a timer.
+ * socket never keeps the program alive: a caller that waits for the outcome holds a timer.
  */
 export async function postBatch(
   url: URL,

@@ -5,7 +5,7 @@ import type { Item } from './queue.ts'
 export type Judgement = {
   /** How many were taken. */
   delivered: number
-  /** Refused for good. */
+  /** Refused permanently. */
   refused: { item: Item; verdict: Verdict }[]
   /** To be sent again, in their order. */
   again: Item[]

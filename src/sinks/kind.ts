@@ -21,7 +21,7 @@ export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
 }
 
 /**
- * What to do when the events that a sink has not taken fill the spool: refuse new ones, so that this
+ * The policy when the events that a sink has not taken fill the spool: refuse new ones, so that this
  * sink misses none, or let it do without the oldest ones. A spool that cannot skip events refuses new
  * ones for every sink.
  */

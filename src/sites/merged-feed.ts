@@ -84,7 +84,7 @@ function* batches(
   if (changed) yield changed
 }
 
-/** The sites that are not heard; reported on a change, once every site was heard or given up. */
+/** The sites without contact; reported on a change, once every site was heard or given up. */
 class Outages {
   readonly #total: number
   readonly #sites = new Map<string, LiveSites['missing'][number] | undefined>()

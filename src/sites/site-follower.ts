@@ -6,10 +6,10 @@ import type { SseMessage } from '../platform/sse.ts'
 import { type Entry, EventLog, type LogLimits } from './event-log.ts'
 import type { RemoteSite } from './remote-reader.ts'
 
-/** Since when a site is not heard, and why. */
+/** The outage of a site: its start and its reason. */
 export type Outage = { since: Micros; error: string }
 
-/** Without an outage the site is heard. */
+/** Undefined while there is contact with the site. */
 type State = { outage: Outage | undefined }
 
 /** An event, a gap, or a change of state. */
@@ -17,7 +17,7 @@ export type SiteNews = Entry | State
 
 export type FollowerOptions = LogLimits & {
   reader: Pick<RemoteSite, 'follow'>
-  /** Called when the site begins or ceases to be heard. */
+  /** Called when contact with the site begins or ends. */
   onChange?: (heard: boolean) => void
   /** First and longest pause before the site is tried again, in milliseconds. */
   firstMs?: number

@@ -26,7 +26,7 @@ function mkdirs(dir: string): void {
   mkdirSync(dir, { mode: 0o750 })
 }
 
-/** Who this sidecar is; made once, and kept. */
+/** The id of this sidecar; made once, and kept. */
 export function readSourceId(dir: string): string {
   const path = join(dir, 'source-id')
   const known = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''

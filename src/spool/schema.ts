@@ -4,7 +4,7 @@
  * Files in SPOOL_DIR
  *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
  *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
- *   source-id                who this sidecar is; outlives the database
+ *   source-id                the id of this sidecar; outlives the database
  *   ballast                  16 MiB that are released when the disk is full, so that deliveries can
  *                            still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
@@ -14,10 +14,10 @@
  * Invariants
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
  *      been synced. Nothing is answered from memory.
- *   2. `seq` counts every accepted event from 1 without holes; a refused event gets none.
+ *   2. `seq` counts every accepted event from 1 without gaps; a refused event gets none.
  *   3. An event is deleted when every sink has acknowledged its `seq`, in the transaction that
- *      records the last of these acknowledgments, and never for another reason. An event that a sink refused
- *      for good moves to `reject` in that same transaction.
+ *      records the last of these acknowledgments, and never for another reason. Events that a sink
+ *      refused permanently move to `reject` in that same transaction.
  *   4. A key stays in `key_a` or `key_b` while its event is in the spool, and for at least the last
  *      24 hours or million events after that, so that a repeat is seen.
  *   5. `source.seq` of the events stamped here is contiguous from 1 within an `epoch`, and an epoch

@@ -265,7 +265,7 @@ export class Spool {
     return () => this.#wakers.delete(wake)
   }
 
-  /** Answers those who wait, then closes. Safe to call twice. */
+  /** Answers the waiting appends, then closes. Safe to call twice. */
   close(): void {
     if (this.#closed) return
     this.#queue.flush()

@@ -21,7 +21,7 @@ export type { Sql, TransactionSql } from './driver.ts'
 export type Operation = { operation: string; table: string }
 
 export type StoreOptions = {
-  /** Who connects, for pg_stat_activity: `local-api`, `local-api read`, `migrate`. */
+  /** The name of the connections in pg_stat_activity: `local-api`, `local-api read`, `migrate`. */
   role: string
   /** Maximum connections. */
   max: number

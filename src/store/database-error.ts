@@ -27,7 +27,7 @@ const remedies: Record<string, string> = {
   '42501':
     'the database user lacks a right; run as the owner of the database, or grant it create on the database and its schema',
   '25006': 'the database is read-only (a standby?); point DATABASE_URL at the primary',
-  '53100': "the database's disk is full; make room",
+  '53100': "the database's disk is full; free some space",
   '53300': 'the database has no connection left; raise max_connections or lower DB_POOL_MAX_SIZE',
   '42P01': 'the database lacks a table; run wafermon migrate',
 }
@@ -48,8 +48,8 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /**
- * An error of the driver in our words, without any SQL in it. What the caller of a question cannot
- * help and an operator can is said with the remedy; the rest comes back as it was.
+ * An error of the driver in our words, without any SQL in it. A fault that an operator
+ * can correct is said with the remedy; the rest comes back as it was.
  */
 export function explainError(error: unknown): unknown {
   if (error instanceof AppError) return error

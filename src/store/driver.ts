@@ -25,7 +25,7 @@ export type DriverOptions = {
   session?: Record<string, string | number> | undefined
   /** Called with every new socket, so that dead ones can be found. */
   onSocket?: ((socket: net.Socket) => void) | undefined
-  /** Told when a connection is closed, or could not be made. */
+  /** Called when a connection is closed, or could not be made. */
   onClose?: (() => void) | undefined
   /** Called with every notification that a connection receives. */
   onNotify?: (() => void) | undefined
@@ -173,7 +173,7 @@ function tlsOptions(given: Record<string, string | undefined>, host: string): Ta
 
 /**
  * The driver takes a socket that is still connecting, for writes wait. It must not be given a
- * promise that fails: the driver would then lose that place in its pool for good.
+ * promise that fails: the driver would then lose that place in its pool forever.
  */
 function openSocket(target: Target, onSocket: DriverOptions['onSocket']): net.Socket {
   const socket = target.path

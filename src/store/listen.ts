@@ -2,7 +2,7 @@ import { sleep } from '../platform/backoff.ts'
 import { openDriver } from './driver.ts'
 
 export type Listening = {
-  /** Who listens, for pg_stat_activity. */
+  /** The name of the connection in pg_stat_activity. */
   role: string
   channel: string
   /** Called on every notification, and whenever some may have been missed. */

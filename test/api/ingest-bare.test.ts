@@ -147,7 +147,7 @@ describe('a route that is answered before the framework', () => {
     })
   }
 
-  test('wants the same tokens', async (t) => {
+  test('requires the same tokens', async (t) => {
     const tokensFile = join(freshFolder(), 'tokens')
     writeFileSync(tokensFile, '')
     const [good, poor] = [newToken(tokensFile, ['ingest']), newToken(tokensFile, ['read'])]

@@ -122,7 +122,7 @@ describe('GET /v1/jobs', () => {
     assert.match(detail, /statu: .*limit: .*time: |statu: .*time: .*limit: /)
   })
 
-  test('tells an overloaded store from a bug', async () => {
+  test('distinguishes an overloaded store from a bug', async () => {
     const { json: _, ...busy } = readApp({
       reader: {
         ...readApp().world,

@@ -80,7 +80,7 @@ const deaths = [
 const strace = { skip: hasStrace ? false : straceMissing }
 
 describe('a folder, whose archiver is killed in the middle of putOnce', () => {
-  test('has nothing visible when half of the bytes were staged', async () => {
+  test('shows nothing when half of the bytes were staged', async () => {
     const dir = freshFolder()
     const { child, ended } = runPutting(dir, [], { STALL: '1' })
     await once(child.stdout, 'data')
@@ -202,7 +202,7 @@ describe('the check of a folder', () => {
     const noFiles = smallDisk(t, '64k,nr_inodes=1')
     await assert.rejects(
       new FolderPlace(join(noFiles, 'archive')).check('write'),
-      hasCode('unavailable', /cannot write to .*the disk is full; make room/),
+      hasCode('unavailable', /cannot write to .*the disk is full; free some space/),
     )
     const dir = smallDisk(t, '64k')
     const place = new FolderPlace(dir)
@@ -210,7 +210,7 @@ describe('the check of a folder', () => {
     const large = place.stage('site=fab1/large', textChunks('x'.repeat(2 ** 18)))
     await assert.rejects(
       large,
-      hasCode('unavailable', /the disk of ARCHIVE_DIR is full; make room/),
+      hasCode('unavailable', /the disk of ARCHIVE_DIR is full; free some space/),
     )
     assert.deepEqual(readdirSync(join(dir, '_tmp/site=fab1')), [])
     assert.equal(await get(place, 'small'), 'x')

@@ -231,7 +231,7 @@ describe('an hour that cannot be finished', () => {
     const source = changed(sourceOf(store, hourAt()), async function* (rows) {
       yield (await rows.next()).value
     })
-    await assert.rejects(exported(store, dir, { source }), /has 1200 rows of event, 500 were/)
+    await assert.rejects(exported(store, dir, { source }), /has 1200 rows of event, but 500 were/)
     assert.deepEqual(names(join(dir, '_manifest')), [])
   })
 
@@ -409,7 +409,7 @@ describe('what is in the archive already', () => {
     assert.deepEqual(names(join(dir, '_tmp/site=fab1')), [])
   })
 
-  test('is missed loudly when the manifest names it', async (t) => {
+  test('is reported missing when the manifest names it', async (t) => {
     const { store } = await closedHour(t, some(10))
     const dir = freshFolder()
     const [first] = await exported(store, dir)

@@ -204,7 +204,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
       const asleep = open()
       const staged = await asleep.stage(label, textChunks('old'))
       await open().clearStaged('site=fab1')
-      await assert.rejects(asleep.putOnce(name, staged), hasCode('unavailable', /removed what was staged/))
+      await assert.rejects(asleep.putOnce(name, staged), hasCode('unavailable', /archiver removed/))
       assert.deepEqual(await listed(asleep), [])
     })
 
@@ -298,7 +298,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
       assert.deepEqual(await listed(place), [])
     })
 
-    test('names the setting and the trouble of one that cannot', async () => {
+    test('names the setting and the fault of a place that cannot be used', async () => {
       const place = stand().unusable()
       for (const use of ['read', 'write'] as const) {
         const naming = new RegExp(`^${place.setting}: .*${place.address}`)

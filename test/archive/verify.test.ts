@@ -91,7 +91,7 @@ describe('a file whose reading fails in the middle', () => {
 })
 
 describe('verify', () => {
-  test('finds nothing wrong with an archive as it was written', async (t) => {
+  test('finds no fault in an archive as it was written', async (t) => {
     const { dir } = await anArchive(t)
     assert.deepEqual(await problems(dir, true), [])
   })

@@ -41,7 +41,7 @@ const jobs = fc
   })
 
 describe('a job on the wire', () => {
-  test('comes back as it went', () => {
+  test('comes back as it was sent', () => {
     fc.assert(
       fc.property(jobs, (job) => {
         assert.deepEqual(overTheWire(jobFromWire(overTheWire(jobToWire(job)))), overTheWire(job))
@@ -142,7 +142,7 @@ describe('the other answers on the wire', () => {
     archive: 'off' as const,
   }
 
-  test('come back as they went', () => {
+  test('come back as they were sent', () => {
     const app = {
       appId: idOf('a'),
       name: 'x',

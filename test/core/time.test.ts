@@ -80,7 +80,7 @@ describe('a time as a number', () => {
     )
   })
 
-  test('gives the text that the platform gives, whatever was asked for before', () => {
+  test('gives the text of the platform, whatever came before', () => {
     const ms = fc.oneof(
       fc.integer({ min: -1e12, max: 2.5e14 }),
       fc.integer({ min: 1_772_366_399_000, max: 1_772_366_402_000 }),

@@ -149,7 +149,7 @@ describe('a dashboard that needs tokens', () => {
     }
   })
 
-  test('has a browser that followed a link from elsewhere reload by itself', async (t) => {
+  test('makes a browser that followed a link from elsewhere reload by itself', async (t) => {
     const { get } = aGuarded(t)
     const headers = { accept: 'text/html', 'sec-fetch-site': 'cross-site' }
     const { response, html } = await get('/jobs?q=A%26B', { headers })

@@ -91,7 +91,7 @@ describe('a page of the dashboard', needsBrowser, () => {
     }
   })
 
-  test('tells states apart with only the colors of the system', async (t) => {
+  test('distinguishes states with only the colors of the system', async (t) => {
     const { base } = await aFab(t)
     const { page } = await openPage(t, browser, base, { forcedColors: 'active' })
     await page.goto(`${base}/jobs`)

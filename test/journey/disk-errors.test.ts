@@ -146,7 +146,7 @@ describe('a disk that', () => {
     }
   })
 
-  test('cannot be read at the start ends the sidecar with a sentence, and harms nothing', async (t) => {
+  test('cannot be read at the start ends the sidecar with an error, and changes nothing', async (t) => {
     if (!hasStrace) return t.skip(straceMissing)
     const env = { SPOOL_DIR: freshFolder(), LOCAL_API_BASE: 'http://127.0.0.1:9' }
     const first = await startRole(t, 'sidecar', env)

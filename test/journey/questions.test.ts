@@ -205,7 +205,7 @@ describe('a question to the local API', () => {
     ['TLS', '\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00', /400/],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM', /400/],
   ]
-  test('may be no valid HTTP', async (t) => {
+  test('may be invalid HTTP', async (t) => {
     const site = await startSite(t)
     for (const [name, head, status] of requests) {
       for (const { url } of [site.api, site.sidecar]) {

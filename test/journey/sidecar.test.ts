@@ -279,7 +279,7 @@ describe('the sidecar', () => {
     await until('the retried event', () => api.kept.has(keys[1]!))
   })
 
-  test('makes batches smaller for a local API that finds them too large', async (t) => {
+  test('makes batches smaller for a local API that calls them too large', async (t) => {
     const api = await peer(t)
     api.behave((batch, response) => {
       if (batch.length > 3) return void response.writeHead(413).end()

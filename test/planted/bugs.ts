@@ -121,7 +121,7 @@ export const bugs: readonly Bug[] = [
     replace: 'seq >= before',
     test: [
       'test/spool/ack.test.ts',
-      'an acknowledgment > of more than there is deletes no event that the sink has not seen',
+      'an acknowledgment > beyond the last event deletes no event that the sink has not seen',
     ],
   },
   {
@@ -271,7 +271,7 @@ export const bugs: readonly Bug[] = [
     replace: 'and false',
     test: [
       'test/store/ingest.test.ts',
-      'ingest on plain PostgreSQL > knows a repeat by its source when the raw row is gone, and folds on without it',
+      'ingest on plain PostgreSQL > knows a repeat by its source when the raw row is gone, and does not fold it again',
     ],
   },
   {
@@ -326,7 +326,7 @@ export const bugs: readonly Bug[] = [
     replace: 'select pg_advisory_xact_lock_shared(',
     test: [
       'test/store/live-order.test.ts',
-      'a transaction that others try to overtake > is heard by live readers when it is held with its position, before it commits',
+      'a transaction that others would overtake > is heard by live readers when it is held with its position, before it commits',
     ],
   },
   {
@@ -337,7 +337,7 @@ export const bugs: readonly Bug[] = [
     replace: "(currval('event_batch_id'),",
     test: [
       'test/store/live-order.test.ts',
-      'a transaction that others try to overtake > is heard by live readers when it is held before it has a position',
+      'a transaction that others would overtake > is heard by live readers when it is held before it has a position',
     ],
   },
   {
@@ -491,7 +491,7 @@ export const bugs: readonly Bug[] = [
     replace: 'greatest(now() -',
     test: [
       'test/store/freeze.test.ts',
-      'the freeze horizon > only moves forward, also when it is told to lie further back',
+      'the freeze horizon > only moves forward, also when it is told to move back',
     ],
   },
   {

@@ -25,7 +25,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const runner = 'test/planted/run-tests.ts'
 /** Node.js runs the sources as they are. */
 export const withSources = ['--import=tsx', '--import=./test/support/assets.mjs']
-/** What takes longer is killed: a bug may make anything hang. */
+/** A longer run is killed: a bug may make anything hang. */
 const deadlineMs = 150_000
 
 /**
@@ -40,7 +40,7 @@ export class Copy {
   /** @param database where the tests find a PostgreSQL of theirs; when empty, they start one */
   constructor(database: string) {
     // The tests for TimescaleDB have the same names; once is enough.
-    // What marks this process as a test would keep it from running tests of its own.
+    // A variable that marks this process as a test would keep it from running tests of its own.
     const { TEST_TIMESCALE_URL: _, NODE_TEST_CONTEXT: __, ...env } = process.env
     this.#env = { ...env, TEST_DATABASE_URL: database, TMPDIR: join(this.#dir, 'tmp') }
     process.once('exit', () => this.#remove())

@@ -60,5 +60,5 @@ const isAssertion = ({ code, message = '' }: Failure) =>
 
 const [results = '', files = '', ...names] = process.argv.slice(2)
 await main(results, files.split(','), names)
-// What a bug left open must not keep the run waiting.
+// Handles that a bug left open must not keep the run waiting.
 process.exit()

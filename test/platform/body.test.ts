@@ -96,7 +96,7 @@ describe('readBody', () => {
       assert.match(answer, /the body took too long to arrive/)
     })
 
-    test(`takes one that was cut off for nothing: ${what}`, async (t) => {
+    test(`ignores one that was cut off: ${what}`, async (t) => {
       const { port, failures, url } = await echo(t)
       const socket = say(t, port, [head], part)
       await once(socket, 'connect')

@@ -115,7 +115,7 @@ describe('the settings of a role', () => {
 describe('a configuration that starts, but not as meant', () => {
   const warningsOf = (env: Record<string, string>) => readConfig('sidecar', { env }).warnings
 
-  test('is warned of a collector on the port of gRPC, wherever it is given, if traces are on', () => {
+  test('warns of a collector on the port of gRPC, wherever it is given, if traces are on', () => {
     const on = { ENABLE_TRACING: 'true' }
     for (const name of ['OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT']) {
       const [warning, ...more] = warningsOf({ ...on, [name]: 'http://h:4317' })
@@ -126,7 +126,7 @@ describe('a configuration that starts, but not as meant', () => {
     }
   })
 
-  test('is warned of a spool that a reboot empties, and of no other', () => {
+  test('warns of a spool that a reboot empties, and of no other', () => {
     for (const dir of ['/tmp', '/tmp/', '/tmp/spool', '/var/../tmp/spool', '//tmp/spool']) {
       assert.match(warningsOf({ SPOOL_DIR: dir })[0] ?? `none: ${dir}`, /^SPOOL_DIR: is in \/tmp/)
     }
@@ -135,7 +135,7 @@ describe('a configuration that starts, but not as meant', () => {
     }
   })
 
-  test('is warned of every variable that is not read yet, on every role that starts', () => {
+  test('warns of every variable that is not supported yet, on every role that starts', () => {
     const env = Object.fromEntries(notReadYet.map((name) => [name, 'hunter2']))
     const needed = { DATABASE_URL: 'postgres://h/d', SITES: 'a=http://h', LOCAL_API: 'http://h' }
     for (const role of roles) {
@@ -162,7 +162,7 @@ describe('a configuration that starts, but not as meant', () => {
     })
   })
 
-  test('names no setting as not read that is read', () => {
+  test('calls no setting unsupported that is read', () => {
     const read = new Set(roles.flatMap(namesOf))
     assert.deepEqual(
       notReadYet.filter((name) => read.has(name)),
@@ -178,7 +178,7 @@ describe('a configuration that starts, but not as meant', () => {
   })
 })
 
-describe('a command line that makes no sense', () => {
+describe('an invalid command line', () => {
   const garbage = join(freshFolder(), 'garbage.pem')
   writeFileSync(garbage, 'garbage')
   const spool = { SPOOL_DIR: freshFolder(), PORT: '0' }

@@ -28,7 +28,7 @@ describe('a file that is replaced as a whole', () => {
     assert.deepEqual([mode & 0o777, owner.uid, owner.gid], [0o600, uid, gid])
   })
 
-  test('takes the place of what a kill left', () => {
+  test('replaces the leftovers of a kill', () => {
     const path = join(freshFolder(), 'state.json')
     writeFileSync(`${path}.partial`, 'half')
     chmodSync(`${path}.partial`, 0o400)

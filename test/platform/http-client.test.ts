@@ -146,7 +146,7 @@ describe('an exchange over HTTP', () => {
     assert.equal(asked.filter((line) => line === 'POST').length, 1)
   })
 
-  test('ends with the reason of a caller who leaves', async (t) => {
+  test('ends with the reason of a caller that leaves', async (t) => {
     const gone = new AbortController()
     const { url } = await http(t, () => gone.abort(new Error('left')))
     await assert.rejects(clientOf(t, url, patient).ask({ path: '/' }, gone.signal), /^Error: left$/)
@@ -396,7 +396,7 @@ describe('a streamed answer', () => {
     assert.equal(failure.kind, 'garbled')
   })
 
-  test('ends with the reason of a caller who leaves', async (t) => {
+  test('ends with the reason of a caller that leaves', async (t) => {
     const { url } = await http(t, (_, response) => void response.write('x'))
     const gone = new AbortController()
     const stream = await opened(clientOf(t, url, patient), gone.signal)

@@ -89,7 +89,7 @@ describe('a line of the log', () => {
     const line = await until('the line', () => lines()[0])
     stop.abort()
     await maintenance.done
-    assert.equal(line.event, 'maintenance could not start; will retry')
+    assert.equal(line.event, 'maintenance could not start')
     assertError(line, 'AppError', /\w/)
   })
 

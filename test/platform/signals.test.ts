@@ -25,7 +25,7 @@ describe('signals', () => {
     process.removeAllListeners('SIGINT')
   })
 
-  test('stop once, although npm repeats what the terminal said already', (t) => {
+  test('stop once, although npm repeats the signal of the terminal', (t) => {
     const { seen, send } = listen(t)
     send('SIGINT', 0)
     send('SIGINT', 3)

@@ -84,35 +84,39 @@ async function assertGoesOn(t: TestContext, store: Store, url: string, dir: stri
   assert.deepEqual(archived, hot)
 }
 
-test('wafermon archiver, asleep while another takes over, spoils nothing', strace, async (t) => {
-  const { store, url } = await closedHour(t, some(700))
-  const dir = freshFolder()
-  // It stops with everything written and read back, right before it names the first file.
-  const sleeper = traced(url, dir, ['-e', 'trace=link', '-e', 'inject=link:signal=STOP:when=1'])
-  await until('its sleep', () => /SIGSTOP/.test(sleeper.calls()))
-  await run(
-    store,
-    `select pg_terminate_backend(pid) from pg_locks
+test(
+  'wafermon archiver, suspended while another takes over, damages nothing',
+  strace,
+  async (t) => {
+    const { store, url } = await closedHour(t, some(700))
+    const dir = freshFolder()
+    // It stops with everything written and read back, right before it names the first file.
+    const sleeper = traced(url, dir, ['-e', 'trace=link', '-e', 'inject=link:signal=STOP:when=1'])
+    await until('its sleep', () => /SIGSTOP/.test(sleeper.calls()))
+    await run(
+      store,
+      `select pg_terminate_backend(pid) from pg_locks
      where locktype = 'advisory' and objid = 7005 and granted
        and database = (select oid from pg_database where datname = current_database())`,
-  )
-  await run(store, 'update job set error_count = error_count + 1')
-  const other = await archiver(t, url, dir)
-  await until('the hour', async () => (await rowsNoted(store)) === 1400)
-  const [file] = await run(store, `select path from archive_file where kind = 'job'`)
-  process.kill(sleeper.pid(), 'SIGCONT')
-  await until('its round', () => /"archiving failed/.test(sleeper.logs()))
-  process.kill(sleeper.pid(), 'SIGTERM')
-  await sleeper.ended
-  await other.stop()
-  assert.deepEqual(verify(dir).problems, [])
-  assert.deepEqual(
-    names(join(dir, 'job', toPartition(hourAt()))).map((name) => name),
-    [String(file?.path).split('/').at(-1)],
-  )
-  const { archived, hot } = await bothSides(store, dir)
-  assert.deepEqual(archived, hot)
-})
+    )
+    await run(store, 'update job set error_count = error_count + 1')
+    const other = await archiver(t, url, dir)
+    await until('the hour', async () => (await rowsNoted(store)) === 1400)
+    const [file] = await run(store, `select path from archive_file where kind = 'job'`)
+    process.kill(sleeper.pid(), 'SIGCONT')
+    await until('its round', () => /"archiving failed/.test(sleeper.logs()))
+    process.kill(sleeper.pid(), 'SIGTERM')
+    await sleeper.ended
+    await other.stop()
+    assert.deepEqual(verify(dir).problems, [])
+    assert.deepEqual(
+      names(join(dir, 'job', toPartition(hourAt()))).map((name) => name),
+      [String(file?.path).split('/').at(-1)],
+    )
+    const { archived, hot } = await bothSides(store, dir)
+    assert.deepEqual(archived, hot)
+  },
+)
 
 /** Which fsync is that of the manifest: the last one but those of its folders. */
 async function manifestSync(url: string, store: Store): Promise<number> {

@@ -43,7 +43,7 @@ describe('the children of wafermon up', () => {
     ])
   })
 
-  test('know each other by the ports that were taken', () => {
+  test('know each other by the ports in use', () => {
     const layout = { dir: '/d', site: 'fab7', ports, databaseUrl: 'postgres://x', env: {} }
     const env = Object.fromEntries(roleChildren(layout).map((child) => [child.name, child.env]))
     assert.equal(env.sidecar?.LOCAL_API_BASE, 'http://127.0.0.1:2')

@@ -220,7 +220,7 @@ describe('wafermon up, when it goes down hard', () => {
     await until('the job of before', () => hasJob(second, id))
   })
 
-  test('takes over immediately what a kill of all its processes left', async (t) => {
+  test('takes over immediately after a kill of all its processes', async (t) => {
     const first = await startUp(freshFolder(), await choosePorts())
     const children = childrenOf(first.dir)
     for (const pid of [first.pid, ...children.map((child) => child.pid)]) {

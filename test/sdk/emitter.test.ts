@@ -88,7 +88,7 @@ describe('SidecarEmitter', () => {
     })
   }
 
-  test('gives a request up that is never answered, and sends it again', async (t) => {
+  test('gives up a request that is never answered, and sends it again', async (t) => {
     const { sidecar, emitter } = await connected(t, { timeoutMs: 30 })
     sidecar.trouble = (batch) => (batch === 1 ? 'silence' : undefined)
     await monitored({ app, emitter }, () => 1)
@@ -145,7 +145,7 @@ describe('SidecarEmitter', () => {
     assert.equal(emitter.stats.delivered, 25)
   })
 
-  test('gives an event up after maxRetries, and immediately without retries', async (t) => {
+  test('gives up an event after maxRetries, and immediately without retries', async (t) => {
     for (const [options, sent] of [
       [{ maxRetries: 2 }, 3],
       [{ enableRetries: false }, 1],
@@ -268,7 +268,7 @@ async function runProgram(code: string, env: Record<string, string>) {
 }
 
 describe('a program that ends', () => {
-  test('delivers what it said without asking for it', async (t) => {
+  test('delivers its news without polling', async (t) => {
     const sidecar = await fakeSidecar(t)
     const { code, printed } = await runProgram(
       `await sdk.monitored({ app: 'a', siteId: 'fab1' }, job => job.tick({ progress: 1 }))`,
@@ -289,7 +289,7 @@ describe('a program that ends', () => {
     assert.equal(sidecar.events.length, 2)
   })
 
-  test('ends by itself with the sidecar down, and says what was not delivered', async () => {
+  test('ends by itself with the sidecar down, and reports what was not delivered', async () => {
     const { code, printed } = await runProgram(
       `await sdk.monitored({ app: 'a', emitter: new sdk.SidecarEmitter({ exitTimeoutMs: 100 }) }, () => 1)`,
       { SIDECAR_URL: 'http://127.0.0.1:9' },

@@ -110,7 +110,7 @@ describe('monitored', () => {
     assert.equal(currentJob(), undefined)
   })
 
-  test('has no parent when told so', async () => {
+  test('has no parent when the parent is null', async () => {
     const emitter = listening()
     await monitored({ app, emitter }, () => monitored({ app, emitter, parent: null }, () => 1))
     assert.ok(emitter.events.every(({ entity }) => entity.type === 'job'))

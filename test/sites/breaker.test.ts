@@ -32,7 +32,7 @@ function aBreaker(limit = 3) {
 }
 
 describe('a breaker', () => {
-  test('lets every question go until some in a row got no answer', async () => {
+  test('lets every question pass until some in a row got no answer', async () => {
     const { breaker, fail, probe } = aBreaker()
     await fail(2)
     assert.equal(await breaker.run(never, ok), 'answer')
@@ -43,7 +43,7 @@ describe('a breaker', () => {
     assert.equal(probe.asked, 0)
   })
 
-  test('takes a refusal for an answer, and a caller who leaves for none', async () => {
+  test('counts a refusal as an answer, and a caller that leaves as none', async () => {
     const { breaker, fail } = aBreaker()
     await fail(2)
     const refused = async () => {
@@ -110,7 +110,7 @@ describe('a breaker', () => {
     assert.equal(await breaker.run(never, ok), 'answer')
   })
 
-  test('lets a caller who leaves go while it waits', async () => {
+  test('lets a caller leave while it waits', async () => {
     const { breaker, fail } = aBreaker()
     await fail(3)
     void breaker.run(never, () => new Promise(() => {}))

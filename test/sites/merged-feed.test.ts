@@ -46,7 +46,7 @@ const two = () => [new LiveSite('fab1'), new LiveSite('fab2')] as const
 const missingOf = (heard: Heard) => heard.sites.at(-1)?.missing.map(({ id }) => id)
 
 describe('the live streams of several sites as one', () => {
-  test('hands on what each says, in its order', async (t) => {
+  test('passes on the events of each, in its order', async (t) => {
     const [one, other] = two()
     const heard = listen(t, [one, other])
     await until(() => heard.sites.length === 1, 'both are heard')
@@ -144,7 +144,7 @@ describe('the live streams of several sites as one', () => {
     late.down = true
     const heard = listen(t, [one, late])
     await until(() => heard.sites.length === 1, 'it is missed')
-    late.say('b1 before anybody could hear')
+    late.say('b1 before the first reader')
     late.down = false
     await until(() => heard.resets === 1, 'there is a reset')
   })
@@ -156,7 +156,7 @@ describe('the live streams of several sites as one', () => {
     await until(() => heard.resets === 1, 'there is a reset')
   })
 
-  test('ends for the sites as well when the reader goes', async (t) => {
+  test('ends at the sites as well when the reader leaves', async (t) => {
     const [one, other] = two()
     const feed = mergedFeed([one, other])
     const signals: AbortSignal[] = []

@@ -106,7 +106,7 @@ describe('pages over several sites', () => {
     assert.equal(page.nextCursor?.sites?.size, 2)
   })
 
-  test('tell what each site may miss', async () => {
+  test('say what each site may miss', async () => {
     const sites = [siteOf('fab1', [1]), siteOf('fab2', [2])]
     const gap = { source: 'bn-1', from: 3, to: 4 }
     sites[1]!.world.completeness = { gaps: [gap], hotFrom: noon, archive: 'available' }

@@ -49,7 +49,7 @@ function say(site: LiveSite, from: number, to: number) {
 }
 
 describe('the shared connection to a site', () => {
-  test('is one for fifty readers, who all hear everything', async (t) => {
+  test('is one for fifty readers, which all get everything', async (t) => {
     const site = new LiveSite()
     const readers = Array.from({ length: 50 }, () => aReader(t, site))
     await until(() => readers.every(({ outages }) => outages.length === 1), 'all are told')
@@ -103,7 +103,7 @@ describe('the shared connection to a site', () => {
     await until(() => site.beats++ > 0 && site.open === 1, 'one connection is left')
   })
 
-  test('is met in silence, by the next heartbeat', async (t) => {
+  test('is noticed without events, by the next heartbeat', async (t) => {
     const site = new LiveSite()
     say(site, 0, 10)
     const first = aReader(t, site, '5')
@@ -180,7 +180,7 @@ describe('the shared connection to a site', () => {
     assert.deepEqual([...slow.keys, ...again.keys], keys(0, 100))
   })
 
-  test('resumes after an outage, of which each reader is told once', async (t) => {
+  test('resumes after an outage, which each reader is notified of once', async (t) => {
     const site = new LiveSite()
     const reader = aReader(t, site, '0')
     say(site, 0, 3)

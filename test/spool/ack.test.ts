@@ -18,7 +18,7 @@ const append = (spool: Spool, n: number) =>
 const seqs = (spool: Spool, sink: string) => spool.peek(sink, 100, 2 ** 20).map(({ seq }) => seq)
 
 describe('an acknowledgment', () => {
-  test('of more than there is deletes no event that the sink has not seen', async (t) => {
+  test('beyond the last event deletes no event that the sink has not seen', async (t) => {
     const spool = openSpool(t)
     await append(spool, 3)
     assert.throws(() => spool.ack('bad', 1_000_000), /bad acknowledges 1000000, not one of 0 to 3/)

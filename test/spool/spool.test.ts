@@ -35,7 +35,7 @@ const numbers = (spool: Spool, sink = 'local-api') =>
   spool.peek(sink, 10_000, 64 * mib).map(({ body }) => (JSON.parse(body) as { n: number }).n)
 
 describe('Spool', () => {
-  test('hands events on in the order they came, numbered from 1 without holes', async (t) => {
+  test('passes events on in the order they came, numbered from 1 without gaps', async (t) => {
     const spool = openSpool(t)
     await Promise.all([spool.append(items(3)), spool.append(items(2))])
     const batch = spool.peek('local-api', 10, mib)
@@ -61,7 +61,7 @@ describe('Spool', () => {
     assert.equal(again.peek('local-api', 10, mib)[0]!.seq, 2)
   })
 
-  test('takes each event once, however many come at once and whatever is among them', async (t) => {
+  test('takes each event once, however many come together and whatever is among them', async (t) => {
     const keys = Array.from({ length: 60 }, () => crypto.randomUUID())
     await fc.assert(
       fc.asyncProperty(

@@ -83,7 +83,7 @@ const sent = ({ body }: { body: string }) =>
   JSON.parse(body) as { n: number; source: { epoch: string; seq: number } }
 
 describe('a spool that was damaged while it was down', () => {
-  test('opens, says how much it lost, and hands on what can be read', async () => {
+  test('opens, says how much it lost, and passes on what can be read', async () => {
     const busy = await busySpool()
     const damage = fc.oneof({ weight: 3, arbitrary: anywhere }, misspelled)
     const known = new Map(busy.waiting.map((event) => [sent(event).n, event.body]))
@@ -126,7 +126,7 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
   })
 
-  test('tells that its log is damaged, though SQLite opens it as if nothing was', async () => {
+  test('reports that its log is damaged, though SQLite opens it without an error', async () => {
     const busy = await busySpool()
     const log = readFileSync(join(busy.dir, 'spool.db-wal'))
     for (const place of [0, 20, 40, Math.floor(log.length / 2)]) {
@@ -144,7 +144,7 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
   })
 
-  test('still tells of its damaged log when the repair was killed after SQLite took the log away', async () => {
+  test('still reports its damaged log when the repair was killed after SQLite removed the log', async () => {
     const busy = await busySpool()
     const dir = freshFolder()
     cpSync(busy.dir, dir, { recursive: true })
@@ -202,7 +202,7 @@ describe('a spool that was damaged while it was down', () => {
     spool.close()
   })
 
-  test('has nothing to tell when only the commit under way is torn', async () => {
+  test('reports nothing when only the commit under way is torn', async () => {
     const busy = await busySpool()
     const log = readFileSync(join(busy.dir, 'spool.db-wal'))
     const frame = 4096 + 24

@@ -49,7 +49,7 @@ describe('apps', () => {
     assert.deepEqual(await find('etch', 'fab3'), [])
   })
 
-  test('are searched by text in which no letter means anything else', () => {
+  test('are searched by literal text, without wildcards', () => {
     assert.equal(escapeLike('50%_\\x'), '50\\%\\_\\\\x')
   })
 })

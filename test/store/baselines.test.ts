@@ -39,7 +39,7 @@ const running = (startedAgoS: number, metadata: Record<string, unknown> = {}, ve
   )
 
 describe('baselines', () => {
-  test('tell how long runs take, by what they are runs of, from those that succeeded', async (t) => {
+  test('say how long runs take, by their kind, from those that succeeded', async (t) => {
     const { store } = await openStore(t, 'plain')
     const all = [
       ...runs(101, { recipe: 'R1' }),
@@ -82,7 +82,7 @@ describe('baselines', () => {
     assert.equal(await p50(), 20.5)
   })
 
-  test('serve on while they cannot be read again', async (t) => {
+  test('stay in force while they cannot be read again', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, runs(20))
     await makeBaselines(store)
@@ -98,7 +98,7 @@ describe('baselines', () => {
 })
 
 describe('what the reader says of running jobs', () => {
-  test('is stuck beyond three times the p99 of its like and ten minutes, lost when silent', async (t) => {
+  test('is stuck beyond three times the p99 of its kind and ten minutes, lost when silent', async (t) => {
     const { store } = await openStore(t, 'plain')
     // p99 of 1 to 401 seconds is 397: stuck beyond 1,191 s. The usual gap makes lost the same.
     await ingest(store, [...runs(401, { recipe: 'long' }), ...runs(20, { recipe: 'short' })])

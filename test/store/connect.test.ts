@@ -22,7 +22,7 @@ const running = async (store: Store, text: string) =>
   ).map(({ pid }) => Number(pid))
 
 describe('a question', () => {
-  test('that takes too long is ended by the server, and told as overload with a remedy', async (t) => {
+  test('that takes too long is ended by the server, and reported as overload with a remedy', async (t) => {
     const { store, url } = await openStore(t, 'plain')
     const hasty = openOn(t, url, { timeoutS: 0.2, max: 1 })
     await assert.rejects(

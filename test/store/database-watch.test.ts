@@ -53,7 +53,7 @@ describe('DatabaseWatch', () => {
     )
   })
 
-  test('opens the days ahead before it says ready, after weeks without anybody', async (t) => {
+  test('opens the days ahead before it is ready, after weeks without a local API', async (t) => {
     const { store } = await openStore(t, 'plain')
     await run(
       store,

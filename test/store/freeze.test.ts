@@ -31,7 +31,7 @@ async function frozenDay(t: TestContext, taken: Event[], frozen: string): Promis
 }
 
 describe('the freeze horizon', () => {
-  test('only moves forward, also when it is told to lie further back', async (t) => {
+  test('only moves forward, also when it is told to move back', async (t) => {
     const { store } = await openStore(t, 'plain')
     await advanceHorizon(store, 1)
     const before = await readHorizon(store)

@@ -61,7 +61,7 @@ function suite(edition: Edition) {
     assert.deepEqual([await count(store, 'event'), await count(store, 'event_late')], [3, 2])
   })
 
-  test('waits for ingest that is under way, but not for long: it is tried again later', async (t) => {
+  test('waits for ingest that is under way, but not for long: it retries later', async (t) => {
     const { store } = await openStore(t, edition)
     await run(store, `update horizon set frozen_before = '2026-01-01'`)
     const { entered, end } = ingestUnderWay(store)

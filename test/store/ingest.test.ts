@@ -127,7 +127,7 @@ function suite(edition: Edition) {
     )
   })
 
-  test('knows a repeat by its source when the raw row is gone, and folds on without it', async (t) => {
+  test('knows a repeat by its source when the raw row is gone, and does not fold it again', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), '2026-03-02')
     const source = (seq: number) => ({ source: { id: 'bn-07', epoch: 'e1', seq } })
@@ -185,7 +185,7 @@ function suite(edition: Edition) {
     assert.ok(Number(partitions[0]!.n) < 15)
   })
 
-  test('tells of the end of each job once, however often it is ended, and not of history', async (t) => {
+  test('reports the end of each job once, however often it is ended, and not of history', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), '2026-03-02')
     const end = (kind: 'error' | 'finished', more: Partial<Event> = {}) =>

@@ -48,7 +48,7 @@ const thousands = (n: number) => `
   select pos, batch, 1000, now(), now() + interval '1 minute' from b`
 
 function suite(edition: Edition) {
-  test('still hears when its LISTEN connection is killed, again and again', async (t) => {
+  test('still follows when its LISTEN connection is killed, again and again', async (t) => {
     const { store, feed, signal } = await replicas(t, edition)
     const heard = follow(feed(neverMs), signal)
     await joined(store, heard)
@@ -149,7 +149,7 @@ describe('the live feed', () => {
     assert.equal(heard.failed, undefined)
   })
 
-  test('starts while the database is away, and hears once it is there', async (t) => {
+  test('starts while the database is away, and follows once it is there', async (t) => {
     const dir = freshFolder()
     const log = pino({ level: 'silent' })
     const server = await startEmbedded({ dir, log, settings: { fsync: 'off' } })

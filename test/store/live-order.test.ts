@@ -96,7 +96,7 @@ async function hold(store: Store): Promise<() => Promise<unknown>> {
   }
 }
 
-describe('a transaction that others try to overtake', () => {
+describe('a transaction that others would overtake', () => {
   for (const [moment, trigger] of Object.entries(moments)) {
     test(`is heard by live readers when it is held ${moment}`, async (t) => {
       const store = await openStore(t)

@@ -135,7 +135,7 @@ describe('a task of maintenance', () => {
     assert.equal(await trimJobs(store, signal), 0)
   })
 
-  test('stops between batches when it is told to', async (t) => {
+  test('stops between batches on a signal', async (t) => {
     const { store } = await openStore(t, 'plain')
     await run(store, idle('job', 5001, '91 days'))
     assert.equal(await trimJobs(store, AbortSignal.abort()), 0)

@@ -74,7 +74,7 @@ describe('the store through the API', () => {
     assert.equal((await ask('/v1/jobs')).status, 200)
   })
 
-  test('ends a question in the database when the one who asked has gone', async (t) => {
+  test('ends a question in the database when its caller has left', async (t) => {
     const { store, url } = await openStore(t, 'plain')
     const patient = openOn(t, url, { timeoutS: 300 })
     const reader = storeReader(patient, { maxAgeMs: { completeness: 600_000, baselines: 600_000 } })

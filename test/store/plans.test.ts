@@ -67,7 +67,7 @@ async function check(t: TestContext, edition: Edition) {
     }
   })
 
-  await t.test('of upkeep that finds nothing to do touch next to nothing', async () => {
+  await t.test('of idle maintenance touch next to nothing', async () => {
     const { store: explained, plans } = explaining(store)
     await trimLive(explained, 72, signal)
     await trimJobs(explained, signal)

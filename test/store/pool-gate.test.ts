@@ -6,7 +6,7 @@ import { PoolGate } from '../../src/store/pool-gate.ts'
 const longMs = 600_000
 
 describe('PoolGate', () => {
-  test('lets as many in as there is room, and the others in their order', async () => {
+  test('admits as many as there is room for, and the others in their order', async () => {
     const gate = new PoolGate(2)
     const entered: number[] = []
     const enter = (n: number) => gate.enter(longMs).then(() => entered.push(n))
@@ -23,7 +23,7 @@ describe('PoolGate', () => {
     assert.deepEqual([entered, gate.free], [[1, 2, 3, 4], 2])
   })
 
-  test('sends away who waited too long, and who comes when too many wait', async () => {
+  test('refuses a caller that waited too long, and one that comes when too many wait', async () => {
     const gate = new PoolGate(1, { maxWaiting: 1 })
     await gate.enter(longMs)
     const impatient = gate.enter(1)
@@ -38,7 +38,7 @@ describe('PoolGate', () => {
     assert.equal(gate.free, 1)
   })
 
-  test('lets a caller go who no longer wants in, with his reason', async () => {
+  test('lets a waiting caller leave, with its reason', async () => {
     const gate = new PoolGate(1)
     await gate.enter(longMs)
     const caller = new AbortController()
@@ -53,7 +53,7 @@ describe('PoolGate', () => {
     assert.equal(gate.free, 1)
   })
 
-  test('tells how many are free whenever that changes', async () => {
+  test('reports how many are free whenever that changes', async () => {
     const seen: number[] = []
     const gate = new PoolGate(2, { onChange: (free) => seen.push(free) })
     await gate.enter(longMs)

@@ -17,7 +17,7 @@ const from = (id: string, seq: number, more = {}, at = now()) =>
 const noLag = (store: Store) => run(store, 'update source set lag_s = 0')
 
 describe('sources', () => {
-  test('tell what was received of each, and every gap', async (t) => {
+  test('say what was received of each, and every gap', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, [from('bn-07', 3), from('bn-07', 4), from('bn-07', 8), from('bn-08', 1)])
     await noLag(store)
@@ -35,7 +35,7 @@ describe('sources', () => {
     assert.deepEqual((await listSources(store, signal))[0]?.gaps, [])
   })
 
-  test('take what a sidecar skips while it catches up for on the way, but not forever', async (t) => {
+  test('count skipped numbers of a sidecar that catches up as on the way, but not forever', async (t) => {
     const { store } = await openStore(t, 'plain')
     const received_at = fromMs(Date.now() - 60_000)
     const behind = (seq: number) => ({ ...from('bn-07', seq), received_at })
@@ -74,7 +74,7 @@ describe('sources', () => {
     )
   })
 
-  test('tell how far a clock runs ahead, and nothing of a clock for replayed history', async (t) => {
+  test('say how far a clock runs ahead, and nothing of a clock for replayed history', async (t) => {
     const { store } = await openStore(t, 'plain')
     const ahead = fromMs(Date.now() + 300_000)
     await ingest(store, [from('bn-07', 1, {}, ahead)])

@@ -114,7 +114,7 @@ const anyFilter: fc.Arbitrary<StatsFilter> = fc.record({
 })
 
 function suite(edition: Edition) {
-  test('counts and measures every bucket and group as it is done by hand', async (t) => {
+  test('counts and measures every bucket and group as a count by hand does', async (t) => {
     const { store } = await openStore(t, edition)
     const property = fc.asyncProperty(
       fc.array(spec, { maxLength: 60 }),

@@ -221,7 +221,7 @@ function suite(edition: Edition) {
     assert.deepEqual((await reader.findJobs(filter, signal)).items, [])
   })
 
-  test('answers a job or a subjob by its id, and counts what hangs on it', async (t) => {
+  test('answers a job or a subjob by its id, and counts its subjobs', async (t) => {
     const { store, reader } = await open(t, edition)
     const lot = anEvent(noon, {
       metadata: { tool: 'ETX-04' },

@@ -40,7 +40,7 @@ describe('rows as arrays', () => {
     assert.deepEqual(toArrays(lots, [['name', 'text']]), ['{"a\\"b\\\\c","NULL",NULL}'])
   })
 
-  test('come out as they went in, whatever is in them', async (t) => {
+  test('come out as they went in, whatever they contain', async (t) => {
     const { url } = await freshDatabase(t)
     const store = connect(url, { role: 'test', max: 1 })
     t.after(() => store.close())

@@ -58,7 +58,7 @@ describe('what is usual', () => {
     assert.equal(found?.job.usual?.p50S, 1)
   })
 
-  test('is another of subjobs than of jobs', async (t) => {
+  test('differs between subjobs and jobs', async (t) => {
     const { store, reader } = await known(t)
     const wafer = job('A', { recipe: 'GATE v3' })
     const parent_id = crypto.randomUUID()

@@ -38,7 +38,19 @@ export const turns: readonly { found: RegExp; instead: string }[] = [
   { found: /(^|[.:|"'`>] )Whether [a-z]/, instead: 'the thing itself, for example: true when ...' },
   { found: /\b(begin|begins) of\b/i, instead: 'start of' },
   { found: /\bnot included\b/i, instead: 'exclusive' },
-  { found: /\b(a|the) hole before\b/i, instead: 'gap; events were missed' },
+  { found: /\b(a|the) hole before\b|\bwithout holes?\b/i, instead: 'gap; events were missed' },
+  { found: /\b(for ever|for good)\b/i, instead: 'forever, permanently' },
+  { found: /\b(says|said) no\b/i, instead: 'waives, refuses' },
+  { found: /\banybody\b/i, instead: 'any caller, any operator' },
+  { found: /\btells (of|how|which|that|what|whether)\b/i, instead: 'reports, shows, says' },
+  { found: /\bwhere it (stood|stands)\b|\bas it stands\b/i, instead: 'position; unchanged' },
+  { found: /\bwhat waits\b/i, instead: 'how many events wait' },
+  { found: /\bnot heard\b/i, instead: 'without contact' },
+  {
+    found: /\b(an?|one) (event|line|object|row|job) (an?) (line|row|job|request)\b/i,
+    instead: 'per line',
+  },
+  { found: /\bmakes? room\b/i, instead: 'free some space' },
 ]
 
 export type Text = { file: string; line: number; text: string }

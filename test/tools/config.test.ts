@@ -48,7 +48,7 @@ describe('config check', () => {
     ])
   })
 
-  test('takes a role that is only not set up here for no problem, unless it is asked for', () => {
+  test('does not report a role that is only not set up here, unless it is asked for', () => {
     const states = Object.fromEntries(check({ env: {} }).map(({ role, state }) => [role, state]))
     assert.equal(states.sidecar, 'ok')
     assert.equal(states['local-api'], 'unset')
@@ -61,7 +61,7 @@ describe('config check', () => {
   })
 
   test('wants to know what a dashboard is to show', () => {
-    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(not set\)/)
+    assert.match(check({ env: {} }, 'web')[0]?.problems[0] ?? '', /LOCAL_API.*\(neither is set\)/)
     assert.equal(check({ env: { LOCAL_API: 'http://x' } }, 'web')[0]?.state, 'ok')
   })
 
@@ -91,7 +91,7 @@ describe('config check', () => {
 })
 
 describe('config show', () => {
-  test('tells where each value comes from', () => {
+  test('shows where each value comes from', () => {
     const file = join(freshFolder(), 'wafermon.yaml')
     writeFileSync(file, 'QUERY_MAX_LIMIT: 500\nLOG_LEVEL: warn\nPORT: 1\n')
     const env = { ...ok, LOG_LEVEL: 'DEBUG' }

@@ -175,7 +175,7 @@ describe('wafermon replay', () => {
     const { url } = await startRole(t, 'sidecar', env)
     const without = await wafermon(['replay', file, '--url', url])
     assert.equal(without.code, 1)
-    assert.match(without.err, /a token with scope ingest is needed: .*SIDECAR_TOKEN/)
+    assert.match(without.err, /a token with scope ingest is required: .*SIDECAR_TOKEN/)
     const SIDECAR_TOKEN = token
     assert.equal((await wafermon(['replay', file, '--url', url], { SIDECAR_TOKEN })).code, 0)
     const elsewhere = await wafermon(['replay', file, '--url', `${url}/x`], { SIDECAR_TOKEN })
@@ -188,7 +188,7 @@ describe('wafermon replay', () => {
     }
   })
 
-  test('makes batches smaller for a sidecar that finds them too large', async (t) => {
+  test('makes batches smaller for a sidecar that calls them too large', async (t) => {
     const sidecar = await fakeSidecar(t)
     sidecar.trouble = () => (sidecar.batches.at(-1)!.length > 7 ? { status: 413 } : undefined)
     const { code, out } = await wafermon([
@@ -260,7 +260,7 @@ describe('the progress bar', () => {
   const line = (sent: number, ms: number, columns = 80, from = 0) =>
     progressLine({ sent, total: 479_117, from, ms }, { columns, write: () => {} })
 
-  test('tells the share, the rate and the time left', () => {
+  test('shows the share, the rate and the time left', () => {
     assert.match(
       line(120_000, 10_000, 120),
       /^\[#{8}\.{22}\] {2}25\.0 % {2}120,000 of 479,117 events {2}12,000\/s {2}29 s left$/,

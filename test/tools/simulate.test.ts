@@ -131,7 +131,7 @@ describe('the simulated fab', () => {
 })
 
 describe('wafermon simulate', () => {
-  test('plays lots with their wafers to the sidecar that it is told', async (t) => {
+  test('plays lots with their wafers to the sidecar of --url', async (t) => {
     const sidecar = await fakeSidecar(t)
     const args = ['simulate', '--rate', '600', '--duration', '600', '--site', 'fab9']
     const running = launch(args, { SIDECAR_URL: sidecar.url })

@@ -130,7 +130,7 @@ describe('wafermon spool rejects', () => {
     assert.deepEqual(api.taken.toSorted(), keys.toSorted())
   })
 
-  test('wants a token where the sidecar does, and says which', async (t) => {
+  test('requires a token where the sidecar does, and says which', async (t) => {
     const file = join(freshFolder(), 'tokens')
     const SIDECAR_TOKEN = makeToken(file, ['read'])
     const operator = makeToken(file, ['operate'])
@@ -140,7 +140,7 @@ describe('wafermon spool rejects', () => {
 
     const without = await ask(['list'], {})
     assert.equal(without.code, 1)
-    assert.match(without.err, /^a token with scope read is needed: .*SIDECAR_TOKEN/)
+    assert.match(without.err, /^a token with scope read is required: .*SIDECAR_TOKEN/)
     assert.equal((await ask(['list'], { SIDECAR_TOKEN })).code, 0)
     const reader = await ask(['retry', '1'], { SIDECAR_TOKEN })
     assert.match(reader.err, /^this token lacks the scope operate; .*SIDECAR_TOKEN/)

@@ -74,14 +74,14 @@ export async function linkOnce(from: string, to: string): Promise<boolean> {
   } catch (error) {
     if (codeFromError(error) === 'EEXIST') return false
     if (!noLinks.has(codeFromError(error))) throw error
-    if ((await readRegularSize(to)) !== undefined) return false
+    if ((await readSize(to)) !== undefined) return false
     await rename(from, to)
     return true
   }
 }
 
 /** Size of a file in bytes; undefined when there is none. A link is not followed. */
-export async function readRegularSize(path: string): Promise<number | undefined> {
+export async function readSize(path: string): Promise<number | undefined> {
   const found = await lstat(path).catch(unless('ENOENT'))
   return found?.isDirectory() ? undefined : found?.size
 }

@@ -12,7 +12,7 @@ import {
   fileContent,
   filesBelow,
   linkOnce,
-  readRegularSize,
+  readSize,
   unless,
   writeSynced,
 } from './folder-files.ts'
@@ -117,8 +117,7 @@ export class FolderPlace implements Place {
       const isNew = await linkOnce(file, this.#toPath(name))
       if (!isNew) await this.#assertSame(name, staged)
     } catch (error) {
-      const isCleared =
-        codeFromError(error) === 'ENOENT' && (await readRegularSize(file)) === undefined
+      const isCleared = codeFromError(error) === 'ENOENT' && (await readSize(file)) === undefined
       return isCleared ? refuseCleared(name, error) : this.#explain(error)
     } finally {
       await unlink(file).catch(() => {})
@@ -140,7 +139,7 @@ export class FolderPlace implements Place {
 
   async stat(name: string): Promise<{ bytes: number } | undefined> {
     assertName(name)
-    const bytes = await readRegularSize(this.#toPath(name))
+    const bytes = await readSize(this.#toPath(name))
     return bytes === undefined ? undefined : { bytes }
   }
 
@@ -165,14 +164,14 @@ export class FolderPlace implements Place {
 }
 
 const diskTrouble: Record<string, string> = {
-  ENOSPC: 'is full; make room',
-  EDQUOT: 'is full; make room',
+  ENOSPC: 'is full; free some space',
+  EDQUOT: 'is full; free some space',
   EROFS: 'is mounted read-only',
 }
 
 function remedyFor(code: string): string {
   if (code === 'ENOENT') return 'its parent folder is missing; mount or create it'
   if (code === 'EROFS') return 'the file system is mounted read-only'
-  if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; make room'
+  if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; free some space'
   return 'choose a folder that this user may write to'
 }

@@ -3,8 +3,8 @@ import { AppError } from '../../core/errors.ts'
 
 /*
  * Where the archive lies: a folder, or anything else that keeps files for years. Bytes are staged
- * first, which can take long and gives them no name; then `putOnce` gives them one. What every
- * place guarantees, and test/archive/place-contract.ts holds each of them to:
+ * first, which can take long and gives them no name; then `putOnce` gives them one. Guarantees of
+ * every place, checked for each by test/archive/place-contract.ts:
  *
  * - A name is given once. `putOnce` of a name that other bytes have fails and leaves them as they
  *   are; of two that put one name at the same time, one wins. With the same bytes it succeeds, for

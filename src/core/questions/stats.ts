@@ -2,7 +2,7 @@ import { toQuery } from '../filter-wire.ts'
 import { type JobFilter, type JobStatus, statuses } from '../job.ts'
 import { must } from '../must.ts'
 import type { Micros } from '../time.ts'
-import { makeTable, number, oneOf, orNull, text, time, whole } from '../wire-table.ts'
+import { choice, makeTable, number, orNull, text, time, whole } from '../wire-table.ts'
 import type { Question } from './question.ts'
 
 /** A group of jobs. */
@@ -51,7 +51,7 @@ export const statsQuestion: Question<StatsFilter, StatsRow> = {
     bucket: time('Start of the bucket.'),
     siteId: orNull(text('Null unless grouped by site.')),
     appName: orNull(text('Null unless grouped by app.')),
-    status: orNull(oneOf(statuses, 'Null unless grouped by status.')),
+    status: orNull(choice(statuses, 'Null unless grouped by status.')),
     count: whole('Number of jobs.'),
     durationAvgS: ofDurations('Average'),
     durationMinS: ofDurations('Minimum'),

@@ -39,7 +39,7 @@ export function checkSettings<S extends z.ZodObject>(
   }
 }
 
-/** The same, for who needs the settings. @throws ConfigError that names every problem */
+/** The same, for a caller that needs the settings. @throws ConfigError that names every problem */
 export function readSettings<S extends z.ZodObject>(
   command: string,
   schema: S,

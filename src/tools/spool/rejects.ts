@@ -11,7 +11,7 @@ const rejectSchema = z.object({
   field: z.string(),
   detail: z.string(),
 })
-/** An event that a sink refused for good, and why. */
+/** An event that a sink refused permanently, and why. */
 export type Reject = z.infer<typeof rejectSchema>
 
 const pageSchema = z.object({ items: z.array(rejectSchema) })
