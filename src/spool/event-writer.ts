@@ -10,7 +10,9 @@ export type Position = { seq: number; forwarded: number }
 
 export type Written = Position & { verdicts: Verdict[][] }
 
-const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+const shed: Verdict = {
+  later: 'the spool is filling up; progress and metric events are refused for now',
+}
 
 /** Writes the events of one transaction, some rows a statement: calling SQLite costs what a row does. */
 export class EventWriter {
