@@ -48,7 +48,10 @@ async function load(visit: Visit): Promise<FixtureView> {
         replace: `import { fixturePage } from './fixture.tsx'
 import { jobPage } from './job.tsx'`,
       },
-      { find: 'pipelinePage]', replace: 'pipelinePage, fixturePage]' },
+      {
+        find: 'pages: readonly DashboardPage[] = [',
+        replace: 'pages: readonly DashboardPage[] = [fixturePage, ',
+      },
     ],
   },
   others: {

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs'
 import type { Addition } from '../support/house.ts'
 
-/** Memory by name, made of the place that tests have already. The place named `gone` is not there. */
-const kind = `
-import { text } from '../../platform/settings/kinds.ts'
+const imports = `import { text } from '../../platform/settings/kinds.ts'
 import type { PlaceKind } from './place.ts'
-
+`
+const kind = `
 /** By their names. */
 export const disks = new Map<string, MemoryDisk>()
 
@@ -20,7 +19,8 @@ const settings = { FIXTURE_PLACE: text('Name of the memory.', { place: true }).o
 export const fixtureKind: PlaceKind<typeof settings> = {
   type: 'fixture',
   settings,
-  open: ({ FIXTURE_PLACE: name }) => name === undefined ? undefined : new MemoryPlace(findDisk(name)),
+  open: ({ FIXTURE_PLACE: name }) =>
+    name === undefined ? undefined : new MemoryPlace(findDisk(name)),
 }
 `
 
@@ -29,9 +29,10 @@ const memory = readFileSync(new URL('../archive/memory-place.ts', import.meta.ur
   .replaceAll('../../src/', '../../')
   .replace(`setting = 'MEMORY'`, `setting = 'FIXTURE_PLACE'`)
 
+/** Memory by name, made from the place that tests have already. The one named `gone` is not there. */
 export const place: Addition = {
   thing: 'an archive place',
-  written: { 'src/archive/places/fixture.ts': memory + kind },
+  written: { 'src/archive/places/fixture.ts': imports + memory + kind },
   list: {
     file: 'src/archive/places/index.ts',
     edits: [

@@ -6,8 +6,8 @@ export const setting: Addition = {
   written: {
     'src/spool/settings.ts': [
       {
-        find: '  MAX_BATCH_SIZE: wholeNumber(',
-        replace: `  FIXTURE_EVERY_S: number('How often the fixture runs.', {
+        find: 'MAX_BATCH_SIZE: wholeNumber(',
+        replace: `FIXTURE_EVERY_S: number('How often the fixture runs.', {
     ...{ min: 1, max: 60, standard: 7, unit: 's' },
   }),
   FIXTURE_DIR: text('Folder of the fixture.', { place: true }).default('/var/lib/fixture'),

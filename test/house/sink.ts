@@ -36,9 +36,9 @@ export const fixture = defineSink({
     file: 'src/sinks/index.ts',
     edits: [
       {
-        find: `import type { SinkContext, SinkKind } from './kind.ts'`,
+        find: `import { localApi } from './local-api/index.ts'`,
         replace: `import { fixture } from './fixture/index.ts'
-import type { SinkContext, SinkKind } from './kind.ts'`,
+import { localApi } from './local-api/index.ts'`,
       },
       {
         find: 'sinkKinds: readonly SinkKind[] = [',
