@@ -37,6 +37,7 @@ export class EventWriter {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
     const rows: Row[] = []
+    const receivedMs = readReceived()
     for (const [i, { event, json }] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
@@ -64,7 +65,18 @@ export class EventWriter {
 
 type Row = [seq: number, sourceSeq: number | null, receivedMs: number, body: string]
 
-const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))
+/** Reads the time of arrival, once for all events of a request: they share its text. */
+function readReceived(): (event: Event) => number {
+  let text = ''
+  let ms = 0
+  return ({ received_at }) => {
+    if (received_at !== text) {
+      text = received_at
+      ms = Math.floor(toMs(received_at))
+    }
+    return ms
+  }
+}
 
 function inChunks(rows: readonly Row[], put: Statements['put']): void {
   const whole = rows.length - (rows.length % put.chunk)
