@@ -11,7 +11,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
 import { IngestTally } from './ingest-tally.ts'
-import { BadLine, readBatch } from './read-batch.ts'
+import { BadLine, type Batch, readBatch } from './read-batch.ts'
 import type { Declaration, Route } from './route.ts'
 
 export type IngestOptions = {
@@ -22,6 +22,8 @@ export type IngestOptions = {
   startOf?: (id: string) => Micros | undefined
   /** Answers say how long they took; the local API's do. */
   timed?: boolean
+  /** Events are forwarded as JSON, as the sidecar does: their texts are worth keeping. */
+  forwards?: boolean
 }
 
 /** How soon to come back when there was no room, in seconds. */
@@ -75,7 +77,7 @@ async function takeOne(text: string, options: IngestOptions): Promise<object> {
     throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
   }
   const tally = new IngestTally()
-  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text)))
+  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text), text.trim()))
   try {
     if (!read.ok) throw invalid(read)
     const [verdict] = await acceptTraced([read], options)
@@ -109,10 +111,11 @@ async function takeBatch(
   { headers }: IncomingMessage,
   options: IngestOptions,
 ): Promise<object> {
-  const inputs = readBatch(text, headers['content-type'] ?? '', options.limits.maxBatchItems)
+  const { limits, forwards = false } = options
+  const batch = readBatch(text, headers['content-type'] ?? '', limits.maxBatchItems, forwards)
   const tally = new IngestTally()
   try {
-    const reads = await readAll(inputs, isPlain(text), options, tally)
+    const reads = await readAll(batch, isPlain(text), options, tally)
     const good = reads.filter((read) => read.ok)
     const verdicts = good.length > 0 ? await acceptTraced(good, options) : []
     if (good.length === reads.length) refuseFull(verdicts)
@@ -165,7 +168,7 @@ function refuseFull(verdicts: readonly Verdict[]): void {
 const slice = 500
 
 async function readAll(
-  inputs: readonly unknown[],
+  { inputs, texts }: Batch,
   plain: boolean,
   options: IngestOptions,
   tally: IngestTally,
@@ -178,7 +181,7 @@ async function readAll(
     const read: ReadEvent =
       input instanceof BadLine
         ? { ok: false, idempotencyKey: null, field: '', detail: input.detail }
-        : readEvent(input, hop, options.limits, plain)
+        : readEvent(input, hop, options.limits, plain, texts?.[i])
     reads.push(tally.see(read))
   }
   return reads

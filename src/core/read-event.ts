@@ -40,15 +40,21 @@ class Read implements Admitted {
   readonly ok = true
   readonly event: Event
   readonly corrected: boolean
+  #text: string | undefined
   #json: string | undefined
 
-  constructor(event: Event, corrected: boolean) {
+  /** @param text the event as it came, where its normal form only adds `received_at` */
+  constructor(event: Event, corrected: boolean, text: string | undefined) {
     this.event = event
     this.corrected = corrected
+    this.#text = text
   }
 
   get json(): string {
-    this.#json ??= JSON.stringify(this.event)
+    this.#json ??=
+      this.#text === undefined
+        ? JSON.stringify(this.event)
+        : `${this.#text.slice(0, -1)},"received_at":"${this.event.received_at}"}`
     return this.#json
   }
 }
@@ -64,12 +70,15 @@ class Read implements Admitted {
  * @param input parsed JSON; left as it is
  * @param hop used only when this is the first hop
  * @param plain true when no text in it can hold NUL or half of a surrogate pair; see `isPlain`
+ * @param text the JSON that the input was read from, from brace to brace: writing it again costs more
+ * than anything else here, so it is used where it can be
  */
 export function readEvent(
   input: unknown,
   hop: FirstHop,
   limits: EventLimits,
   plain = false,
+  text?: string,
 ): ReadEvent {
   const bound = boundUsual(input, plain)
   const refusal = bound === unusual ? checkAll(input) : undefined
@@ -78,10 +87,28 @@ export function readEvent(
   if (!normal.ok) return refuse(input, normal.refusal)
   const { event } = normal
   const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
-  const read = new Read(event, corrected)
+  // Longer than its values can be, it is mostly white space, which is not worth keeping.
+  const kept = text !== undefined && text.length <= bound && isSame(input as Event, event)
+  const read = new Read(event, corrected, kept ? text : undefined)
   const most = bound === unusual ? Infinity : bound + maxAddedBytes
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
   return tooLarge ? refuse(input, tooLarge) : read
+}
+
+/** True when the normal form of an event has the values that came, and `received_at` besides. */
+function isSame(input: Event, normal: Event): boolean {
+  const { app, entity } = input
+  return (
+    input.received_at === undefined &&
+    input.source === undefined &&
+    input.traceparent === normal.traceparent &&
+    input.idempotency_key === normal.idempotency_key &&
+    app.app_id === normal.app.app_id &&
+    app.version === normal.app.version &&
+    entity.id === normal.entity.id &&
+    entity.parent_id === normal.entity.parent_id &&
+    eventTimes.every((name) => input.event[name] === normal.event[name])
+  )
 }
 
 const refuse = (input: unknown, refusal: Refusal): ReadEvent => ({

@@ -32,6 +32,7 @@ export async function startSidecar(
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
     startOf: (id) => started.startOf(id),
+    forwards: true,
     limits: toIngestLimits(config),
   })
   const rejects = rejectRoutes({

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { cutItems } from '../../src/core/item-texts.ts'
+import { isPlain, parseJson, parseText } from '../../src/core/json.ts'
+import { readEvent } from '../../src/core/read-event.ts'
+import { runs } from '../support/wild.ts'
+import { smallestEvent } from '../support/wire-events.ts'
+
+/** Names and texts that look like the place where it cuts. */
+const tricky = fc.constantFrom(
+  'idempotency_key',
+  '"idempotency_key"',
+  '{"idempotency_key":"a"}',
+  'idempotency\\u005fkey',
+  '},{',
+  '}',
+  '{',
+  '[]',
+  'a',
+  '',
+)
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    tricky,
+    fc.integer(),
+    fc.constant(null),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(tricky, tie('value'), { maxKeys: 3 }),
+  ),
+}))
+
+/** An item, with its key first or not, or no event at all. */
+const item = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ idempotency_key: value, event: value }) },
+  fc.record({ event: value, idempotency_key: value }),
+  value,
+)
+const indent = fc.constantFrom(undefined, 1, '\t', '\n ')
+
+describe('the texts of the items of an array', () => {
+  test('are those of the items, or not known', () => {
+    let known = 0
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 5 }), indent, (items, space) => {
+        const text = JSON.stringify(items, null, space)
+        const texts = cutItems(text, JSON.parse(text) as unknown[])
+        if (texts === undefined) return
+        known++
+        assert.deepEqual(
+          texts.map((one) => JSON.parse(one)),
+          JSON.parse(text),
+        )
+      }),
+      { numRuns: runs(2000) },
+    )
+    assert.ok(known > 50, `known ${known} times`)
+  })
+
+  const wrong: [string, string][] = [
+    ['the name as a value', '[{"idempotency_key":"idempotency_key"}]'],
+    ['the name in another spelling', '[{"idempotency\\u005fkey":1,"a":{"idempotency_key":2}}]'],
+    ['the name twice', '[{"idempotency_key":1,"idempotency_key":2}]'],
+    ['the name inside', '[{"idempotency_key":1,"a":{"idempotency_key":2}}]'],
+    ['the name inside of one and not of the other', '[{"a":{"idempotency_key":2}},{"b":1}]'],
+    ['another name first', '[{"a":1,"idempotency_key":1}]'],
+    ['an item without it', '[{"idempotency_key":1},{"a":2}]'],
+    ['an item that is not an object', '[{"idempotency_key":1},2]'],
+    ['no items', '[]'],
+  ]
+  for (const [what, text] of wrong) {
+    test(`are not known: ${what}`, () => {
+      assert.equal(cutItems(text, JSON.parse(text) as unknown[]), undefined)
+    })
+  }
+
+  test('are known for what our own programs send', () => {
+    const items = [smallestEvent(), smallestEvent({ kind: 'started' })]
+    const text = JSON.stringify(items)
+    assert.deepEqual(
+      cutItems(text, items),
+      items.map((one) => JSON.stringify(one)),
+    )
+  })
+})
+
+describe('the JSON of an event whose text is known', () => {
+  const hop = { receivedAt: '2026-03-01T12:00:05.000000Z' }
+  const limits = { maxEventBytes: 65_536, maxSkewS: 600 }
+  const at = '2026-03-01T12:00:00.000000Z'
+  const base = smallestEvent({ at })
+  const usual = { ...base, app: { ...base.app, version: '1' } }
+  const jsonOf = (text: string, firstHop: Parameters<typeof readEvent>[1] = hop) => {
+    const read = readEvent(parseJson(text), firstHop, limits, isPlain(text), text)
+    assert.ok(read.ok, read.ok ? '' : read.detail)
+    assert.deepEqual(parseText(read.json), read.event)
+    return read.json
+  }
+
+  test('is that text, with the time of arrival', () => {
+    const text = JSON.stringify(usual)
+    assert.equal(jsonOf(text), `${text.slice(0, -1)},"received_at":"${hop.receivedAt}"}`)
+  })
+
+  test('keeps numbers as they were written', () => {
+    const text = JSON.stringify(usual).replace('"progress"', '"progress","metadata":{"n":1.50}')
+    assert.match(jsonOf(text), /"n":1\.50/)
+  })
+
+  const changed: [string, object][] = [
+    ['a key that is not a UUID', { ...usual, idempotency_key: 'a' }],
+    [
+      'ids in upper case',
+      { ...usual, entity: { type: 'job', id: base.entity.id.replace('e', 'E') } },
+    ],
+    ['no version', base],
+    [
+      'a time in another form',
+      { ...usual, event: { kind: 'progress', at: '2026-03-01T12:00:00Z' } },
+    ],
+    ['a clock ahead', { ...usual, event: { kind: 'progress', at: '2026-03-01T13:00:00.000000Z' } }],
+    ['a time of arrival of its own', { ...usual, received_at: at }],
+    ['a stamp that is null', { ...usual, source: null }],
+    ['a stamp', { ...usual, source: { id: 'a', epoch: 'b', seq: 1 }, received_at: at }],
+  ]
+  for (const [what, event] of changed) {
+    test(`is the normal form, not the text: ${what}`, () => {
+      const text = JSON.stringify(event)
+      const json = jsonOf(text)
+      assert.notEqual(json, `${text.slice(0, -1)},"received_at":"${hop.receivedAt}"}`)
+    })
+  }
+
+  test('is the normal form where the first hop adds to it', () => {
+    const text = JSON.stringify(usual)
+    assert.match(jsonOf(text, { ...hop, startOf: () => at }), /"started_at"/)
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    assert.match(jsonOf(text, { ...hop, traceparent }), /"traceparent"/)
+  })
+
+  test('does not keep white space without end', () => {
+    const text = JSON.stringify(usual).replace('{', `{${' '.repeat(10_000)}`)
+    assert.ok(jsonOf(text).length < 1000)
+  })
+})
