@@ -100,12 +100,26 @@ describe('the live streams of several sites as one', () => {
     await until(() => second.resets === 1, 'there is a reset')
   })
 
-  for (const nonsense of ['5-1', 'fab1', '=,=', 'fab1=%E0%A4%A,fab2=1', '\u0000']) {
+  for (const nonsense of [
+    '5-1',
+    'fab1',
+    '=,=',
+    'fab1=%E0%A4%A,fab2=1',
+    'fab1=%0A1-1,fab2=1',
+    '\u0000',
+  ]) {
     test(`gives a reset for an id that is not one: ${JSON.stringify(nonsense)}`, async (t) => {
       const heard = listen(t, [...two()], nonsense)
       await until(() => heard.resets === 1, 'there is a reset')
     })
   }
+
+  test('never resumes a shared connection with a position that the site cannot be sent', async (t) => {
+    const [one, other] = two()
+    const heard = listen(t, [one, other], `fab1=%0A1-1,fab2=${'1'.repeat(9000)}`)
+    await until(() => heard.sites.length === 1, 'both are heard')
+    assert.deepEqual([one.resumed, other.resumed], [[undefined], [undefined]])
+  })
 
   test('is not delayed by a site that is dead, and reports it with its outage', async (t) => {
     const [one, dead] = two()
