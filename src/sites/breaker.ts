@@ -79,6 +79,8 @@ export class Breaker {
   #probe(): void {
     this.#probedAt = this.#now()
     const verdict = Promise.withResolvers<void>()
+    // Those that wait for an earlier probe, which may hang, wait for this one as well.
+    void verdict.promise.then(this.#verdict.resolve)
     this.#verdict = verdict
     this.#options.probe().then(
       () => this.close(),

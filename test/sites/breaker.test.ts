@@ -122,6 +122,18 @@ describe('a breaker', () => {
     assert.equal(await other, 'answer')
   })
 
+  test('open, lets those that wait for a probe that hangs go when a later question is answered', async () => {
+    const { breaker, clock, fail } = aBreaker()
+    await fail(3)
+    void breaker.run(never, () => new Promise(() => {}))
+    const answers: string[] = []
+    void breaker.run(never, ok).then((answer) => answers.push(answer))
+    clock.ms = 1000
+    assert.equal(await breaker.run(never, ok), 'answer')
+    await new Promise(setImmediate)
+    assert.deepEqual(answers, ['answer'])
+  })
+
   test('open, rests after a probe that took as long as the pause', async () => {
     const { breaker, probe, clock, fail } = aBreaker()
     await fail(3)
