@@ -18,9 +18,9 @@ export type BreakerOptions = {
  *    answer of any kind, also a refusal, starts the count again.
  *  - Open: one question goes, as if there were no breaker, and a probe beside it; the next one `restMs`
  *    after it, and after the probe if that fails later. The others wait for whichever answers first,
- *    or fail with the reason of the last failure. Questions that
- *    all are too heavy for the timeout thus never shut out light ones, because the probe is answered;
- *    and a side whose probe is broken is found by the question.
+ *    or fail with the last failure. Questions that all are too heavy for the timeout thus never shut
+ *    out light ones, because the probe is answered; and a side whose probe is broken is found by the
+ *    question.
  */
 export class Breaker {
   readonly #options: BreakerOptions
