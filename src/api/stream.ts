@@ -5,6 +5,7 @@ import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { formatSse, formatSseComment } from '../platform/sse.ts'
 import { appNameParam, siteParam } from './job-params.ts'
 import { choice, text, uuid } from './query-params.ts'
 import { type Route, route } from './route.ts'
@@ -137,18 +138,17 @@ async function* follow(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   yield 'retry: 2000\n: this is the live stream\n\n'
-  let position = ''
+  let position: string | undefined
   for await (const batch of withHeartbeat(feed.subscribe({ after, signal }), heartbeatMs, signal)) {
     if (batch === 'alive') {
       // The id moves a reader on whose filter matches nothing: it would resume far in the past.
-      yield `${position}: alive\n\n`
+      yield formatSseComment('alive', position)
     } else if (batch === 'reset') {
-      yield 'event: reset\ndata: {}\n\n'
+      yield formatSse({ event: 'reset', data: '{}' })
     } else if ('missing' in batch) {
-      yield `event: sites\ndata: ${JSON.stringify(batch)}\n\n`
+      yield formatSse({ event: 'sites', data: JSON.stringify(batch) })
     } else {
-      const last = batch.at(-1)
-      if (last) position = idLine(last.id)
+      position = batch.at(-1)?.id ?? position
       yield* texts(batch, filter)
     }
   }
@@ -158,15 +158,13 @@ function* texts(batch: readonly LiveEvent[], filter: StreamFilter): Generator<st
   let piece = ''
   for (const { id, event } of batch) {
     if (!passes(event, filter)) continue
-    piece += `${idLine(id)}event: ${kindOf(event)}\ndata: ${JSON.stringify(event)}\n\n`
+    piece += formatSse({ id, event: kindOf(event), data: JSON.stringify(event) })
     if (piece.length < maxPiece) continue
     yield piece
     piece = ''
   }
   if (piece !== '') yield piece
 }
-
-const idLine = (id: string) => `id: ${id.replaceAll(/[\r\n\0]/g, '')}\n`
 
 type Envelope = {
   site_id?: string
@@ -175,7 +173,7 @@ type Envelope = {
   event?: { kind?: string }
 }
 
-const kindOf = (event: Envelope) => (event.event?.kind ?? 'message').replaceAll(/[\r\n]/g, '')
+const kindOf = (event: Envelope) => event.event?.kind ?? 'message'
 
 function passes(envelope: Envelope, { site, app, entity_type, job_id }: StreamFilter): boolean {
   const { entity } = envelope

@@ -38,6 +38,8 @@ const usual: Field<Usual | undefined> = {
   write: (given) => (given ? usualTable.toWire(given) : null),
 }
 
+const isNumber = (value: unknown) => typeof value === 'number'
+
 /** Shared by jobs and subjobs: every field of {@link Job} but those that tell the two apart. */
 const shared = {
   appId: uuid('Id of the app, or of one run of it.'),
@@ -52,10 +54,11 @@ const shared = {
   cpuSystemS: orNull(number('CPU time in system mode in seconds, the maximum reported.')),
   memMaxMb: orNull(number('Peak memory in MiB, the maximum reported.')),
   progress: orNull(number('The latest reported, 0 to 1.')),
-  metrics: orElse(record(z.number(), 'The latest value of every other metric.'), {}),
+  metrics: orElse(record(z.number(), isNumber, 'The latest value of every other metric.'), {}),
   metadata: orElse(
     record(
       z.unknown(),
+      () => true,
       'Metadata of the start, overlaid by that of the latest progress, then by that of the end.',
     ),
     {},

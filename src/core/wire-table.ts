@@ -164,11 +164,21 @@ export const choice = <W extends string>(words: readonly W[], description: strin
   read: z.enum(words) as unknown as z.ZodType<W>,
 })
 
-/** An object whose names users choose. */
-export const record = <T>(item: z.ZodType<T>, description: string): Field<Record<string, T>> => ({
+/** An object whose names users choose. It is read as it is: zod would lose a name `__proto__`. */
+export const record = <T>(
+  item: z.ZodType<T>,
+  isItem: (value: unknown) => boolean,
+  description: string,
+): Field<Record<string, T>> => ({
   shown: z.record(z.string(), item).describe(description),
-  read: z.record(z.string(), item),
+  read: z.custom<Record<string, T>>(
+    (value) => isObject(value) && Object.values(value).every(isItem),
+    'not an object of the expected values',
+  ),
 })
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Items are sent as they are: only for those with the same names on both sides. */
 export const list = <T>(

@@ -12,8 +12,10 @@ export type SseMessage = { id: string; event: string; data: string }
 /** Maximum length of a line and of the data of a message, in characters: an event is at most 64 KiB. */
 const maxChars = 1_048_576
 
+type Formatted = { id?: string | undefined; event?: string | undefined; data: string }
+
 /** A message as text. Without `event` a reader takes it for `message`; without `id` its id stays. */
-export function formatSse({ id, event, data }: Partial<SseMessage> & { data: string }): string {
+export function formatSse({ id, event, data }: Formatted): string {
   const head = `${field('id', id)}${field('event', event)}`
   if (!/[\r\n]/.test(data)) return `${head}data: ${data}\n\n`
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`)

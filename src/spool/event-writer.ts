@@ -10,7 +10,9 @@ export type Position = { seq: number; forwarded: number }
 
 export type Written = Position & { verdicts: Verdict[][] }
 
-const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+const shed: Verdict = {
+  later: 'the spool is filling up; progress and metric events are refused for now',
+}
 
 /** Writes the events of one transaction, some rows a statement: calling SQLite costs what a row does. */
 export class EventWriter {
@@ -35,6 +37,7 @@ export class EventWriter {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
     const rows: Row[] = []
+    const receivedMs = readReceived()
     for (const [i, { event, json }] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
@@ -62,7 +65,18 @@ export class EventWriter {
 
 type Row = [seq: number, sourceSeq: number | null, receivedMs: number, body: string]
 
-const receivedMs = ({ received_at }: Event) => Math.floor(toMs(received_at))
+/** Reads the time of arrival, once for all events of a request: they share its text. */
+function readReceived(): (event: Event) => number {
+  let text = ''
+  let ms = 0
+  return ({ received_at }) => {
+    if (received_at !== text) {
+      text = received_at
+      ms = Math.floor(toMs(received_at))
+    }
+    return ms
+  }
+}
 
 function inChunks(rows: readonly Row[], put: Statements['put']): void {
   const whole = rows.length - (rows.length % put.chunk)

@@ -30,7 +30,7 @@ const jobs = fc
     subjob: fc.boolean(),
     status: fc.constantFrom('running' as const, 'failed' as const),
     usual: fc.option(fc.constant(usual), { nil: undefined }),
-    metadata: fc.dictionary(fc.string(), fc.jsonValue()),
+    metadata: fc.dictionary(fc.oneof(fc.string(), fc.constant('__proto__')), fc.jsonValue()),
     lastError: fc.option(fc.string()),
     progress: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
     late: fc.boolean(),
@@ -107,6 +107,8 @@ describe('a job on the wire', () => {
     [{ status: 'broken' }, /not a job \(status: /],
     [{ app_id: 7 }, /not a job \(app_id: /],
     [{ job_id: null }, /not a job \(job_id: /],
+    [{ metrics: { rate: 'fast' } }, /not a job \(metrics: /],
+    [{ metadata: [] }, /not a job \(metadata: /],
     [{ usual: { runs: 'many' } }, /not a job \(usual\.runs: /],
     [{ subjob_id: 7 }, /not a subjob \(subjob_id: /],
   ]

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
-import { formatMessage, SsePush } from '../../src/dashboard/live/sse-push.ts'
+import { SsePush } from '../../src/dashboard/live/sse-push.ts'
+import { formatSse } from '../../src/platform/sse.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
@@ -143,12 +144,9 @@ describe('SsePush', () => {
   })
 
   test('keeps the lines of its content', () => {
+    assert.equal(formatSse({ data: 'a\nb\r\nc', id: '7' }), 'id: 7\ndata: a\ndata: b\ndata: c\n\n')
     assert.equal(
-      formatMessage({ data: 'a\nb\r\nc', id: '7' }),
-      'id: 7\ndata: a\ndata: b\ndata: c\n\n',
-    )
-    assert.equal(
-      formatMessage({ event: 'jobs-changed', data: '1' }),
+      formatSse({ event: 'jobs-changed', data: '1' }),
       'event: jobs-changed\ndata: 1\n\n',
     )
   })

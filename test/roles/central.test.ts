@@ -104,7 +104,7 @@ describe('central over two sites', () => {
     const { ask } = await central(t, { fab1: one.url })
     const unknown = await ask('/v1/jobs?site=fab7')
     assert.equal(unknown.status, 404)
-    assert.match(((await unknown.json()) as Problem).detail, /"fab7"; there are fab1/)
+    assert.match(((await unknown.json()) as Problem).detail, /"fab7"; the sites are fab1/)
     for (const query of ['site=', 'site=fab1&site=fab2']) {
       assert.equal((await ask(`/v1/jobs?${query}`)).status, 422)
     }

@@ -1,3 +1,5 @@
+import { formatSse } from '../../platform/sse.ts'
+
 /** Maximum bytes that wait for one browser; a slower one is cut off and reconnects by itself. */
 const mostWaiting = 256 * 1024
 
@@ -35,12 +37,12 @@ export class SsePush {
 
   /** Sends HTML that replaces parts of the page by their ids. */
   swap(content: string, id?: string): void {
-    this.#send(formatMessage({ data: content, id }))
+    this.#send(formatSse({ data: content, id }))
   }
 
   /** Sends an event on which parts of the page reload. */
   signal(event: string, id?: string): void {
-    this.#send(formatMessage({ event, data: '1', id }))
+    this.#send(formatSse({ event, data: '1', id }))
   }
 
   end(why: 'gone' | 'slow' | 'stopping'): void {
@@ -66,20 +68,4 @@ export class SsePush {
     this.#controller = undefined
     this.#onEnd(why)
   }
-}
-
-/** One message, with a line of data per line of content. */
-export function formatMessage({
-  event,
-  data,
-  id,
-}: {
-  event?: string
-  data: string
-  id?: string | undefined
-}): string {
-  const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`)
-  const head =
-    (id === undefined ? '' : `id: ${id}\n`) + (event === undefined ? '' : `event: ${event}\n`)
-  return `${head}${lines.join('')}\n`
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
+import { Lru } from '../../platform/lru.ts'
 
 /** An answer, its time, and the reason when there is no newer one. */
 export type CachedAnswer<T> = {
@@ -33,13 +34,14 @@ type Entry = {
  * question, and while the API is away the last answer is still there, with its age. Bounded in number.
  */
 export class AnswerCache {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries: Lru<string, Entry>
   readonly #options: AnswerCacheOptions
   readonly #now: () => number
   #changedAt = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
+    this.#entries = new Lru(options.most)
     this.#now = options.now ?? Date.now
   }
 
@@ -51,7 +53,7 @@ export class AnswerCache {
    * @throws what `load` throws, unless it is an outage and there is an older answer
    */
   async ask<T>(key: string, load: () => Promise<T>, keepMs?: number): Promise<CachedAnswer<T>> {
-    const entry = this.#touch(key)
+    const entry = this.#entry(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
     const changedAt = keepMs === undefined ? this.#changedAt : 0
@@ -94,14 +96,9 @@ export class AnswerCache {
     }
   }
 
-  #touch(key: string): Entry {
+  #entry(key: string): Entry {
     const entry = this.#entries.get(key) ?? {}
-    this.#entries.delete(key)
     this.#entries.set(key, entry)
-    if (this.#entries.size > this.#options.most) {
-      const [oldest] = this.#entries.keys()
-      this.#entries.delete(must(oldest, 'a full cache has an oldest entry'))
-    }
     return entry
   }
 }

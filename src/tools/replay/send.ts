@@ -32,8 +32,8 @@ type Answer = {
 export const timeoutMs = 30_000
 
 /**
- * Sends a batch until each of its events is accepted, known, or rejected for good, and no later batch
- * before that: order is kept. Ends early only when the signal aborts.
+ * Sends a batch until each of its events is accepted, known, or rejected permanently, and no later
+ * batch before that: order is kept. Ends early only when the signal aborts.
  *
  * @throws AppError when waiting would not help: a token is missing, or this is not a sidecar
  */
