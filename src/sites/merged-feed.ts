@@ -30,11 +30,13 @@ async function* subscribe(
   const gone = new AbortController()
   const either = AbortSignal.any([signal, gone.signal])
   const positions = readPositions(after ?? '')
-  if (after !== undefined && sites.some(({ id }) => !positions.has(id))) yield 'reset'
+  const mayHaveMissed = after !== undefined && sites.some(({ id }) => !positions.has(id))
   const queue = new BoundedQueue<Message>(maxWaiting, either)
   const following = sites.map((site) => follow(site, positions.get(site.id), queue, either))
   const outages = new Outages(sites.length)
   try {
+    // Not before the sites are followed: events after the reset are not in what is loaded on it.
+    if (mayHaveMissed) yield 'reset'
     for (;;) {
       const messages = await queue.take()
       if (messages === undefined) return

@@ -100,6 +100,26 @@ describe('the live streams of several sites as one', () => {
     await until(() => second.resets === 1, 'there is a reset')
   })
 
+  test('misses nothing that comes while its reader reloads on a reset', async (t) => {
+    const [one, other] = two()
+    const first = listen(t, [one, other])
+    await until(() => first.sites.length === 1, 'both are heard')
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    const feed = mergedFeed([one, other])
+    const batches = feed.subscribe({ after: 'fab1=0', signal: stop.signal })[Symbol.asyncIterator]()
+    assert.equal((await batches.next()).value, 'reset')
+    other.say('b1')
+    await until(() => first.keys.length === 1, 'it is heard by others')
+    other.say('b2')
+    const keys: string[] = []
+    while (keys.at(-1) !== 'b2') {
+      const { value } = await batches.next()
+      if (Array.isArray(value)) keys.push(...value.map(({ event }) => String(event.key)))
+    }
+    assert.deepEqual(keys, ['b1', 'b2'])
+  })
+
   for (const nonsense of [
     '5-1',
     'fab1',
