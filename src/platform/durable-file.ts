@@ -10,7 +10,8 @@ export type DurableFileOptions = {
 
 /**
  * Replaces a file as a whole. A reader sees the old content or the new one and never half of either,
- * also after a kill or a power cut; after the return it is the new one. A failure leaves the old file.
+ * also after a kill or a power cut; after the return it is the new one. After a failure it is the old
+ * one, or the new one when only its folder could not be synced.
  *
  * A file that a kill left beside it (`NAME.partial`) is overwritten the next time, so two processes
  * must not write the same file at the same time.

@@ -89,6 +89,7 @@ export class HttpClient {
   readonly #options: HttpClientOptions
   readonly #base: URL
   readonly #agent: Agent
+  #closed = false
 
   constructor(options: HttpClientOptions) {
     this.#options = options
@@ -130,6 +131,7 @@ export class HttpClient {
 
   /** Breaks every connection, also those on which an answer is awaited. */
   close(): void {
+    this.#closed = true
     this.#agent.destroy()
   }
 
@@ -139,7 +141,7 @@ export class HttpClient {
     try {
       response = await exchange.run(sent)
     } catch (error) {
-      if (!isStale(sent, request, error)) throw error
+      if (this.#closed || !isStale(sent, request, error)) throw error
       closeIdle(this.#agent)
       sent = this.#send(request)
       response = await exchange.run(sent)

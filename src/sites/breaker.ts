@@ -16,18 +16,21 @@ export type BreakerOptions = {
  *
  *  - Closed: every question goes. It opens after `limit` exchanges in a row that got no answer; an
  *    answer of any kind, also a refusal, starts the count again.
- *  - Open: every `restMs` one question goes, as if there were no breaker, and a probe beside it. The
- *    others wait for whichever answers first, or fail with the reason of the probe. Questions that
- *    all are too heavy for the timeout thus never shut out light ones, because the probe is answered;
- *    and a side whose probe is broken is found by the question.
+ *  - Open: one question goes, as if there were no breaker, and a probe beside it; the next one `restMs`
+ *    after it, and after the probe if that fails later. The others wait for whichever answers first,
+ *    or fail with the last failure. Questions that all are too heavy for the timeout thus never shut
+ *    out light ones, because the probe is answered; and a side whose probe is broken is found by the
+ *    question.
  */
 export class Breaker {
   readonly #options: BreakerOptions
   readonly #now: () => number
   #failures = 0
+  /** When a probe was last begun or failed, since it opened. */
   #probedAt = -Infinity
   /** Settles when the probe is answered, or a question was. */
   #verdict = Promise.withResolvers<void>()
+  /** The last failure. */
   #reason: unknown
 
   constructor(options: BreakerOptions) {
@@ -48,7 +51,7 @@ export class Breaker {
       return answer
     } catch (error) {
       if (signal.aborted) throw error
-      if (isOutage(error)) this.#failures++
+      if (isOutage(error)) this.#note(error)
       else this.close()
       throw error
     }
@@ -57,7 +60,14 @@ export class Breaker {
   /** The other side was heard. */
   close(): void {
     this.#failures = 0
+    // The next outage is another one: it is not judged by the probe of this one.
+    this.#probedAt = -Infinity
     this.#verdict.resolve()
+  }
+
+  #note(reason: unknown): void {
+    this.#failures++
+    this.#reason = reason
   }
 
   async #admit(signal: AbortSignal): Promise<void> {
@@ -69,11 +79,15 @@ export class Breaker {
   #probe(): void {
     this.#probedAt = this.#now()
     const verdict = Promise.withResolvers<void>()
+    // Those that wait for an earlier probe, which may hang, wait for this one as well.
+    void verdict.promise.then(this.#verdict.resolve)
     this.#verdict = verdict
     this.#options.probe().then(
       () => this.close(),
       (reason: unknown) => {
         this.#reason = reason
+        // A probe that ran into its timeout has lasted for a pause already.
+        if (this.#verdict === verdict && this.isOpen) this.#probedAt = this.#now()
         verdict.resolve()
       },
     )

@@ -30,11 +30,13 @@ async function* subscribe(
   const gone = new AbortController()
   const either = AbortSignal.any([signal, gone.signal])
   const positions = readPositions(after ?? '')
-  if (after !== undefined && sites.some(({ id }) => !positions.has(id))) yield 'reset'
+  const mayHaveMissed = after !== undefined && sites.some(({ id }) => !positions.has(id))
   const queue = new BoundedQueue<Message>(maxWaiting, either)
   const following = sites.map((site) => follow(site, positions.get(site.id), queue, either))
   const outages = new Outages(sites.length)
   try {
+    // Not before the sites are followed: events after the reset are not in what is loaded on it.
+    if (mayHaveMissed) yield 'reset'
     for (;;) {
       const messages = await queue.take()
       if (messages === undefined) return
@@ -111,14 +113,21 @@ class Outages {
 const writePositions = (positions: ReadonlyMap<string, string>): string =>
   [...positions].map(([site, position]) => `${site}=${encodeURIComponent(position)}`).join(',')
 
+/**
+ * Ids of events as sites write them. Everything else stays here: the first reader's position opens
+ * the connection that all readers share, and one that the site rejects would keep it from opening.
+ */
+const isPosition = (text: string) => /^[\x21-\x7e]{1,256}$/.test(text)
+
 /** The inverse; a part that cannot be read is left out, which ends in a `reset`. */
 function readPositions(text: string): Map<string, string> {
   const positions = new Map<string, string>()
   for (const part of text.split(',')) {
-    const [site = '', position = '', ...more] = part.split('=')
-    if (site === '' || position === '' || more.length > 0) continue
+    const [site = '', encoded = '', ...more] = part.split('=')
+    if (site === '' || more.length > 0) continue
     try {
-      positions.set(site, decodeURIComponent(position))
+      const position = decodeURIComponent(encoded)
+      if (isPosition(position)) positions.set(site, position)
     } catch {
       // Not made by us.
     }

@@ -413,6 +413,28 @@ export const bugs: readonly Bug[] = [
     says: 'it hears the rest',
   },
   {
+    name: 'a shared stream resumes after any position that a caller names',
+    why: 'one bad Last-Event-ID cuts every dashboard off from a site that is well',
+    file: 'src/sites/merged-feed.ts',
+    find: 'if (isPosition(position)) positions.set(site, position)',
+    replace: 'if (position !== "") positions.set(site, position)',
+    test: [
+      'test/sites/merged-feed.test.ts',
+      'the live streams of several sites as one > never resumes a shared connection with a position that the site cannot be sent',
+    ],
+  },
+  {
+    name: 'a breaker judges an outage by the probe of the last one',
+    why: 'questions fail, without a reason, though the site answers',
+    file: 'src/sites/breaker.ts',
+    find: 'this.#probedAt = -Infinity\n    this.#verdict.resolve()',
+    replace: 'this.#verdict.resolve()',
+    test: [
+      'test/sites/breaker.test.ts',
+      'a breaker > that opens again soon after a probe asks again, and never fails without a reason',
+    ],
+  },
+  {
     name: 'a site that fails takes all sites with it',
     why: 'central shows nothing because one fab is cut off',
     file: 'src/sites/merged-reader.ts',

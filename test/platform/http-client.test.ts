@@ -158,6 +158,18 @@ describe('an exchange over HTTP', () => {
     const client = clientOf(t, url, patient)
     assert.equal((await failureOf(client.ask({ path: '/' }))).kind, 'unreachable')
   })
+
+  test('does not ask once more after it was closed', async (t) => {
+    let asked = 0
+    const { url } = await http(t, (_, response) => {
+      if (++asked === 1) response.end('x')
+      else client.close()
+    })
+    const client = clientOf(t, url, patient)
+    await client.ask({ path: '/' })
+    assert.equal((await failureOf(client.ask({ path: '/' }))).kind, 'unreachable')
+    assert.equal(asked, 2)
+  })
 })
 
 type Bad = [

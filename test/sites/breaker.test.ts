@@ -110,6 +110,44 @@ describe('a breaker', () => {
     assert.equal(await breaker.run(never, ok), 'answer')
   })
 
+  test('that opens again soon after a probe asks again, and never fails without a reason', async () => {
+    const { breaker, probe, fail } = aBreaker()
+    await fail(3)
+    assert.equal(await breaker.run(never, ok), 'answer')
+    await fail(3)
+    void breaker.run(never, () => new Promise(() => {}))
+    const other = breaker.run(never, ok)
+    assert.equal(probe.asked, 2)
+    probe.answer.resolve()
+    assert.equal(await other, 'answer')
+  })
+
+  test('open, lets those that wait for a probe that hangs go when a later question is answered', async () => {
+    const { breaker, clock, fail } = aBreaker()
+    await fail(3)
+    void breaker.run(never, () => new Promise(() => {}))
+    const answers: string[] = []
+    void breaker.run(never, ok).then((answer) => answers.push(answer))
+    clock.ms = 1000
+    assert.equal(await breaker.run(never, ok), 'answer')
+    await new Promise(setImmediate)
+    assert.deepEqual(answers, ['answer'])
+  })
+
+  test('open, rests after a probe that took as long as the pause', async () => {
+    const { breaker, probe, clock, fail } = aBreaker()
+    await fail(3)
+    void breaker.run(never, () => new Promise(() => {}))
+    const other = breaker.run(never, ok)
+    clock.ms = 1000
+    probe.answer.reject(outage('did not answer in time'))
+    await assert.rejects(other, /did not answer in time/)
+    await assert.rejects(breaker.run(never, ok), /did not answer in time/)
+    assert.equal(probe.asked, 1)
+    clock.ms = 2000
+    assert.equal(await breaker.run(never, ok), 'answer')
+  })
+
   test('lets a caller leave while it waits', async () => {
     const { breaker, fail } = aBreaker()
     await fail(3)

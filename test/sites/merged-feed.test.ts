@@ -100,12 +100,46 @@ describe('the live streams of several sites as one', () => {
     await until(() => second.resets === 1, 'there is a reset')
   })
 
-  for (const nonsense of ['5-1', 'fab1', '=,=', 'fab1=%E0%A4%A,fab2=1', '\u0000']) {
+  test('misses nothing that comes while its reader reloads on a reset', async (t) => {
+    const [one, other] = two()
+    const first = listen(t, [one, other])
+    await until(() => first.sites.length === 1, 'both are heard')
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    const feed = mergedFeed([one, other])
+    const batches = feed.subscribe({ after: 'fab1=0', signal: stop.signal })[Symbol.asyncIterator]()
+    assert.equal((await batches.next()).value, 'reset')
+    other.say('b1')
+    await until(() => first.keys.length === 1, 'it is heard by others')
+    other.say('b2')
+    const keys: string[] = []
+    while (keys.at(-1) !== 'b2') {
+      const { value } = await batches.next()
+      if (Array.isArray(value)) keys.push(...value.map(({ event }) => String(event.key)))
+    }
+    assert.deepEqual(keys, ['b1', 'b2'])
+  })
+
+  for (const nonsense of [
+    '5-1',
+    'fab1',
+    '=,=',
+    'fab1=%E0%A4%A,fab2=1',
+    'fab1=%0A1-1,fab2=1',
+    '\u0000',
+  ]) {
     test(`gives a reset for an id that is not one: ${JSON.stringify(nonsense)}`, async (t) => {
       const heard = listen(t, [...two()], nonsense)
       await until(() => heard.resets === 1, 'there is a reset')
     })
   }
+
+  test('never resumes a shared connection with a position that the site cannot be sent', async (t) => {
+    const [one, other] = two()
+    const heard = listen(t, [one, other], `fab1=%0A1-1,fab2=${'1'.repeat(9000)}`)
+    await until(() => heard.sites.length === 1, 'both are heard')
+    assert.deepEqual([one.resumed, other.resumed], [[undefined], [undefined]])
+  })
 
   test('is not delayed by a site that is dead, and reports it with its outage', async (t) => {
     const [one, dead] = two()
