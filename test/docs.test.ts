@@ -35,6 +35,14 @@ describe('the reference', () => {
       assert.ok(count >= least, `only ${count} rows`)
     })
 
+    test(`of ${name} in ${file} has words in every cell, and no value that has no text`, () => {
+      const cells = [...rows.values()].flat(2)
+      assert.deepEqual(
+        cells.filter((cell) => /\[object |\b(undefined|NaN)\b|\bany\b$/.test(cell)),
+        [],
+      )
+    })
+
     test(`of ${name} would be caught with a row missing, wrong, or too many`, () => {
       const [title, some] = [...rows].find(([, own]) => own.length > 0)!
       const row = `| ${some[0]!.join(' | ')} |`

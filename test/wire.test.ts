@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { cursorFromWire, cursorToWire, type ListOrder } from '../src/core/cursor-wire.ts'
 import { parseJson } from '../src/core/json.ts'
 import { readEvent } from '../src/core/read-event.ts'
 import { namespace } from '../src/core/uuid.ts'
@@ -41,6 +42,30 @@ describe('docs/wire.md', () => {
 
   test('names the namespace of keys', () => {
     assert.ok(page.includes(`\`${namespace}\``))
+  })
+
+  test('has an example of a cursor, which is made and read as it says', () => {
+    const [, text = '', cursor = ''] =
+      /cursor: checked.*-->\n\n```\n(.+)\n(.+)\n```/.exec(page) ?? []
+    const [, time, order, at = '', id = ''] = /^1 (\w+) (\w+) (\S+)\/(\S+)$/.exec(text) ?? []
+    const list = { time, order } as ListOrder
+    assert.equal(cursorToWire({ at, id }, list), cursor)
+    assert.deepEqual(cursorFromWire(cursor), { at, id, time: 'started', order: 'desc' })
+  })
+
+  test('gives each site id and traceparent the form that it states', () => {
+    for (const site_id of ['a', 'fab-1.x_Y', 's'.repeat(64)]) {
+      assert.equal(read({ ...sent(), site_id }).ok, true, site_id)
+    }
+    for (const site_id of ['', '.', '..', 'a b', 'a/b', 's'.repeat(65)]) {
+      assert.equal(read({ ...sent(), site_id }).ok, false, site_id)
+    }
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+    assert.equal(read({ ...sent(), traceparent }).ok, true)
+    assert.equal(read({ ...sent(), traceparent: traceparent.toUpperCase() }).ok, false)
+    const source = { id: 's', epoch: 'e', seq: 1 }
+    assert.equal(read({ ...sent(), source }).ok, false)
+    assert.equal(read({ ...sent(), source, received_at: hop.receivedAt }).ok, true)
   })
 
   test('corrects a clock at the limit that it states, and not below it', () => {

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { completenessTable } from '../core/completeness-wire.ts'
 import { eventSchema } from '../core/event.ts'
+import { jobTable, subjobTable } from '../core/job-wire.ts'
 import { must } from '../core/must.ts'
 
 /*
@@ -83,6 +84,8 @@ export const pageAnswer = (item: z.ZodType) =>
   })
 
 export const event = named('Event', eventSchema)
+export const job = named('Job', jobTable.shown)
+export const subjob = named('Subjob', subjobTable.shown)
 
 export const problem = named(
   'Problem',

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { maxJobIds } from '../core/job.ts'
-import { jobTable, jobToWire, subjobTable } from '../core/job-wire.ts'
+import { jobToWire } from '../core/job-wire.ts'
 import { isUuid } from '../core/uuid.ts'
-import { listAnswer, named } from './answers.ts'
+import { job, listAnswer, named, subjob } from './answers.ts'
 import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
@@ -23,7 +23,7 @@ const params = z.object({
     }),
 })
 
-const jobsById = named('JobsById', listAnswer(z.union([jobTable.shown, subjobTable.shown])))
+const jobsById = named('JobsById', listAnswer(z.union([job, subjob])))
 
 /**
  * `GET /v1/jobs/by-id`, in one question to the reader. An older site takes the last part of the

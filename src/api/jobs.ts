@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
-import { event, listAnswer, named, pageAnswer, sitesReport } from './answers.ts'
+import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
 import { answerList } from './job-list.ts'
 import {
   eventParams,
@@ -26,8 +26,6 @@ export type JobRouteOptions = {
   now?: () => number
 }
 
-const job = named('Job', jobTable.shown)
-const subjob = named('Subjob', subjobTable.shown)
 const jobList = named('JobList', pageAnswer(job))
 const subjobList = named('SubjobList', pageAnswer(subjob))
 const counted = { subjobs: countsTable.shown, sites: sitesReport.optional() }

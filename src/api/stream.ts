@@ -139,7 +139,8 @@ async function* follow(
 ): AsyncGenerator<string> {
   yield 'retry: 2000\n: this is the live stream\n\n'
   let position: string | undefined
-  for await (const batch of withHeartbeat(feed.subscribe({ after, signal }), heartbeatMs, signal)) {
+  const quiet = new Quiet(heartbeatMs)
+  for await (const batch of withHeartbeat(feed.subscribe({ after, signal }), quiet, signal)) {
     if (batch === 'alive') {
       // The id moves a reader on whose filter matches nothing: it would resume far in the past.
       yield formatSseComment('alive', position)
@@ -149,21 +150,46 @@ async function* follow(
       yield formatSse({ event: 'sites', data: JSON.stringify(batch) })
     } else {
       position = batch.at(-1)?.id ?? position
-      yield* texts(batch, filter)
+      // Batches of which the filter lets nothing pass are silence to the reader.
+      if (!(yield* texts(batch, filter))) continue
     }
+    quiet.begin()
   }
 }
 
-function* texts(batch: readonly LiveEvent[], filter: StreamFilter): Generator<string> {
+/** The time since something was last sent to a reader. */
+class Quiet {
+  readonly #mostMs: number
+  #since = performance.now()
+
+  constructor(mostMs: number) {
+    this.#mostMs = mostMs
+  }
+
+  begin(): void {
+    this.#since = performance.now()
+  }
+
+  /** Until a sign of life is due, in milliseconds. */
+  get leftMs(): number {
+    return Math.max(0, this.#since + this.#mostMs - performance.now())
+  }
+}
+
+/** @returns true when there was anything to send */
+function* texts(batch: readonly LiveEvent[], filter: StreamFilter): Generator<string, boolean> {
   let piece = ''
+  let any = false
   for (const { id, event } of batch) {
     if (!passes(event, filter)) continue
+    any = true
     piece += formatSse({ id, event: kindOf(event), data: JSON.stringify(event) })
     if (piece.length < maxPiece) continue
     yield piece
     piece = ''
   }
   if (piece !== '') yield piece
+  return any
 }
 
 type Envelope = {
@@ -186,21 +212,17 @@ function passes(envelope: Envelope, { site, app, entity_type, job_id }: StreamFi
   )
 }
 
-/** The batches of a feed, and `alive` whenever none came in time. Ends when the signal aborts. */
+/** The batches of a feed, and `alive` whenever it was quiet too long. Ends when the signal aborts. */
 async function* withHeartbeat(
   batches: AsyncIterable<Batch>,
-  everyMs: number,
+  quiet: Quiet,
   signal: AbortSignal,
 ): AsyncGenerator<Batch | 'alive'> {
   const iterator = batches[Symbol.asyncIterator]()
   let next = iterator.next()
   try {
     while (!signal.aborted) {
-      const pause = new AbortController()
-      const either = AbortSignal.any([signal, pause.signal])
-      const beat = wait(everyMs, 'alive' as const, { signal: either }).catch(() => undefined)
-      const first = await Promise.race([next, beat])
-      pause.abort()
+      const first = quiet.leftMs === 0 ? ('alive' as const) : await firstOf(next, quiet, signal)
       if (first === 'alive') yield first
       else if (first?.done) return
       else if (first) {
@@ -213,4 +235,14 @@ async function* withHeartbeat(
     next.catch(() => {})
     void iterator.return?.().catch(() => {})
   }
+}
+
+/** What comes first: the next batch, or the moment at which a sign of life is due. */
+async function firstOf<T>(next: Promise<T>, quiet: Quiet, signal: AbortSignal) {
+  const pause = new AbortController()
+  const either = AbortSignal.any([signal, pause.signal])
+  const beat = wait(quiet.leftMs, 'alive' as const, { signal: either }).catch(() => undefined)
+  const first = await Promise.race([next, beat])
+  pause.abort()
+  return first
 }

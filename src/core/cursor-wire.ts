@@ -4,8 +4,9 @@ import type { Cursor, JobFilter, Position, TimeField } from './job.ts'
 import { isCanonical } from './time.ts'
 
 /*
- * The opaque text that stands for a cursor in links and queries: a check sum, the version, the time
- * field and order of the list, and the position (of each site, when there are several).
+ * The text that stands for a cursor in links and queries, opaque to clients (wire.md, section 7): a
+ * check sum, the version, the time field and order of the list, and the position (of each site, when
+ * there are several). Central and the dashboard make cursors for other APIs by the same rules.
  *
  * Guarantees: a text that was cut or changed is refused; a cursor is read only for the list that it
  * was made for; positions keep their microseconds.

@@ -105,7 +105,8 @@ const tableFor = ({ entityType }: Job) => (entityType === 'job' ? jobTable : sub
 
 /** @throws AppError invalid, when the JSON is not a job or subjob */
 export function jobFromWire(json: unknown): Job {
-  return (json as Wire | null)?.subjob_id !== undefined
+  // Null and absent mean the same on the wire.
+  return (json as Partial<Wire> | null)?.subjob_id != null
     ? { ...subjobTable.fromWire(json), entityType: 'subjob', jobKey: null }
     : { ...jobTable.fromWire(json), entityType: 'job', parentId: null, subKey: null }
 }

@@ -18,7 +18,7 @@ export const dashboardSettings = z
     rule(
       ({ LOCAL_API, CENTRAL_API }) =>
         LOCAL_API === undefined && CENTRAL_API === undefined
-          ? 'LOCAL_API, CENTRAL_API: set one of them, the API that the dashboard shows (not set)'
+          ? 'LOCAL_API, CENTRAL_API: set one of them, the API that the dashboard shows (neither is set)'
           : undefined,
       { unset: true },
     ),

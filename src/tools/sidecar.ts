@@ -51,13 +51,17 @@ export function toUnreachable(url: string, { message }: HttpFailure): AppError {
   return new AppError('unreachable', text)
 }
 
+/** True for a problem document of a role: what stands between may answer anything else. */
+export const isProblem = (body: unknown): boolean =>
+  String((Object(body) as Partial<Problem>).type).startsWith(problemType)
+
 const codes: Record<number, ErrorCode> = { 401: 'unauthorized', 403: 'forbidden', 404: 'not_found' }
 
 /** The reason why a sidecar, or what answers in its place, did not do what it was asked. */
 export function toRefusal(url: string, status: number, body: unknown): AppError {
-  const { type, detail, field } = Object(body) as Partial<Problem>
+  const { detail, field } = Object(body) as Partial<Problem>
   const noSuchPath = status === 404 && field === undefined
-  if (noSuchPath || !String(type).startsWith(problemType)) {
+  if (noSuchPath || !isProblem(body)) {
     const text = `${url} answers (HTTP ${status}), but is not a sidecar; set its address with --url or SIDECAR_URL`
     return new AppError('unreachable', text)
   }

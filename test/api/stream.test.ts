@@ -146,6 +146,27 @@ describe('GET /v1/stream', () => {
     assert.equal(last, 'p-2')
   })
 
+  test('does so also while other events keep coming', async (t) => {
+    let made = 0
+    const feed: LiveFeed = {
+      async *subscribe({ signal }) {
+        for (; made < 400 && !signal.aborted; made++) {
+          yield [event(made)]
+          await wait(5)
+        }
+      },
+    }
+    const { url } = await serve(t, { feed, heartbeatMs: 50 })
+    const response = await fetch(`${url}/v1/stream?site=fab9`)
+    const ids: string[] = []
+    for await (const { id } of parseSse(response.body!)) {
+      if (id !== '') ids.push(id)
+      if (ids.length === 2) break
+    }
+    assert.equal(ids.length, 2, 'the stream ended without a sign of life')
+    assert.ok(made < 400)
+  })
+
   test('frees its subscription when a reader leaves, and ends when the role stops', async (t) => {
     const { feed, open } = handFeed()
     const { url, life, count } = await serve(t, { feed })

@@ -151,7 +151,8 @@ describe('a configuration file', () => {
     const cases: [string, string][] = [
       [configFile({ SIDECAR_ULR: 'x' }), 'SIDECAR_ULR: is not a setting'],
       [configFile({ SIDECAR_URL: 'x' }), 'SIDECAR_URL: must be a URL such as http://'],
-      ['/nowhere.yaml', 'WAFERMON_CONFIG: cannot read /nowhere.yaml'],
+      ['/nowhere.yaml', '--config: cannot read /nowhere.yaml'],
+      ['', '--config: must name a file; omit it for WAFERMON_CONFIG'],
     ]
     for (const [file, problem] of cases) {
       const { code, err } = await wafermon(['spool', 'status', '--config', file])

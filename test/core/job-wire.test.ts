@@ -102,6 +102,11 @@ describe('a job on the wire', () => {
     assert.deepEqual(Object.keys(read).sort(), Object.keys(jobFromWire(jobToWire(aJob()))).sort())
   })
 
+  test('is a job also where the fields of a subjob are null', () => {
+    const read = jobFromWire({ ...jobToWire(aJob()), subjob_id: null, sub_key: null })
+    assert.equal(read.entityType, 'job')
+  })
+
   const wrong: [change: object, says: RegExp][] = [
     [{ started_at: 'yesterday' }, /not a job \(started_at: not a time\)/],
     [{ status: 'broken' }, /not a job \(status: /],

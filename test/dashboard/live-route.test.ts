@@ -44,6 +44,14 @@ describe('GET /events', () => {
     assert.match(heard, /<span id="fresh"[^>]*hx-swap-oob="outerHTML">Live, 0\u00a0s old/)
   })
 
+  test('does not take a HEAD for an open page', async (t) => {
+    const { app, metrics } = aDashboard(t)
+    const { status, headers } = await app.request('/events', { method: 'HEAD' })
+    assert.equal(status, 200)
+    assert.match(headers.get('content-type') ?? '', /^text\/event-stream/)
+    assert.equal((await metrics.streamClients.get()).values[0]?.value ?? 0, 0)
+  })
+
   test('replaces the row of a job that changed, and counts new jobs', async (t) => {
     const { app, world, tell } = aDashboard(t)
     const shown = aJob({ id: idOf('shown'), jobKey: 'shown', status: 'running', startedAt: ago(5) })

@@ -255,6 +255,14 @@ describe('exports', () => {
     assert.equal((await get('/jobs.ndjson')).html, 'ndjson all desc')
   })
 
+  test('ask the API for no file that HEAD would leave open', async (t) => {
+    const { get, away } = aDashboard(t)
+    away(true)
+    const { status, response, html } = await get('/jobs.csv', { method: 'HEAD' })
+    assert.deepEqual([status, html], [200, ''])
+    assert.match(response.headers.get('content-type')!, /^text\/csv/)
+  })
+
   test('say so when the API is away', async (t) => {
     const { get, away } = aDashboard(t)
     away(true)

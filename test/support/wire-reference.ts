@@ -1,3 +1,5 @@
+import type * as z from 'zod'
+import { refsIn, refTo } from '../../src/api/answers.ts'
 import { describeValues } from '../../src/api/docs-page.ts'
 import type { JsonObject, OpenApi } from '../../src/api/openapi.ts'
 import { openApi } from '../../src/api/openapi.ts'
@@ -13,6 +15,8 @@ import {
   envelopeReference,
   metricsHead,
   metricsReference,
+  parametersHead,
+  parametersReference,
   routesByRole,
 } from './reference.ts'
 import { normalEvent, smallestEvent } from './wire-events.ts'
@@ -107,7 +111,7 @@ export function endpointsReference(): Reference {
     for (const { method, path, scope, answer } of specs) {
       const name = `\`${method.toUpperCase()} ${path}\``
       const answers = Object.entries(answer).map(([type, shape]) =>
-        shape === 'text' ? `\`${type}\`` : `\`${shape}\``,
+        shape === 'text' ? `\`${type}\`` : shape.map((one) => `\`${nameOf(one)}\``).join(' or '),
       )
       const known = routes.get(name)
       if (known) known.roles.push(role)
@@ -120,6 +124,8 @@ export function endpointsReference(): Reference {
   })
   return new Map([['Endpoints', rows]])
 }
+
+const nameOf = (schema: z.ZodType) => refsIn(refTo(schema)).join()
 
 export const shapesHead: Row = ['Field', 'Type', 'Present', 'Meaning']
 
@@ -190,6 +196,8 @@ const isNullable = ({ type }: JsonObject) => Array.isArray(type) && type.include
 
 function typeOf(schema: JsonObject, document: OpenApi): string {
   if (schema.const !== undefined) return String(schema.const)
+  const named = refsIn(schema.anyOf)
+  if (named.length > 0) return named.join(' or ')
   const { maximum, minimum, ...rest } = resolved(schema, document)
   const type = Array.isArray(rest.type) ? rest.type.find((one) => one !== 'null') : rest.type
   // The bounds of what JavaScript counts exactly are those of no field.
@@ -235,6 +243,7 @@ export async function wireReferences() {
     page('kinds', kindsReference(), kindsHead),
     page('limits', limitsReference(), limitsHead),
     page('endpoints', endpointsReference(), endpointsHead),
+    page('parameters', parametersReference(), parametersHead),
     page('shapes', shapesReference(), shapesHead),
     page('problems', problemsReference(), problemsHead),
     page('contract-metrics', await contractMetricsReference(), metricsHead),

@@ -112,6 +112,16 @@ describe('config show', () => {
       assert.equal(shown.find(({ name }) => name === 'DATABASE_URL')?.value, mask)
     }
   })
+
+  for (const password of ['hunt@er2', 'hunt/er2', 'hunt er2', 'hunt,er2', '@er2']) {
+    test(`masks a password that was not encoded: ${password}`, () => {
+      const env = { ...ok, LOCAL_API_BASE: `http://me:${password}@h:1` }
+      const shown = show('sidecar', { env }).find(({ name }) => name === 'LOCAL_API_BASE')
+      const [checked] = checkConfig(catalog, { env }, 'sidecar')
+      assert.deepEqual([shown?.value, checked?.state], [`http://${mask}@h:1`, 'wrong'])
+      assert.doesNotMatch(JSON.stringify([shown, checked]), /er2/)
+    })
+  }
 })
 
 describe('wafermon config', () => {

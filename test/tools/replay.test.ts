@@ -203,6 +203,23 @@ describe('wafermon replay', () => {
     assert.equal(sidecar.events.length, 100)
   })
 
+  test('sends again what a proxy answers, and loses no event to its limit', async (t) => {
+    const sidecar = await fakeSidecar(t)
+    const whole = { total: 2, success: 2, failed: 0, duplicates: 0, rejected: [] }
+    const answers = [
+      { total: 2 },
+      { ...whole, success: 1 },
+      { ...whole, success: 1, failed: 1, rejected: [{ index: 7, retryable: true }] },
+    ].map((body) => ({ body: JSON.stringify(body) }))
+    // Then a limit below one event, which is raised.
+    const limits = [{ status: 413 }, { status: 413 }]
+    sidecar.trouble = (batch) => [...answers, ...limits][batch - 1]
+    const run = await wafermon(['replay', manyRecords(1), '--url', sidecar.url, '--json'])
+    assert.equal(run.code, 0, run.err)
+    const { accepted, rejected } = JSON.parse(run.out)
+    assert.deepEqual([accepted, rejected, sidecar.events.length], [2, {}, 2])
+  })
+
   test('continues where it was killed, and starts from the beginning for anything else', async (t) => {
     const sidecar = await fakeSidecar(t)
     const args = (file: string) => [

@@ -21,6 +21,13 @@ export function liveRoutes(context: RouteContext, views: readonly LiveView[]): H
   let browsers = 0
   return new Hono().get('/events', (c) =>
     withVisit(context, c, async (visit) => {
+      const headers = {
+        'content-type': 'text/event-stream; charset=utf-8',
+        // Some proxies would buffer the stream and delay what has to be seen immediately.
+        'x-accel-buffering': 'no',
+      }
+      // Its body would never be read, nor canceled: the page would count as open.
+      if (c.req.method === 'HEAD') return c.body(null, 200, headers)
       if (browsers >= mostBrowsers || dashboard.signal.aborted) {
         return c.text('too many open pages', 503, { 'retry-after': '30' })
       }
@@ -30,11 +37,7 @@ export function liveRoutes(context: RouteContext, views: readonly LiveView[]): H
         browsers--
         dashboard.metrics.streamClients.dec()
       })
-      return c.body(push.body, 200, {
-        'content-type': 'text/event-stream; charset=utf-8',
-        // Some proxies would buffer the stream and delay what has to be seen immediately.
-        'x-accel-buffering': 'no',
-      })
+      return c.body(push.body, 200, headers)
     }),
   )
 }

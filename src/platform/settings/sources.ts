@@ -38,7 +38,9 @@ export type Given = {
 export function gatherSettings(names: readonly string[], sources: Sources, known: Known): Given {
   const { env, flags = {}, file = env.WAFERMON_CONFIG } = sources
   const problems: string[] = []
-  const fromFile = file ? readFile(file, problems) : {}
+  const fromFile = file ? readFile(file, sources, problems) : {}
+  // An empty variable in a script must not hide the file that WAFERMON_CONFIG names.
+  if (sources.file === '') problems.push('--config: must name a file; omit it for WAFERMON_CONFIG')
   for (const name of Object.keys(fromFile)) {
     if (known.names.has(name)) continue
     const why = known.notReadYet.includes(name)
@@ -61,12 +63,17 @@ export function gatherSettings(names: readonly string[], sources: Sources, known
   return given
 }
 
-function readFile(file: string, problems: string[]): Record<string, unknown> {
+function readFile(
+  file: string,
+  given: Pick<Sources, 'file'>,
+  problems: string[],
+): Record<string, unknown> {
   let content: string
   try {
     content = readFileSync(file, 'utf8')
   } catch {
-    problems.push(`WAFERMON_CONFIG: cannot read ${file}; give a file that this user may read`)
+    const by = given.file === undefined ? 'WAFERMON_CONFIG' : '--config'
+    problems.push(`${by}: cannot read ${file}; give a file that this user may read`)
     return {}
   }
   try {

@@ -73,17 +73,20 @@ async function sendSteps(
   const target = { client, url: sidecar.url, signal, onWait: sayOnce(bar.clear) }
   const takeDue = schedule(steps, from, speed, signal)
   let sent = from
-  while (sent < steps.length && !signal.aborted) {
-    bar.show(sent)
-    const batch = await takeDue(sent)
-    const events = batch.map((step) => toEvent(step, siteId))
-    await sendAll(target, events, tally)
-    if (signal.aborted) break
-    sent += batch.length
-    checkpoint.write(sent)
+  try {
+    while (sent < steps.length && !signal.aborted) {
+      bar.show(sent)
+      const batch = await takeDue(sent)
+      const events = batch.map((step) => toEvent(step, siteId))
+      await sendAll(target, events, tally)
+      if (signal.aborted) break
+      sent += batch.length
+      checkpoint.write(sent)
+    }
+    bar.end(sent)
+  } finally {
+    client.close()
   }
-  bar.end(sent)
-  client.close()
   return sent
 }
 

@@ -1,8 +1,9 @@
+import * as z from 'zod'
 import { must } from '../../core/must.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import type { HttpClient } from '../../platform/http-client.ts'
 import { HttpFailure } from '../../platform/http-failure.ts'
-import { parseOrUndefined, toRefusal, toUnreachable } from '../sidecar.ts'
+import { isProblem, parseOrUndefined, toRefusal, toUnreachable } from '../sidecar.ts'
 
 /** The outcome of the events so far. */
 export type Tally = {
@@ -22,10 +23,32 @@ export type Target = {
   onWait: (why: string) => void
 }
 
-type Answer = {
-  total: number
-  duplicates: number
-  rejected: { index: number; field: string; detail: string; retryable?: boolean }[]
+const count = z.int().min(0)
+const answerSchema = z.object({
+  total: count,
+  success: count,
+  failed: count,
+  duplicates: count,
+  rejected: z.array(
+    z.object({
+      index: count,
+      field: z.string().default(''),
+      detail: z.string().default(''),
+      retryable: z.boolean().nullish(),
+    }),
+  ),
+})
+type Answer = z.infer<typeof answerSchema>
+
+/** The verdicts about exactly these events; undefined when the answer does not add up (wire.md, section 3). */
+function readAnswer(json: unknown, sent: number): Answer | undefined {
+  const { data } = answerSchema.safeParse(json)
+  if (!data) return undefined
+  const { total, success, failed, duplicates, rejected } = data
+  const named = new Set(rejected.map(({ index }) => index))
+  const fits = total === sent && success + failed === total && duplicates <= success
+  const isAbout = named.size === failed && rejected.length === failed
+  return fits && isAbout && [...named].every((index) => index < sent) ? data : undefined
 }
 
 /** Longest time for one request, and longest wait that a Retry-After can ask for. */
@@ -57,7 +80,7 @@ export async function sendAll(
 }
 
 async function sendHalves(target: Target, events: readonly object[], tally: Tally): Promise<void> {
-  if (events.length === 1) return count(tally, 'larger than the sidecar accepts')
+  if (events.length === 1) return countRejected(tally, 'larger than the sidecar accepts')
   const half = Math.ceil(events.length / 2)
   await sendAll(target, events.slice(0, half), tally)
   await sendAll(target, events.slice(half), tally)
@@ -79,9 +102,11 @@ async function post(
   })
   if (answer instanceof Error) return { why: answer.message, waitMs: 0 }
   const { status, retryAfterMs = 0 } = answer
-  const json = parseOrUndefined(answer.body) as Partial<Answer> | undefined
-  if (status === 200 && json?.total === events.length) return json as Answer
-  if (status === 413) return 'too large'
+  const json = parseOrUndefined(answer.body)
+  const verdicts = status === 200 ? readAnswer(json, events.length) : undefined
+  if (verdicts) return verdicts
+  // About one event only a problem document is a verdict: a proxy's limit must not lose it.
+  if (status === 413 && (events.length > 1 || isProblem(json))) return 'too large'
   const error = toRefusal(url, status, json)
   if ([401, 403, 404, 405].includes(status)) throw error
   return { why: error.message, waitMs: Math.min(timeoutMs, retryAfterMs) }
@@ -91,13 +116,13 @@ async function post(
 function settle(events: readonly object[], answer: Answer, tally: Tally): object[] {
   const again: object[] = []
   for (const { index, field, detail, retryable } of answer.rejected) {
-    if (retryable) again.push(must(events[index], 'the sidecar rejects events of this batch'))
-    else count(tally, `${field} ${detail}`.trim())
+    if (retryable) again.push(must(events[index], 'an answer that adds up is about these events'))
+    else countRejected(tally, `${field} ${detail}`.trim())
   }
   tally.duplicates += answer.duplicates
   tally.accepted += answer.total - answer.duplicates - answer.rejected.length
   return again
 }
 
-const count = ({ rejected }: Tally, why: string) =>
+const countRejected = ({ rejected }: Tally, why: string) =>
   void rejected.set(why, (rejected.get(why) ?? 0) + 1)
