@@ -10,7 +10,9 @@ export type Position = { seq: number; forwarded: number }
 
 export type Written = Position & { verdicts: Verdict[][] }
 
-const shed: Verdict = { later: 'the spool is filling up: no progress and metric events for now' }
+const shed: Verdict = {
+  later: 'the spool is filling up; progress and metric events are refused for now',
+}
 
 /** Writes the events of one transaction, some rows a statement: calling SQLite costs what a row does. */
 export class EventWriter {
@@ -35,12 +37,13 @@ export class EventWriter {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
     const rows: Row[] = []
-    for (const [i, { event, json }] of items.entries()) {
+    for (const [i, item] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
+      const { event } = item
       if (event.source) forwarded++
       // An event that carries the stamp of an earlier spool gets no number of ours.
-      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), json])
+      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), item.json])
     }
     inChunks(rows, this.#statements.put)
     return { verdicts: split(verdicts, groups), seq, forwarded }

@@ -89,6 +89,41 @@ describe('Spool', () => {
     )
   })
 
+  test('keeps nothing of a commit that fails in the middle, and gives its numbers to the next', async (t) => {
+    const spool = openSpool(t)
+    await spool.append(items(1))
+    const some = items(40)
+    const unwritable = { event: item().event, json: undefined as unknown as string }
+    const failing = spool.append([...some, unwritable])
+    await assert.rejects(Promise.all([spool.append(items(1)), failing]), /cannot be written/)
+    await assert.rejects(failing, /cannot be written/)
+    assert.deepEqual([spool.count, numbers(spool).length], [1, 1])
+    assert.deepEqual(new Set(await spool.append(some)), new Set(['stored']))
+    const batch = spool.peek('local-api', 100, mib)
+    assert.deepEqual(
+      batch.map(({ seq }) => seq),
+      batch.map((_, i) => i + 1),
+    )
+    const stamps = batch.map(({ body }) => (JSON.parse(body) as { source: { seq: number } }).source)
+    assert.deepEqual(
+      stamps.map(({ seq }) => seq),
+      batch.map((_, i) => i + 1),
+    )
+  })
+
+  test('sees what repeats in a commit whose other events are new, whatever the statement they share', async (t) => {
+    const spool = openSpool(t)
+    const some = items(32)
+    const repeated = [...some.slice(0, 15), some[0]!, ...some.slice(15), some[31]!]
+    const verdicts = await spool.append(repeated)
+    assert.deepEqual(
+      verdicts.flatMap((verdict, i) => (verdict === 'duplicate' ? [i] : [])),
+      [15, 33],
+    )
+    assert.deepEqual(new Set(await spool.append(some)), new Set(['duplicate']))
+    assert.equal(spool.count, 32)
+  })
+
   test('keeps what one of two sinks has not acknowledged', async (t) => {
     const spool = openSpool(t, { sinks: ['a', 'b'] })
     await spool.append(items(3))
