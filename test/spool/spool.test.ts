@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import type { Verdict } from '../../src/core/admission.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
@@ -233,6 +234,16 @@ describe('a damaged spool', () => {
       },
     ],
   ]
+  test('is carried over whole when the recorded position of its sink is after the last event', async (t) => {
+    const { dir, path } = await filled(t, 20)
+    const db = new Database(path)
+    db.exec(`update sink set acked = 1000000; update meta set epoch = 'damaged'`)
+    db.close()
+    const spool = openSpool(t, { dir })
+    assert.equal(spool.report.damaged?.salvaged, 20)
+    assert.equal(spool.count, 20)
+  })
+
   for (const [name, spoil] of damage) {
     test(`does not keep a sidecar from starting: ${name}`, async (t) => {
       const { dir, path, epoch } = await filled(t, 500)
