@@ -2,6 +2,7 @@ import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
+import { syncFolder } from '../platform/durable-file.ts'
 import { checkHeader, createDatabase, type Db, initialize, openDatabase } from './database.ts'
 import {
   inUseError,
@@ -13,14 +14,7 @@ import {
 } from './folder.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { formatVersion } from './schema.ts'
-import {
-  damagedLog,
-  finishSwap,
-  keepDamagedLog,
-  moveAside,
-  partialSuffix,
-  syncFolder,
-} from './swap.ts'
+import { damagedLog, finishSwap, keepDamagedLog, moveAside, partialSuffix } from './swap.ts'
 
 /** The state of the spool at start: for the log, for health, for the operator. */
 export type OpenReport = {

@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { syncFolder } from '../platform/durable-file.ts'
 import { lostCommits } from './wal-check.ts'
 
 /*
@@ -72,13 +63,4 @@ export function finishSwap(dir: string, path: string): void {
   if (suffixes.some((suffix) => existsSync(path + suffix))) moveAside(dir, path)
   renameSync(partial, path)
   syncFolder(dir)
-}
-
-export function syncFolder(dir: string): void {
-  const folder = openSync(dir, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
 }
