@@ -42,7 +42,7 @@ function appends(context: Context, key: () => string): Turn {
     const figure = await perSecond(seconds, async () => {
       await kept.append(events().map((body) => append(body, key())))
     })
-    kept.ack(sink, kept.count === 0 ? 0 : ackTo(kept))
+    if (kept.count > 0) kept.ack(sink, ackTo(kept))
     return figure
   }
 }

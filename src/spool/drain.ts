@@ -66,7 +66,9 @@ export class Drain {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       // Left over when the disk failed to record it.
+      const leftOver = this.#lanes.closedPrefix() !== undefined
       const unrecorded = this.#acknowledge()
+      if (leftOver && !unrecorded) this.#delivered()
       if (unrecorded) await this.#waitAfter(unrecorded, signal)
       else if (!this.#mayHurry() || !(await this.#deliverInLanes(signal))) {
         await this.#deliverNext(signal)

@@ -38,12 +38,13 @@ export class EventWriter {
     const verdicts = this.#judge(items, room)
     const rows: Row[] = []
     const receivedMs = readReceived()
-    for (const [i, { event, json }] of items.entries()) {
+    for (const [i, item] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
+      const { event } = item
       if (event.source) forwarded++
       // An event that carries the stamp of an earlier spool gets no number of ours.
-      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), json])
+      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), item.json])
     }
     inChunks(rows, this.#statements.put)
     return { verdicts: split(verdicts, groups), seq, forwarded }

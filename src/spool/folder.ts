@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../core/errors.ts'
+import { writeDurably } from '../platform/durable-file.ts'
 import type { Db } from './database.ts'
 import { formatVersion } from './schema.ts'
 
@@ -32,7 +33,7 @@ export function readSourceId(dir: string): string {
   const known = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
   if (known !== '') return known
   const id = `${hostname().slice(0, 100) || 'sidecar'}-${randomBytes(4).toString('hex')}`
-  writeFileSync(path, `${id}\n`)
+  writeDurably(path, `${id}\n`)
   return id
 }
 

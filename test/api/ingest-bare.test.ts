@@ -27,7 +27,7 @@ import { freshFolder } from '../support/processes.ts'
 const limits = {
   maxBytes: 20_000,
   maxDecompressedBytes: 20_000,
-  readTimeoutMs: 200,
+  readTimeoutMs: 60_000,
   maxBatchItems: 3,
   maxEventBytes: 5_000,
   maxSkewS: 600,
@@ -49,15 +49,22 @@ const accept: Accept = async (items) => {
   )
 }
 
-async function startDoor(t: TestContext, auth = new Auth({ anonymous: [] }), take = accept) {
+type Door = { auth?: Auth; take?: Accept; readTimeoutMs?: number }
+
+async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }: Door = {}) {
   const log = pino({ level: 'silent' })
   const metrics = new Metrics()
   const life = new Lifecycle(log)
   t.after(() => life.stop(5))
-  const routes = ingestRoutes({ accept: take, metrics, limits })
+  const routes = ingestRoutes({
+    accept: take,
+    metrics,
+    limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
+  })
   const app = createApp({ log, metrics })
-  mountRoutes(app, auth, routes)
-  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth })
+  const door = auth ?? new Auth({ anonymous: [] })
+  mountRoutes(app, door, routes)
+  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
   return { port: Number(new URL(url).port), metrics }
 }
@@ -134,7 +141,7 @@ const requests: [string, string, Said, RegExp][] = [
 describe('a route that is answered before the framework', () => {
   for (const [what, path, said, wanted] of requests) {
     test(`says what the framework says: ${what}`, async (t) => {
-      const { port, metrics } = await startDoor(t)
+      const { port, metrics } = await startDoor(t, said.cut ? { readTimeoutMs: 100 } : {})
       const bare = await ask(port, path, said)
       assert.match(bare, wanted)
       assert.equal(bare, await ask(port, `${path}?`, said))
@@ -151,7 +158,7 @@ describe('a route that is answered before the framework', () => {
     const tokensFile = join(freshFolder(), 'tokens')
     writeFileSync(tokensFile, '')
     const [good, poor] = [newToken(tokensFile, ['ingest']), newToken(tokensFile, ['read'])]
-    const { port } = await startDoor(t, new Auth({ tokensFile, anonymous: [] }))
+    const { port } = await startDoor(t, { auth: new Auth({ tokensFile, anonymous: [] }) })
     const bearer = (token: string) => ({ ...one(), head: [`authorization: Bearer ${token}`] })
     const cases: [Said, RegExp][] = [
       [one(), / 401 [\s\S]*www-authenticate: Bearer realm="wafermon"/],
@@ -171,11 +178,12 @@ describe('a route that is answered before the framework', () => {
     for (const path of [single, `${single}?`]) {
       const asked = Promise.withResolvers<void>()
       const durable = Promise.withResolvers<void>()
-      const { port } = await startDoor(t, undefined, async (items) => {
+      const take: Accept = async (items) => {
         asked.resolve()
         await durable.promise
         return accept(items)
-      })
+      }
+      const { port } = await startDoor(t, { take })
       let answered = false
       const answer = ask(port, path, one()).finally(() => {
         answered = true
@@ -185,6 +193,39 @@ describe('a route that is answered before the framework', () => {
       assert.equal(answered, false)
       durable.resolve()
       assert.match(await answer, / 200 /)
+    }
+  })
+
+  test('answers in order what comes together on a connection, refused bodies among it', async (t) => {
+    for (const suffix of ['', '?']) {
+      const { port } = await startDoor(t)
+      const socket = connect(port, '127.0.0.1')
+      t.after(() => socket.destroy())
+      const body = JSON.stringify(event())
+      const post = (...head: string[]) =>
+        [
+          `POST ${single}${suffix} HTTP/1.1`,
+          'host: localhost',
+          `content-length: ${body.length}`,
+          ...head,
+          '',
+          body,
+        ].join('\r\n')
+      const requests = [
+        post(),
+        post('content-encoding: br'),
+        post('content-encoding: gzip'),
+        post('expect: 100-continue'),
+        post('connection: close'),
+      ]
+      let said = ''
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        said += text
+      })
+      socket.write(requests.join(''))
+      await once(socket, 'close')
+      const statuses = [...said.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+      assert.deepEqual(statuses, ['200', '415', '400', '100', '200', '200'], `suffix ${suffix}`)
     }
   })
 

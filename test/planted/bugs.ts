@@ -181,6 +181,39 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'sink blames an event for a request that was damaged on its way',
+    why: 'a proxy that drops Content-Encoding makes rejects of the whole spool',
+    file: 'src/sinks/local-api/judge.ts',
+    find: 'if (status === 400 && batch[0]?.event !== undefined)',
+    replace: 'if (status === 0)',
+    test: [
+      'test/sinks/local-api-contract.test.ts',
+      'delivery to local_api > loses and invents nothing while this is wrong: 400, in our own words',
+    ],
+  },
+  {
+    name: 'drain takes what it recorded at last for a failure',
+    why: 'a sidecar with nothing left to deliver stays degraded',
+    file: 'src/spool/drain.ts',
+    find: 'if (leftOver && !unrecorded) this.#delivered()',
+    replace: '',
+    test: [
+      'test/spool/drain.test.ts',
+      'Drain > works again once it has recorded what the disk could not record at first',
+    ],
+  },
+  {
+    name: 'salvage believes a position after the last event',
+    why: 'every event of a damaged spool counts as delivered',
+    file: 'src/spool/salvage.ts',
+    find: 'acked > last ? 0 : acked',
+    replace: 'acked > last ? acked : acked',
+    test: [
+      'test/spool/spool.test.ts',
+      'a damaged spool > is carried over whole when the recorded position of its sink is after the last event',
+    ],
+  },
+  {
     name: 'one bad event fails the batch it is in',
     why: 'a program with one wrong field takes the events of all others with it',
     file: 'src/api/ingest.ts',

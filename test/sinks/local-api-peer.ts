@@ -71,9 +71,9 @@ function sendVerdicts(
 
 const takeAll: Reply = (...args) => sendVerdicts(() => 'take', args)
 
-/** Answers that say nothing about any event. */
+/** Answers that say nothing about any event; 400: the request was spoiled on its way. */
 const outages = Object.fromEntries(
-  [401, 403, 404, 408, 429, 500, 502, 503, 504].map((status): [string, Reply] => [
+  [400, 401, 403, 404, 408, 429, 500, 502, 503, 504].map((status): [string, Reply] => [
     `${status}, in our own words`,
     (_, response) => send(response, status, problem(status), { 'retry-after': '7' }),
   ]),

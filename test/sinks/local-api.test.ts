@@ -8,8 +8,8 @@ import { problemType } from '../../src/platform/problem.ts'
 import { openSink } from '../../src/sinks/index.ts'
 
 const never = new AbortController().signal
-const batchOf = (n: number): Outgoing[] =>
-  Array.from({ length: n }, (_, i) => new Outgoing(i + 1, '{}'))
+const batchOf = (n: number, body: string): Outgoing[] =>
+  Array.from({ length: n }, (_, i) => new Outgoing(i + 1, body))
 
 /** The sink's verdicts after an answer to `n` events. */
 async function deliver(
@@ -18,6 +18,7 @@ async function deliver(
   status: number,
   answer: unknown,
   headers: Record<string, string> = {},
+  body = '{}',
 ) {
   const server = createServer((request, response) => {
     request.resume()
@@ -32,7 +33,7 @@ async function deliver(
     { type: 'local_api', name: 'local-api', config: { base_url: baseUrl, timeout_s: 20 } },
     { log: pino({ level: 'silent' }) },
   )
-  return sink.deliver(batchOf(n), never)
+  return sink.deliver(batchOf(n, body), never)
 }
 
 const problem = (status: number) => ({
@@ -82,6 +83,20 @@ describe('the sink of the local API', () => {
     })
     assert.equal((await deliver(t, 2, 422, answer)).kind, 'too_large')
     assert.equal((await deliver(t, 1, 422, 'refused')).kind, 'failed')
+  })
+
+  test('blames an event for a request that could not be read only when it is unreadable here, too', async (t) => {
+    const answer = problem(400)
+    const failure = {
+      kind: 'failed',
+      reason: 'it could not read the request (400): internal error',
+    }
+    assert.deepEqual(await deliver(t, 1, 400, answer), failure)
+    assert.deepEqual(await deliver(t, 1, 400, answer, {}, '{"damaged":'), {
+      kind: 'judged',
+      verdicts: [{ field: '', detail: 'internal error' }],
+    })
+    assert.equal((await deliver(t, 2, 400, answer)).kind, 'too_large')
   })
 
   test('sets an event aside as too large only when that is said in our own words', async (t) => {

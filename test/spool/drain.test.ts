@@ -6,6 +6,7 @@ import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const sink = 'local-api'
@@ -175,6 +176,26 @@ describe('Drain', () => {
       )
     })
   }
+
+  test('works again once it has recorded what the disk could not record at first', async (t) => {
+    const spool = await fillSpool([{}])
+    const ack = spool.ack.bind(spool)
+    let failures = 3
+    spool.ack = (...given) => {
+      if (failures-- > 0) throw new Error('planted')
+      ack(...given)
+    }
+    let offers = 0
+    const draining = startDraining(spool, async (batch) => {
+      offers++
+      return taken(batch)
+    })
+    stopAfter(t, spool, draining)
+    await until('the spool to be empty', () => spool.count === 0)
+    assert.deepEqual([offers, draining.waits.length], [1, 3])
+    const { failures: failing, reason } = draining.drain.state
+    assert.deepEqual([failing, reason], [0, undefined])
+  })
 
   test('delivers a backlog of a single job, in order', async (t) => {
     const spool = await backlog(t, eventsOf(200, 1))

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import type { Verdict } from '../../src/core/admission.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
@@ -87,6 +88,41 @@ describe('Spool', () => {
       ),
       { numRuns: runs(100) },
     )
+  })
+
+  test('keeps nothing of a commit that fails in the middle, and gives its numbers to the next', async (t) => {
+    const spool = openSpool(t)
+    await spool.append(items(1))
+    const some = items(40)
+    const unwritable = { event: item().event, json: undefined as unknown as string }
+    const failing = spool.append([...some, unwritable])
+    await assert.rejects(Promise.all([spool.append(items(1)), failing]), /cannot be written/)
+    await assert.rejects(failing, /cannot be written/)
+    assert.deepEqual([spool.count, numbers(spool).length], [1, 1])
+    assert.deepEqual(new Set(await spool.append(some)), new Set(['stored']))
+    const batch = spool.peek('local-api', 100, mib)
+    assert.deepEqual(
+      batch.map(({ seq }) => seq),
+      batch.map((_, i) => i + 1),
+    )
+    const stamps = batch.map(({ body }) => (JSON.parse(body) as { source: { seq: number } }).source)
+    assert.deepEqual(
+      stamps.map(({ seq }) => seq),
+      batch.map((_, i) => i + 1),
+    )
+  })
+
+  test('sees what repeats in a commit whose other events are new, whatever the statement they share', async (t) => {
+    const spool = openSpool(t)
+    const some = items(32)
+    const repeated = [...some.slice(0, 15), some[0]!, ...some.slice(15), some[31]!]
+    const verdicts = await spool.append(repeated)
+    assert.deepEqual(
+      verdicts.flatMap((verdict, i) => (verdict === 'duplicate' ? [i] : [])),
+      [15, 33],
+    )
+    assert.deepEqual(new Set(await spool.append(some)), new Set(['duplicate']))
+    assert.equal(spool.count, 32)
   })
 
   test('keeps what one of two sinks has not acknowledged', async (t) => {
@@ -198,6 +234,16 @@ describe('a damaged spool', () => {
       },
     ],
   ]
+  test('is carried over whole when the recorded position of its sink is after the last event', async (t) => {
+    const { dir, path } = await filled(t, 20)
+    const db = new Database(path)
+    db.exec(`update sink set acked = 1000000; update meta set epoch = 'damaged'`)
+    db.close()
+    const spool = openSpool(t, { dir })
+    assert.equal(spool.report.damaged?.salvaged, 20)
+    assert.equal(spool.count, 20)
+  })
+
   for (const [name, spoil] of damage) {
     test(`does not keep a sidecar from starting: ${name}`, async (t) => {
       const { dir, path, epoch } = await filled(t, 500)

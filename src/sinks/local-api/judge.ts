@@ -21,7 +21,8 @@ export function judge(answer: HttpAnswer, batch: Batch): Delivery {
   const text = answer.body.toString('utf8')
   if (answer.status === 200) return judgeTaken(text, batch)
   if (answer.status === 413) return judgeTooLarge(text, batch)
-  if (answer.status === 422 || answer.status === 400) return judgeRefused(text, batch)
+  if (answer.status === 422 || answer.status === 400)
+    return judgeRefused(answer.status, text, batch)
   return toFailure(answer)
 }
 
@@ -61,9 +62,10 @@ function judgeTooLarge(text: string, batch: Batch): Delivery {
 /**
  * Our own API refused the whole request, which it does not do for one bad event among good ones. So
  * offer less, down to one event; only then, and only when the answer is a problem document of ours,
- * the event is refused. A proxy that answers 400 to everything must not empty the spool.
+ * the event is refused. A proxy that answers 400 to everything must not empty the spool. Nor must one
+ * that spoils requests: our API then says 400, but an event that can be read here is not to blame.
  */
-function judgeRefused(text: string, batch: Batch): Delivery {
+function judgeRefused(status: number, text: string, batch: Batch): Delivery {
   const problem = ownProblem(text)
   if (!problem) {
     return {
@@ -72,6 +74,9 @@ function judgeRefused(text: string, batch: Batch): Delivery {
     }
   }
   if (batch.length > 1) return { kind: 'too_large' }
+  if (status === 400 && batch[0]?.event !== undefined) {
+    return { kind: 'failed', reason: `it could not read the request (400): ${problem.detail}` }
+  }
   const field = typeof problem.field === 'string' ? problem.field : ''
   return toJudged(batch, [{ field, detail: String(problem.detail) }])
 }
