@@ -120,7 +120,7 @@ async function readAnswer(response: IncomingMessage): Promise<string> {
 function readVerdicts(text: string, sent: number): Outcome {
   const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
   if (total !== sent || rejected.some(({ index }) => !(index >= 0 && index < sent))) {
-    throw new Error('answer does not match the events sent')
+    throw new Error('answer does not match')
   }
   return { duplicates, rejected }
 }

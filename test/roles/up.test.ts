@@ -180,7 +180,7 @@ describe('wafermon up', () => {
       })
       assert.ok(again)
       await until('all roles to be well', () => allWell(up))
-      assert.match(up.logs(), new RegExp(`started again, role "${name}", how "SIGKILL"`))
+      assert.match(up.logs(), new RegExp(`restarting it, role "${name}", how "SIGKILL"`))
       const id = await sendJob(up)
       await until('a job sent afterwards', () => hasJob(up, id))
       if (during) await until('a job sent meanwhile', () => hasJob(up, during))
