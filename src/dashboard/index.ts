@@ -37,6 +37,6 @@ function pageRoutes(context: RouteContext): Hono {
 }
 
 export { Access } from './access.ts'
-export { Live } from './live/live.ts'
 export { AnswerCache } from './model/answer-cache.ts'
+export { openSites } from './site-views.ts'
 export type { Dashboard, SiteView } from './visit.ts'

@@ -2,12 +2,12 @@ import { toCentral } from '../api/central-routes.ts'
 import type { HealthReport } from '../api/health.ts'
 import { questionRoutes } from '../api/questions.ts'
 import { toQueryLimits } from '../api/settings.ts'
+import { type AskSite, passThrough } from '../api/site-pass.ts'
 import { siteRoutes } from '../api/sites.ts'
 import type { Auth } from '../platform/auth.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import type { SiteHealth } from '../sites/site.ts'
 import { Sites } from '../sites/sites.ts'
-import { passThrough } from './central-pass-through.ts'
 import { openAuth, type Service, serve } from './serve.ts'
 import type { CentralConfig } from './settings.ts'
 
@@ -36,6 +36,7 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
   life.onStop('sites', () => sites.close())
   const health = () => sites.health()
   const stream = { feed: sites.feed, metrics, log, stopping: life.signal, maxClients: maxStreams }
+  const askSite: AskSite = async (id, question, signal) => sites.get(id).pass(question, signal)
   const questions = { reader: sites.ask, limits: toQueryLimits(config), stream }
   return {
     auth,
@@ -43,7 +44,7 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
     name: 'central',
     routes: [
       ...siteRoutes({ list: health }),
-      ...toCentral(questionRoutes(questions), passThrough(sites, context)),
+      ...toCentral(questionRoutes(questions), passThrough(askSite, context)),
     ],
     check: async () => toReport(await health()),
     refreshMetrics: health,

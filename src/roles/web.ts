@@ -1,8 +1,15 @@
-import { Access, AnswerCache, dashboardRoutes, type SiteView } from '../dashboard/index.ts'
+import { AppError } from '../core/errors.ts'
+import {
+  Access,
+  AnswerCache,
+  dashboardRoutes,
+  openSites,
+  type SiteView,
+} from '../dashboard/index.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
+import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
 import { openAuth, serve } from './serve.ts'
 import type { WebConfig } from './settings.ts'
-import { openSites } from './web-sites.ts'
 
 /** Answers younger than this are shared; see AnswerCache. */
 const cacheOptions = { freshMs: 2000, restMs: 3000, most: 60 }
@@ -12,7 +19,16 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
   const { log, life, metrics } = context
   const auth = openAuth(config, context)
   const cache = new AnswerCache(cacheOptions)
-  const sites = openSites(config, context, cache)
+  const openBackend = (site: string | undefined) => openReader(config, site)
+  const sites = openSites(
+    {
+      openBackend,
+      listSites: config.CENTRAL_API ? openBackend(undefined).listSites : undefined,
+      defaultSite: config.DEFAULT_SITE,
+      cache,
+    },
+    context,
+  )
   const pages = dashboardRoutes({
     site: sites.get,
     get siteNames() {
@@ -33,6 +49,13 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
     pages,
     check: () => health(sites.first()),
   })
+}
+
+function openReader(config: WebConfig, site: string | undefined): RemoteSite {
+  const baseUrl = config.CENTRAL_API ?? config.LOCAL_API
+  if (baseUrl === undefined) throw new AppError('invalid', 'LOCAL_API or CENTRAL_API must be set')
+  const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
+  return remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
 }
 
 /** Serves pages also while the API is away; they then show the last known values. */

@@ -1,22 +1,35 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { streamBody } from '../api/stream-body.ts'
 import { AppError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
-import type { Passed } from '../sites/pass-through.ts'
-import type { Sites } from '../sites/sites.ts'
+import { streamBody } from './stream-body.ts'
+
+type RawQuestion = {
+  method: 'GET' | 'HEAD'
+  path: string
+  query: URLSearchParams
+  headers: Headers
+}
+
+type RawAnswer = {
+  status: number
+  headers: Record<string, string>
+  body: string | ReadableStream<Uint8Array> | null
+}
+
+/** Puts a question to one site. @throws AppError not_found when there is no such site */
+export type AskSite = (id: string, question: RawQuestion, signal: AbortSignal) => Promise<RawAnswer>
 
 /** Passes a question with `site=` to that site unchanged. */
-export function passThrough(sites: Sites, { life, log }: RoleContext): MiddlewareHandler {
+export function passThrough(askSite: AskSite, { life, log }: RoleContext): MiddlewareHandler {
   return async (c, next) => {
     const id = readSite(c)
     if (id === undefined) return next()
-    const site = sites.get(id)
     const query = new URL(c.req.url).searchParams
     query.delete('site')
     const method = c.req.method === 'HEAD' ? 'HEAD' : 'GET'
     const question = { method, path: c.req.path, query, headers: c.req.raw.headers } as const
     const signal = AbortSignal.any([c.req.raw.signal, life.signal])
-    const passed = await site.pass(question, signal)
+    const passed = await askSite(id, question, signal)
     return answerPassed(c, passed, (error) => log.warn({ error, site: id }, 'answer interrupted'))
   }
 }
@@ -30,7 +43,7 @@ function readSite(c: Context): string | undefined {
   throw new AppError('invalid', `site: ${what}, or omit it for all sites`, { field: 'site' })
 }
 
-function answerPassed(c: Context, passed: Passed, onError: (error: unknown) => void): Response {
+function answerPassed(c: Context, passed: RawAnswer, onError: (error: unknown) => void): Response {
   const { status, headers, body } = passed
   const sent = body instanceof ReadableStream ? streamBody(c, chunks(body), { onError }) : body
   return c.newResponse(sent as ReadableStream, { status: status as 200, headers })

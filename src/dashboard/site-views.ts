@@ -1,10 +1,10 @@
-import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
-import { type AnswerCache, Live, type SiteView } from '../dashboard/index.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { RoleContext } from '../platform/role.ts'
-import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
-import type { WebConfig } from './settings.ts'
+import { Live } from './live/live.ts'
+import type { AnswerCache } from './model/answer-cache.ts'
+import type { Backend } from './model/backend.ts'
+import type { SiteView } from './visit.ts'
 
 /** Name of the view over every site of a central API. */
 const allSites = 'all sites'
@@ -22,20 +22,31 @@ type Sites = {
   names(): readonly string[]
 }
 
+export type SiteViewsOptions = {
+  /** The API of one site, or without an id of the API as a whole. */
+  openBackend: (site: string | undefined) => Backend
+  /** Ids of the sites of a central API; absent when the API is that of one site. */
+  listSites?: ((signal: AbortSignal) => Promise<string[]>) | undefined
+  /** The site that is shown first. */
+  defaultSite: string | undefined
+  cache: AnswerCache
+}
+
 /** The sites to choose from. Each is followed from the first visit on. */
-export function openSites(config: WebConfig, context: RoleContext, cache: AnswerCache): Sites {
+export function openSites(options: SiteViewsOptions, context: RoleContext): Sites {
   const views = new Map<string, SiteView>()
   const openView = (name: string, site: string | undefined): SiteView => {
     const known = views.get(name)
     if (known) return known
-    const backend = openReader(config, site)
-    const view = { name, backend, live: follow(backend, name, context, cache) }
+    const backend = options.openBackend(site)
+    const view = { name, backend, live: follow(backend, name, context, options.cache) }
     views.set(name, view)
     return view
   }
-  return config.CENTRAL_API === undefined
-    ? oneSite(config.DEFAULT_SITE ?? 'this site', openView)
-    : manySites(config, context, openView)
+  const { listSites, defaultSite } = options
+  return listSites === undefined
+    ? oneSite(defaultSite ?? 'this site', openView)
+    : manySites({ listSites, defaultSite }, context, openView)
 }
 
 type OpenView = (name: string, site: string | undefined) => SiteView
@@ -49,13 +60,20 @@ function oneSite(name: string, openView: OpenView): Sites {
   }
 }
 
-function manySites(config: WebConfig, { life, log }: RoleContext, openView: OpenView): Sites {
+type Many = Pick<SiteViewsOptions, 'defaultSite'> & {
+  listSites: (signal: AbortSignal) => Promise<string[]>
+}
+
+function manySites(
+  { listSites, defaultSite }: Many,
+  { life, log }: RoleContext,
+  openView: OpenView,
+): Sites {
   let found: string[] = []
-  const central = openReader(config, undefined)
   const keepListing = async () => {
     while (!life.signal.aborted) {
       try {
-        found = await central.listSites(life.signal)
+        found = await listSites(life.signal)
       } catch (error) {
         if (!life.signal.aborted) log.warn({ error }, 'could not list the sites')
       }
@@ -63,26 +81,16 @@ function manySites(config: WebConfig, { life, log }: RoleContext, openView: Open
     }
   }
   void keepListing()
-  const names = () => [
-    allSites,
-    ...new Set([...(config.DEFAULT_SITE ? [config.DEFAULT_SITE] : []), ...found]),
-  ]
-  const get = (wanted = config.DEFAULT_SITE ?? allSites) => {
+  const names = () => [allSites, ...new Set([...(defaultSite ? [defaultSite] : []), ...found])]
+  const get = (wanted = defaultSite ?? allSites) => {
     if (!names().includes(wanted)) return undefined
     return openView(wanted, wanted === allSites ? undefined : wanted)
   }
   return { first: () => must(get(), 'the default is always among the names'), get, names }
 }
 
-function openReader(config: WebConfig, site: string | undefined): RemoteSite {
-  const baseUrl = config.CENTRAL_API ?? config.LOCAL_API
-  if (baseUrl === undefined) throw new AppError('invalid', 'LOCAL_API or CENTRAL_API must be set')
-  const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
-  return remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
-}
-
 function follow(
-  backend: RemoteSite,
+  backend: Backend,
   site: string,
   { life, log }: RoleContext,
   cache: AnswerCache,
