@@ -14,7 +14,9 @@ const accepted = named(
 
 const verdict = z.object({
   index: whole('Position in the batch, from 0.'),
-  idempotency_key: text('Its key, when it could be read.').nullable(),
+  idempotency_key: text(
+    'Its key: as sent in an invalid event, in its normal form in another; null when unreadable.',
+  ).nullable(),
   field: text('Dotted path of the invalid field.'),
   detail: text('The error and its remedy.'),
   retryable: z.boolean().optional().describe('True when the same event may be sent again later.'),
