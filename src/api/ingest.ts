@@ -71,13 +71,14 @@ const toHop = ({ startOf }: IngestOptions): FirstHop => ({
 })
 
 async function takeOne(text: string, options: IngestOptions): Promise<object> {
-  const { metrics, limits } = options
+  const { metrics, limits, forwards } = options
   const input = parseJson(text)
   if (Array.isArray(input)) {
     throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
   }
   const tally = new IngestTally()
-  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text), text.trim()))
+  const own = forwards ? text.trim() : undefined
+  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text), own))
   try {
     if (!read.ok) throw invalid(read)
     const [verdict] = await acceptTraced([read], options)

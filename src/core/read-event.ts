@@ -87,13 +87,24 @@ export function readEvent(
   if (!normal.ok) return refuse(input, normal.refusal)
   const { event } = normal
   const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
-  // Longer than its values can be, it is mostly white space, which is not worth keeping.
-  const kept = text !== undefined && text.length <= bound && isSame(input as Event, event)
-  const read = new Read(event, corrected, kept ? text : undefined)
   const most = bound === unusual ? Infinity : bound + maxAddedBytes
+  const kept =
+    most <= limits.maxEventBytes &&
+    mayKeep(text, bound, limits.maxEventBytes) &&
+    isSame(input as Event, event)
+  const read = new Read(event, corrected, kept ? text : undefined)
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
   return tooLarge ? refuse(input, tooLarge) : read
 }
+
+/**
+ * A text stands for an event that is small for sure, so that what every hop measures, its normal form,
+ * never depends on how the text was written. Longer than its values can be, it is mostly white space.
+ */
+const mayKeep = (text: string | undefined, bound: number, maxBytes: number): boolean =>
+  text !== undefined &&
+  text.length <= bound &&
+  (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes)
 
 /** True when the normal form of an event has the values that came, and `received_at` besides. */
 function isSame(input: Event, normal: Event): boolean {

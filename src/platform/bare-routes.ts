@@ -83,13 +83,16 @@ async function answerOf(
 /** Headers in the order in which the framework sends them: by name, the length last. */
 function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
   const { status, headers, body } = answer
-  if (!request.readableEnded) response.once('close', () => readOn(request))
   response.writeHead(status, [
     ...headerLines(headers),
     'Content-Length',
     String(Buffer.byteLength(body)),
   ])
-  response.end(body)
+  if (request.readableEnded || request.destroyed) response.end(body)
+  else {
+    response.write(body)
+    readOn(request, () => response.end())
+  }
 }
 
 const sorted = (headers: Record<string, string>) =>
@@ -105,20 +108,22 @@ const headerLines = (headers: Record<string, string>) =>
 /** How long, and how much, a caller may continue to send a body that was refused before its end. */
 const [readOnMs, readOnBytes] = [500, 64 * 2 ** 20]
 
-/** Closing while a caller still sends would take the answer from it. As the framework does it. */
-function readOn(request: IncomingMessage): void {
-  if (request.destroyed || request.readableEnded) return
+/** Closing while a caller still sends would take the answer from it: first the rest is read. */
+function readOn(request: IncomingMessage, done: () => void): void {
   let bytes = 0
   const close = () => {
-    clearTimeout(timer)
+    finish()
     request.socket.destroySoon()
   }
   const timer = setTimeout(close, readOnMs).unref()
+  const finish = () => {
+    clearTimeout(timer)
+    done()
+  }
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
     if (bytes > readOnBytes) close()
   })
-  const done = () => clearTimeout(timer)
-  request.on('end', done)
-  request.on('error', done)
+  for (const over of ['end', 'error', 'close']) request.once(over, finish)
+  request.resume()
 }

@@ -229,6 +229,17 @@ describe('a route that is answered before the framework', () => {
     }
   })
 
+  test('gets its answer to a caller that sends a large body first and wants to close', async (t) => {
+    const tokensFile = join(freshFolder(), 'tokens')
+    writeFileSync(tokensFile, '')
+    newToken(tokensFile, ['ingest'])
+    const { port } = await startDoor(t, { auth: new Auth({ tokensFile, anonymous: [] }) })
+    const large = { body: ' '.repeat(3 * 2 ** 20) }
+    for (let i = 0; i < 5; i++) {
+      assert.match(await ask(port, single, large), / 401 [\s\S]*urn:wafermon:problem:unauthorized/)
+    }
+  })
+
   test('outlives a caller that goes away in the middle', async (t) => {
     const { port, metrics } = await startDoor(t)
     const socket = connect(port, '127.0.0.1')

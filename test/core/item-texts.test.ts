@@ -143,4 +143,21 @@ describe('the JSON of an event whose text is known', () => {
     const text = JSON.stringify(usual).replace('{', `{${' '.repeat(10_000)}`)
     assert.ok(jsonOf(text).length < 1000)
   })
+
+  const grown: [string, string][] = [
+    ['numbers that grow when they are written again', `[${Array(10_000).fill('1e20')}]`],
+    ['numbers of C that grow', `[${Array(10_500).fill('1e+06')}]`],
+    ['white space, of much that is short', JSON.stringify(Array(7000).fill([1]), null, 1)],
+    ['a name twice', `{"k":"${'日'.repeat(20_000)}","k":"a"}`],
+  ]
+  for (const [what, note] of grown) {
+    test(`never decides about its size: ${what}`, () => {
+      const text = `${JSON.stringify(usual).slice(0, -1)},"note":${note}}`
+      const input = parseJson(text)
+      const [by, without] = [text, undefined].map((own) => readEvent(input, hop, limits, true, own))
+      assert.ok(by && without)
+      assert.equal(by.ok, without.ok)
+      if (by.ok) assert.ok(Buffer.byteLength(by.json) <= 66_000)
+    })
+  }
 })
