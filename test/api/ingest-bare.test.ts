@@ -234,7 +234,7 @@ describe('a route that is answered before the framework', () => {
     writeFileSync(tokensFile, '')
     newToken(tokensFile, ['ingest'])
     const { port } = await startDoor(t, { auth: new Auth({ tokensFile, anonymous: [] }) })
-    const large = { body: ' '.repeat(3 * 2 ** 20) }
+    const large = { body: ' '.repeat(24 * 2 ** 20) }
     for (let i = 0; i < 5; i++) {
       assert.match(await ask(port, single, large), / 401 [\s\S]*urn:wafermon:problem:unauthorized/)
     }

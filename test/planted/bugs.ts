@@ -638,4 +638,26 @@ export const bugs: readonly Bug[] = [
       'config check > reports every problem, those between settings included',
     ],
   },
+  {
+    name: 'the text of an event decides about its size',
+    why: 'the sidecar answers 200 to an event that the local API refuses',
+    file: 'src/core/read-event.ts',
+    find: 'most <= limits.maxEventBytes &&',
+    replace: 'most > 0 &&',
+    test: [
+      'test/core/item-texts.test.ts',
+      'the JSON of an event whose text is known > never decides about its size: numbers of C that grow',
+    ],
+  },
+  {
+    name: 'the text of a batch is cut wherever the name of a key stands',
+    why: 'half of one event is stored as another',
+    file: 'src/core/item-texts.ts',
+    find: `if (items.length === 0 || text.includes('\\\\') || !items.every(beginsWithKey)) return undefined`,
+    replace: 'if (items.length === 0) return undefined',
+    test: [
+      'test/core/item-texts.test.ts',
+      'the texts of the items of an array > are those of the items, or not known',
+    ],
+  },
 ]
