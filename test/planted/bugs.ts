@@ -657,7 +657,7 @@ export const bugs: readonly Bug[] = [
     replace: 'if (items.length === 0) return undefined',
     test: [
       'test/core/item-texts.test.ts',
-      'the texts of the items of an array > are those of the items, or not known',
+      'the texts of the items of an array > are not known: the name in another spelling',
     ],
   },
 ]
