@@ -40,6 +40,8 @@ const newEpoch = () =>
 function configure(db: Db): void {
   // Exclusive: a second sidecar on the same folder would deliver everything twice.
   db.pragma('locking_mode = exclusive')
+  // Of a new database; an old one keeps its own. A page costs some system calls, whatever its size.
+  db.pragma('page_size = 8192')
   db.pragma('journal_mode = wal')
   db.pragma('synchronous = full')
   db.pragma('journal_size_limit = 8388608')

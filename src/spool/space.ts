@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { Ballast } from './ballast.ts'
 import type { Db } from './database.ts'
 
-const pageSize = 4096
 /** Above this share of the cap ticks are shed. */
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
@@ -24,12 +23,14 @@ export class Space {
   readonly #maxBytes: number
   readonly #ballast: Ballast
   readonly #countPages
+  readonly #pageBytes: number
   #pages: number
 
   constructor(db: Db, { dir, maxBytes, ballastBytes }: SpaceOptions) {
     this.#db = db
     this.#wal = join(dir, 'spool.db-wal')
     this.#maxBytes = maxBytes
+    this.#pageBytes = db.pragma('page_size', { simple: true }) as number
     this.#countPages = db
       .prepare('select page_count - freelist_count from pragma_page_count, pragma_freelist_count')
       .pluck()
@@ -40,7 +41,9 @@ export class Space {
 
   /** Bytes in use: pages with something in them, and the write-ahead log. */
   get bytes(): number {
-    return this.#pages * pageSize + (statSync(this.#wal, { throwIfNoEntry: false })?.size ?? 0)
+    return (
+      this.#pages * this.#pageBytes + (statSync(this.#wal, { throwIfNoEntry: false })?.size ?? 0)
+    )
   }
 
   /** Why there is no room, in words. */
@@ -85,7 +88,7 @@ export class Space {
   shrink(): void {
     const pages = this.#db.pragma('page_count', { simple: true }) as number
     // After a full disk every byte is wanted: the ballast has to fit in again.
-    const large = pages * pageSize >= vacuumBytes && this.#pages * 2 <= pages
+    const large = pages * this.#pageBytes >= vacuumBytes && this.#pages * 2 <= pages
     if (!large && this.#ballast.held) return
     try {
       this.#db.exec('vacuum')

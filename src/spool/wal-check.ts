@@ -11,6 +11,8 @@ import { readFileSync } from 'node:fs'
 
 const headBytes = 32
 const frameHeadBytes = 24
+/** Of a spool that was made before its pages became larger. */
+const leastPageBytes = 4096
 const magic = 0x377f0682
 
 /** Counts the commits of a write-ahead log that follow damage and are lost. */
@@ -20,8 +22,8 @@ export function lostCommits(path: string): number {
   const bigEndian = log.readUInt32BE(0) === magic + 1
   const sums = checksum(log, 0, 24, [0, 0], bigEndian)
   const sound = (log.readUInt32BE(0) & ~1) >>> 0 === magic && adds(log, 24, sums)
-  // Without its head nothing of the log is read.
-  if (!sound) return Math.max(1, Math.floor(log.length / (frameHeadBytes + 4096)))
+  // Without its head nothing of the log is read: that may be as many commits as it has frames.
+  if (!sound) return Math.max(1, Math.floor(log.length / (frameHeadBytes + leastPageBytes)))
   return commitsAfter(log, log.readUInt32BE(8), sums, bigEndian)
 }
 

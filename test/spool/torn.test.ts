@@ -26,6 +26,8 @@ import { runs } from '../support/wild.ts'
  */
 
 const mib = 2 ** 20
+/** Of a new spool. */
+const pageBytes = 8192
 const options = { sinks: ['local-api'], maxBytes: 64 * mib, ballastBytes: 4096 }
 
 let made = 0
@@ -192,8 +194,8 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
     const path = join(busy.dir, 'spool.db')
     const content = readFileSync(path)
-    const page = Math.floor(content.indexOf(`{"n":${sent(busy.waiting.at(-20)!).n},`) / 4096)
-    content.fill(0xa5, page * 4096, (page + 1) * 4096)
+    const page = Math.floor(content.indexOf(`{"n":${sent(busy.waiting.at(-20)!).n},`) / pageBytes)
+    content.fill(0xa5, page * pageBytes, (page + 1) * pageBytes)
     writeFileSync(path, content)
     const spool = new Spool({ ...options, dir: busy.dir })
     assert.ok(spool.report.damaged)
@@ -205,7 +207,7 @@ describe('a spool that was damaged while it was down', () => {
   test('reports nothing when only the commit under way is torn', async () => {
     const busy = await busySpool()
     const log = readFileSync(join(busy.dir, 'spool.db-wal'))
-    const frame = 4096 + 24
+    const frame = pageBytes + 24
     const frames = Math.floor((log.length - 32) / frame)
     for (const length of [log.length - 100, 32 + (frames - 1) * frame, 32 + frame, 32, 5, 0]) {
       const dir = freshFolder()
@@ -224,16 +226,16 @@ describe('a spool that was damaged while it was down', () => {
     const dir = freshFolder()
     busy.close()
     cpSync(busy.dir, dir, { recursive: true })
-    // Closed, so everything is in the database; a page of some ten events becomes garbage.
+    // Closed, so everything is in the database; a page of some forty events becomes garbage.
     const content = readFileSync(join(dir, 'spool.db'))
     const { n } = sent(busy.waiting.at(-20)!)
-    const page = Math.floor(content.indexOf(`{"n":${n},`) / 4096)
-    content.fill(0xa5, page * 4096, (page + 1) * 4096)
+    const page = Math.floor(content.indexOf(`{"n":${n},`) / pageBytes)
+    content.fill(0xa5, page * pageBytes, (page + 1) * pageBytes)
     writeFileSync(join(dir, 'spool.db'), content)
     const spool = new Spool({ ...options, dir })
     const { salvaged, unreadable } = spool.report.damaged!
     assert.equal(salvaged + unreadable, busy.waiting.length)
-    assert.ok(unreadable > 0 && unreadable < 40, `${unreadable}`)
+    assert.ok(unreadable > 0 && unreadable < 60, `${unreadable}`)
     const bodies = new Set(busy.waiting.map(({ body }) => body))
     for (const { body } of spool.peek('local-api', 1000, 64 * mib)) assert.ok(bodies.has(body))
     spool.close()
