@@ -5,8 +5,9 @@ import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
-import { fromMs, type Micros } from '../core/time.ts'
+import type { Micros } from '../core/time.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
@@ -65,7 +66,7 @@ const incoming = ({ env }: Context): IncomingMessage =>
 const secondsSince = (startedAt: number) => Math.round((performance.now() - startedAt) * 1000) / 1e6
 
 const toHop = ({ startOf }: IngestOptions): FirstHop => ({
-  receivedAt: fromMs(performance.timeOrigin + performance.now()),
+  receivedAt: clock.now(),
   traceparent: activeTraceparent(),
   ...(startOf ? { startOf } : {}),
 })

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { fromMs, type Micros, secondsBetween, toMs } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { type ArchivedFile, notedSite } from '../store/archive/files.ts'
 import { closedHours, type Hour, type SiteHour, sitesOfHour } from '../store/archive/hours.ts'
@@ -116,7 +117,7 @@ export class Archiver {
       log.error({ error }, 'archiving failed, will retry')
       return false
     }
-    state.lastRunAt = fromMs(Date.now())
+    state.lastRunAt = clock.now()
     return state.failed.length === 0
   }
 
@@ -239,4 +240,4 @@ const concernsHour = (error: unknown): error is Error =>
 const hourMs = 3_600_000
 /** Never negative, whatever the clock says. */
 const secondsBehind = (hour: Micros) =>
-  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), fromMs(Date.now())))
+  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), clock.now()))

@@ -21,6 +21,9 @@ export function nowUs(): number {
   return lastUs
 }
 
+/** Whole milliseconds since 1970, by the clock of the machine. */
+export const nowMs = (): number => Date.now()
+
 /** The time as RFC 3339 in UTC with six decimals. */
 export function nowText(): string {
   return formatUs(nowUs())

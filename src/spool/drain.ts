@@ -9,6 +9,7 @@ import {
 } from '../core/delivery.ts'
 import { ContractError } from '../core/must.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { Lanes, laneNumbers } from './lanes.ts'
 import type { Spool } from './spool.ts'
@@ -183,7 +184,7 @@ export class Drain {
     this.#backoff.reset()
     this.state.failures = 0
     this.state.reason = undefined
-    this.state.lastDeliveryMs = Date.now()
+    this.state.lastDeliveryMs = clock.nowMs()
     // After a batch that was too large, find the way back to full size step by step.
     this.#batchSize = Math.min(limits.events, this.#batchSize * 2)
   }

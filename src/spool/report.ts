@@ -1,3 +1,4 @@
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Drain } from './drain.ts'
 import type { Spool } from './spool.ts'
@@ -32,7 +33,7 @@ function describeSink(spool: Spool, { sink, state }: Drain) {
 }
 
 const secondsSince = (ms: number | undefined) =>
-  ms === undefined ? 0 : Math.max(0, Date.now() - ms) / 1000
+  ms === undefined ? 0 : Math.max(0, clock.nowMs() - ms) / 1000
 
 const countRejects = (spool: Spool, sink: string) =>
   spool.countRejects().find((row) => row.sink === sink)?.count ?? 0

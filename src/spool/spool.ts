@@ -1,6 +1,7 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
 import { ensure, must } from '../core/must.ts'
+import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
@@ -201,7 +202,7 @@ export class Spool {
   #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
     const gone = Math.min(...this.#acked.values())
     const rotate = this.#keys.areDue(gone)
-    const since = Date.now()
+    const since = clock.nowMs()
     this.#db.transaction(() => {
       for (const one of refused) this.#setAside(sink, one)
       this.#statements.setAcked.run(sink, seq)
@@ -215,7 +216,7 @@ export class Spool {
     const found = this.#statements.one.get(seq) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
     const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
-    this.#statements.reject.run(sink, seq, Date.now(), field, detail, body)
+    this.#statements.reject.run(sink, seq, clock.nowMs(), field, detail, body)
   }
 
   /** Rejects, newest first. */
@@ -249,7 +250,7 @@ export class Spool {
     const row = this.reject(id)
     if (!row) return false
     this.#db.transaction(() => {
-      this.#statements.put.one.run(this.#lastSeq + 1, null, Date.now(), row.body)
+      this.#statements.put.one.run(this.#lastSeq + 1, null, clock.nowMs(), row.body)
       this.#statements.setForwarded.run(this.#forwarded + 1)
       this.#statements.dropReject.run(id)
     })()

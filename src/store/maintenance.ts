@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
-import { fromMs, type Micros } from '../core/time.ts'
+import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import { makeBaselines } from './baselines.ts'
 import { connect, type Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
@@ -64,7 +65,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
       const why = await attempt(task, store, signal, log)
       if (why !== undefined) state.failed.push({ task: task.name, why })
     }
-    state.lastRunAt = fromMs(Date.now())
+    state.lastRunAt = clock.now()
   }
 
   async function loop(): Promise<void> {

@@ -7,6 +7,17 @@ import type { Bug } from './plant.ts'
  */
 export const bugs: readonly Bug[] = [
   {
+    name: 'clock stands still where the process began',
+    why: 'after a step by NTP every right time of an event is corrected to a wrong one until the restart',
+    file: 'src/platform/clock.ts',
+    find: 'if (aheadMs < -followMs || aheadMs > followMs) this.#originMs -= aheadMs',
+    replace: '',
+    test: [
+      'test/platform/clock.test.ts',
+      'the clock > follows a step of 20 minutes while the process runs',
+    ],
+  },
+  {
     name: 'spool answers before it has committed',
     why: 'what was answered with 200 is lost when the sidecar dies in that moment',
     file: 'src/spool/append-queue.ts',

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
+import { clock } from '../../platform/clock.ts'
 import { Lru } from '../../platform/lru.ts'
 
 /** An answer, its time, and the reason when there is no newer one. */
@@ -42,7 +43,7 @@ export class AnswerCache {
   constructor(options: AnswerCacheOptions) {
     this.#options = options
     this.#entries = new Lru(options.most)
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? clock.nowMs
   }
 
   /**
