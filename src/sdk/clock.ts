@@ -1,7 +1,8 @@
 /** How far the wall clock may run from our reading of it before we follow it, in milliseconds. */
 const driftMs = 500
 
-let origin = performance.timeOrigin
+/** Time of day at monotonic 0; set by the first reading. */
+let origin = 0
 let lastUs = 0
 
 /**
@@ -20,9 +21,6 @@ export function nowUs(): number {
   lastUs = Math.max(lastUs + 1, Math.round((origin + monotonic) * 1000))
   return lastUs
 }
-
-/** Whole milliseconds since 1970, by the clock of the machine. */
-export const nowMs = (): number => Date.now()
 
 /** The time as RFC 3339 in UTC with six decimals. */
 export function nowText(): string {
