@@ -1,3 +1,4 @@
+import { watchClock } from './clock.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -28,6 +29,7 @@ export async function runRole<C extends SharedConfig>(
   logUnhandled(log)
   const life = new Lifecycle(log)
   life.stopOnSignal(config.SHUTDOWN_TIMEOUT_S)
+  watchClock(log, life.signal)
   await startTracing(
     {
       enabled: config.ENABLE_TRACING,
