@@ -38,8 +38,8 @@ export async function startSidecar(
     limits: toIngestLimits(config),
   })
   const rejects = rejectRoutes({
-    list: (limit, beforeId) => spool.rejects(limit, beforeId),
-    get: (id) => spool.reject(id),
+    list: (limit, beforeId) => spool.rejects.list(limit, beforeId),
+    get: (id) => spool.rejects.get(id),
     retry: (id) => spool.retryReject(id),
   })
   return serve(config, context, {

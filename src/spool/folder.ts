@@ -42,6 +42,8 @@ export function takeLock(dir: string, path: string): Db {
   let lock: Db | undefined
   try {
     lock = new Database(join(dir, 'lock.db'))
+    // Without a file beside it, for which a full disk has no room.
+    lock.pragma('journal_mode = memory')
     lock.exec('begin exclusive')
     return lock
   } catch (error) {
