@@ -5,7 +5,6 @@ import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
-import type { Micros } from '../core/time.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -20,7 +19,7 @@ export type IngestOptions = {
   metrics: Metrics
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
-  startOf?: (id: string) => Micros | undefined
+  startOf?: NonNullable<FirstHop['startOf']>
   /** Answers say how long they took; the local API's do. */
   timed?: boolean
   /** Events are forwarded as JSON, as the sidecar does: their texts are worth keeping. */

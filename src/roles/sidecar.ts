@@ -33,7 +33,7 @@ export async function startSidecar(
   const ingest = ingestRoutes({
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
-    startOf: (id) => started.startOf(id),
+    startOf: (entity) => started.startOf(entity),
     forwards: true,
     limits: toIngestLimits(config),
   })

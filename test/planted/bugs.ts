@@ -274,6 +274,28 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a later start takes the place of the earlier one in the memory of a sidecar',
+    why: 'a job that started twice is shorter by what the sidecar happens to remember',
+    file: 'src/core/start-times.ts',
+    find: 'known !== undefined && known < start ? known : start',
+    replace: 'known === null ? known : start',
+    test: [
+      'test/core/start-times.test.ts',
+      'StartTimes > remembers the earliest of several starts, in whatever order they came',
+    ],
+  },
+  {
+    name: 'a start that a hop added counts as given',
+    why: 'a job has another duration when its events come in three requests instead of one',
+    file: 'src/core/event-slots.ts',
+    find: 'if (!started_at_added) slots.given_started_at = started_at',
+    replace: 'if (started_at) slots.given_started_at = started_at',
+    test: [
+      'test/core/fold.test.ts',
+      'the fold > of two starts takes the earlier, in all orders and splits, whatever a sidecar adds',
+    ],
+  },
+  {
     name: 'a poisoned event fails its whole transaction',
     why: 'one event that the database cannot hold stops the drain forever',
     file: 'src/store/ingest.ts',
