@@ -660,4 +660,35 @@ export const bugs: readonly Bug[] = [
       'the texts of the items of an array > are not known: the name in another spelling',
     ],
   },
+  {
+    name: 'a log line waits for its reader',
+    why: 'a reader of the log that stalls freezes the role',
+    file: 'src/platform/line-writer.ts',
+    find: 'O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY)',
+    replace: 'O_WRONLY | O_APPEND | O_NOCTTY)',
+    test: [
+      'test/platform/line-writer.test.ts',
+      'a log whose reader stalls > of a pipe does not hold up the process: lines are dropped, counted and reported when it reads again',
+    ],
+    says: 'in vain for the process to continue',
+  },
+  {
+    name: 'a log line throws on a full disk',
+    why: 'the process that logs ends when its disk is full',
+    file: 'src/platform/line-writer.ts',
+    find: '} catch { return 0 }',
+    replace: '} catch (error) { throw error }',
+    test: ['test/platform/line-writer.test.ts', 'a log on a full disk does not end the process'],
+  },
+  {
+    name: 'every refusal is a line',
+    why: 'the caller who sends bad requests decides how fast the log grows',
+    file: 'src/platform/sparse-log.ts',
+    find: 'if (window) {',
+    replace: 'if (window && window.more > 1e9) {',
+    test: [
+      'test/platform/sparse-log.test.ts',
+      'refusals are logged at most once a second a kind, and the others are counted',
+    ],
+  },
 ]
