@@ -691,4 +691,28 @@ export const bugs: readonly Bug[] = [
       'refusals are logged at most once a second a kind, and the others are counted',
     ],
   },
+  {
+    name: 'a record of children throws on a full disk',
+    why: 'a full disk ends `up` and every role, and leaves the database an orphan',
+    file: 'src/platform/supervisor.ts',
+    find: '} catch (error) { const fields',
+    replace: '} catch (error) { if (this.#again !== null) throw error; const fields',
+    test: [
+      'test/platform/full-disk.test.ts',
+      'a full disk > under up.children keeps nothing from running, and the record is written once it can be',
+    ],
+    says: 'ENOSPC',
+  },
+  {
+    name: 'a lock whose holder is unknown counts as held',
+    why: 'after a power cut `up` does not start: held by process undefined',
+    file: 'src/platform/lock-file.ts',
+    find: "Number(pid) > 0 && typeof started === 'string'",
+    replace: "Number(pid) !== 0 || typeof started !== 'string'",
+    test: [
+      'test/platform/lock-file.test.ts',
+      'takeLock > takes over a file with {"pid":-1} in it, which names no process',
+    ],
+    says: 'is held by process',
+  },
 ]
