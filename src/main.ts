@@ -27,6 +27,9 @@ addSpool(program)
 
 nameHelp(program, 'wafermon')
 
+// What we say to a person must not end us when the disk below standard error is full.
+process.stderr.on('error', () => {})
+
 try {
   await program.parseAsync()
 } catch (error) {

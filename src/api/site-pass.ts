@@ -1,6 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { AppError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
+import { logSparsely } from '../platform/sparse-log.ts'
 import { streamBody } from './stream-body.ts'
 
 type RawQuestion = {
@@ -30,7 +31,10 @@ export function passThrough(askSite: AskSite, { life, log }: RoleContext): Middl
     const question = { method, path: c.req.path, query, headers: c.req.raw.headers } as const
     const signal = AbortSignal.any([c.req.raw.signal, life.signal])
     const passed = await askSite(id, question, signal)
-    return answerPassed(c, passed, (error) => log.warn({ error, site: id }, 'answer interrupted'))
+    return answerPassed(c, passed, (error) => {
+      const fields = { error, site: id }
+      logSparsely(log, `interrupted ${id}`, { level: 'warn', fields, event: 'answer interrupted' })
+    })
   }
 }
 

@@ -5,6 +5,7 @@ import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import type { LiveBatch, LiveEvent, LiveFeed, LiveSites } from '../core/live.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { logSparsely } from '../platform/sparse-log.ts'
 import { formatSse, formatSseComment } from '../platform/sse.ts'
 import { appNameParam, siteParam } from './job-params.ts'
 import { choice, text, uuid } from './query-params.ts'
@@ -97,7 +98,10 @@ function bodyOf(c: Context, filter: StreamFilter, options: StreamRouteOptions, l
   return streamBody(c, counted, {
     stallMs,
     onStall: () => metrics.streamCutOff.inc(),
-    onError: (error) => log.warn({ error }, 'live stream interrupted'),
+    onError: (error) => {
+      const line = { level: 'warn', fields: { error }, event: 'live stream interrupted' } as const
+      logSparsely(log, line.event, line)
+    },
   })
 }
 

@@ -5,6 +5,7 @@ import { MessageBody } from '../../views/pages/message.tsx'
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { statusByCode } from '../platform/problem.ts'
+import { logSparsely } from '../platform/sparse-log.ts'
 import { toSentence } from './model/error-text.ts'
 import { openVisit, type RouteContext, toPage, type Visit } from './visit.ts'
 
@@ -79,7 +80,9 @@ function respondFailure(visit: Visit, error: unknown): Promise<Response> {
     const status = error.code === 'not_found' ? 404 : 422
     return respondMessage(visit, status, 'This cannot be shown', toSentence(error.message))
   }
-  visit.dashboard.log.error({ error, path: visit.c.req.path }, 'page failed')
+  const { log } = visit.dashboard
+  const fields = { error, path: visit.c.req.path }
+  logSparsely(log, 'page failed', { level: 'error', fields, event: 'page failed' })
   return respondMessage(visit, 500, 'This page failed', 'The log of the web role has the reason.')
 }
 

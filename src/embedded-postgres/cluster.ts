@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { chown, open, rename, rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
+import { writeDurably } from '../platform/durable-file.ts'
 import { sync } from './install.ts'
 import { askToEnd, findProcesses } from './leftovers.ts'
 import { cleanEnv, ownFolder, type RunAs, toSpawnIds } from './user.ts'
@@ -54,7 +55,7 @@ export async function createCluster(cluster: Cluster): Promise<void> {
   ownFolder(fresh, user)
 
   const password = randomBytes(24).toString('hex')
-  await writeDurably(passwordFile(dir), password)
+  writeDurably(passwordFile(dir), password, { mode: 0o600 })
   await initdb(cluster, fresh, password)
   await run(
     cluster,
@@ -97,9 +98,10 @@ async function initdb(cluster: Cluster, dataDir: string, password: string): Prom
   const { dir, user } = cluster
   // initdb reads the password as the server's user, from a file that only this user can read.
   const file = join(dir, 'postgres.initial')
-  await writeDurably(file, password)
+  const owner =
+    user.uid === undefined ? {} : { owner: { uid: user.uid, gid: user.gid ?? user.uid } }
   try {
-    if (user.uid !== undefined) await chown(file, user.uid, user.gid ?? user.uid)
+    writeDurably(file, password, { mode: 0o600, ...owner })
     const settings = Object.entries(initial).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,
@@ -142,17 +144,4 @@ function explained(user: RunAs, why: string): Error {
     `PostgreSQL does not run as a user without a name (id ${user.uid ?? process.getuid?.()}): start wafermon as ` +
       'root or as a user that is in /etc/passwd',
   )
-}
-
-/** Writes a file that only we can read, whole or not at all, on disk before the answer. */
-async function writeDurably(path: string, content: string): Promise<void> {
-  const partial = `${path}.partial`
-  const file = await open(partial, 'w', 0o600)
-  try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(partial, path)
 }

@@ -1,7 +1,8 @@
 import { lstatSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
-import { rm, rmdir, writeFile } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { writeDurably } from '../platform/durable-file.ts'
 import { ownFolder, type RunAs } from './user.ts'
 
 /** Bytes that the path of a Unix socket may have on Linux (sun_path is 108 with its end). */
@@ -27,16 +28,26 @@ export async function socketFolder(dir: string, user: RunAs, port: string): Prom
     return { path: near, remove: async () => {} }
   }
   const record = join(dir, 'postgres.socket')
-  const path = again(record, user) ?? mkdtempSync(join(shortTmp(name), 'wafermon-'))
+  const known = again(record, user)
+  const path = known ?? mkdtempSync(join(shortTmp(name), 'wafermon-'))
   ownFolder(path, user)
   await clear(path, name)
-  await writeFile(record, path)
+  if (path !== known) note(record, path)
   const remove = async () => {
     await clear(path, name)
     // Only an empty folder is ours to take away.
     await rmdir(path).catch(() => {})
   }
   return { path, remove }
+}
+
+/** On a disk too full for the record, the next start takes another folder. */
+function note(record: string, path: string): void {
+  try {
+    writeDurably(record, path, { mode: 0o600 })
+  } catch {
+    // See above.
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { internalProblem, type Problem, toProblem } from './problem.ts'
+import { logSparsely } from './sparse-log.ts'
 
 /** The answer of an API to a request: with these headers and {@link apiHeaders}. */
 export type Answer = { status: number; headers: Record<string, string>; body: string }
@@ -18,11 +19,14 @@ export const apiHeaders = {
 /** The one place where a thrown error becomes an answer, and a line in the log. */
 export function answerError(error: unknown, endpoint: string, log: Logger): Answer {
   if (!(error instanceof AppError)) {
-    log.error({ error, endpoint }, 'request failed')
+    const name = error instanceof Error ? error.name : ''
+    const fields = { error, endpoint }
+    logSparsely(log, `${name} ${endpoint}`, { level: 'error', fields, event: 'request failed' })
     return answerProblem(internalProblem)
   }
   if (error.retryable) {
-    log.warn({ detail: error.message, cause: error.cause, endpoint }, 'refused')
+    const fields = { detail: error.message, cause: error.cause, endpoint }
+    logSparsely(log, `${error.code} ${endpoint}`, { level: 'warn', fields, event: 'refused' })
   }
   return answerProblem(toProblem(error), headersOf(error))
 }

@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts'
 import { type Answer, answerError, apiHeaders } from './answer.ts'
 import { type Auth, checkScope, type Scope } from './auth.ts'
 import type { AppOptions } from './http.ts'
+import { logSparsely } from './sparse-log.ts'
 import { inServerSpan } from './tracing.ts'
 
 /*
@@ -55,7 +56,8 @@ function serve(
     return { endpoint: path, status }
   }
   inServerSpan(headers, work).catch((error: unknown) => {
-    log.error({ error, endpoint: path }, 'request failed')
+    const fields = { error, endpoint: path }
+    logSparsely(log, `unanswered ${path}`, { level: 'error', fields, event: 'request failed' })
     response.destroy()
   })
 }

@@ -1,12 +1,24 @@
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  lstatSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { AppError } from '../core/errors.ts'
 
 /*
  * A lock that outlives kill -9 without blocking the next start.
  *
- * The file names its holder by process id and start time, because ids are used again: in a
- * container every start has the same one. A holder that has ended, or is another process by now,
- * holds nothing. The file appears whole (link of a finished file), so a reader never sees half.
+ * It names its holder by process id and start time, because ids are used again: in a container every
+ * start has the same one. A holder that has ended, or is another process by now, holds nothing.
+ *
+ * It is a symbolic link that leads nowhere; its text is the holder. Such a text of up to 59 bytes lies
+ * in the inode, so a lock can be taken on a full disk, and it appears whole, so a reader never sees
+ * half. Earlier versions wrote files of JSON, and those are still respected.
  */
 
 export type Holder = {
@@ -30,22 +42,26 @@ export class LockHeld extends Error {
  * Takes the lock at `path` for this process.
  *
  * @returns a function that releases it; `takenOver` is true when its last holder died
- * @throws LockHeld naming the process that has it
+ * @throws LockHeld naming the process that has it; AppError `unavailable` when the disk does not take a
+ * name any more, `conflict` when a folder is in its place
  */
 export function takeLock(path: string): { release: () => void; takenOver: boolean } {
-  const own = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
-  writeFileSync(own, JSON.stringify({ pid: process.pid, started: readStart(process.pid) }))
+  const own = { pid: process.pid, started: readStart(process.pid) ?? '' }
+  let takenOver = false
+  while (!tryMake(path, own)) {
+    const held = readHolder(path)
+    if (held && isRunning(held)) throw new LockHeld(path, held.pid)
+    setAside(path, held)
+    takenOver = true
+  }
+  return { release: () => release(path, own), takenOver }
+}
+
+function release(path: string, own: Holder): void {
   try {
-    let takenOver = false
-    while (!tryLink(own, path)) {
-      const held = readHolder(path)
-      if (held && isRunning(held)) throw new LockHeld(path, held.pid)
-      setAside(path, held)
-      takenOver = true
-    }
-    return { release: () => rmSync(path, { force: true }), takenOver }
-  } finally {
-    rmSync(own, { force: true })
+    if (isSame(readHolder(path), own)) rmSync(path, { force: true })
+  } catch {
+    // The disk fails; after our end the lock holds nothing in any case.
   }
 }
 
@@ -72,27 +88,47 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 }
 
-function tryLink(from: string, to: string): boolean {
+function tryMake(path: string, { pid, started }: Holder): boolean {
   try {
-    linkSync(from, to)
+    symlinkSync(`${pid}@${started}`, path)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return false
+    const message = `cannot lock ${path} (${code}): free some space on its disk, or choose another folder`
+    throw new AppError('unavailable', message, { cause: error })
   }
 }
 
+/** @returns undefined for what is gone meanwhile, torn by a power cut, or names no process */
 function readHolder(path: string): Holder | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Holder
+    if (!lstatSync(path).isSymbolicLink()) return toHolder(JSON.parse(readFileSync(path, 'utf8')))
+    const [pid, started] = readlinkSync(path).split('@')
+    return toHolder({ pid: Number(pid), started })
   } catch {
-    // Gone meanwhile, or torn by a power cut: it is not held.
     return undefined
   }
 }
 
-/** Moves a dead holder's file away; puts it back if another process has taken over first. */
+/** The holder that something read from a file stands for; undefined when it is none. */
+export function toHolder(found: unknown): Holder | undefined {
+  const { pid, started } = (found ?? {}) as Partial<Holder>
+  const valid = Number.isSafeInteger(pid) && Number(pid) > 0 && typeof started === 'string'
+  return valid ? { pid: Number(pid), started } : undefined
+}
+
+const isSame = (a: Holder | undefined, b: Holder | undefined) =>
+  a?.pid === b?.pid && a?.started === b?.started
+
+/** Moves a dead holder's lock away; puts it back if another process has taken over first. */
 function setAside(path: string, dead: Holder | undefined): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new AppError(
+      'conflict',
+      `${path} is a folder, and a lock belongs there: remove the folder`,
+    )
+  }
   const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
   try {
     renameSync(path, aside)
@@ -100,6 +136,14 @@ function setAside(path: string, dead: Holder | undefined): void {
     return
   }
   const moved = readHolder(aside)
-  if (moved && moved.started !== dead?.started) tryLink(aside, path)
+  if (moved && !isSame(moved, dead)) putBack(aside, path)
   rmSync(aside, { force: true })
+}
+
+function putBack(aside: string, path: string): void {
+  try {
+    linkSync(aside, path)
+  } catch {
+    // A third process has it by now.
+  }
 }

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
+import { LineWriter, openStandard } from './line-writer.ts'
 
 export type LogOptions = {
   service: string
@@ -15,8 +16,9 @@ export type LogOptions = {
  * The log of one role. A line has `event` (a fixed short sentence), `timestamp` (ISO, UTC),
  * `level` (a word), `service`, and then fields in snake_case.
  *
- * Lines are written synchronously: pino's transports start a worker from a file path, which a
- * bundle does not have.
+ * Lines are written by ourselves, without waiting and without failing: pino waits for a stalled reader
+ * and throws on a full disk, and its transports start a worker from a file path, which a bundle does
+ * not have. After lines were dropped, the log says how many.
  */
 export function createLog({ service, level, json, mixin, destination }: LogOptions): Logger {
   const options = {
@@ -28,9 +30,13 @@ export function createLog({ service, level, json, mixin, destination }: LogOptio
     formatters: { level: (label: string) => ({ level: label }) },
     ...(mixin ? { mixin } : {}),
   }
-  const out = destination ?? pino.destination({ dest: 1, sync: true })
-  return pino(options, json ? out : { write: (line) => out.write(toPlainText(line)) })
+  const out = destination ?? new LineWriter(openStandard(1))
+  const log = pino(options, json ? out : { write: (line) => out.write(toPlainText(line)) })
+  if (out instanceof LineWriter) out.onGap((lines) => log.warn({ lines }, droppedLines))
+  return log
 }
+
+const droppedLines = 'log lines were dropped: their reader stalled, or the disk was full'
 
 function toPlainText(line: string): string {
   const { timestamp, level, service, event, ...rest } = JSON.parse(line) as Record<string, unknown>

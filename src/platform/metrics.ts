@@ -124,6 +124,10 @@ export class Metrics {
     'wafermon_retention_behind_seconds',
     'Time by which the oldest raw events that cannot be dropped yet exceed retention; 0 when there are none.',
   )
+  readonly logLinesDropped = this.#counter(
+    'wafermon_log_lines_dropped_total',
+    'Log lines dropped because their reader stalled or the disk was full.',
+  )
   readonly siteUp = this.#gauge(
     'wafermon_site_up',
     '1 when the site answered, 0 when it did not.',

@@ -1,5 +1,6 @@
 import { watchClock } from './clock.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { LineWriter, openStandard } from './line-writer.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { RoleContext, RoleReady, StartContext } from './role.ts'
@@ -19,10 +20,12 @@ export async function runRole<C extends SharedConfig>(
   start: Start<C>,
 ): Promise<void> {
   const service = config.SERVICE_NAME ?? name
+  const metrics = new Metrics()
   const log = createLog({
     service,
     level: config.LOG_LEVEL,
     json: config.JSON_LOGS,
+    destination: new LineWriter(openStandard(1), { onDrop: () => metrics.logLinesDropped.inc() }),
     ...(config.ENABLE_TRACING ? { mixin: traceFields } : {}),
   })
   for (const warning of warnings) log.warn({ warning }, 'configuration warning')
@@ -40,7 +43,7 @@ export async function runRole<C extends SharedConfig>(
     life,
   )
   try {
-    const { url } = await start(config, { log, life, metrics: new Metrics(), insecure })
+    const { url } = await start(config, { log, life, metrics, insecure })
     log.info({ url }, 'listening')
     process.send?.({ ready: true, url })
   } catch (error) {

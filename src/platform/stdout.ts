@@ -12,8 +12,9 @@ export async function print(text: string): Promise<void> {
 /** The same, and a line end. */
 export const printLine = (text: string): Promise<void> => print(`${text}\n`)
 
-/** `wafermon spool rejects export | head` does not fail. */
+/** `wafermon spool rejects export | head` does not fail; a full disk does, in words. */
 function endOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+  if (error.code === 'EPIPE') process.exit()
+  process.stderr.write(`cannot write to standard output: ${error.message}\n`)
+  process.exit(1)
 }

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { Backoff, sleep } from './backoff.ts'
+import { openLog } from './line-writer.ts'
 import { fileSize, lastLines, rotate } from './log-rotation.ts'
 
 export type ChildSpec = {
@@ -100,13 +101,13 @@ export class SupervisedChild {
   #spawn(): { ready: Promise<string>; ended: Promise<string> } {
     const { args, env, logFile, saysReady } = this.#spec
     rotate(logFile)
-    const out = openSync(logFile, 'a')
+    const out = this.#openLog()
     const child = spawn(process.execPath, [...this.#around.program, ...args], {
       env,
       detached: true,
-      stdio: ['ignore', out, out, 'ipc'],
+      stdio: ['ignore', out ?? 'ignore', out ?? 'ignore', 'ipc'],
     })
-    closeSync(out)
+    if (out !== undefined) closeSync(out)
     this.#child = child
     this.#around.onChange()
     const ended = new Promise<string>((done) => {
@@ -124,6 +125,17 @@ export class SupervisedChild {
       })
     })
     return { ready, ended }
+  }
+
+  /** @returns undefined when it cannot be opened: a child without a log is better than none */
+  #openLog(): number | undefined {
+    try {
+      return openLog(this.#spec.logFile)
+    } catch (error) {
+      const fields = { role: this.#spec.name, detail: (error as Error).message }
+      this.#around.log.warn(fields, 'its log cannot be opened, it runs without one')
+      return undefined
+    }
   }
 }
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { sleep } from './backoff.ts'
 import { writeDurably } from './durable-file.ts'
-import { type Holder, isRunning, readStart } from './lock-file.ts'
+import { type Holder, isRunning, readStart, toHolder } from './lock-file.ts'
+import { logSparsely } from './sparse-log.ts'
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts'
 
 type Recorded = Holder & { name: string }
@@ -22,6 +23,7 @@ export type SupervisorOptions = {
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #children = new Map<string, SupervisedChild>()
+  #again: NodeJS.Timeout | undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -80,13 +82,37 @@ export class Supervisor {
       const started = pid === undefined ? undefined : readStart(pid)
       return pid !== undefined && started ? [{ name, pid, started }] : []
     })
-    writeDurably(this.#options.recordFile, JSON.stringify(running))
+    this.#write(JSON.stringify(running))
+  }
+
+  /**
+   * The record only helps the start after a kill: on a full disk the children must still be supervised.
+   * It is written again later, because an old one does not name those that were started since.
+   */
+  #write(record: string): void {
+    clearTimeout(this.#again)
+    try {
+      writeDurably(this.#options.recordFile, record)
+    } catch (error) {
+      const fields = { detail: (error as Error).message }
+      const event = 'the running processes could not be recorded, will retry'
+      logSparsely(this.#options.log, event, { level: 'warn', fields, event })
+      this.#again = setTimeout(() => this.#record(), againMs).unref()
+    }
   }
 }
 
+/** Time until a record that could not be written is written again, in milliseconds. */
+const againMs = 5000
+
 function readRecord(file: string): Recorded[] {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Recorded[]
+    const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    if (!Array.isArray(found)) return []
+    return found.flatMap((entry) => {
+      const holder = toHolder(entry)
+      return holder ? [{ ...holder, name: String(entry.name) }] : []
+    })
   } catch {
     return []
   }

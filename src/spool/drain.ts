@@ -11,6 +11,7 @@ import { ContractError } from '../core/must.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { logSparsely } from '../platform/sparse-log.ts'
 import { type ClosedPrefix, Lanes, laneNumbers } from './lanes.ts'
 import type { Spool } from './spool.ts'
 
@@ -175,7 +176,9 @@ export class Drain {
     spool.ack(sink, closed.upTo, closed.refused)
     this.#lanes.forget(closed)
     for (const { seq, field, detail } of closed.refused) {
-      log.error({ sink, seq, field, detail }, 'event refused permanently, kept as a reject')
+      const fields = { sink, seq, field, detail }
+      const event = 'event refused permanently, kept as a reject'
+      logSparsely(log, `reject ${sink}`, { level: 'error', fields, event })
     }
   }
 

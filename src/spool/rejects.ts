@@ -1,4 +1,5 @@
 import type { Refused } from '../core/delivery.ts'
+import { clock } from '../platform/clock.ts'
 import type { Db } from './database.ts'
 import { unwritableError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -88,7 +89,7 @@ export class Rejects {
       const body = this.#bodyOf(seq)
       bytes += Buffer.byteLength(body)
       this.#lastId++
-      this.#statements.put.run(this.#lastId, sink, seq, Date.now(), field, detail, body)
+      this.#statements.put.run(this.#lastId, sink, seq, clock.nowMs(), field, detail, body)
     }
     return { count: refused.length, bytes }
   }

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { isRunning, LockHeld, readStart, takeLock } from '../../src/platform/lock-file.ts'
@@ -49,7 +58,39 @@ describe('takeLock', () => {
     const path = join(freshFolder(), 'lock')
     writeFileSync(path, '{"pid": 1')
     assert.equal(takeLock(path).takenOver, true)
-    assert.ok(existsSync(path))
+    assert.throws(() => takeLock(path), LockHeld)
+  })
+
+  for (const content of ['{}', '[]', 'null', '{"pid":"x","started":"y"}', '{"pid":-1}', '']) {
+    test(`takes over a file with ${content || 'nothing'} in it, which names no process`, () => {
+      const path = join(freshFolder(), 'up.lock')
+      writeFileSync(path, content)
+      assert.equal(takeLock(path).takenOver, true)
+    })
+  }
+
+  test('names a folder in its place, and leaves it alone', () => {
+    const path = join(freshFolder(), 'up.lock')
+    mkdirSync(join(path, 'deeper'), { recursive: true })
+    assert.throws(() => takeLock(path), /up\.lock is a folder.*remove/)
+    assert.ok(existsSync(join(path, 'deeper')))
+  })
+
+  test('does not follow a link that was put in its place', () => {
+    const folder = freshFolder()
+    writeFileSync(join(folder, 'secret'), 'mine')
+    symlinkSync(join(folder, 'secret'), join(folder, 'up.lock'))
+    assert.equal(takeLock(join(folder, 'up.lock')).takenOver, true)
+    assert.equal(readFileSync(join(folder, 'secret'), 'utf8'), 'mine')
+  })
+
+  test('gives back only what is its own', () => {
+    const path = join(freshFolder(), 'lock')
+    const { release } = takeLock(path)
+    rmSync(path)
+    symlinkSync('1@another', path)
+    release()
+    assert.equal(readlinkSync(path), '1@another')
   })
 
   test('goes to exactly one of many processes that want it at the same time', async () => {

@@ -5,6 +5,7 @@ import { OnwardPage, SignInPage } from '../../../views/pages/sign-in.tsx'
 import { withQuery } from '../../../views/urls.ts'
 import { AppError } from '../../core/errors.ts'
 import { tokenFromRequest } from '../../platform/auth.ts'
+import { logSparsely } from '../../platform/sparse-log.ts'
 import { version } from '../../platform/version.ts'
 import { type Access, isFromOurPages, readAddress, toOwnPath } from '../access.ts'
 import { assetUrls } from '../assets.ts'
@@ -54,7 +55,8 @@ async function signIn(c: Context, { access, log }: Dashboard): Promise<Response>
   }
   const result = access.signIn(c, textOf('token').replace(/^Bearer\s+/i, ''))
   if (typeof result === 'string') {
-    log.warn({ address: readAddress(c), reason: result }, 'sign-in refused')
+    const fields = { address: readAddress(c), reason: result }
+    logSparsely(log, 'sign-in', { level: 'warn', fields, event: 'sign-in refused' })
     c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
     return form(c, next, refusals[result], result === 'unknown' ? 401 : 403)
   }

@@ -1,31 +1,36 @@
-import { appendFileSync } from 'node:fs'
+import { LineWriter, openLog, openStandard } from '../../platform/line-writer.ts'
 import { createLog } from '../../platform/log.ts'
 
 /**
- * The log of `up` itself. The terminal shows warnings and errors, one line each; everything goes to
- * a file once `keepIn` has named it.
+ * The log of `up` itself, and what it says to the terminal. The terminal shows warnings and errors, one
+ * line each; everything goes to a file once `keepIn` has named it. Neither can hold up or end the
+ * supervision of the roles.
  */
 export function upLog() {
-  let file: string | undefined
+  const terminal = new LineWriter(openStandard(2))
+  let path: string | undefined
+  let file: LineWriter | undefined
   const write = (line: string) => {
-    if (file !== undefined) tryAppend(file, line)
+    if (path !== undefined) file ??= tryOpen(path)
+    file?.write(line)
     const { level, event, timestamp, service, ...fields } = JSON.parse(line)
     if (level === 'info' || level === 'debug') return
     const shown = Object.entries(fields).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
-    process.stderr.write(`wafermon: ${[event, ...shown].join(', ')}\n`)
+    terminal.write(`wafermon: ${[event, ...shown].join(', ')}\n`)
   }
   const log = createLog({ service: 'up', level: 'info', json: true, destination: { write } })
-  const keepIn = (path: string) => {
-    file = path
+  const tryOpen = (path: string) => {
+    try {
+      const opened = new LineWriter(openLog(path))
+      opened.onGap((lines) => log.warn({ lines }, 'lines of up.log were dropped'))
+      return opened
+    } catch {
+      // Tried again with the next line; the terminal has what matters.
+      return undefined
+    }
   }
-  return { log, keepIn }
-}
-
-/** On a full disk the roles must still be supervised. */
-function tryAppend(file: string, line: string): void {
-  try {
-    appendFileSync(file, line)
-  } catch {
-    // The terminal has what matters.
+  const keepIn = (named: string) => {
+    path = named
   }
+  return { log, keepIn, say: (text: string) => terminal.write(text) }
 }

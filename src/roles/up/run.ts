@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import { Lifecycle } from '../../platform/lifecycle.ts'
+import { LineWriter, openStandard } from '../../platform/line-writer.ts'
 import { createLog } from '../../platform/log.ts'
 import { upLog } from './log.ts'
 import type { UpReady } from './start.ts'
@@ -22,7 +23,7 @@ const stopTimeoutS = 90
 /** `wafermon up`: prints its addresses, and runs until it is asked to stop. */
 export async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
-  const { log, keepIn } = upLog()
+  const { log, keepIn, say } = upLog()
   const life = new Lifecycle(log)
   life.stopOnSignal(stopTimeoutS)
   // Only once signals are handled: this loads much.
@@ -37,14 +38,14 @@ export async function runUp(flags: UpFlags): Promise<void> {
   }
   const program = [...process.execArgv, process.argv[1] ?? '']
   const onSlow = (what: string, seconds: number) => {
-    if (seconds === 1 || seconds % 5 === 0) process.stderr.write(`${what}, ${seconds} s\n`)
+    if (seconds === 1 || seconds % 5 === 0) say(`${what}, ${seconds} s\n`)
   }
   const { site, simulate } = flags
   await startOrExplain(life, async () => {
     const onOwned = () => keepIn(join(dir, 'logs/up.log'))
     const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
     const ready = await startUp(up, { log, life })
-    process.stdout.write(addressLines(ready))
+    new LineWriter(openStandard(1)).write(addressLines(ready))
     process.send?.({ ready: true, url: ready.url })
   })
 }

@@ -1,0 +1,74 @@
+import fs, { existsSync, readlinkSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import type { TestContext } from 'node:test'
+
+/*
+ * A disk that is full for the files of chosen names, by way of Node's synchronous calls: what is there
+ * can be read and removed, but nothing can be added. Within this process only.
+ */
+
+type AnyCall = (...args: never[]) => unknown
+
+/** Calls that take space, with the argument that is the new name. */
+const named = {
+  writeFileSync: 0,
+  appendFileSync: 0,
+  mkdirSync: 0,
+  mkdtempSync: 0,
+  symlinkSync: 1,
+  linkSync: 1,
+  copyFileSync: 1,
+} as const
+
+function full(path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`ENOSPC: no space left on device, '${path}'`), { code: 'ENOSPC' })
+}
+
+/** A way to fill the disk for one file and what is made beside it under the same beginning. */
+export function diskOf(t: Pick<TestContext, 'after'>) {
+  const table = fs as unknown as Record<string, AnyCall>
+  const real = new Map<string, AnyCall>()
+  const replace = (name: string, by: (call: AnyCall, args: never[]) => unknown) => {
+    const call = table[name] as AnyCall
+    real.set(name, call)
+    table[name] = (...args) => by(call, args)
+  }
+  let fills: string | undefined
+  let leftBytes = 0
+  const isFull = (path: unknown) => fills !== undefined && String(path).startsWith(fills)
+
+  for (const [name, at] of Object.entries(named)) {
+    replace(name, (call, args) => {
+      if (isFull(args[at])) throw full(String(args[at]))
+      return call(...args)
+    })
+  }
+  replace('writeSync', (call, args) => {
+    const [file, content] = args as unknown as [number, Buffer]
+    const path = readlinkSync(`/proc/self/fd/${file}`)
+    if (!isFull(path)) return call(...args)
+    if (leftBytes === 0) throw full(path)
+    const bytes = content.subarray(0, leftBytes)
+    leftBytes -= bytes.length
+    return call(...([file, bytes] as never[]))
+  })
+  replace('openSync', (call, args) => {
+    if (isFull(args[0]) && !existsSync(String(args[0]))) throw full(String(args[0]))
+    return call(...args)
+  })
+  syncBuiltinESMExports()
+  t.after(() => {
+    for (const [name, call] of real) table[name] = call
+    syncBuiltinESMExports()
+  })
+  return {
+    /** From now on nothing can be added under names that begin with `path`, but for these bytes. */
+    fill(path: string, bytes = 0) {
+      fills = path
+      leftBytes = bytes
+    },
+    free() {
+      fills = undefined
+    },
+  }
+}
