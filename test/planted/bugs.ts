@@ -660,4 +660,15 @@ export const bugs: readonly Bug[] = [
       'the texts of the items of an array > are not known: the name in another spelling',
     ],
   },
+  {
+    name: 'a CSV field may start a formula after a semicolon',
+    why: 'where spreadsheets end fields at ; a business key reaches the network from the machine of the reader',
+    file: 'src/core/csv.ts',
+    find: '(?<=^|[;',
+    replace: '(?<=^|[',
+    test: [
+      'test/core/csv.test.ts',
+      'a line of CSV > starts no formula for readers that end a field at a semicolon, a tab or a line break',
+    ],
+  },
 ]
