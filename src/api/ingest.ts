@@ -6,6 +6,7 @@ import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
+import { checkJsonType } from '../platform/callers.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
@@ -53,6 +54,7 @@ type Take = (text: string, request: IncomingMessage) => Promise<object>
 function toRoute(declaration: Declaration, { limits, timed }: IngestOptions, take: Take): Route {
   const bare = async (request: IncomingMessage) => {
     const startedAt = performance.now()
+    checkJsonType(request.headers['content-type'])
     const said = await take(await readBody(request, limits), request)
     return timed ? { ...said, duration_s: secondsSince(startedAt) } : said
   }

@@ -70,9 +70,11 @@ const json = { 'content-type': 'application/json' }
 async function answerOf(
   { path, scope, answer }: BareRoute,
   request: IncomingMessage,
-  { auth, log }: Options,
+  { auth, log, callers }: Options,
 ): Promise<Answer> {
   try {
+    callers.checkHost(request.headers.host)
+    callers.checkOrigin((name) => textOf(request.headers[name]))
     checkScope(auth, scope, () => request.headersDistinct.authorization?.join(', '))
     return { status: 200, headers: json, body: JSON.stringify(await answer(request)) }
   } catch (error) {

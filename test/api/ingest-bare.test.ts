@@ -17,6 +17,7 @@ import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { anyCallers } from '../support/callers.ts'
 import { freshFolder } from '../support/processes.ts'
 
 /*
@@ -61,18 +62,28 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
     metrics,
     limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
   })
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: anyCallers })
   const door = auth ?? new Auth({ anonymous: [] })
   mountRoutes(app, door, routes)
-  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door })
+  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door, callers: anyCallers })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
   return { port: Number(new URL(url).port), metrics }
 }
 
-type Said = { head?: readonly string[]; body: string | Buffer; chunked?: boolean; cut?: boolean }
+type Said = {
+  head?: readonly string[]
+  host?: string
+  body: string | Buffer
+  chunked?: boolean
+  cut?: boolean
+}
 
 /** The bytes of the answer, without its date. */
-async function ask(port: number, path: string, { head = [], body, chunked, cut }: Said) {
+async function ask(
+  port: number,
+  path: string,
+  { head = [], host = 'localhost', body, chunked, cut }: Said,
+) {
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {})
@@ -80,7 +91,7 @@ async function ask(port: number, path: string, { head = [], body, chunked, cut }
   const length = cut ? bytes.length + 10 : bytes.length
   const how = chunked ? 'transfer-encoding: chunked' : `content-length: ${length}`
   socket.write(
-    [`POST ${path} HTTP/1.1`, 'host: localhost', 'connection: close', how, ...head, '', ''].join(
+    [`POST ${path} HTTP/1.1`, `host: ${host}`, 'connection: close', how, ...head, '', ''].join(
       '\r\n',
     ),
   )
@@ -130,6 +141,18 @@ const requests: [string, string, Said, RegExp][] = [
   ['not gzip', single, { ...one(), ...gzip }, / 400 [\s\S]*is not gzip/],
   ['gzip', single, { body: gzipSync(one().body), ...gzip }, / 200 /],
   ['a bomb', single, { body: gzipSync(' '.repeat(30_000)), ...gzip }, / 413 /],
+  ['JSON lines', batch, { ...one(), head: ['content-type: application/x-ndjson'] }, / 200 /],
+  ['plain text', single, { ...one(), head: ['content-type: text/plain'] }, / 415 [\s\S]*not JSON/],
+  ['a form', batch, { ...many('a'), head: ['content-type: multipart/form-data'] }, / 415 /],
+  ['another host', single, { ...one(), host: 'evil.example' }, / 403 [\s\S]*ALLOWED_HOSTS/],
+  [
+    'a page of another origin',
+    single,
+    { ...one(), head: ['origin: http://evil.example'] },
+    / 403 /,
+  ],
+  ['the same, of a site', batch, { ...many('a'), head: ['sec-fetch-site: cross-site'] }, / 403 /],
+  ['our own page', single, { ...one(), head: ['origin: http://localhost'] }, / 200 /],
   ['a batch', batch, many('a', 'again'), /"total":2,"success":2,"failed":0,"duplicates":1/],
   ['a batch with all verdicts', batch, many('a', 'later', 'refused'), /"retryable":true/],
   ['a batch with no room', batch, many('later', 'later'), / 503 [\s\S]*the spool is full/],

@@ -12,6 +12,7 @@ import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { anyCallers } from '../support/callers.ts'
 
 const maxBytes = 100_000
 
@@ -30,7 +31,7 @@ async function echo(t: TestContext, readTimeoutMs = 30_000) {
       throw error
     }
   })
-  const app = createApp({ log, metrics: new Metrics() }).route('/', routes)
+  const app = createApp({ log, metrics: new Metrics(), callers: anyCallers }).route('/', routes)
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life)
   return { url: `${url}/echo`, port: Number(new URL(url).port), failures }
 }
