@@ -747,6 +747,8 @@ export const bugs: readonly Bug[] = [
       'takeLock > takes over a file with {"pid":-1} in it, which names no process',
     ],
     says: 'is held by process',
+  },
+  {
     name: 'a CSV field may start a formula after a semicolon',
     why: 'where spreadsheets end fields at ; a business key reaches the network from the machine of the reader',
     file: 'src/core/csv.ts',
