@@ -124,6 +124,11 @@ export class Metrics {
     'wafermon_retention_behind_seconds',
     'Time by which the oldest raw events that cannot be dropped yet exceed retention; 0 when there are none.',
   )
+  readonly loopLag = this.#histogram(
+    'wafermon_event_loop_lag_seconds',
+    'Delay of the event loop, measured ten times a second: meanwhile the role answers no caller.',
+    latency,
+  )
   readonly siteUp = this.#gauge(
     'wafermon_site_up',
     '1 when the site answered, 0 when it did not.',

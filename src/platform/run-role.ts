@@ -1,5 +1,6 @@
 import { Lifecycle } from './lifecycle.ts'
 import { createLog } from './log.ts'
+import { watchLoopLag } from './loop-lag.ts'
 import { Metrics } from './metrics.ts'
 import type { RoleContext, RoleReady, StartContext } from './role.ts'
 import type { SharedConfig } from './settings/shared.ts'
@@ -37,8 +38,10 @@ export async function runRole<C extends SharedConfig>(
     },
     life,
   )
+  const metrics = new Metrics()
+  watchLoopLag(metrics, life.signal)
   try {
-    const { url } = await start(config, { log, life, metrics: new Metrics(), insecure })
+    const { url } = await start(config, { log, life, metrics, insecure })
     log.info({ url }, 'listening')
     process.send?.({ ready: true, url })
   } catch (error) {
