@@ -1,5 +1,6 @@
 import type { Admitted } from './admission.ts'
 import { type Event, eventSchema, timeMessage } from './event.ts'
+import { ExactNumber } from './exact-number.ts'
 import { badNumber, checkTree } from './json.ts'
 import { fromMs, type Micros, parseTime, toMs } from './time.ts'
 import { boundUsual, unusual } from './usual-event.ts'
@@ -294,11 +295,14 @@ function gotAt(input: unknown, path: readonly PropertyKey[]): string {
   return got(value)
 }
 
+const why = ', which no double holds exactly; round it, or send it as text in metadata'
+
 /** The value found instead, short enough to show. */
 function got(value: unknown): string {
   if (value === undefined) return 'it is missing'
   if (value === null) return 'got null'
   if (value === badNumber) return 'got a number that is too small for a double'
+  if (value instanceof ExactNumber) return `got the number ${value.text.slice(0, 40)}${why}`
   if (Array.isArray(value)) return 'got a list'
   if (typeof value === 'object') return 'got an object'
   if (typeof value !== 'string') return `got the ${typeof value} ${value}`

@@ -29,7 +29,9 @@ export function bareRoutes(routes: readonly BareRoute[], options: Options): Bare
   const byPath = new Map(routes.map((route) => [route.path, route]))
   return (framework) => (request, response) => {
     const route = request.method === 'POST' ? byPath.get(request.url ?? '') : undefined
-    if (!route || !plainHost.test(request.headers.host ?? '')) framework(request, response)
+    // Node refuses HTTP/1.1 without Host; before, it was not there yet.
+    const { host } = request.headers
+    if (!route || (host !== undefined && !plainHost.test(host))) framework(request, response)
     else serve(route, request, response, options)
   }
 }
