@@ -99,7 +99,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
 function tellDoubt(log: Logger, before: string | undefined, now: string | undefined): void {
   if (now !== undefined && before === undefined) log.error({ why: now }, 'maintenance stopped')
   if (now === undefined && before !== undefined)
-    log.warn('the clocks agree again; maintenance goes on')
+    log.warn('the clocks agree again; maintenance continues')
 }
 
 function dueTasks(tasks: Task[]): (inDoubt: boolean) => Task[] {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fromMs } from '../../src/core/time.ts'
-import { launch } from '../support/processes.ts'
+import { withClock } from '../support/database-clock.ts'
+import { launch, startRole, until } from '../support/processes.ts'
 import { openStore, readHorizon, run } from '../support/store.ts'
+
+type Health = { status: string; maintenance: { last_run_at: string | null; stopped?: string } }
 
 async function horizon(url: string, ...flags: string[]) {
   const tool = launch(['db', 'horizon', ...flags], { DATABASE_URL: url })
@@ -30,5 +33,25 @@ describe('wafermon db horizon', () => {
     assert.equal(said.doubt, null)
     assert.ok(said.frozen_before < fromMs(Date.now() - 47 * 3_600_000))
     assert.equal((await readHorizon(store)).frozenBefore, said.frozen_before)
+  })
+
+  test('and health say why maintenance stopped; --set needs two clocks that agree', async (t) => {
+    const { url, setAhead } = await withClock(t)
+    await setAhead('100 days')
+    const api = await startRole(t, 'local-api', { DATABASE_URL: url })
+    const health = await until('a first round', async () => {
+      const said = (await (await fetch(`${api.url}/v1/healthz`)).json()) as Health
+      return said.maintenance.last_run_at !== null && said
+    })
+    assert.equal(health.status, 'degraded')
+    assert.match(
+      health.maintenance.stopped ?? '',
+      /^the database's clock says .*, the clock of this mach/,
+    )
+
+    const set = await horizon(url, '--set')
+    assert.equal(set.code, 1)
+    assert.match(set.err, /^wafermon db horizon: nothing was set: the database's clock says /)
+    assert.equal((await horizon(url)).code, 1)
   })
 })

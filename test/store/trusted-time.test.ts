@@ -10,8 +10,9 @@ import { runMaintenance, trimJobs, trimLive } from '../../src/store/maintenance.
 import { dropUnarchived } from '../../src/store/retention.ts'
 import { judgeTime, slackMs, TimeWatch, type Witnesses } from '../../src/store/trusted-time.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
+import { withClock } from '../support/database-clock.ts'
 import { until } from '../support/processes.ts'
-import { anEvent, count, openOn, openStore, readHorizon, run } from '../support/store.ts'
+import { anEvent, count, openStore, readHorizon, run } from '../support/store.ts'
 
 const hour = 3_600_000
 const day = 24 * hour
@@ -91,25 +92,6 @@ describe('the time that maintenance goes by', () => {
     )
   })
 })
-
-/** A store on a database whose clock the test sets: `now()` and `clock_timestamp()` are its own. */
-async function withClock(t: TestContext, edition: Edition = 'plain') {
-  const { store: admin, url } = await openStore(t, edition)
-  const name = new URL(url).pathname.slice(1)
-  await run(admin, 'create schema fake')
-  await run(admin, `create table fake.clock as select interval '0' as ahead`)
-  for (const reading of ['now', 'clock_timestamp']) {
-    await run(
-      admin,
-      `create function fake.${reading}() returns timestamptz stable language sql as
-         'select pg_catalog.${reading}() + ahead from fake.clock'`,
-    )
-  }
-  await run(admin, `alter database ${name} set search_path = public, fake, pg_catalog`)
-  const store = openOn(t, url)
-  const setAhead = (ahead: string) => run(admin, `update fake.clock set ahead = '${ahead}'`)
-  return { store, url, setAhead }
-}
 
 function maintain(t: TestContext, url: string, archive: boolean) {
   const stop = new AbortController()
