@@ -5,5 +5,7 @@ alter table horizon
   add column trusted_at timestamptz not null default now(),
   -- Why the clock is in doubt. While it is, nothing is archived or deleted.
   add column doubt      text,
+  -- The doubt is that the clock was set: a restart does not end it.
+  add column stepped    boolean not null default false,
   -- How often a person confirmed the database's clock: wafermon db horizon --set.
   add column confirmed  int not null default 0;

@@ -35,8 +35,8 @@ export async function advanceHorizon(
   freezeAfterHours: number,
   time?: TrustedTime,
 ): Promise<void> {
-  const { at, doubt = null } = time ?? (await new TimeWatch().look(store))
-  await noteDoubt(store, doubt)
+  const { at, doubt = null, stepped } = time ?? (await new TimeWatch().look(store))
+  await noteDoubt(store, doubt, stepped)
   if (at === undefined) return
   const frozen = (tx: TransactionSql) =>
     tx`greatest(frozen_before, ${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}))`
@@ -65,12 +65,13 @@ async function makePartitions(store: Store, from: Fragment, at: Micros): Promise
 }
 
 /** First of all: what drops asks for it, whatever becomes of the rest. */
-async function noteDoubt(store: Store, doubt: string | null): Promise<void> {
+async function noteDoubt(store: Store, doubt: string | null, stepped: boolean): Promise<void> {
   await store.ask(
     { operation: 'noteDoubt', table },
     (sql) => sql`
       /* horizon.doubt */
-      update horizon set doubt = ${doubt} where doubt is distinct from ${doubt}`,
+      update horizon set doubt = ${doubt}, stepped = ${stepped}
+      where doubt is distinct from ${doubt} or stepped <> ${stepped}`,
   )
 }
 
@@ -96,7 +97,8 @@ export async function setHorizon(
       update horizon set
         frozen_before = ${frozen(tx)},
         open_until = greatest(open_until, ${endOfTomorrow(tx, at)}),
-        trusted_at = ${at}, doubt = null, confirmed = confirmed + 1`
+        trusted_at = ${at}, doubt = null, stepped = false,
+        confirmed = confirmed + 1`
   })
 }
 

@@ -11,7 +11,7 @@ import type { Store } from './connect.ts'
  * - Things are deleted only while another witness agrees with the database's clock: the clock of this
  *   machine, or what the newest source says when it delivers.
  * - What this process has not seen pass (it was not running) needs witnesses too: one for a week, both
- *   for more.
+ *   for more. After a step that was noticed no witness is enough: on one machine all are set together.
  * - A doubt ends when the clocks agree again with the time that passed, or when a person confirms the
  *   database's clock (`wafermon db horizon --set`).
  */
@@ -32,13 +32,18 @@ export type Witnesses = {
   uptimeMs: number
   /** How often a person has confirmed the database's clock. */
   confirmed: number
+  /** An earlier process noticed that the database's clock was set, and nothing has ended that doubt. */
+  stepped: boolean
 }
 
 /** A time that was right, when this machine had been up for so long. */
 export type Base = { ms: number; uptimeMs: number }
 
-/** `ms`: the time to go by; undefined when there is none. `doubt`: why nothing may be deleted. */
-export type Verdict = { ms: number | undefined; doubt: string | undefined }
+/**
+ * `ms`: the time to go by; undefined when there is none. `doubt`: why nothing may be deleted. `stepped`:
+ * it is that the database's clock was set.
+ */
+export type Verdict = { ms: number | undefined; doubt: string | undefined; stepped: boolean }
 
 /**
  * Judges the database's clock.
@@ -47,11 +52,12 @@ export type Verdict = { ms: number | undefined; doubt: string | undefined }
  */
 export function judgeTime(base: Base | undefined, witnesses: Witnesses): Verdict {
   const expectedMs = base && base.ms + witnesses.uptimeMs - base.uptimeMs
-  const doubt =
-    (expectedMs === undefined ? undefined : doubtStep(expectedMs, witnesses)) ??
-    doubtAlone(witnesses) ??
-    (expectedMs === undefined ? doubtAway(witnesses) : undefined)
-  return { ms: doubt === undefined ? witnesses.databaseMs : expectedMs, doubt }
+  // Without a base, a step that was noticed is measured from the time before it.
+  const from = expectedMs ?? (witnesses.stepped ? witnesses.trustedMs : undefined)
+  const step = from === undefined ? undefined : doubtStep(from, witnesses)
+  const doubt = step ?? doubtAlone(witnesses) ?? (base ? undefined : doubtAway(witnesses))
+  const ms = doubt === undefined ? witnesses.databaseMs : expectedMs
+  return { ms, doubt, stepped: step !== undefined }
 }
 
 const remedy = 'set the clock that is wrong, then run wafermon db horizon --set'
@@ -91,7 +97,7 @@ function spanText(ms: number): string {
 }
 
 /** The time to go by, and why nothing may be deleted; see {@link Verdict}. */
-export type TrustedTime = { at: Micros | undefined; doubt: string | undefined }
+export type TrustedTime = { at: Micros | undefined } & Pick<Verdict, 'doubt' | 'stepped'>
 
 /** Follows the time for as long as a process runs. */
 export class TimeWatch {
@@ -105,13 +111,19 @@ export class TimeWatch {
     const base = { ms: databaseMs, uptimeMs }
     if (this.#confirmed !== undefined && confirmed !== this.#confirmed) this.#base = base
     this.#confirmed = confirmed
-    const { ms, doubt } = judgeTime(this.#base, witnesses)
+    const { ms, doubt, stepped } = judgeTime(this.#base, witnesses)
     if (doubt === undefined) this.#base ??= base
-    return { at: ms === undefined ? undefined : fromMs(ms), doubt }
+    return { at: ms === undefined ? undefined : fromMs(ms), doubt, stepped }
   }
 }
 
-type Row = { database: Micros; trusted: Micros; source: Micros | null; confirmed: number }
+type Row = {
+  database: Micros
+  trusted: Micros
+  source: Micros | null
+  confirmed: number
+  stepped: boolean
+}
 
 /** What each of the witnesses says now. Errors as `Store.ask`. */
 export async function askWitnesses(store: Store): Promise<Witnesses> {
@@ -119,12 +131,12 @@ export async function askWitnesses(store: Store): Promise<Witnesses> {
     { operation: 'askWitnesses', table: 'horizon' },
     (sql) => sql`
       /* trustedTime.witnesses */
-      select clock_timestamp() as database, trusted_at as trusted, confirmed,
+      select clock_timestamp() as database, trusted_at as trusted, confirmed, stepped,
         (select last_received_at from source
          order by abs(extract(epoch from last_received_at - clock_timestamp())) limit 1) as source
       from horizon`,
   )
-  const { database, trusted, source, confirmed } = must(row, 'the horizon is one row')
+  const { database, trusted, source, confirmed, stepped } = must(row, 'the horizon is one row')
   return {
     databaseMs: toMs(database),
     ownMs: clock.nowMs(),
@@ -132,6 +144,7 @@ export async function askWitnesses(store: Store): Promise<Witnesses> {
     trustedMs: toMs(trusted),
     uptimeMs: clock.uptimeMs(),
     confirmed,
+    stepped,
   }
 }
 

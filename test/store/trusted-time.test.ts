@@ -26,7 +26,7 @@ const witnesses = (given: Partial<Witnesses> = {}): Witnesses => ({
   sourceMs: null,
   trustedMs: noon - 60_000,
   uptimeMs: 5 * day,
-  confirmed: 0,
+  ...{ confirmed: 0, stepped: false },
   ...given,
 })
 const aMinuteAgo = { ms: noon - 60_000, uptimeMs: 5 * day - 60_000 }
@@ -34,7 +34,7 @@ const aMinuteAgo = { ms: noon - 60_000, uptimeMs: 5 * day - 60_000 }
 describe('the time that maintenance goes by', () => {
   test('is that of the database while it is as expected and another clock agrees', () => {
     const databaseMs = noon + 0.5 * slackMs
-    const sure = { ms: databaseMs, doubt: undefined }
+    const sure = { ms: databaseMs, doubt: undefined, stepped: false }
     assert.deepEqual(judgeTime(aMinuteAgo, witnesses({ databaseMs })), sure)
     const wrongOwn = { databaseMs, ownMs: noon - day, sourceMs: noon }
     assert.deepEqual(judgeTime(aMinuteAgo, witnesses(wrongOwn)), sure)
@@ -70,7 +70,17 @@ describe('the time that maintenance goes by', () => {
 
   test('after a long rest is trusted once a source has confirmed it', () => {
     const rested = witnesses({ trustedMs: noon - 100 * day, sourceMs: noon - 5000 })
-    assert.deepEqual(judgeTime(undefined, rested), { ms: noon, doubt: undefined })
+    const sure = { ms: noon, doubt: undefined, stepped: false }
+    assert.deepEqual(judgeTime(undefined, rested), sure)
+  })
+
+  test('stays in doubt over a restart when the clocks were set together, until they are right', () => {
+    const together = { databaseMs: noon + 3 * day, ownMs: noon + 3 * day, sourceMs: noon + 3 * day }
+    const { ms, doubt, stepped } = judgeTime(undefined, witnesses({ ...together, stepped: true }))
+    assert.match(doubt ?? '', /set forward by 3\.0 days/)
+    assert.deepEqual([ms, stepped], [undefined, true])
+    const right = { ms: noon, doubt: undefined, stepped: false }
+    assert.deepEqual(judgeTime(undefined, witnesses({ stepped: true })), right)
   })
 
   test('never moves by more than what has passed and the slack, whatever the clocks say', () => {
@@ -78,6 +88,7 @@ describe('the time that maintenance goes by', () => {
     const arbitrary = fc.record({
       ...{ databaseMs: ms, ownMs: ms, sourceMs: fc.option(ms), trustedMs: ms },
       ...{ uptimeMs: fc.integer({ min: 5 * day, max: 900 * day }), confirmed: fc.constant(0) },
+      stepped: fc.boolean(),
     })
     fc.assert(
       fc.property(arbitrary, (said) => {
@@ -134,6 +145,7 @@ function suite(edition: Edition) {
     await until('a doubt', () => state().doubt)
     await anotherRound()
     assert.match(state().doubt ?? '', /set forward by 40\.0 days/)
+    assert.equal(await count(store, 'horizon where stepped'), 1)
     const { frozenBefore, openUntil } = await readHorizon(store)
     assert.ok(frozenBefore <= ago(47) && openUntil <= ago(-49))
     await ingest(store, [anEvent(ago(0))])
