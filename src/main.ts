@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addArchive } from './commands/archive.ts'
 import { addConfig } from './commands/config.ts'
+import { addDb } from './commands/db.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addReplay } from './commands/replay.ts'
 import { addRoles } from './commands/roles.ts'
@@ -18,6 +19,7 @@ const program = new Command('wafermon')
 addRoles(program)
 addArchive(program)
 addMigrate(program)
+addDb(program)
 addConfig(program)
 addToken(program)
 addUp(program)

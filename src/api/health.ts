@@ -24,6 +24,16 @@ const health = named(
     status: z.enum(['ok', 'degraded']),
     service: z.string(),
     version: z.string(),
+    clock: z
+      .object({
+        steps: z.number(),
+        suspends: z.number(),
+        last: z.object({ kind: z.enum(['step', 'suspend']), at: z.string(), by_s: z.number() }),
+      })
+      .optional()
+      .describe(
+        'How often the clock of the machine was set, and the machine slept, since the role started; absent while neither was noticed.',
+      ),
   }),
 )
 

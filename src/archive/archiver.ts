@@ -7,6 +7,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import { type ArchivedFile, notedSite } from '../store/archive/files.ts'
 import { closedHours, type Hour, type SiteHour, sitesOfHour } from '../store/archive/hours.ts'
 import { askAgainMs, type Lease } from '../store/lease.ts'
+import { readDoubt } from '../store/trusted-time.ts'
 import { archiveDueHour, overdueHours } from './due-hour.ts'
 import { HourFailure } from './hour-failure.ts'
 import { toManifestFolder } from './layout.ts'
@@ -105,6 +106,7 @@ export class Archiver {
       state.here = await lease.hold()
       if (state.here) {
         await this.#assertRightPlace()
+        await this.#assertTimeTrusted()
         await this.#archiveDue()
         await this.#retain()
       }
@@ -130,6 +132,12 @@ export class Archiver {
       'unavailable',
       `${place.setting}: ${place.address} has no files of ${site}, although it was archived before; mount the right folder`,
     )
+  }
+
+  /** Whether an hour is settled, and what is past retention, depends on the time. */
+  async #assertTimeTrusted(): Promise<void> {
+    const doubt = await readDoubt(this.#options.lease.store)
+    if (doubt !== undefined) throw new AppError('unavailable', doubt)
   }
 
   async #archiveDue(): Promise<void> {

@@ -27,7 +27,7 @@ export type TimeSource = {
 export type ClockChange = { kind: 'step' | 'suspend'; at: Micros; byS: number }
 
 const machine: TimeSource = {
-  wallMs: Date.now,
+  wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   uptimeMs: () => uptime() * 1000,
 }

@@ -86,9 +86,14 @@ function health(store: Store, watch: DatabaseWatch, maintenance: Maintenance): H
   const upkeep = maintenance.state()
   return {
     ready: now.state === 'ready',
-    status: upkeep.failed.length > 0 ? 'degraded' : 'ok',
+    status: upkeep.failed.length > 0 || upkeep.doubt ? 'degraded' : 'ok',
     database_pool: store.pool(),
     ...(now.state === 'ready' ? { edition: now.edition } : { trouble: now.why }),
-    maintenance: { here: upkeep.here, last_run_at: upkeep.lastRunAt, failed: upkeep.failed },
+    maintenance: {
+      here: upkeep.here,
+      last_run_at: upkeep.lastRunAt,
+      failed: upkeep.failed,
+      ...(upkeep.doubt ? { stopped: upkeep.doubt } : {}),
+    },
   }
 }

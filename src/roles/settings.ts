@@ -80,6 +80,10 @@ export type WebConfig = ConfigOf<'web'>
 /** The settings of each tool. */
 export const toolSettings = {
   migrate: z.object({ DATABASE_URL: databaseSettings.shape.DATABASE_URL }),
+  db: z.object({
+    DATABASE_URL: databaseSettings.shape.DATABASE_URL,
+    FREEZE_AFTER_HOURS: storeSettings.shape.FREEZE_AFTER_HOURS,
+  }),
   archive: z.object({ ...placeSettings }),
   token: z.object({ TOKENS_FILE: tokensFile }),
   spool: sidecarAddressSettings,

@@ -6,6 +6,7 @@ import { codeFromError } from './database-error.ts'
 import { type Edition, readEdition } from './edition.ts'
 import { advanceHorizon } from './horizon.ts'
 import { pendingMigrations } from './migrate.ts'
+import { TimeWatch } from './trusted-time.ts'
 
 /** The state of the database; `why` is the reason why it cannot be used. */
 export type Readiness =
@@ -31,6 +32,7 @@ export class DatabaseWatch {
 
   #asking: Promise<Readiness> | undefined
   readonly #freezeAfterHours: number
+  readonly #time = new TimeWatch()
   readonly #silentMs: number
 
   constructor(
@@ -79,7 +81,7 @@ export class DatabaseWatch {
       const edition = await readEdition(this.#store.sql)
       // After days without a local API the open days are over: first open new ones, or everything
       // that happens today would be filed as late.
-      if (this.#now.state !== 'ready') await advanceHorizon(this.#store, this.#freezeAfterHours)
+      if (this.#now.state !== 'ready') await this.#openDays()
       return { state: 'ready', edition }
     } catch (error) {
       const why =
@@ -87,6 +89,11 @@ export class DatabaseWatch {
       const state = error instanceof AppError && error.code === 'conflict' ? 'behind' : 'away'
       return { state, why }
     }
+  }
+
+  async #openDays(): Promise<void> {
+    const time = await this.#time.look(this.#store)
+    await advanceHorizon(this.#store, this.#freezeAfterHours, time)
   }
 
   #tell(): void {

@@ -1,8 +1,10 @@
+import type postgres from 'postgres'
 import { AppError } from '../core/errors.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import type { TransactionSql } from './driver.ts'
 import { locks } from './locks.ts'
+import { TimeWatch, type TrustedTime } from './trusted-time.ts'
 
 /*
  * The freeze horizon. Invariants:
@@ -10,6 +12,9 @@ import { locks } from './locks.ts'
  * - frozen_before, open_until and dropped_before only move forward, and only under the advisory
  *   lock of the horizon taken exclusively; every ingest transaction holds it shared. So below
  *   frozen_before nothing changes in "event": counting, archiving and dropping there need no lock.
+ *   (A person may move frozen_before back, but below nothing that was archived or dropped.)
+ * - They move by the trusted time (trusted-time.ts), never by a clock alone, and nothing is dropped
+ *   while that is in doubt.
  * - Partitions exist before open_until lets events into them.
  * - dropped_before moves before what lies below it is dropped, never after.
  * - Waiting for a lock is bounded: a transaction that waits for the horizon's holds up all ingest after it.
@@ -20,32 +25,86 @@ const table = 'horizon'
 const lockWaitMs = 1000
 
 /**
- * Moves the horizon to `freezeAfterHours` ago and lets events in until the end of tomorrow (UTC),
- * making the partitions for it first.
+ * Moves the horizon to `freezeAfterHours` before the trusted time and lets events in until the end of
+ * the day after (UTC), making the partitions for it first. Without a time it only notes the doubt.
  *
  * @throws AppError overloaded, when the lock was not free in time: the next round tries again
  */
-export async function advanceHorizon(store: Store, freezeAfterHours: number): Promise<void> {
+export async function advanceHorizon(
+  store: Store,
+  freezeAfterHours: number,
+  time?: TrustedTime,
+): Promise<void> {
+  const { at, doubt = null, stepped } = time ?? (await new TimeWatch().look(store))
+  await noteDoubt(store, doubt, stepped)
+  if (at === undefined) return
   const frozen = (tx: TransactionSql) =>
-    tx`greatest(frozen_before, now() - make_interval(secs => ${freezeAfterHours * 3600}))`
-  await store.begin({ operation: 'makePartitions', table: 'event' }, async (tx) => {
-    await boundWait(tx)
-    await tx`
-      /* horizon.makePartitions */
-      select make_event_partitions(${frozen(tx)}, ${endOfTomorrow(tx)}) from horizon`
-  })
+    tx`greatest(frozen_before, ${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}))`
+  await makePartitions(store, frozen, at)
   await store.begin({ operation: 'advanceHorizon', table }, async (tx) => {
     await lockExclusively(tx)
     await tx`
       /* horizon.advance */
       update horizon set
         frozen_before = ${frozen(tx)},
-        open_until = greatest(open_until, ${endOfTomorrow(tx)})`
+        open_until = greatest(open_until, ${endOfTomorrow(tx, at)}),
+        trusted_at = greatest(trusted_at, ${at})`
+  })
+}
+
+type Fragment = (tx: TransactionSql) => postgres.PendingQuery<postgres.Row[]>
+
+async function makePartitions(store: Store, from: Fragment, at: Micros): Promise<void> {
+  await store.begin({ operation: 'makePartitions', table: 'event' }, async (tx) => {
+    await boundWait(tx)
+    await tx`
+      /* horizon.makePartitions */
+      select make_event_partitions(${from(tx)}, greatest(open_until, ${endOfTomorrow(tx, at)}))
+      from horizon`
+  })
+}
+
+/** First of all: what drops asks for it, whatever becomes of the rest. */
+async function noteDoubt(store: Store, doubt: string | null, stepped: boolean): Promise<void> {
+  await store.ask(
+    { operation: 'noteDoubt', table },
+    (sql) => sql`
+      /* horizon.doubt */
+      update horizon set doubt = ${doubt}, stepped = ${stepped}
+      where doubt is distinct from ${doubt} or stepped <> ${stepped}`,
+  )
+}
+
+/**
+ * Puts the horizon where it belongs by a time that a person has confirmed, also back when it was too
+ * far ahead: not below what was archived or dropped, for that is closed. Ends every doubt.
+ *
+ * @throws AppError overloaded, when the lock was not free in time: try again
+ */
+export async function setHorizon(
+  store: Store,
+  freezeAfterHours: number,
+  at: Micros,
+): Promise<void> {
+  const frozen = (tx: TransactionSql) => tx`
+    greatest(${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}), dropped_before,
+      (select max(hour) + interval '1 hour' from archive_file))`
+  await makePartitions(store, frozen, at)
+  await store.begin({ operation: 'setHorizon', table }, async (tx) => {
+    await lockExclusively(tx)
+    await tx`
+      /* horizon.set */
+      update horizon set
+        frozen_before = ${frozen(tx)},
+        open_until = greatest(open_until, ${endOfTomorrow(tx, at)}),
+        trusted_at = ${at}, doubt = null, stepped = false,
+        confirmed = confirmed + 1`
   })
 }
 
 /** In UTC, the time zone of every connection of the store. */
-const endOfTomorrow = (tx: TransactionSql) => tx`date_trunc('day', now()) + interval '2 days'`
+const endOfTomorrow = (tx: TransactionSql, at: Micros) =>
+  tx`date_trunc('day', ${at}::timestamptz) + interval '2 days'`
 
 const boundWait = (tx: TransactionSql) =>
   tx`select set_config('lock_timeout', ${String(lockWaitMs)}, true)`
@@ -60,8 +119,8 @@ async function lockExclusively(tx: TransactionSql): Promise<void> {
  * The caller makes sure that they may go.
  *
  * @returns the names of the partitions or chunks that went
- * @throws AppError invalid, when `time` lies above the freeze horizon; overloaded, when a lock was
- * not free in time (what is left goes the next time)
+ * @throws AppError invalid, when `time` lies above the freeze horizon; unavailable, while the time is
+ * in doubt; overloaded, when a lock was not free in time (what is left goes the next time)
  */
 export async function dropEventsBefore(store: Store, time: Micros): Promise<string[]> {
   const due = await partitionsBefore(store, time)
@@ -72,12 +131,18 @@ export async function dropEventsBefore(store: Store, time: Micros): Promise<stri
     const [moved] = await tx`
       /* horizon.drop */
       update horizon set dropped_before = greatest(dropped_before, ${end}::timestamptz)
-      where frozen_before >= ${end}::timestamptz returning true`
+      where frozen_before >= ${end}::timestamptz and doubt is null returning true`
+    await assertNoDoubt(tx)
     if (!moved) throw new AppError('invalid', `events above the freeze horizon cannot be dropped`)
   })
   if (await isHypertable(store)) await dropChunks(store, end)
   else for (const { name } of due) await dropPartition(store, name)
   return due.map(({ name }) => name)
+}
+
+async function assertNoDoubt(tx: TransactionSql): Promise<void> {
+  const [row] = await tx<{ doubt: string | null }[]>`select doubt from horizon`
+  if (row?.doubt) throw new AppError('unavailable', `nothing is dropped: ${row.doubt}`)
 }
 
 /** A day (plain) or an hour (TimescaleDB) of raw events: `startsAt` included, `endsAt` not. */

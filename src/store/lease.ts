@@ -39,8 +39,9 @@ export const leaseMs = 15_000
 /** How soon a process that waits for a lease asks again, in milliseconds. */
 export const askAgainMs = 5000
 
-/** Work of the lease itself, which needs no lock. */
+/** Work of the lease itself, and what those who wait for it show too: they need no lock. */
 const own = 'lease'
+const unfenced: ReadonlySet<string> = new Set([own, 'readDoubt'])
 const op = { operation: own, table: 'none' }
 
 /** Opens the one connection; nothing is held yet. */
@@ -58,7 +59,7 @@ export function openLease(
     keep: true,
     session: { ...options.session, idle_session_timeout: silentMs },
     fence: ({ operation }) => {
-      if (operation !== own && heldAt !== store.losses()) throw notHeld()
+      if (!unfenced.has(operation) && heldAt !== store.losses()) throw notHeld()
     },
   })
   const beat = setInterval(() => {

@@ -3,12 +3,13 @@ import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import { makeBaselines } from './baselines.ts'
-import type { Store } from './connect.ts'
+import type { Sql, Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
 import { endStalledReaders } from './end-stalled.ts'
 import { advanceHorizon } from './horizon.ts'
 import { askAgainMs, openLease } from './lease.ts'
 import { dropUnarchived } from './retention.ts'
+import { readDoubt, TimeWatch, type TrustedTime } from './trusted-time.ts'
 
 export type MaintenanceOptions = {
   log: Logger
@@ -31,6 +32,8 @@ export type MaintenanceState = {
   here: boolean
   /** End of the last round that this replica did. */
   lastRunAt: Micros | null
+  /** Why nothing is deleted: the time is in doubt. */
+  doubt: string | undefined
   /** Tasks that failed in it, with why. */
   failed: { task: string; why: string }[]
 }
@@ -41,7 +44,9 @@ type Task = {
   name: string
   /** Minutes between two runs; every round unless set. */
   everyMinutes?: number
-  run: (store: Store, signal: AbortSignal) => Promise<unknown>
+  /** Runs also while the time is in doubt; all others wait, for they delete by it. */
+  always?: true
+  run: (store: Store, signal: AbortSignal, time: TrustedTime) => Promise<unknown>
 }
 
 /** Rows deleted in one statement: some tens of milliseconds. */
@@ -54,21 +59,30 @@ const batch = 5000
  */
 export function runMaintenance(url: string, options: MaintenanceOptions): Maintenance {
   const { log, signal, everyMs = 60_000 } = options
-  const state: MaintenanceState = { here: false, lastRunAt: null, failed: [] }
+  const state: MaintenanceState = {
+    ...{ here: false, lastRunAt: null, doubt: undefined, failed: [] },
+  }
   const { store, hold, close } = openLease(url, 'maintenance', {
     role: 'maintenance',
     timeoutS: 300,
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
   })
   const due = dueTasks(tasksOf(options))
+  const watch = new TimeWatch()
 
   async function round(): Promise<void> {
     state.here = await hold()
-    if (!state.here) return
+    if (!state.here) {
+      state.doubt = await readDoubt(store)
+      return
+    }
+    const time = await watch.look(store)
+    tellDoubt(log, state.doubt, time.doubt)
+    state.doubt = time.doubt
     state.failed = []
-    for (const task of due()) {
+    for (const task of due(time.doubt !== undefined)) {
       if (signal.aborted) return
-      const why = await attempt(task, store, signal, log)
+      const why = await attempt(task, () => task.run(store, signal, time), signal, log)
       if (why !== undefined) state.failed.push({ task: task.name, why })
     }
     state.lastRunAt = clock.now()
@@ -88,11 +102,18 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   return { state: () => ({ ...state }), done: loop() }
 }
 
-function dueTasks(tasks: Task[]): () => Task[] {
+function tellDoubt(log: Logger, before: string | undefined, now: string | undefined): void {
+  if (now !== undefined && before === undefined) log.error({ why: now }, 'maintenance stopped')
+  if (now === undefined && before !== undefined)
+    log.warn('the clocks agree again; maintenance continues')
+}
+
+function dueTasks(tasks: Task[]): (inDoubt: boolean) => Task[] {
   const lastRuns = new Map<string, number>()
-  return () => {
+  return (inDoubt) => {
     const now = performance.now()
-    const due = tasks.filter(({ name, everyMinutes = 0 }) => {
+    const due = tasks.filter(({ name, everyMinutes = 0, always = false }) => {
+      if (inDoubt && !always) return false
       const last = lastRuns.get(name)
       return last === undefined || now - last >= everyMinutes * 60_000
     })
@@ -104,12 +125,12 @@ function dueTasks(tasks: Task[]): () => Task[] {
 /** @returns why it failed, or undefined */
 async function attempt(
   task: Task,
-  store: Store,
+  run: () => Promise<unknown>,
   signal: AbortSignal,
   log: Logger,
 ): Promise<string | undefined> {
   try {
-    await task.run(store, signal)
+    await run()
     return undefined
   } catch (error) {
     if (signal.aborted) return undefined
@@ -127,8 +148,12 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     if (dropped.length > 0) log.info({ dropped }, 'raw events past retention dropped')
   }
   return [
-    { name: 'stalled', run: endStalledReaders },
-    { name: 'horizon', run: (store) => advanceHorizon(store, freezeAfterHours) },
+    { name: 'stalled', always: true, run: endStalledReaders },
+    {
+      name: 'horizon',
+      always: true,
+      run: (store, _, time) => advanceHorizon(store, freezeAfterHours, time),
+    },
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
@@ -167,7 +192,7 @@ export function trimLive(store: Store, keepHours: number, signal: AbortSignal): 
         delete from live_batch where pos = any(array(
           select pos from live_batch where pos < least(
             (select pos from live_batch
-              where stored_at >= now() - make_interval(secs => ${keepHours * 3600})
+              where stored_at >= (select trusted_at from horizon) - make_interval(secs => ${keepHours * 3600})
               order by pos limit 1),
             (select max(pos) from live_batch))
           order by pos limit ${batch}))`,
@@ -182,7 +207,7 @@ function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
       (sql) => sql`
         /* maintenance.trimCorrections */
         delete from clock_correction where ctid = any(array(
-          select ctid from clock_correction where made_at < now() - interval '30 days'
+          select ctid from clock_correction where made_at < (select trusted_at from horizon) - interval '30 days'
           limit ${batch}))`,
     )
   return inBatches(async () => (await remove()).count, signal)
@@ -193,13 +218,13 @@ async function trimApps(store: Store): Promise<void> {
     { operation: 'trimApps', table: 'app' },
     (sql) => sql`
       /* maintenance.trimApps */
-      delete from app where last_seen_at < now() - interval '90 days'`,
+      delete from app where last_seen_at < (select trusted_at from horizon) - interval '90 days'`,
   )
   await store.ask(
     { operation: 'trimBaselines', table: 'baseline' },
     (sql) => sql`
       /* maintenance.trimBaselines */
-      delete from baseline where made_at < now() - interval '90 days'`,
+      delete from baseline where made_at < (select trusted_at from horizon) - interval '90 days'`,
   )
 }
 
@@ -216,6 +241,7 @@ export async function trimJobs(
   archive = false,
 ): Promise<number> {
   let total = 0
+  const since = (sql: Sql) => sql`(select trusted_at - make_interval(days => ${days}) from horizon)`
   for (const table of ['job', 'subjob'] as const) {
     const remove = () =>
       store.ask(
@@ -225,9 +251,9 @@ export async function trimJobs(
           with gone as (
             delete from ${sql(table)} where ctid = any(array(
               select ctid from ${sql(table)}
-              where seen_bin < (now() - make_interval(days => ${days})) at time zone 'UTC'
-                and last_event_at < now() - make_interval(days => ${days})
-                and updated_at < now() - make_interval(days => ${days})
+              where seen_bin < (${since(sql)}) at time zone 'UTC'
+                and last_event_at < ${since(sql)}
+                and updated_at < ${since(sql)}
                 and (not ${archive} or ended_at is null or exists (
                   select from archive_file f
                   where f.kind = ${table} and f.site_id = ${sql(table)}.site_id

@@ -19,7 +19,7 @@ export async function expiredPartitions(store: Store, hours: number): Promise<Pa
     { operation: 'expired', table: 'horizon' },
     (sql) => sql`
       /* retention.until */
-      select least(frozen_before, now() - make_interval(secs => ${hours * 3600})) as until
+      select least(frozen_before, trusted_at - make_interval(secs => ${hours * 3600})) as until
       from horizon`,
   )
   return partitionsBefore(store, must(row, 'the horizon is one row').until)
@@ -37,8 +37,8 @@ export async function inUse(
   const [row] = await store.ask<{ storedAt: Micros | null; running: string | null }[]>(
     { operation: 'inUse', table: 'event' },
     (sql) => {
-      // By our own clock: a sidecar whose clock runs ahead must not hold up retention for years.
-      const since = sql`now() - make_interval(secs => ${hours * 3600})`
+      // By our own time: a sidecar whose clock runs ahead must not hold up retention for years.
+      const since = sql`(select trusted_at - make_interval(secs => ${hours * 3600}) from horizon)`
       const running = (table: 'job' | 'subjob') => sql`
         select r.${sql(`${table}_id`)} as id from ${sql(table)} r
         where r.status = 'running' and r.updated_at > ${since}
@@ -81,7 +81,7 @@ export async function dropUnarchived(
       /* retention.dropLate */
       delete from event_late
       where at < (select dropped_before from horizon)
-        and stored_at < now() - make_interval(secs => ${hours * 3600})`,
+        and stored_at < (select trusted_at - make_interval(secs => ${hours * 3600}) from horizon)`,
     signal,
   )
   return dropped

@@ -573,11 +573,55 @@ export const bugs: readonly Bug[] = [
     name: 'horizon moves back',
     why: 'rows change under hours that are archived already',
     file: 'src/store/horizon.ts',
-    find: 'greatest(frozen_before, now() -',
-    replace: 'greatest(now() -',
+    find: 'greatest(frozen_before, $',
+    replace: 'greatest($',
     test: [
       'test/store/freeze.test.ts',
       'the freeze horizon > only moves forward, also when it is told to move back',
+    ],
+  },
+  {
+    name: "horizon follows the database's clock wherever it goes",
+    why: 'after one round with a clock 40 days ahead all events go late for 38 days',
+    file: 'src/store/trusted-time.ts',
+    find: 'doubt === undefined ? witnesses.databaseMs : expectedMs',
+    replace: 'witnesses.databaseMs',
+    test: [
+      'test/store/trusted-time.test.ts',
+      "a database's clock on plain PostgreSQL > 40 days ahead for a round: nothing goes late, health says it, and it ends by itself",
+    ],
+  },
+  {
+    name: 'a restart ends the doubt about a clock that was set',
+    why: 'on one machine all clocks were set together, so that nothing contradicts the wrong time',
+    file: 'src/store/trusted-time.ts',
+    find: 'witnesses.stepped ? witnesses.trustedMs : undefined',
+    replace: 'undefined',
+    test: [
+      'test/store/trusted-time.test.ts',
+      'the time that maintenance goes by > stays in doubt over a restart when the clocks were set together, until they are right',
+    ],
+  },
+  {
+    name: 'jobs are deleted by a clock that nothing confirms',
+    why: 'a clock 100 days ahead erases every job in one round',
+    file: 'src/store/maintenance.ts',
+    find: 'sql`(select trusted_at - make_interval(days',
+    replace: 'sql`(select now() - make_interval(days',
+    test: [
+      'test/store/trusted-time.test.ts',
+      "a database's clock on plain PostgreSQL > 100 days ahead makes nothing old that is not old by the trusted time",
+    ],
+  },
+  {
+    name: 'events are dropped while the time is in doubt',
+    why: 'a wrong clock makes everything old',
+    file: 'src/store/horizon.ts',
+    find: 'if (row?.doubt) throw',
+    replace: 'if (row?.doubt === 0 as never) throw',
+    test: [
+      'test/store/trusted-time.test.ts',
+      'a doubt about the time > keeps everything from being dropped, whoever asks',
     ],
   },
   {

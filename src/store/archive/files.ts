@@ -30,9 +30,10 @@ export async function noteArchived(store: Store, hour: Hour, files: readonly Arc
       )
       await tx`
         /* archive.note */
-        insert into archive_file (kind, site_id, hour, path, rows, bytes, sha256, at_min, at_max)
+        insert into archive_file (
+          kind, site_id, hour, path, rows, bytes, sha256, at_min, at_max, verified_at)
         values (${file.kind}, ${hour.site}, ${hour.from}, ${file.path}, ${file.rows}, ${file.bytes},
-          ${file.sha256}, ${file.atMin}, ${file.atMax})
+          ${file.sha256}, ${file.atMin}, ${file.atMax}, (select trusted_at from horizon))
         on conflict (kind, site_id, hour, path) do nothing`
     }
   })

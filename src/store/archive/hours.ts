@@ -52,7 +52,7 @@ export type SiteHour = Hour & {
   jobs: number
   /** When a job or subjob that ended in the hour last changed; null when none ended in it. */
   changedAt: Micros | null
-  /** Seconds since then, by the database's clock. */
+  /** Seconds since then, by the trusted time. */
   quietS: number | null
   /** The hour ends so far below the horizon that its events wait for its jobs no longer. */
   overdue: boolean
@@ -75,7 +75,7 @@ export async function sitesOfHour(
         select site_id as site, ${from}::timestamptz as from,
           ${from}::timestamptz + interval '1 hour' as to,
           sum(events)::int8 as events, sum(jobs)::int8 as jobs, max(changed_at) as changed_at,
-          extract(epoch from clock_timestamp() - max(changed_at))::float8 as quiet_s,
+          extract(epoch from (select trusted_at from horizon) - max(changed_at))::float8 as quiet_s,
           (select ${from}::timestamptz + make_interval(hours => ${overdueHours + 1}) < frozen_before
            from horizon) as overdue
         from (
