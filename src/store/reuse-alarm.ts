@@ -12,6 +12,9 @@ export type ReusingSpool = { source: string; epoch: string; numbers: number; las
 const namedForHours = 24
 /** Maximum spools that health names. */
 const maxNamed = 20
+/** Between two log lines about one spool, in milliseconds: two machines may share it for days. */
+const quietMs = 60_000
+
 /** How long health waits for the database, in milliseconds; then it says what it knew. */
 const waitMs = 500
 
@@ -27,6 +30,8 @@ export class ReuseAlarm {
   readonly #log: Logger
   readonly #metrics: Metrics
   #known: ReusingSpool[] = []
+  /** When the log last named a spool; of so many spools as health names. */
+  readonly #loggedAt = new Map<string, number>()
   #asking: Promise<void> | undefined
 
   constructor(store: Store, log: Logger, metrics: Metrics) {
@@ -35,12 +40,22 @@ export class ReuseAlarm {
     this.#metrics = metrics
   }
 
-  /** Tells what a commit found. */
+  /** Tells what a commit found: all of it as a metric, each spool once a minute in the log. */
   raise(reused: readonly ReusedNumbers[]): void {
     for (const spool of reused) {
       this.#metrics.reusedNumbers.inc(spool.count)
+      if (!this.#isDue(JSON.stringify([spool.source, spool.epoch]))) continue
       this.#log.error(spool, 'spool gave numbers again; begin a new epoch there')
     }
+  }
+
+  #isDue(name: string): boolean {
+    const now = performance.now()
+    const last = this.#loggedAt.get(name)
+    if (last !== undefined && now - last < quietMs) return false
+    if (this.#loggedAt.size >= maxNamed) this.#loggedAt.clear()
+    this.#loggedAt.set(name, now)
+    return true
   }
 
   /** The spools to name, the newest first; what was known before when the database does not answer. */
