@@ -1,4 +1,5 @@
 import type { Event } from './event.ts'
+import { hashEvent } from './event-hash.ts'
 import type { JobStatus } from './job.ts'
 import type { NamedValue, Slots } from './slots.ts'
 
@@ -32,6 +33,7 @@ export function slotsFromEvent(envelope: Event): Slots {
     site_id: envelope.site_id,
     event_count: 1,
     error_count: 0,
+    event_hashes: [hashEvent(envelope)],
   }
   if (entity.parent_id) slots.parent_id = entity.parent_id
   if (typeof entity.business_key === 'string') slots.job_key = entity.business_key

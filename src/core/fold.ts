@@ -3,6 +3,7 @@ import { slotsFromEvent } from './event-slots.ts'
 import type { JobStatus } from './job.ts'
 import { ensure } from './must.ts'
 import {
+  maxHashes,
   type NamedValue,
   type SlotGroup,
   type SlotName,
@@ -60,6 +61,7 @@ const bounds: { name: SlotName; wins: Wins }[] = [
   })),
 ]
 const sums = slotsMergedBy('sum').map(([name]) => name)
+const unions = slotsMergedBy('union').map(([name]) => name)
 const named = slotsMergedBy('latest_by_name').map(([name]) => name)
 
 /** Merges `other`, a fold of other events of the same job, into `into`, by the rules of the table. */
@@ -75,6 +77,7 @@ export function mergeSlots(into: Slots, other: Slots): void {
   }
   for (const group of slotGroups) mergeGroup(ours, theirs, group)
   for (const name of named) mergeNamed(ours, theirs, name)
+  for (const name of unions) mergeUnion(ours, theirs, name)
   for (const name of sums) ours[name] = (ours[name] as number) + (theirs[name] as number)
 }
 
@@ -107,6 +110,20 @@ function mergeNamed(ours: Row, theirs: Row, slot: SlotName): void {
   const names = Object.keys(merged)
   if (names.length <= maxMetricNames) return
   for (const name of names.sort(compareText).slice(maxMetricNames)) delete merged[name]
+}
+
+function mergeUnion(ours: Row, theirs: Row, slot: SlotName): void {
+  const a = (ours[slot] ?? []) as number[]
+  const b = (theirs[slot] ?? []) as number[]
+  if (b.length === 0 || (a.length === maxHashes && a.at(-1)! < b[0]!)) return
+  const merged: number[] = []
+  for (let i = 0, j = 0; merged.length < maxHashes && (i < a.length || j < b.length); ) {
+    const next = Math.min(a[i] ?? Infinity, b[j] ?? Infinity)
+    if (a[i] === next) i++
+    if (b[j] === next) j++
+    merged.push(next)
+  }
+  ours[slot] = merged
 }
 
 /** Order by code point, which is that of UTF-8 bytes and of PostgreSQL's collation "C". */

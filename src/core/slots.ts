@@ -47,6 +47,7 @@ export const slots = {
   metrics: { type: 'jsonb', merge: 'latest_by_name' },
   event_count: { type: 'int', merge: 'sum', always: true },
   error_count: { type: 'int', merge: 'sum', always: true },
+  event_hashes: { type: 'int8[]', merge: 'union' },
 } as const satisfies Record<string, Slot>
 
 /**
@@ -56,13 +57,15 @@ export const slots = {
  * - `sum`: of both. The fold's caller passes each event once.
  * - `latest`: all slots of the group come from the event with the greatest (`GROUP_at`, `GROUP_key`),
  *   which are slots of the group themselves. A value that this event leaves out becomes absent.
+ * - `union`: the least {@link maxHashes} numbers of both, as a set: in order here, in any order in a row.
  * - `latest_by_name`: of an object of {@link NamedValue}s, `latest` name by name.
  *
  * `always`: every event sets it, and the column is not null. Any other slot may be absent, which is null.
  */
 export type Slot = { always?: true } & (
-  | { type: Exclude<keyof Values, 'jsonb'>; merge: 'least' | 'greatest' }
+  | { type: Exclude<keyof Values, 'jsonb' | 'int8[]'>; merge: 'least' | 'greatest' }
   | { type: 'int'; merge: 'sum'; always: true }
+  | { type: 'int8[]'; merge: 'union' }
   | { type: keyof Values; merge: 'latest'; group: string }
   | { type: 'jsonb'; merge: 'latest_by_name' }
 )
@@ -75,7 +78,11 @@ type Values = {
   float8: number
   int: number
   jsonb: Record<string, unknown>
+  'int8[]': number[]
 }
+
+/** How many numbers a slot of the rule `union` keeps; hash_union of the migrations has the same. */
+export const maxHashes = 64
 
 /** [`at` and key of the event that gave it, as one text that sorts in their order; the value]. */
 export type NamedValue = [order: string, value: number]

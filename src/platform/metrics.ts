@@ -99,6 +99,10 @@ export class Metrics {
     'Events committed together in one transaction.',
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
   )
+  readonly reusedNumbers = this.#counter(
+    'wafermon_reused_numbers_total',
+    'Numbers of spools that came with another event before: a spool went back in time.',
+  )
   readonly streamClients = this.#gauge('wafermon_stream_clients', 'Clients of the live stream.')
   readonly streamCutOff = this.#counter(
     'wafermon_stream_cut_off_total',

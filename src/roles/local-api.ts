@@ -12,6 +12,7 @@ import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
 import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
 import { openStores, watchDatabase } from '../store/open-stores.ts'
+import { ReuseAlarm } from '../store/reuse-alarm.ts'
 import { storeReader } from '../store/store-reader.ts'
 import { openAuth, serve } from './serve.ts'
 import type { LocalApiConfig } from './settings.ts'
@@ -34,30 +35,34 @@ export async function startLocalApi(
     retentionHours: config.RETENTION_HOURS,
   })
   life.onStop('maintenance', () => maintenance.done)
+  const alarm = new ReuseAlarm(stores.write, log, context.metrics)
 
   return serve(config, context, {
     auth,
     title: 'local API',
     name: 'local-api',
     routes: [
-      ...ingest(config, stores.write, watch, context),
+      ...ingest(config, stores.write, { watch, alarm }, context),
       ...questions(config, stores.read, context),
     ],
-    check: () => health(stores.write, watch, maintenance),
+    check: () => health(stores.write, watch, { maintenance, alarm }),
   })
 }
 
 function ingest(
   config: LocalApiConfig,
   store: Store,
-  watch: DatabaseWatch,
+  { watch, alarm }: { watch: DatabaseWatch; alarm: ReuseAlarm },
   { metrics }: StartContext,
 ): Route[] {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
-    onCommit: (events, ended) => countCommit(metrics, events, ended),
+    onCommit: (events, { ended, reused }) => {
+      countCommit(metrics, events, ended)
+      alarm.raise(reused)
+    },
   })
   const accept: Accept = async (items) => {
     watch.assertReady()
@@ -81,14 +86,19 @@ function questions(config: LocalApiConfig, store: Store, context: StartContext):
   })
 }
 
-function health(store: Store, watch: DatabaseWatch, maintenance: Maintenance): HealthReport {
-  const { now } = watch
+async function health(
+  store: Store,
+  { now }: DatabaseWatch,
+  { maintenance, alarm }: { maintenance: Maintenance; alarm: ReuseAlarm },
+): Promise<HealthReport> {
   const upkeep = maintenance.state()
+  const reused = now.state === 'ready' ? await alarm.spools() : []
   return {
     ready: now.state === 'ready',
-    status: upkeep.failed.length > 0 || upkeep.doubt ? 'degraded' : 'ok',
+    status: upkeep.failed.length > 0 || upkeep.doubt || reused.length > 0 ? 'degraded' : 'ok',
     database_pool: store.pool(),
     ...(now.state === 'ready' ? { edition: now.edition } : { trouble: now.why }),
+    reused_numbers: reused,
     maintenance: {
       here: upkeep.here,
       last_run_at: upkeep.lastRunAt,

@@ -1,4 +1,5 @@
 import type { Event } from '../core/event.ts'
+import { hashIdentity } from '../core/event-hash.ts'
 import { ensure, must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { TransactionSql } from './connect.ts'
@@ -9,8 +10,9 @@ import {
   insertEventsOnceSql,
   insertEventsSql,
   insertLateSql,
+  lateColumns,
 } from './ingest-sql.ts'
-import { toArrays } from './unnest.ts'
+import { type Column, toArrays } from './unnest.ts'
 
 /*
  * The first half of ingest: events become rows of "event" and "event_late", each once, and the
@@ -99,20 +101,30 @@ async function insertRows(
   const open = rows.filter(isOpen)
   const inserted = await insertPart(tx, lateAhead ? insertEventsOnceSql : insertEventsSql, {
     rows: open,
+    columns: eventColumns,
     batch,
   })
   if (open.length === rows.length) return inserted
-  const late = rows.filter((row) => !isOpen(row))
+  const late = rows
+    .filter((row) => !isOpen(row))
+    .map((row) => ({ ...row, hash: hashIdentity(row.at, row.idempotency_key) }))
   const more = [...timeSpan(late.map(({ at }) => at)), droppedBefore]
-  return [...inserted, ...(await insertPart(tx, insertLateSql, { rows: late, batch, more }))]
+  const part = { rows: late, columns: lateColumns, batch, more }
+  return [...inserted, ...(await insertPart(tx, insertLateSql, part))]
 }
 
-type Part = { rows: readonly Row[]; batch: number; more?: readonly string[] }
+type Part = {
+  rows: readonly Row[]
+  columns: readonly Column[]
+  batch: number
+  more?: readonly string[]
+}
 
 /** @returns the identities of those that were new */
-async function insertPart(tx: TransactionSql, statement: string, { rows, batch, more = [] }: Part) {
+async function insertPart(tx: TransactionSql, statement: string, part: Part) {
+  const { rows, columns, batch, more = [] } = part
   if (rows.length === 0) return []
-  const values = [...toArrays(rows, eventColumns), batch, rows.length, ...more]
+  const values = [...toArrays(rows, columns), batch, rows.length, ...more]
   const [total, ...some] = await tx.unsafe<Inserted[]>(statement, values, { prepare: true })
   const { fresh } = must(total, 'the first row of the answer is the total')
   if (fresh === rows.length) return rows.map((row) => row.at + row.idempotency_key)

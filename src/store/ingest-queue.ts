@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import { ensure } from '../core/must.ts'
 import type { Store } from './connect.ts'
-import { ingest, type StoreVerdict } from './ingest.ts'
+import { type Ingested, ingest, type StoreVerdict } from './ingest.ts'
 
 export type IngestQueueOptions = {
   /** Maximum concurrent transactions. */
@@ -11,8 +11,8 @@ export type IngestQueueOptions = {
   maxEvents: number
   /** Maximum events that wait; beyond it `add` throws `overloaded`. */
   maxWaiting: number
-  /** Called after every commit with its number of events, and those that ended a running job. */
-  onCommit?: (events: number, ended: readonly Event[]) => void
+  /** Called after every commit with its number of events, and what came of them. */
+  onCommit?: (events: number, ingested: Ingested) => void
 }
 
 type Waiting = {
@@ -82,14 +82,15 @@ export class IngestQueue {
   async #commit(group: readonly Waiting[]): Promise<void> {
     const events = group.flatMap((waiting) => waiting.events)
     try {
-      const { verdicts, ended } = await ingest(this.#store, events)
+      const ingested = await ingest(this.#store, events)
+      const { verdicts } = ingested
       ensure(verdicts.length === events.length, 'ingest gives a verdict for each event')
       let next = 0
       for (const waiting of group) {
         waiting.resolve(verdicts.slice(next, next + waiting.events.length))
         next += waiting.events.length
       }
-      this.#options.onCommit?.(events.length, ended)
+      this.#options.onCommit?.(events.length, ingested)
     } catch (error) {
       for (const waiting of group) waiting.reject(error)
     }

@@ -1,4 +1,5 @@
-import { slotList } from '../core/slots.ts'
+import { tickBit } from '../core/event-hash.ts'
+import { maxHashes, slotList } from '../core/slots.ts'
 import { type Column, unnestSql } from './unnest.ts'
 
 /*
@@ -25,10 +26,23 @@ function assignment([name, slot]: (typeof slotList)[number]): string {
       return `${name} = ${stored} + ${given}`
     case 'latest':
       return `${name} = case when ${isLater(slot.group)} then ${given} else ${stored} end`
+    case 'union':
+      return `${name} = ${union(stored, given)}`
     case 'latest_by_name':
       return `${name} = case when ${given} is null then ${stored} when ${stored} is null then ${given} else metric_merge(${stored}, ${given}) end`
   }
 }
+
+/**
+ * The least numbers of both. To merge lists costs ten times what adding one to the other costs, so that is done
+ * only from where they are full; a full list is in order, a shorter one need not be.
+ */
+const union = (stored: string, given: string) => `case
+    when ${given} is null then ${stored}
+    when ${stored} is null then ${given}
+    when cardinality(${stored}) + cardinality(${given}) < ${maxHashes} then ${stored} || ${given}
+    when cardinality(${stored}) = ${maxHashes} and ${given}[1] > ${stored}[${maxHashes}] then ${stored}
+    else hash_union(${stored}, ${given}) end`
 
 /** A row comparison with a null in it is null, so the sides that may be empty come first. */
 function isLater(group: string): string {
@@ -45,7 +59,7 @@ export function upsertSql(table: 'job' | 'subjob'): string {
   const names = slotList.map(([name]) => name)
   const sets = [...slotList.map(assignment), 'updated_at = now()']
   return `/* ingest.fold */ insert into ${table} as j (${id}, ${names.join(', ')})
-select d.id, ${names.map((name) => `d.${name}`).join(', ')}
+select d.id, ${slotList.map(([name, { type }]) => `d.${name}${type === 'int8[]' ? '::int8[]' : ''}`).join(', ')}
 from ${unnestSql('d', slotColumns)}
 order by d.id
 on conflict (${id}) do update set ${sets.join(', ')}`
@@ -80,8 +94,8 @@ export const eventColumns: readonly Column[] = [
 ]
 const eventNames = eventColumns.map(([name]) => name)
 
-/** A parameter after those of the columns: the first is 1. */
-const more = (number: number) => `$${eventColumns.length + number}`
+/** The same, and the number by which its job remembers an event (core/event-hash.ts). */
+export const lateColumns: readonly Column[] = [...eventColumns, ['hash', 'int8']]
 
 /**
  * The horizon, and the number of this batch. The greatest time in event_late shows if an event of
@@ -92,23 +106,26 @@ select frozen_before, open_until, dropped_before, nextval('event_batch_id') as b
   (select max(at) from event_late) as latest_late
 from horizon`
 
+/** A parameter after those of the columns: the first is 1. */
+const after = (columns: readonly Column[], number: number) => `$${columns.length + number}`
+
 /**
- * Puts events into `table`: parameters are `toArrays(rows, eventColumns)`, the batch number, and how
+ * Puts events into `table`: parameters are `toArrays(rows, columns)`, the batch number, and how
  * many events there are. The answer's first row is the number of new ones; they follow only when it
  * was not all.
  */
-const insertInto = (table: string, condition: string) => `
+const insertInto = (table: string, condition: string, columns = eventColumns) => `
 with inserted as (
   insert into ${table} (batch, ${eventNames.join(', ')})
-  select ${more(1)}::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
-  from ${unnestSql('r', eventColumns)}
+  select ${after(columns, 1)}::bigint, ${eventNames.map((name) => `r.${name}`).join(', ')}
+  from ${unnestSql('r', columns)}
   ${condition}
   order by r.at, r.idempotency_key
   on conflict (at, idempotency_key) do nothing returning at, idempotency_key),
 total as (select count(*)::int as fresh from inserted)
 select fresh, null::timestamptz as at, null::uuid as idempotency_key from total
 union all
-select null, at, idempotency_key from inserted where (select fresh from total) < ${more(2)}::int`
+select null, at, idempotency_key from inserted where (select fresh from total) < ${after(columns, 2)}::int`
 
 /**
  * True when a table does not have an event. One look by the key: as "not exists" the planner made it
@@ -128,16 +145,43 @@ export const insertEventsSql = `/* ingest.insertEvents */ ${insertInto('event', 
 export const insertEventsOnceSql = `/* ingest.insertEventsOnce */ ${insertInto('event', `where ${notIn('event_late')}`)}`
 
 /**
+ * True when an event whose raw row is gone was received before: by its identity, as long as its job
+ * remembers that; by its number alone only where the job cannot know.
+ *
+ * 1. Its job remembers it: a repeat, whichever spool sent it.
+ * 2. Its number never came: new.
+ * 3. Its spool accepted it after everything that had come from there, or after its numbers began
+ *    again: new, and its number is used a second time.
+ * 4. Its job was never here: new. A job that was deleted for its age is not known to have been here.
+ * 5. Its job remembers all of its events, and not this one: new.
+ * 6. Its job has more events than it remembers, or is older than its memory: a repeat.
+ */
+const wasReceived = `(
+  select case
+    when j.hashes && array[r.hash, r.hash + ${tickBit}] then true
+    when s.received is null or not s.received @> r.source_seq then false
+    when r.received_at > s.last_received_at or r.received_at > s.reused_after then false
+    when j.events is null then r.at <= h.jobs_from
+    else cardinality(j.hashes) is distinct from j.events end
+  from horizon h
+  left join source s on s.source_id = r.source_id and s.epoch = r.source_epoch
+  left join lateral (
+    select event_hashes as hashes, event_count as events from job
+      where r.entity_type = 'j' and job_id = r.entity_id
+    union all
+    select event_hashes, event_count from subjob
+      where r.entity_type = 's' and subjob_id = r.entity_id) j on true)`
+
+/**
  * Inserts what lies below the horizon or beyond the open partitions into event_late, and tells which
  * were new. The horizon may have moved since the first copy of an event came, so one that is in
  * "event" already is a repeat; three more parameters say between which times they lie, which spares
- * looking elsewhere, and below which time raw rows were dropped after archiving: an event from there
- * is known by the numbers received from its source.
+ * looking elsewhere, and below which time raw rows were dropped after archiving: from there on down
+ * see {@link wasReceived}.
  */
 export const insertLateSql = `/* ingest.insertLate */ ${insertInto(
   'event_late',
-  `where ${notIn('event', `and t.at between ${more(3)}::timestamptz and ${more(4)}::timestamptz`)}
-  and (r.at >= ${more(5)}::timestamptz or r.source_id is null or not exists (
-    select from source s where s.source_id = r.source_id and s.epoch = r.source_epoch
-      and s.received @> r.source_seq))`,
+  `where ${notIn('event', `and t.at between ${after(lateColumns, 3)}::timestamptz and ${after(lateColumns, 4)}::timestamptz`)}
+  and (r.at >= ${after(lateColumns, 5)}::timestamptz or not ${wasReceived})`,
+  lateColumns,
 )}`

@@ -9,7 +9,7 @@ import { codeFromError } from './database-error.ts'
 import { insertEvents, settleClocks, timeSpan } from './ingest-insert.ts'
 import { slotColumns, upsertSql } from './ingest-sql.ts'
 import { locks } from './locks.ts'
-import { upsertSources } from './source-ranges.ts'
+import { type ReusedNumbers, upsertSources } from './source-ranges.ts'
 import { toArrays } from './unnest.ts'
 
 /**
@@ -19,7 +19,8 @@ import { toArrays } from './unnest.ts'
  *      the next one sees its position); then read it
  *   2. insert the events on its two sides; the database reports the new ones
  *   3. fold the new ones here, and merge the folds into job and subjob
- *   4. apps, and the numbers received from each source
+ *   4. apps, and the numbers received from each source; a new event with a number that came before
+ *      shows that a spool went back in time
  *   5. lock 7001 and the live position, last: positions become visible in their order
  *
  * Everything is locked in the order of its key, so two of these transactions never deadlock.
@@ -28,8 +29,13 @@ import { toArrays } from './unnest.ts'
 /** `refused` means that the database can never store this event; all others are committed. */
 export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 
-/** `ended`: for each job that ended now, the event that ended it; never an event of replayed history. */
-export type Ingested = { verdicts: StoreVerdict[]; ended: Event[] }
+export type Ingested = {
+  verdicts: StoreVerdict[]
+  /** For each job that ended now, the event that ended it; never an event of replayed history. */
+  ended: Event[]
+  /** Numbers of spools that came with another event before. */
+  reused: ReusedNumbers[]
+}
 
 /** Tries of a transaction that the database rolled back (a deadlock, a serialization failure). */
 const maxTries = 5
@@ -54,7 +60,8 @@ export async function ingest(store: Store, events: readonly Event[]): Promise<In
 /** A poisoned event fails alone: the batch is cut in two until it is found. */
 async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
   if (events.length === 1) {
-    return { verdicts: [{ refused: `cannot be stored (${codeFromError(error)})` }], ended: [] }
+    const verdict = { refused: `cannot be stored (${codeFromError(error)})` }
+    return { verdicts: [verdict], ended: [], reused: [] }
   }
   const middle = Math.ceil(events.length / 2)
   const first = await ingest(store, events.slice(0, middle))
@@ -62,6 +69,7 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
   return {
     verdicts: [...first.verdicts, ...second.verdicts],
     ended: [...first.ended, ...second.ended],
+    reused: [...first.reused, ...second.reused],
   }
 }
 
@@ -91,9 +99,9 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
-    await upsertSources(tx, events)
+    const reused = await upsertSources(tx, events, isNew)
     await announce(tx, batch, fresh)
-    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended }
+    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused }
   })
 }
 

@@ -2,25 +2,64 @@ import type { Event } from '../core/event.ts'
 import { type Micros, secondsBetween } from '../core/time.ts'
 import type { TransactionSql } from './connect.ts'
 
-/** Notes the numbers received from each spool. Repeats count too: received is not the same as new. */
-export async function upsertSources(tx: TransactionSql, events: readonly Event[]): Promise<void> {
-  const rows = toSourceRows(events)
-  if (rows.length === 0) return
-  await tx`
+/** Numbers of a spool that came with one event before, and now with another. */
+export type ReusedNumbers = {
+  source: string
+  epoch: string
+  /** How many there are. */
+  count: number
+  /** The first 20 ranges of them. */
+  numbers: { from: number; to: number }[]
+}
+
+/**
+ * Notes the numbers received from each spool. Repeats count too: received is not the same as new.
+ *
+ * @param isNew for each event true when it was stored now. Its number must be new as well: one that
+ * came before was given to two events, by a spool whose folder went back in time.
+ * @returns those numbers, of each spool that has any in this batch
+ */
+export async function upsertSources(
+  tx: TransactionSql,
+  events: readonly Event[],
+  isNew: readonly boolean[],
+): Promise<ReusedNumbers[]> {
+  const rows = toSourceRows(events, isNew)
+  if (rows.length === 0) return []
+  // The numbers of new events of this batch. A spool's row is locked when this is read.
+  const fresh = tx`(select g.fresh from given g where g.source_id = s.source_id and g.epoch = s.epoch)`
+  const again = tx`(excluded.reused + s.received * ${fresh})`
+  const reused = await tx<ReusedNumbers[]>`
     /* ingest.upsertSources */
-    insert into source as s
-      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s)
+    with given as materialized (
+      select * from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text,
+        epoch text, received int8multirange, fresh int8multirange, twice int8multirange,
+        last_at timestamptz, last_received_at timestamptz, clock_offset_s float8)),
+    noted as (insert into source as s
+      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s, reused,
+        reused_at, reused_after)
     select r.source_id, r.epoch, r.received, r.last_at, r.last_received_at,
-      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s
-    from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text, epoch text,
-      received int8multirange, last_at timestamptz, last_received_at timestamptz,
-      clock_offset_s float8)
+      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s, r.twice,
+      case when not isempty(r.twice) then now() end,
+      case when not isempty(r.twice) then r.last_received_at end
+    from given r
     order by 1, 2
     on conflict (source_id, epoch) do update set
       received = s.received + excluded.received,
+      reused = s.reused + ${again},
+      reused_at = case when isempty(${again}) then s.reused_at else now() end,
+      reused_after = case when isempty(${again}) then s.reused_after
+        else coalesce(s.reused_after, s.last_received_at) end,
       last_at = greatest(s.last_at, excluded.last_at),
       last_received_at = greatest(s.last_received_at, excluded.last_received_at),
-      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s`
+      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s
+    returning source_id, epoch, reused_at, reused * ${fresh} as numbers)
+    select source_id as source, epoch,
+      (select sum(upper(r) - lower(r)) from unnest(numbers) r)::int8 as count,
+      (select jsonb_agg(jsonb_build_object('from', lower(r), 'to', upper(r) - 1))
+        from (select r from unnest(numbers) r limit 20) r) as numbers
+    from noted where reused_at = now() and not isempty(numbers)`
+  return [...reused]
 }
 
 /** A row for the table `source`: the state of one sidecar's spool after a batch. */
@@ -29,28 +68,41 @@ type SourceRow = {
   epoch: string
   /** The numbers received, as an int8multirange. */
   received: string
+  /** Those of events that were new. */
+  fresh: string
+  /** Those of two new events of this batch. */
+  twice: string
   last_at: Micros
   last_received_at: Micros
   clock_offset_s: number
 }
 
 /** The part of a batch that came from one spool. */
-type Batch = { source: NonNullable<Event['source']>; newest: Event; numbers: number[] }
+type Batch = {
+  source: NonNullable<Event['source']>
+  newest: Event
+  numbers: number[]
+  fresh: Set<number>
+  twice: number[]
+}
 
 /** A row per spool that events of the batch came from, in the order of the table's key. */
-function toSourceRows(events: readonly Event[]): SourceRow[] {
+function toSourceRows(events: readonly Event[], isNew: readonly boolean[]): SourceRow[] {
   const bySource = new Map<string, Batch>()
-  for (const event of events) {
+  for (const [index, event] of events.entries()) {
     const { source } = event
     if (!source) continue
     const name = JSON.stringify([source.id, source.epoch])
-    const known = bySource.get(name)
-    if (!known) {
-      bySource.set(name, { source, newest: event, numbers: [source.seq] })
-      continue
+    let batch = bySource.get(name)
+    if (!batch) {
+      batch = { source, newest: event, numbers: [], fresh: new Set(), twice: [] }
+      bySource.set(name, batch)
     }
-    known.numbers.push(source.seq)
-    if (event.received_at > known.newest.received_at) known.newest = event
+    batch.numbers.push(source.seq)
+    if (event.received_at > batch.newest.received_at) batch.newest = event
+    if (!isNew[index]) continue
+    if (batch.fresh.has(source.seq)) batch.twice.push(source.seq)
+    batch.fresh.add(source.seq)
   }
   const rows = [...bySource.values()].map(toSourceRow)
   return rows.sort((a, b) => order(a.source_id, b.source_id) || order(a.epoch, b.epoch))
@@ -58,12 +110,14 @@ function toSourceRows(events: readonly Event[]): SourceRow[] {
 
 const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
-function toSourceRow({ source, newest, numbers }: Batch): SourceRow {
+function toSourceRow({ source, newest, numbers, fresh, twice }: Batch): SourceRow {
   const reported = newest.event.reported_at ?? newest.event.at
   return {
     source_id: source.id,
     epoch: source.epoch,
     received: toMultirange(numbers),
+    fresh: toMultirange([...fresh]),
+    twice: toMultirange(twice),
     last_at: newest.event.at,
     last_received_at: newest.received_at,
     // The times of replayed history have nothing to do with a clock.

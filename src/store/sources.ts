@@ -25,6 +25,7 @@ export async function listSources(store: Store, signal?: AbortSignal): Promise<S
       /* sources.list */
       select source_id as id, epoch, upper(received) - 1 as last_seq,
         (select sum(upper(r) - lower(r)) from unnest(received) r)::int8 as received,
+        (select coalesce(sum(upper(r) - lower(r)), 0) from unnest(reused) r)::int8 as reused,
         (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1)) from (
           select g from unnest(int8multirange(int8range(1, greatest(1, upper(received)
             - case when lag_s > ${onTheWay.lagS}

@@ -6,9 +6,14 @@
 /** The name of a column, and its type. */
 export type Column = readonly [name: string, type: string]
 
-/** `unnest($1::uuid[], $2::text[], ...) as d (id, name, ...)`: parameters from $1 on, one a column. */
+/**
+ * `unnest($1::uuid[], $2::text[], ...) as d (id, name, ...)`: parameters from $1 on, one a column. A
+ * column of a list type comes as text, since an array of arrays would be taken apart: cast it.
+ */
 export function unnestSql(alias: string, columns: readonly Column[]): string {
-  const arrays = columns.map(([, type], index) => `$${index + 1}::${type}[]`)
+  const arrays = columns.map(
+    ([, type], index) => `$${index + 1}::${isList(type) ? 'text' : type}[]`,
+  )
   return `unnest(${arrays.join(', ')}) as ${alias} (${columns.map(([name]) => name).join(', ')})`
 }
 
@@ -23,10 +28,15 @@ export function toArrays<T extends object>(
   columns: readonly Column[],
 ): string[] {
   return columns.map(([name, type]) => {
-    const element = type === 'text' || type === 'jsonb' ? quoted : plain
+    const element = isList(type) ? list : type === 'text' || type === 'jsonb' ? quoted : plain
     return `{${rows.map((row) => element(row[name as keyof T])).join(',')}}`
   })
 }
+
+const isList = (type: string) => type.endsWith('[]')
+
+/** A list of numbers in the form of an array, as a text. */
+const list = (value: unknown) => (Array.isArray(value) ? `"{${value.join(',')}}"` : 'NULL')
 
 /** Ids, times and numbers, which never contain a character with a meaning in an array. */
 const plain = (value: unknown) => (value === undefined || value === null ? 'NULL' : value)

@@ -331,11 +331,44 @@ export const bugs: readonly Bug[] = [
     name: 'store forgets what was archived and dropped',
     why: 'a spool that is restored months later doubles its history',
     file: 'src/store/ingest-sql.ts',
-    find: 'and s.received @> r.source_seq',
-    replace: 'and false',
+    find: 'not s.received @> r.source_seq',
+    replace: 'true',
     test: [
-      'test/store/ingest.test.ts',
-      'ingest on plain PostgreSQL > knows a repeat by its source when the raw row is gone, and does not fold it again',
+      'test/store/repeats.test.ts',
+      'an event that comes again after its raw row is gone > is known by its number where its job is older than its memory, or deleted',
+    ],
+  },
+  {
+    name: 'a job forgets its events with their raw rows',
+    why: 'what is sent again through another spool counts twice',
+    file: 'src/store/ingest-sql.ts',
+    find: 'when j.hashes && array[',
+    replace: 'when false and j.hashes && array[',
+    test: [
+      'test/store/repeats.test.ts',
+      'an event that comes again after its raw row is gone > through another spool, or without one, is counted once',
+    ],
+  },
+  {
+    name: 'store drops by number before it looks at the identity',
+    why: 'of a spool that went back in time every event is answered with 200 and lost',
+    file: 'src/store/ingest-sql.ts',
+    find: 'else cardinality(j.hashes) is distinct from j.events end',
+    replace: 'else true end',
+    test: [
+      'test/store/repeats.test.ts',
+      'a number that came before with another event > below the line of what was dropped costs none of 50 events of jobs that are here',
+    ],
+  },
+  {
+    name: 'numbers that are used again are no alarm',
+    why: 'a cloned machine hides its gaps for months',
+    file: 'src/store/source-ranges.ts',
+    find: '(excluded.reused + s.received * ',
+    replace: '(excluded.reused + s.reused * ',
+    test: [
+      'test/store/repeats.test.ts',
+      'a number that came before with another event > is reported above that line as well, also from two events of one request',
     ],
   },
   {

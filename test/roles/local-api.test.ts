@@ -80,4 +80,34 @@ describe('wafermon local-api', () => {
     assert.deepEqual(await role.stop(), { code: 0, signal: null })
     assertLog(role.logs())
   })
+
+  test('names a spool that gives its numbers again in health, log and metric, and keeps both events', async (t) => {
+    const { url } = await freshDatabase(t)
+    const role = await startRole(t, 'local-api', { DATABASE_URL: url })
+    const sendAs = async (seq: number) => {
+      const stamp = {
+        source: { id: 'bn-07', epoch: 'e1', seq },
+        received_at: new Date().toISOString(),
+      }
+      const init = { method: 'POST', body: JSON.stringify({ ...event(), ...stamp }) }
+      const { said } = await statusOf(role.url, '/v1/ingest/events', {
+        ...init,
+        headers: { 'content-type': 'application/json' },
+      })
+      assert.match(said, /"ok":true,"duplicate":false/)
+    }
+    const health = async () => JSON.parse((await statusOf(role.url, '/v1/healthz')).said)
+    await sendAs(1)
+    await sendAs(2)
+    assert.deepEqual((await health()).reused_numbers, [])
+    await sendAs(2)
+    const { status, reused_numbers } = await health()
+    assert.equal(status, 'degraded')
+    const [{ last_at, ...named }] = reused_numbers
+    assert.deepEqual(named, { source: 'bn-07', epoch: 'e1', numbers: 1 })
+    assert.match(role.logs(), /spool gave numbers again/)
+    const { said } = await statusOf(role.url, '/metrics')
+    assert.match(said, /^wafermon_reused_numbers_total 1$/m)
+    assertLog(role.logs())
+  })
 })

@@ -89,7 +89,7 @@ describe('sources', () => {
 describe('what an answer may be missing', () => {
   const at = (s: number) => fromMs(Date.UTC(2026, 2, 1) + s * 1000)
   const source = (id: string, changes: Partial<Source>): Source => ({
-    ...{ id, epoch: 'e', lastSeq: 9, received: 9, gaps: [], lagS: 0, clockOffsetS: 0 },
+    ...{ id, epoch: 'e', lastSeq: 9, received: 9, reused: 0, gaps: [], lagS: 0, clockOffsetS: 0 },
     ...{ lastSeenAt: at(0), lastAt: at(0) },
     ...changes,
   })

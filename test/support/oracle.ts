@@ -121,7 +121,8 @@ function greatest(values: string[]): string | null {
 function most(events: Event[], name: string): number | null {
   const said = events.flatMap(({ event }) => event.metrics?.[name] ?? [])
   const values = said.filter((value) => value >= 0)
-  return values.length === 0 ? null : values.reduce((a, b) => Math.max(a, b))
+  // Of 0 and -0 neither is greater: both are 0.
+  return values.length === 0 ? null : values.reduce((a, b) => Math.max(a, b)) + 0
 }
 
 function latestProgress(events: Event[]): number | null {

@@ -224,6 +224,7 @@ export function someSources(now: Micros): Source[] {
     lastAt: fromMs(toMs(now) - 3000),
     lagS: 0.61,
     clockOffsetS: 0.02,
+    reused: 0,
     ...changes,
   })
   return [

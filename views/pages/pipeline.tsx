@@ -165,9 +165,10 @@ function State({ source }: { source: Source }) {
 }
 
 /** The faults of a source in words; empty when it has none. */
-function describeFaults({ gaps, lagS, clockOffsetS }: Source): string {
+function describeFaults({ gaps, reused, lagS, clockOffsetS }: Source): string {
   const words: string[] = []
   if (gaps.length > 0) words.push(`${number(countMissing(gaps))} missing`)
+  if (reused > 0) words.push(`${number(reused)} numbers used twice`)
   if (lagS > lagLimitS) words.push('behind')
   if (clockOffsetS > skewLimitS) words.push('clock ahead')
   if (clockOffsetS < -skewLimitS) words.push('clock behind')

@@ -1,7 +1,7 @@
 import { gapsField } from '../completeness-wire.ts'
 import type { Gap } from '../job.ts'
 import type { Micros } from '../time.ts'
-import { makeTable, number, optional, text, time, whole } from '../wire-table.ts'
+import { makeTable, number, optional, orElse, text, time, whole } from '../wire-table.ts'
 import type { Question } from './question.ts'
 
 /** One sidecar's spool as the store sees it. */
@@ -12,6 +12,8 @@ export type Source = {
   epoch: string
   lastSeq: number
   received: number
+  /** Numbers that came with more than one event; any of them may hide a gap. */
+  reused: number
   gaps: Gap[]
   lastSeenAt: Micros
   lastAt: Micros
@@ -31,6 +33,12 @@ export const sourcesQuestion: Question<object, Source> = {
     epoch: text('Identifies the creation of this spool; another epoch is another spool.'),
     lastSeq: whole('Number of its latest event.'),
     received: whole('Number of its events that arrived.'),
+    reused: orElse(
+      whole(
+        'Number of its numbers that came with more than one event: its folder went back in time.',
+      ),
+      0,
+    ),
     gaps: gapsField,
     lastSeenAt: time('When it last delivered.'),
     lastAt: time('Time of its latest event.'),
