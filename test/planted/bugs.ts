@@ -715,4 +715,27 @@ export const bugs: readonly Bug[] = [
     ],
     says: 'is held by process',
   },
+  {
+    name: 'a folder of another user is good enough',
+    why: "root's up writes through a link that another user has put there",
+    file: 'src/platform/own-folder.ts',
+    find: "if (!trusts(stats) && (own || uid === 0)) return foreign(step, 'is a folder that', stats)",
+    replace: '',
+    test: [
+      'test/platform/own-folder.test.ts',
+      'a folder of state > is refused when it belongs to another user',
+    ],
+  },
+  {
+    name: 'the lock of a spool waits for readers',
+    why: 'a backup, or any user, that reads lock.db keeps the sidecar from starting',
+    file: 'src/spool/folder.ts',
+    find: "lock.exec('begin immediate')",
+    replace: "lock.exec('begin exclusive')",
+    test: [
+      'test/spool/closed.test.ts',
+      'a spool > opens while a reader holds its lock file, and for one sidecar only',
+    ],
+    says: 'is in use by another sidecar',
+  },
 ]

@@ -23,6 +23,8 @@ const stopTimeoutS = 90
 /** `wafermon up`: prints its addresses, and runs until it is asked to stop. */
 export async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
+  // Everything in the folder is for this user alone; the roles inherit it.
+  process.umask(0o077)
   const { log, keepIn, say } = upLog()
   const life = new Lifecycle(log)
   life.stopOnSignal(stopTimeoutS)
