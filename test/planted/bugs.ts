@@ -738,4 +738,26 @@ export const bugs: readonly Bug[] = [
     ],
     says: 'is in use by another sidecar',
   },
+  {
+    name: 'up ignores TOKENS_FILE',
+    why: 'the tokens that an operator gave and revoked do not count, and nothing says so',
+    file: 'src/roles/up/tokens.ts',
+    find: "const theirs = operators ? readOr(resolve(operators), undefined) : ''",
+    replace: "const theirs = operators ? '' : readOr(resolve('/nowhere'), '')",
+    test: [
+      'test/roles/up-tokens.test.ts',
+      'the tokens of wafermon up > are besides those of TOKENS_FILE, which count as they change',
+    ],
+  },
+  {
+    name: 'a sign-in link works again',
+    why: 'every link in the history of a browser is a key',
+    file: 'src/platform/session.ts',
+    find: 'this.#used.set(once, Number(expires))',
+    replace: '',
+    test: [
+      'test/roles/up-tokens.test.ts',
+      'an invitation > opens one session, in its hour, and not once its token is revoked',
+    ],
+  },
 ]

@@ -79,13 +79,16 @@ async function startOrExplain(life: Lifecycle, start: () => Promise<void>): Prom
   }
 }
 
-function addressLines({ url, dir, ports }: UpReady): string {
+/** The links to the dashboards sign a browser in, once: see Sessions.invite. */
+function addressLines({ url, dir, ports, tokens }: UpReady): string {
   const at = (port: number) => `http://127.0.0.1:${port}`
+  const link = (base: string) => `${base}/sign-in?once=${tokens.invite()}`
   const lines = [
-    ['dashboard', url],
-    ['all sites', at(ports['web-central'])],
+    ['dashboard', link(url)],
+    ['all sites', link(at(ports['web-central']))],
     ['send events', `${at(ports.sidecar)}  (SIDECAR_URL)`],
     ['API', `${at(ports['local-api'])}/docs`],
+    ['token', `${tokens.tokenFile}  (holds SIDECAR_TOKEN)`],
     ['data', `${dir}  (logs in ${join(dir, 'logs')})`],
     ['stop', 'Ctrl-C'],
   ]
