@@ -37,10 +37,16 @@ describe('a spool', () => {
     const first = openSpool(dir)
     first.db.close()
     first.lock.close()
+    // As an earlier version leaves it when it is killed.
+    writeFileSync(join(dir, 'lock.db-journal'), Buffer.alloc(512))
     const reader = new Database(join(dir, 'lock.db'))
     reader.exec('begin; select * from sqlite_master')
     const second = openSpool(dir)
     assert.throws(() => openSpool(dir), /is in use by another sidecar/)
+    assert.deepEqual(
+      readdirSync(dir).filter((name) => name.startsWith('lock.db')),
+      ['lock.db'],
+    )
     for (const db of [reader, second.db, second.lock]) db.close()
   })
 
