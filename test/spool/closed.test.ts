@@ -4,7 +4,9 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync }
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import Database from 'better-sqlite3'
+import { Ballast } from '../../src/spool/ballast.ts'
 import { openSpool } from '../../src/spool/open.ts'
+import { diskOf } from '../support/full-disk.ts'
 import { freshFolder, startRole } from '../support/processes.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -48,6 +50,16 @@ describe('a spool', () => {
       ['lock.db'],
     )
     for (const db of [reader, second.db, second.lock]) db.close()
+  })
+
+  test('without space for its ballast says so, and leaves none of it', (t) => {
+    const dir = freshFolder()
+    const disk = diskOf(t)
+    disk.fill(join(dir, 'ballast'), 2 ** 20)
+    assert.equal(new Ballast(dir).take(), false)
+    assert.deepEqual(readdirSync(dir), [])
+    disk.free()
+    assert.equal(new Ballast(dir, 4096).take(), true)
   })
 
   test('of another user is refused', { skip: !isRoot && 'needs root' }, () => {
