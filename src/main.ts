@@ -48,7 +48,12 @@ function nameHelp(command: Command, path: string): void {
 
 /** @returns the exit code: 2 for what the caller must correct, 1 for what went wrong elsewhere */
 function printFailure(error: unknown): number {
-  if (!(error instanceof ConfigError || error instanceof AppError)) throw error
+  if (!(error instanceof ConfigError || error instanceof AppError || isOfSystem(error))) throw error
   process.stderr.write(`${error.message}\n`)
   return error instanceof ConfigError ? 2 : 1
+}
+
+/** A full disk, a missing right: the system's own words have the reason and the file. */
+function isOfSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'code' in error && 'syscall' in error
 }

@@ -64,6 +64,14 @@ export class Access {
     return { id: entry.id }
   }
 
+  /** Gives the browser a session for an invitation. @returns the token's id; undefined when it is no good */
+  accept(c: Context, invitation: string): { id: string } | undefined {
+    const entry = this.#sessions.redeem(invitation)
+    if (!entry || !includes(entry.scopes, 'read')) return undefined
+    this.#give(c, entry)
+    return { id: entry.id }
+  }
+
   signOut(c: Context): void {
     deleteCookie(c, this.#cookie, { path: '/', secure: isTls(c) })
   }

@@ -17,6 +17,8 @@ export async function startSidecar(
   context: StartContext,
 ): Promise<RoleReady> {
   const { life, metrics } = context
+  // What waits in the spool is for this user alone.
+  process.umask(0o077)
   const auth = openAuth(config, context)
   const sinks = openSinks(config, context)
   const spool = new Spool({

@@ -1,30 +1,32 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../core/errors.ts'
 import { writeDurably } from '../platform/durable-file.ts'
+import { closeFolder, explainForeign, makeFolders } from '../platform/own-folder.ts'
 import type { Db } from './database.ts'
 import { formatVersion } from './schema.ts'
 
-/** @throws ConfigError when the folder cannot be made or written to */
+/**
+ * Makes the folder, and closes it and what is in it to other users: a lock that others may read is one
+ * that they can hold.
+ *
+ * @throws ConfigError when the folder cannot be made or written to, or other users could exchange it
+ */
 export function makeDir(dir: string): void {
+  const foreign = explainForeign(dir)
+  if (foreign) throw new ConfigError(`SPOOL_DIR: ${foreign}`)
   try {
-    mkdirs(dir)
+    makeFolders(dir, 0o700)
+    closeFolder(dir, 0o077)
     accessSync(dir, constants.W_OK)
   } catch (error) {
     throw new ConfigError(
       `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); choose a folder that this user may write to, on a disk with space`,
     )
   }
-}
-
-/** Not by mkdir's own `recursive`: below a folder such as /proc that never ends. */
-function mkdirs(dir: string): void {
-  if (existsSync(dir)) return
-  mkdirs(dirname(dir))
-  mkdirSync(dir, { mode: 0o750 })
 }
 
 /** The id of this sidecar; made once, and kept. */
@@ -42,9 +44,9 @@ export function takeLock(dir: string, path: string): Db {
   let lock: Db | undefined
   try {
     lock = new Database(join(dir, 'lock.db'))
-    // Without a file beside it, for which a full disk has no room.
+    // A journal on disk would need space, and an exclusive lock waits for every reader, such as a backup.
     lock.pragma('journal_mode = memory')
-    lock.exec('begin exclusive')
+    lock.exec('begin immediate')
     return lock
   } catch (error) {
     lock?.close()

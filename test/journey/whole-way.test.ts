@@ -24,8 +24,12 @@ async function startUp(t: TestContext, ...more: string[]) {
   t.after(() => up.stop())
   await Promise.race([up.ready, up.ended.then(() => assert.fail(up.logs()))])
   const at = (role: (typeof roles)[number]) => `http://127.0.0.1:${ports[role]}`
-  return { dir, at }
+  const token = readFileSync(join(dir, 'up.token'), 'utf8').trim()
+  const get = (url: string) => fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  return { dir, at, token, get }
 }
+
+type Get = (url: string) => Promise<Response>
 
 type Child = { name: string; pid: number }
 
@@ -38,11 +42,11 @@ function pidOf(dir: string, name: string): number | undefined {
 type Page = { items: { event_count: number; status: string }[]; next_cursor: string | null }
 
 /** Every row of a list, page by page. */
-async function all(url: string): Promise<Page['items']> {
+async function all(url: string, get: Get): Promise<Page['items']> {
   const items: Page['items'] = []
   for (let cursor: string | null = ''; cursor !== null; ) {
     const page = `${url}?limit=500${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`
-    const answer = await fetch(page)
+    const answer = await get(page)
     assert.equal(answer.status, 200, await answer.clone().text())
     const { items: found, next_cursor } = (await answer.json()) as Page
     items.push(...found)
@@ -51,12 +55,13 @@ async function all(url: string): Promise<Page['items']> {
   return items
 }
 
-const json = async (url: string) => (await fetch(url)).json() as Promise<Record<string, never>>
+const json = async (url: string, get: Get) =>
+  (await get(url)).json() as Promise<Record<string, never>>
 
 describe('the whole way', () => {
   test('keeps every event, once, while each process is killed in turn', async (t) => {
-    const { dir, at } = await startUp(t, '--no-simulate')
-    const emitter = new SidecarEmitter({ baseUrl: at('sidecar'), maxRetries: 1000 })
+    const { dir, at, token, get } = await startUp(t, '--no-simulate')
+    const emitter = new SidecarEmitter({ baseUrl: at('sidecar'), token, maxRetries: 1000 })
     let jobs = 0
     let stop = false
     const program = async () => {
@@ -97,11 +102,11 @@ describe('the whole way', () => {
     assert.equal(await emitter.flush(30_000), true)
     await until(
       'the spool to be empty',
-      async () => (await json(`${at('sidecar')}/v1/healthz`)).spool_count === 0,
+      async () => (await json(`${at('sidecar')}/v1/healthz`, get)).spool_count === 0,
     )
 
-    const jobRows = await all(`${at('local-api')}/v1/jobs`)
-    const subjobRows = await all(`${at('local-api')}/v1/subjobs`)
+    const jobRows = await all(`${at('local-api')}/v1/jobs`, get)
+    const subjobRows = await all(`${at('local-api')}/v1/subjobs`, get)
     assert.equal(jobRows.length, jobs)
     assert.equal(subjobRows.length, jobs)
     // A job: started, progress, finished. A subjob: started, metric, finished.
@@ -109,7 +114,7 @@ describe('the whole way', () => {
       assert.equal(row.status, 'succeeded')
       assert.equal(row.event_count, 3)
     }
-    const { items } = (await json(`${at('local-api')}/v1/sources`)) as never as {
+    const { items } = (await json(`${at('local-api')}/v1/sources`, get)) as never as {
       items: { gaps: unknown[] }[]
     }
     assert.deepEqual(
@@ -119,15 +124,15 @@ describe('the whole way', () => {
   })
 
   test('shows the jobs of the simulated fab, which come in through the sidecar alone', async (t) => {
-    const { at } = await startUp(t)
+    const { at, get } = await startUp(t)
     const url = `${at('local-api')}/v1/jobs`
-    await until('jobs of the fab', async () => (await all(url)).length > 3)
+    await until('jobs of the fab', async () => (await all(url, get)).length > 3)
     const page = await until('a job on the dashboard', async () => {
-      const text = await (await fetch(`${at('web')}/jobs`)).text()
+      const text = await (await get(`${at('web')}/jobs`)).text()
       return text.includes('<tr id="job-') && text
     })
     assert.match(page, /<title>Jobs/)
-    const central = await json(`${at('central')}/v1/jobs?site=fab1&limit=5`)
+    const central = await json(`${at('central')}/v1/jobs?site=fab1&limit=5`, get)
     assert.ok((central.items as unknown as unknown[]).length > 0)
   })
 })

@@ -956,4 +956,49 @@ export const bugs: readonly Bug[] = [
       'a route that is answered before the framework > says what the framework says: a page of another origin',
     ],
   },
+  {
+    name: 'a folder of another user is good enough',
+    why: "root's up writes through a link that another user has put there",
+    file: 'src/platform/own-folder.ts',
+    find: "if (!trusts(stats) && (own || uid === 0)) return foreign(step, 'is a folder that', stats)",
+    replace: '',
+    test: [
+      'test/platform/own-folder.test.ts',
+      'a folder of state > is refused when it belongs to another user',
+    ],
+  },
+  {
+    name: 'the lock of a spool waits for readers',
+    why: 'a backup, or any user, that reads lock.db keeps the sidecar from starting',
+    file: 'src/spool/folder.ts',
+    find: "lock.exec('begin immediate')",
+    replace: "lock.exec('begin exclusive')",
+    test: [
+      'test/spool/closed.test.ts',
+      'a spool > opens while a reader holds its lock file, and for one sidecar only',
+    ],
+    says: 'is in use by another sidecar',
+  },
+  {
+    name: 'up ignores TOKENS_FILE',
+    why: 'the tokens that an operator gave and revoked do not count, and nothing says so',
+    file: 'src/roles/up/tokens.ts',
+    find: "const theirs = operators ? readOr(resolve(operators), undefined) : ''",
+    replace: "const theirs = operators ? '' : readOr(resolve('/nowhere'), '')",
+    test: [
+      'test/roles/up-tokens.test.ts',
+      'the tokens of wafermon up > are besides those of TOKENS_FILE, which count as they change',
+    ],
+  },
+  {
+    name: 'a sign-in link works again',
+    why: 'every link in the history of a browser is a key',
+    file: 'src/platform/session.ts',
+    find: 'this.#used.set(once, Number(expires))',
+    replace: '',
+    test: [
+      'test/roles/up-tokens.test.ts',
+      'an invitation > opens one session, in its hour, and not once its token is revoked',
+    ],
+  },
 ]

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   closeSync,
   existsSync,
@@ -12,13 +12,18 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { Auth } from '../../src/platform/auth.ts'
 import { takeLock } from '../../src/platform/lock-file.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { rotate } from '../../src/platform/log-rotation.ts'
 import { Supervisor } from '../../src/platform/supervisor.ts'
 import { upLog } from '../../src/roles/up/log.ts'
+import { openCheckpoint } from '../../src/tools/replay/checkpoint.ts'
+import { writeRecords } from '../../src/tools/simulate/write-records.ts'
+import { listTokens, makeToken, revokeToken } from '../../src/tools/token.ts'
 import { diskOf } from '../support/full-disk.ts'
-import { freshFolder, until } from '../support/processes.ts'
+import { freshFolder, program, until } from '../support/processes.ts'
+import { wafermon } from '../support/run.ts'
 
 /* What is written by the way, and not for an answer: a full disk must end nothing. */
 
@@ -102,6 +107,58 @@ describe('a full disk', () => {
       assert.throws(() => takeLock(path), /cannot lock .*ENOSPC.*free some space/)
     })
   }
+})
+
+const skip = process.getuid?.() !== 0 && 'a small disk can only be mounted by root'
+test('a sidecar that cannot start on a full disk says so without a stack', { skip }, async (t) => {
+  const dir = smallDisk(t)
+  const env = { SPOOL_DIR: join(dir, 'spool'), PORT: '0' }
+  const { code, err } = await wafermon(['sidecar'], env)
+  assert.notEqual(code, 0)
+  assert.match(err, /ENOSPC|full|space/)
+  assert.doesNotMatch(err, /\n +at /)
+})
+
+describe('a tool on a full disk says what it could not write', () => {
+  test('a file of tokens', (t) => {
+    const file = join(freshFolder(), 'tokens')
+    const first = makeToken(file, ['read'])
+    const disk = diskOf(t)
+    disk.fill(file)
+    assert.throws(() => makeToken(file, ['read']), /cannot write .*tokens.*ENOSPC/)
+    const [{ id = '' } = {}] = listTokens(file)
+    assert.throws(() => revokeToken(file, id), /cannot write .*tokens.*ENOSPC/)
+    assert.ok(new Auth({ tokensFile: file, anonymous: [] }).find(first), 'the file is as it was')
+  })
+
+  test('the position of a replay', (t) => {
+    const state = freshFolder()
+    const where = { state, file: 'hour.ndjson', url: 'http://x', siteId: 'fab1' }
+    const { write } = openCheckpoint(where, [])
+    diskOf(t).fill(join(state, 'hour.ndjson.fab1.replay.json'))
+    assert.throws(() => write(1), /--state.*ENOSPC/)
+  })
+
+  test('the records of a simulated fab', async () => {
+    const plan = { seed: 7, jobsPerMinute: 60, durationS: 60 }
+    const writing = writeRecords({ file: '/dev/full', ...plan })
+    await assert.rejects(writing, /--records: cannot write \/dev\/full \(ENOSPC\)/)
+  })
+
+  test('its standard output', async () => {
+    const { code, err } = await new Promise<{ code: number | null; err: string }>((done) => {
+      const full = openSync('/dev/full', 'a')
+      const args = [program, 'config', 'show', '--role', 'web']
+      const child = spawn(process.execPath, args, { stdio: ['ignore', full, 'pipe'] })
+      let err = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        err += text
+      })
+      child.once('close', (code) => done({ code, err }))
+    })
+    assert.deepEqual([code, err.split('\n').length], [1, 2], err)
+    assert.match(err, /^cannot write to standard output: ENOSPC/)
+  })
 })
 
 /** A real disk of 64 KiB, full to the last byte. */

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { defaultDir } from '../../src/commands/up.ts'
 import { knownSettings } from '../../src/roles/settings.ts'
-import { inherited, roleChildren } from '../../src/roles/up/children.ts'
+import {
+  ignoredSettings,
+  inherited,
+  roleChildren,
+  simulatorChild,
+} from '../../src/roles/up/children.ts'
 
 const ports = {
   sidecar: 1,
@@ -43,14 +48,37 @@ describe('the children of wafermon up', () => {
     ])
   })
 
+  test('say which settings have no effect', () => {
+    const env = { TOKENS_FILE: '/t', ALLOW_ANONYMOUS: 'read', LOG_LEVEL: 'info', PATH: '/bin' }
+    assert.deepEqual(ignoredSettings({ ...env, SIDECAR_URL: 'http://x' }), [])
+    const ignored = { HOST: '0.0.0.0', TLS_KEY: '/k', WAFERMON_CONFIG: '/c', SPOOL_DIR: '/s' }
+    assert.deepEqual(ignoredSettings({ ...env, ...ignored }), Object.keys(ignored))
+  })
+
   test('know each other by the ports in use', () => {
-    const layout = { dir: '/d', site: 'fab7', ports, databaseUrl: 'postgres://x', env: {} }
+    const tokens = { file: '/d/up.tokens', token: 'wfm_x' }
+    const given = { ALLOW_ANONYMOUS: 'ingest', TOKENS_FILE: '/theirs' }
+    const layout = {
+      dir: '/d',
+      site: 'fab7',
+      ports,
+      databaseUrl: 'postgres://x',
+      tokens,
+      env: given,
+    }
     const env = Object.fromEntries(roleChildren(layout).map((child) => [child.name, child.env]))
     assert.equal(env.sidecar?.LOCAL_API_BASE, 'http://127.0.0.1:2')
     assert.equal(env.central?.SITES, 'fab7=http://127.0.0.1:2')
     assert.equal(env['web-central']?.CENTRAL_API, 'http://127.0.0.1:4')
     assert.equal(env.web?.PORT, '5')
     assert.equal(env.sidecar?.DATABASE_URL, undefined)
+    for (const of of Object.values(env)) {
+      assert.deepEqual([of.TOKENS_FILE, of.ALLOW_ANONYMOUS], ['/d/up.tokens', 'ingest'])
+    }
+    for (const name of ['sidecar', 'central', 'web', 'web-central']) {
+      assert.equal(env[name]?.LOCAL_API_TOKEN, 'wfm_x', name)
+    }
+    assert.equal(simulatorChild(layout).env.SIDECAR_TOKEN, 'wfm_x')
   })
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
@@ -34,6 +34,9 @@ async function startUp(dir: string, ports: Ports, more = ['--no-simulate']): Pro
   await Promise.race([up.ready, failed])
   return { ...up, dir, ports }
 }
+
+const tokenOf = ({ dir }: Pick<Up, 'dir'>) =>
+  `Bearer ${readFileSync(join(dir, 'up.token'), 'utf8').trim()}`
 
 const childrenOf = (dir: string): Child[] =>
   JSON.parse(readFileSync(join(dir, 'up.children'), 'utf8'))
@@ -86,7 +89,7 @@ function leftOf(dir: string, children: Child[]): number[] {
 }
 
 /** Sends a finished job to the sidecar. */
-async function sendJob({ ports }: Up): Promise<string> {
+async function sendJob(up: Up): Promise<string> {
   const id = randomUUID()
   const event = {
     idempotency_key: randomUUID(),
@@ -95,18 +98,19 @@ async function sendJob({ ports }: Up): Promise<string> {
     entity: { type: 'job', id, business_key: 'L26N4402.1' },
     event: { kind: 'finished', at: new Date().toISOString(), metrics: { duration_s: 1.5 } },
   }
-  const answer = await fetch(`http://127.0.0.1:${ports.sidecar}/v1/ingest/events`, {
+  const answer = await fetch(`http://127.0.0.1:${up.ports.sidecar}/v1/ingest/events`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', authorization: tokenOf(up) },
     body: JSON.stringify(event),
   })
   assert.equal(answer.status, 200, await answer.text())
   return id
 }
 
-const hasJob = async ({ ports }: Up, id: string) => {
-  const url = `http://127.0.0.1:${ports['local-api']}/v1/jobs/${id}`
-  return (await fetch(url).catch(() => undefined))?.status === 200
+const hasJob = async (up: Up, id: string) => {
+  const url = `http://127.0.0.1:${up.ports['local-api']}/v1/jobs/${id}`
+  const headers = { authorization: tokenOf(up) }
+  return (await fetch(url, { headers }).catch(() => undefined))?.status === 200
 }
 
 describe('wafermon up', () => {
@@ -118,13 +122,60 @@ describe('wafermon up', () => {
     await up.stop()
   })
 
-  test('prints its addresses in six lines, the dashboard first', () => {
+  test('prints its addresses in seven lines, the dashboard first', () => {
     const lines = up
       .logs()
       .split('\n')
       .filter((line) => line.startsWith('  '))
-    assert.equal(lines.length, 6, up.logs())
-    assert.match(lines[0] ?? '', new RegExp(`dashboard +http://127.0.0.1:${up.ports.web}$`))
+    assert.equal(lines.length, 7, up.logs())
+    assert.match(
+      lines[0] ?? '',
+      new RegExp(`dashboard +http://127.0.0.1:${up.ports.web}/sign-in\\?once=`),
+    )
+  })
+
+  test('lets a browser in by each link it prints, once, and nobody without', async () => {
+    const links = [...up.logs().matchAll(/http:\S+\?once=\S+/g)].map(([link]) => link)
+    assert.equal(links.length, 2, up.logs())
+    for (const link of links) {
+      const open = (url: string, cookie = '') =>
+        fetch(url, { redirect: 'manual', headers: { accept: 'text/html', cookie } })
+      const jobs = new URL('/jobs', link).href
+      assert.equal((await open(jobs)).status, 303, 'to the sign-in page')
+      const entered = await open(link)
+      assert.deepEqual([entered.status, entered.headers.get('location')], [303, '/'])
+      const [cookie = ''] = (entered.headers.get('set-cookie') ?? '').split(';')
+      const page = await open(jobs, cookie)
+      assert.equal(page.status, 200)
+      assert.match(await page.text(), /<title>Jobs/)
+      const again = await open(link)
+      assert.equal(again.status, 401)
+      assert.match(await again.text(), /This link was used/)
+    }
+  })
+
+  test('asks for a token at every role', async () => {
+    const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '[]' }
+    const at = (role: (typeof roles)[number]) => `http://127.0.0.1:${up.ports[role]}`
+    const doors: [string, object?][] = [
+      [`${at('sidecar')}/v1/ingest/events:batch`, post],
+      [`${at('local-api')}/v1/ingest/events:batch`, post],
+      [`${at('local-api')}/v1/jobs`],
+      [`${at('central')}/v1/jobs`],
+      [`${at('web')}/jobs`],
+      [`${at('central-web')}/jobs`],
+    ]
+    for (const [url, how = {}] of doors) assert.equal((await fetch(url, how)).status, 401, url)
+  })
+
+  test('keeps everything in its folder from other users, and says what it does not use', () => {
+    const open = readdirSync(up.dir, { recursive: true, encoding: 'utf8' })
+      .filter((name) => !/^(postgres-|run)/.test(name))
+      .filter((name) => (lstatSync(join(up.dir, name)).mode & 0o077) !== 0)
+      .filter((name) => !lstatSync(join(up.dir, name)).isSymbolicLink())
+    assert.deepEqual(open, [])
+    assert.equal(statSync(up.dir).mode & 0o066, 0)
+    assert.match(up.logs(), /have no effect under `up`, settings \["HOST"\]/)
   })
 
   test('runs every role in a process of its own', async () => {
@@ -253,7 +304,8 @@ describe('wafermon up, when it goes down hard', () => {
     assert.ok(pid && readStart(pid))
     const jobs = `http://127.0.0.1:${up.ports['local-api']}/v1/jobs?limit=1`
     await until('the first job of the fab', async () => {
-      const answer = await fetch(jobs).catch(() => undefined)
+      const headers = { authorization: tokenOf(up) }
+      const answer = await fetch(jobs, { headers }).catch(() => undefined)
       const { items = [] } = answer?.ok ? ((await answer.json()) as { items?: unknown[] }) : {}
       return items.length > 0
     })

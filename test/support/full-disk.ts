@@ -44,11 +44,11 @@ export function diskOf(t: Pick<TestContext, 'after'>) {
     })
   }
   replace('writeSync', (call, args) => {
-    const [file, content] = args as unknown as [number, Buffer]
+    const [file, content, from = 0, length] = args as unknown as [number, Buffer, number?, number?]
     const path = readlinkSync(`/proc/self/fd/${file}`)
     if (!isFull(path)) return call(...args)
     if (leftBytes === 0) throw full(path)
-    const bytes = content.subarray(0, leftBytes)
+    const bytes = content.subarray(from, from + Math.min(leftBytes, length ?? content.length))
     leftBytes -= bytes.length
     return call(...([file, bytes] as never[]))
   })

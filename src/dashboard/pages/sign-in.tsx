@@ -1,5 +1,6 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { Logger } from 'pino'
 import { count } from '../../../views/format.ts'
 import { OnwardPage, SignInPage } from '../../../views/pages/sign-in.tsx'
 import { withQuery } from '../../../views/urls.ts'
@@ -21,7 +22,11 @@ export function signInRoutes(dashboard: Dashboard): Hono {
   return new Hono()
     .get('/sign-in', async (c) => {
       const next = toOwnPath(c.req.query('next'))
-      return access.identify(c) ? c.redirect(next, 303) : form(c, next)
+      if (access.identify(c)) return c.redirect(next, 303)
+      const invitation = c.req.query('once')
+      // A look at the headers alone must not use it up.
+      if (invitation === undefined || c.req.method !== 'GET') return form(c, next)
+      return acceptInvitation(c, dashboard, invitation, next)
     })
     .post('/sign-in', bodyLimit({ maxSize: mostBytes, onError: tooLarge }), (c) =>
       signIn(c, dashboard),
@@ -43,21 +48,47 @@ export function guard(access: Access): MiddlewareHandler {
   }
 }
 
+function acceptInvitation(
+  c: Context,
+  { access, log }: Dashboard,
+  invitation: string,
+  next: string,
+) {
+  const waitS = access.countAttempt(c)
+  if (waitS > 0) return tooOften(c, next, waitS)
+  const accepted = access.accept(c, invitation)
+  if (!accepted) {
+    refused(c, log, 'invitation')
+    const problem =
+      'This link was used, or is over an hour old. Paste a token, or start wafermon again.'
+    return form(c, next, problem, 401)
+  }
+  log.info({ address: readAddress(c), token: accepted.id }, 'signed in by link')
+  c.header('Cache-Control', 'no-store')
+  return c.redirect(next, 303)
+}
+
+function tooOften(c: Context, next: string, waitS: number) {
+  c.header('Retry-After', String(waitS))
+  return form(c, next, `Too many attempts. Wait ${count(waitS, 'second')}, then try again.`, 429)
+}
+
+function refused(c: Context, log: Logger, reason: string): void {
+  const fields = { address: readAddress(c), reason }
+  logSparsely(log, 'sign-in', { level: 'warn', fields, event: 'sign-in refused' })
+  c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
+}
+
 async function signIn(c: Context, { access, log }: Dashboard): Promise<Response> {
   if (!isFromOurPages(c)) return foreign(c)
   const given = await c.req.parseBody().catch(() => ({}) as Record<string, unknown>)
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
   const next = toOwnPath(textOf('next'))
   const waitS = access.countAttempt(c)
-  if (waitS > 0) {
-    c.header('Retry-After', String(waitS))
-    return form(c, next, `Too many attempts. Wait ${count(waitS, 'second')}, then try again.`, 429)
-  }
+  if (waitS > 0) return tooOften(c, next, waitS)
   const result = access.signIn(c, textOf('token').replace(/^Bearer\s+/i, ''))
   if (typeof result === 'string') {
-    const fields = { address: readAddress(c), reason: result }
-    logSparsely(log, 'sign-in', { level: 'warn', fields, event: 'sign-in refused' })
-    c.header('WWW-Authenticate', 'Bearer realm="wafermon"')
+    refused(c, log, result)
     return form(c, next, refusals[result], result === 'unknown' ? 401 : 403)
   }
   log.info({ address: readAddress(c), token: result.id }, 'signed in')

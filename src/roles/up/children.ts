@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { ChildSpec } from '../../platform/supervised-child.ts'
-import { isPlace } from '../settings.ts'
+import { isPlace, roleSettings } from '../settings.ts'
+import type { UpTokens } from './tokens.ts'
 
 export type UpPorts = Record<
   'sidecar' | 'local-api' | 'archiver' | 'central' | 'web' | 'web-central',
@@ -12,9 +13,23 @@ export type UpLayout = {
   site: string
   ports: UpPorts
   databaseUrl: string
+  tokens: Pick<UpTokens, 'file' | 'token'>
   /** The environment of `up`. */
   env: NodeJS.ProcessEnv
 }
+
+/** Settings about where something is that `up` uses although it decides the others itself. */
+const used = ['TOKENS_FILE', 'ALLOW_ANONYMOUS']
+
+/** The settings of roles in our environment that have no effect under `up`. */
+export const ignoredSettings = (env: NodeJS.ProcessEnv): string[] =>
+  Object.keys(env).filter(
+    (name) =>
+      name === 'WAFERMON_CONFIG' ||
+      (isPlace(name) &&
+        !used.includes(name) &&
+        Object.values(roleSettings).some(({ shape }) => name in shape)),
+  )
 
 /** Variables that are not settings and must not reach a child either. */
 const notForChildren =
@@ -22,8 +37,8 @@ const notForChildren =
 
 /**
  * The part of our environment for a child: settings about how much and how often pass through, such
- * as RETENTION_HOURS or LOG_LEVEL. `up` itself decides where things are, and a token file, TLS or a
- * configuration file meant for one role would break the others.
+ * as RETENTION_HOURS or LOG_LEVEL. `up` itself decides where things are, and TLS or a configuration
+ * file meant for one role would break the others.
  */
 export function inherited(env: NodeJS.ProcessEnv): Record<string, string> {
   const kept = Object.entries(env).filter(
@@ -41,27 +56,30 @@ export function databaseChild(dir: string, env: NodeJS.ProcessEnv): ChildSpec {
 
 /** The roles, in the order of their starts: those that answer before those that ask. */
 export function roleChildren(layout: UpLayout): ChildSpec[] {
-  const { dir, site, ports, databaseUrl, env } = layout
+  const { dir, site, ports, databaseUrl, tokens, env } = layout
+  const LOCAL_API_TOKEN = tokens.token
   const at = (role: keyof UpPorts) => `http://127.0.0.1:${ports[role]}`
   const settings: Record<keyof UpPorts, Record<string, string>> = {
     'local-api': { DATABASE_URL: databaseUrl },
     archiver: { DATABASE_URL: databaseUrl, ARCHIVE_DIR: join(dir, 'archive') },
-    sidecar: { SPOOL_DIR: join(dir, 'spool'), LOCAL_API_BASE: at('local-api') },
-    central: { SITES: `${site}=${at('local-api')}` },
-    web: { LOCAL_API: at('local-api'), DEFAULT_SITE: site },
-    'web-central': { CENTRAL_API: at('central'), DEFAULT_SITE: site },
+    sidecar: { SPOOL_DIR: join(dir, 'spool'), LOCAL_API_BASE: at('local-api'), LOCAL_API_TOKEN },
+    central: { SITES: `${site}=${at('local-api')}`, LOCAL_API_TOKEN },
+    web: { LOCAL_API: at('local-api'), LOCAL_API_TOKEN, DEFAULT_SITE: site },
+    'web-central': { CENTRAL_API: at('central'), LOCAL_API_TOKEN, DEFAULT_SITE: site },
   }
+  const open = env.ALLOW_ANONYMOUS
+  const auth = { TOKENS_FILE: tokens.file, ...(open ? { ALLOW_ANONYMOUS: open } : {}) }
   return (Object.keys(settings) as (keyof UpPorts)[]).map((name) => {
     const own = { HOST: '127.0.0.1', PORT: String(ports[name]), SERVICE_NAME: name }
     const args = [name === 'web-central' ? 'web' : name]
-    return spec(name, dir, args, { ...inherited(env), ...own, ...settings[name] }, true)
+    return spec(name, dir, args, { ...inherited(env), ...auth, ...own, ...settings[name] }, true)
   })
 }
 
 /** The simulated fab. It sends to the sidecar, as programs do. */
-export function simulatorChild({ dir, site, ports, env }: UpLayout): ChildSpec {
+export function simulatorChild({ dir, site, ports, tokens, env }: UpLayout): ChildSpec {
   const args = ['simulate', '--url', `http://127.0.0.1:${ports.sidecar}`, '--site', site, '--quiet']
-  return spec('simulator', dir, args, inherited(env), false)
+  return spec('simulator', dir, args, { ...inherited(env), SIDECAR_TOKEN: tokens.token }, false)
 }
 
 function spec(

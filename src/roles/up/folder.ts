@@ -1,21 +1,29 @@
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
 import { LockHeld, takeLock } from '../../platform/lock-file.ts'
+import { closeFolder, explainForeign, makeFolders } from '../../platform/own-folder.ts'
 
 /**
  * Makes the state folder. Roles and database may run as different users: all may pass through it,
  * only its owner may list it.
  *
- * @throws AppError `invalid` when this user cannot write to it
+ * @throws AppError `invalid` when this user cannot write to it, `forbidden` when other users could
+ * exchange what is written there
  */
 export function makeFolder(dir: string): void {
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700
+  const logs = join(dir, 'logs')
   try {
-    if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode })
-    mkdirSync(join(dir, 'logs'), { recursive: true, mode: 0o750 })
+    refuseForeign(dir)
+    makeFolders(dir, mode)
+    closeFolder(dir, 0o022)
+    refuseForeign(logs)
+    makeFolders(logs, 0o700)
+    closeFolder(logs, 0o077)
     accessSync(dir, constants.W_OK)
   } catch (cause) {
+    if (cause instanceof AppError) throw cause
     const { code } = cause as NodeJS.ErrnoException
     throw new AppError(
       'invalid',
@@ -23,6 +31,11 @@ export function makeFolder(dir: string): void {
       { cause },
     )
   }
+}
+
+function refuseForeign(dir: string): void {
+  const foreign = explainForeign(dir)
+  if (foreign) throw new AppError('forbidden', `${foreign} with --dir`)
 }
 
 /** @throws AppError `conflict` when another `up` uses the folder */

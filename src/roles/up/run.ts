@@ -23,6 +23,8 @@ const stopTimeoutS = 90
 /** `wafermon up`: prints its addresses, and runs until it is asked to stop. */
 export async function runUp(flags: UpFlags): Promise<void> {
   const dir = resolve(flags.dir)
+  // Everything in the folder is for this user alone; the roles inherit it.
+  process.umask(0o077)
   const { log, keepIn, say } = upLog()
   const life = new Lifecycle(log)
   life.stopOnSignal(stopTimeoutS)
@@ -77,13 +79,16 @@ async function startOrExplain(life: Lifecycle, start: () => Promise<void>): Prom
   }
 }
 
-function addressLines({ url, dir, ports }: UpReady): string {
+/** The links to the dashboards sign a browser in, once: see Sessions.invite. */
+function addressLines({ url, dir, ports, tokens }: UpReady): string {
   const at = (port: number) => `http://127.0.0.1:${port}`
+  const link = (base: string) => `${base}/sign-in?once=${tokens.invite()}`
   const lines = [
-    ['dashboard', url],
-    ['all sites', at(ports['web-central'])],
+    ['dashboard', link(url)],
+    ['all sites', link(at(ports['web-central']))],
     ['send events', `${at(ports.sidecar)}  (SIDECAR_URL)`],
     ['API', `${at(ports['local-api'])}/docs`],
+    ['token', `${tokens.tokenFile}  (holds SIDECAR_TOKEN)`],
     ['data', `${dir}  (logs in ${join(dir, 'logs')})`],
     ['stop', 'Ctrl-C'],
   ]

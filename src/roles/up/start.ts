@@ -6,12 +6,14 @@ import { Supervisor } from '../../platform/supervisor.ts'
 import { migrate } from '../../store/migrate.ts'
 import {
   databaseChild,
+  ignoredSettings,
   roleChildren,
   simulatorChild,
   type UpLayout,
   type UpPorts,
 } from './children.ts'
 import { lockFolder, makeFolder } from './folder.ts'
+import { openTokens, type UpTokens } from './tokens.ts'
 
 export type UpConfig = {
   /** The state directory. */
@@ -29,7 +31,7 @@ export type UpConfig = {
   onOwned: (dir: string) => void
 }
 
-export type UpReady = { url: string; dir: string; ports: UpPorts }
+export type UpReady = { url: string; dir: string; ports: UpPorts; tokens: UpTokens }
 
 /** Time for a role to finish its work when everything is stopped, in milliseconds. */
 const stopPatienceMs = 12_000
@@ -61,6 +63,10 @@ export async function startUp(
   const lock = lockFolder(dir)
   life.onStop('lock', lock.release)
   config.onOwned(dir)
+  const tokens = openTokens(dir, env.TOKENS_FILE, log)
+  life.onStop('tokens', tokens.close)
+  const settings = ignoredSettings(env)
+  if (settings.length > 0) log.warn({ settings }, 'these settings have no effect under `up`')
   const recordFile = join(dir, 'up.children')
   const supervisor = new Supervisor({ program, log, recordFile })
   const clearing = supervisor.clearLeftovers(stopPatienceMs)
@@ -77,8 +83,8 @@ export async function startUp(
     onSlow,
   )
   await slowly('bringing the tables up to date', migrate(databaseUrl, log), onSlow)
-  await startRoles(supervisor, { dir, site: config.site, ports, databaseUrl, env }, config)
-  return { url: `http://127.0.0.1:${ports.web}`, dir, ports }
+  await startRoles(supervisor, { dir, site: config.site, ports, databaseUrl, tokens, env }, config)
+  return { url: `http://127.0.0.1:${ports.web}`, dir, ports, tokens }
 }
 
 async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpConfig) {

@@ -1,0 +1,106 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { AppError } from '../../core/errors.ts'
+import { must } from '../../core/must.ts'
+import { Auth } from '../../platform/auth.ts'
+import { writeDurably } from '../../platform/durable-file.ts'
+import { Sessions } from '../../platform/session.ts'
+
+/*
+ * The tokens of `up`. Its roles listen on loopback, which every user and every page in a browser of
+ * the machine can reach, so they ask for tokens as all roles do.
+ *
+ *   up.token    the token of `up`, made once: the roles use it, and so may the operator
+ *   up.tokens   what the roles take as TOKENS_FILE: that token's hash, and the operator's own file
+ */
+
+export type UpTokens = {
+  /** The TOKENS_FILE of the roles. */
+  file: string
+  token: string
+  tokenFile: string
+  /** An invitation to a dashboard; see Sessions.invite. */
+  invite(): string
+  close(): void
+}
+
+/** How soon a change of the operator's file counts, in milliseconds. */
+const lookEveryMs = 1000
+
+/**
+ * Makes the token unless it is there, and follows the operator's file.
+ *
+ * @param operators the file that TOKENS_FILE names, if any
+ * @throws ConfigError when that file cannot be read or is wrong; AppError `unavailable` when the disk
+ * does not take ours
+ */
+export function openTokens(dir: string, operators: string | undefined, log: Logger): UpTokens {
+  // Read as a role would, for its words about what is wrong.
+  if (operators) new Auth({ tokensFile: operators, anonymous: [] })
+  const tokenFile = join(dir, 'up.token')
+  const file = join(dir, 'up.tokens')
+  const kept = readOr(tokenFile, '').trim()
+  const token = /^wfm_[\w-]{43}$/.test(kept) ? kept : newToken()
+  const ours = `up admin ${createHash('sha256').update(token).digest('hex')} of wafermon up`
+  let written = readOr(file, '')
+  const update = () => {
+    const theirs = operators ? readOr(resolve(operators), undefined) : ''
+    // While it cannot be read, the last tokens are kept, as in every role.
+    if (theirs === undefined) return
+    const content = `${ours}\n${theirs}`
+    if (content !== written) write(file, content)
+    written = content
+  }
+  write(tokenFile, `${token}\n`)
+  update()
+  let trouble = ''
+  const look = () => {
+    const before = trouble
+    trouble = ''
+    try {
+      update()
+    } catch (error) {
+      trouble = (error as Error).message
+      if (trouble !== before) log.warn({ trouble }, 'a change of TOKENS_FILE does not count yet')
+    }
+  }
+  const timer = setInterval(look, lookEveryMs)
+  const auth = new Auth({ tokensFile: file, anonymous: [] })
+  // The dashboards have the token as their secret: see children.ts.
+  const sessions = new Sessions(auth, token)
+  const entry = must(auth.find(token), 'its line was written above')
+  return {
+    ...{ file, token, tokenFile },
+    invite: () => sessions.invite(entry),
+    close: () => clearInterval(timer),
+  }
+}
+
+const newToken = () => `wfm_${randomBytes(32).toString('base64url')}`
+
+function readOr<T>(path: string, otherwise: T): string | T {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return otherwise
+  }
+}
+
+/** What is there already needs no space. */
+function write(path: string, content: string): void {
+  if (readOr(path, undefined) === content) return
+  try {
+    writeDurably(path, content, { mode: 0o600 })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new AppError(
+      'unavailable',
+      `cannot write ${path} (${code}): free some space on its disk`,
+      {
+        cause,
+      },
+    )
+  }
+}
