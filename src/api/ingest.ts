@@ -5,6 +5,7 @@ import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
+import type { Sender } from '../core/sender.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
@@ -18,6 +19,8 @@ import type { Declaration, Route } from './route.ts'
 export type IngestOptions = {
   accept: Accept
   metrics: Metrics
+  /** The rights of a caller, by its Authorization header. */
+  senderOf: (authorization: string | undefined) => Sender
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: (id: string) => Micros | undefined
@@ -44,7 +47,7 @@ type Rejected = {
  */
 export function ingestRoutes(options: IngestOptions): Route[] {
   return [
-    toRoute(ingestEvent, options, (text) => takeOne(text, options)),
+    toRoute(ingestEvent, options, (text, request) => takeOne(text, request, options)),
     toRoute(ingestBatch, options, (text, request) => takeBatch(text, request, options)),
   ]
 }
@@ -66,13 +69,18 @@ const incoming = ({ env }: Context): IncomingMessage =>
 
 const secondsSince = (startedAt: number) => Math.round((performance.now() - startedAt) * 1000) / 1e6
 
-const toHop = ({ startOf }: IngestOptions): FirstHop => ({
+const toHop = (request: IncomingMessage, { startOf, senderOf }: IngestOptions): FirstHop => ({
+  sender: senderOf(request.headersDistinct.authorization?.join(', ')),
   receivedAt: fromMs(performance.timeOrigin + performance.now()),
   traceparent: activeTraceparent(),
   ...(startOf ? { startOf } : {}),
 })
 
-async function takeOne(text: string, options: IngestOptions): Promise<object> {
+async function takeOne(
+  text: string,
+  request: IncomingMessage,
+  options: IngestOptions,
+): Promise<object> {
   const { metrics, limits, forwards } = options
   const input = parseJson(text)
   if (Array.isArray(input)) {
@@ -80,7 +88,7 @@ async function takeOne(text: string, options: IngestOptions): Promise<object> {
   }
   const tally = new IngestTally()
   const own = forwards ? text.trim() : undefined
-  const read = tally.see(readEvent(input, toHop(options), limits, isPlain(text), own))
+  const read = tally.see(readEvent(input, toHop(request, options), limits, isPlain(text), own))
   try {
     if (!read.ok) throw invalid(read)
     const [verdict] = await acceptTraced([read], options)
@@ -111,14 +119,24 @@ const later = (detail: string) => new AppError('overloaded', detail, { retryAfte
 
 async function takeBatch(
   text: string,
-  { headers }: IncomingMessage,
+  request: IncomingMessage,
   options: IngestOptions,
 ): Promise<object> {
   const { limits, forwards = false } = options
-  const batch = readBatch(text, headers['content-type'] ?? '', limits.maxBatchItems, forwards)
+  const batch = readBatch(
+    text,
+    request.headers['content-type'] ?? '',
+    limits.maxBatchItems,
+    forwards,
+  )
   const tally = new IngestTally()
   try {
-    const reads = await readAll(batch, isPlain(text), options, tally)
+    const reads = await readAll(
+      batch,
+      isPlain(text),
+      { ...options, hop: toHop(request, options) },
+      tally,
+    )
     const good = reads.filter((read) => read.ok)
     const verdicts = good.length > 0 ? await acceptTraced(good, options) : []
     if (good.length === reads.length) refuseFull(verdicts)
@@ -151,7 +169,8 @@ function answerBatch(
     }
   }
   const [total, failed] = [reads.length, rejected.length]
-  return { ok: true, total, success: total - failed, failed, duplicates, rejected }
+  const stamps = reads.some((read) => read.ok && read.unstamped) ? { stamps: 'ignored' } : {}
+  return { ok: true, total, success: total - failed, failed, duplicates, rejected, ...stamps }
 }
 
 const toRejected = (index: number, key: string, verdict: Verdict & object): Rejected =>
@@ -173,10 +192,9 @@ const slice = 500
 async function readAll(
   { inputs, texts }: Batch,
   plain: boolean,
-  options: IngestOptions,
+  { hop, limits }: IngestOptions & { hop: FirstHop },
   tally: IngestTally,
 ): Promise<ReadEvent[]> {
-  const hop = toHop(options)
   const reads: ReadEvent[] = []
   for (let i = 0; i < inputs.length; i++) {
     if (i > 0 && i % slice === 0) await new Promise(setImmediate)
@@ -184,7 +202,7 @@ async function readAll(
     const read: ReadEvent =
       input instanceof BadLine
         ? { ok: false, idempotencyKey: null, field: '', detail: input.detail }
-        : readEvent(input, hop, options.limits, plain, texts?.[i])
+        : readEvent(input, hop, limits, plain, texts?.[i])
     reads.push(tally.see(read))
   }
   return reads

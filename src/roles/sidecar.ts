@@ -33,6 +33,7 @@ export async function startSidecar(
   const ingest = ingestRoutes({
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
+    senderOf: (authorization) => auth.senderOf(authorization),
     startOf: (id) => started.startOf(id),
     forwards: true,
     limits: toIngestLimits(config),

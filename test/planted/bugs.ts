@@ -693,4 +693,37 @@ export const bugs: readonly Bug[] = [
       'a route that is answered before the framework > says what the framework says: a page of another origin',
     ],
   },
+  {
+    name: 'stamps are believed whoever sends them',
+    why: 'a program makes up sources, gaps and times of arrival in every answer',
+    file: 'src/core/read-event.ts',
+    find: ' && hop.sender?.mayForward !== false',
+    replace: '',
+    test: [
+      'test/core/sender.test.ts',
+      'a stamp > is dropped when its sender may not forward: this hop is the first',
+    ],
+  },
+  {
+    name: 'a stamp carries any year past the correction of clocks',
+    why: 'an event of the year 9999 heads every list for ever',
+    file: 'src/core/read-event.ts',
+    find: '? boundStamp(event, hop.receivedAt)',
+    replace: '? false',
+    test: [
+      'test/core/sender.test.ts',
+      'a stamp > does not carry a year past the correction of clocks',
+    ],
+  },
+  {
+    name: 'a source may have any number of gaps',
+    why: 'each event of it then costs the database more than the one before',
+    file: 'src/store/source-ranges.ts',
+    find: 'when (select count(*) from unnest(s.received)) <',
+    replace: 'when true or 0 <',
+    test: [
+      'test/store/sources.test.ts',
+      'sources > keep a bounded number of ranges of one: what it skips further stays a gap',
+    ],
+  },
 ]
