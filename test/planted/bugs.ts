@@ -726,4 +726,15 @@ export const bugs: readonly Bug[] = [
       'sources > keep a bounded number of ranges of one: what it skips further stays a gap',
     ],
   },
+  {
+    name: 'a page of jobs is bounded by rows alone',
+    why: '5000 jobs with large metadata are 480 MB, and ingest stands still while they are read',
+    file: 'src/store/jobs.ts',
+    find: '|| this.#bytes > maxPageBytes',
+    replace: '',
+    test: [
+      'test/store/pages.test.ts',
+      'pages of jobs with large metadata > are bounded in bytes, end where the cursor says, and lose no job',
+    ],
+  },
 ]
