@@ -737,4 +737,12 @@ export const bugs: readonly Bug[] = [
       'pages of jobs with large metadata > are bounded in bytes, end where the cursor says, and lose no job',
     ],
   },
+  {
+    name: 'central sends the token of all sites to each',
+    why: 'one site that is broken into reads all the others',
+    file: 'src/sites/sites.ts',
+    find: 'tokens?.get(id) ?? shared',
+    replace: 'shared',
+    test: ['test/sites/site-tokens.test.ts', 'the tokens of sites > go to their own site only'],
+  },
 ]
