@@ -11,8 +11,8 @@ import { streamBody } from './stream-body.ts'
 type Format = (typeof formats)[number]
 type ExportFormat = Exclude<Format, 'json'>
 
-/** Rows that an export holds in memory. */
-const pageSize = 1000
+/** Rows that an export holds in memory at most, and those that it writes in one go. */
+const [pageSize, sliceSize] = [1000, 100]
 
 const mediaTypes: Record<ExportFormat, string> = {
   csv: 'text/csv; charset=utf-8; header=present',
@@ -115,8 +115,16 @@ async function* textOf(
     ndjson: (job: Job) => `${JSON.stringify(jobToWire(job))}\n`,
   }[format]
   const head = format === 'csv' ? csvLine(tables[name].names) : ''
-  yield head + first.items.map(line).join('')
-  for await (const page of rest) yield page.items.map(line).join('')
+  if (head !== '') yield head
+  for (const items of inSlices(first.items)) yield items.map(line).join('')
+  for await (const page of rest) {
+    for (const items of inSlices(page.items)) yield items.map(line).join('')
+  }
+}
+
+/** A page with large metadata is not written in one go: others get their turn. */
+function* inSlices(items: readonly Job[]): Generator<readonly Job[]> {
+  for (let i = 0; i < items.length; i += sliceSize) yield items.slice(i, i + sliceSize)
 }
 
 /** Completeness of the file, in a header: the file itself has no place for it. */

@@ -31,6 +31,10 @@ const batchVerdict = named(
     failed: whole('Events refused.'),
     duplicates: whole('Accepted events that were already stored.'),
     rejected: z.array(verdict),
+    stamps: z
+      .literal('ignored')
+      .optional()
+      .describe('The token lacks the scope `forward`: stamps were dropped, the events were not.'),
     duration_s: seconds('Time to answer, in seconds.').optional(),
   }),
 )

@@ -5,6 +5,7 @@ import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, readEvent } from '../core/read-event.ts'
+import type { Sender } from '../core/sender.ts'
 import { Intake } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
 import { clock } from '../platform/clock.ts'
@@ -21,6 +22,8 @@ import { later, takeBatch } from './take-batch.ts'
 export type IngestOptions = {
   accept: Accept
   metrics: Metrics
+  /** The rights of a caller, by its Authorization header. */
+  senderOf: (authorization: string | undefined) => Sender
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: NonNullable<FirstHop['startOf']>
@@ -39,16 +42,16 @@ const smallText = 64 * 1024
  */
 export function ingestRoutes(options: IngestOptions): Route[] {
   const turns = new Turns()
-  const one: Take = async (text) => {
+  const one: Take = async (text, request) => {
     if (text.length > smallText) await turns.next()
-    return takeOne(text, options)
+    return takeOne(text, request, options)
   }
-  const batch: Take = async (text, { headers }) => {
+  const batch: Take = async (text, request) => {
     if (text.length > smallText) await turns.next()
     const { maxBatchItems } = options.limits
-    const items = readBatch(text, headers['content-type'] ?? '', maxBatchItems)
+    const items = readBatch(text, request.headers['content-type'] ?? '', maxBatchItems)
     const accept = (some: readonly Admitted[]) => acceptTraced(some, options)
-    return takeBatch(items, { ...options, hop: toHop(options), turns, accept })
+    return takeBatch(items, { ...options, hop: toHop(request, options), turns, accept })
   }
   let made: Intake | undefined
   const intake = () => {
@@ -85,13 +88,18 @@ const incoming = ({ env }: Context): IncomingMessage =>
 
 const secondsSince = (startedAt: number) => Math.round((performance.now() - startedAt) * 1000) / 1e6
 
-const toHop = ({ startOf }: IngestOptions): FirstHop => ({
+const toHop = (request: IncomingMessage, { startOf, senderOf }: IngestOptions): FirstHop => ({
+  sender: senderOf(request.headersDistinct.authorization?.join(', ')),
   receivedAt: clock.now(),
   traceparent: activeTraceparent(),
   ...(startOf ? { startOf } : {}),
 })
 
-async function takeOne(text: string, options: IngestOptions): Promise<object> {
+async function takeOne(
+  text: string,
+  request: IncomingMessage,
+  options: IngestOptions,
+): Promise<object> {
   const { metrics, limits, forwards } = options
   const huge = refuseHuge(text, { start: 0, end: text.length }, limits)
   const input = huge ? undefined : parseJson(text)
@@ -103,7 +111,7 @@ async function takeOne(text: string, options: IngestOptions): Promise<object> {
   const read = tally.see(
     huge
       ? { ok: false, idempotencyKey: null, ...huge }
-      : readEvent(input, toHop(options), limits, isPlain(text), own),
+      : readEvent(input, toHop(request, options), limits, isPlain(text), own),
   )
   try {
     if (!read.ok) throw invalid(read)

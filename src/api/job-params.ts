@@ -77,7 +77,11 @@ export const ownSubjobParams = (limits: Limits) =>
   jobParams(limits).omit({ site: true, app_id: true })
 
 /** The parameters of `GET /v1/jobs/{id}/events`. */
-export const eventParams = (limits: Limits) => z.object({ limit: limitParam(limits) })
+export const eventParams = (limits: Limits) =>
+  z.object({
+    limit: limitParam(limits),
+    cursor: text(1000, '`next_cursor` of the previous page, unchanged.'),
+  })
 
 export type JobParams = z.infer<ReturnType<typeof subjobParams>>
 

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
+import { eventCursorToWire, readEventCursor } from '../core/event-cursor.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
 import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
@@ -35,7 +36,8 @@ const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
 const eventList = named(
   'EventList',
   listAnswer(event).extend({
-    complete: z.boolean().describe('False when there may be more events than `limit`.'),
+    complete: z.boolean().describe('False when there are more events after these.'),
+    next_cursor: z.string().nullable().describe('Cursor of the next page; null on the last page.'),
   }),
 )
 
@@ -144,13 +146,15 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     query: eventParams(limits),
     answer: { 'application/json': [eventList] },
     problems: [404, 422, 503],
-    async handle(c, { limit = limits.defaultLimit }) {
+    async handle(c, { limit = limits.defaultLimit, cursor }) {
+      const after = cursor === undefined ? undefined : readEventCursor(cursor)
       const started = performance.now()
       const asked = ask(reader)
       await findJob(c, asked)
       const { signal } = c.req.raw
-      const items = await asked.reader.findEvents(uuidId.read(c), limit, signal)
-      return answer(c, asked, started, { ...toList(items), complete: items.length < limit })
+      const { items, next } = await asked.reader.findEvents(uuidId.read(c), limit, signal, after)
+      const more = { complete: next === null, next_cursor: next && eventCursorToWire(next) }
+      return answer(c, asked, started, { ...toList(items), ...more })
     },
   })
 

@@ -87,6 +87,7 @@ class Outcome {
   #duplicates = 0
   readonly #rejected: Rejected[] = []
   readonly #tally: IngestTally
+  #unstamped = false
 
   constructor(tally: IngestTally) {
     this.#tally = tally
@@ -100,6 +101,7 @@ class Outcome {
       if (read.ok) {
         const verdict = must(verdicts[next++], 'accept gives a verdict per event')
         this.#judge(index, read, verdict)
+        this.#unstamped ||= read.unstamped
       } else {
         const { idempotencyKey, field, detail } = read
         this.#rejected.push({ index, idempotency_key: idempotencyKey, field, detail })
@@ -135,6 +137,7 @@ class Outcome {
       failed,
       duplicates: this.#duplicates,
       rejected,
+      ...(this.#unstamped ? { stamps: 'ignored' } : {}),
     }
   }
 }

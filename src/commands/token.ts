@@ -3,6 +3,7 @@ import { printLine } from '../platform/stdout.ts'
 import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
 type Flags = ConfigFlags & { file?: string }
+type NewFlags = Flags & { scope: string; note?: string; site?: string[]; source?: string[] }
 
 /** Adds `wafermon token new`, `list` and `revoke`. */
 export function addToken(program: Command): void {
@@ -11,12 +12,15 @@ export function addToken(program: Command): void {
     .description('creates, lists and revokes the tokens of a role')
   withFile(token.command('new'))
     .description('creates a token and prints it, once; the file keeps only its hash')
-    .requiredOption('--scope <scopes>', 'comma-separated: ingest, read, operate, admin')
+    .requiredOption('--scope <scopes>', 'comma-separated: ingest, read, forward, operate, admin')
+    .option('--site <id...>', 'sites that the events are of; others are refused')
+    .option('--source <id...>', 'spools whose stamps count, with scope forward')
     .option('--note <text>', 'who holds the token, and for what')
-    .action(async (flags: Flags & { scope: string; note?: string }) => {
-      const { makeToken, readScopes } = await import('../tools/token.ts')
+    .action(async (flags: NewFlags) => {
+      const { makeToken, readBounds, readScopes } = await import('../tools/token.ts')
       const scopes = readScopes(flags.scope)
-      await printLine(makeToken(await readFile(flags), scopes, flags.note))
+      const bounds = readBounds(scopes, { sites: flags.site, sources: flags.source })
+      await printLine(makeToken(await readFile(flags), scopes, flags.note, bounds))
     })
   withFile(token.command('list'))
     .alias('ls')

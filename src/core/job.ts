@@ -119,6 +119,12 @@ export type Gap = { source: string; from: number; to: number }
 /** An event as it was received, with what the first hop stamped on it: the shape of the wire. */
 export type StoredEvent = Record<string, unknown>
 
+/** The place of an event among those of its job: its identity. */
+export type EventPosition = { at: Micros; key: string }
+
+/** Some events of a job; `next` is the last of them when others follow. */
+export type EventPage = { items: StoredEvent[]; next: EventPosition | null }
+
 /** Maximum ids of one `getJobs`. */
 export const maxJobIds = 100
 
@@ -148,8 +154,13 @@ export interface JobReader {
    * those that do not exist.
    */
   getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
-  /** Oldest first; at most `limit`. */
-  findEvents(id: string, limit: number, signal: AbortSignal): Promise<StoredEvent[]>
+  /** Oldest first; at most `limit`, and no more than a page holds. @param after where a page before ended */
+  findEvents(
+    id: string,
+    limit: number,
+    signal: AbortSignal,
+    after?: EventPosition,
+  ): Promise<EventPage>
   /** Every item of the answer to one of `core/questions`. */
   ask<Params, Item>(
     question: Question<Params, Item>,

@@ -1,8 +1,10 @@
 import type { Admitted } from './admission.ts'
+import { boundStamp, correctClocks } from './correct-clocks.ts'
 import { type Event, eventSchema, timeMessage } from './event.ts'
 import { ExactNumber } from './exact-number.ts'
 import { badNumber, checkTree } from './json.ts'
-import { fromMs, type Micros, parseTime, toMs } from './time.ts'
+import { checkSender, type Sender } from './sender.ts'
+import { type Micros, parseTime } from './time.ts'
 import { boundUsual, unusual } from './usual-event.ts'
 import { isUuid, uuidV5 } from './uuid.ts'
 
@@ -16,6 +18,8 @@ export type EventLimits = {
 /** Facts of the first hop that an event may lack. */
 export type FirstHop = {
   receivedAt: Micros
+  /** The rights of the caller; without them it may say all. */
+  sender?: Sender
   /** W3C context of the request, for events that bring none. */
   traceparent?: string | undefined
   /** When a job or subjob started, if this hop saw its start. */
@@ -32,22 +36,28 @@ const maxDepth = 32
 /** Why an event was not taken: the field, the fault, and what would be right. */
 export type Refusal = { field: string; detail: string }
 
-/** `corrected`: a clock ran ahead and was put right. */
+/** `corrected`: a clock ran ahead and was put right. `unstamped`: its stamp was not believed. */
 export type ReadEvent =
-  | (Admitted & { ok: true; corrected: boolean })
+  | (Admitted & { ok: true; corrected: boolean; unstamped: boolean })
   | ({ ok: false; idempotencyKey: string | null } & Refusal)
 
 class Read implements Admitted {
   readonly ok = true
   readonly event: Event
   readonly corrected: boolean
+  readonly unstamped: boolean
   #text: string | undefined
   #json: string | undefined
 
   /** @param text the event as it came, where its normal form only adds `received_at` */
-  constructor(event: Event, corrected: boolean, text: string | undefined) {
+  constructor(
+    event: Event,
+    { corrected, unstamped }: { corrected: boolean; unstamped: boolean },
+    text: string | undefined,
+  ) {
     this.event = event
     this.corrected = corrected
+    this.unstamped = unstamped
     this.#text = text
   }
 
@@ -65,8 +75,9 @@ class Read implements Admitted {
  * store what passes here: no NUL, no lone surrogate, no number outside the doubles, no year before
  * 1970, nothing too deep or too large.
  *
- * An event that already has a `source` went through a first hop before; its `received_at` is kept and
- * its clock is not judged again, because an event must carry the same `at` on every retry.
+ * An event that has a `source`, from a caller that may forward, went through a first hop before; its
+ * `received_at` is kept and its clock is judged only against what no first hop lets pass, because an
+ * event must carry the same `at` on every retry.
  *
  * @param input parsed JSON; left as it is
  * @param hop used only when this is the first hop
@@ -84,19 +95,26 @@ export function readEvent(
   const bound = boundUsual(input, plain)
   const refusal = bound === unusual ? checkAll(input) : undefined
   if (refusal) return refuse(input, refusal)
-  const normal = normalize(input as Event, hop)
+  const isStamped = !!(input as Event).source && hop.sender?.mayForward !== false
+  const normal = normalize(input as Event, isStamped ? undefined : hop)
   if (!normal.ok) return refuse(input, normal.refusal)
   const { event } = normal
-  const corrected = !event.source && atFirstHop(event, hop, limits.maxSkewS)
+  const source = isStamped ? event.source?.id : undefined
+  const foreign = hop.sender && checkSender(event.site_id, source, hop.sender)
+  if (foreign) return refuse(input, foreign)
+  const unstamped = !isStamped && !!event.source
+  const corrected = isStamped
+    ? boundStamp(event, hop.receivedAt)
+    : atFirstHop(event, hop, limits.maxSkewS)
   const most = bound === unusual ? Infinity : bound + maxAddedBytes
   const kept =
     most <= limits.maxEventBytes &&
     mayKeep(text, bound, limits.maxEventBytes) &&
     isSame(input as Event, event)
-  const read = new Read(event, corrected, kept ? text : undefined)
+  const read = new Read(event, { corrected, unstamped }, kept ? text : undefined)
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
   if (tooLarge) return refuse(input, tooLarge)
-  return addStart(event, hop) ? new Read(event, corrected, undefined) : read
+  return addStart(event, hop) ? new Read(event, { corrected, unstamped }, undefined) : read
 }
 
 /**
@@ -188,8 +206,12 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
 
 type Normalized = { ok: true; event: Event } | { ok: false; refusal: Refusal }
 
-/** A copy with canonical times and ids, or the field that cannot be read. */
-function normalize(input: Event, { receivedAt }: FirstHop): Normalized {
+/**
+ * A copy with canonical times and ids, or the field that cannot be read.
+ *
+ * @param firstHop absent for a stamped event
+ */
+function normalize(input: Event, firstHop: FirstHop | undefined): Normalized {
   const event = { ...input.event }
   for (const name of eventTimes) {
     const given = event[name]
@@ -198,7 +220,7 @@ function normalize(input: Event, { receivedAt }: FirstHop): Normalized {
     if (read === undefined) return { ok: false, refusal: badTime(`event.${name}`, given) }
     if (read !== given) event[name] = read
   }
-  const received = input.source ? parseTime(input.received_at ?? '') : receivedAt
+  const received = firstHop ? firstHop.receivedAt : parseTime(input.received_at ?? '')
   if (received === undefined) {
     return { ok: false, refusal: badTime('received_at', input.received_at) }
   }
@@ -238,31 +260,8 @@ function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
   // Deleting makes an object slow, so only where there is something to delete.
   if ('source' in envelope) delete envelope.source
   if (!envelope.traceparent && hop.traceparent) envelope.traceparent = hop.traceparent
-  return correctClocks(envelope, maxSkewS)
+  return correctClocks(envelope, envelope.received_at, maxSkewS)
 }
-
-/**
- * Times too far ahead become `received_at`; what the sender said is kept beside them. The past is
- * never touched: a spool may deliver after a week.
- */
-function correctClocks(envelope: Event, maxSkewS: number): boolean {
-  const { event, received_at } = envelope
-  let corrected = false
-  for (const name of clocks) {
-    const value = event[name]
-    // The second comparison takes microseconds, and most clocks are not ahead at all.
-    if (!value || value <= received_at || value <= latest(received_at, maxSkewS)) continue
-    event[`reported_${name}`] = value
-    event[name] = received_at
-    corrected = true
-  }
-  return corrected
-}
-
-const clocks = ['at', 'started_at', 'ended_at'] as const
-
-const latest = (receivedAt: Micros, maxSkewS: number): Micros =>
-  fromMs(toMs(receivedAt) + maxSkewS * 1000)
 
 /** @param bound bytes of the event as JSON, at most: what is small for sure is not measured */
 function checkSize(read: Admitted, bound: number, maxEventBytes: number): Refusal | undefined {

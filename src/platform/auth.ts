@@ -2,24 +2,37 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
 import { AppError, ConfigError } from '../core/errors.ts'
+import type { Sender } from '../core/sender.ts'
+import { siteIdPattern } from '../core/site-id.ts'
 
-/** The scopes of tokens. `admin` includes all; `operate` includes `read`. */
-export const scopes = ['ingest', 'read', 'operate', 'admin'] as const
+/** The scopes of tokens. `admin` includes all; `operate` includes `read`, and `forward` `ingest`. */
+export const scopes = ['ingest', 'read', 'forward', 'operate', 'admin'] as const
 export type Scope = (typeof scopes)[number]
 
-type Entry = { id: string; hash: Buffer; scopes: readonly Scope[] }
+/** What a token may send: events of these sites, stamps of these spools. Empty: of any. */
+export type Bounds = { sites: readonly string[]; sources: readonly string[] }
+
+type Entry = { id: string; hash: Buffer; scopes: readonly Scope[] } & Bounds
 /** A token of the file, as code outside this file sees it: not to be changed, not to be shown. */
 export type Known = Readonly<Entry>
 
 /**
- * The tokens file: a line per token, `ID SCOPE[,SCOPE] SHA256 [NOTE]`. It holds hashes only. The
+ * The tokens file: a line per token, `ID SCOPE[,SCOPE] SHA256 [NOTE]`. Among the scopes stand the bounds
+ * of what it may send, `site=ID` and `source=ID`. It holds hashes only. The
  * tokens are 256 random bits, so a plain SHA-256 is as hard to reverse as the token is to guess; a
  * slow password hash would only cost time on every request.
  */
-export function newToken(file: string, wanted: readonly Scope[], note = ''): string {
+export function newToken(
+  file: string,
+  wanted: readonly Scope[],
+  note = '',
+  { sites, sources }: Bounds = { sites: [], sources: [] },
+): string {
   const token = `wfm_${randomBytes(32).toString('base64url')}`
   const id = randomBytes(4).toString('hex')
-  const line = [id, wanted.join(','), hashOf(token).toString('hex'), note.replaceAll(/\s+/g, ' ')]
+  const bounds = [...sites.map((one) => `site=${one}`), ...sources.map((one) => `source=${one}`)]
+  const allows = [...wanted, ...bounds].join(',')
+  const line = [id, allows, hashOf(token).toString('hex'), note.replaceAll(/\s+/g, ' ')]
   appendFileSync(file, `${line.join(' ').trim()}\n`, { mode: 0o600 })
   return token
 }
@@ -32,15 +45,33 @@ function parseTokens(file: string): Entry[] {
     const trimmed = line.trim()
     if (trimmed === '' || trimmed.startsWith('#')) return []
     const [id, scopeList = '', hash = ''] = trimmed.split(/\s+/)
-    const named = scopeList.split(',')
-    const known = named.every((scope) => (scopes as readonly string[]).includes(scope))
-    if (!known || !/^[0-9a-f]{64}$/.test(hash)) {
+    const allows = readAllows(scopeList)
+    if (!allows || !/^[0-9a-f]{64}$/.test(hash)) {
       throw new ConfigError(
         `TOKENS_FILE: line ${index + 1} of ${file} must read ID SCOPE[,SCOPE] SHA256; add tokens with: wafermon token new --scope read`,
       )
     }
-    return [{ id: id!, hash: Buffer.from(hash, 'hex'), scopes: named as Scope[] }]
+    return [{ id: id!, hash: Buffer.from(hash, 'hex'), ...allows }]
   })
+}
+
+/** Ids of sources as spools make them; others cannot stand in the file. */
+export const sourcePattern = /^[A-Za-z0-9._:-]{1,128}$/
+
+/** The scopes and bounds of a line; undefined when it has none, or any that is unknown. */
+function readAllows(list: string): Omit<Entry, 'id' | 'hash'> | undefined {
+  const words = list.split(',')
+  const valuesOf = (name: string) =>
+    words.flatMap((word) => (word.startsWith(name) ? [word.slice(name.length)] : []))
+  const [sites, sources] = [valuesOf('site='), valuesOf('source=')]
+  const named = words.filter((word) => !word.includes('='))
+  const fits =
+    named.length > 0 &&
+    named.length + sites.length + sources.length === words.length &&
+    named.every((scope) => (scopes as readonly string[]).includes(scope)) &&
+    sites.every((site) => siteIdPattern.test(site)) &&
+    sources.every((source) => sourcePattern.test(source))
+  return fits ? { scopes: named as Scope[], sites, sources } : undefined
 }
 
 export type AuthOptions = {
@@ -95,6 +126,19 @@ export class Auth {
     return includes(entry.scopes, scope) ? 'yes' : 'forbidden'
   }
 
+  /** What a caller may say about events: without tokens all, and anonymous callers only what is theirs. */
+  senderOf(authorization: string | undefined): Sender {
+    if (!this.enabled) return { mayForward: true }
+    const token = readToken(authorization)
+    const entry = token === undefined ? undefined : this.find(token)
+    if (!entry) return { mayForward: false }
+    return {
+      mayForward: includes(entry.scopes, 'forward'),
+      sites: entry.sites.length > 0 ? entry.sites : undefined,
+      sources: entry.sources.length > 0 ? entry.sources : undefined,
+    }
+  }
+
   /** A new or revoked token counts immediately: the file is read again when it has changed. */
   #refresh(file: string): void {
     let stamp: string
@@ -117,6 +161,7 @@ export class Auth {
 /** True when these scopes allow what the wanted one allows. */
 export function includes(held: readonly Scope[], wanted: Scope): boolean {
   if (held.includes('admin') || held.includes(wanted)) return true
+  if (wanted === 'ingest') return held.includes('forward')
   return wanted === 'read' && held.includes('operate')
 }
 

@@ -29,6 +29,7 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
   const sites = new Sites({
     sites: config.SITES,
     token: config.LOCAL_API_TOKEN,
+    tokens: config.SITE_TOKENS,
     timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
     onUp: (site, up) => metrics.siteUp.set({ site }, up ? 1 : 0),
     stopping: life.signal,

@@ -4,6 +4,7 @@ import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
 import type { Accept } from '../core/admission.ts'
+import type { Auth } from '../platform/auth.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
@@ -42,7 +43,7 @@ export async function startLocalApi(
     title: 'local API',
     name: 'local-api',
     routes: [
-      ...ingest(config, stores.write, { watch, alarm }, context),
+      ...ingest(config, stores.write, { watch, alarm }, { ...context, auth }),
       ...questions(config, stores.read, context),
     ],
     check: () => health(stores.write, watch, { maintenance, alarm }),
@@ -53,7 +54,7 @@ function ingest(
   config: LocalApiConfig,
   store: Store,
   { watch, alarm }: { watch: DatabaseWatch; alarm: ReuseAlarm },
-  { metrics }: StartContext,
+  { metrics, auth }: StartContext & { auth: Auth },
 ): Route[] {
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
@@ -68,7 +69,13 @@ function ingest(
     watch.assertReady()
     return queue.add(items.map((item) => item.event))
   }
-  return ingestRoutes({ accept, metrics, limits: toIngestLimits(config), timed: true })
+  return ingestRoutes({
+    accept,
+    metrics,
+    senderOf: (authorization) => auth.senderOf(authorization),
+    limits: toIngestLimits(config),
+    timed: true,
+  })
 }
 
 function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {

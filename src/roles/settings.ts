@@ -21,7 +21,7 @@ import { sidecarAddressSettings } from '../tools/settings.ts'
  */
 
 const LOCAL_API_TOKEN = tokenToSend(
-  'Token to send to the API; created on its host with `wafermon token new`.',
+  'Token to send to the API; created on its host with `wafermon token new`: scope forward for a sidecar, read for others.',
   { place: true },
 )
 

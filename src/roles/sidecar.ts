@@ -35,6 +35,7 @@ export async function startSidecar(
   const ingest = ingestRoutes({
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
+    senderOf: (authorization) => auth.senderOf(authorization),
     startOf: (entity) => started.startOf(entity),
     forwards: true,
     limits: toIngestLimits(config),

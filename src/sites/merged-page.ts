@@ -1,3 +1,4 @@
+import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
 import type { Completeness, Cursor, Job, JobFilter, JobPage, Position } from '../core/job.ts'
 import { must } from '../core/must.ts'
 
@@ -7,7 +8,8 @@ export type SitePage = { site: string; page: JobPage }
 type Row = Position & { site: string; job: Job }
 
 /**
- * One page from the pages of several sites: rows in the order of the list, up to the limit.
+ * One page from the pages of several sites: rows in the order of the list, up to the limit and to the
+ * bytes of a page.
  *
  * The cursor holds the last row of every site that was shown, so that a site that did not answer
  * this time continues at its position when it is back.
@@ -23,8 +25,10 @@ export function mergePages(
   const left = new Map(pages.map(({ site, page }) => [site, page.items.length]))
   const unfinished = new Set(pages.flatMap(({ site, page }) => (page.nextCursor ? [site] : [])))
   const taken: Row[] = []
+  let bytes = 0
   for (const row of rows) {
-    if (taken.length === filter.limit) break
+    bytes += estimateBytes(row.job)
+    if (taken.length === filter.limit || (taken.length > 0 && bytes > maxPageBytes)) break
     taken.push(row)
     const remaining = must(left.get(row.site), 'each row is from one of the pages') - 1
     left.set(row.site, remaining)

@@ -1,5 +1,13 @@
 import { AppError } from '../core/errors.ts'
-import { type Job, type JobFilter, type JobPage, type JobReader, sortByIds } from '../core/job.ts'
+import {
+  type EventPage,
+  type EventPosition,
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type JobReader,
+  sortByIds,
+} from '../core/job.ts'
 import type { Question } from '../core/questions/question.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { mergePages, positionAt } from './merged-page.ts'
@@ -125,10 +133,16 @@ class MergedReader implements JobReader {
     return sortByIds(jobs, ids)
   }
 
-  async findEvents(id: string, limit: number, signal: AbortSignal) {
+  async findEvents(
+    id: string,
+    limit: number,
+    signal: AbortSignal,
+    after?: EventPosition,
+  ): Promise<EventPage> {
     if (!this.#homes.has(id)) await this.getJob(id, signal)
     const home = this.#homes.get(id)
-    return home ? home.reader.findEvents(id, limit, signal) : []
+    if (!home) return { items: [], next: null }
+    return home.reader.findEvents(id, limit, signal, after)
   }
 
   async ask<Params, Item>(

@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
+import { eventCursorToWire, readEventCursor } from '../core/event-cursor.ts'
 import { jobFilterToQuery } from '../core/filter-wire.ts'
-import type { JobFilter, JobReader, StoredEvent } from '../core/job.ts'
+import type { EventPage, EventPosition, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire } from '../core/job-wire.ts'
 import { pageFromWire } from '../core/page-wire.ts'
 import { itemsFromWire } from '../core/wire-table.ts'
@@ -78,10 +79,15 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
       ask('/v1/subjobs', pageFromWire, signal, jobFilterToQuery(filter)),
     getJob,
     getJobs: remoteJobsById({ ask, getJob }),
-    findEvents: (id, limit, signal) =>
-      list(`/v1/jobs/${encodeURIComponent(id)}/events`, asEvent, signal, limited(limit)),
-    ask: ({ path, table, toQuery }, params, signal) =>
-      list(path, table.fromWire, signal, toQuery(params)),
+    findEvents: (id, limit, signal, after) =>
+      ask(
+        `/v1/jobs/${encodeURIComponent(id)}/events`,
+        eventsFromWire,
+        signal,
+        toQuery(limit, after),
+      ),
+    ask: ({ path, table, toQuery: queryOf }, params, signal) =>
+      list(path, table.fromWire, signal, queryOf(params)),
     checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
       site === undefined
@@ -132,8 +138,21 @@ const siteSchema = z.object({
   version: z.string().nullish(),
   error: z.string().nullish(),
 })
-const asEvent = (json: unknown) => z.record(z.string(), z.unknown()).parse(json) as StoredEvent
-const limited = (limit: number) => new URLSearchParams({ limit: String(limit) })
+const eventPage = z.object({
+  items: z.array(z.record(z.string(), z.unknown())),
+  next_cursor: z.string().nullish(),
+})
+
+function eventsFromWire(json: unknown): EventPage {
+  const { items, next_cursor } = eventPage.parse(json)
+  return { items, next: next_cursor == null ? null : readEventCursor(next_cursor) }
+}
+
+const toQuery = (limit: number, after: EventPosition | undefined) =>
+  new URLSearchParams({
+    limit: String(limit),
+    ...(after ? { cursor: eventCursorToWire(after) } : {}),
+  })
 
 function withSite(path: string, site: string | undefined, query: Query = new URLSearchParams()) {
   if (site !== undefined && !query.has('site')) query.set('site', site)

@@ -8,7 +8,10 @@ import { Site, type SiteHealth } from './site.ts'
 export type SitesOptions = {
   /** `fab1=http://host:18000,fab2=http://host:18000`, as the configuration has checked it. */
   sites: string
+  /** Token for the sites that have none of their own. */
   token?: string | undefined
+  /** Tokens by site. A site must not learn the token of another. */
+  tokens?: ReadonlyMap<string, string> | undefined
   /** Longest wait for one site, in milliseconds. */
   timeoutMs: number
   /** Called with every sign that a site answers, or does not. */
@@ -25,8 +28,9 @@ export class Sites {
   /** The live streams of all sites as one. */
   readonly feed: LiveFeed<LiveBatch | LiveSites>
 
-  constructor({ sites, token, timeoutMs, onUp, stopping }: SitesOptions) {
+  constructor({ sites, token: shared, tokens, timeoutMs, onUp, stopping }: SitesOptions) {
     this.#sites = parseSites(sites).map(({ id, url }) => {
+      const token = tokens?.get(id) ?? shared
       return new Site({ id, url, token, timeoutMs, stopping, onUp: (up) => onUp(id, up) })
     })
     this.ask = mergedReader({ sites: this.#sites, deadlineMs: timeoutMs, onAsked: onUp })

@@ -1,4 +1,6 @@
-import type { StoredEvent } from '../core/job.ts'
+import { maxPageBytes } from '../core/answer-size.ts'
+import type { EventPage, EventPosition, StoredEvent } from '../core/job.ts'
+import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
@@ -80,31 +82,68 @@ function given(values: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * Events of a job or subjob, oldest first, at most `limit`. Raw events are dropped once they are
- * archived, so an old job has no events here.
+ * Events of a job or subjob, oldest first, at most `limit`, and no more than fit into a page. Raw
+ * events are dropped once they are archived, so an old job has no events here.
  */
 export async function findEvents(
   store: Store,
   id: string,
   limit: number,
   signal: AbortSignal,
-): Promise<StoredEvent[]> {
+  after?: EventPosition,
+): Promise<EventPage> {
   const range = await eventRange(store, id, signal)
-  const rows = await store.ask<EventRow[]>(
+  let page = new Page(limit)
+  await store.ask<EventRow[]>(
     { operation: 'findEvents', table: 'event' },
     (sql) => {
       // The bounds keep the planner away from all the other partitions.
       const within = range ? sql`and at between ${range.first} and ${range.last}` : sql``
+      const rest = after ? sql`and (at, idempotency_key) > (${after.at}, ${after.key})` : sql``
       const of = (table: string) => sql`
-        (select ${eventColumnsSql(sql)} from ${sql(table)} where entity_id = ${id} ${within}
-         order by at, idempotency_key limit ${limit})`
-      return sql`
+        (select ${eventColumnsSql(sql)} from ${sql(table)} where entity_id = ${id} ${within} ${rest}
+         order by at, idempotency_key limit ${limit + 1})`
+      page = new Page(limit)
+      const question = sql<EventRow[]>`
         /* events.find */
-        ${of('event')} union all ${of('event_late')} order by at, idempotency_key limit ${limit}`
+        ${of('event')} union all ${of('event_late')} order by at, idempotency_key limit ${limit + 1}`
+      const take = (rows: readonly EventRow[]) => (page.add(rows) ? undefined : sql.CLOSE)
+      return question.cursor(rowsAtATime, take as never) as unknown as typeof question
     },
     signal,
   )
-  return rows.map(eventFromRow)
+  return { items: page.rows.map(eventFromRow), next: page.next }
+}
+
+/** Rows that are in memory at the same time, as they come from the database. */
+const rowsAtATime = 128
+
+/** Rows up to a limit and to the bytes of a page. */
+class Page {
+  readonly rows: EventRow[] = []
+  next: EventPosition | null = null
+  readonly #limit: number
+  #bytes = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** @returns false when it is full, and others follow */
+  add(rows: readonly EventRow[]): boolean {
+    for (const row of rows) {
+      this.#bytes +=
+        1000 + Buffer.byteLength(JSON.stringify([row.metadata, row.metrics, row.extra]))
+      const isFull = this.rows.length === this.#limit || this.#bytes > maxPageBytes
+      if (isFull && this.rows.length > 0) {
+        const { at, idempotencyKey } = must(this.rows.at(-1), 'it has a row')
+        this.next = { at, key: idempotencyKey }
+        return false
+      }
+      this.rows.push(row)
+    }
+    return true
+  }
 }
 
 /** The times of a job's first and last event; undefined when there is no such job. */

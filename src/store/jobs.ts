@@ -1,17 +1,19 @@
 import type postgres from 'postgres'
+import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
 import type { Job, JobFilter, JobStatus } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
 import { escapeLike, findAppNames } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
-import { asJobRows, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
+import { type JobRow, type JobTable, jobColumnsSql, jobFromRow, readJobRows } from './job-rows.ts'
 
 /*
  * Lists of jobs and subjobs. Invariants:
  *
  * - A list is ordered by (time, id), both the same way, and a cursor is the last row's pair in
  *   microseconds: pages neither skip nor repeat a row while others arrive.
+ * - A page is bounded in bytes as well: its rows are read some at a time, and no further than they fit.
  * - Work is bounded by the window: every plan walks one index in the order of the list and stops at
  *   the limit. A filter that matches little gets a walk of its own where there is an index for it
  *   (one per status, one per app name), so that it need not walk past all that do not match.
@@ -39,13 +41,45 @@ export async function findRows(
 ): Promise<Found> {
   const apps = await resolveApps(store, filter, signal)
   if (apps?.length === 0) return { items: [], more: false }
-  const rows = await store.ask(
+  let found: Found = { items: [], more: false }
+  await store.ask(
     { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table },
-    (sql) => asJobRows(pageQuery(sql, table, filter, branchesOf(table, filter, apps))),
+    (sql) => {
+      const page = new Page(filter.limit, (row) => jobFromRow(row, baselines, now))
+      found = page
+      const question = pageQuery(sql, table, filter, branchesOf(table, filter, apps))
+      return readJobRows(question, (rows) => (page.add(rows) ? undefined : sql.CLOSE))
+    },
     signal,
   )
-  const items = rows.slice(0, filter.limit).map((row) => jobFromRow(row, baselines, now))
-  return { items, more: rows.length > filter.limit }
+  return { items: found.items, more: found.more }
+}
+
+/** Jobs up to a limit and to the bytes of a page. */
+class Page implements Found {
+  readonly items: Job[] = []
+  more = false
+  readonly #limit: number
+  readonly #toJob: (row: JobRow) => Job
+  #bytes = 0
+
+  constructor(limit: number, toJob: (row: JobRow) => Job) {
+    this.#limit = limit
+    this.#toJob = toJob
+  }
+
+  /** @returns false when it is full, and others would follow */
+  add(rows: readonly JobRow[]): boolean {
+    for (const row of rows) {
+      const job = this.#toJob(row)
+      this.#bytes += estimateBytes(job)
+      const isFull = this.items.length === this.#limit || this.#bytes > maxPageBytes
+      this.more = isFull && this.items.length > 0
+      if (this.more) return false
+      this.items.push(job)
+    }
+    return true
+  }
 }
 
 /**

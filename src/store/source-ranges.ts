@@ -2,6 +2,13 @@ import type { Event } from '../core/event.ts'
 import { type Micros, secondsBetween } from '../core/time.ts'
 import type { TransactionSql } from './connect.ts'
 
+/**
+ * Maximum ranges of numbers kept of one spool: more than batches that overtake each other leave open
+ * for a time (half of `onTheWay` in sources.ts). Beyond it every batch would cost more than the one
+ * before, so only numbers are noted that lie next to known ones; the others stay gaps.
+ */
+const maxRanges = 25_000
+
 /** Numbers of a spool that came with one event before, and now with another. */
 export type ReusedNumbers = {
   source: string
@@ -45,7 +52,10 @@ export async function upsertSources(
     from given r
     order by 1, 2
     on conflict (source_id, epoch) do update set
-      received = s.received + excluded.received,
+      received = s.received + case
+        when (select count(*) from unnest(s.received)) < ${maxRanges} then excluded.received
+        else (select coalesce(range_agg(r), '{}') from unnest(excluded.received) r
+          where int8range(lower(r) - 1, upper(r) + 1) && s.received) end,
       reused = s.reused + ${again},
       reused_at = case when isempty(${again}) then s.reused_at else now() end,
       reused_after = case when isempty(${again}) then s.reused_after

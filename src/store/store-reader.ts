@@ -79,7 +79,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
         ids,
       )
     },
-    findEvents: (id, limit, signal) => findEvents(store, id, limit, signal),
+    findEvents: (id, limit, signal, after) => findEvents(store, id, limit, signal, after),
     ask: (question, params, signal) => answerQuestion(store, question, params, signal),
   }
 }

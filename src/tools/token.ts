@@ -1,9 +1,13 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { ConfigError } from '../core/errors.ts'
-import { Auth, newToken, type Scope, scopes } from '../platform/auth.ts'
+import { siteIdPattern } from '../core/site-id.ts'
+import { Auth, type Bounds, newToken, type Scope, scopes, sourcePattern } from '../platform/auth.ts'
 import { writeDurably } from '../platform/durable-file.ts'
 
-/** One line of a tokens file, without the hash: nothing in it gives the token away. */
+/**
+ * One line of a tokens file, without the hash: nothing in it gives the token away. Its bounds stand
+ * among the scopes, as in the file.
+ */
 export type TokenLine = { id: string; scopes: string[]; note: string }
 
 /**
@@ -21,16 +25,52 @@ export function readScopes(text: string): Scope[] {
 }
 
 /**
+ * What a token may send, from the flags `--site` and `--source`.
+ *
+ * @throws ConfigError when an id is wrong, or the scopes do not send what is to be bounded
+ */
+export function readBounds(
+  scopes: readonly Scope[],
+  { sites = [], sources = [] }: { [B in keyof Bounds]?: Bounds[B] | undefined },
+): Bounds {
+  const badSite = sites.find((site) => !siteIdPattern.test(site))
+  if (badSite !== undefined) {
+    throw new ConfigError(`--site: ${JSON.stringify(badSite)} is not the id of a site`)
+  }
+  const badSource = sources.find((source) => !sourcePattern.test(source))
+  if (badSource !== undefined) {
+    throw new ConfigError(
+      `--source: ${JSON.stringify(badSource)} is not the id of a spool; /v1/healthz of its sidecar has it as source.id`,
+    )
+  }
+  const wider = scopes.find((scope) => scope !== 'ingest' && scope !== 'forward')
+  if (sites.length + sources.length > 0 && wider !== undefined) {
+    throw new ConfigError(
+      `--scope: ${wider} is not bounded by --site or --source; make a token of its own for it`,
+    )
+  }
+  if (sources.length > 0 && !scopes.includes('forward')) {
+    throw new ConfigError('--source: bounds the scope forward; add it to --scope')
+  }
+  return { sites, sources }
+}
+
+/**
  * Makes a token and keeps its hash in the file, which is made when it is missing.
  *
  * @returns the token: it is shown once and stored nowhere
  * @throws ConfigError when the file cannot be written, or holds anything but tokens
  */
-export function makeToken(file: string, wanted: readonly Scope[], note = ''): string {
+export function makeToken(
+  file: string,
+  wanted: readonly Scope[],
+  note = '',
+  bounds?: Bounds,
+): string {
   if (existsSync(file)) checkTokens(file)
   try {
     endLine(file)
-    return newToken(file, wanted, note)
+    return newToken(file, wanted, note, bounds)
   } catch (error) {
     throw cannot('write', file, error)
   }

@@ -27,7 +27,12 @@ async function startDoor(t: TestContext) {
     taken.push(...items.map(({ event }) => event))
     return items.map(() => 'stored' as const)
   }
-  const [one] = ingestRoutes({ accept, metrics: new Metrics(), limits })
+  const [one] = ingestRoutes({
+    accept,
+    metrics: new Metrics(),
+    senderOf: () => ({ mayForward: true }),
+    limits,
+  })
   const take = must(one?.bare, 'the route of one event is bare')
   const server = createServer((request, response) => {
     void take(request).then((said) => response.end(JSON.stringify(said)))

@@ -57,13 +57,14 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
   const metrics = new Metrics()
   const life = new Lifecycle(log)
   t.after(() => life.stop(5))
+  const door = auth ?? new Auth({ anonymous: [] })
   const routes = ingestRoutes({
     accept: take,
     metrics,
+    senderOf: (authorization) => door.senderOf(authorization),
     limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
   })
   const app = createApp({ log, metrics, callers: anyCallers })
-  const door = auth ?? new Auth({ anonymous: [] })
   mountRoutes(app, door, routes)
   const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door, callers: anyCallers })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
@@ -210,6 +211,30 @@ describe('a route that is answered before the framework', () => {
       assert.match(bare, wanted)
       assert.equal(bare, await ask(port, `${single}?`, said))
     }
+  })
+
+  test('drops the stamps of a token without the scope for them, and says so', async (t) => {
+    const tokensFile = join(freshFolder(), 'tokens')
+    writeFileSync(tokensFile, '')
+    const [program, spool] = [newToken(tokensFile, ['ingest']), newToken(tokensFile, ['forward'])]
+    const taken: unknown[] = []
+    const take: Accept = async (items) => {
+      taken.push(items[0]?.event.source?.id)
+      return accept(items)
+    }
+    const auth = new Auth({ tokensFile, anonymous: [] })
+    const { port } = await startDoor(t, { auth, take })
+    const stamp = { source: { id: 'bn-07', epoch: 'e', seq: 1 }, received_at: event().event.at }
+    for (const path of [batch, `${batch}?`]) {
+      for (const [token, said] of [
+        [program, /"rejected":\[\],"stamps":"ignored"}$/],
+        [spool, /"rejected":\[\]}$/],
+      ] as const) {
+        const head = [`authorization: Bearer ${token}`]
+        assert.match(await ask(port, path, { ...one('x', stamp), head }), said)
+      }
+    }
+    assert.deepEqual(taken, [undefined, 'bn-07', undefined, 'bn-07'])
   })
 
   test('answers once its events are durable, and not before', async (t) => {

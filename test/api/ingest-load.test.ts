@@ -40,7 +40,13 @@ async function startDoor(t: TestContext, accept?: Accept) {
     parts.push(items.length)
     return accept ? accept(items) : items.map(() => 'stored')
   }
-  const routes = ingestRoutes({ accept: store, metrics, limits, forwards: true })
+  const routes = ingestRoutes({
+    accept: store,
+    metrics,
+    senderOf: () => ({ mayForward: true }),
+    limits,
+    forwards: true,
+  })
   const app = createApp({ log, metrics, callers: anyCallers })
   const auth = new Auth({ anonymous: ['ingest'] })
   mountRoutes(app, auth, routes)

@@ -287,6 +287,9 @@ describe('one job', () => {
     assert.deepEqual([all.count, all.complete], [4, true])
     const some = await json(`/v1/jobs/${lot.id}/events?limit=3`)
     assert.deepEqual([some.count, some.complete], [3, false])
+    const rest = await json(`/v1/jobs/${lot.id}/events?limit=3&cursor=${some.next_cursor}`)
+    assert.deepEqual([...some.items, ...rest.items], all.items)
+    assert.deepEqual([rest.complete, rest.next_cursor], [true, null])
   })
 
   for (const rest of ['', '/subjobs', '/events']) {

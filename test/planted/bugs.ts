@@ -1001,4 +1001,67 @@ export const bugs: readonly Bug[] = [
       'an invitation > opens one session, in its hour, and not once its token is revoked',
     ],
   },
+  {
+    name: 'stamps are believed whoever sends them',
+    why: 'a program makes up sources, gaps and times of arrival in every answer',
+    file: 'src/core/read-event.ts',
+    find: ' && hop.sender?.mayForward !== false',
+    replace: '',
+    test: [
+      'test/core/sender.test.ts',
+      'a stamp > is dropped when its sender may not forward: this hop is the first',
+    ],
+  },
+  {
+    name: 'a stamp carries any year past the correction of clocks',
+    why: 'an event of the year 9999 heads every list for ever',
+    file: 'src/core/read-event.ts',
+    find: '? boundStamp(event, hop.receivedAt)',
+    replace: '? false',
+    test: [
+      'test/core/sender.test.ts',
+      'a stamp > does not carry a year past the correction of clocks',
+    ],
+  },
+  {
+    name: 'a source may have any number of gaps',
+    why: 'each event of it then costs the database more than the one before',
+    file: 'src/store/source-ranges.ts',
+    find: 'when (select count(*) from unnest(s.received)) <',
+    replace: 'when true or 0 <',
+    test: [
+      'test/store/sources.test.ts',
+      'sources > keep a bounded number of ranges of one: what it skips further stays a gap',
+    ],
+  },
+  {
+    name: 'a page of jobs is bounded by rows alone',
+    why: '5000 jobs with large metadata are 480 MB, and ingest stands still while they are read',
+    file: 'src/store/jobs.ts',
+    find: '|| this.#bytes > maxPageBytes',
+    replace: '',
+    test: [
+      'test/store/pages.test.ts',
+      'pages of jobs with large metadata > are bounded in bytes, end where the cursor says, and lose no job',
+    ],
+  },
+  {
+    name: 'central sends the token of all sites to each',
+    why: 'one site that is broken into reads all the others',
+    file: 'src/sites/sites.ts',
+    find: 'tokens?.get(id) ?? shared',
+    replace: 'shared',
+    test: ['test/sites/site-tokens.test.ts', 'the tokens of sites > go to their own site only'],
+  },
+  {
+    name: 'the events of a job are bounded by number alone',
+    why: '10,000 events with large metadata are 640 MB',
+    file: 'src/store/events.ts',
+    find: '|| this.#bytes > maxPageBytes',
+    replace: '',
+    test: [
+      'test/store/events.test.ts',
+      'events of a job on plain PostgreSQL > come in pages, bounded in rows and in bytes, and none is lost',
+    ],
+  },
 ]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { Outgoing } from '../../src/core/delivery.ts'
 import { problemType } from '../../src/platform/problem.ts'
 import { openSink } from '../../src/sinks/index.ts'
@@ -19,6 +19,7 @@ async function deliver(
   answer: unknown,
   headers: Record<string, string> = {},
   body = '{}',
+  log: Logger = pino({ level: 'silent' }),
 ) {
   const server = createServer((request, response) => {
     request.resume()
@@ -31,7 +32,7 @@ async function deliver(
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const sink = openSink(
     { type: 'local_api', name: 'local-api', config: { base_url: baseUrl, timeout_s: 20 } },
-    { log: pino({ level: 'silent' }) },
+    { log },
   )
   return sink.deliver(batchOf(n, body), never)
 }
@@ -60,6 +61,18 @@ describe('the sink of the local API', () => {
       const failure = { kind: 'failed', reason, permanent: true }
       assert.deepEqual(await deliver(t, 1, status, problem(status)), failure)
     }
+  })
+
+  test('warns when the stamps of the spool are dropped, and takes the answer', async (t) => {
+    const lines: string[] = []
+    const log = pino({}, { write: (line) => lines.push(line) })
+    const answer = { total: 1, success: 1, failed: 0, rejected: [] }
+    for (const more of [{}, { stamps: 'ignored' }]) {
+      const { kind } = await deliver(t, 1, 200, { ...answer, ...more }, {}, '{}', log)
+      assert.equal(kind, 'judged')
+    }
+    assert.equal(lines.length, 1)
+    assert.match(lines[0] ?? '', /LOCAL_API_TOKEN the scope forward/)
   })
 
   test('waits as long as it is asked to, but not for hours', async (t) => {

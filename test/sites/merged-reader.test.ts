@@ -42,6 +42,25 @@ const merged = (sites: { id: string; reader: JobReader }[], deadlineMs = 5000) =
   mergedReader({ sites, deadlineMs })
 
 describe('pages over several sites', () => {
+  test('are bounded in bytes, and lose no job of any site', async () => {
+    const heavy = { x: 'x'.repeat(1_000_000) }
+    const sites = [1, 2, 3].map((n) => siteOf(`fab${n}`, [n, n + 3, n + 6, n + 9, n + 12, n + 15]))
+    for (const { world } of sites) {
+      world.jobs = world.jobs.map((job) => ({ ...job, metadata: heavy }))
+    }
+    const sizes: number[] = []
+    const seen = new Set<string>()
+    let cursor: Cursor | undefined
+    do {
+      const page = await merged(sites)().reader.findJobs({ ...filter, cursor }, never)
+      sizes.push(page.items.length)
+      for (const { id } of page.items) seen.add(id)
+      cursor = page.nextCursor ?? undefined
+    } while (cursor)
+    assert.deepEqual(sizes, [16, 2])
+    assert.equal(seen.size, 18)
+  })
+
   test('are the one list in its order, whatever the sites, ties and page size', async () => {
     const minutes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 15 })
     const property = fc.asyncProperty(
@@ -161,7 +180,7 @@ describe('a question to several sites', () => {
     const { id } = a.world.jobs[0]!
     assert.equal((await asked.reader.getJob(id, never))?.job.id, id)
     assert.equal(asked.sites().skipped, 1)
-    assert.deepEqual(await asked.reader.findEvents(id, 10, never), [])
+    assert.deepEqual(await asked.reader.findEvents(id, 10, never), { items: [], next: null })
   })
 
   test('about an unknown job says so only when every site answers', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
+import type { EventPage, EventPosition } from '../../src/core/job.ts'
 import { parseJson } from '../../src/core/json.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
@@ -19,7 +20,7 @@ const ofJob = (at: string, event: Partial<Event['event']> = {}, more: Partial<Ev
   anEvent(at, event, { ...more, entity: { type: 'job', id: job } })
 
 const keysOf = async (store: Store, limit: number) =>
-  (await findEvents(store, job, limit, signal)).map((event) => event.idempotency_key)
+  (await findEvents(store, job, limit, signal)).items.map((event) => event.idempotency_key)
 
 const keys = (events: readonly Event[]) => events.map((event) => event.idempotency_key)
 
@@ -76,7 +77,7 @@ function suite(edition: Edition) {
       plant: { hall: 3 },
     } as Event
     await ingest(store, [sent])
-    const [found] = await findEvents(store, sent.entity.id, 10, signal)
+    const [found] = (await findEvents(store, sent.entity.id, 10, signal)).items
     assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
   })
 
@@ -96,13 +97,36 @@ function suite(edition: Edition) {
     assert.equal(written.split(`:${digits}}`).length, 4, written)
   })
 
+  test('come in pages, bounded in rows and in bytes, and none is lost', async (t) => {
+    const { store } = await openStore(t, edition)
+    const metadata = { heavy: 'x'.repeat(32_000) }
+    const events = Array.from({ length: 600 }, (_, i) =>
+      ofJob(ago(i % 2 ? 60 : 1), { kind: 'progress', metadata }),
+    )
+    for (let i = 0; i < events.length; i += 100) await ingest(store, events.slice(i, i + 100))
+    for (const limit of [70, 5000]) {
+      const seen: unknown[] = []
+      let after: EventPosition | undefined
+      do {
+        const page: EventPage = await findEvents(store, job, limit, signal, after)
+        const bytes = JSON.stringify(page.items).length
+        assert.ok(bytes < 17 * 2 ** 20, `${bytes} bytes`)
+        assert.ok(page.items.length <= limit)
+        seen.push(...page.items.map((event) => event.idempotency_key))
+        after = page.next ?? undefined
+        if (after) assert.ok(page.items.length === limit || bytes > 15 * 2 ** 20, `${bytes} bytes`)
+      } while (after)
+      assert.deepEqual([seen.length, new Set(seen).size], [600, 600], `limit ${limit}`)
+    }
+  })
+
   test('of an unknown id are an empty list, and those of a job whose row is gone stay', async (t) => {
     const { store } = await openStore(t, edition)
     const events = [ofJob(ago(60)), ofJob(ago(1))]
     await ingest(store, events)
     await run(store, 'delete from job')
     assert.deepEqual(await keysOf(store, 10), keys(events))
-    assert.deepEqual(await findEvents(store, crypto.randomUUID(), 10, signal), [])
+    assert.deepEqual((await findEvents(store, crypto.randomUUID(), 10, signal)).items, [])
   })
 }
 

@@ -50,3 +50,49 @@ describe('pages of jobs of the same millisecond', () => {
     }
   })
 })
+
+describe('pages of jobs with large metadata', () => {
+  test('are bounded in bytes, end where the cursor says, and lose no job', async (t) => {
+    const { url } = await freshDatabase(t)
+    const store = connect(url, { role: 'test', max: 2 })
+    t.after(() => store.close())
+    const sent = events(360).map((event) => ({
+      ...event,
+      event: { ...event.event, metadata: { heavy: 'x'.repeat(32_000) } },
+    }))
+    for (let i = 0; i < sent.length; i += 100) {
+      const some = sent.slice(i, i + 100)
+      await ingest(store, some)
+      // A job has the metadata of its start and of its progress as well; only the sum is of interest.
+      const more = { heavier: 'y'.repeat(64_000) }
+      await store.sql`update job set start_metadata = ${store.sql.json(more)}
+        where job_id = any(${some.map(({ entity }) => entity.id)})`
+    }
+    const reader = storeReader(store)
+    const seen: string[] = []
+    let cursor: Cursor | undefined
+    do {
+      const filter: JobFilter = { time: 'started', order: 'desc', limit: 5000, cursor }
+      const page = await reader.findJobs(filter, never)
+      const bytes = JSON.stringify(page.items).length
+      assert.ok(bytes < 17 * 2 ** 20, `${bytes} bytes`)
+      seen.push(...page.items.map(({ id }) => id))
+      cursor = page.nextCursor ?? undefined
+      if (cursor) assert.ok(bytes > 15 * 2 ** 20, `a page that is not full: ${bytes} bytes`)
+    } while (cursor)
+    assert.deepEqual(seen.sort(), sent.map(({ entity }) => entity.id).sort())
+  })
+
+  test('have at least one job, however large it is', async (t) => {
+    const { url } = await freshDatabase(t)
+    const store = connect(url, { role: 'test', max: 2 })
+    t.after(() => store.close())
+    await ingest(store, events(2))
+    const huge = { huge: 'x'.repeat(17 * 2 ** 20) }
+    await store.sql`update job set start_metadata = ${store.sql.json(huge)}`
+    const filter: JobFilter = { time: 'started', order: 'asc', limit: 10 }
+    const { items, nextCursor } = await storeReader(store).findJobs(filter, never)
+    assert.equal(items.length, 1)
+    assert.equal(nextCursor?.id, items[0]?.id)
+  })
+})

@@ -49,6 +49,19 @@ describe('sources', () => {
     assert.deepEqual(await gaps(), all, 'it delivers as things happen')
   })
 
+  test('keep a bounded number of ranges of one: what it skips further stays a gap', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1)])
+    await run(
+      store,
+      `update source set received = (select range_agg(int8range(2 * i, 2 * i + 1))
+        from generate_series(1::int8, 25000) i)`,
+    )
+    await ingest(store, [from('bn-07', 90_001), from('bn-07', 50_001), from('bn-07', 5)])
+    const [source] = await listSources(store, signal)
+    assert.deepEqual([source?.lastSeq, source?.received], [50_001, 25_002])
+  })
+
   test('name at most a hundred gaps of one, the oldest', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(

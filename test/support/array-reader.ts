@@ -1,3 +1,4 @@
+import type { Event } from '../../src/core/event.ts'
 import {
   type Completeness,
   type Job,
@@ -49,7 +50,17 @@ export function arrayReader(world: World): JobReader {
       return { job, subjobs: { total: inJob(id).length, ...counts } as never }
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
-    findEvents: async (id, limit) => (world.events.get(id) ?? []).slice(0, limit),
+    findEvents: async (id, limit, _signal, after) => {
+      const all = world.events.get(id) ?? []
+      const places = all.map((event) => ({
+        at: (event as unknown as Event).event.at,
+        key: (event as unknown as Event).idempotency_key,
+      }))
+      const from = after ? places.findIndex(({ key }) => key === after.key) + 1 : 0
+      const items = all.slice(from, from + limit)
+      const isMore = from + limit < all.length
+      return { items, next: isMore ? (places[from + limit - 1] ?? null) : null }
+    },
     ask: async ({ name }, params) => {
       const answer = must(world.answers[name], `the world has an answer to ${name}`)
       return [...answer(world, params as never)] as never

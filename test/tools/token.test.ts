@@ -4,7 +4,13 @@ import { chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { Auth } from '../../src/platform/auth.ts'
-import { listTokens, makeToken, readScopes, revokeToken } from '../../src/tools/token.ts'
+import {
+  listTokens,
+  makeToken,
+  readBounds,
+  readScopes,
+  revokeToken,
+} from '../../src/tools/token.ts'
 import { freshFolder, program } from '../support/processes.ts'
 
 const fresh = () => join(freshFolder(), 'tokens')
@@ -77,6 +83,51 @@ describe('a token', () => {
     assert.throws(() => makeToken(file, ['read']), wanted)
     assert.throws(() => listTokens(file), wanted)
     assert.equal(readFileSync(file, 'utf8'), 'root:x:0:0:root:/root:/bin/bash\n')
+  })
+
+  test('says what its holder may send', () => {
+    const file = fresh()
+    const bounds = { sites: ['fab1'], sources: ['bn-07', 'bn-08'] }
+    const spool = makeToken(file, ['forward'], 'bay 3', bounds)
+    const [program, admin] = [makeToken(file, ['ingest']), makeToken(file, ['admin'])]
+    const auth = new Auth({ tokensFile: file, anonymous: ['ingest'] })
+    const senderOf = (token: string) => auth.senderOf(`Bearer ${token}`)
+    const any = { sites: undefined, sources: undefined }
+    assert.deepEqual(senderOf(spool), { mayForward: true, ...bounds })
+    assert.deepEqual(senderOf(program), { mayForward: false, ...any })
+    assert.deepEqual(senderOf(admin), { mayForward: true, ...any })
+    assert.deepEqual(senderOf('wfm_x'), { mayForward: false }, 'anonymous')
+    assert.deepEqual(new Auth({ anonymous: [] }).senderOf(undefined), { mayForward: true })
+    const closed = new Auth({ tokensFile: file, anonymous: [] })
+    assert.deepEqual(
+      (['ingest', 'forward', 'read'] as const).map((scope) => closed.allows(spool, scope)),
+      ['yes', 'yes', 'forbidden'],
+    )
+    const [line] = listTokens(file)
+    assert.deepEqual(line?.scopes, ['forward', 'site=fab1', 'source=bn-07', 'source=bn-08'])
+    assert.equal(line?.note, 'bay 3')
+  })
+
+  test('has bounds of what it sends, and of nothing else', () => {
+    assert.deepEqual(readBounds(['ingest'], { sites: ['fab1'] }), { sites: ['fab1'], sources: [] })
+    assert.throws(() => readBounds(['ingest'], { sites: ['a,b'] }), /^ConfigError: --site: "a,b"/)
+    assert.throws(() => readBounds(['forward'], { sources: ['a b'] }), /--source: "a b" is not/)
+    assert.throws(() => readBounds(['read', 'ingest'], { sites: ['fab1'] }), /read is not bounded/)
+    assert.throws(() => readBounds(['ingest'], { sources: ['bn-07'] }), /add it to --scope/)
+  })
+
+  test('is refused in a file with a bound that it does not know', () => {
+    for (const allows of [
+      'ingest,tool=7',
+      'ingest,site=',
+      'site=fab1',
+      'ingest,site=..',
+      'ingest,',
+    ]) {
+      const file = fresh()
+      writeFileSync(file, `4f2a91c0 ${allows} ${'0'.repeat(64)}\n`)
+      assert.throws(() => new Auth({ tokensFile: file, anonymous: [] }), /line 1/, allows)
+    }
   })
 
   test('needs scopes that exist, and a file that can be used', () => {

@@ -50,14 +50,14 @@ async function load(visit: Visit): Promise<JobView | Response> {
     job: found.job,
     counts: found.subjobs,
     subjobs: subjobs?.items ?? [],
-    events,
-    moreEvents: events !== undefined && events.length >= mostEvents,
+    events: events?.items,
+    moreEvents: events !== undefined && events.next !== null,
     notices: [],
   }
 }
 
 const noneWhenUnknown = (error: unknown) => {
-  if (error instanceof AppError && error.code === 'not_found') return []
+  if (error instanceof AppError && error.code === 'not_found') return { items: [], next: null }
   throw error
 }
 

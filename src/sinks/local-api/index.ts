@@ -3,7 +3,7 @@ import { constants, zstdCompress } from 'node:zlib'
 import type { Delivery, Failure, Outgoing, Sink } from '../../core/delivery.ts'
 import { HttpClient } from '../../platform/http-client.ts'
 import { HttpFailure } from '../../platform/http-failure.ts'
-import { defineSink } from '../kind.ts'
+import { defineSink, type SinkContext } from '../kind.ts'
 import { judge } from './judge.ts'
 import { type Settings, settings } from './settings.ts'
 
@@ -21,7 +21,12 @@ export const localApi = defineSink({
 /** Maximum size of an answer, in bytes; a batch of 10,000 refusals fits. */
 const maxBytes = 8 * 2 ** 20
 
-function openLocalApi({ base_url, token, timeout_s }: Settings): Sink {
+function openLocalApi({ base_url, token, timeout_s }: Settings, { log }: SinkContext): Sink {
+  const warnUnstamped = atMostHourly(() =>
+    log.warn(
+      'the local API drops the stamps of this spool, so that it sees no gaps: give LOCAL_API_TOKEN the scope forward',
+    ),
+  )
   const client = new HttpClient({
     baseUrl: base_url,
     timeoutMs: timeout_s * 1000,
@@ -37,11 +42,25 @@ function openLocalApi({ base_url, token, timeout_s }: Settings): Sink {
     async deliver(batch, signal): Promise<Delivery> {
       try {
         const body = await compress(batch)
-        return judge(await client.ask({ method: 'POST', path, body }, signal), batch)
+        const answer = await client.ask({ method: 'POST', path, body }, signal)
+        if (answer.status === 200 && answer.body.includes(unstamped)) warnUnstamped()
+        return judge(answer, batch)
       } catch (error) {
         return explainNoAnswer(error as Error)
       }
     },
+  }
+}
+
+/** In an answer to a token without the scope `forward`. */
+const unstamped = '"stamps":"ignored"'
+
+function atMostHourly(say: () => void): () => void {
+  let said = -Infinity
+  return () => {
+    if (performance.now() - said < 3_600_000) return
+    said = performance.now()
+    say()
   }
 }
 
