@@ -7,6 +7,7 @@ import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { type BodyLimits, readBody } from '../platform/body.ts'
+import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
@@ -17,6 +18,8 @@ import type { Declaration, Route } from './route.ts'
 export type IngestOptions = {
   accept: Accept
   metrics: Metrics
+  /** Outcomes of the last minutes, for health. */
+  recent: EventCounts
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: (id: string) => Micros | undefined
@@ -71,7 +74,7 @@ const toHop = ({ startOf }: IngestOptions): FirstHop => ({
 })
 
 async function takeOne(text: string, options: IngestOptions): Promise<object> {
-  const { metrics, limits, forwards } = options
+  const { metrics, limits, forwards, recent } = options
   const input = parseJson(text)
   if (Array.isArray(input)) {
     throw new AppError('invalid', 'must be one event; send lists to /v1/ingest/events:batch')
@@ -85,7 +88,7 @@ async function takeOne(text: string, options: IngestOptions): Promise<object> {
     tally.add(read.event, must(verdict, 'accept gives a verdict per event'))
     return { ok: true, duplicate: isDuplicate(verdict) }
   } finally {
-    tally.countIn(metrics)
+    tally.countIn(metrics, recent)
   }
 }
 
@@ -95,9 +98,14 @@ function isDuplicate(verdict: Verdict | undefined): boolean {
   throw 'later' in verdict ? later(verdict.later) : invalid({ field: '', detail: verdict.refused })
 }
 
-async function acceptTraced(items: readonly Admitted[], { accept }: IngestOptions) {
+async function acceptTraced(items: readonly Admitted[], { accept, recent }: IngestOptions) {
   const traces = items.map(({ event }) => event.traceparent)
-  const verdicts = await runInTraces('ingest.accept', traces, () => accept(items))
+  const verdicts = await runInTraces('ingest.accept', traces, () => accept(items)).catch(
+    (error: unknown) => {
+      recent.add('failed', items.length)
+      throw error
+    },
+  )
   ensure(verdicts.length === items.length, 'accept gives a verdict per event')
   return verdicts
 }
@@ -122,7 +130,7 @@ async function takeBatch(
     if (good.length === reads.length) refuseFull(verdicts)
     return answerBatch(reads, verdicts, tally)
   } finally {
-    tally.countIn(options.metrics)
+    tally.countIn(options.metrics, options.recent)
   }
 }
 

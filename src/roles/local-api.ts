@@ -1,17 +1,20 @@
-import type { HealthReport } from '../api/health.ts'
 import { ingestRoutes } from '../api/ingest.ts'
 import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
 import type { Accept } from '../core/admission.ts'
+import type { EventCounts } from '../platform/effect.ts'
+import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
+import { keepUnblocked } from '../store/end-stalled.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
-import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
+import { runMaintenance } from '../store/maintenance.ts'
 import { openStores, watchDatabase } from '../store/open-stores.ts'
+import { describeStore } from '../store/report.ts'
 import { storeReader } from '../store/store-reader.ts'
 import { openAuth, serve } from './serve.ts'
 import type { LocalApiConfig } from './settings.ts'
@@ -24,7 +27,7 @@ export async function startLocalApi(
   const { log, life } = context
   const auth = openAuth(config, context)
   const stores = openStores(config, context)
-  const watch = await watchDatabase(stores.write, config, context)
+  const watch = await watchDatabase(stores.watch, config, context)
   const maintenance = runMaintenance(config.DATABASE_URL, {
     log,
     signal: life.signal,
@@ -34,16 +37,24 @@ export async function startLocalApi(
     retentionHours: config.RETENTION_HOURS,
   })
   life.onStop('maintenance', () => maintenance.done)
+  const { queue, recent, routes } = ingest(config, stores.write, watch, context)
+  const stalledMs = () => queue.progress().stalledMs
+  void keepUnblocked(stores.watch, { stalledMs, log, signal: life.signal })
 
   return serve(config, context, {
     auth,
     title: 'local API',
     name: 'local-api',
-    routes: [
-      ...ingest(config, stores.write, watch, context),
-      ...questions(config, stores.read, context),
-    ],
-    check: () => health(stores.write, watch, maintenance),
+    routes: [...routes, ...questions(config, stores.read, context)],
+    check: () =>
+      describeStore({
+        pool: stores.write.pool(),
+        database: watch.now,
+        ingest: queue.progress(),
+        maintenance: maintenance.state(),
+        horizonStandsS: watch.horizonStandsS,
+        recent,
+      }),
   })
 }
 
@@ -52,18 +63,24 @@ function ingest(
   store: Store,
   watch: DatabaseWatch,
   { metrics }: StartContext,
-): Route[] {
+) {
+  const recent: EventCounts = new RecentCounts()
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
-    onCommit: (events, ended) => countCommit(metrics, events, ended),
+    onCommit: (events, ended, late) => {
+      recent.add('late', late)
+      countCommit(metrics, events, ended)
+    },
   })
   const accept: Accept = async (items) => {
     watch.assertReady()
     return queue.add(items.map((item) => item.event))
   }
-  return ingestRoutes({ accept, metrics, limits: toIngestLimits(config), timed: true })
+  const limits = toIngestLimits(config)
+  const routes = ingestRoutes({ accept, metrics, recent, limits, timed: true })
+  return { queue, recent, routes }
 }
 
 function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
@@ -79,16 +96,4 @@ function questions(config: LocalApiConfig, store: Store, context: StartContext):
       stopping: life.signal,
     },
   })
-}
-
-function health(store: Store, watch: DatabaseWatch, maintenance: Maintenance): HealthReport {
-  const { now } = watch
-  const upkeep = maintenance.state()
-  return {
-    ready: now.state === 'ready',
-    status: upkeep.failed.length > 0 ? 'degraded' : 'ok',
-    database_pool: store.pool(),
-    ...(now.state === 'ready' ? { edition: now.edition } : { trouble: now.why }),
-    maintenance: { here: upkeep.here, last_run_at: upkeep.lastRunAt, failed: upkeep.failed },
-  }
 }

@@ -1,6 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import { ensure } from '../core/must.ts'
+import { fromMs, type Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import { ingest, type StoreVerdict } from './ingest.ts'
 
@@ -11,12 +12,25 @@ export type IngestQueueOptions = {
   maxEvents: number
   /** Maximum events that wait; beyond it `add` throws `overloaded`. */
   maxWaiting: number
-  /** Called after every commit with its number of events, and those that ended a running job. */
-  onCommit?: (events: number, ended: readonly Event[]) => void
+  /** Called after every commit with its number of events, those that ended a running job, and the number filed as late. */
+  onCommit?: (events: number, ended: readonly Event[], late: number) => void
+}
+
+/** Progress of ingest, for health. */
+export type IngestProgress = {
+  /** Events that wait, or are being committed. */
+  waiting: number
+  /** Age of the oldest of them in milliseconds; 0 without any. */
+  oldestMs: number
+  /** How long nothing was committed although events waited, in milliseconds. */
+  stalledMs: number
+  /** The last commit; null before the first. */
+  lastCommitAt: Micros | null
 }
 
 type Waiting = {
   events: readonly Event[]
+  since: number
   resolve: (verdicts: StoreVerdict[]) => void
   reject: (error: unknown) => void
 }
@@ -31,6 +45,9 @@ export class IngestQueue {
   #waiting: Waiting[] = []
   #waitingEvents = 0
   #busy = 0
+  /** The requests that are being committed. */
+  readonly #underWay = new Set<Waiting>()
+  #lastCommit: { at: Micros; ms: number } | undefined
 
   constructor(store: Store, options: IngestQueueOptions) {
     this.#store = store
@@ -48,11 +65,23 @@ export class IngestQueue {
       })
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ events, resolve, reject })
+      this.#waiting.push({ events, since: performance.now(), resolve, reject })
       this.#waitingEvents += events.length
       // After the other requests of this turn of the event loop have had the chance to join.
       setImmediate(() => this.#start())
     })
+  }
+
+  progress(): IngestProgress {
+    const now = performance.now()
+    const all = [...this.#underWay, ...this.#waiting]
+    const oldest = all.reduce((min, { since }) => Math.min(min, since), now)
+    return {
+      waiting: all.reduce((sum, { events }) => sum + events.length, 0),
+      oldestMs: now - oldest,
+      stalledMs: now - Math.max(oldest, Math.min(this.#lastCommit?.ms ?? 0, now)),
+      lastCommitAt: this.#lastCommit?.at ?? null,
+    }
   }
 
   #start(): void {
@@ -81,17 +110,21 @@ export class IngestQueue {
 
   async #commit(group: readonly Waiting[]): Promise<void> {
     const events = group.flatMap((waiting) => waiting.events)
+    for (const waiting of group) this.#underWay.add(waiting)
     try {
-      const { verdicts, ended } = await ingest(this.#store, events)
+      const { verdicts, ended, late } = await ingest(this.#store, events)
       ensure(verdicts.length === events.length, 'ingest gives a verdict for each event')
       let next = 0
       for (const waiting of group) {
         waiting.resolve(verdicts.slice(next, next + waiting.events.length))
         next += waiting.events.length
       }
-      this.#options.onCommit?.(events.length, ended)
+      this.#lastCommit = { at: fromMs(Date.now()), ms: performance.now() }
+      this.#options.onCommit?.(events.length, ended, late)
     } catch (error) {
       for (const waiting of group) waiting.reject(error)
+    } finally {
+      for (const waiting of group) this.#underWay.delete(waiting)
     }
   }
 }

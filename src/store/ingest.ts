@@ -28,8 +28,11 @@ import { toArrays } from './unnest.ts'
 /** `refused` means that the database can never store this event; all others are committed. */
 export type StoreVerdict = 'stored' | 'duplicate' | { refused: string }
 
-/** `ended`: for each job that ended now, the event that ended it; never an event of replayed history. */
-export type Ingested = { verdicts: StoreVerdict[]; ended: Event[] }
+/**
+ * `ended`: for each job that ended now, the event that ended it; never an event of replayed history.
+ * `late`: how many events were filed as late, without replayed history.
+ */
+export type Ingested = { verdicts: StoreVerdict[]; ended: Event[]; late: number }
 
 /** Tries of a transaction that the database rolled back (a deadlock, a serialization failure). */
 const maxTries = 5
@@ -54,7 +57,11 @@ export async function ingest(store: Store, events: readonly Event[]): Promise<In
 /** A poisoned event fails alone: the batch is cut in two until it is found. */
 async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
   if (events.length === 1) {
-    return { verdicts: [{ refused: `cannot be stored (${codeFromError(error)})` }], ended: [] }
+    return {
+      verdicts: [{ refused: `cannot be stored (${codeFromError(error)})` }],
+      ended: [],
+      late: 0,
+    }
   }
   const middle = Math.ceil(events.length / 2)
   const first = await ingest(store, events.slice(0, middle))
@@ -62,6 +69,7 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
   return {
     verdicts: [...first.verdicts, ...second.verdicts],
     ended: [...first.ended, ...second.ended],
+    late: first.late + second.late,
   }
 }
 
@@ -86,14 +94,14 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
     const settled = await settleClocks(tx, events)
-    const { batch, isNew } = await insertEvents(tx, settled)
+    const { batch, isNew, late } = await insertEvents(tx, settled)
     const fresh = settled.filter((_, index) => isNew[index])
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
     await upsertSources(tx, events)
     await announce(tx, batch, fresh)
-    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended }
+    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, late }
   })
 }
 

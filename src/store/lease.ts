@@ -56,7 +56,6 @@ export function openLease(
     ...options,
     max: 1,
     keep: true,
-    session: { ...options.session, idle_session_timeout: silentMs },
     fence: ({ operation }) => {
       if (operation !== own && heldAt !== store.losses()) throw notHeld()
     },
@@ -74,7 +73,8 @@ export function openLease(
       op,
       (sql) => sql`
         /* lease.hold */
-        select case when ${isOurs(sql, key)} then true else pg_try_advisory_lock(${key}) end as ours`,
+        select case when ${isOurs(sql, key)} then true else pg_try_advisory_lock(${key}) end as ours,
+          set_config('idle_session_timeout', ${String(silentMs)}, false)`,
     )
     const { ours } = must(row, 'a select without a table answers one row')
     heldAt = ours && store.losses() === losses ? losses : undefined
