@@ -3,6 +3,7 @@ import { must } from '../core/must.ts'
 import { connect, type Store, type StoreOptions } from './connect.ts'
 import { endStalledHolder } from './end-stalled.ts'
 import { locks } from './locks.ts'
+import { refuseUnfitPooler } from './pooler.ts'
 
 /*
  * Work that one process at a time does: maintenance, the archive, migrations. Invariants:
@@ -25,6 +26,7 @@ export type Lease = {
    * Takes the lock when it is free. Ask in every round: a session that was lost holds no lock.
    *
    * @returns true when it is held
+   * @throws AppError conflict behind a pooler that hands sessions around; other errors as `Store.ask`
    */
   hold(): Promise<boolean>
   /** Asks the server, right before something becomes visible. @throws AppError unavailable */
@@ -67,7 +69,13 @@ export function openLease(
   }, silentMs / 5)
   beat.unref()
 
+  let fit: Promise<void> | undefined
   async function hold(): Promise<boolean> {
+    fit ??= refuseUnfitPooler(url)
+    await fit.catch((error: unknown) => {
+      fit = undefined
+      throw error
+    })
     const losses = store.losses()
     const [row] = await store.ask<{ ours: boolean }[]>(
       op,

@@ -12,7 +12,6 @@ import {
 } from './edition.ts'
 import { askAgainMs, type Lease, openLease } from './lease.ts'
 import { type MigrationFile, readMigrationFiles, splitStatements } from './migration-files.ts'
-import { refuseUnfitPooler } from './pooler.ts'
 
 /*
  * Brings a database to the schema that this program needs. Invariants:
@@ -39,7 +38,6 @@ export type Migrated = { applied: string[]; edition: Edition }
 export async function migrate(url: string, log: Logger, folder?: URL): Promise<Migrated> {
   const lease = openLease(url, 'migrate', { role: 'migrate' })
   try {
-    await refuseUnfitPooler(url)
     while (!(await lease.hold())) await sleep(askAgainMs / 10)
     return await migrateLocked(lease, log, folder)
   } catch (error) {

@@ -22,7 +22,7 @@ function findProgram(): string | undefined {
       'sh',
       [
         '-c',
-        'apt-get download -q pgbouncer libc-ares2 && for deb in *.deb; do dpkg -x "$deb" .; done',
+        'get="apt-get download -q pgbouncer libc-ares2"; $get || { apt-get update -q && $get; } && for deb in *.deb; do dpkg -x "$deb" .; done',
       ],
       { cwd: cache, stdio: 'ignore' },
     )
