@@ -1,5 +1,6 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import * as z from 'zod'
+import { sleep } from '../platform/backoff.ts'
 import { describeClock } from '../platform/clock.ts'
 import { version } from '../platform/version.ts'
 import { named } from './answers.ts'
@@ -16,6 +17,22 @@ export type HealthReport = {
 export type HealthOptions = {
   service: string
   check: () => HealthReport | Promise<HealthReport>
+}
+
+/** A check that takes longer is a fault itself, of a disk for example. Milliseconds. */
+const longestCheckMs = 5000
+
+/** Never waits for long: a probe must not have to guess what silence means. */
+async function inTime(check: HealthOptions['check']): Promise<HealthReport> {
+  const answered = new AbortController()
+  const stuck = sleep(longestCheckMs, answered.signal).then(
+    (): HealthReport => ({
+      ready: false,
+      status: 'degraded',
+      trouble: `the role has not found out its state within ${longestCheckMs / 1000} s: is a disk or the database stuck?`,
+    }),
+  )
+  return Promise.race([check(), stuck]).finally(() => answered.abort())
 }
 
 const health = named(
@@ -48,7 +65,7 @@ export const healthRoute = ({ service, check }: HealthOptions): Route => ({
   answer: { 'application/json': [health] },
   alsoAnswers: { 503: 'The role cannot do its work.' },
   async handle(c) {
-    const { ready, status, ...details } = await check()
+    const { ready, status, ...details } = await inTime(check)
     const code: ContentfulStatusCode = ready ? 200 : 503
     const shown = ready ? status : 'degraded'
     return c.json({ status: shown, service, version, ...describeClock(), ...details }, code)

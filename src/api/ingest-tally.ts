@@ -1,14 +1,17 @@
 import type { Verdict } from '../core/admission.ts'
 import type { Event } from '../core/event.ts'
 import type { ReadEvent } from '../core/read-event.ts'
+import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 
 /** The events of a request, counted in one go: a counter with labels costs a microsecond each time. */
 export class IngestTally {
+  #read = 0
   readonly #kinds = new Map<string, Map<string, number>>()
 
   /** Counts what reading an event alone shows. @returns the same */
   see<T extends ReadEvent>(read: T): T {
+    this.#read++
     if (!read.ok) this.#add('unknown', 'rejected')
     else if (read.corrected) this.#add(read.event.event.kind, 'corrected')
     return read
@@ -18,9 +21,14 @@ export class IngestTally {
     this.#add(event.kind, statusOf(verdict))
   }
 
-  countIn({ eventsProcessed }: Metrics): void {
+  countIn({ eventsProcessed }: Metrics, recent: EventCounts): void {
+    recent.add('events', this.#read)
     for (const [event_type, statuses] of this.#kinds) {
-      for (const [status, count] of statuses) eventsProcessed.inc({ event_type, status }, count)
+      for (const [status, count] of statuses) {
+        eventsProcessed.inc({ event_type, status }, count)
+        if (status === 'rejected') recent.add('rejected', count)
+        if (status === 'shed') recent.add('failed', count)
+      }
     }
   }
 

@@ -10,6 +10,7 @@ import { Intake } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
 import { clock } from '../platform/clock.ts'
 import type { BodyLimits } from '../platform/collect.ts'
+import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { Turns } from '../platform/turns.ts'
@@ -24,6 +25,8 @@ export type IngestOptions = {
   metrics: Metrics
   /** The rights of a caller, by its Authorization header. */
   senderOf: (authorization: string | undefined) => Sender
+  /** Outcomes of the last minutes, for health. */
+  recent: EventCounts
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: NonNullable<FirstHop['startOf']>
@@ -100,7 +103,7 @@ async function takeOne(
   request: IncomingMessage,
   options: IngestOptions,
 ): Promise<object> {
-  const { metrics, limits, forwards } = options
+  const { metrics, limits, forwards, recent } = options
   const huge = refuseHuge(text, { start: 0, end: text.length }, limits)
   const input = huge ? undefined : parseJson(text)
   if (huge ? text.trimStart().startsWith('[') : Array.isArray(input)) {
@@ -119,7 +122,7 @@ async function takeOne(
     tally.add(read.event, must(verdict, 'accept gives a verdict per event'))
     return { ok: true, duplicate: isDuplicate(verdict) }
   } finally {
-    tally.countIn(metrics)
+    tally.countIn(metrics, recent)
   }
 }
 
@@ -129,9 +132,14 @@ function isDuplicate(verdict: Verdict | undefined): boolean {
   throw 'later' in verdict ? later(verdict.later) : invalid({ field: '', detail: verdict.refused })
 }
 
-async function acceptTraced(items: readonly Admitted[], { accept }: IngestOptions) {
+async function acceptTraced(items: readonly Admitted[], { accept, recent }: IngestOptions) {
   const traces = items.map(({ event }) => event.traceparent)
-  const verdicts = await runInTraces('ingest.accept', traces, () => accept(items))
+  const verdicts = await runInTraces('ingest.accept', traces, () => accept(items)).catch(
+    (error: unknown) => {
+      recent.add('failed', items.length)
+      throw error
+    },
+  )
   ensure(verdicts.length === items.length, 'accept gives a verdict per event')
   return verdicts
 }

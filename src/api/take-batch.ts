@@ -2,6 +2,7 @@ import type { Admitted, Verdict } from '../core/admission.ts'
 import { AppError } from '../core/errors.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
+import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Turns } from '../platform/turns.ts'
 import { IngestTally } from './ingest-tally.ts'
@@ -18,6 +19,8 @@ type Rejected = {
 /** What happens to the events of a batch, and the turns in which they are read. */
 export type BatchWork = {
   metrics: Metrics
+  /** Outcomes of the last minutes, for health. */
+  recent: EventCounts
   limits: EventLimits
   /** The texts of events are worth keeping. */
   forwards?: boolean
@@ -51,7 +54,7 @@ export async function takeBatch(batch: Batch, work: BatchWork): Promise<object> 
     }
     return outcome.toAnswer()
   } finally {
-    tally.countIn(work.metrics)
+    tally.countIn(work.metrics, work.recent)
   }
 }
 

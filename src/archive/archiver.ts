@@ -50,6 +50,10 @@ export type ArchiverState = {
   unsettled: number
   /** Hours archived by this process. */
   hours: number
+  /** Age of the end of the oldest closed hour that is not archived yet, in seconds; 0 when all are. */
+  behindS: number
+  /** What it is doing, and since when on the clock of `performance`. */
+  step: { name: string; sinceMs: number } | undefined
   /** The reason why raw events past retention have to stay. */
   held: Held | undefined
   lastRunAt: Micros | null
@@ -62,6 +66,8 @@ export class Archiver {
     failed: [],
     unsettled: 0,
     hours: 0,
+    behindS: 0,
+    step: undefined,
     held: undefined,
     lastRunAt: null,
   }
@@ -102,6 +108,7 @@ export class Archiver {
     const { state } = this
     const { place, lease, signal, log, metrics } = this.#options
     try {
+      this.#begin('the look at the archive')
       await place.check('write')
       state.here = await lease.hold()
       if (state.here) {
@@ -117,6 +124,8 @@ export class Archiver {
       state.trouble = (error as Error).message
       log.error({ error }, 'archiving failed, will retry')
       return false
+    } finally {
+      state.step = undefined
     }
     state.lastRunAt = clock.now()
     return state.failed.length === 0
@@ -141,21 +150,31 @@ export class Archiver {
   }
 
   async #archiveDue(): Promise<void> {
-    const { lease, signal, metrics } = this.#options
+    const { lease, signal } = this.#options
     const hours = (await closedHours(lease.store, signal)).filter((hour) => !this.#isComplete(hour))
     let oldest: Micros | undefined
     this.#found = { failed: [], unsettled: 0 }
     for (const from of hours) {
-      metrics.archiveBehind.set(secondsBehind(oldest ?? from))
+      this.#noteBehind(oldest ?? from)
       if (!(await this.#archiveHour(from))) oldest ??= from
     }
-    metrics.archiveBehind.set(oldest === undefined ? 0 : secondsBehind(oldest))
+    this.#noteBehind(oldest)
     Object.assign(this.state, this.#found)
+  }
+
+  #noteBehind(oldest: Micros | undefined): void {
+    this.state.behindS = oldest === undefined ? 0 : secondsBehind(oldest)
+    this.#options.metrics.archiveBehind.set(this.state.behindS)
+  }
+
+  #begin(name: string): void {
+    this.state.step = { name, sinceMs: performance.now() }
   }
 
   /** Drops raw events that are archived and past retention, or says why not. */
   async #retain(): Promise<void> {
     const { lease, place, retentionHours, signal, log, metrics } = this.#options
+    this.#begin('retention')
     const held = await dropArchived({
       store: lease.store,
       place,
@@ -186,6 +205,7 @@ export class Archiver {
     let complete = true
     for (const hour of ours) {
       signal.throwIfAborted()
+      this.#begin(`${hour.site} ${hour.from}`)
       complete = (await this.#attempt(hour)) && complete
     }
     if (complete) this.#complete.set(from, performance.now())

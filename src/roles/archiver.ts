@@ -1,10 +1,11 @@
-import type { HealthReport } from '../api/health.ts'
-import { Archiver, type ArchiverState } from '../archive/archiver.ts'
+import { Archiver } from '../archive/archiver.ts'
 import { openPlace } from '../archive/places/index.ts'
-import type { Place } from '../archive/places/place.ts'
+import { describeArchiver } from '../archive/report.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
-import { connect, type Store } from '../store/connect.ts'
+import { connect } from '../store/connect.ts'
 import { openLease } from '../store/lease.ts'
+import { refuseUnfitPooler } from '../store/pooler.ts'
 import { openAuth, serve } from './serve.ts'
 import type { ArchiverConfig } from './settings.ts'
 
@@ -15,6 +16,7 @@ export async function startArchiver(
 ): Promise<RoleReady> {
   const { log, life, metrics } = context
   const auth = openAuth(config, context)
+  await assertFitWay(config.DATABASE_URL)
   // Its connection makes this the only archiver.
   const lease = openLease(config.DATABASE_URL, 'archive', { role: 'archiver', metrics })
   life.onStop('database', () => lease.close())
@@ -41,43 +43,15 @@ export async function startArchiver(
     title: 'archiver',
     name: 'archiver',
     routes: [],
-    check: () => health(archiver.state, probe, place),
+    check: () => describeArchiver(archiver.state, probe, place),
   })
 }
 
-/**
- * Ready while the archive and the database are available and the last round was finished. Hours that
- * fail by themselves, and an archive that does not match what is to be dropped, only make it
- * degraded; another archiver at work is not a problem.
- */
-async function health(state: ArchiverState, probe: Store, place: Place): Promise<HealthReport> {
-  const trouble = (await findTrouble(probe, place)) ?? state.trouble
-  return {
-    ready: trouble === undefined,
-    status: state.failed.length > 0 || state.held?.wrong ? 'degraded' : 'ok',
-    archive_dir: place.address,
-    here: state.here,
-    hours_archived: state.hours,
-    unsettled_hours: state.unsettled,
-    failed_hours: state.failed.length,
-    failures: state.failed.slice(0, maxNamed),
-    ...(state.held ? { retention_waits: state.held.why } : {}),
-    last_run_at: state.lastRunAt,
-    ...(trouble === undefined ? {} : { trouble }),
-  }
-}
-
-/** Maximum failed hours that are named. */
-const maxNamed = 10
-
-/** Looks by itself: the next round may be an hour away. */
-async function findTrouble(probe: Store, place: Place): Promise<string | undefined> {
-  const op = { operation: 'probe', table: 'none' }
-  try {
-    await place.check('write')
-    await probe.ask(op, (sql) => sql`/* archiver.health */ select 1`, AbortSignal.timeout(3000))
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
+/** A database that is away is waited for. @throws ConfigError behind a pooler that we cannot work with */
+async function assertFitWay(url: string): Promise<void> {
+  await refuseUnfitPooler(url).catch((error: Error) => {
+    if (error instanceof AppError && error.code === 'conflict') {
+      throw new ConfigError(`wafermon archiver: ${error.message}`)
+    }
+  })
 }

@@ -14,6 +14,9 @@ import type { CentralConfig } from './settings.ts'
 /** Maximum readers of the merged stream: each is sent every event of every site. */
 const maxStreams = 100
 
+/** Longest that health waits for a site, in milliseconds: probes give up after a few seconds. */
+const probeMs = 3000
+
 /** Answers the questions of a local API, over many sites. */
 export async function startCentral(
   config: CentralConfig,
@@ -47,7 +50,7 @@ export function centralService(config: CentralConfig, auth: Auth, context: RoleC
       ...siteRoutes({ list: health }),
       ...toCentral(questionRoutes(questions), passThrough(askSite, context)),
     ],
-    check: async () => toReport(await health()),
+    check: async () => toReport(await sites.healthWithin(probeMs)),
     refreshMetrics: health,
   }
 }

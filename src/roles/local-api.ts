@@ -1,18 +1,21 @@
-import type { HealthReport } from '../api/health.ts'
 import { ingestRoutes } from '../api/ingest.ts'
 import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
 import type { Accept } from '../core/admission.ts'
 import type { Auth } from '../platform/auth.ts'
+import type { EventCounts } from '../platform/effect.ts'
+import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
+import { keepUnblocked } from '../store/end-stalled.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
 import { liveFeed } from '../store/live.ts'
-import { type Maintenance, runMaintenance } from '../store/maintenance.ts'
+import { runMaintenance } from '../store/maintenance.ts'
 import { openStores, watchDatabase } from '../store/open-stores.ts'
+import { describeStore } from '../store/report.ts'
 import { ReuseAlarm } from '../store/reuse-alarm.ts'
 import { storeReader } from '../store/store-reader.ts'
 import { openAuth, serve } from './serve.ts'
@@ -26,7 +29,7 @@ export async function startLocalApi(
   const { log, life } = context
   const auth = openAuth(config, context)
   const stores = openStores(config, context)
-  const watch = await watchDatabase(stores.write, config, context)
+  const watch = await watchDatabase(stores.watch, config, context)
   const maintenance = runMaintenance(config.DATABASE_URL, {
     log,
     signal: life.signal,
@@ -37,16 +40,30 @@ export async function startLocalApi(
   })
   life.onStop('maintenance', () => maintenance.done)
   const alarm = new ReuseAlarm(stores.write, log, context.metrics)
+  const { queue, recent, routes } = ingest(
+    config,
+    stores.write,
+    { watch, alarm },
+    { ...context, auth },
+  )
+  const stalledMs = () => queue.progress().stalledMs
+  void keepUnblocked(stores.watch, { stalledMs, log, signal: life.signal })
 
   return serve(config, context, {
     auth,
     title: 'local API',
     name: 'local-api',
-    routes: [
-      ...ingest(config, stores.write, { watch, alarm }, { ...context, auth }),
-      ...questions(config, stores.read, context),
-    ],
-    check: () => health(stores.write, watch, { maintenance, alarm }),
+    routes: [...routes, ...questions(config, stores.read, context)],
+    check: async () =>
+      describeStore({
+        pool: stores.write.pool(),
+        database: watch.now,
+        ingest: queue.progress(),
+        maintenance: maintenance.state(),
+        horizonStandsS: watch.horizonStandsS,
+        reused: watch.now.state === 'ready' ? await alarm.spools() : [],
+        recent,
+      }),
   })
 }
 
@@ -55,12 +72,14 @@ function ingest(
   store: Store,
   { watch, alarm }: { watch: DatabaseWatch; alarm: ReuseAlarm },
   { metrics, auth }: StartContext & { auth: Auth },
-): Route[] {
+) {
+  const recent: EventCounts = new RecentCounts()
   const queue = new IngestQueue(store, {
     writers: Math.min(4, store.pool().size),
     maxEvents: 1000,
     maxWaiting: 50_000,
-    onCommit: (events, { ended, reused }) => {
+    onCommit: (events, { ended, reused, late }) => {
+      recent.add('late', late)
       countCommit(metrics, events, ended)
       alarm.raise(reused)
     },
@@ -69,13 +88,15 @@ function ingest(
     watch.assertReady()
     return queue.add(items.map((item) => item.event))
   }
-  return ingestRoutes({
+  const routes = ingestRoutes({
     accept,
     metrics,
+    recent,
     senderOf: (authorization) => auth.senderOf(authorization),
     limits: toIngestLimits(config),
     timed: true,
   })
+  return { queue, recent, routes }
 }
 
 function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
@@ -91,26 +112,4 @@ function questions(config: LocalApiConfig, store: Store, context: StartContext):
       stopping: life.signal,
     },
   })
-}
-
-async function health(
-  store: Store,
-  { now }: DatabaseWatch,
-  { maintenance, alarm }: { maintenance: Maintenance; alarm: ReuseAlarm },
-): Promise<HealthReport> {
-  const upkeep = maintenance.state()
-  const reused = now.state === 'ready' ? await alarm.spools() : []
-  return {
-    ready: now.state === 'ready',
-    status: upkeep.failed.length > 0 || upkeep.doubt || reused.length > 0 ? 'degraded' : 'ok',
-    database_pool: store.pool(),
-    ...(now.state === 'ready' ? { edition: now.edition } : { trouble: now.why }),
-    reused_numbers: reused,
-    maintenance: {
-      here: upkeep.here,
-      last_run_at: upkeep.lastRunAt,
-      failed: upkeep.failed,
-      ...(upkeep.doubt ? { stopped: upkeep.doubt } : {}),
-    },
-  }
 }

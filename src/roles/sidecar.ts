@@ -2,6 +2,8 @@ import { ingestRoutes } from '../api/ingest.ts'
 import { rejectRoutes } from '../api/rejects.ts'
 import { toIngestLimits } from '../api/settings.ts'
 import { StartTimes, withStartTimes } from '../core/start-times.ts'
+import type { EventCounts } from '../platform/effect.ts'
+import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
@@ -32,11 +34,13 @@ export async function startSidecar(
 
   const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
   const started = new StartTimes()
+  const recent: EventCounts = new RecentCounts()
   const ingest = ingestRoutes({
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
     senderOf: (authorization) => auth.senderOf(authorization),
     startOf: (entity) => started.startOf(entity),
+    recent,
     forwards: true,
     limits: toIngestLimits(config),
   })
@@ -50,7 +54,7 @@ export async function startSidecar(
     title: 'sidecar',
     name: 'sidecar',
     routes: [...ingest, ...rejects],
-    check: () => describeSpool(spool, drains),
+    check: () => describeSpool(spool, drains, recent),
     refreshMetrics: () => setSpoolMetrics(metrics, spool, drains),
   })
 }

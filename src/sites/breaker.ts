@@ -95,7 +95,8 @@ export class Breaker {
 }
 
 /** The exchange got no answer; a refusal or an error of the other side is one. */
-const isOutage = (error: unknown) => error instanceof AppError && error.cause instanceof HttpFailure
+export const isOutage = (error: unknown) =>
+  error instanceof AppError && error.cause instanceof HttpFailure
 
 async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   const aborted = Promise.withResolvers<never>()

@@ -51,6 +51,11 @@ export class Sites {
     return Promise.all(this.#sites.map((site) => site.health()))
   }
 
+  /** The same, with those that do not answer within `ms` as unreachable. */
+  healthWithin(ms: number): Promise<SiteHealth[]> {
+    return Promise.all(this.#sites.map((site) => site.healthWithin(ms)))
+  }
+
   close(): void {
     for (const site of this.#sites) site.close()
   }

@@ -10,7 +10,9 @@ import {
 import { ContractError } from '../core/must.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
+import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { RecentCounts } from '../platform/recent-counts.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
 import { type ClosedPrefix, Lanes, laneNumbers } from './lanes.ts'
 import type { Spool } from './spool.ts'
@@ -46,7 +48,11 @@ export class Drain {
   /** Name of the sink. */
   readonly sink: string
   readonly state: DrainState = { failures: 0, reason: undefined, lastDeliveryMs: 0 }
+  /** What the sink settled in the last minutes, for health. */
+  readonly recent: EventCounts = new RecentCounts()
   readonly #options: DrainOptions
+  /** When the sink last settled events, or none waited. */
+  #progressMs = performance.now()
   readonly #backoff = new Backoff({ firstMs: 200, maxMs: 30_000 })
   readonly #lanes: Lanes
   #batchSize: number
@@ -62,6 +68,12 @@ export class Drain {
       last: () => spool.acked(sink) + spool.lag(sink),
       acked: spool.acked(sink),
     })
+  }
+
+  /** How long the sink has settled nothing although events wait, in milliseconds. */
+  get stalledMs(): number {
+    const { spool, sink } = this.#options
+    return spool.lag(sink) > 0 ? performance.now() - this.#progressMs : 0
   }
 
   /** Runs until the signal aborts. */
@@ -173,8 +185,12 @@ export class Drain {
 
   #record(closed: ClosedPrefix): void {
     const { spool, sink, log } = this.#options
+    const before = spool.acked(sink)
     spool.ack(sink, closed.upTo, closed.refused)
     this.#lanes.forget(closed)
+    this.#progressMs = performance.now()
+    this.recent.add('events', closed.upTo - before)
+    this.recent.add('rejected', closed.refused.length)
     for (const { seq, field, detail } of closed.refused) {
       const fields = { sink, seq, field, detail }
       const event = 'event refused permanently, kept as a reject'
@@ -233,6 +249,10 @@ export class Drain {
   #untilAppend(signal: AbortSignal): Promise<void> {
     const woken = new AbortController()
     const stop = this.#options.spool.onAppend(() => woken.abort())
-    return sleep(this.#options.idleMs, AbortSignal.any([signal, woken.signal])).finally(stop)
+    this.#progressMs = performance.now()
+    return sleep(this.#options.idleMs, AbortSignal.any([signal, woken.signal])).finally(() => {
+      this.#progressMs = performance.now()
+      stop()
+    })
   }
 }

@@ -1,26 +1,44 @@
 import { clock } from '../platform/clock.ts'
+import { describeCounts, type EventCounts, stalledS } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Drain } from './drain.ts'
 import type { Spool } from './spool.ts'
 
-/** The health of a spool: ready while it can keep events; a sink that fails only makes it degraded. */
-export function describeSpool(spool: Spool, drains: readonly Drain[]) {
+/**
+ * The health of a spool: ready while it can keep events. A sink that fails, refuses or does not
+ * settle what waits, and a door that refuses, only make it degraded.
+ *
+ * @param recent the outcomes at the door
+ */
+export function describeSpool(spool: Spool, drains: readonly Drain[], recent: EventCounts) {
   spool.recover()
   const trouble = spool.trouble
   const sinks = Object.fromEntries(drains.map((drain) => [drain.sink, describeSink(spool, drain)]))
   const failing = drains.some((drain) => drain.state.failures > 0)
   const { damaged } = spool.report
+  const { shown, faults } = describeCounts(recent)
+  for (const drain of drains) faults.push(...sinkFaults(drain))
   return {
     ready: trouble === undefined,
-    status: failing || damaged ? ('degraded' as const) : ('ok' as const),
+    status: failing || damaged || faults.length > 0 ? ('degraded' as const) : ('ok' as const),
     spool_count: spool.count,
     spool_dir: spool.dir,
     spool_bytes: spool.bytes,
     source: { id: spool.sourceId, epoch: spool.epoch },
     sinks,
+    last_5_min: { events: shown.events, rejected: shown.rejected, failed: shown.failed },
     ...(trouble ? { trouble } : {}),
+    ...(faults.length > 0 ? { faults } : {}),
     ...(damaged ? { damaged } : {}),
   }
+}
+
+function sinkFaults({ sink, recent, stalledMs }: Drain): string[] {
+  const faults = describeCounts(recent).faults.map((fault) => `${sink}: ${fault}`)
+  if (stalledMs >= stalledS * 1000) {
+    faults.push(`${sink}: events wait, and none was settled for ${Math.floor(stalledMs / 1000)} s`)
+  }
+  return faults
 }
 
 function describeSink(spool: Spool, { sink, state }: Drain) {

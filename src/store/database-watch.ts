@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
+import { must } from '../core/must.ts'
 import { sleep } from '../platform/backoff.ts'
 import type { Store } from './connect.ts'
 import { codeFromError } from './database-error.ts'
@@ -17,6 +18,12 @@ export type Readiness =
 /** A database that is silent this long is away: on a cut network the driver reports no error. */
 const silentMs = 10_000
 
+type WatchOptions = {
+  answerWithinMs?: number
+  /** Looks at the way to the database, whenever it was away. @throws AppError conflict when it is unfit */
+  checkWay?: () => Promise<void>
+}
+
 /** How often a database that was well is looked at, and one that was not. Milliseconds. */
 const calmMs = 5000
 const eagerMs = 500
@@ -30,21 +37,29 @@ export class DatabaseWatch {
   readonly #log: Logger
   #now: Readiness = { state: 'away', why: 'the database has not been reached yet' }
 
+  #horizon = { frozenBefore: '', since: performance.now() }
   #asking: Promise<Readiness> | undefined
   readonly #freezeAfterHours: number
   readonly #time = new TimeWatch()
   readonly #silentMs: number
+  readonly #checkWay: () => Promise<void>
 
   constructor(
     store: Store,
     log: Logger,
     freezeAfterHours: number,
-    { answerWithinMs = silentMs } = {},
+    { answerWithinMs = silentMs, checkWay = async () => {} }: WatchOptions = {},
   ) {
     this.#store = store
     this.#log = log
     this.#freezeAfterHours = freezeAfterHours
     this.#silentMs = answerWithinMs
+    this.#checkWay = checkWay
+  }
+
+  /** How long the freeze horizon has not moved, by any replica, in seconds. */
+  get horizonStandsS(): number {
+    return (performance.now() - this.#horizon.since) / 1000
   }
 
   get now(): Readiness {
@@ -76,12 +91,14 @@ export class DatabaseWatch {
 
   async #ask(): Promise<Readiness> {
     try {
+      if (this.#now.state !== 'ready') await this.#checkWay()
       const pending = await pendingMigrations(this.#store.sql)
       if (pending.length > 0) return behind(pending)
       const edition = await readEdition(this.#store.sql)
       // After days without a local API the open days are over: first open new ones, or everything
       // that happens today would be filed as late.
       if (this.#now.state !== 'ready') await this.#openDays()
+      await this.#lookAtHorizon()
       return { state: 'ready', edition }
     } catch (error) {
       const why =
@@ -94,6 +111,15 @@ export class DatabaseWatch {
   async #openDays(): Promise<void> {
     const time = await this.#time.look(this.#store)
     await advanceHorizon(this.#store, this.#freezeAfterHours, time)
+  }
+
+  async #lookAtHorizon(): Promise<void> {
+    const [row] = await this.#store.sql<{ frozenBefore: string }[]>`
+      /* watch.horizon */ select frozen_before from horizon`
+    const { frozenBefore } = must(row, 'the horizon is one row')
+    // While it could not be looked at, or moved, it did not stand.
+    if (frozenBefore === this.#horizon.frozenBefore && this.#now.state === 'ready') return
+    this.#horizon = { frozenBefore, since: performance.now() }
   }
 
   #tell(): void {

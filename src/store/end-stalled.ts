@@ -1,5 +1,7 @@
+import type { Logger } from 'pino'
+import { sleep } from '../platform/backoff.ts'
 import type { Operation, Store } from './connect.ts'
-import type { Sql } from './driver.ts'
+import { idleInTransactionMs, type Sql } from './driver.ts'
 
 /*
  * A process that is stopped (SIGSTOP, a suspended machine, a debugger) keeps its connections open. The
@@ -69,3 +71,30 @@ export async function endStalledReaders(store: Store): Promise<void> {
 
 /** Above the longest QUERY_TIMEOUT_S, in milliseconds. */
 const readerMs = 900_000
+
+export type Unblocking = {
+  /** How long events have waited without a commit, in milliseconds. */
+  stalledMs: () => number
+  log: Logger
+  signal: AbortSignal
+}
+
+/**
+ * While ingest stands still, ends the sessions of stopped processes that it waits for, until the signal
+ * aborts.
+ *
+ * @param store with a connection to spare: those of ingest all wait
+ */
+export async function keepUnblocked(
+  store: Store,
+  { stalledMs, log, signal }: Unblocking,
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(lookMs, signal)
+    if (signal.aborted || stalledMs() < lookMs) continue
+    const sessions = await endStalledBlockers(store, idleInTransactionMs).catch(() => [])
+    if (sessions.length > 0) log.warn({ sessions }, 'stopped processes held locks; ended them')
+  }
+}
+
+const lookMs = 1000

@@ -65,7 +65,8 @@ type Row = ReturnType<typeof toEventRow>
 /**
  * Inserts a batch, in the horizon's lock.
  *
- * @returns the number of the batch, and for each event true when it was new
+ * @returns the number of the batch, for each event true when it was new, and how many that happened
+ * now, not in replayed history, were late
  */
 export async function insertEvents(tx: TransactionSql, events: readonly Event[]) {
   const rows: Row[] = []
@@ -83,7 +84,8 @@ export async function insertEvents(tx: TransactionSql, events: readonly Event[])
     const index = must(indexOf.get(identity), 'the database names only events of this batch')
     isNew[index] = true
   }
-  return { batch: horizon.batch, isNew }
+  const isLate = ({ at, historical }: Row) => !historical && at < horizon.frozenBefore
+  return { batch: horizon.batch, isNew, late: rows.filter(isLate).length }
 }
 
 /**

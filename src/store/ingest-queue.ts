@@ -1,6 +1,8 @@
 import { AppError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import { ensure } from '../core/must.ts'
+import type { Micros } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import type { Store } from './connect.ts'
 import { type Ingested, ingest, type StoreVerdict } from './ingest.ts'
 
@@ -15,8 +17,21 @@ export type IngestQueueOptions = {
   onCommit?: (events: number, ingested: Ingested) => void
 }
 
+/** Progress of ingest, for health. */
+export type IngestProgress = {
+  /** Events that wait, or are being committed. */
+  waiting: number
+  /** Age of the oldest of them in milliseconds; 0 without any. */
+  oldestMs: number
+  /** How long nothing was committed although events waited, in milliseconds. */
+  stalledMs: number
+  /** The last commit; null before the first. */
+  lastCommitAt: Micros | null
+}
+
 type Waiting = {
   events: readonly Event[]
+  since: number
   resolve: (verdicts: StoreVerdict[]) => void
   reject: (error: unknown) => void
 }
@@ -31,6 +46,9 @@ export class IngestQueue {
   #waiting: Waiting[] = []
   #waitingEvents = 0
   #busy = 0
+  /** The requests that are being committed. */
+  readonly #underWay = new Set<Waiting>()
+  #lastCommit: { at: Micros; ms: number } | undefined
 
   constructor(store: Store, options: IngestQueueOptions) {
     this.#store = store
@@ -48,11 +66,23 @@ export class IngestQueue {
       })
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ events, resolve, reject })
+      this.#waiting.push({ events, since: performance.now(), resolve, reject })
       this.#waitingEvents += events.length
       // After the other requests of this turn of the event loop have had the chance to join.
       setImmediate(() => this.#start())
     })
+  }
+
+  progress(): IngestProgress {
+    const now = performance.now()
+    const all = [...this.#underWay, ...this.#waiting]
+    const oldest = all.reduce((min, { since }) => Math.min(min, since), now)
+    return {
+      waiting: all.reduce((sum, { events }) => sum + events.length, 0),
+      oldestMs: now - oldest,
+      stalledMs: now - Math.max(oldest, Math.min(this.#lastCommit?.ms ?? 0, now)),
+      lastCommitAt: this.#lastCommit?.at ?? null,
+    }
   }
 
   #start(): void {
@@ -81,6 +111,7 @@ export class IngestQueue {
 
   async #commit(group: readonly Waiting[]): Promise<void> {
     const events = group.flatMap((waiting) => waiting.events)
+    for (const waiting of group) this.#underWay.add(waiting)
     try {
       const ingested = await ingest(this.#store, events)
       const { verdicts } = ingested
@@ -90,9 +121,12 @@ export class IngestQueue {
         waiting.resolve(verdicts.slice(next, next + waiting.events.length))
         next += waiting.events.length
       }
+      this.#lastCommit = { at: clock.now(), ms: performance.now() }
       this.#options.onCommit?.(events.length, ingested)
     } catch (error) {
       for (const waiting of group) waiting.reject(error)
+    } finally {
+      for (const waiting of group) this.#underWay.delete(waiting)
     }
   }
 }

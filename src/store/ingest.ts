@@ -35,6 +35,8 @@ export type Ingested = {
   ended: Event[]
   /** Numbers of spools that came with another event before. */
   reused: ReusedNumbers[]
+  /** How many events were filed as late, without replayed history. */
+  late: number
 }
 
 /** Tries of a transaction that the database rolled back (a deadlock, a serialization failure). */
@@ -61,7 +63,7 @@ export async function ingest(store: Store, events: readonly Event[]): Promise<In
 async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
   if (events.length === 1) {
     const verdict = { refused: `cannot be stored (${codeFromError(error)})` }
-    return { verdicts: [verdict], ended: [], reused: [] }
+    return { verdicts: [verdict], ended: [], reused: [], late: 0 }
   }
   const middle = Math.ceil(events.length / 2)
   const first = await ingest(store, events.slice(0, middle))
@@ -70,6 +72,7 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
     verdicts: [...first.verdicts, ...second.verdicts],
     ended: [...first.ended, ...second.ended],
     reused: [...first.reused, ...second.reused],
+    late: first.late + second.late,
   }
 }
 
@@ -94,14 +97,14 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
     const settled = await settleClocks(tx, events)
-    const { batch, isNew } = await insertEvents(tx, settled)
+    const { batch, isNew, late } = await insertEvents(tx, settled)
     const fresh = settled.filter((_, index) => isNew[index])
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
     const reused = await upsertSources(tx, events, isNew)
     await announce(tx, batch, fresh)
-    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused }
+    return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused, late }
   })
 }
 

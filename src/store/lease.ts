@@ -3,6 +3,7 @@ import { must } from '../core/must.ts'
 import { connect, type Store, type StoreOptions } from './connect.ts'
 import { endStalledHolder } from './end-stalled.ts'
 import { locks } from './locks.ts'
+import { refuseUnfitPooler } from './pooler.ts'
 
 /*
  * Work that one process at a time does: maintenance, the archive, migrations. Invariants:
@@ -25,6 +26,7 @@ export type Lease = {
    * Takes the lock when it is free. Ask in every round: a session that was lost holds no lock.
    *
    * @returns true when it is held
+   * @throws AppError conflict behind a pooler that hands sessions around; other errors as `Store.ask`
    */
   hold(): Promise<boolean>
   /** Asks the server, right before something becomes visible. @throws AppError unavailable */
@@ -57,7 +59,6 @@ export function openLease(
     ...options,
     max: 1,
     keep: true,
-    session: { ...options.session, idle_session_timeout: silentMs },
     fence: ({ operation }) => {
       if (!unfenced.has(operation) && heldAt !== store.losses()) throw notHeld()
     },
@@ -69,13 +70,20 @@ export function openLease(
   }, silentMs / 5)
   beat.unref()
 
+  let fit: Promise<void> | undefined
   async function hold(): Promise<boolean> {
+    fit ??= refuseUnfitPooler(url)
+    await fit.catch((error: unknown) => {
+      fit = undefined
+      throw error
+    })
     const losses = store.losses()
     const [row] = await store.ask<{ ours: boolean }[]>(
       op,
       (sql) => sql`
         /* lease.hold */
-        select case when ${isOurs(sql, key)} then true else pg_try_advisory_lock(${key}) end as ours`,
+        select case when ${isOurs(sql, key)} then true else pg_try_advisory_lock(${key}) end as ours,
+          set_config('idle_session_timeout', ${String(silentMs)}, false)`,
     )
     const { ours } = must(row, 'a select without a table answers one row')
     heldAt = ours && store.losses() === losses ? losses : undefined

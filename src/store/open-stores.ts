@@ -3,6 +3,7 @@ import { ConfigError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
 import { connect, type Store } from './connect.ts'
 import { DatabaseWatch } from './database-watch.ts'
+import { refuseUnfitPooler } from './pooler.ts'
 import type { DatabaseConfig, storeSettings } from './settings.ts'
 
 type StoreConfig = DatabaseConfig & z.infer<typeof storeSettings>
@@ -24,23 +25,28 @@ export function openStores(config: StoreConfig, { life, metrics }: RoleContext) 
     timeoutS: config.QUERY_TIMEOUT_S,
     metrics,
   })
-  life.onStop('database', () => Promise.all([write.close(), read.close()]))
+  // A connection for looking after the others, which may all be stuck.
+  const watch = connect(config.DATABASE_URL, { role: 'local-api watch', max: 1, timeoutS: 10 })
+  life.onStop('database', () => Promise.all([write.close(), read.close(), watch.close()]))
   void write.warm()
-  return { write, read }
+  return { write, read, watch }
 }
 
 /**
  * Follows the state of the database until the role stops. A database that is unavailable is waited
  * for.
  *
- * @throws ConfigError when the database answers and lacks migrations
+ * @throws ConfigError when the database answers and lacks migrations, or is behind a pooler that we
+ * cannot work with
  */
 export async function watchDatabase(
   store: Store,
   config: StoreConfig,
   { log, life }: RoleContext,
 ): Promise<DatabaseWatch> {
-  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS)
+  const watch = new DatabaseWatch(store, log, config.FREEZE_AFTER_HOURS, {
+    checkWay: () => refuseUnfitPooler(config.DATABASE_URL),
+  })
   const first = await watch.look()
   if (first.state === 'behind') throw new ConfigError(`wafermon local-api: ${first.why}`)
   const watching = watch.run(life.signal)

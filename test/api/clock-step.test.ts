@@ -10,6 +10,7 @@ import { must } from '../../src/core/must.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { clock } from '../../src/platform/clock.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { RecentCounts } from '../../src/platform/recent-counts.ts'
 
 const limits = {
   maxBytes: 20_000,
@@ -30,6 +31,7 @@ async function startDoor(t: TestContext) {
   const [one] = ingestRoutes({
     accept,
     metrics: new Metrics(),
+    recent: new RecentCounts(),
     senderOf: () => ({ mayForward: true }),
     limits,
   })

@@ -17,6 +17,7 @@ import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { anyCallers } from '../support/callers.ts'
 import { freshFolder } from '../support/processes.ts'
 
@@ -62,6 +63,7 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
     accept: take,
     metrics,
     senderOf: (authorization) => door.senderOf(authorization),
+    recent: new RecentCounts(),
     limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
   })
   const app = createApp({ log, metrics, callers: anyCallers })

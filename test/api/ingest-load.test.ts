@@ -13,6 +13,7 @@ import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { watchLoopLag } from '../../src/platform/loop-lag.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { anyCallers } from '../support/callers.ts'
 import { smallestEvent } from '../support/wire-events.ts'
 
@@ -43,6 +44,7 @@ async function startDoor(t: TestContext, accept?: Accept) {
   const routes = ingestRoutes({
     accept: store,
     metrics,
+    recent: new RecentCounts(),
     senderOf: () => ({ mayForward: true }),
     limits,
     forwards: true,

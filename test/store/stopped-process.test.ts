@@ -115,13 +115,21 @@ describe('a stopped process', () => {
 
 describe('a lease', () => {
   test('stays with a process that runs, however long its work is silent', async (t) => {
-    const { url } = await openStore(t, 'plain')
+    const { store, url } = await openStore(t, 'plain')
     const ours = openLease(url, 'archive', { role: 'ours', silentMs: 500 })
     t.after(ours.close)
     assert.equal(await ours.hold(), true)
-    const before = performance.now()
-    // Several times the lease, without a statement of ours.
-    await until('some time', () => performance.now() - before > 2000)
+    // As many beats as make several leases, and no other statement.
+    const beats = new Set<string>()
+    await until('its beats', async () => {
+      const [session] = await run(
+        store,
+        `select state_change::text as at from pg_stat_activity
+         where application_name = 'wafermon ours' and query like '%lease.beat%'`,
+      )
+      if (session) beats.add(String(session.at))
+      return beats.size >= 15
+    })
     await ours.assertHeld()
   })
 
