@@ -4,7 +4,13 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { importCycles } from './support/import-cycles.ts'
-import { importsOf, importViolations, packagesLoadedBy } from './support/import-rules.ts'
+import {
+  clocks,
+  clockViolations,
+  importsOf,
+  importViolations,
+  packagesLoadedBy,
+} from './support/import-rules.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -96,6 +102,43 @@ describe('imports', () => {
       loaded.filter((name) => !/^node:/.test(name)),
       ['yaml', 'zod'],
     )
+  })
+})
+
+describe('the time of day', () => {
+  test('is read in the files of the clocks alone', () => {
+    assert.deepEqual(clockViolations(files), [])
+    for (const path of clocks) assert.ok(files.some((file) => file.path === path))
+  })
+
+  const planted = [
+    'const at = Date.now()',
+    'now = Date.now',
+    'const at = new Date()',
+    'const at = new Date( )',
+    'const at = new Date',
+    'const text = Date()',
+    "const now = Date['now']()",
+    'const at = performance.timeOrigin + performance.now()',
+    'const { timeOrigin } = performance',
+    'const at = Temporal.Now.instant()',
+  ]
+  for (const text of planted) {
+    test(`is caught when planted: ${text}`, () => {
+      assert.equal(clockViolations([{ path: 'src/spool/a.ts', text }]).length, 1)
+      assert.match(clockViolations([{ path: 'src/sdk/a.ts', text }]).join(), /from src\/sdk\/clock/)
+      assert.deepEqual(clockViolations([{ path: 'src/platform/clock.ts', text }]), [])
+    })
+  }
+
+  test('is not read by a duration, a time that is given, or a comment', () => {
+    const text = `const a = performance.now()
+      const b = new Date(ms).toISOString() // not Date.now()
+      const c = Date.UTC(2026, 0) + Date.parse(text)
+      const d: Date = new Date(
+        ms,
+      )`
+    assert.deepEqual(clockViolations([{ path: 'src/core/a.ts', text }]), [])
   })
 })
 

@@ -1,3 +1,4 @@
+import { ExactNumber } from '../src/core/exact-number.ts'
 import type { Job } from '../src/core/job.ts'
 import { type Micros, secondsBetween } from '../src/core/time.ts'
 import { clock, cut, duration, plain, running, when, zoneShort } from './format.ts'
@@ -23,7 +24,9 @@ export const cpuSeconds = (job: Job): number | null =>
 /** A word that the program put into metadata under an agreed name; empty when it did not. */
 export function metadataText(job: Job, name: string): string {
   const value = job.metadata[name]
-  return typeof value === 'string' || typeof value === 'number' ? cut(plain(value), 40) : ''
+  const isWord =
+    typeof value === 'string' || typeof value === 'number' || value instanceof ExactNumber
+  return isWord ? cut(plain(value), 40) : ''
 }
 
 /** Tool and chamber. */

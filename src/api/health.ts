@@ -1,5 +1,6 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import * as z from 'zod'
+import { describeClock } from '../platform/clock.ts'
 import { version } from '../platform/version.ts'
 import { named } from './answers.ts'
 import type { Route } from './route.ts'
@@ -39,6 +40,7 @@ export const healthRoute = ({ service, check }: HealthOptions): Route => ({
   async handle(c) {
     const { ready, status, ...details } = await check()
     const code: ContentfulStatusCode = ready ? 200 : 503
-    return c.json({ status: ready ? status : 'degraded', service, version, ...details }, code)
+    const shown = ready ? status : 'degraded'
+    return c.json({ status: shown, service, version, ...describeClock(), ...details }, code)
   },
 })

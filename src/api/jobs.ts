@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
+import { clock } from '../platform/clock.ts'
 import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
 import { answerList } from './job-list.ts'
 import {
@@ -165,7 +166,7 @@ function answerParams(
   c: Context,
   name: 'jobs' | 'subjobs',
   params: JobParams,
-  { reader, limits, now = Date.now }: JobRouteOptions,
+  { reader, limits, now = clock.nowMs }: JobRouteOptions,
 ): Promise<Response> {
   const asked = ask(reader)
   return answerList(c, { name, params, asked, filter: toFilter(params, limits, now()) }, limits)

@@ -1,64 +1,71 @@
 import { AppError } from '../core/errors.ts'
-import { cutItems } from '../core/item-texts.ts'
-import { parseJson } from '../core/json.ts'
+import { type Cut, cutArray, cutLines, type Fault, findHuge } from '../core/item-texts.ts'
+import { isPlain, parseJson } from '../core/json.ts'
+import type { EventLimits, Refusal } from '../core/read-event.ts'
 
-/** A line of NDJSON that is not JSON: it fails alone. */
-export class BadLine {
-  readonly detail: string
-  constructor(detail: string) {
-    this.detail = detail
-  }
+/** The items of a request, not parsed yet. */
+export type Batch = {
+  text: string
+  cuts: readonly Cut[]
+  /** A line that is not JSON fails alone; in an array nothing is certain any more. */
+  isLines: boolean
+  /** True when no item has text that can hold NUL or half of a surrogate pair. */
+  isPlain: boolean
 }
 
-/** What a request holds: each item as parsed, and its text where it is known. */
-export type Batch = { inputs: readonly unknown[]; texts: readonly string[] | undefined }
+/** An item as parsed, with its text; or why it cannot be. */
+export type Item = { input: unknown; text: string; plain: boolean } | Refusal
 
 /**
- * The items of a JSON array, or of NDJSON with one event a line.
+ * Cuts a JSON array, or NDJSON with one event a line, or a JSON text sequence.
  *
  * @throws AppError unreadable, invalid or too_large
  */
-export function readBatch(
-  text: string,
-  contentType: string,
-  maxItems: number,
-  wantsTexts: boolean,
-): Batch {
+export function readBatch(text: string, contentType: string, maxItems: number): Batch {
   const begin = text.trimStart()[0]
   if (begin === undefined)
     throw new AppError('unreadable', 'the body is empty; send a JSON array or NDJSON')
-  const lines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{'
-  if (lines) return readLines(text, maxItems)
-  const input = parseJson(text)
-  if (!Array.isArray(input)) {
-    throw new AppError(
-      'invalid',
-      'must be a JSON array of events, or NDJSON with one event per line',
-    )
-  }
-  if (input.length > maxItems) throw tooMany(maxItems)
-  return { inputs: input, texts: wantsTexts ? cutItems(text, input) : undefined }
+  const isLines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{' || begin === '\x1e'
+  if (!isLines && begin !== '[') refuseOther(text)
+  const cuts = isLines ? cutLines(text, maxItems) : cutArray(text, maxItems)
+  return { text, cuts, isLines, isPlain: isPlain(text) }
 }
 
-const tooMany = (maxItems: number) =>
-  new AppError('too_large', `over ${maxItems} events in one request; send at most that many`)
+/** @throws AppError always: unreadable for what is not JSON, invalid for what is */
+function refuseOther(text: string): never {
+  if (text.length < 100_000) parseJson(text)
+  throw new AppError('invalid', 'must be a JSON array of events, or NDJSON with one event per line')
+}
 
-/** Reads no line beyond the limit: a few kilobytes of gzip hold millions of bad ones. */
-function readLines(text: string, maxItems: number): Batch {
-  const inputs: unknown[] = []
-  const texts: string[] = []
-  for (let start = 0, end = 0; end < text.length; start = end + 1) {
-    end = text.indexOf('\n', start)
-    if (end === -1) end = text.length
-    const line = text.slice(start, end).trim()
-    if (line === '') continue
-    if (inputs.length === maxItems) throw tooMany(maxItems)
-    texts.push(line)
-    try {
-      inputs.push(parseJson(line))
-    } catch (error) {
-      inputs.push(new BadLine((error as Error).message.replace('the body', 'the line')))
-    }
+/** @throws AppError unreadable, for an item of an array that is not JSON */
+export function readItem(batch: Batch, index: number, limits: EventLimits): Item {
+  const cut = batch.cuts[index] as Cut
+  const refusal = refuseHuge(batch.text, cut, limits)
+  if (refusal) return refusal
+  const text = batch.text.slice(cut.start, cut.end)
+  try {
+    const input = parseJson(text, batch.isLines ? 0 : cut.start)
+    return { input, text, plain: batch.isPlain || isPlain(text) }
+  } catch (error) {
+    if (!batch.isLines) throw error
+    return { field: '', detail: (error as Error).message.replace('the body', 'the line') }
   }
-  return { inputs, texts }
+}
+
+/** Of an event as written, compared to its normal form: numbers may have zeros at their ends. */
+const mostPadding = 4
+
+/** @returns the refusal of an event that is not worth parsing */
+export function refuseHuge(
+  text: string,
+  cut: Cut,
+  { maxEventBytes }: EventLimits,
+): Refusal | undefined {
+  const fault = findHuge(text, cut, mostPadding * maxEventBytes)
+  return fault && { field: '', detail: details[fault](maxEventBytes) }
+}
+
+const details: Record<Fault, (maxBytes: number) => string> = {
+  large: (maxBytes) => `the event must be at most ${maxBytes} bytes as JSON`,
+  deep: () => 'is nested too deeply; keep it to 32 levels',
 }

@@ -8,6 +8,7 @@ import {
   statsQuestion,
 } from '../core/questions/stats.ts'
 import { fromMs, toMs } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import { listAnswer, named } from './answers.ts'
 import {
   appNameParam,
@@ -42,7 +43,7 @@ export type StatsRouteOptions = {
   now?: () => number
 }
 
-export function statsRoutes({ reader, now = Date.now }: StatsRouteOptions): Route[] {
+export function statsRoutes({ reader, now = clock.nowMs }: StatsRouteOptions): Route[] {
   return [
     listRoute(reader, {
       question: statsQuestion,

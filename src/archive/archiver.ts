@@ -2,11 +2,11 @@ import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { fromMs, type Micros, secondsBetween, toMs } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { type ArchivedFile, notedSite } from '../store/archive/files.ts'
 import { closedHours, type Hour, type SiteHour, sitesOfHour } from '../store/archive/hours.ts'
-import type { Store } from '../store/connect.ts'
-import { holdLock } from '../store/locks.ts'
+import { askAgainMs, type Lease } from '../store/lease.ts'
 import { archiveDueHour, overdueHours } from './due-hour.ts'
 import { HourFailure } from './hour-failure.ts'
 import { toManifestFolder } from './layout.ts'
@@ -20,8 +20,8 @@ import { dropArchived, type Held, secondsLate } from './retention.ts'
  */
 
 export type ArchiverOptions = {
-  /** One kept connection, which holds the lock and does the work. */
-  store: Store
+  /** Its connection holds the lock and does the work. */
+  lease: Lease
   place: Place
   /** The only site to archive; all of them unless set. */
   site: string | undefined
@@ -83,7 +83,7 @@ export class Archiver {
       if (signal.aborted) return
       if (well) {
         backoff.reset()
-        await sleep(intervalMs, signal)
+        await sleep(this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs), signal)
       } else {
         // An archive or database that is back is seen soon; hours that fail can wait longer.
         const waitMs = Math.min(intervalMs, backoff.next() * (this.state.trouble ? 1 : 10))
@@ -99,10 +99,10 @@ export class Archiver {
   /** Looks once at every closed hour. @returns false when anything due failed. Never rejects. */
   async round(): Promise<boolean> {
     const { state } = this
-    const { place, store, signal, log, metrics } = this.#options
+    const { place, lease, signal, log, metrics } = this.#options
     try {
       await place.check('write')
-      state.here = await holdLock(store, 'archive')
+      state.here = await lease.hold()
       if (state.here) {
         await this.#assertRightPlace()
         await this.#archiveDue()
@@ -116,14 +116,14 @@ export class Archiver {
       log.error({ error }, 'archiving failed, will retry')
       return false
     }
-    state.lastRunAt = fromMs(Date.now())
+    state.lastRunAt = clock.now()
     return state.failed.length === 0
   }
 
   /** A mount point with nothing mounted looks like an archive that was never written to. */
   async #assertRightPlace(): Promise<void> {
-    const { place, store } = this.#options
-    const site = await notedSite(store)
+    const { place, lease } = this.#options
+    const site = await notedSite(lease.store)
     if (site === undefined) return
     for await (const _ of place.list(toManifestFolder(site))) return
     throw new AppError(
@@ -133,8 +133,8 @@ export class Archiver {
   }
 
   async #archiveDue(): Promise<void> {
-    const { store, signal, metrics } = this.#options
-    const hours = (await closedHours(store, signal)).filter((hour) => !this.#isComplete(hour))
+    const { lease, signal, metrics } = this.#options
+    const hours = (await closedHours(lease.store, signal)).filter((hour) => !this.#isComplete(hour))
     let oldest: Micros | undefined
     this.#found = { failed: [], unsettled: 0 }
     for (const from of hours) {
@@ -147,9 +147,9 @@ export class Archiver {
 
   /** Drops raw events that are archived and past retention, or says why not. */
   async #retain(): Promise<void> {
-    const { store, place, retentionHours, signal, log, metrics } = this.#options
+    const { lease, place, retentionHours, signal, log, metrics } = this.#options
     const held = await dropArchived({
-      store,
+      store: lease.store,
       place,
       retentionHours,
       signal,
@@ -172,8 +172,8 @@ export class Archiver {
 
   /** @returns true when nothing of the hour is left to do, for any site */
   async #archiveHour(from: Micros): Promise<boolean> {
-    const { store, site, signal } = this.#options
-    const found = await sitesOfHour(store, from, overdueHours, signal)
+    const { lease, site, signal } = this.#options
+    const found = await sitesOfHour(lease.store, from, overdueHours, signal)
     const ours = found.filter((hour) => site === undefined || hour.site === site)
     let complete = true
     for (const hour of ours) {
@@ -186,10 +186,16 @@ export class Archiver {
 
   /** @returns false when the hour has to wait until its jobs have settled, or failed by itself */
   async #attempt(hour: SiteHour): Promise<boolean> {
-    const { store, place, log, signal } = this.#options
+    const { lease, place, log, signal } = this.#options
     const assertOurs = () => this.#assertOurs()
     try {
-      const outcome = await archiveDueHour(hour, { store, place, log, signal, assertOurs })
+      const outcome = await archiveDueHour(hour, {
+        store: lease.store,
+        place,
+        log,
+        signal,
+        assertOurs,
+      })
       if (outcome.unsettled) this.#found.unsettled++
       else if (outcome.files.length > 0) this.#count(hour, outcome.files)
       return !outcome.unsettled
@@ -213,8 +219,7 @@ export class Archiver {
   /** Before anything becomes visible: the lock may be lost by now, and the disk unmounted. */
   async #assertOurs(): Promise<void> {
     await this.#assertRightPlace()
-    if (await holdLock(this.#options.store, 'archive')) return
-    throw new AppError('unavailable', 'another archiver has taken over')
+    await this.#options.lease.assertHeld()
   }
 
   #count(hour: Hour, files: readonly ArchivedFile[]): void {
@@ -239,4 +244,4 @@ const concernsHour = (error: unknown): error is Error =>
 const hourMs = 3_600_000
 /** Never negative, whatever the clock says. */
 const secondsBehind = (hour: Micros) =>
-  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), fromMs(Date.now())))
+  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), clock.now()))

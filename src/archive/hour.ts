@@ -1,4 +1,4 @@
-import { fromMs } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import { type ArchiveKind, type ArchiveRow, archiveKinds } from '../store/archive/columns.ts'
 import type { ArchivedFile } from '../store/archive/files.ts'
 import type { Hour, HourFacts } from '../store/archive/hours.ts'
@@ -74,7 +74,7 @@ export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]
   const left = await findLeftovers(options, files)
   for (const { file, staged } of parts) await place.putOnce(file.path, staged)
   for (const file of files) await assertPut(place, file)
-  await writeManifest(place, hour, makeManifest(hour, facts, files, fromMs(Date.now())))
+  await writeManifest(place, hour, makeManifest(hour, facts, files, clock.now()))
   await clearLeftovers(options, left)
   return files
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts'
-import { fromMs, type Micros, secondsBetween } from '../core/time.ts'
+import { type Micros, secondsBetween } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import type { ArchivedFile } from '../store/archive/files.ts'
 import type { Store } from '../store/connect.ts'
 import { dropEventsBefore, type Partition } from '../store/horizon.ts'
@@ -106,4 +107,4 @@ async function assertNamed(place: Place, file: NotedFile): Promise<void> {
 
 /** Seconds by which retention is late. */
 export const secondsLate = ({ since }: Held, retentionHours: number): number =>
-  Math.max(0, secondsBetween(since, fromMs(Date.now())) - retentionHours * 3600)
+  Math.max(0, secondsBetween(since, clock.now()) - retentionHours * 3600)

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'conflict'
   | 'too_large'
   | 'unsupported_encoding'
+  | 'unsupported_type'
   | 'invalid'
   | 'unreachable'
   | 'unavailable'

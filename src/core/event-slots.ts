@@ -36,14 +36,24 @@ export function slotsFromEvent(envelope: Event): Slots {
   if (entity.parent_id) slots.parent_id = entity.parent_id
   if (typeof entity.business_key === 'string') slots.job_key = entity.business_key
   if (typeof entity.sub_key === 'string') slots.sub_key = entity.sub_key
-  if (event.started_at) slots.given_started_at = event.started_at
-  if (event.kind === 'started') slots.started_event_at = event.at
+  setStart(slots, event)
   const endStatus = toEndStatus(envelope)
   if (event.kind === 'error' || endStatus === 'failed') setError(slots, envelope)
   if (endStatus !== undefined) setEnd(slots, envelope, endStatus)
   setMetadata(slots, envelope)
   setMetrics(slots, envelope)
   return slots
+}
+
+/**
+ * A start that a hop added is what a `started` said. It counts as that event, not as given: which
+ * events a hop adds to depends on what it still remembers, and the state must not.
+ */
+function setStart(slots: Slots, { kind, at, started_at, started_at_added }: Event['event']): void {
+  if (kind === 'started') slots.started_event_at = at
+  if (!started_at) return
+  if (!started_at_added) slots.given_started_at = started_at
+  else if (kind !== 'started' || started_at < at) slots.started_event_at = started_at
 }
 
 /** The status that an event ends its job with; undefined when it does not end it. */
@@ -109,7 +119,8 @@ function setMetrics(slots: Slots, { event, idempotency_key }: Event): void {
   if (!given) return
   for (const name of ['cpu_user_s', 'cpu_system_s', 'mem_max_mb'] as const) {
     const value = given[name]
-    if (value !== undefined && value >= 0) slots[name] = value
+    // The sum makes 0 of -0: which of two equal values stays depends on their order.
+    if (value !== undefined && value >= 0) slots[name] = value + 0
   }
   if (isProgress(given.progress)) {
     slots.progress_at = event.at

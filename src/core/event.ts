@@ -95,6 +95,12 @@ export const eventSchema = z
               .nullish()
               .describe('Any JSON object, up to 32 KiB.'),
             started_at: time().nullish().describe('Start of the job; recommended on every event.'),
+            started_at_added: z
+              .boolean('must be true or false')
+              .nullish()
+              .describe(
+                'True when a hop added `started_at` from a `started` that it saw. It counts as one more `started`.',
+              ),
             ended_at: time().nullish(),
             reported_at: time()
               .nullish()
@@ -150,6 +156,7 @@ export type Event = {
     metrics?: Record<string, number> | null
     metadata?: Record<string, unknown> | null
     started_at?: Micros | null
+    started_at_added?: boolean | null
     ended_at?: Micros | null
     reported_at?: Micros | null
     reported_started_at?: Micros | null

@@ -1,30 +1,148 @@
-/**
- * Cuts the text of a JSON array into the texts of its items, without a second parser.
+import { AppError } from './errors.ts'
+import { endOfText } from './json.ts'
+
+/*
+ * Batches are cut into the texts of their items before anything is parsed. So each item is parsed by
+ * itself, others get their turn in between, what is too large is never parsed, and an event that is
+ * forwarded keeps its own text.
  *
- * It cuts where `"idempotency_key"` stands, and only when that is certain to be right: no name can be
- * spelled in another way (there is no backslash), every item has that name first, and the name stands
- * nowhere else, so there are as many as there are items. Then an item begins at the brace before its
- * name, and ends at the last brace before the next item begins.
- *
- * @param items the array as it was parsed
- * @returns undefined when it is not certain
+ * A cut is right for every JSON: only brackets outside of texts count. What is not JSON may be cut
+ * anywhere; then one of its items does not parse.
  */
-export function cutItems(text: string, items: readonly unknown[]): string[] | undefined {
-  if (items.length === 0 || text.includes('\\') || !items.every(beginsWithKey)) return undefined
-  const starts: number[] = []
-  for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + name.length)) {
-    if (starts.length === items.length) return undefined
-    starts.push(text.lastIndexOf('{', at))
+
+/** Where an item begins, and where it ends. */
+export type Cut = { readonly start: number; readonly end: number }
+
+/**
+ * The items of a JSON array.
+ *
+ * @throws AppError unreadable, with the place where it is not an array; too_large, over `maxItems`
+ */
+export function cutArray(text: string, maxItems: number): Cut[] {
+  const cuts: Cut[] = []
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  if (text[at] === ']') return endArray(text, at, cuts)
+  for (;;) {
+    const end = endOfValue(text, at)
+    if (end === at) throw notArray(text, at)
+    if (cuts.push({ start: at, end }) > maxItems) throw tooMany(maxItems)
+    const after = skipSpace(text, end)
+    if (text[after] === ']') return endArray(text, after, cuts)
+    if (text[after] !== ',') throw notArray(text, after)
+    at = skipSpace(text, after + 1)
   }
-  if (starts.length !== items.length) return undefined
-  starts.push(text.length)
-  return items.map((_, i) => text.slice(starts[i], text.lastIndexOf('}', starts[i + 1]) + 1))
 }
 
-const name = '"idempotency_key"'
-
-function beginsWithKey(item: unknown): boolean {
-  if (typeof item !== 'object' || item === null) return false
-  for (const first in item) return first === 'idempotency_key'
-  return false
+function endArray(text: string, at: number, cuts: Cut[]): Cut[] {
+  const end = skipSpace(text, at + 1)
+  if (end < text.length) throw notArray(text, end)
+  return cuts
 }
+
+/**
+ * The lines that are not empty; or the records, each after a record separator (RFC 7464), in which a
+ * line may end.
+ *
+ * @throws AppError too_large, over `maxItems`: a few kilobytes of gzip hold millions
+ */
+export function cutLines(text: string, maxItems: number): Cut[] {
+  const cuts: Cut[] = []
+  const separator = text[skipSpace(text, 0)] === recordSeparator ? recordSeparator : '\n'
+  for (let at = skipEmpty(text, 0); at < text.length; at = skipEmpty(text, at)) {
+    const next = text.indexOf(separator, at)
+    let end = next === -1 ? text.length : next
+    const following = end + 1
+    while (isSpace(text.charCodeAt(end - 1))) end--
+    if (cuts.push({ start: at, end }) > maxItems) throw tooMany(maxItems)
+    at = following
+  }
+  return cuts
+}
+
+/** Begins each record of `application/json-seq`; no JSON has it anywhere. */
+const recordSeparator = '\x1e'
+
+/** Past empty lines and records. */
+function skipEmpty(text: string, from: number): number {
+  let at = from
+  while (at < text.length && (text[at] === recordSeparator || isSpace(text.charCodeAt(at)))) at++
+  return at
+}
+
+/** Where the value that begins at `start` ends. */
+function endOfValue(text: string, start: number): number {
+  let depth = 0
+  for (let at = start; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === quote) {
+      at = endOfText(text, at)
+      if (depth === 0) return Math.min(at + 1, text.length)
+    } else if (code === openObject || code === openList) depth++
+    else if (code === closeObject || code === closeList) {
+      if (depth === 0) return at
+      if (--depth === 0) return at + 1
+    } else if (depth === 0 && (code === comma || isSpace(code))) return at
+  }
+  return text.length
+}
+
+/** Levels that JSON.parse takes without care; an event has 32. */
+const maxDepth = 1000
+
+/**
+ * Finds what is not worth parsing: no event that would pass is written in so many bytes, or so deep.
+ * White space does not count, and a character counts once however it is written; numbers and names
+ * count as they are written, so `maxBytes` should leave room for zeros at their ends.
+ *
+ * @returns the fault of the item, or undefined
+ */
+export function findHuge(text: string, { start, end }: Cut, maxBytes: number): Fault | undefined {
+  if (end - start <= maxBytes) return undefined
+  let [bytes, depth] = [0, 0]
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (isSpace(code)) continue
+    bytes++
+    if (code === quote) {
+      const close = Math.min(endOfText(text, at), end)
+      bytes += countText(text, at + 1, close)
+      at = close
+    } else if (code === openObject || code === openList) depth++
+    else if (code === closeObject || code === closeList) depth--
+    if (depth > maxDepth) return 'deep'
+    if (bytes > maxBytes) return 'large'
+  }
+  return undefined
+}
+
+export type Fault = 'deep' | 'large'
+
+/** Characters of a text, those written as `\n` or `\u000a` once. */
+function countText(text: string, start: number, end: number): number {
+  let count = 0
+  for (let at = start; at < end; at++) {
+    if (text.charCodeAt(at) === backslash) at += text[at + 1] === 'u' ? 5 : 1
+    count++
+  }
+  return count
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from
+  while (at < text.length && isSpace(text.charCodeAt(at))) at++
+  return at
+}
+
+const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c]
+const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
+
+const notArray = (text: string, at: number) =>
+  new AppError(
+    'unreadable',
+    `the body is not JSON${at < text.length ? ` at character ${at}` : ': it ends too early'}`,
+  )
+
+const tooMany = (maxItems: number) =>
+  new AppError('too_large', `over ${maxItems} events in one request; send at most that many`)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from './errors.ts'
+import { ExactNumber, hasLongNumber, toExact } from './exact-number.ts'
 
 /** Stands in a parsed document where a number was too small to be a double other than zero. */
 export const badNumber = Symbol('number out of range')
@@ -14,27 +15,20 @@ const manyZeros = `0.${'0'.repeat(200)}`
 
 const mayUnderflow = (text: string) => smallExponent.test(text) || text.includes(manyZeros)
 
-/** Text up to this length cannot nest deep enough to hurt. */
-const harmlessLength = 256 * 1024
-const maxParsedDepth = 1000
-/** Names with a backslash in one body: each costs microseconds and some
- * hundred bytes, and no event has room for a tenth of them. */
-const maxEscapedNames = 100_000
-
 /**
  * Parses JSON without losing what it said: a number that underflows to zero becomes
- * {@link badNumber}, for {@link checkTree} to name.
+ * {@link badNumber}, for {@link checkTree} to name; a whole number that no double holds exactly
+ * becomes an {@link ExactNumber}.
  *
- * @throws AppError unreadable, with the place where it stops being JSON; too_large, when fewer events
- * would do
+ * @param text no longer than an event may be: a hard one takes microseconds a value
+ * @param offset where it begins in the body
+ * @throws AppError unreadable, with the place where it stops being JSON
  */
-export function parseJson(text: string): unknown {
-  if (text.length > harmlessLength) refuseDeep(text)
+export function parseJson(text: string, offset = 0): unknown {
   try {
-    return parse(text, mayUnderflow(text) ? markUnderflow : undefined, maxEscapedNames)
+    return parse(text, mayUnderflow(text) || hasLongNumber(text) ? markNumber : undefined)
   } catch (error) {
-    if (error instanceof AppError) throw error
-    throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error)}`)
+    throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error, offset)}`)
   }
 }
 
@@ -47,23 +41,35 @@ export const isPlain = (text: string): boolean => !text.includes('\\u')
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
 
 /**
- * JSON.parse for all that users may have named. V8 takes a name that is written with a backslash for
+ * JSON.parse for all that users may have named. Whole numbers that no double holds exactly become
+ * {@link ExactNumber}. V8 takes a name that is written with a backslash for
  * another one that it saw before at the same place of an object: after `{"\\": 1}` it reads
  * `{"\n": 1}` as `{"\\": 1}` (nodejs/node#63785, open, V8 13.6 and later). Such names are rare; they
  * are parsed under stand-ins and put in afterwards.
  *
  * @throws SyntaxError as JSON.parse
  */
-export const parseText = (text: string): unknown => parse(text, undefined, Infinity)
+export const parseText = (text: string): unknown =>
+  parse(text, hasLongNumber(text) ? markExact : undefined)
 
-function parse(text: string, reviver: Reviver | undefined, mostNames: number): unknown {
-  const spans = text.includes('\\') ? escapedNames(text, mostNames) : []
-  if (spans.length === 0) return JSON.parse(text, reviver)
+function parse(text: string, reviver: Reviver | undefined): unknown {
+  const spans = text.includes('\\') ? escapedNames(text) : []
+  if (spans.length === 0) return revive(text, reviver)
   try {
     return parseUnderStandIns(text, spans, reviver)
   } catch {
     // Not JSON, or nested deeper than is accepted: places are those of the text as it came.
+    return revive(text, reviver)
+  }
+}
+
+function revive(text: string, reviver: Reviver | undefined): unknown {
+  try {
     return JSON.parse(text, reviver)
+  } catch (error) {
+    // A reviver cannot go deeper than the stack, and no event may.
+    if (reviver && error instanceof RangeError) return JSON.parse(text)
+    throw error
   }
 }
 
@@ -88,19 +94,13 @@ function parseUnderStandIns(
 }
 
 /** Where the names with a backslash are, quotation marks included. */
-function escapedNames(text: string, most: number): Span[] {
+function escapedNames(text: string): Span[] {
   const spans: Span[] = []
   let next = text.indexOf('\\')
   for (let start = text.indexOf('"'); start !== -1 && next !== -1; ) {
     const end = endOfText(text, start) + 1
     if (next < end) {
       if (next > start && isName(text, end)) spans.push([start, end])
-      if (spans.length > most) {
-        throw new AppError(
-          'too_large',
-          `the body has over ${most} names with a backslash; send fewer events per request`,
-        )
-      }
       next = text.indexOf('\\', end)
     }
     start = text.indexOf('"', end)
@@ -116,7 +116,7 @@ function isName(text: string, end: number): boolean {
 }
 
 function withNames(value: unknown, names: ReadonlyMap<string, string>): unknown {
-  if (value === null || typeof value !== 'object') return value
+  if (value === null || typeof value !== 'object' || value instanceof ExactNumber) return value
   if (Array.isArray(value)) return value.map((item) => withNames(item, names))
   const named = {}
   for (const [name, item] of Object.entries(value)) {
@@ -131,25 +131,10 @@ function withNames(value: unknown, names: ReadonlyMap<string, string>): unknown 
   return named
 }
 
-/** The parser keeps a note of some fifty bytes for each open bracket: 32 MiB of them are 1.5 GB. */
-function refuseDeep(text: string): void {
-  let depth = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === quote) i = endOfText(text, i)
-    else if (code === openList || code === openObject) depth++
-    else if (code === closeList || code === closeObject) depth--
-    if (depth > maxParsedDepth) {
-      throw new AppError('unreadable', `the body is nested over ${maxParsedDepth} levels deep`)
-    }
-  }
-}
-
-const [quote, backslash] = [0x22, 0x5c]
-const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
+const backslash = 0x5c
 
 /** Where the text that begins at `start` ends: at the next quotation mark that is not escaped. */
-function endOfText(text: string, start: number): number {
+export function endOfText(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let before = end - 1
     while (text.charCodeAt(before) === backslash) before--
@@ -158,15 +143,22 @@ function endOfText(text: string, start: number): number {
   return text.length
 }
 
-function markUnderflow(_key: string, value: unknown, context?: { source?: string }): unknown {
-  if (value !== 0 || context?.source === undefined) return value
-  const mantissa = context.source.split(/[eE]/)[0]!
+function markNumber(_name: string, value: unknown, context?: { source?: string }): unknown {
+  const source = context?.source
+  if (typeof value !== 'number' || source === undefined) return value
+  if (value !== 0) return toExact(value, source)
+  const mantissa = source.split(/[eE]/)[0]!
   return /[1-9]/.test(mantissa) ? badNumber : value
 }
 
-function placeOf({ message }: Error): string {
+function markExact(_name: string, value: unknown, context?: { source?: string }): unknown {
+  const source = context?.source
+  return typeof value === 'number' && source !== undefined ? toExact(value, source) : value
+}
+
+function placeOf({ message }: Error, offset: number): string {
   const position = /position (\d+)/.exec(message)?.[1]
-  if (position !== undefined) return ` at character ${position}`
+  if (position !== undefined) return ` at character ${Number(position) + offset}`
   return /end of JSON/.test(message) ? ': it ends too early' : ''
 }
 
@@ -193,7 +185,8 @@ function walk(value: unknown, depth: number): Found | undefined {
     case 'symbol':
       return outOfRange
     case 'object':
-      return value === null ? undefined : walkObject(value, depth)
+      if (value === null || value instanceof ExactNumber) return undefined
+      return walkObject(value, depth)
     default:
       return undefined
   }

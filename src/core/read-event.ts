@@ -1,5 +1,6 @@
 import type { Admitted } from './admission.ts'
 import { type Event, eventSchema, timeMessage } from './event.ts'
+import { ExactNumber } from './exact-number.ts'
 import { badNumber, checkTree } from './json.ts'
 import { fromMs, type Micros, parseTime, toMs } from './time.ts'
 import { boundUsual, unusual } from './usual-event.ts'
@@ -17,8 +18,8 @@ export type FirstHop = {
   receivedAt: Micros
   /** W3C context of the request, for events that bring none. */
   traceparent?: string | undefined
-  /** When a job started, if this hop saw its start. */
-  startOf?: (id: string) => Micros | undefined
+  /** When a job or subjob started, if this hop saw its start. */
+  startOf?: (entity: Event['entity']) => Micros | undefined
 }
 
 const maxMetadataBytes = 32 * 1024
@@ -94,7 +95,25 @@ export function readEvent(
     isSame(input as Event, event)
   const read = new Read(event, corrected, kept ? text : undefined)
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
-  return tooLarge ? refuse(input, tooLarge) : read
+  if (tooLarge) return refuse(input, tooLarge)
+  return addStart(event, hop) ? new Read(event, corrected, undefined) : read
+}
+
+/**
+ * Adds the start of the job where this first hop saw it, marked as added; of one that was added
+ * before the earlier stays. Last, so that nothing depends on it: whether an event is small enough and
+ * whether its clocks are right is a matter of what its sender said.
+ *
+ * @returns true when the event has changed
+ */
+function addStart({ entity, event, source }: Event, { startOf }: FirstHop): boolean {
+  if (source || !startOf || event.kind === 'started') return false
+  if (event.started_at && !event.started_at_added) return false
+  const seen = startOf(entity)
+  if (seen === undefined || (event.started_at && event.started_at <= seen)) return false
+  event.started_at = seen
+  event.started_at_added = true
+  return true
 }
 
 /**
@@ -219,10 +238,6 @@ function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
   // Deleting makes an object slow, so only where there is something to delete.
   if ('source' in envelope) delete envelope.source
   if (!envelope.traceparent && hop.traceparent) envelope.traceparent = hop.traceparent
-  if (!envelope.event.started_at && envelope.event.kind !== 'started') {
-    const seen = hop.startOf?.(envelope.entity.id)
-    if (seen) envelope.event.started_at = seen
-  }
   return correctClocks(envelope, maxSkewS)
 }
 
@@ -280,11 +295,14 @@ function gotAt(input: unknown, path: readonly PropertyKey[]): string {
   return got(value)
 }
 
+const why = ', which no double holds exactly; round it, or send it as text in metadata'
+
 /** The value found instead, short enough to show. */
 function got(value: unknown): string {
   if (value === undefined) return 'it is missing'
   if (value === null) return 'got null'
   if (value === badNumber) return 'got a number that is too small for a double'
+  if (value instanceof ExactNumber) return `got the number ${value.text.slice(0, 40)}${why}`
   if (Array.isArray(value)) return 'got a list'
   if (typeof value === 'object') return 'got an object'
   if (typeof value !== 'string') return `got the ${typeof value} ${value}`

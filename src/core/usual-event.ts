@@ -46,6 +46,8 @@ const isText = (value: unknown, min: number, max: number) =>
 
 const isTextOrNone = (value: unknown, max: number) => isNone(value) || isText(value, 0, max)
 
+const isFlagOrNone = (value: unknown) => isNone(value) || typeof value === 'boolean'
+
 const isTimeOrNone = (value: unknown) => isNone(value) || typeof value === 'string'
 
 const isId = (value: unknown): value is string => typeof value === 'string' && isUuid(value)
@@ -72,6 +74,7 @@ function isUsualBody(event: Fields): boolean {
     (isNone(metrics) || areUsualMetrics(metrics)) &&
     (isNone(metadata) || isObject(metadata)) &&
     isTimeOrNone(event.started_at) &&
+    isFlagOrNone(event.started_at_added) &&
     isTimeOrNone(event.ended_at) &&
     isTimeOrNone(event.reported_at) &&
     isTimeOrNone(event.reported_started_at) &&
@@ -92,7 +95,7 @@ const isUsualHop = (input: Fields) =>
   (isNone(input.traceparent) ||
     (typeof input.traceparent === 'string' && traceparent.test(input.traceparent))) &&
   isTimeOrNone(input.received_at) &&
-  (isNone(input.historical) || typeof input.historical === 'boolean')
+  isFlagOrNone(input.historical)
 
 const isUsualSource = (source: unknown) =>
   isObject(source) &&

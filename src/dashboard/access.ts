@@ -23,10 +23,15 @@ export class Access {
   readonly #attempts: RateLimit
   readonly #cookie: string
 
-  constructor({ auth, secret, port, now = Date.now }: AccessOptions) {
+  constructor({ auth, secret, port, now }: AccessOptions) {
     this.#auth = auth
     this.#sessions = new Sessions(auth, secret, now)
-    this.#attempts = new RateLimit({ most: 10, everyMs: 6000, callers: 1000, now })
+    this.#attempts = new RateLimit({
+      most: 10,
+      everyMs: 6000,
+      callers: 1000,
+      ...(now ? { now } : {}),
+    })
     this.#cookie = `wafermon_session_${port}`
   }
 

@@ -91,8 +91,8 @@ export async function askToEnd(
 }
 
 async function waitForEnd(pids: number[], ms: number): Promise<void> {
-  const deadline = Date.now() + ms
-  while (pids.some(isAlive) && Date.now() < deadline) await sleep(20)
+  const deadline = performance.now() + ms
+  while (pids.some(isAlive) && performance.now() < deadline) await sleep(20)
 }
 
 function isAlive(pid: number): boolean {

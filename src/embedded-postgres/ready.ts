@@ -24,12 +24,12 @@ export async function waitUntilReady({ dataDir, pid, ended, signal, log }: Start
   void ended.then(({ reason }) => {
     failure = reason
   })
-  const begun = Date.now()
+  const begun = performance.now()
   let nextWord = 10_000
   while (!isReady(dataDir, pid)) {
     if (failure !== undefined) throw new Error(`PostgreSQL did not start: ${failure}`)
     signal?.throwIfAborted()
-    const waited = Date.now() - begun
+    const waited = performance.now() - begun
     if (waited >= nextWord) {
       log.warn({ waited_s: Math.round(waited / 1000) }, 'PostgreSQL is still recovering')
       nextWord += 10_000

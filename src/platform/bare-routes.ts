@@ -29,7 +29,9 @@ export function bareRoutes(routes: readonly BareRoute[], options: Options): Bare
   const byPath = new Map(routes.map((route) => [route.path, route]))
   return (framework) => (request, response) => {
     const route = request.method === 'POST' ? byPath.get(request.url ?? '') : undefined
-    if (!route || !plainHost.test(request.headers.host ?? '')) framework(request, response)
+    // Node refuses HTTP/1.1 without Host; before, it was not there yet.
+    const { host } = request.headers
+    if (!route || (host !== undefined && !plainHost.test(host))) framework(request, response)
     else serve(route, request, response, options)
   }
 }
@@ -70,9 +72,11 @@ const json = { 'content-type': 'application/json' }
 async function answerOf(
   { path, scope, answer }: BareRoute,
   request: IncomingMessage,
-  { auth, log }: Options,
+  { auth, log, callers }: Options,
 ): Promise<Answer> {
   try {
+    callers.checkHost(request.headers.host)
+    callers.checkOrigin((name) => textOf(request.headers[name]))
     checkScope(auth, scope, () => request.headersDistinct.authorization?.join(', '))
     return { status: 200, headers: json, body: JSON.stringify(await answer(request)) }
   } catch (error) {

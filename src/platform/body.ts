@@ -1,93 +1,157 @@
 import { isAscii } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import { promisify } from 'node:util'
-import { gunzip, zstdDecompress } from 'node:zlib'
 import { AppError } from '../core/errors.ts'
+import { ByteBudget, noRoom, type Room } from './byte-budget.ts'
+import { type BodyLimits, collect, tooLarge } from './collect.ts'
+import { toPacked } from './unpack.ts'
+import { tooLargeUnpacked } from './zstd-frames.ts'
 
-const unzip = promisify(gunzip)
-const unzstd = promisify(zstdDecompress)
+/** A body as text, and the room that it takes until `done` is called. */
+export type Body = { text: string; done: () => void }
 
-export type BodyLimits = {
-  /** Maximum size of a body as sent, in bytes. */
-  maxBytes: number
-  /** Maximum size of a body once decompressed, in bytes. */
-  maxDecompressedBytes: number
-  /** Maximum time for the body to arrive, in milliseconds. */
-  readTimeoutMs: number
-}
+/** Bodies up to this size are not counted: connections bound their number. */
+const smallBytes = 64 * 1024
+/** What is made of a body, a part of it at a time; see `partBytes` of api/read-batch.ts. */
+const maxPartBytes = 2 * 2 ** 20
+/** Bytes of memory for a byte of JSON, at most: `{},` makes an object. */
+const bytesOfTree = 16
 
 /**
- * Reads a request's body as text: collected under a size and a time limit, decompressed (gzip,
- * zstd) under a limit of its own, and decoded as strict UTF-8.
- *
- * @throws AppError too_large, unsupported_encoding, or unreadable
+ * Takes in the bodies of a role under two budgets of bytes: one for what arrives, as it was declared,
+ * and one for what is unpacked and parsed. Nothing waits for the first while it holds of the second. An
+ * address has half of each, so that one caller never takes it all.
  */
-export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<string> {
-  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
-  if (!['identity', 'gzip', 'x-gzip', 'zstd'].includes(encoding)) {
-    throw new AppError(
-      'unsupported_encoding',
-      'Content-Encoding must be gzip, zstd or identity; send the body in one of them',
-      { field: 'content-encoding' },
-    )
-  }
-  if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) {
-    throw tooLarge(limits.maxBytes)
-  }
-  const raw = await collect(request, limits)
-  return decode(
-    encoding === 'identity' ? raw : await decompress(raw, encoding, limits.maxDecompressedBytes),
-  )
-}
+export class Intake {
+  readonly #limits: BodyLimits
+  readonly #arriving: ByteBudget
+  readonly #working: ByteBudget
 
-/** Straight from Node's stream: what the web's streams put between costs more than the reading. */
-function collect(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    const onData = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > limits.maxBytes) fail(tooLarge(limits.maxBytes))
-      else chunks.push(chunk)
-    }
-    const onEnd = () => {
-      stop()
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size))
-    }
-    const onClose = () => fail(cutOff())
-    const fail = (error: AppError) => {
-      stop()
-      reject(error)
-    }
-    const timer = setTimeout(() => fail(tooSlow()), limits.readTimeoutMs)
-    const stop = () => {
-      clearTimeout(timer)
-      request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose)
-    }
-    request.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose)
-    // One that was cut off before it got here says nothing more.
-    if (request.destroyed) onClose()
-  })
-}
+  constructor(limits: BodyLimits) {
+    this.#limits = limits
+    this.#arriving = toBudget(16 * limits.maxBytes, limits)
+    this.#working = toBudget(4 * weigh(limits.maxDecompressedBytes), limits)
+  }
 
-async function decompress(raw: Buffer, encoding: string, maxBytes: number): Promise<Buffer> {
-  try {
-    const options = { maxOutputLength: maxBytes }
-    return encoding === 'zstd' ? await unzstd(raw, options) : await unzip(raw, options)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+  /** Bytes in use: of bodies that arrive, and of those that are unpacked and parsed. */
+  state(): { arriving: number; working: number; waiting: number } {
+    const [arriving, working] = [this.#arriving.state(), this.#working.state()]
+    return {
+      arriving: arriving.used,
+      working: working.used,
+      waiting: arriving.waiting + working.waiting,
+    }
+  }
+
+  /**
+   * Reads a request's body as text: collected under a size and a time limit, decompressed (gzip,
+   * zstd) under a limit of its own, and decoded as strict UTF-8.
+   *
+   * @throws AppError too_large, unsupported_encoding, unreadable, or overloaded
+   */
+  async read(request: IncomingMessage): Promise<Body> {
+    const { maxBytes } = this.#limits
+    const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
+    if (!encodings.has(encoding)) {
       throw new AppError(
-        'too_large',
-        `the decompressed body is over ${maxBytes} bytes; send fewer events per request`,
+        'unsupported_encoding',
+        'Content-Encoding must be gzip, zstd or identity; send the body in one of them',
+        { field: 'content-encoding' },
       )
     }
-    throw new AppError(
-      'unreadable',
-      `the body is not ${encoding}, although Content-Encoding says so`,
-      {
-        field: 'content-encoding',
-      },
-    )
+    const length = request.headers['content-length']
+    const declared = Number(length ?? 0)
+    if (declared > maxBytes) throw tooLarge(maxBytes)
+    const arriving = new Held()
+    const hold = async (bytes: number) =>
+      arriving.set(await takeRoom(this.#arriving, bytes, request))
+    try {
+      if (declared > smallBytes) await hold(declared)
+      // Without a length it may be anything, and only then it matters what.
+      const grow = { bytes: smallBytes, ask: () => hold(maxBytes) }
+      const raw = await collect(request, this.#limits, length === undefined ? grow : undefined)
+      if (encoding !== 'identity') return await this.#unpack(raw, encoding, request)
+      return toBody(raw, await this.#takeWork(raw.length, request))
+    } finally {
+      arriving.give()
+    }
+  }
+
+  async #unpack(raw: Buffer, encoding: string, request: IncomingMessage): Promise<Body> {
+    const { maxDecompressedBytes } = this.#limits
+    const packed = toPacked(raw, encoding, maxDecompressedBytes)
+    // An event or a few, which are most of them, wait for nobody.
+    const most = Math.min(smallBytes, maxDecompressedBytes)
+    const small = raw.length <= most ? await packed.unpack(most) : undefined
+    if (small) return toBody(small, noRoom)
+    const working = await this.#takeWork(packed.most, request)
+    try {
+      const bytes = await packed.unpack(maxDecompressedBytes)
+      if (!bytes) throw tooLargeUnpacked(maxDecompressedBytes)
+      working.shrink(weigh(bytes.length))
+      return toBody(bytes, working)
+    } catch (error) {
+      working.give()
+      throw error
+    }
+  }
+
+  async #takeWork(bytes: number, request: IncomingMessage): Promise<Room> {
+    return bytes <= smallBytes ? noRoom : takeRoom(this.#working, weigh(bytes), request)
+  }
+}
+
+/** Room that may be granted after it is no longer wanted. */
+class Held {
+  #room: Room = noRoom
+  #isOver = false
+
+  set(room: Room): void {
+    this.#room = room
+    if (this.#isOver) room.give()
+  }
+
+  give(): void {
+    this.#isOver = true
+    this.#room.give()
+  }
+}
+
+const encodings: ReadonlySet<string> = new Set(['identity', 'gzip', 'x-gzip', 'zstd'])
+
+const toBudget = (total: number, { readTimeoutMs }: BodyLimits) =>
+  new ByteBudget({ total, share: total / 2, waitMs: readTimeoutMs })
+
+/** Bytes of memory that a text takes at most until it is done: itself, and a part of it parsed. */
+const weigh = (bytes: number) => 2 * bytes + bytesOfTree * Math.min(bytes, maxPartBytes)
+
+async function takeRoom(
+  budget: ByteBudget,
+  bytes: number,
+  request: IncomingMessage,
+): Promise<Room> {
+  const gone = new AbortController()
+  const leave = () => gone.abort()
+  // Not of the request, which closes when its body was read.
+  request.socket.once('close', leave)
+  try {
+    return await budget.take(toCaller(request), bytes, gone.signal)
+  } finally {
+    request.socket.off('close', leave)
+  }
+}
+
+/** The address of the caller; of IPv6 the network, of which every host has a whole one. */
+function toCaller({ socket }: IncomingMessage): string {
+  const address = socket.remoteAddress ?? ''
+  return address.includes('.') ? address : address.split(':').slice(0, 4).join(':')
+}
+
+function toBody(raw: Buffer, working: Room): Body {
+  try {
+    return { text: decode(raw), done: working.give }
+  } catch (error) {
+    working.give()
+    throw error
   }
 }
 
@@ -102,11 +166,3 @@ function decode(bytes: Buffer): string {
     throw new AppError('unreadable', 'the body is not UTF-8; encode the JSON as UTF-8')
   }
 }
-
-const cutOff = () =>
-  new AppError('unreadable', 'the body ended before it was complete; send it again')
-
-const tooSlow = () => new AppError('unreadable', 'the body took too long to arrive')
-
-const tooLarge = (maxBytes: number) =>
-  new AppError('too_large', `the body is over ${maxBytes} bytes; send fewer events per request`)

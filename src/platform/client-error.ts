@@ -14,6 +14,22 @@ const other: [string, string] = [
   'this is not a valid HTTP/1.1 request; check method, address, headers and line endings',
 ]
 
+/** How long a caller has to take such an answer, in milliseconds. */
+const lingerMs = 500
+
+/**
+ * Ends what was answered: a caller that neither closes nor reads would hold its connection, and a
+ * descriptor of ours, for as long as it likes. What it still sends is thrown away, because closing over
+ * unread bytes takes the answer from it.
+ */
+function endSoon(socket: Duplex, answer: string): void {
+  socket.end(answer)
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), lingerMs).unref()
+  socket.once('end', () => socket.destroy())
+  socket.once('close', () => clearTimeout(timer))
+}
+
 /** Answers a request that no route sees, because it is not readable as HTTP, like any other. */
 export function answerUnreadable(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
@@ -26,7 +42,8 @@ export function answerUnreadable(server: Server): void {
     const status = Number(line.slice(0, 3))
     const title = line.slice(4).toLowerCase()
     const body = JSON.stringify({ type: `${problemType}unreadable`, title, status, detail })
-    socket.end(
+    endSoon(
+      socket,
       `HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     )

@@ -6,6 +6,7 @@ import {
   type IncomingMessage,
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { clock } from './clock.ts'
 import { Exchange, readWhole, streamBody } from './http-exchange.ts'
 import { HttpFailure, isPermanentStatus } from './http-failure.ts'
 import { activeTraceparent } from './tracing.ts'
@@ -234,7 +235,7 @@ function headOf(response: IncomingMessage, { maxRetryAfterMs }: HttpClientOption
 export function readRetryAfter(
   text: string | undefined,
   maxMs = 300_000,
-  now = Date.now(),
+  now = clock.nowMs(),
 ): number | undefined {
   if (text === undefined) return undefined
   const isDate = /GMT\s*$/i.test(text)

@@ -4,20 +4,28 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { type Answer, answerError, apiHeaders } from './answer.ts'
+import type { Callers } from './callers.ts'
 import type { Metrics } from './metrics.ts'
 import { serverSpan } from './tracing.ts'
 
-export type AppOptions = { log: Logger; metrics: Metrics }
+export type AppOptions = { log: Logger; metrics: Metrics; callers: Callers }
 
 /**
  * An app with what every role has: problem documents for failures, request metrics by route
- * pattern, a trace span per request, security headers.
+ * pattern, a trace span per request, security headers, and the rules for callers.
  */
-export function createApp({ log, metrics }: AppOptions): Hono {
+export function createApp({ log, metrics, callers }: AppOptions): Hono {
   const app = new Hono()
   app.use('*', measure(metrics))
   app.use('*', serverSpan(toEndpoint))
   app.use('*', secure)
+  app.use('*', async (c, next) => {
+    callers.checkHost(c.req.header('host'))
+    if (!isSafe.has(c.req.method) && c.req.path.startsWith('/v1/')) {
+      callers.checkOrigin((name) => c.req.header(name))
+    }
+    await next()
+  })
   app.onError((error, c) => answerFailure(c, error, log))
   app.notFound((c) => {
     const error = new AppError('not_found', `there is no ${c.req.method} ${c.req.path}`)
@@ -25,6 +33,9 @@ export function createApp({ log, metrics }: AppOptions): Hono {
   })
   return app
 }
+
+/** Methods that change nothing. */
+const isSafe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 function measure(metrics: Metrics): MiddlewareHandler {
   return async (c, next) => {

@@ -50,7 +50,9 @@ export async function listen(
   life: Lifecycle,
   bare: BareRoutes = (framework) => framework,
 ): Promise<string> {
-  const server = makeServer(bare(getRequestListener(app.fetch)), tls, readTimeoutMs)
+  // For HTTP/1.0, which has no Host: the framework makes an address of it.
+  const framework = getRequestListener(app.fetch, { hostname: 'localhost' })
+  const server = makeServer(bare(framework), tls, readTimeoutMs)
   server.keepAliveTimeout = 65_000
   answerUnreadable(server)
   const silent = silentConnections(server)

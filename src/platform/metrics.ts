@@ -128,6 +128,11 @@ export class Metrics {
     'wafermon_log_lines_dropped_total',
     'Log lines dropped because their reader stalled or the disk was full.',
   )
+  readonly loopLag = this.#histogram(
+    'wafermon_event_loop_lag_seconds',
+    'Delay of the event loop, measured ten times a second: meanwhile the role answers no caller.',
+    latency,
+  )
   readonly siteUp = this.#gauge(
     'wafermon_site_up',
     '1 when the site answered, 0 when it did not.',

@@ -11,6 +11,7 @@ export const statusByCode: Record<ErrorCode, ContentfulStatusCode> = {
   conflict: 409,
   too_large: 413,
   unsupported_encoding: 415,
+  unsupported_type: 415,
   invalid: 422,
   /** Another server's failure: a site that does not answer. */
   unreachable: 502,

@@ -20,7 +20,7 @@ export class RateLimit {
   constructor(options: RateLimitOptions) {
     this.#options = options
     this.#emptyAt = new Lru(options.callers)
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? (() => performance.now())
   }
 
   /** Counts a try. @returns 0, or after how many whole seconds the next one is allowed */

@@ -1,6 +1,8 @@
+import { watchClock } from './clock.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { LineWriter, openStandard } from './line-writer.ts'
 import { createLog } from './log.ts'
+import { watchLoopLag } from './loop-lag.ts'
 import { Metrics } from './metrics.ts'
 import type { RoleContext, RoleReady, StartContext } from './role.ts'
 import type { SharedConfig } from './settings/shared.ts'
@@ -31,6 +33,7 @@ export async function runRole<C extends SharedConfig>(
   logUnhandled(log)
   const life = new Lifecycle(log)
   life.stopOnSignal(config.SHUTDOWN_TIMEOUT_S)
+  watchClock(log, life.signal)
   await startTracing(
     {
       enabled: config.ENABLE_TRACING,
@@ -40,6 +43,7 @@ export async function runRole<C extends SharedConfig>(
     },
     life,
   )
+  watchLoopLag(metrics, life.signal)
   try {
     const { url } = await start(config, { log, life, metrics, insecure })
     log.info({ url }, 'listening')

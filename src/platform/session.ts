@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Auth, Known } from './auth.ts'
+import { clock } from './clock.ts'
 
 /*
  * A session is what a browser keeps instead of a token: `ID.EXPIRES.MAC`, in a cookie. The MAC is
@@ -26,7 +27,7 @@ export class Sessions {
   readonly #used = new Map<string, number>()
 
   /** @param secret of the role, the same in its replicas and after a restart; may be empty */
-  constructor(auth: Auth, secret: string, now: () => number = Date.now) {
+  constructor(auth: Auth, secret: string, now: () => number = clock.nowMs) {
     this.#auth = auth
     this.#secret = secret
     this.#now = now

@@ -83,10 +83,10 @@ export class SupervisedChild {
     const { signal } = this.#stopping
     let ended = firstEnd
     while (!signal.aborted) {
-      const since = Date.now()
+      const since = performance.now()
       const how = await ended
       if (signal.aborted) return
-      if (Date.now() - since >= wellAfterMs) this.#backoff.reset()
+      if (performance.now() - since >= wellAfterMs) this.#backoff.reset()
       const waitMs = this.#backoff.next()
       this.#around.log.warn(
         { role: this.#spec.name, how, again_in_s: Math.round(waitMs / 100) / 10 },

@@ -36,9 +36,9 @@ export class Supervisor {
    */
   async clearLeftovers(patienceMs: number): Promise<void> {
     const left = () => readRecord(this.#options.recordFile).filter(isRunning)
-    const deadline = Date.now() + patienceMs
+    const deadline = performance.now() + patienceMs
     for (const { pid } of left()) signal(pid, 'SIGTERM')
-    while (left().length > 0 && Date.now() < deadline) await sleep(50)
+    while (left().length > 0 && performance.now() < deadline) await sleep(50)
     for (const { pid, name } of left()) {
       this.#options.log.warn({ pid, role: name }, 'killed processes left by an earlier run')
       signal(pid, 'SIGKILL')

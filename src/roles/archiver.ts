@@ -4,6 +4,7 @@ import { openPlace } from '../archive/places/index.ts'
 import type { Place } from '../archive/places/place.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import { connect, type Store } from '../store/connect.ts'
+import { openLease } from '../store/lease.ts'
 import { openAuth, serve } from './serve.ts'
 import type { ArchiverConfig } from './settings.ts'
 
@@ -14,16 +15,16 @@ export async function startArchiver(
 ): Promise<RoleReady> {
   const { log, life, metrics } = context
   const auth = openAuth(config, context)
-  // One connection that is kept: it holds the lock that makes this the only archiver.
-  const store = connect(config.DATABASE_URL, { role: 'archiver', max: 1, keep: true, metrics })
-  life.onStop('database', () => store.close())
+  // Its connection makes this the only archiver.
+  const lease = openLease(config.DATABASE_URL, 'archive', { role: 'archiver', metrics })
+  life.onStop('database', () => lease.close())
   // Health uses another one: the first is busy for as long as an hour takes.
   const probe = connect(config.DATABASE_URL, { role: 'archiver health', max: 1, timeoutS: 2 })
   life.onStop('database of health', () => probe.close())
 
   const place = openPlace(config)
   const archiver = new Archiver({
-    store,
+    lease,
     place,
     site: config.SITE_ID,
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,

@@ -4,6 +4,7 @@ import { roleRoutes } from '../api/role-routes.ts'
 import { type Route, toBareRoutes } from '../api/route.ts'
 import { Auth, refuseOpenDoor } from '../platform/auth.ts'
 import { bareRoutes } from '../platform/bare-routes.ts'
+import { Callers } from '../platform/callers.ts'
 import { createApp } from '../platform/http.ts'
 import { listen, toAddress } from '../platform/listen.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
@@ -37,13 +38,20 @@ export type Service = {
   refreshMetrics?: () => unknown
 }
 
+const toCallers = ({ ALLOWED_HOSTS, HOST }: SharedConfig, auth: Auth) =>
+  new Callers({
+    names: ALLOWED_HOSTS,
+    listensOn: HOST,
+    isOpen: auth.isOpen('read') || auth.isOpen('ingest'),
+  })
+
 /** The app of a role: its own routes, and those that every role has. */
 export function createRoleApp(
   config: SharedConfig,
   { log, metrics }: RoleContext,
   { auth, title, name, check, routes, pages, refreshMetrics }: Service,
 ): Hono {
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: toCallers(config, auth) })
   const health = { service: config.SERVICE_NAME ?? name, check }
   const refresh = refreshMetrics ? { refreshMetrics } : {}
   app.route('/', roleRoutes({ title, auth, metrics, health, routes, ...refresh }))
@@ -58,6 +66,10 @@ export async function serve(
   service: Service,
 ): Promise<RoleReady> {
   const app = createRoleApp(config, context, service)
-  const bare = bareRoutes(toBareRoutes(service.routes), { ...context, auth: service.auth })
+  const bare = bareRoutes(toBareRoutes(service.routes), {
+    ...context,
+    auth: service.auth,
+    callers: toCallers(config, service.auth),
+  })
   return { url: await listen(app, toAddress(config), context.life, bare) }
 }

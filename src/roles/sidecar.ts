@@ -35,13 +35,13 @@ export async function startSidecar(
   const ingest = ingestRoutes({
     accept: withStartTimes((items) => spool.append(items), started),
     metrics,
-    startOf: (id) => started.startOf(id),
+    startOf: (entity) => started.startOf(entity),
     forwards: true,
     limits: toIngestLimits(config),
   })
   const rejects = rejectRoutes({
-    list: (limit, beforeId) => spool.rejects(limit, beforeId),
-    get: (id) => spool.reject(id),
+    list: (limit, beforeId) => spool.rejects.list(limit, beforeId),
+    get: (id) => spool.rejects.get(id),
     retry: (id) => spool.retryReject(id),
   })
   return serve(config, context, {

@@ -6,6 +6,7 @@ import {
   openSites,
   type SiteView,
 } from '../dashboard/index.ts'
+import { clock } from '../platform/clock.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
 import { openAuth, serve } from './serve.ts'
@@ -39,7 +40,7 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
     log,
     metrics,
     signal: life.signal,
-    now: Date.now,
+    now: clock.nowMs,
   })
   return serve(config, context, {
     auth,

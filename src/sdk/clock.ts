@@ -1,7 +1,8 @@
 /** How far the wall clock may run from our reading of it before we follow it, in milliseconds. */
 const driftMs = 500
 
-let origin = performance.timeOrigin
+/** Time of day at monotonic 0; set by the first reading. */
+let origin = 0
 let lastUs = 0
 
 /**

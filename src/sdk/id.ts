@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { nowUs } from './clock.ts'
 
 const uuidForm = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
@@ -26,9 +27,9 @@ let counter = 0
  * within a millisecond, and an overflow borrows the next one. The random half comes from
  * `randomUUID`, whose variant bits already stand in the right place.
  */
-export function uuidV7(nowMs: number = Date.now()): string {
-  if (nowMs > lastMs) {
-    lastMs = nowMs
+export function uuidV7(atMs: number = Math.floor(nowUs() / 1000)): string {
+  if (atMs > lastMs) {
+    lastMs = atMs
     counter = 0
   } else if (++counter > 0xfff) {
     lastMs++

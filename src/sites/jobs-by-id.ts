@@ -24,7 +24,11 @@ type Options = {
  * `getJobs` of a remote site: `GET /v1/jobs/by-id`, or `GET /v1/jobs/{id}` for each job while the site
  * is too old to know that path (it then takes `by-id` for an id and refuses it).
  */
-export function remoteJobsById({ ask, getJob, now = Date.now }: Options): JobReader['getJobs'] {
+export function remoteJobsById({
+  ask,
+  getJob,
+  now = () => performance.now(),
+}: Options): JobReader['getJobs'] {
   let refusedUntil = -Infinity
   return async (ids, signal) => {
     ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)

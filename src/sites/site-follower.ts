@@ -2,6 +2,7 @@ import type { StoredEvent } from '../core/job.ts'
 import { parseText } from '../core/json.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import type { SseMessage } from '../platform/sse.ts'
 import { type Entry, EventLog, type LogLimits } from './event-log.ts'
 import type { RemoteSite } from './remote-reader.ts'
@@ -195,7 +196,7 @@ export class SiteFollower {
   }
 
   #outage(error: unknown): Outage {
-    const { now = Date.now } = this.#options
+    const { now = clock.nowMs } = this.#options
     return this.#state?.outage ?? { since: fromMs(now()), error: (error as Error).message }
   }
 

@@ -1,21 +1,45 @@
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { diskTrouble, isKnownTrouble } from './disk-error.ts'
 
-const chunk = Buffer.alloc(2 ** 20)
+/** Not zeros: a file system that compresses would give no blocks for them. */
+const chunk = randomBytes(2 ** 18)
+
+/** A smaller ballast than this share of it is none: acknowledging may need more. */
+const leastShare = 1 / 4
+
+const nameOf = (dir: string) => join(dir, 'ballast')
 
 /**
  * Space held in reserve. SQLite in WAL mode cannot even delete on a full disk, so without it a
  * delivered spool would never shrink, and would send the same batch without end.
+ *
+ * It is taken only while as much again is free, so on a small disk it is smaller: what takes the last
+ * block would itself make the disk full. A trial tells what is free; what the system reports leaves
+ * out quotas.
  */
 export class Ballast {
-  readonly #path: string
+  readonly #dir: string
   readonly #bytes: number
-  #held: boolean
+  #held = false
+  #size = 0
+  #trouble: string | undefined
 
   constructor(dir: string, bytes = 16 * 2 ** 20) {
-    this.#path = join(dir, 'ballast')
+    this.#dir = dir
     this.#bytes = bytes
-    this.#held = existsSync(this.#path)
   }
 
   /** False after the space was given up; then nothing may be appended. */
@@ -23,31 +47,118 @@ export class Ballast {
     return this.#held
   }
 
-  release(): void {
-    rmSync(this.#path, { force: true })
-    this.#held = false
+  /** Why it could not be taken the last time, in words. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
-  /** Takes the space. @returns false when the disk does not have it */
+  /** Its bytes; on a small disk fewer than were asked for. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Gives the space up. Never throws. @returns whether that was possible, and worth another attempt */
+  release(): boolean {
+    if (!this.#held) return false
+    this.#held = !this.#empty()
+    return !this.#held
+  }
+
+  /** Emptied, where that works: were the file removed, there might be no inode to make it again. */
+  #empty(): boolean {
+    const path = nameOf(this.#dir)
+    const emptied = attempt(() => truncateSync(path, 0)) === undefined
+    return emptied || giveUpBallast(this.#dir) || !existsSync(path)
+  }
+
+  /** Takes the space; what an earlier process took counts. @returns false when the disk does not have it */
   take(): boolean {
-    // Written, not just allocated: only that makes file systems that compress or overcommit give real blocks.
-    let file: number | undefined
     try {
-      file = openSync(this.#path, 'w', 0o600)
-      for (let left = this.#bytes; left > 0; left -= chunk.length) {
-        if (
-          writeSync(file, chunk, 0, Math.min(left, chunk.length)) < Math.min(left, chunk.length)
-        ) {
-          throw new Error('disk full')
-        }
-      }
-      fsyncSync(file)
-      this.#held = true
-    } catch {
-      this.release()
-    } finally {
-      if (file !== undefined) closeSync(file)
+      const trouble = this.#write()
+      this.#held = trouble === undefined
+      this.#trouble = this.#held ? undefined : diskTrouble(trouble)
+    } catch (error) {
+      this.#held = false
+      this.#trouble = diskTrouble(error)
     }
+    if (!this.#held) this.#empty()
     return this.#held
+  }
+
+  /** Why SQLite could not write, in words: which of its errors it was does not tell. Never throws. */
+  explain(error: unknown): string {
+    const probe = join(this.#dir, 'ballast.probe')
+    const found = attempt(() => writeFileSync(probe, chunk.subarray(0, 4096), { flush: true }))
+    attempt(() => rmSync(probe, { force: true }))
+    return isKnownTrouble(found) ? diskTrouble(found) : diskTrouble(error)
+  }
+
+  /**
+   * Fills the file to twice its size, so that it is known what is free, and keeps half of what came.
+   *
+   * @returns what was in the way, if anything
+   */
+  #write(): unknown {
+    const { size, error } = withFile(nameOf(this.#dir), 'a', (file) => fill(file, 2 * this.#bytes))
+    this.#size = Math.min(this.#bytes, Math.floor(size / 2))
+    if (this.#size < this.#bytes * leastShare) return error
+    const toHalf = (file: number) => {
+      ftruncateSync(file, this.#size)
+      fsyncSync(file)
+    }
+    const tooFull = attempt(() => withFile(nameOf(this.#dir), 'r+', toHalf))
+    return tooFull === undefined ? undefined : this.#rewrite()
+  }
+
+  /** A file system that copies on write cannot even make a file shorter when it is full. */
+  #rewrite(): unknown {
+    giveUpBallast(this.#dir)
+    return withFile(nameOf(this.#dir), 'w', (file) => {
+      const { error } = fill(file, this.#size)
+      fsyncSync(file)
+      return error
+    })
+  }
+}
+
+function withFile<T>(path: string, flags: string, use: (file: number) => T): T {
+  const file = openSync(path, flags, 0o600)
+  try {
+    return use(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+type Filled = { size: number; error?: unknown }
+
+/** Appends up to a size. A full disk is an exception, or a part of what was to be written and then one. */
+function fill(file: number, bytes: number): Filled {
+  let { size } = fstatSync(file)
+  while (size < bytes) {
+    try {
+      size += writeSync(file, chunk, 0, Math.min(bytes - size, chunk.length))
+    } catch (error) {
+      return { size, error }
+    }
+  }
+  return { size }
+}
+
+/**
+ * Removes the ballast of a folder, for what cannot be opened or written without that space. Never throws.
+ *
+ * @returns false when there was none, or it cannot be removed
+ */
+export function giveUpBallast(dir: string): boolean {
+  return attempt(() => rmSync(nameOf(dir))) === undefined
+}
+
+/** @returns what it returns or throws */
+function attempt(act: () => unknown): unknown {
+  try {
+    return act()
+  } catch (error) {
+    return error
   }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import Database from 'better-sqlite3'
+import { clock } from '../platform/clock.ts'
 import { epochPattern, formatVersion, schemaSql } from './schema.ts'
 
 export type Db = InstanceType<typeof Database>
@@ -29,13 +30,13 @@ export function initialize(db: Db): void {
     db.exec(schemaSql)
     db.prepare(
       'insert into meta (one, format, epoch, created_at, key_since) values (1, ?, ?, ?, ?)',
-    ).run(formatVersion, newEpoch(), new Date().toISOString(), Date.now())
+    ).run(formatVersion, newEpoch(), clock.now(), clock.nowMs())
   })()
 }
 
 /** Sorts by time, so that the latest epoch of a source is the greatest. */
 const newEpoch = () =>
-  `${new Date().toISOString().replaceAll(/[-:.]/g, '')}-${randomBytes(4).toString('hex')}`
+  `${clock.now().slice(0, 23).replaceAll(/[-:.]/g, '')}Z-${randomBytes(4).toString('hex')}`
 
 function configure(db: Db): void {
   // Exclusive: a second sidecar on the same folder would deliver everything twice.

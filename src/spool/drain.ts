@@ -9,9 +9,10 @@ import {
 } from '../core/delivery.ts'
 import { ContractError } from '../core/must.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
-import { Lanes, laneNumbers } from './lanes.ts'
+import { type ClosedPrefix, Lanes, laneNumbers } from './lanes.ts'
 import type { Spool } from './spool.ts'
 
 export type DrainOptions = {
@@ -66,7 +67,8 @@ export class Drain {
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      // Left over when the disk failed to record it.
+      this.#options.spool.recover()
+      // Left over when it could not be recorded.
       const leftOver = this.#lanes.closedPrefix() !== undefined
       const unrecorded = this.#acknowledge()
       if (leftOver && !unrecorded) this.#delivered()
@@ -155,21 +157,29 @@ export class Drain {
   /** Records what is closed. Never throws. @returns why it could not: the events are still there */
   #acknowledge(): Failure | undefined {
     const { spool, sink, log } = this.#options
-    const closed = this.#lanes.closedPrefix()
-    if (!closed) return undefined
+    const whole = this.#lanes.closedPrefix()
+    if (!whole) return undefined
+    let closed: ClosedPrefix
     try {
-      spool.ack(sink, closed.upTo, closed.refused)
+      closed = spool.rejects.cut(sink, whole)
+      if (closed.upTo > spool.acked(sink)) this.#record(closed)
     } catch (error) {
       log.error({ error, sink }, 'delivery could not be recorded')
       return { kind: 'failed', reason: 'internal error; see the log' }
     }
+    if (closed === whole) return undefined
+    return { kind: 'failed', reason: spool.rejects.full, permanent: true }
+  }
+
+  #record(closed: ClosedPrefix): void {
+    const { spool, sink, log } = this.#options
+    spool.ack(sink, closed.upTo, closed.refused)
     this.#lanes.forget(closed)
     for (const { seq, field, detail } of closed.refused) {
       const fields = { sink, seq, field, detail }
       const event = 'event refused permanently, kept as a reject'
       logSparsely(log, `reject ${sink}`, { level: 'error', fields, event })
     }
-    return undefined
   }
 
   async #react(trouble: Trouble, batch: readonly Outgoing[], signal: AbortSignal): Promise<void> {
@@ -186,7 +196,7 @@ export class Drain {
     this.#backoff.reset()
     this.state.failures = 0
     this.state.reason = undefined
-    this.state.lastDeliveryMs = Date.now()
+    this.state.lastDeliveryMs = clock.nowMs()
     // After a batch that was too large, find the way back to full size step by step.
     this.#batchSize = Math.min(limits.events, this.#batchSize * 2)
   }

@@ -1,8 +1,9 @@
-import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { syncFolder } from '../platform/durable-file.ts'
+import { giveUpBallast } from './ballast.ts'
 import { checkHeader, createDatabase, type Db, initialize, openDatabase } from './database.ts'
 import {
   inUseError,
@@ -44,11 +45,24 @@ export function openSpool(dir: string): Opened {
   const path = join(dir, 'spool.db')
   const lock = takeLock(dir, path)
   try {
-    const sourceId = readSourceId(dir)
-    return { ...openLocked(dir, path, sourceId), lock, sourceId }
+    return { ...openInSpace(dir, path), lock }
   } catch (error) {
     lock.close()
     throw error
+  }
+}
+
+/** Whatever fails on a disk without space may work in that of the ballast. */
+function openInSpace(dir: string, path: string): Omit<Opened, 'lock'> {
+  const open = () => {
+    const sourceId = readSourceId(dir)
+    return { ...openLocked(dir, path, sourceId), sourceId }
+  }
+  try {
+    return open()
+  } catch (error) {
+    if (!giveUpBallast(dir)) throw error
+    return open()
   }
 }
 
@@ -62,7 +76,7 @@ function openLocked(dir: string, path: string, sourceId: string): OpenedDb {
   const opened =
     lost > 0
       ? { reason: `its log is damaged; up to ${lost} commits in it are lost` }
-      : tryOpen(dir, path)
+      : tryOpen(path)
   if ('db' in opened) return { db: opened.db, report: { recovered: 0 } }
   return replaceDamaged(dir, path, sourceId, opened.reason)
 }
@@ -78,7 +92,7 @@ function startEmpty(dir: string, path: string): OpenedDb {
   return { db: createDatabase(path), report: { recovered: 0, ...damaged } }
 }
 
-function tryOpen(dir: string, path: string, again = true): { db: Db } | { reason: string } {
+function tryOpen(path: string): { db: Db } | { reason: string } {
   let db: Db | undefined
   try {
     db = openDatabase(path)
@@ -96,11 +110,6 @@ function tryOpen(dir: string, path: string, again = true): { db: Db } | { reason
     db?.close()
     const { code } = error as { code?: string }
     if (error instanceof ConfigError) throw error
-    if (code === 'SQLITE_FULL' && again) {
-      // On a full disk even opening may need space: that is what the ballast is for.
-      rmSync(join(dir, 'ballast'), { force: true })
-      return tryOpen(dir, path, false)
-    }
     if (code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED') throw inUseError(path)
     // A disk that is full or fails to answer is not damage, and a new file would not help.
     if (

@@ -1,9 +1,11 @@
+import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Drain } from './drain.ts'
 import type { Spool } from './spool.ts'
 
 /** The health of a spool: ready while it can keep events; a sink that fails only makes it degraded. */
 export function describeSpool(spool: Spool, drains: readonly Drain[]) {
+  spool.recover()
   const trouble = spool.trouble
   const sinks = Object.fromEntries(drains.map((drain) => [drain.sink, describeSink(spool, drain)]))
   const failing = drains.some((drain) => drain.state.failures > 0)
@@ -27,15 +29,12 @@ function describeSink(spool: Spool, { sink, state }: Drain) {
     lag_s: secondsSince(spool.oldestMs(sink)),
     failures: state.failures,
     ...(state.reason ? { reason: state.reason } : {}),
-    rejects: countRejects(spool, sink),
+    rejects: spool.rejects.count(sink).count,
   }
 }
 
 const secondsSince = (ms: number | undefined) =>
-  ms === undefined ? 0 : Math.max(0, Date.now() - ms) / 1000
-
-const countRejects = (spool: Spool, sink: string) =>
-  spool.countRejects().find((row) => row.sink === sink)?.count ?? 0
+  ms === undefined ? 0 : Math.max(0, clock.nowMs() - ms) / 1000
 
 /** Sets the gauges of the spool and of its drains. */
 export function setSpoolMetrics(metrics: Metrics, spool: Spool, drains: readonly Drain[]): void {
@@ -45,6 +44,6 @@ export function setSpoolMetrics(metrics: Metrics, spool: Spool, drains: readonly
   for (const { sink } of drains) {
     metrics.sinkLagEvents.set({ sink }, spool.lag(sink))
     metrics.sinkLagSeconds.set({ sink }, secondsSince(spool.oldestMs(sink)))
-    metrics.rejects.set({ sink }, countRejects(spool, sink))
+    metrics.rejects.set({ sink }, spool.rejects.count(sink).count)
   }
 }

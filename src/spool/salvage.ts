@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3'
+import { clock } from '../platform/clock.ts'
 import { epochPattern } from './schema.ts'
 import { stamp } from './stamp.ts'
 
@@ -84,7 +85,11 @@ function copy(db: Db, seqs: number[], into: Db, bodyOf: (row: Row) => string | u
       const body = row && bodyOf(row)
       if (body === undefined) continue
       copied++
-      put.run(copied, Number.isSafeInteger(row?.received_ms) ? row?.received_ms : Date.now(), body)
+      put.run(
+        copied,
+        Number.isSafeInteger(row?.received_ms) ? row?.received_ms : clock.nowMs(),
+        body,
+      )
     }
     into.prepare('update meta set forwarded = ?').run(copied)
   })()

@@ -1,6 +1,7 @@
 import type { Statement } from 'better-sqlite3'
 import type { Event } from '../core/event.ts'
 import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import type { Db } from './database.ts'
 import { type Meta, otherTable, type Statements } from './statements.ts'
 
@@ -99,7 +100,7 @@ export class SeenKeys {
 
   /** @param acked up to here every event is gone; only keys of such events may be forgotten */
   areDue(acked: number): boolean {
-    const due = this.#count >= this.#limit || Date.now() - this.#since >= keyAgeMs
+    const due = this.#count >= this.#limit || clock.nowMs() - this.#since >= keyAgeMs
     return due && this.#oldSeq <= acked
   }
 

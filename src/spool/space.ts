@@ -7,6 +7,8 @@ import type { Db } from './database.ts'
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
+/** Pages in the log from which SQLite moves them to the database; its own standard. */
+const longestLog = 1000
 
 export type SpaceOptions = {
   dir: string
@@ -23,8 +25,10 @@ export class Space {
   readonly #maxBytes: number
   readonly #ballast: Ballast
   readonly #countPages
+  readonly #countLog
   readonly #pageBytes: number
   #pages: number
+  #logPages = longestLog
 
   constructor(db: Db, { dir, maxBytes, ballastBytes }: SpaceOptions) {
     this.#db = db
@@ -36,7 +40,17 @@ export class Space {
       .pluck()
     this.#pages = this.#countPages.get() as number
     this.#ballast = new Ballast(dir, ballastBytes)
-    this.takeBallast()
+    this.#countLog = db.prepare('pragma wal_checkpoint(noop)')
+    this.#take()
+  }
+
+  /** What waits in the log has to fit in the ballast, or it could not be moved on a full disk. */
+  #take(): boolean {
+    if (!this.#ballast.take()) return false
+    const pages = Math.floor(this.#ballast.size / 2 / this.#pageBytes)
+    this.#logPages = Math.max(1, Math.min(longestLog, pages))
+    this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
+    return true
   }
 
   /** Bytes in use: pages with something in them, and the write-ahead log. */
@@ -48,16 +62,15 @@ export class Space {
 
   /** Why there is no room, in words. */
   get trouble(): string | undefined {
-    if (!this.#ballast.held) return 'the disk of the spool is full'
+    if (!this.#ballast.held) return this.#ballast.trouble ?? 'the disk of the spool is full'
     if (this.bytes >= this.#maxBytes) return 'the spool has reached SPOOL_MAX_BYTES'
     return undefined
   }
 
   /** @returns `ends` when only events that are not ticks may come in */
   room(): 'all' | 'ends' | 'none' {
-    if (!this.takeBallast()) return 'none'
     const { bytes } = this
-    if (bytes >= this.#maxBytes) return 'none'
+    if (!this.#ballast.held || bytes >= this.#maxBytes) return 'none'
     return bytes > this.#maxBytes * softShare ? 'ends' : 'all'
   }
 
@@ -66,34 +79,69 @@ export class Space {
     this.#pages = this.#countPages.get() as number
   }
 
+  /**
+   * To be called after a commit. When SQLite cannot move the log to the database, for lack of space,
+   * it tells nobody, and the log grows.
+   *
+   * @throws the error that it met
+   */
+  checkLog(): void {
+    const { log, checkpointed } = this.#countLog.get() as { log: number; checkpointed: number }
+    if (log - checkpointed > this.#logPages) this.#db.pragma('wal_checkpoint(passive)')
+  }
+
   get hasBallast(): boolean {
     return this.#ballast.held
   }
 
-  /** @returns false when the disk does not have it */
-  takeBallast(): boolean {
-    return this.#ballast.held || this.#ballast.take()
+  /**
+   * After a failed write: space to acknowledge and delete in. Nothing is appended until it is back.
+   * Never throws.
+   *
+   * @returns whether another attempt may work
+   */
+  releaseBallast(): boolean {
+    return this.#ballast.release()
   }
 
-  /** On a full disk: space to acknowledge and delete in. Nothing is appended until it is back. */
-  releaseBallast(): void {
-    this.#ballast.release()
+  /** Why a write failed, in words. */
+  explain(error: unknown): string {
+    return this.#ballast.explain(error)
   }
 
   /**
-   * Gives space back to the disk: only when the spool is empty, because then it takes milliseconds.
+   * Takes the ballast again; what the spool itself can give back to the disk is given back for it.
    *
-   * @throws when there is no space to shrink in; the pages are free for new events all the same
+   * @param isEmpty there are no events: then shrinking takes milliseconds
+   * @throws when the disk fails, also for lack of space
    */
+  takeBallast(isEmpty: boolean): void {
+    if (this.#ballast.held) return
+    try {
+      this.#db.pragma('wal_checkpoint(truncate)')
+      if (this.#take()) return
+    } catch (error) {
+      if (!isEmpty) throw error
+    }
+    if (!isEmpty) return
+    this.#vacuum()
+    this.#take()
+  }
+
+  /** Gives space back to the disk; to be called when the spool is empty, because then it takes milliseconds. */
   shrink(): void {
     const pages = this.#db.pragma('page_count', { simple: true }) as number
-    // After a full disk every byte is wanted: the ballast has to fit in again.
     const large = pages * this.#pageBytes >= vacuumBytes && this.#pages * 2 <= pages
-    if (!large && this.#ballast.held) return
+    if (large) this.#vacuum()
+  }
+
+  /** @throws when there is no space to shrink in; the pages are free for new events all the same */
+  #vacuum(): void {
     try {
       this.#db.exec('vacuum')
-      this.#db.pragma('wal_checkpoint(truncate)')
     } finally {
+      // One that failed has left its pages in the log.
+      this.#db.pragma('wal_checkpoint(truncate)')
       this.measure()
     }
   }

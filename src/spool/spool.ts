@@ -1,25 +1,28 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
 import { ensure, must } from '../core/must.ts'
+import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
-import { isDiskFull, unwritableError } from './disk-error.ts'
+import { isDiskError, unwritableError } from './disk-error.ts'
+import { DiskGuard } from './disk-guard.ts'
 import { EventWriter } from './event-writer.ts'
 import { type OpenReport, openSpool } from './open.ts'
+import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
 import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
 
-/** A refused event, set aside. */
-export type Reject = Refused & { id: number; sink: string; rejectedMs: number; body: string }
-
-export type SpoolOptions = SpaceOptions & {
-  /** Names of all sinks; an event stays until each has acknowledged it. */
-  sinks: readonly string[]
-  onCommit?: (events: number) => void
-}
+export type SpoolOptions = SpaceOptions &
+  RejectsOptions & {
+    /** Names of all sinks; an event stays until each has acknowledged it. */
+    sinks: readonly string[]
+    onCommit?: (events: number) => void
+    /** Told when the disk begins to fail, and with undefined when it works again. */
+    onTrouble?: (trouble: string | undefined) => void
+  }
 
 /** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
 export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
@@ -27,12 +30,14 @@ export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
   readonly report: SpoolReport
+  readonly rejects: Rejects
   readonly sourceId: string
   readonly epoch: string
   readonly dir: string
   readonly #db: Db
   readonly #lock: Db
   readonly #space: Space
+  readonly #guard: DiskGuard
   readonly #options: SpoolOptions
   readonly #acked: Map<string, number>
   readonly #statements: Statements
@@ -42,7 +47,6 @@ export class Spool {
   readonly #keys: SeenKeys
   readonly #writer: EventWriter
   #closed = false
-  #lastError: string | undefined
   readonly #wakers = new Set<() => void>()
 
   constructor(options: SpoolOptions) {
@@ -63,6 +67,8 @@ export class Spool {
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
     this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
     this.#space = new Space(db, options)
+    this.#guard = new DiskGuard(db, this.#space, options.onTrouble)
+    this.rejects = new Rejects(db, this.#guard, (seq) => this.#bodyOf(seq), options)
     this.report = { ...report, recovered: this.count, resetSinks }
   }
 
@@ -78,7 +84,23 @@ export class Spool {
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    return this.#space.trouble ?? this.#lastError
+    return this.#guard.trouble
+  }
+
+  /** When the disk failed: finds out whether it works again. Cheap, and never throws. */
+  recover(now = false): void {
+    if (this.#closed) return
+    const write = () => this.#recordAcked()
+    this.#guard.recover({ write, isEmpty: this.count === 0, now })
+  }
+
+  #recordAcked(): void {
+    this.#db.transaction(() => {
+      for (const [sink, seq] of this.#acked) this.#statements.setAcked.run(sink, seq)
+      this.#statements.dropTo.run(Math.min(...this.#acked.values()))
+      // SQLite writes nothing where nothing changes.
+      for (const probe of this.#statements.probe) probe.run()
+    })()
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
@@ -111,12 +133,14 @@ export class Spool {
   }
 
   #write(groups: readonly Group[]): Verdict[][] {
+    this.recover()
+    const room = this.#guard.works ? this.#space.room() : 'none'
+    if (room === 'none') return this.#refuse(groups)
     try {
-      const room = this.#space.room()
-      return room === 'none' ? this.#refuse(groups) : this.#commit(groups, room)
+      return this.#commit(groups, room)
     } catch (error) {
-      this.#afterFailure(error)
-      if (isDiskFull(error)) return this.#refuse(groups)
+      this.#guard.failed(error)
+      if (isDiskError(error)) return this.#refuse(groups)
       throw unwritableError(error)
     }
   }
@@ -137,8 +161,8 @@ export class Spool {
     this.#lastSeq = seq
     this.#forwarded = forwarded
     this.#keys.added(stored)
-    this.#lastError = undefined
     this.#space.measure()
+    this.#guard.attempt(() => this.#space.checkLog())
     if (stored > 0) {
       this.#options.onCommit?.(stored)
       for (const wake of this.#wakers) wake()
@@ -179,16 +203,13 @@ export class Spool {
     try {
       this.#writeAck(sink, seq, refused)
     } catch (error) {
-      this.#afterFailure(error)
-      if (isDiskFull(error) && refused.length === 0) return
+      if (isDiskError(error) && refused.length === 0) return
       // Refusals must not be forgotten: these events stay, and are refused again.
       this.#acked.set(sink, before)
       throw error
     }
-    this.#lastError = undefined
-    this.#space.measure()
-    if (this.count === 0) this.#shrink()
-    if (!this.#space.hasBallast && this.#space.takeBallast()) this.#lastError = undefined
+    if (this.count === 0) this.#guard.attempt(() => this.#space.shrink())
+    this.recover(this.count === 0)
   }
 
   #checkAck(sink: string, before: number, seq: number, refused: readonly Refused[]): void {
@@ -201,34 +222,24 @@ export class Spool {
   #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
     const gone = Math.min(...this.#acked.values())
     const rotate = this.#keys.areDue(gone)
-    const since = Date.now()
-    this.#db.transaction(() => {
-      for (const one of refused) this.#setAside(sink, one)
+    const since = clock.nowMs()
+    let aside: RejectCount | undefined
+    const transaction = this.#db.transaction(() => {
+      aside = this.rejects.put(sink, refused)
       this.#statements.setAcked.run(sink, seq)
       this.#statements.dropTo.run(gone)
       if (rotate) this.#keys.emptyOther(since, this.#lastSeq)
-    })()
+    })
+    this.#guard.write(transaction)
+    this.rejects.changed(sink, 'set_aside', must(aside, 'the transaction counts them'))
     if (rotate) this.#keys.turn(since, this.#lastSeq)
   }
 
-  #setAside(sink: string, { seq, field, detail }: Refused): void {
+  /** The event as it is sent. */
+  #bodyOf(seq: number): string {
     const found = this.#statements.one.get(seq) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
-    const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
-    this.#statements.reject.run(sink, seq, Date.now(), field, detail, body)
-  }
-
-  /** Rejects, newest first. */
-  rejects(limit: number, beforeId = Number.MAX_SAFE_INTEGER): Reject[] {
-    return this.#statements.rejects.all(beforeId, limit) as Reject[]
-  }
-
-  reject(id: number): Reject | undefined {
-    return this.#statements.rejectById.get(id) as Reject | undefined
-  }
-
-  countRejects(): { sink: string; count: number }[] {
-    return this.#statements.countRejects.all() as { sink: string; count: number }[]
+    return stamp(row.body, this.sourceId, this.epoch, row.source_seq)
   }
 
   /**
@@ -238,21 +249,12 @@ export class Spool {
    * @throws AppError overloaded when the disk fails; it stays a reject then
    */
   retryReject(id: number): boolean {
-    try {
-      return this.#retry(id)
-    } catch (error) {
-      throw unwritableError(error)
-    }
-  }
-
-  #retry(id: number): boolean {
-    const row = this.reject(id)
+    const row = this.rejects.get(id)
     if (!row) return false
-    this.#db.transaction(() => {
-      this.#statements.put.one.run(this.#lastSeq + 1, null, Date.now(), row.body)
+    this.rejects.remove('retried', [id, id], () => {
+      this.#statements.put.one.run(this.#lastSeq + 1, null, clock.nowMs(), row.body)
       this.#statements.setForwarded.run(this.#forwarded + 1)
-      this.#statements.dropReject.run(id)
-    })()
+    })
     this.#lastSeq++
     this.#forwarded++
     for (const wake of this.#wakers) wake()
@@ -272,20 +274,6 @@ export class Spool {
     this.#closed = true
     this.#db.close()
     this.#lock.close()
-  }
-
-  #afterFailure(error: unknown): void {
-    if (this.#db.inTransaction) this.#db.exec('rollback')
-    this.#lastError = `the spool cannot be written (${(error as { code?: string }).code ?? 'unknown'})`
-    if (isDiskFull(error)) this.#space.releaseBallast()
-  }
-
-  #shrink(): void {
-    try {
-      this.#space.shrink()
-    } catch (error) {
-      this.#afterFailure(error)
-    }
   }
 }
 

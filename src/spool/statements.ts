@@ -21,7 +21,6 @@ export function prepare(db: Db) {
     has: db.prepare(`select 1 from ${table} where key = ?`).pluck(),
     put: inserts(db, `insert into ${table} (key) values`, '(?)'),
   })
-  const reject = 'select id, sink, seq, rejected_ms as rejectedMs, field, detail, body from reject'
   return {
     begin: db.prepare('begin immediate'),
     commit: db.prepare('commit'),
@@ -40,13 +39,10 @@ export function prepare(db: Db) {
     ),
     setForwarded: db.prepare('update meta set forwarded = ?'),
     setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
-    reject: db.prepare(
-      'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
-    ),
-    rejects: db.prepare(`${reject} where id < ? order by id desc limit ?`),
-    rejectById: db.prepare(`${reject} where id = ?`),
-    dropReject: db.prepare('delete from reject where id = ?'),
-    countRejects: db.prepare('select sink, count(*) as count from reject group by sink'),
+    probe: [
+      db.prepare("insert into sink (name, acked) values ('', 0)"),
+      db.prepare("delete from sink where name = ''"),
+    ],
   }
 }
 

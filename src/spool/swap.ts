@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { clock } from '../platform/clock.ts'
 import { syncFolder } from '../platform/durable-file.ts'
 import { lostCommits } from './wal-check.ts'
 
@@ -43,7 +44,7 @@ const suffixes = ['', '-wal', '-shm', '-journal', damagedLog]
 
 /** The database itself goes first: where it is missing, the new one is known to be whole. */
 export function moveAside(dir: string, path: string): string {
-  const movedTo = join(dir, `damaged-${new Date().toISOString().replaceAll(/[:.]/g, '')}`)
+  const movedTo = join(dir, `damaged-${clock.now().slice(0, 23).replaceAll(/[:.]/g, '')}`)
   mkdirSync(movedTo, { recursive: true })
   for (const suffix of suffixes) {
     if (existsSync(path + suffix)) renameSync(path + suffix, join(movedTo, `spool.db${suffix}`))

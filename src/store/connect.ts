@@ -33,6 +33,8 @@ export type StoreOptions = {
   keep?: boolean
   /** Settings of the session, for example `synchronous_commit`. */
   session?: Record<string, string | number>
+  /** Called before each piece of work, once it has its connection; what it throws refuses the work. */
+  fence?: (op: Operation) => void
   metrics?: Metrics
 }
 
@@ -63,6 +65,8 @@ export type Store = {
   listen(channel: string, heard: () => void, signal: AbortSignal): Promise<void>
   /** Places for work: `size` in all, `available` of them free now. */
   pool(): { size: number; available: number }
+  /** How many connections were lost so far. What a session held, a lock for example, went with it. */
+  losses(): number
   /** Opens the least number of connections. Never rejects: a database that is away comes later. */
   warm(): Promise<void>
   /** Waits up to `timeoutS` (5) seconds for work in flight, then closes. */
@@ -79,6 +83,7 @@ export function connect(url: string, options: StoreOptions): Store {
   const { max, metrics, timeoutS } = options
   const timeoutMs = timeoutS === undefined ? undefined : Math.ceil(timeoutS * 1000)
   const sockets = new Set<net.Socket>()
+  let losses = 0
   const sql = openDriver(url, {
     name: options.role,
     max,
@@ -87,7 +92,10 @@ export function connect(url: string, options: StoreOptions): Store {
     statementTimeoutMs: timeoutMs,
     onSocket: (socket) => {
       sockets.add(socket)
-      socket.once('close', () => sockets.delete(socket))
+      socket.once('close', () => {
+        sockets.delete(socket)
+        losses++
+      })
     },
   })
   const gate = shownGate(max, metrics)
@@ -99,6 +107,7 @@ export function connect(url: string, options: StoreOptions): Store {
     const watch = timeoutMs && setTimeout(() => dropSilent(sockets), timeoutMs + graceMs)
     let status = 'ok'
     try {
+      options.fence?.(op)
       return await work()
     } catch (error) {
       status = 'error'
@@ -124,6 +133,7 @@ export function connect(url: string, options: StoreOptions): Store {
     begin: (op, work) => measured(op, () => sql.begin(work as never) as Promise<never>),
     listen: (channel, heard, signal) =>
       keepListening(url, { role: options.role, channel, heard, signal }),
+    losses: () => losses,
     pool: () => ({ size: gate.size, available: gate.free }),
     warm: async () => {
       const one = () => sql`select 1`.catch(() => {})

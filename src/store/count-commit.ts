@@ -23,6 +23,7 @@ export function countCommit(metrics: Metrics, events: number, ended: readonly Ev
 /** Null when the event alone does not tell: its end would count as its start too, and make 0 s. */
 function toldDuration(event: Event): number | null {
   const slots = slotsFromEvent(event)
-  const told = slots.given_duration_s !== undefined || slots.given_started_at !== undefined
+  const started = slots.given_started_at ?? slots.started_event_at
+  const told = slots.given_duration_s !== undefined || started !== undefined
   return told ? toShown(slots).durationS : null
 }

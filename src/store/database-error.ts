@@ -26,6 +26,8 @@ const remedies: Record<string, string> = {
   '28000': 'the database rejects this user; check the user in DATABASE_URL and pg_hba.conf',
   '42501':
     'the database user lacks a right; run as the owner of the database, or grant it create on the database and its schema',
+  '25P03':
+    'this process was stopped or too busy in the middle of a transaction; nothing of it was kept',
   '25006': 'the database is read-only (a standby?); point DATABASE_URL at the primary',
   '53100': "the database's disk is full; free some space",
   '53300': 'the database has no connection left; raise max_connections or lower DB_POOL_MAX_SIZE',
@@ -44,7 +46,7 @@ export function isUnreachable(error: unknown): boolean {
   if (error instanceof AppError && error.cause !== undefined) return isUnreachable(error.cause)
   if (error instanceof AppError) return error.code === 'unavailable'
   const code = codeFromError(error) ?? ''
-  return lost.has(code) || /^(08...|57P0[1-5]|28...|3D000|25006)$/.test(code)
+  return lost.has(code) || /^(08...|57P0[1-5]|25P0[34]|28...|3D000|25006)$/.test(code)
 }
 
 /**

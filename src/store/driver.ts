@@ -5,6 +5,12 @@ import { AppError } from '../core/errors.ts'
 import { parseText } from '../core/json.ts'
 import type { Micros } from '../core/time.ts'
 
+/**
+ * How long the server lets a transaction wait for this process, in milliseconds. A process that stops
+ * in the middle of one would otherwise keep its locks, and all other replicas waiting.
+ */
+export const idleInTransactionMs = 2000
+
 /** Values as the types below convert them: times are canonical text, int8 is a number. */
 export type Sql = postgres.Sql<{ timestamptz: Micros; plainTime: string; int8: number | bigint }>
 export type TransactionSql = postgres.TransactionSql<{
@@ -73,7 +79,7 @@ export function openDriver(url: string, options: DriverOptions): Sql {
       jit: 'off',
       // Partial indexes are found only when the planner sees the values.
       plan_cache_mode: 'force_custom_plan',
-      idle_in_transaction_session_timeout: 60_000,
+      idle_in_transaction_session_timeout: idleInTransactionMs,
       ...(options.statementTimeoutMs ? { statement_timeout: options.statementTimeoutMs } : {}),
       ...options.session,
       ...target.session,

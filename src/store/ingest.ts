@@ -68,13 +68,16 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
 /** 22: a value that has no place in its column; 54: one too large. No other error is the event's fault. */
 const isDataError = (error: unknown) => /^(22|54)...$/.test(codeFromError(error) ?? '')
 
+/** Deadlock, serialization failure; and we were too busy in the middle of it. Nothing was kept. */
+const rolledBack = new Set(['40P01', '40001', '25P03'])
+
 async function withRetries<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work()
     } catch (error) {
       const code = codeFromError((error as Error).cause ?? error)
-      if (tries >= maxTries || (code !== '40P01' && code !== '40001')) throw error
+      if (tries >= maxTries || !rolledBack.has(code ?? '')) throw error
     }
   }
 }

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
-import { fromMs, type Micros } from '../core/time.ts'
+import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
+import { clock } from '../platform/clock.ts'
 import { makeBaselines } from './baselines.ts'
-import { connect, type Store } from './connect.ts'
+import type { Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
+import { endStalledReaders } from './end-stalled.ts'
 import { advanceHorizon } from './horizon.ts'
-import { holdLock } from './locks.ts'
+import { askAgainMs, openLease } from './lease.ts'
 import { dropUnarchived } from './retention.ts'
 
 export type MaintenanceOptions = {
@@ -19,6 +21,8 @@ export type MaintenanceOptions = {
   retentionHours: number
   /** Between two rounds, in milliseconds; a minute. */
   everyMs?: number
+  /** The lease, for tests; see lease.ts. */
+  silentMs?: number
 }
 
 /** Shown by health. */
@@ -45,18 +49,21 @@ const batch = 5000
 
 /**
  * Does what keeps the hot store small and its figures fresh, once at start and then every minute,
- * on the replica that holds the advisory lock. The lock belongs to its connection, so another replica
- * takes it when this one dies. A task that fails is logged and tried again; the others still run.
+ * on the replica that holds the lease (lease.ts). Another replica takes it when this one dies or
+ * stops. A task that fails is logged and tried again; the others still run.
  */
 export function runMaintenance(url: string, options: MaintenanceOptions): Maintenance {
   const { log, signal, everyMs = 60_000 } = options
   const state: MaintenanceState = { here: false, lastRunAt: null, failed: [] }
-  // One connection, so that the lock and the work cannot be on two.
-  const store = connect(url, { role: 'maintenance', max: 1, keep: true, timeoutS: 300 })
+  const { store, hold, close } = openLease(url, 'maintenance', {
+    role: 'maintenance',
+    timeoutS: 300,
+    ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
+  })
   const due = dueTasks(tasksOf(options))
 
   async function round(): Promise<void> {
-    state.here = await holdLock(store, 'maintenance')
+    state.here = await hold()
     if (!state.here) return
     state.failed = []
     for (const task of due()) {
@@ -64,7 +71,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
       const why = await attempt(task, store, signal, log)
       if (why !== undefined) state.failed.push({ task: task.name, why })
     }
-    state.lastRunAt = fromMs(Date.now())
+    state.lastRunAt = clock.now()
   }
 
   async function loop(): Promise<void> {
@@ -73,9 +80,9 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
         state.here = false
         if (!signal.aborted) log.warn({ error }, 'maintenance could not start')
       })
-      await sleep(everyMs, signal)
+      await sleep(state.here ? everyMs : Math.min(everyMs, askAgainMs), signal)
     }
-    await store.close()
+    await close()
   }
 
   return { state: () => ({ ...state }), done: loop() }
@@ -120,6 +127,7 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     if (dropped.length > 0) log.info({ dropped }, 'raw events past retention dropped')
   }
   return [
+    { name: 'stalled', run: endStalledReaders },
     { name: 'horizon', run: (store) => advanceHorizon(store, freezeAfterHours) },
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },

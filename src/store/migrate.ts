@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import { connect, type Sql } from './connect.ts'
+import { sleep } from '../platform/backoff.ts'
+import type { Sql } from './connect.ts'
 import { codeFromError, explainError } from './database-error.ts'
 import {
   type Edition,
@@ -9,7 +10,7 @@ import {
   readEdition,
   recordedEdition,
 } from './edition.ts'
-import { locks } from './locks.ts'
+import { askAgainMs, type Lease, openLease } from './lease.ts'
 import { type MigrationFile, readMigrationFiles, splitStatements } from './migration-files.ts'
 
 /*
@@ -35,19 +36,19 @@ export type Migrated = { applied: string[]; edition: Edition }
  * @throws AppError conflict, unreachable: a sentence for the operator, with the remedy
  */
 export async function migrate(url: string, log: Logger, folder?: URL): Promise<Migrated> {
-  // Alone on its connection: the lock is the session's.
-  const store = connect(url, { role: 'migrate', max: 1, keep: true })
+  const lease = openLease(url, 'migrate', { role: 'migrate' })
   try {
-    return await migrateLocked(store.sql, log, folder)
+    while (!(await lease.hold())) await sleep(askAgainMs / 10)
+    return await migrateLocked(lease, log, folder)
   } catch (error) {
     throw explainError(error)
   } finally {
-    await store.close()
+    await lease.close()
   }
 }
 
-async function migrateLocked(sql: Sql, log: Logger, folder?: URL): Promise<Migrated> {
-  await sql`/* migrate.lock */ select pg_advisory_lock(${locks.migrate})`
+async function migrateLocked(lease: Lease, log: Logger, folder?: URL): Promise<Migrated> {
+  const { sql } = lease.store
   const kind = (await recordedEdition(sql)) ?? (await makeExtension(sql))
   await sql`
     /* migrate.table */
@@ -63,7 +64,10 @@ async function migrateLocked(sql: Sql, log: Logger, folder?: URL): Promise<Migra
   const missing = (await missingFiles(sql, kind, folder)).filter(
     ({ licensed }) => !licensed || edition.licence === 'tsl',
   )
-  for (const file of missing) await apply(sql, file, kind, log)
+  for (const file of missing) {
+    await lease.assertHeld()
+    await apply(sql, file, kind, log)
+  }
   return { applied: namesOf(missing), edition }
 }
 

@@ -2,6 +2,7 @@ import { AppError } from '../core/errors.ts'
 import type { JobStatus } from '../core/job.ts'
 import type { StatsFilter, StatsRow } from '../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
 
@@ -71,7 +72,7 @@ export async function findStats(
 }
 
 function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {
-  const end = to ?? fromMs(Date.now() + 1)
+  const end = to ?? fromMs(clock.nowMs() + 1)
   const start = from ?? fromMs(toMs(end) - weekMs)
   if (Math.floor((toMs(end) - toMs(start)) / widthMs[bucket]) > maxBuckets) {
     throw new AppError(

@@ -11,7 +11,8 @@ import {
 } from '../core/job.ts'
 import { sortTime } from '../core/job-filter.ts'
 import { ensure, must } from '../core/must.ts'
-import { fromMs, type Micros } from '../core/time.ts'
+import type { Micros } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import { answerQuestion } from './answers.ts'
 import { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
@@ -35,7 +36,7 @@ export type ReaderOptions = {
  * longer ends with AppError overloaded, and ingest does not wait for it in the pool.
  */
 export function storeReader(store: Store, options: ReaderOptions = {}): JobReader {
-  const now = options.now ?? (() => fromMs(Date.now()))
+  const now = options.now ?? (() => clock.now())
   const baselines = new Baselines(store, options.maxAgeMs?.baselines)
   const completeness = new CompletenessCache(store, {
     archive: options.archive ?? 'available',

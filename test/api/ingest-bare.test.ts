@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { pino } from 'pino'
 import { ingestRoutes } from '../../src/api/ingest.ts'
 import { mountRoutes, toBareRoutes } from '../../src/api/route.ts'
@@ -17,6 +17,7 @@ import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
+import { anyCallers } from '../support/callers.ts'
 import { freshFolder } from '../support/processes.ts'
 
 /*
@@ -61,18 +62,28 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
     metrics,
     limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
   })
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: anyCallers })
   const door = auth ?? new Auth({ anonymous: [] })
   mountRoutes(app, door, routes)
-  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door })
+  const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth: door, callers: anyCallers })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
   return { port: Number(new URL(url).port), metrics }
 }
 
-type Said = { head?: readonly string[]; body: string | Buffer; chunked?: boolean; cut?: boolean }
+type Said = {
+  head?: readonly string[]
+  body: string | Buffer
+  chunked?: boolean
+  cut?: boolean
+  host?: string
+  /** The first lines: by default HTTP/1.1, with a Host. */
+  version?: readonly string[]
+}
 
 /** The bytes of the answer, without its date. */
-async function ask(port: number, path: string, { head = [], body, chunked, cut }: Said) {
+async function ask(port: number, path: string, said: Said) {
+  const { head = [], host = 'localhost', body, chunked, cut } = said
+  const { version = ['1.1', `host: ${host}`] } = said
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {})
@@ -80,7 +91,7 @@ async function ask(port: number, path: string, { head = [], body, chunked, cut }
   const length = cut ? bytes.length + 10 : bytes.length
   const how = chunked ? 'transfer-encoding: chunked' : `content-length: ${length}`
   socket.write(
-    [`POST ${path} HTTP/1.1`, 'host: localhost', 'connection: close', how, ...head, '', ''].join(
+    [`POST ${path} HTTP/${version.join('\r\n')}`, 'connection: close', how, ...head, '', ''].join(
       '\r\n',
     ),
   )
@@ -107,6 +118,11 @@ const many = (...names: string[]): Said => ({
 })
 const gzip = { head: ['content-encoding: gzip'] }
 
+const zstd = { head: ['content-encoding: zstd'] }
+const jsonSeq = { head: ['content-type: application/json-seq'] }
+const twoParts = (pack: (text: string) => Buffer) =>
+  Buffer.concat([pack(`${one().body}\n`), pack(`${one().body}\n`)])
+
 const single = '/v1/ingest/events'
 const batch = '/v1/ingest/events:batch'
 const requests: [string, string, Said, RegExp][] = [
@@ -129,12 +145,34 @@ const requests: [string, string, Said, RegExp][] = [
   ['an unknown encoding', single, { ...one(), head: ['content-encoding: br'] }, / 415 /],
   ['not gzip', single, { ...one(), ...gzip }, / 400 [\s\S]*is not gzip/],
   ['gzip', single, { body: gzipSync(one().body), ...gzip }, / 200 /],
+  ['gzip in two parts', batch, { body: twoParts(gzipSync), ...gzip }, /"total":2,"success":2/],
+  [
+    'zstd in two parts',
+    batch,
+    { body: twoParts(zstdCompressSync), ...zstd },
+    /"total":2,"success":2/,
+  ],
+  ['HTTP/1.0 without Host', single, { ...one(), version: ['1.0'] }, / 200 /],
   ['a bomb', single, { body: gzipSync(' '.repeat(30_000)), ...gzip }, / 413 /],
+  ['JSON lines', batch, { ...one(), head: ['content-type: application/x-ndjson'] }, / 200 /],
+  ['plain text', single, { ...one(), head: ['content-type: text/plain'] }, / 415 [\s\S]*not JSON/],
+  ['a form', batch, { ...many('a'), head: ['content-type: multipart/form-data'] }, / 415 /],
+  ['another host', single, { ...one(), host: 'evil.example' }, / 403 [\s\S]*ALLOWED_HOSTS/],
+  [
+    'a page of another origin',
+    single,
+    { ...one(), head: ['origin: http://evil.example'] },
+    / 403 /,
+  ],
+  ['the same, of a site', batch, { ...many('a'), head: ['sec-fetch-site: cross-site'] }, / 403 /],
+  ['our own page', single, { ...one(), head: ['origin: http://localhost'] }, / 200 /],
   ['a batch', batch, many('a', 'again'), /"total":2,"success":2,"failed":0,"duplicates":1/],
   ['a batch with all verdicts', batch, many('a', 'later', 'refused'), /"retryable":true/],
   ['a batch with no room', batch, many('later', 'later'), / 503 [\s\S]*the spool is full/],
   ['a batch that is too long', batch, many('a', 'a', 'a', 'a'), / 413 /],
   ['an empty batch', batch, many(), /"total":0/],
+  ['records', batch, { body: `\x1e${one().body}\n\x1e${one().body}\n` }, /"total":2,"success":2/],
+  ['records, said to be such', batch, { body: `\x1e${one().body}\n`, ...jsonSeq }, /"success":1/],
   ['lines', batch, { body: `${one().body}\nnonsense\n` }, /"failed":1[\s\S]*the line is not JSON/],
 ]
 

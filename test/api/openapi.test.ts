@@ -14,6 +14,7 @@ import { Metrics } from '../../src/platform/metrics.ts'
 import { centralService } from '../../src/roles/central.ts'
 import { createRoleApp } from '../../src/roles/serve.ts'
 import { readConfig } from '../../src/roles/settings.ts'
+import { anyCallers } from '../support/callers.ts'
 import { centralRoutes, commonRoutes, localApiRoutes, sidecarRoutes } from '../support/routes.ts'
 import { limits, readApp } from './read-app.ts'
 
@@ -25,7 +26,7 @@ const metrics = new Metrics()
 function roleApp(routes: Route[]): Hono {
   const own = routes.filter((route) => !commonRoutes().includes(route))
   const health = { service: 'test', check: () => ({ ready: true, status: 'ok' as const }) }
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: anyCallers })
   return app.route('/', roleRoutes({ title: 'test', auth, metrics, health, routes: own }))
 }
 

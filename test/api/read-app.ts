@@ -7,6 +7,7 @@ import { Auth, type AuthOptions } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, emptyWorld, type World } from '../support/array-reader.ts'
+import { anyCallers } from '../support/callers.ts'
 import { commonRoutes } from '../support/routes.ts'
 import { underContract } from './contract.ts'
 
@@ -53,7 +54,7 @@ export function readApp(options: AppOptions = {}) {
   const auth = new Auth(options.auth ?? { anonymous: [] })
   const never = new AbortController().signal
   const stream = { ...rest, feed, metrics, log, stopping: stopping ?? never }
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: anyCallers })
   const routes = questionRoutes({ reader, limits, now: () => Date.parse(noon), stream })
   const health = { service: 'test', check: () => ({ ready: true, status: 'ok' as const }) }
   app.route('/', roleRoutes({ title: 'test', auth, metrics, health, routes }))

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
 import { foldEvents, mergeSlots, toShown } from '../../src/core/fold.ts'
 import type { Slots } from '../../src/core/slots.ts'
-import { arbitraryArrival, noon } from '../support/histories.ts'
+import { arbitraryArrival, noon, permutations, splits } from '../support/histories.ts'
+import { ModelSidecar } from '../support/model-sidecar.ts'
 import { type Expected, expectedRows } from '../support/oracle.ts'
 
 /** Folds each batch by itself, as ingest does, and merges it into what was there. */
@@ -71,6 +72,15 @@ const event = (
   received_at: at,
 })
 
+/** The start of another job. */
+const ofJob = (n: number) => ({
+  ...event('started', at(0)),
+  entity: { type: 'job' as const, id: `b0000000-0000-4000-8000-00000000000${n}` },
+})
+
+const through = (sidecar: ModelSidecar, batches: Event[][]) =>
+  batches.map((batch) => sidecar.forward(batch, at(30)))
+
 const at = (minute: number) => noon.replace(':00:00', `:${String(minute).padStart(2, '0')}:00`)
 const one = (...events: Event[]) => asExpected([...foldBatches([events]).values()][0]!)
 
@@ -85,6 +95,64 @@ describe('the fold', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('is the same for every order and split, with and without a sidecar that restarts and forgets', () => {
+    fc.assert(
+      fc.property(arbitraryArrival(3, 12), fc.infiniteStream(fc.nat(3)), (arrival, dice) => {
+        const sidecars = [new ModelSidecar(1), new ModelSidecar(100)]
+        const delivered = arrival.batches.map((batch) => {
+          const way = dice.next().value!
+          if (way === 3) return batch
+          if (way === 2) sidecars[1]!.restart()
+          return sidecars[way % 2]!.forward(batch, at(30))
+        })
+        const expected = expectedRows(arrival.events)
+        for (const [name, slots] of foldBatches(delivered)) {
+          assert.deepEqual(asExpected(slots), expected.get(name))
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('of two starts takes the earlier, in all orders and splits, whatever a sidecar adds', () => {
+    const events = [
+      event('started', at(1)),
+      event('started', at(3)),
+      event('finished', at(6)),
+      event('progress', at(5), { started_at: at(2), started_at_added: true }),
+    ]
+    const forgetting = (batches: Event[][]) => {
+      const sidecar = new ModelSidecar(1)
+      return batches.map((batch) => {
+        sidecar.forward([ofJob(2), ofJob(3)], at(30))
+        return sidecar.forward(batch, at(30))
+      })
+    }
+    const ways: [string, (batches: Event[][]) => Event[][]][] = [
+      ['no sidecar', (batches) => batches],
+      ['one that remembers', (batches) => through(new ModelSidecar(100), batches)],
+      ['one that restarts', (batches) => batches.flatMap((b) => through(new ModelSidecar(9), [b]))],
+      ['one that forgets', forgetting],
+    ]
+    for (const order of permutations(events)) {
+      for (const batches of splits(order)) {
+        for (const [name, way] of ways) {
+          const [slots] = foldBatches(way(batches)).values()
+          const { startedAt, durationS } = toShown(slots!)
+          const told = `${name}: ${batches.map((b) => b.map((e) => e.event.at))}`
+          assert.deepEqual([startedAt, durationS], [at(1), 300], told)
+        }
+      }
+    }
+  })
+
+  test('does not take a start that a hop added for one that the program gave', () => {
+    const added = event('finished', at(9), { started_at: at(3), started_at_added: true })
+    assert.equal(one(added).startedAt, at(3))
+    assert.equal(one(added, event('started', at(1))).startedAt, at(1))
+    assert.equal(one(added, event('progress', at(7), { started_at: at(6) })).startedAt, at(6))
   })
 
   test('never reopens a job: a late start and progress leave its end alone', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { cutItems } from '../../src/core/item-texts.ts'
+import { cutArray, cutLines, findHuge } from '../../src/core/item-texts.ts'
 import { isPlain, parseJson, parseText } from '../../src/core/json.ts'
 import { readEvent } from '../../src/core/read-event.ts'
 import { runs } from '../support/wild.ts'
@@ -39,48 +39,91 @@ const item = fc.oneof(
 )
 const indent = fc.constantFrom(undefined, 1, '\t', '\n ')
 
+const textsOf = (text: string) =>
+  cutArray(text, 1000).map(({ start, end }) => text.slice(start, end))
+
 describe('the texts of the items of an array', () => {
-  test('are those of the items, or not known', () => {
-    let known = 0
+  test('are those of the items', () => {
     fc.assert(
       fc.property(fc.array(item, { maxLength: 5 }), indent, (items, space) => {
-        const text = JSON.stringify(items, null, space)
-        const texts = cutItems(text, JSON.parse(text) as unknown[])
-        if (texts === undefined) return
-        known++
+        const text = ` ${JSON.stringify(items, null, space)}\n`
         assert.deepEqual(
-          texts.map((one) => JSON.parse(one)),
+          textsOf(text).map((one) => JSON.parse(one)),
           JSON.parse(text),
         )
       }),
       { numRuns: runs(2000) },
     )
-    assert.ok(known > 50, `known ${known} times`)
   })
 
-  const wrong: [string, string][] = [
-    ['the name as a value', '[{"idempotency_key":"idempotency_key"}]'],
-    ['the name in another spelling', '[{"idempotency\\u005fkey":1,"a":{"idempotency_key":2}}]'],
-    ['the name twice', '[{"idempotency_key":1,"idempotency_key":2}]'],
-    ['the name inside', '[{"idempotency_key":1,"a":{"idempotency_key":2}}]'],
-    ['the name inside of one and not of the other', '[{"a":{"idempotency_key":2}},{"b":1}]'],
-    ['another name first', '[{"a":1,"idempotency_key":1}]'],
-    ['an item without it', '[{"idempotency_key":1},{"a":2}]'],
-    ['an item that is not an object', '[{"idempotency_key":1},2]'],
-    ['no items', '[]'],
-  ]
-  for (const [what, text] of wrong) {
-    test(`are not known: ${what}`, () => {
-      assert.equal(cutItems(text, JSON.parse(text) as unknown[]), undefined)
-    })
-  }
+  test('parse alone exactly when the array parses', () => {
+    const piece = fc.constantFrom('{', '}', '[', ']', ',', '"', '\\', ':', '1', ' ', 'null', '"a"')
+    const parses = (text: string) => {
+      try {
+        JSON.parse(text)
+        return true
+      } catch {
+        return false
+      }
+    }
+    const cutParses = (text: string) => {
+      try {
+        return textsOf(text).every(parses)
+      } catch {
+        return false
+      }
+    }
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 9 }), (pieces) => {
+        const text = `[${pieces.join('')}`
+        for (const one of [text, `${text}]`]) assert.equal(cutParses(one), parses(one), one)
+      }),
+      { numRuns: runs(5000) },
+    )
+  })
 
-  test('are known for what our own programs send', () => {
-    const items = [smallestEvent(), smallestEvent({ kind: 'started' })]
-    const text = JSON.stringify(items)
-    assert.deepEqual(
-      cutItems(text, items),
-      items.map((one) => JSON.stringify(one)),
+  test('are at most as many as a request may have', () => {
+    assert.equal(cutArray('[1,2,3]', 3).length, 3)
+    assert.throws(() => cutArray('[1,2,3,4]', 3), { code: 'too_large' })
+    assert.throws(() => cutLines('1\n2\n3\n4', 3), { code: 'too_large' })
+  })
+})
+
+describe('the texts of lines', () => {
+  const linesOf = (text: string) =>
+    cutLines(text, 1000).map(({ start, end }) => text.slice(start, end))
+
+  test('are those of lines that are not empty, whatever ends them', () => {
+    assert.deepEqual(linesOf('\n {"a":1} \r\n\n\r\n{"b":2}'), ['{"a":1}', '{"b":2}'])
+    assert.deepEqual(linesOf(' \n'), [])
+  })
+
+  test('are those of records of a JSON text sequence, which may have lines', () => {
+    const text = '\x1e{"a":\n1}\n\x1e\x1e\n\x1e{"b":2}\n'
+    assert.deepEqual(linesOf(text), ['{"a":\n1}', '{"b":2}'])
+  })
+})
+
+describe('an item that is not worth parsing', () => {
+  const find = (text: string, max = 100) => findHuge(text, { start: 0, end: text.length }, max)
+
+  test('is found by what its normal form has at least', () => {
+    assert.equal(find(`"${'x'.repeat(101)}"`), 'large')
+    assert.equal(find(`[${'{},'.repeat(50)}1]`), 'large')
+    assert.equal(find(`[${' '.repeat(1000)}]`), undefined)
+    assert.equal(find(`"${'\\u0041'.repeat(90)}"`), undefined)
+    assert.equal(find(`"${'\\"'.repeat(90)}"`), undefined)
+    assert.equal(find('['.repeat(1001), 2000), undefined)
+    assert.equal(find('['.repeat(2001), 2000), 'deep')
+  })
+
+  test('is never one whose normal form is small', () => {
+    fc.assert(
+      fc.property(value, indent, (item, space) => {
+        const text = JSON.stringify(item, null, space)
+        assert.equal(find(text, JSON.stringify(item).length), undefined)
+      }),
+      { numRuns: runs(1000) },
     )
   })
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { AppError } from '../../src/core/errors.ts'
 import { AnswerCache } from '../../src/dashboard/model/answer-cache.ts'
+import { clock } from '../../src/platform/clock.ts'
 
 function aCache({ most = 10 } = {}) {
   let nowMs = 1_000_000
@@ -88,5 +89,17 @@ describe('AnswerCache', () => {
     assert.equal(asked(), 3)
     await answer('b')
     assert.equal(asked(), 4)
+  })
+
+  test('takes the newer answer also when the clock was set back in between', async (t) => {
+    let wallMs = Date.UTC(2026, 2, 1, 12)
+    const monotonicMs = () => 0
+    t.after(clock.use({ wallMs: () => wallMs, monotonicMs, uptimeMs: monotonicMs }))
+    const cache = new AnswerCache({ freshMs: 0, restMs: 0, most: 1 })
+    assert.equal((await cache.ask('a', async () => 'before')).at, wallMs)
+    wallMs -= 3_600_000
+    assert.deepEqual(await cache.ask('a', async () => 'after'), {
+      ...{ value: 'after', at: wallMs, failure: undefined },
+    })
   })
 })

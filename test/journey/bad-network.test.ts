@@ -21,7 +21,11 @@ const event = () => ({
 async function send(url: string, n: number): Promise<void> {
   for (let i = 0; i < n; i++) {
     const body = JSON.stringify(event())
-    const answer = await fetch(`${url}/v1/ingest/events`, { method: 'POST', body })
+    const answer = await fetch(`${url}/v1/ingest/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
     assert.equal(answer.status, 200, await answer.text())
   }
 }

@@ -44,7 +44,11 @@ async function moved(ask: Fetch, before: Map<string, number>): Promise<Record<st
 }
 
 const post = (ask: Fetch, path: string, body: unknown) =>
-  ask(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) })
+  ask(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
 
 /** Each as its own process; every answer is checked against its document. */
 async function start(t: TestContext) {
@@ -134,7 +138,11 @@ describe('sidecar, local API and central together', () => {
       const of = { type: 'subjob', parent_id: lot, sub_key: 'W01' }
       const mixed = [event('finished', wafer, {}, of), event('error', lot), { bad: 1 }, null, []]
       await post(ask, '/v1/ingest/events:batch', mixed)
-      const encoded = { method: 'POST', body: 'x', headers: { 'content-encoding': 'br' } }
+      const encoded = {
+        method: 'POST',
+        body: 'x',
+        headers: { 'content-type': 'application/json', 'content-encoding': 'br' },
+      }
       assert.equal((await ask('/v1/ingest/events', encoded)).status, 415)
     }
     await until('the wafer', async () => (await localApi(`/v1/jobs/${wafer}`)).ok)

@@ -26,7 +26,11 @@ const event = () => ({
 type Sent = ReturnType<typeof event>
 
 const post = (url: string, body: Sent | Sent[], path = '') =>
-  fetch(`${url}/v1/ingest/events${path}`, { method: 'POST', body: JSON.stringify(body) })
+  fetch(`${url}/v1/ingest/events${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
 
 /** Sends events one by one until `enough`. @returns those that were acknowledged, and the others */
 async function send(url: string, n: number) {

@@ -46,7 +46,11 @@ function skewed(events: Event[], seed: number): Wire[] {
 
 async function send({ sidecar }: Site, batch: Wire[]): Promise<number> {
   const body = JSON.stringify(batch)
-  const answer = await fetch(`${sidecar.url}/v1/ingest/events:batch`, { method: 'POST', body })
+  const answer = await fetch(`${sidecar.url}/v1/ingest/events:batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  })
   const said = (await answer.json()) as { failed: number; duplicates: number; rejected: unknown }
   assert.equal(said.failed, 0, JSON.stringify(said.rejected))
   return said.duplicates

@@ -261,7 +261,7 @@ describe('the first door', () => {
     ['millions of empty lines', 400, () => '\n'.repeat(8_000_000)],
     ['millions of items', 413, () => `[${'0,'.repeat(8_000_000)}0]`],
     ['millions of open brackets', 400, () => '['.repeat(20_000_000)],
-    ['millions of brackets that close', 400, () => '['.repeat(8_000_000) + ']'.repeat(8_000_000)],
+    ['millions of brackets that close', 200, () => '['.repeat(8_000_000) + ']'.repeat(8_000_000)],
     ['more than may come out', 413, () => ' '.repeat(40_000_000)],
   ]
   test('refuses what is small on the way and huge inside', { timeout: 120_000 }, async (t) => {
@@ -271,7 +271,8 @@ describe('the first door', () => {
       const headers = { 'content-type': type, 'content-encoding': 'gzip' }
       const answer = await post(sidecar.url, { body: gzipSync(text(), { level: 1 }), headers })
       assert.equal(answer.status, status, name)
-      await assertProblem(answer)
+      if (status !== 200) await assertProblem(answer)
+      else assert.match(await answer.text(), /"failed":1,.*"is nested too deeply/)
     }
     assert.ok(peakMb(sidecar.pid) < 900, `it needed ${peakMb(sidecar.pid)} MB`)
     await alive(sidecar.url)

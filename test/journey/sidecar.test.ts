@@ -65,7 +65,11 @@ function event(more: object = {}) {
 }
 
 const post = (url: string, body: unknown, path = '') =>
-  fetch(`${url}/v1/ingest/events${path}`, { method: 'POST', body: JSON.stringify(body) })
+  fetch(`${url}/v1/ingest/events${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
 
 async function send(url: string, n: number): Promise<string[]> {
   const batch = Array.from({ length: n }, () => event())
@@ -329,11 +333,16 @@ describe('the sidecar', () => {
     assert.deepEqual(await (await post(sidecar.url, good)).json(), { ok: true, duplicate: true })
     const deep = await fetch(`${sidecar.url}/v1/ingest/events`, {
       method: 'POST',
+      headers: { 'content-type': 'application/json' },
       body: '['.repeat(100_000),
     })
     assert.equal(deep.status, 400)
     const tiny = JSON.stringify(event()).replace('"started"', '"metric","metrics":{"x":1e-400}')
-    const underflow = await fetch(`${sidecar.url}/v1/ingest/events`, { method: 'POST', body: tiny })
+    const underflow = await fetch(`${sidecar.url}/v1/ingest/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: tiny,
+    })
     assert.equal(underflow.status, 422)
     assert.equal(((await underflow.json()) as { field: string }).field, 'event.metrics.x')
   })

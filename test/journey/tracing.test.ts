@@ -56,6 +56,7 @@ describe('a trace', () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
     const answer = await fetch(`${sidecar.url}/v1/ingest/events`, {
       method: 'POST',
+      headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
         idempotency_key: crypto.randomUUID(),
         site_id: 'fab1',

@@ -7,6 +7,17 @@ import type { Bug } from './plant.ts'
  */
 export const bugs: readonly Bug[] = [
   {
+    name: 'clock stands still where the process began',
+    why: 'after a step by NTP every right time of an event is corrected to a wrong one until the restart',
+    file: 'src/platform/clock.ts',
+    find: 'if (Math.abs(awayMs) <= followMs) return',
+    replace: 'if (!Number.isNaN(awayMs)) return',
+    test: [
+      'test/platform/clock.test.ts',
+      'the clock > follows a step of 20 minutes while the process runs',
+    ],
+  },
+  {
     name: 'spool answers before it has committed',
     why: 'what was answered with 200 is lost when the sidecar dies in that moment',
     file: 'src/spool/append-queue.ts',
@@ -45,8 +56,8 @@ export const bugs: readonly Bug[] = [
     name: 'names with a backslash are read as JSON.parse reads them',
     why: 'a field of the metadata comes back under the name of another one',
     file: 'src/core/json.ts',
-    find: 'if (spans.length === 0) return JSON.parse(text, reviver)',
-    replace: 'return JSON.parse(text, reviver)',
+    find: 'if (spans.length === 0) return revive(text, reviver)',
+    replace: 'return revive(text, reviver)',
     test: ['test/core/json.test.ts', 'parseText > reads a name although it saw another one before'],
   },
   {
@@ -216,11 +227,9 @@ export const bugs: readonly Bug[] = [
   {
     name: 'one bad event fails the batch it is in',
     why: 'a program with one wrong field takes the events of all others with it',
-    file: 'src/api/ingest.ts',
-    find: `if (!read.ok) {
-      const { idempotencyKey, field, detail } = read`,
-    replace: `if (!read.ok) {
-      throw invalid(read)
+    file: 'src/api/take-batch.ts',
+    find: 'const { idempotencyKey, field, detail } = read',
+    replace: `throw new AppError('invalid', read.detail)
       const { idempotencyKey, field, detail } = read`,
     test: [
       'test/journey/sidecar.test.ts',
@@ -260,6 +269,28 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/core/start-times.test.ts',
       'StartTimes > remembers the jobs used last, and at most twice as many',
+    ],
+  },
+  {
+    name: 'a later start takes the place of the earlier one in the memory of a sidecar',
+    why: 'a job that started twice is shorter by what the sidecar happens to remember',
+    file: 'src/core/start-times.ts',
+    find: 'known !== undefined && known < start ? known : start',
+    replace: 'known === null ? known : start',
+    test: [
+      'test/core/start-times.test.ts',
+      'StartTimes > remembers the earliest of several starts, in whatever order they came',
+    ],
+  },
+  {
+    name: 'a start that a hop added counts as given',
+    why: 'a job has another duration when its events come in three requests instead of one',
+    file: 'src/core/event-slots.ts',
+    find: 'if (!started_at_added) slots.given_started_at = started_at',
+    replace: 'if (started_at) slots.given_started_at = started_at',
+    test: [
+      'test/core/fold.test.ts',
+      'the fold > of two starts takes the earlier, in all orders and splits, whatever a sidecar adds',
     ],
   },
   {
@@ -650,14 +681,114 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
-    name: 'the text of a batch is cut wherever the name of a key stands',
-    why: 'half of one event is stored as another',
+    name: 'a batch is cut at brackets inside of texts',
+    why: 'a good batch is refused, or half of one event is stored as another',
     file: 'src/core/item-texts.ts',
-    find: `if (items.length === 0 || text.includes('\\\\') || !items.every(beginsWithKey)) return undefined`,
-    replace: 'if (items.length === 0) return undefined',
+    find: 'if (code === quote) { at = endOfText(text, at) if (depth === 0) return',
+    replace: 'if (code === quote && depth === 0) { at = endOfText(text, at); return',
     test: [
       'test/core/item-texts.test.ts',
-      'the texts of the items of an array > are not known: the name in another spelling',
+      'the texts of the items of an array > are those of the items',
+    ],
+  },
+  {
+    name: 'a body of zstd ends with its first frame',
+    why: 'all events of the other frames are lost, and answered with 200',
+    file: 'src/platform/unpack.ts',
+    find: 'for (const frame of frames) {',
+    replace: 'for (const frame of frames.slice(0, 1)) {',
+    test: [
+      'test/platform/unpack.test.ts',
+      'a body of several parts > is read to its end: frames of zstd',
+    ],
+  },
+  {
+    name: 'a body of gzip ends with the first zero after a member',
+    why: 'all events of the members after it are lost, and answered with 200',
+    file: 'src/platform/unpack.ts',
+    find: 'if (raw[i] !== 0) {',
+    replace: 'if (raw[i] === -1) {',
+    test: [
+      'test/platform/unpack.test.ts',
+      'a body of several parts > is refused whole: a member after zeros',
+    ],
+  },
+  {
+    name: 'whole numbers beyond 2^53 are rounded',
+    why: 'ids of 64 bits in metadata become other ids, without a word',
+    file: 'src/core/exact-number.ts',
+    find: 'return isExact || String(value) === source ? value',
+    replace: 'return isExact || source.length > 0 ? value',
+    test: [
+      'test/core/exact-number.test.ts',
+      'a whole number that no double holds > keeps its digits wherever it stands, read and written any number of times',
+    ],
+  },
+  {
+    name: 'items that are too large are parsed first',
+    why: 'thirty kilobytes of gzip hold up a role for half a minute, and take gigabytes',
+    file: 'src/api/read-batch.ts',
+    find: 'if (refusal) return refusal',
+    replace: '',
+    test: [
+      'test/api/ingest-load.test.ts',
+      'a large request > costs only the item that is too large or too deep',
+    ],
+  },
+  {
+    name: 'a batch is accepted as a whole',
+    why: 'all its events are held parsed at the same time, and one commit holds up everybody',
+    file: 'src/api/take-batch.ts',
+    find: 'const [partItems, partBytes] = [1000, 2 * 2 ** 20]',
+    replace: 'const [partItems, partBytes] = [Infinity, Infinity]',
+    test: [
+      'test/api/ingest-load.test.ts',
+      'a large request > is accepted in parts, in its order, and answered as a whole',
+    ],
+  },
+  {
+    name: 'the slices of all callers run in one turn of the event loop',
+    why: 'a dozen large batches hold up a single event a dozen times as long as one',
+    file: 'src/platform/turns.ts',
+    find: 'this.#waiting.shift()?.()',
+    replace: 'for (const next of this.#waiting.splice(0)) next()',
+    test: [
+      'test/platform/byte-budget.test.ts',
+      'turns > are one in each turn of the event loop, whoever asks',
+    ],
+  },
+  {
+    name: 'one caller may use all the memory for bodies',
+    why: 'one program that never ends its bodies shuts out all others',
+    file: 'src/platform/byte-budget.ts',
+    find: 'return used === 0 || used + bytes <= this.#options.share',
+    replace: 'return used + bytes >= 0',
+    test: [
+      'test/platform/byte-budget.test.ts',
+      'a budget of bytes > never gives a caller more than its share while others want theirs',
+    ],
+  },
+  {
+    name: 'a connection is kept after its 408',
+    why: 'a peer that says nothing takes a descriptor for as long as it likes, until none is left',
+    file: 'src/platform/client-error.ts',
+    find: 'setTimeout(() => socket.destroy(), lingerMs)',
+    replace: 'setTimeout(() => {}, lingerMs)',
+    test: [
+      'test/platform/client-error.test.ts',
+      'a connection without a request > is closed soon after its answer, although its caller keeps it',
+    ],
+    says: 'timed out',
+  },
+  {
+    name: 'HTTP/1.0 without Host is refused',
+    why: 'old clients and health checks of load balancers get 400',
+    file: 'src/platform/listen.ts',
+    find: `{ hostname: 'localhost' }`,
+    replace: '{}',
+    test: [
+      'test/api/ingest-bare.test.ts',
+      'a route that is answered before the framework > says what the framework says: HTTP/1.0 without Host',
     ],
   },
   {
@@ -758,6 +889,39 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/roles/up-tokens.test.ts',
       'an invitation > opens one session, in its hour, and not once its token is revoked',
+    ],
+  },
+  {
+    name: 'a CSV field may start a formula after a semicolon',
+    why: 'where spreadsheets end fields at ; a business key reaches the network from the machine of the reader',
+    file: 'src/core/csv.ts',
+    find: '(?<=^|[;',
+    replace: '(?<=^|[',
+    test: [
+      'test/core/csv.test.ts',
+      'a line of CSV > starts no formula for readers that end a field at a semicolon, a tab or a line break',
+    ],
+  },
+  {
+    name: 'a role without tokens answers to any name',
+    why: 'a page whose name resolves to our address reads and sends what it likes',
+    file: 'src/platform/http.ts',
+    find: "callers.checkHost(c.req.header('host'))",
+    replace: '',
+    test: [
+      'test/roles/callers.test.ts',
+      'a role without tokens > local-api answers to its own names only',
+    ],
+  },
+  {
+    name: 'events are taken from pages of other origins',
+    why: 'any page in a browser on the node sends events to a sidecar without tokens',
+    file: 'src/platform/bare-routes.ts',
+    find: 'callers.checkOrigin((name) => textOf(request.headers[name]))',
+    replace: '',
+    test: [
+      'test/api/ingest-bare.test.ts',
+      'a route that is answered before the framework > says what the framework says: a page of another origin',
     ],
   },
 ]

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { Hono } from 'hono'
@@ -47,4 +48,27 @@ describe('what is not HTTP', () => {
       assert.equal(JSON.parse(body).type, 'urn:wafermon:problem:unreadable')
     })
   }
+})
+
+describe('a connection without a request', () => {
+  test('is closed soon after its answer, although its caller keeps it', {
+    timeout: 10_000,
+  }, async (t) => {
+    const life = new Lifecycle(pino({ level: 'silent' }))
+    t.after(() => life.stop(5))
+    const address = { host: '127.0.0.1', port: 0, readTimeoutMs: 50 }
+    const url = await listen(new Hono(), address, life)
+    const accepted = new Promise<Socket>((resolve) => {
+      const take = (message: unknown) => resolve((message as { socket: Socket }).socket)
+      subscribe('net.server.socket', take)
+      t.after(() => unsubscribe('net.server.socket', take))
+    })
+    const socket = connect({ port: Number(new URL(url).port), allowHalfOpen: true })
+    t.after(() => socket.destroy())
+    const ours = await accepted
+    const closed = once(ours, 'close')
+    assert.match(await text(socket), /^HTTP\/1.1 408 /)
+    await closed
+    assert.equal(socket.destroyed, false)
+  })
 })

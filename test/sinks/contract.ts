@@ -53,7 +53,7 @@ export function testSink({ name, troubles, hangs, open }: Suite): void {
       await until('an offer', () => offered)
       await draining.stop()
       assert.equal(spool.acked(sinkName), 0)
-      assert.deepEqual(spool.rejects(count), [])
+      assert.deepEqual(spool.rejects.list(count), [])
     })
   })
 }
@@ -86,7 +86,7 @@ async function deliverThrough(t: TestContext, sink: SinkUnderTest, trouble: stri
   if (thrown) throw thrown
   assertTruthful(spool, sink)
   assert.equal(offered.size, count)
-  assert.equal(spool.rejects(count + 1).length, sink.refused.size)
+  assert.equal(spool.rejects.list(count + 1).length, sink.refused.size)
   assert.ok(
     draining.waits.every((ms) => ms > 0 && ms <= 3_600_000),
     `waits: ${draining.waits}`,
@@ -98,7 +98,7 @@ function assertTruthful(spool: Spool, { took, refused }: SinkUnderTest): void {
   for (let n = 1; n <= spool.acked(sinkName); n++) {
     assert.ok(took.has(n) || refused.has(n), `event ${n} was acknowledged`)
   }
-  const rejects = spool.rejects(count + 1).map(({ seq }) => seq)
+  const rejects = spool.rejects.list(count + 1).map(({ seq }) => seq)
   for (const seq of rejects) assert.ok(refused.has(seq), `event ${seq} became a reject`)
   assert.equal(new Set(rejects).size, rejects.length)
 }

@@ -47,7 +47,7 @@ describe('an acknowledgment', () => {
       const refused = [{ seq, field: '', detail: 'odd' }]
       assert.throws(() => spool.ack('bad', 2, refused), /bad refuses events outside of 2 to 2/)
     }
-    assert.deepEqual([spool.acked('bad'), spool.rejects(10)], [1, []])
+    assert.deepEqual([spool.acked('bad'), spool.rejects.list(10)], [1, []])
   })
 })
 

@@ -68,7 +68,7 @@ describe('Drain', () => {
       { seqs: [2, 5], waiting: 5 },
     ])
     assert.deepEqual(
-      spool.rejects(10).map(({ seq }) => seq),
+      spool.rejects.list(10).map(({ seq }) => seq),
       [4],
     )
   })

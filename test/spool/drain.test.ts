@@ -121,7 +121,7 @@ describe('Drain', () => {
       return judged(batch, (_, i) => (i < some.length ? 'taken' : 'later'))
     })
     assert.equal(got.size, 400)
-    assert.deepEqual(spool.rejects(10), [])
+    assert.deepEqual(spool.rejects.list(10), [])
   })
 
   test('acknowledges nothing after an event that is not delivered', async (t) => {
@@ -148,8 +148,8 @@ describe('Drain', () => {
       return judged(batch, ({ seq }) => (seq % 50 === 0 ? odd : 'taken'))
     })
     assert.deepEqual(
-      spool
-        .rejects(100)
+      spool.rejects
+        .list(100)
         .map(({ seq }) => seq)
         .sort((a, b) => a - b),
       [50, 100, 150, 200, 250, 300],
@@ -171,7 +171,7 @@ describe('Drain', () => {
       })
       assert.ok(failures < 0)
       assert.deepEqual(
-        spool.rejects(10).map(({ seq }) => seq),
+        spool.rejects.list(10).map(({ seq }) => seq),
         [3],
       )
     })

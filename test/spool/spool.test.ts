@@ -193,14 +193,14 @@ describe('Spool', () => {
     const spool = openSpool(t)
     await spool.append(items(3))
     spool.ack('local-api', 3, [{ seq: 2, field: 'event.at', detail: 'odd' }])
-    const [reject] = spool.rejects(10)
+    const [reject] = spool.rejects.list(10)
     assert.deepEqual([reject!.seq, reject!.field, reject!.detail], [2, 'event.at', 'odd'])
     assert.equal(spool.retryReject(reject!.id), true)
     assert.deepEqual(
       spool.peek('local-api', 10, mib).map(({ body }) => body),
       [reject!.body],
     )
-    assert.deepEqual(spool.rejects(10), [])
+    assert.deepEqual(spool.rejects.list(10), [])
     assert.equal(spool.retryReject(99), false)
   })
 

@@ -190,7 +190,7 @@ describe('a spool that was damaged while it was down', () => {
     const busy = await busySpool()
     const { seq } = busy.waiting[0]!
     busy.spool.ack('local-api', seq, [{ seq, field: 'event.at', detail: 'odd' }])
-    const [reject] = busy.spool.rejects(10)
+    const [reject] = busy.spool.rejects.list(10)
     busy.close()
     const path = join(busy.dir, 'spool.db')
     const content = readFileSync(path)
@@ -199,7 +199,7 @@ describe('a spool that was damaged while it was down', () => {
     writeFileSync(path, content)
     const spool = new Spool({ ...options, dir: busy.dir })
     assert.ok(spool.report.damaged)
-    const [again] = spool.rejects(10)
+    const [again] = spool.rejects.list(10)
     assert.deepEqual({ ...again, id: 0 }, { ...reject, id: 0 })
     spool.close()
   })

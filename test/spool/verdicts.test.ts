@@ -63,7 +63,7 @@ async function deliverAll({ jobs, batch, answers, turns }: Plan): Promise<void> 
     if (thrown) throw thrown
     model.assertAcked(jobs.length)
     assert.equal(model.offered.size, jobs.length)
-    const rejects = spool.rejects(jobs.length + 1).map(({ seq }) => seq)
+    const rejects = spool.rejects.list(jobs.length + 1).map(({ seq }) => seq)
     assert.deepEqual(rejects.sort(byNumber), [...model.refused].sort(byNumber))
   } finally {
     await draining.stop()

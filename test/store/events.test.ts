@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
+import { parseJson } from '../../src/core/json.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { findEvents } from '../../src/store/events.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { anEvent, count, openStore, run } from '../support/store.ts'
 
@@ -76,6 +78,22 @@ function suite(edition: Edition) {
     await ingest(store, [sent])
     const [found] = await findEvents(store, sent.entity.id, 10, signal)
     assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
+  })
+
+  test('keep every digit of whole numbers beyond 2^53, and so do their jobs', async (t) => {
+    const { store } = await openStore(t, edition)
+    const plain = anEvent(
+      ago(1),
+      { kind: 'finished', metadata: { id: '#' } },
+      { plant: { ids: '#' } },
+    )
+    const digits = '9223372036854775807'
+    const sent = parseJson(JSON.stringify(plain).replaceAll('"#"', digits)) as Event
+    await ingest(store, [sent])
+    const found = await findEvents(store, sent.entity.id, 10, signal)
+    const jobs = await storeReader(store, { archive: 'off' }).getJobs([sent.entity.id], signal)
+    const written = JSON.stringify([found, jobs])
+    assert.equal(written.split(`:${digits}}`).length, 4, written)
   })
 
   test('of an unknown id are an empty list, and those of a job whose row is gone stay', async (t) => {

@@ -3,10 +3,12 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
+import { findEvents } from '../../src/store/events.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { IngestQueue } from '../../src/store/ingest-queue.ts'
 import { type Edition, freshDatabase, needsTimescale } from '../support/database.ts'
-import { arbitraryArrival, noon } from '../support/histories.ts'
+import { arbitraryArrival, noon, permutations, splits } from '../support/histories.ts'
+import { ModelSidecar } from '../support/model-sidecar.ts'
 import { type Expected, expectedRows } from '../support/oracle.ts'
 
 const op = { operation: 'test', table: 'none' }
@@ -106,13 +108,28 @@ const event = (more: Partial<Event['event']> = {}, envelope: Partial<Event> = {}
   ...envelope,
 })
 
+/** Ways of requests to the store: straight, through a sidecar, through one that restarts each time. */
+const ways: ((batches: Event[][]) => Event[][])[] = [
+  (batches) => batches,
+  (batches) => {
+    const sidecar = new ModelSidecar(100)
+    return batches.map((batch) => sidecar.forward(batch, minute(30)))
+  },
+  (batches) => batches.map((batch) => new ModelSidecar(100).forward(batch, minute(30))),
+]
+
 function suite(edition: Edition) {
   test('folds as core does, in any order, batches, repetition, by two writers, while the horizon moves', async (t) => {
     const store = await openStore(t, edition)
     await fc.assert(
-      fc.asyncProperty(arbitraryArrival(), async ({ events, batches }) => {
+      fc.asyncProperty(arbitraryArrival(), async ({ events, batches: arrival }) => {
         await openNoon(store, minute(-2), minute(6))
-        const half = Math.floor(batches.length / 2)
+        const half = Math.floor(arrival.length / 2)
+        const sidecar = new ModelSidecar(2)
+        // The one of two writers is a sidecar, which adds the starts that it has not forgotten.
+        const batches = arrival.map((batch, i) =>
+          i % 2 === 0 ? batch : sidecar.forward(batch, minute(30)),
+        )
         await sendByTwo(store, batches.slice(0, half))
         // Only ever forward: what was late stays late, what was too far ahead no longer is.
         await moveHorizon(store, `frozen_before = '${minute(2)}', open_until = '2026-03-02'`)
@@ -125,6 +142,33 @@ function suite(edition: Edition) {
       }),
       { numRuns: edition === 'plain' ? 120 : 60 },
     )
+  })
+
+  test('gives one duration for all orders and splits of two starts and an end, whatever a sidecar adds', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const histories = permutations(['A', 'B', 'F'] as const).flatMap((order) =>
+      splits(order).flatMap((batches) => ways.map((way) => ({ batches, way }))),
+    )
+    const deliveries = histories.map(({ batches, way }) => {
+      const entity = { type: 'job' as const, id: crypto.randomUUID() }
+      const events = {
+        A: event({ kind: 'started', at: minute(0) }, { entity }),
+        B: event({ kind: 'started', at: minute(2) }, { entity }),
+        F: event({ kind: 'finished', at: minute(5) }, { entity }),
+      }
+      return way(batches.map((batch) => batch.map((name) => events[name])))
+    })
+    for (const turn of [0, 1, 2])
+      await ingest(
+        store,
+        deliveries.flatMap((d) => d[turn] ?? []),
+      )
+    const rows = [...(await storedRows(store)).values()]
+    assert.equal(rows.length, histories.length)
+    for (const [i, row] of rows.entries()) {
+      assert.deepEqual([row.startedAt, row.durationS, row.eventCount], [noon, 300, 3], `${i}`)
+    }
   })
 
   test('knows a repeat by its source when the raw row is gone, and does not fold it again', async (t) => {
@@ -234,6 +278,15 @@ function suite(edition: Edition) {
       JSON.parse(String(rows[0]!.extra)),
       JSON.parse('{"top": {"plant": {"hall": 3}, "__proto__": 1}, "entity": {"carrier_id": "F1"}}'),
     )
+  })
+
+  test('gives an event back with the mark of a start that a hop added', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const added = event({ started_at: minute(-5), started_at_added: true })
+    await ingest(store, [added])
+    const [found] = await findEvents(store, added.entity.id, 1, t.signal)
+    assert.equal((found as unknown as Event).event.started_at_added, true)
   })
 
   test('counts what each source sent, gaps and repeats included', async (t) => {

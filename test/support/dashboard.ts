@@ -9,6 +9,7 @@ import { Auth } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, emptyWorld } from './array-reader.ts'
+import { anyCallers } from './callers.ts'
 
 /** The dashboard over arrays, with a clock that tests turn and an API that they take away. */
 export function aDashboard(
@@ -36,7 +37,7 @@ export function aDashboard(
   t.after(() => running)
   const metrics = new Metrics()
   const log = pino({ level: 'silent' })
-  const app = createApp({ log, metrics }).route(
+  const app = createApp({ log, metrics, callers: anyCallers }).route(
     '/',
     dashboardRoutes({
       site: (name) =>

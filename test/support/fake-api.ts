@@ -12,6 +12,7 @@ import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { arrayReader, type World } from './array-reader.ts'
+import { anyCallers } from './callers.ts'
 
 export type FakeApi = {
   url: string
@@ -28,7 +29,7 @@ export async function startFakeApi(t: TestContext, world: World, port = 0): Prom
   const metrics = new Metrics()
   const reader = arrayReader(world)
   const told: StoredEvent[] = []
-  const app = createApp({ log, metrics })
+  const app = createApp({ log, metrics, callers: anyCallers })
   const limits = { defaultLimit: 1000, maxLimit: 10_000 }
   const feed = { subscribe: ({ after, signal }: Asked) => tell(told, after, signal) }
   const stream = { feed, metrics, log, stopping: life.signal, heartbeatMs: 500 }

@@ -70,6 +70,7 @@ export function arbitraryEvent(jobs: number): fc.Arbitrary<Event> {
       kind: kindAndStatus,
       at: time,
       startedAt: fc.option(time, { nil: undefined }),
+      added: fc.constantFrom(undefined, undefined, false, true),
       endedAt: fc.option(time, { nil: undefined }),
       metadata,
       metrics,
@@ -95,6 +96,7 @@ export function arbitraryEvent(jobs: number): fc.Arbitrary<Event> {
         at: r.at,
         ...(r.kind[1] ? { status: r.kind[1] } : {}),
         ...(r.startedAt ? { started_at: r.startedAt } : {}),
+        ...(r.added === undefined ? {} : { started_at_added: r.added }),
         ...(r.endedAt ? { ended_at: r.endedAt } : {}),
         ...(r.metadata ? { metadata: r.metadata } : {}),
         ...(r.metrics ? { metrics: r.metrics } : {}),
@@ -127,6 +129,22 @@ export function arbitraryArrival(jobs = 3, maxEvents = 24): fc.Arbitrary<Arrival
           cuts,
         ),
       })),
+  )
+}
+
+/** All orders of a few things. */
+export function permutations<T>(items: readonly T[]): T[][] {
+  if (items.length === 0) return [[]]
+  return items.flatMap((item, i) =>
+    permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]),
+  )
+}
+
+/** All ways to cut a list into batches, none of them empty. */
+export function splits<T>(items: readonly T[]): T[][][] {
+  if (items.length === 0) return [[]]
+  return items.flatMap((_, i) =>
+    splits(items.slice(i + 1)).map((rest) => [items.slice(0, i + 1), ...rest]),
   )
 }
 

@@ -99,6 +99,21 @@ const statement =
 const call =
   /\b(?:import|require|require\.resolve|import\.meta\.resolve)\s*\(\s*['"`]([^'"`]+)['"`]/g
 
+/** The files that may read the time of day: of the program, and of the SDK in other people's programs. */
+export const clocks: readonly string[] = ['src/platform/clock.ts', 'src/sdk/clock.ts']
+
+const timeReading =
+  /\bDate\s*(?:\?\.|\.)\s*now\b|\bDate\s*\[|\bnew\s+Date\b(?!\s*\(\s*[^\s)])|(?<!\.|\bnew\s+)\bDate\s*\(|\btimeOrigin\b|\bTemporal\s*\.\s*Now\b/
+
+/** Every file that reads the time of day by itself, as sentences; `performance.now()` is none. */
+export function clockViolations(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) => {
+    const reading = clocks.includes(path) ? null : timeReading.exec(withoutComments(text))
+    const own = path.startsWith('src/sdk/') ? 'src/sdk/clock.ts' : 'src/platform/clock.ts'
+    return reading ? [`${path} must read the time from ${own} (${reading[0]})`] : []
+  })
+}
+
 /** The imports of a file: static, of types only, dynamic, by `require`, for their effect. */
 export function importsOf(source: string): Import[] {
   const text = withoutComments(source)

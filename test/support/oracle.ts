@@ -87,10 +87,13 @@ const usable = (duration: number | undefined) =>
   duration !== undefined && duration >= 0 && duration <= 1e9 ? duration : null
 
 function startOf(events: Event[], endedAt: string | null, given: number | null): string {
-  const told = events.flatMap(({ event }) => event.started_at ?? []).sort()
-  const started = events
-    .filter(({ event }) => event.kind === 'started')
-    .map(({ event }) => event.at)
+  const told = events
+    .flatMap(({ event }) => (event.started_at_added ? [] : (event.started_at ?? [])))
+    .sort()
+  const started = events.flatMap(({ event }) => [
+    ...(event.kind === 'started' ? [event.at] : []),
+    ...(event.started_at_added && event.started_at ? [event.started_at] : []),
+  ])
   const counted = endedAt !== null && given !== null ? minus(endedAt, given) : undefined
   return told[0] ?? started.sort()[0] ?? counted ?? events.map(({ event }) => event.at).sort()[0]!
 }

@@ -107,7 +107,10 @@ export const validEvent: fc.Arbitrary<WildEvent> = fc
     entity,
     keys: fc.record({ business_key: maybe(textTo(256)), sub_key: maybe(textTo(256)) }),
     kind: kindAndStatus,
-    times: fc.record({ at, started_at: maybe(at), ended_at: maybe(at) }),
+    times: fc.record({
+      ...{ at, started_at: maybe(at), ended_at: maybe(at) },
+      started_at_added: fc.constantFrom(undefined, null, true, false),
+    }),
     metrics: maybe(metrics),
     metadata: maybe(metadata),
     historical: fc.constantFrom(undefined, null, true, false),
@@ -168,6 +171,7 @@ const paths = [
   ...['received_at', 'historical', 'app.app_id', 'app.name', 'app.version', 'entity.type'],
   ...['entity.id', 'entity.parent_id', 'entity.business_key', 'entity.sub_key', 'event.kind'],
   ...['event.at', 'event.status', 'event.metrics', 'event.metadata', 'event.started_at'],
+  'event.started_at_added',
   ...['event.ended_at', 'event.reported_at', 'event.reported_started_at', 'event.metrics.x'],
   ...['event.metrics.__proto__', 'event.metadata.x', 'event.x', 'source.seq', 'source.id'],
 ]

@@ -56,7 +56,11 @@ async function send(url: string, keys: readonly string[]): Promise<void> {
     event: { kind: 'started', at: new Date().toISOString() },
   }))
   const body = JSON.stringify(batch)
-  const answer = await fetch(`${url}/v1/ingest/events:batch`, { method: 'POST', body })
+  const answer = await fetch(`${url}/v1/ingest/events:batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  })
   assert.equal(answer.status, 200)
 }
 

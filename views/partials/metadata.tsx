@@ -1,3 +1,4 @@
+import { ExactNumber } from '../../src/core/exact-number.ts'
 import type { Job } from '../../src/core/job.ts'
 import { cut, duration, measured, plain, withUnit } from '../format.ts'
 import { safeLink } from '../urls.ts'
@@ -22,7 +23,8 @@ const longest = 2000
 /** A text, number or boolean as text; empty for everything else. */
 export const scalarText = (value: unknown) => (isScalar(value) ? cut(plain(value), 200) : '')
 
-const isScalar = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value)
+const isScalar = (value: unknown) =>
+  ['string', 'number', 'boolean'].includes(typeof value) || value instanceof ExactNumber
 
 /** Metadata that is neither among the facts nor among the error texts. */
 export function otherMetadata(job: Job): [name: string, value: unknown][] {
@@ -67,7 +69,7 @@ function Value({ value }: { value: unknown }) {
       </a>
     )
   }
-  if (typeof value === 'object' && value !== null) {
+  if (typeof value === 'object' && value !== null && !isScalar(value)) {
     return <code class="id">{cut(JSON.stringify(value), longest)}</code>
   }
   return <>{cut(plain(value), longest)}</>

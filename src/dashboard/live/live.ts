@@ -58,7 +58,7 @@ export class Live {
 
   constructor(options: LiveOptions) {
     this.#options = options
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? (() => performance.now())
   }
 
   /** Runs until the signal aborts. */

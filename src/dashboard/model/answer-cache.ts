@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
+import { clock } from '../../platform/clock.ts'
 import { Lru } from '../../platform/lru.ts'
 
 /** An answer, its time, and the reason when there is no newer one. */
@@ -18,12 +19,13 @@ export type AnswerCacheOptions = {
   restMs: number
   /** Maximum answers kept; the least recently asked goes first. */
   most: number
+  /** Milliseconds since 1970; for tests. */
   now?: () => number
 }
 
 type Entry = {
-  /** The last good answer. */
-  kept?: { at: number; value: unknown }
+  /** The last good answer, when it was asked for, and the same by the time of day. */
+  kept?: { since: number; at: number; value: unknown }
   /** The question in progress, and its start; callers that ask meanwhile share it. */
   pending?: { since: number; answer: Promise<void> }
   outage?: { at: number; failure: AppError }
@@ -36,13 +38,16 @@ type Entry = {
 export class AnswerCache {
   readonly #entries: Lru<string, Entry>
   readonly #options: AnswerCacheOptions
+  readonly #timeOfDay: () => number
+  /** Ages and order go by this: a clock that is set back would keep old answers for new ones. */
   readonly #now: () => number
-  #changedAt = 0
+  #changedAt = -Infinity
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
     this.#entries = new Lru(options.most)
-    this.#now = options.now ?? Date.now
+    this.#timeOfDay = options.now ?? clock.nowMs
+    this.#now = options.now ?? (() => performance.now())
   }
 
   /**
@@ -56,8 +61,8 @@ export class AnswerCache {
     const entry = this.#entry(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
-    const changedAt = keepMs === undefined ? this.#changedAt : 0
-    if (kept && this.#now() - kept.at < (keepMs ?? freshMs) && kept.at >= changedAt)
+    const changedAt = keepMs === undefined ? this.#changedAt : -Infinity
+    if (kept && this.#now() - kept.since < (keepMs ?? freshMs) && kept.since >= changedAt)
       return cached<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
       return cached<T>(kept, outage.failure)
@@ -79,14 +84,19 @@ export class AnswerCache {
 
   #start(entry: Entry, load: () => Promise<unknown>): void {
     const since = this.#now()
-    entry.pending = { since, answer: this.#load(entry, load, since) }
+    entry.pending = { since, answer: this.#load(entry, load, since, this.#timeOfDay()) }
   }
 
-  async #load(entry: Entry, load: () => Promise<unknown>, since: number): Promise<void> {
+  async #load(
+    entry: Entry,
+    load: () => Promise<unknown>,
+    since: number,
+    at: number,
+  ): Promise<void> {
     try {
       // The time is that of the question: later changes may not be in the answer.
       const value = await load()
-      if (!entry.kept || entry.kept.at <= since) entry.kept = { value, at: since }
+      if (!entry.kept || entry.kept.since <= since) entry.kept = { value, since, at }
       delete entry.outage
     } catch (error) {
       if (error instanceof AppError) entry.outage = { at: this.#now(), failure: error }

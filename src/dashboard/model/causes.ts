@@ -1,4 +1,5 @@
 import type { Cause, Causes } from '../../../views/partials/causes.tsx'
+import { ExactNumber } from '../../core/exact-number.ts'
 import type { Job } from '../../core/job.ts'
 import { normalizeError } from './error-text.ts'
 
@@ -70,7 +71,8 @@ function valuesOf(job: Job): [name: string, value: string][] {
     // The error is there already, without its numbers.
     if (name === 'error' || name === 'message') continue
     if (typeof value === 'string' && value !== '' && value.length <= 120) values.push([name, value])
-    if (typeof value === 'boolean' || Number.isInteger(value)) values.push([name, String(value)])
+    const isExact = Number.isInteger(value) || value instanceof ExactNumber
+    if (typeof value === 'boolean' || isExact) values.push([name, String(value)])
   }
   return values
 }

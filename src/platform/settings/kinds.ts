@@ -106,6 +106,25 @@ export function list<const W extends string>(
     .meta({ description, range: `${choices.join(', ')}; comma-separated`, ...marks })
 }
 
+/** Names of hosts, comma-separated; none unless set. */
+export function hostNames(description: string, marks: Marks = {}) {
+  const message = 'must be a comma-separated list of host names, without ports'
+  return z
+    .string(message)
+    .transform((value, ctx) => {
+      const names = value
+        .split(',')
+        .map((part) => part.trim().toLowerCase())
+        .filter((part) => part !== '')
+      if (!names.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))) {
+        ctx.issues.push({ code: 'custom', message, input: value })
+      }
+      return names
+    })
+    .default([])
+    .meta({ description, range: 'names, comma-separated', ...marks })
+}
+
 export function text(description: string, marks: Marks = {}) {
   return z
     .string('must be text')

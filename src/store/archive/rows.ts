@@ -29,6 +29,8 @@ export async function readHour<T>(
   try {
     return await store.begin({ operation: 'readHour', table: kind }, async (tx) => {
       await tx`/* archive.snapshot */ set transaction isolation level repeatable read, read only`
+      // Between two fetches files are written, on a disk that may be slow; nobody waits for this.
+      await tx`set local idle_in_transaction_session_timeout = '60s'`
       const count = await countRows(tx, kind, hour)
       state.work = consume(fetchRows(tx, kind, hour, state), count)
       return settledUnlessLost(state.work, state)

@@ -1,4 +1,5 @@
 import { sleep } from '../../platform/backoff.ts'
+import { clock } from '../../platform/clock.ts'
 import { printLine } from '../../platform/stdout.ts'
 import { SidecarEmitter } from '../../sdk/index.ts'
 import type { Sidecar } from '../sidecar.ts'
@@ -24,7 +25,7 @@ export async function runSimulate(options: SimulateOptions, signal: AbortSignal)
     durationS === undefined
       ? signal
       : AbortSignal.any([signal, AbortSignal.timeout(durationS * 1000)])
-  const startMs = Date.now()
+  const startMs = clock.nowMs()
   const from = performance.now()
   if (!quiet)
     await printLine(`fab ${siteId}, seed ${seed}, ${jobsPerMinute} jobs per minute, to ${url}`)

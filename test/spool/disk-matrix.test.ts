@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, type TestContext, test } from 'node:test'
+import { Spool } from '../../src/spool/spool.ts'
+import { toAppend } from '../support/draining.ts'
+import { until } from '../support/processes.ts'
+import {
+  diskOfFewInodes,
+  noQuotas,
+  noSmallDisks,
+  quota,
+  type SmallDisk,
+  smallDisk,
+} from '../support/small-disks.ts'
+
+const mib = 2 ** 20
+const sink = 'local-api'
+
+function openSpool(t: TestContext, dir: string): Spool {
+  const spool = new Spool({ dir, sinks: [sink], maxBytes: 2 ** 30, ballastBytes: 4 * mib })
+  t.after(() => spool.close())
+  return spool
+}
+
+let made = 0
+const big = () => toAppend({ n: ++made, x: randomBytes(10_000).toString('hex') })
+const batch = () => Array.from({ length: 20 }, big)
+
+/** Appends until it refuses. @returns how many events it took, and the words of the refusal */
+async function fillUp(spool: Spool) {
+  for (let taken = 0; ; taken += 20) {
+    const [verdict] = await spool.append(batch())
+    if (verdict !== 'stored') return { taken, why: (verdict as { later: string }).later }
+  }
+}
+
+/** Acknowledges what is there, in parts, as a drain does. @returns the numbers of the events */
+function drain(spool: Spool): number[] {
+  const seen: number[] = []
+  for (;;) {
+    const part = spool.peek(sink, 50, 4 * mib)
+    if (part.length === 0) return seen
+    seen.push(...part.map(({ seq }) => seq))
+    spool.ack(sink, part.at(-1)!.seq)
+  }
+}
+
+const upTo = (n: number, from = 1) => Array.from({ length: n }, (_, i) => from + i)
+const accepts = (spool: Spool) =>
+  until('room again', async () => (await spool.append([big()]))[0] === 'stored')
+
+type Kind = [
+  name: string,
+  make: (t: TestContext, mib: number) => SmallDisk,
+  missing: string | undefined,
+  words: RegExp,
+]
+const kinds: Kind[] = [
+  ['a full disk (ENOSPC)', smallDisk, noSmallDisks, /disk of the spool is full/],
+  ['a quota that is used up (EDQUOT)', quota, noQuotas, /quota of the spool is used up/],
+]
+
+for (const [name, make, missing, words] of kinds) {
+  describe(`${name}`, { skip: missing }, () => {
+    test('refuses in words, takes every acknowledgment, and accepts again', async (t) => {
+      const spool = openSpool(t, make(t, 40).dir)
+      const { taken, why } = await fillUp(spool)
+      assert.ok(taken > 100)
+      assert.match(why, words)
+      assert.match(spool.trouble ?? '', words)
+      assert.deepEqual(drain(spool), upTo(taken))
+      await accepts(spool)
+      assert.equal(spool.trouble, undefined)
+    })
+
+    test('that others fill keeps no sidecar from starting, delivering and accepting again', async (t) => {
+      const disk = make(t, 40)
+      const spool = openSpool(t, disk.dir)
+      for (let i = 0; i < 30; i++) await spool.append(batch())
+      disk.fill()
+      const { taken } = await fillUp(spool)
+      spool.close()
+      const again = openSpool(t, disk.dir)
+      assert.equal(again.count, 600 + taken)
+      assert.deepEqual(drain(again), upTo(600 + taken))
+      again.close()
+      const third = openSpool(t, disk.dir)
+      assert.equal(third.count, 0)
+      // In the space of what was delivered, though others gave nothing back.
+      await accepts(third)
+    })
+
+    test('that others fill beside an empty spool does not keep it from starting and accepting', async (t) => {
+      const disk = make(t, 40)
+      const spool = openSpool(t, disk.dir)
+      await spool.append(batch())
+      drain(spool)
+      spool.close()
+      disk.fill()
+      const again = openSpool(t, disk.dir)
+      await accepts(again)
+      assert.equal(drain(again).length, 1)
+    })
+  })
+}
+
+describe('no inodes left', { skip: noSmallDisks }, () => {
+  test('keeps no sidecar from accepting, starting and delivering', async (t) => {
+    const disk = diskOfFewInodes(t, 40)
+    const spool = openSpool(t, disk.dir)
+    await spool.append(batch())
+    const giveBack = disk.fill()
+    assert.deepEqual(await spool.append([big()]), ['stored'])
+    spool.close()
+    const again = openSpool(t, disk.dir)
+    assert.deepEqual(drain(again), upTo(21))
+    giveBack()
+    await accepts(again)
+  })
+
+  test('and a full disk: the ballast keeps its inode, and is back once there is space', async (t) => {
+    const disk = diskOfFewInodes(t, 40)
+    const spool = openSpool(t, disk.dir)
+    disk.fill()
+    const { taken } = await fillUp(spool)
+    assert.deepEqual(drain(spool), upTo(taken))
+    await accepts(spool)
+  })
+})
+
+describe('a disk that becomes read-only (EROFS)', { skip: noSmallDisks }, () => {
+  test('is named, changes nothing, and does not keep the next start from delivering', async (t) => {
+    const disk = smallDisk(t, 40)
+    const spool = openSpool(t, disk.dir)
+    await spool.append(batch())
+    disk.breakIt()
+    const [verdict] = await spool.append([big()])
+    assert.match((verdict as { later: string }).later, /disk of the spool is read-only/)
+    spool.ack(sink, 5)
+    assert.equal(spool.lag(sink), 15, 'a delivery is not repeated while it cannot be recorded')
+    spool.close()
+    assert.throws(() => openSpool(t, disk.dir), /SPOOL_DIR: .*(EROFS|SQLITE_)/)
+    disk.repair()
+    const again = openSpool(t, disk.dir)
+    assert.deepEqual([again.count, again.report.damaged], [20, undefined])
+    assert.deepEqual(drain(again), upTo(20))
+    await accepts(again)
+  })
+})
