@@ -44,7 +44,8 @@ export function takeLock(dir: string, path: string): Db {
   let lock: Db | undefined
   try {
     lock = new Database(join(dir, 'lock.db'))
-    // A journal on disk would need space, and an exclusive lock waits for every reader, such as a backup.
+    // Without a file beside it, for which a full disk has no room; and not exclusive, which waits for
+    // every reader of the file, such as a backup.
     lock.pragma('journal_mode = memory')
     lock.exec('begin immediate')
     return lock

@@ -1002,6 +1002,17 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a CSV field may start a formula after a semicolon',
+    why: 'where spreadsheets end fields at ; a business key reaches the network from the machine of the reader',
+    file: 'src/core/csv.ts',
+    find: '(?<=^|[;',
+    replace: '(?<=^|[',
+    test: [
+      'test/core/csv.test.ts',
+      'a line of CSV > starts no formula for readers that end a field at a semicolon, a tab or a line break',
+    ],
+  },
+  {
     name: 'stamps are believed whoever sends them',
     why: 'a program makes up sources, gaps and times of arrival in every answer',
     file: 'src/core/read-event.ts',
