@@ -57,7 +57,7 @@ type Take = (text: string, request: IncomingMessage) => Promise<object>
 function toRoute(declaration: Declaration, { limits, timed }: IngestOptions, take: Take): Route {
   const bare = async (request: IncomingMessage) => {
     const startedAt = performance.now()
-    checkJsonType(request.headers['content-type'])
+    checkJsonType((name) => request.headers[name] as string | undefined)
     const said = await take(await readBody(request, limits), request)
     return timed ? { ...said, duration_s: secondsSince(startedAt) } : said
   }
