@@ -74,7 +74,7 @@ function toRoute(
 ): Route {
   const bare = async (request: IncomingMessage) => {
     const startedAt = performance.now()
-    checkJsonType(request.headers['content-type'])
+    checkJsonType((name) => request.headers[name] as string | undefined)
     const { text, done } = await intake().read(request)
     try {
       const said = await take(text, request)

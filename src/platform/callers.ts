@@ -94,13 +94,15 @@ const toName = (host: string) => host.toLowerCase().replace(/:\d*$/, '').replace
 
 /**
  * For a body that is read as JSON. Browsers send a page's request without asking first only when it
- * is plain text or a form; programs that name no type are taken at their body.
+ * is plain text or a form, so from a page only JSON is taken. Programs are taken at their body: `fetch`
+ * of Node.js names plain text unless it is told otherwise.
  *
  * @throws AppError unsupported_type
  */
-export function checkJsonType(contentType: string | undefined): void {
-  const [type = ''] = (contentType ?? '').split(';')
-  if (type.trim() === '' || /json/i.test(type)) return
+export function checkJsonType(header: ReadHeader): void {
+  const [type = ''] = (header('content-type') ?? '').split(';')
+  const isFromPage = header('origin') !== undefined || header('sec-fetch-site') !== undefined
+  if (!isFromPage || type.trim() === '' || /json/i.test(type)) return
   throw new AppError(
     'unsupported_type',
     `Content-Type ${JSON.stringify(type.trim().slice(0, 100))} is not JSON; send application/json or application/x-ndjson`,

@@ -158,8 +158,19 @@ const requests: [string, string, Said, RegExp][] = [
   ['HTTP/1.0 without Host', single, { ...one(), version: ['1.0'] }, / 200 /],
   ['a bomb', single, { body: gzipSync(' '.repeat(30_000)), ...gzip }, / 413 /],
   ['JSON lines', batch, { ...one(), head: ['content-type: application/x-ndjson'] }, / 200 /],
-  ['plain text', single, { ...one(), head: ['content-type: text/plain'] }, / 415 [\s\S]*not JSON/],
-  ['a form', batch, { ...many('a'), head: ['content-type: multipart/form-data'] }, / 415 /],
+  ['plain text', single, { ...one(), head: ['content-type: text/plain'] }, / 200 /],
+  [
+    'plain text of a page',
+    single,
+    { ...one(), head: ['content-type: text/plain', 'origin: http://localhost'] },
+    / 415 [\s\S]*not JSON/,
+  ],
+  [
+    'a form of a page',
+    batch,
+    { ...many('a'), head: ['content-type: multipart/form-data', 'sec-fetch-site: same-origin'] },
+    / 415 /,
+  ],
   ['another host', single, { ...one(), host: 'evil.example' }, / 403 [\s\S]*ALLOWED_HOSTS/],
   [
     'a page of another origin',

@@ -81,13 +81,20 @@ describe('a request that changes something', () => {
   })
 })
 
-test('a body is read as JSON only when its type says so, or nothing', () => {
+test('a page sends JSON, and says so; programs are taken at their body', () => {
+  const check = (type: string | undefined, page: Record<string, string>) =>
+    checkJsonType((name) => (name === 'content-type' ? type : page[name]))
   const json = ['application/json', 'Application/JSON; charset=utf-8', 'application/x-ndjson']
-  for (const type of [undefined, '', ...json, 'application/jsonl', 'application/json-seq']) {
-    assert.doesNotThrow(() => checkJsonType(type), type)
-  }
   const forms = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=json']
-  for (const type of ['text/plain', 'text/plain; x=application/json', ...forms]) {
-    assert.throws(() => checkJsonType(type), refused('content-type'), type)
+  const other = ['text/plain', 'text/plain; x=application/json', ...forms]
+  const pages = [{ origin: 'http://localhost' }, { 'sec-fetch-site': 'same-origin' }]
+  for (const page of pages) {
+    for (const type of [undefined, '', ...json, 'application/jsonl', 'application/json-seq']) {
+      assert.doesNotThrow(() => check(type, page), type)
+    }
+    for (const type of other) assert.throws(() => check(type, page), refused('content-type'), type)
+  }
+  for (const type of [undefined, ...json, ...other]) {
+    assert.doesNotThrow(() => check(type, { 'sec-fetch-mode': 'cors' }), type)
   }
 })
