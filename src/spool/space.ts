@@ -7,7 +7,7 @@ import type { Db } from './database.ts'
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
-/** Pages in the log from which SQLite moves them to the database; its own standard. */
+/** Pages in the log from which SQLite moves them to the database: 8 MiB, half of the ballast. */
 const longestLog = 1000
 
 export type SpaceOptions = {
@@ -47,8 +47,7 @@ export class Space {
   /** What waits in the log has to fit in the ballast, or it could not be moved on a full disk. */
   #take(): boolean {
     if (!this.#ballast.take()) return false
-    const pages = Math.floor(this.#ballast.size / 2 / this.#pageBytes)
-    this.#logPages = Math.max(1, Math.min(longestLog, pages))
+    this.#logPages = Math.ceil(longestLog * this.#ballast.share)
     this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
     return true
   }

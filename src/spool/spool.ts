@@ -2,6 +2,7 @@ import type { Admitted, Verdict } from '../core/admission.ts'
 import { Outgoing, type Refused } from '../core/delivery.ts'
 import { ensure, must } from '../core/must.ts'
 import { AppendQueue } from './append-queue.ts'
+import { withBallast } from './ballast.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
@@ -60,7 +61,9 @@ export class Spool {
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    const { cursors, resetSinks } = openCursors(db, this.#statements, options.sinks)
+    const { cursors, resetSinks } = withBallast(options.dir, () =>
+      openCursors(db, this.#statements, options.sinks),
+    )
     this.#acked = cursors
     this.#writer = new EventWriter(this.#statements, this.#keys)
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
@@ -270,6 +273,8 @@ export class Spool {
   close(): void {
     if (this.#closed) return
     this.#queue.flush()
+    // What could not be recorded would be delivered again.
+    this.recover(true)
     this.#closed = true
     this.#db.close()
     this.#lock.close()

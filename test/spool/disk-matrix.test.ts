@@ -17,7 +17,7 @@ const mib = 2 ** 20
 const sink = 'local-api'
 
 function openSpool(t: TestContext, dir: string): Spool {
-  const spool = new Spool({ dir, sinks: [sink], maxBytes: 2 ** 30, ballastBytes: 4 * mib })
+  const spool = new Spool({ dir, sinks: [sink], maxBytes: 2 ** 30 })
   t.after(() => spool.close())
   return spool
 }
@@ -63,7 +63,7 @@ const kinds: Kind[] = [
 for (const [name, make, missing, words] of kinds) {
   describe(`${name}`, { skip: missing }, () => {
     test('refuses in words, takes every acknowledgment, and accepts again', async (t) => {
-      const spool = openSpool(t, make(t, 40).dir)
+      const spool = openSpool(t, make(t, 100).dir)
       const { taken, why } = await fillUp(spool)
       assert.ok(taken > 100)
       assert.match(why, words)
@@ -74,15 +74,15 @@ for (const [name, make, missing, words] of kinds) {
     })
 
     test('that others fill keeps no sidecar from starting, delivering and accepting again', async (t) => {
-      const disk = make(t, 40)
+      const disk = make(t, 100)
       const spool = openSpool(t, disk.dir)
-      for (let i = 0; i < 30; i++) await spool.append(batch())
+      for (let i = 0; i < 60; i++) await spool.append(batch())
       disk.fill()
       const { taken } = await fillUp(spool)
       spool.close()
       const again = openSpool(t, disk.dir)
-      assert.equal(again.count, 600 + taken)
-      assert.deepEqual(drain(again), upTo(600 + taken))
+      assert.equal(again.count, 1200 + taken)
+      assert.deepEqual(drain(again), upTo(1200 + taken))
       again.close()
       const third = openSpool(t, disk.dir)
       assert.equal(third.count, 0)
@@ -90,8 +90,17 @@ for (const [name, make, missing, words] of kinds) {
       await accepts(third)
     })
 
+    test('has no room for a new spool, and says so to the operator', async (t) => {
+      const disk = make(t, 100)
+      disk.fill()
+      assert.throws(() => openSpool(t, disk.dir), {
+        name: 'ConfigError',
+        message: /^SPOOL_DIR: .*; (check the disk's space|choose a folder .* with space)/,
+      })
+    })
+
     test('that others fill beside an empty spool does not keep it from starting and accepting', async (t) => {
-      const disk = make(t, 40)
+      const disk = make(t, 100)
       const spool = openSpool(t, disk.dir)
       await spool.append(batch())
       drain(spool)
@@ -106,7 +115,7 @@ for (const [name, make, missing, words] of kinds) {
 
 describe('no inodes left', { skip: noSmallDisks }, () => {
   test('keeps no sidecar from accepting, starting and delivering', async (t) => {
-    const disk = diskOfFewInodes(t, 40)
+    const disk = diskOfFewInodes(t, 100)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     const giveBack = disk.fill()
@@ -119,7 +128,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
   })
 
   test('and a full disk: the ballast keeps its inode, and is back once there is space', async (t) => {
-    const disk = diskOfFewInodes(t, 40)
+    const disk = diskOfFewInodes(t, 100)
     const spool = openSpool(t, disk.dir)
     disk.fill()
     const { taken } = await fillUp(spool)
@@ -130,7 +139,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
 
 describe('a disk that becomes read-only (EROFS)', { skip: noSmallDisks }, () => {
   test('is named, changes nothing, and does not keep the next start from delivering', async (t) => {
-    const disk = smallDisk(t, 40)
+    const disk = smallDisk(t, 100)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     disk.breakIt()
