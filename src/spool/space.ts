@@ -9,6 +9,8 @@ const softShare = 0.8
 const vacuumBytes = 64 * 2 ** 20
 /** Pages in the log from which SQLite moves them to the database: 8 MiB, half of the ballast. */
 const longestLog = 1000
+/** The same on a disk that is nearly full, where every page that waits there may be one too many. */
+const shortestLog = 64
 
 export type SpaceOptions = {
   dir: string
@@ -47,7 +49,7 @@ export class Space {
   /** What waits in the log has to fit in the ballast, or it could not be moved on a full disk. */
   #take(): boolean {
     if (!this.#ballast.take()) return false
-    this.#logPages = Math.ceil(longestLog * this.#ballast.share)
+    this.#logPages = this.#ballast.share < 1 ? shortestLog : longestLog
     this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
     return true
   }

@@ -47,7 +47,7 @@ function drain(spool: Spool): number[] {
 
 const upTo = (n: number, from = 1) => Array.from({ length: n }, (_, i) => from + i)
 const accepts = (spool: Spool) =>
-  until('room again', async () => (await spool.append([big()]))[0] === 'stored')
+  until('room again', async () => (await spool.append([big()]))[0] === 'stored', 60_000)
 
 type Kind = [
   name: string,
@@ -63,7 +63,7 @@ const kinds: Kind[] = [
 for (const [name, make, missing, words] of kinds) {
   describe(`${name}`, { skip: missing }, () => {
     test('refuses in words, takes every acknowledgment, and accepts again', async (t) => {
-      const spool = openSpool(t, make(t, 100).dir)
+      const spool = openSpool(t, make(t, 64).dir)
       const { taken, why } = await fillUp(spool)
       assert.ok(taken > 100)
       assert.match(why, words)
@@ -74,15 +74,15 @@ for (const [name, make, missing, words] of kinds) {
     })
 
     test('that others fill keeps no sidecar from starting, delivering and accepting again', async (t) => {
-      const disk = make(t, 100)
+      const disk = make(t, 64)
       const spool = openSpool(t, disk.dir)
-      for (let i = 0; i < 60; i++) await spool.append(batch())
+      for (let i = 0; i < 20; i++) await spool.append(batch())
       disk.fill()
       const { taken } = await fillUp(spool)
       spool.close()
       const again = openSpool(t, disk.dir)
-      assert.equal(again.count, 1200 + taken)
-      assert.deepEqual(drain(again), upTo(1200 + taken))
+      assert.equal(again.count, 400 + taken)
+      assert.deepEqual(drain(again), upTo(400 + taken))
       again.close()
       const third = openSpool(t, disk.dir)
       assert.equal(third.count, 0)
@@ -91,7 +91,7 @@ for (const [name, make, missing, words] of kinds) {
     })
 
     test('has no room for a new spool, and says so to the operator', async (t) => {
-      const disk = make(t, 100)
+      const disk = make(t, 64)
       disk.fill()
       assert.throws(() => openSpool(t, disk.dir), {
         name: 'ConfigError',
@@ -100,7 +100,7 @@ for (const [name, make, missing, words] of kinds) {
     })
 
     test('that others fill beside an empty spool does not keep it from starting and accepting', async (t) => {
-      const disk = make(t, 100)
+      const disk = make(t, 64)
       const spool = openSpool(t, disk.dir)
       await spool.append(batch())
       drain(spool)
@@ -115,7 +115,7 @@ for (const [name, make, missing, words] of kinds) {
 
 describe('no inodes left', { skip: noSmallDisks }, () => {
   test('keeps no sidecar from accepting, starting and delivering', async (t) => {
-    const disk = diskOfFewInodes(t, 100)
+    const disk = diskOfFewInodes(t, 64)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     const giveBack = disk.fill()
@@ -128,7 +128,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
   })
 
   test('and a full disk: the ballast keeps its inode, and is back once there is space', async (t) => {
-    const disk = diskOfFewInodes(t, 100)
+    const disk = diskOfFewInodes(t, 64)
     const spool = openSpool(t, disk.dir)
     disk.fill()
     const { taken } = await fillUp(spool)
@@ -139,7 +139,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
 
 describe('a disk that becomes read-only (EROFS)', { skip: noSmallDisks }, () => {
   test('is named, changes nothing, and does not keep the next start from delivering', async (t) => {
-    const disk = smallDisk(t, 100)
+    const disk = smallDisk(t, 64)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     disk.breakIt()
