@@ -52,6 +52,10 @@ export class Ballast {
     return this.#trouble
   }
 
+  get size(): number {
+    return this.#size
+  }
+
   /** How much of what was asked for it has; less than 1 on a small disk. */
   get share(): number {
     return this.#size / this.#bytes

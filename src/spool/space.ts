@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statfsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Ballast } from './ballast.ts'
 import type { Db } from './database.ts'
 
@@ -73,6 +73,16 @@ export class Space {
     const { bytes } = this
     if (!this.#ballast.held || bytes >= this.#maxBytes) return 'none'
     return bytes > this.#maxBytes * softShare ? 'ends' : 'all'
+  }
+
+  /**
+   * Whether a commit of that size can be moved from the log to the database if the disk is full right
+   * after it: until then not even deliveries can be recorded. The ballast covers usual ones.
+   */
+  fits(bytes: number): boolean {
+    if (bytes <= this.#ballast.size / 4) return true
+    const { bavail, bsize } = statfsSync(dirname(this.#wal))
+    return bavail * bsize >= 4 * bytes
   }
 
   /** To be called after every transaction. */

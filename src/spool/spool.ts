@@ -139,7 +139,9 @@ export class Spool {
     const room = this.#guard.works ? this.#space.room() : 'none'
     if (room === 'none') return this.#refuse(groups)
     try {
-      return this.#commit(groups, room)
+      if (this.#space.fits(sizeOf(groups))) return this.#commit(groups, room)
+      if (groups.length > 1) return groups.flatMap((group) => this.#write([group]))
+      return this.#refuse(groups, 'the disk of the spool has too little space for this many events')
     } catch (error) {
       this.#guard.failed(error)
       if (isDiskError(error)) return this.#refuse(groups)
@@ -147,8 +149,8 @@ export class Spool {
     }
   }
 
-  #refuse(groups: readonly Group[]): Verdict[][] {
-    const full = { later: this.trouble ?? 'the spool is full' }
+  #refuse(groups: readonly Group[], why = this.trouble ?? 'the spool is full'): Verdict[][] {
+    const full = { later: why }
     return groups.map((items) => items.map(() => full))
   }
 
@@ -282,3 +284,6 @@ export class Spool {
 }
 
 type Group = readonly Admitted[]
+
+const sizeOf = (groups: readonly Group[]) =>
+  groups.flat().reduce((sum, { json }) => sum + json.length, 0)

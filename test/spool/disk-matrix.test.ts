@@ -113,6 +113,20 @@ for (const [name, make, missing, words] of kinds) {
   })
 }
 
+describe('a disk that is nearly full', { skip: noSmallDisks }, () => {
+  test('takes no commit that it could not move to the database, but smaller ones', async (t) => {
+    const spool = openSpool(t, smallDisk(t, 64).dir)
+    await spool.append(batch())
+    const large = () => Array.from({ length: 700 }, big)
+    // Both requests wait for the same commit.
+    const [many, few] = await Promise.all([spool.append(large()), spool.append(batch())])
+    assert.match((many[0] as { later: string }).later, /too little space for this many events/)
+    assert.equal(few[0], 'stored')
+    assert.equal(spool.trouble, undefined)
+    assert.deepEqual(drain(spool), upTo(40))
+  })
+})
+
 describe('no inodes left', { skip: noSmallDisks }, () => {
   test('keeps no sidecar from accepting, starting and delivering', async (t) => {
     const disk = diskOfFewInodes(t, 64)
