@@ -26,6 +26,8 @@ export type RejectsOptions = {
   get: (id: number) => RejectView | undefined
   /** Sends it again. @returns false when there is no such reject */
   retry: (id: number) => boolean
+  /** Deletes those with an id in this range. @returns how many there were */
+  drop: (ids: readonly [first: number, last: number]) => number
 }
 
 const reject = z.object({
@@ -44,10 +46,11 @@ const rejectDetail = named(
   }),
 )
 const done = named('Done', z.object({ ok: z.literal(true) }))
+const dropped = named('Dropped', done.extend({ dropped: whole('Rejects that were deleted.') }))
 
 /** The rejects of a sidecar. */
 export function rejectRoutes(options: RejectsOptions): Route[] {
-  return [listRejects(options), showReject(options), retryReject(options)]
+  return [listRejects(options), showReject(options), retryReject(options), dropReject(options)]
 }
 
 const defaultLimit = 100
@@ -105,6 +108,30 @@ const retryReject = ({ retry }: RejectsOptions): Route => ({
     return c.json({ ok: true })
   },
 })
+
+const dropReject = ({ drop }: RejectsOptions) =>
+  route({
+    method: 'post',
+    path: '/v1/rejects/{id}/drop',
+    id: numberId,
+    tag: 'Pipeline',
+    summary: 'Deletes a reject with its event, or all from one to another, permanently',
+    scope: 'operate',
+    query: z.object({
+      from: number(
+        { min: 1, whole: true },
+        'First reject to delete, with all up to the one in the path; that one alone unless given.',
+      ).optional(),
+    }),
+    answer: { 'application/json': [dropped] },
+    problems: [404, 422],
+    handle(c, { from }) {
+      const id = numberId.read(c)
+      const count = drop([from ?? id, id])
+      if (count === 0) throw notFound(c)
+      return c.json({ ok: true, dropped: count })
+    },
+  })
 
 const toWire = ({ id, sink, seq, rejectedMs, field, detail }: RejectView) => ({
   id,

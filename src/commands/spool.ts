@@ -44,6 +44,12 @@ function addRejects(spool: Command): void {
     .option('--all', 'every reject')
     .addOption(jsonOption())
     .action(retry)
+  withSidecar(rejects.command('drop'))
+    .argument('[ids...]', 'ids of rejects, as in the list', collect)
+    .description('deletes rejects with their events permanently; export them first')
+    .option('--up-to <id>', 'every reject up to this one', toWhole)
+    .addOption(jsonOption())
+    .action(drop)
   withSidecar(rejects.command('export'))
     .description('prints all rejects with their events, one JSON object per line')
     .action(exportAll)
@@ -76,6 +82,16 @@ async function retry(ids: number[], flags: Flags & { all?: boolean }, command: C
   const { retryAll } = await import('../tools/spool/print.ts')
   const sidecar = await readSidecar('spool', flags)
   await retryAll(sidecar, flags.all ? undefined : ids, !!flags.json)
+}
+
+async function drop(ids: number[], flags: Flags & { upTo?: number }, command: Command) {
+  const { upTo } = flags
+  if ((upTo === undefined) === (ids.length === 0)) {
+    command.error('error: give the ids to drop, or --up-to')
+  }
+  const { dropAll } = await import('../tools/spool/print.ts')
+  const sidecar = await readSidecar('spool', flags)
+  await dropAll(sidecar, upTo === undefined ? { ids } : { upTo }, !!flags.json)
 }
 
 async function exportAll(flags: Flags): Promise<void> {

@@ -94,6 +94,11 @@ export class Metrics {
     'Events set aside because a sink refused them.',
     ['sink'],
   )
+  readonly rejectChanges = this.#counter(
+    'wafermon_reject_changes_total',
+    'Rejects that came and went, by change: set_aside, retried, dropped.',
+    ['sink', 'change'],
+  )
   readonly ingestBatch = this.#histogram(
     'wafermon_ingest_batch_events',
     'Events committed together in one transaction.',

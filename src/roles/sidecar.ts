@@ -8,7 +8,7 @@ import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
 import { Drain } from '../spool/drain.ts'
-import { describeSpool, setSpoolMetrics } from '../spool/report.ts'
+import { describeSpool, setSpoolMetrics, watchSpool } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { openAuth, serve } from './serve.ts'
 import type { SidecarConfig } from './settings.ts'
@@ -27,7 +27,7 @@ export async function startSidecar(
     dir: config.SPOOL_DIR,
     sinks: sinks.map((sink) => sink.name),
     maxBytes: config.SPOOL_MAX_BYTES,
-    onCommit: () => metrics.spoolCommits.inc(),
+    ...watchSpool(metrics, context.log),
   })
   life.onStop('spool', () => spool.close())
   logStart(spool, context)
@@ -48,6 +48,7 @@ export async function startSidecar(
     list: (limit, beforeId) => spool.rejects.list(limit, beforeId),
     get: (id) => spool.rejects.get(id),
     retry: (id) => spool.retryReject(id),
+    drop: (ids) => spool.rejects.drop(ids),
   })
   return serve(config, context, {
     auth,

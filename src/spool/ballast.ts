@@ -52,9 +52,13 @@ export class Ballast {
     return this.#trouble
   }
 
-  /** Its bytes; on a small disk fewer than were asked for. */
   get size(): number {
     return this.#size
+  }
+
+  /** How much of what was asked for it has; less than 1 on a small disk. */
+  get share(): number {
+    return this.#size / this.#bytes
   }
 
   /** Gives the space up. Never throws. @returns whether that was possible, and worth another attempt */
@@ -145,12 +149,18 @@ function fill(file: number, bytes: number): Filled {
   return { size }
 }
 
-/**
- * Removes the ballast of a folder, for what cannot be opened or written without that space. Never throws.
- *
- * @returns false when there was none, or it cannot be removed
- */
-export function giveUpBallast(dir: string): boolean {
+/** Does at the start what may need the space of the ballast: once, and again without the ballast when it fails. */
+export function withBallast<T>(dir: string, act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    if (!giveUpBallast(dir)) throw error
+    return act()
+  }
+}
+
+/** Never throws. @returns false when there was none, or it cannot be removed */
+function giveUpBallast(dir: string): boolean {
   return attempt(() => rmSync(nameOf(dir))) === undefined
 }
 

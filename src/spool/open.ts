@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { syncFolder } from '../platform/durable-file.ts'
-import { giveUpBallast } from './ballast.ts'
+import { withBallast } from './ballast.ts'
 import { checkHeader, createDatabase, type Db, initialize, openDatabase } from './database.ts'
+import { isDiskError } from './disk-error.ts'
 import {
   inUseError,
   makeDir,
@@ -45,24 +46,14 @@ export function openSpool(dir: string): Opened {
   const path = join(dir, 'spool.db')
   const lock = takeLock(dir, path)
   try {
-    return { ...openInSpace(dir, path), lock }
+    return withBallast(dir, () => {
+      const sourceId = readSourceId(dir)
+      return { ...openLocked(dir, path, sourceId), lock, sourceId }
+    })
   } catch (error) {
     lock.close()
-    throw error
-  }
-}
-
-/** Whatever fails on a disk without space may work in that of the ballast. */
-function openInSpace(dir: string, path: string): Omit<Opened, 'lock'> {
-  const open = () => {
-    const sourceId = readSourceId(dir)
-    return { ...openLocked(dir, path, sourceId), sourceId }
-  }
-  try {
-    return open()
-  } catch (error) {
-    if (!giveUpBallast(dir)) throw error
-    return open()
+    const { code = 'unknown', syscall } = error as NodeJS.ErrnoException
+    throw isDiskError(error) || syscall ? unusableError(path, code) : error
   }
 }
 

@@ -1,8 +1,9 @@
+import type { Logger } from 'pino'
 import { clock } from '../platform/clock.ts'
 import { describeCounts, type EventCounts, stalledS } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Drain } from './drain.ts'
-import type { Spool } from './spool.ts'
+import type { Spool, SpoolOptions } from './spool.ts'
 
 /**
  * The health of a spool: ready while it can keep events. A sink that fails, refuses or does not
@@ -63,5 +64,23 @@ export function setSpoolMetrics(metrics: Metrics, spool: Spool, drains: readonly
     metrics.sinkLagEvents.set({ sink }, spool.lag(sink))
     metrics.sinkLagSeconds.set({ sink }, secondsSince(spool.oldestMs(sink)))
     metrics.rejects.set({ sink }, spool.rejects.count(sink).count)
+  }
+}
+
+/** Counts and logs what happens in a spool. */
+export function watchSpool(
+  metrics: Metrics,
+  log: Logger,
+): Pick<SpoolOptions, 'onCommit' | 'onTrouble' | 'onReject'> {
+  return {
+    onCommit: () => metrics.spoolCommits.inc(),
+    onTrouble(trouble) {
+      if (trouble) log.error({ trouble }, 'the spool accepts no events')
+      else log.info('the spool accepts events again')
+    },
+    onReject(sink, change, count) {
+      metrics.rejectChanges.inc({ sink, change }, count)
+      if (change === 'dropped') log.warn({ sink, count }, 'rejects dropped by an operator')
+    },
   }
 }

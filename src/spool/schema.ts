@@ -5,8 +5,8 @@
  *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
  *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
  *   source-id                the id of this sidecar; outlives the database
- *   ballast                  16 MiB that are released when the disk is full, so that deliveries can
- *                            still be acknowledged and the spool can shrink
+ *   ballast                  16 MiB, or less on a small disk, that are released when a write fails, so
+ *                            that deliveries can still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
  *   spool.db.partial         the readable part of one, until it takes its place
  *   spool.db-wal.damaged     its log, kept before anything is done to it

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statfsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Ballast } from './ballast.ts'
 import type { Db } from './database.ts'
 
@@ -7,8 +7,10 @@ import type { Db } from './database.ts'
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
-/** Pages in the log from which SQLite moves them to the database; its own standard. */
+/** Pages in the log from which SQLite moves them to the database: 8 MiB, half of the ballast. */
 const longestLog = 1000
+/** The same on a disk that is nearly full, where every page that waits there may be one too many. */
+const shortestLog = 64
 
 export type SpaceOptions = {
   dir: string
@@ -47,8 +49,7 @@ export class Space {
   /** What waits in the log has to fit in the ballast, or it could not be moved on a full disk. */
   #take(): boolean {
     if (!this.#ballast.take()) return false
-    const pages = Math.floor(this.#ballast.size / 2 / this.#pageBytes)
-    this.#logPages = Math.max(1, Math.min(longestLog, pages))
+    this.#logPages = this.#ballast.share < 1 ? shortestLog : longestLog
     this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
     return true
   }
@@ -72,6 +73,16 @@ export class Space {
     const { bytes } = this
     if (!this.#ballast.held || bytes >= this.#maxBytes) return 'none'
     return bytes > this.#maxBytes * softShare ? 'ends' : 'all'
+  }
+
+  /**
+   * Whether a commit of that size can be moved from the log to the database if the disk is full right
+   * after it: until then not even deliveries can be recorded. The ballast covers usual ones.
+   */
+  fits(bytes: number): boolean {
+    if (bytes <= this.#ballast.size / 4) return true
+    const { bavail, bsize } = statfsSync(dirname(this.#wal))
+    return bavail * bsize >= 4 * bytes
   }
 
   /** To be called after every transaction. */

@@ -3,6 +3,7 @@ import { Outgoing, type Refused } from '../core/delivery.ts'
 import { ensure, must } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
+import { withBallast } from './ballast.ts'
 import { openCursors } from './cursors.ts'
 import type { Db } from './database.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
@@ -61,7 +62,9 @@ export class Spool {
     this.epoch = meta.epoch
     this.#forwarded = meta.forwarded
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    const { cursors, resetSinks } = openCursors(db, this.#statements, options.sinks)
+    const { cursors, resetSinks } = withBallast(options.dir, () =>
+      openCursors(db, this.#statements, options.sinks),
+    )
     this.#acked = cursors
     this.#writer = new EventWriter(this.#statements, this.#keys)
     const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
@@ -137,7 +140,9 @@ export class Spool {
     const room = this.#guard.works ? this.#space.room() : 'none'
     if (room === 'none') return this.#refuse(groups)
     try {
-      return this.#commit(groups, room)
+      if (this.#space.fits(sizeOf(groups))) return this.#commit(groups, room)
+      if (groups.length > 1) return groups.flatMap((group) => this.#write([group]))
+      return this.#refuse(groups, 'the disk of the spool has too little space for this many events')
     } catch (error) {
       this.#guard.failed(error)
       if (isDiskError(error)) return this.#refuse(groups)
@@ -145,8 +150,8 @@ export class Spool {
     }
   }
 
-  #refuse(groups: readonly Group[]): Verdict[][] {
-    const full = { later: this.trouble ?? 'the spool is full' }
+  #refuse(groups: readonly Group[], why = this.trouble ?? 'the spool is full'): Verdict[][] {
+    const full = { later: why }
     return groups.map((items) => items.map(() => full))
   }
 
@@ -271,6 +276,8 @@ export class Spool {
   close(): void {
     if (this.#closed) return
     this.#queue.flush()
+    // What could not be recorded would be delivered again.
+    this.recover(true)
     this.#closed = true
     this.#db.close()
     this.#lock.close()
@@ -278,3 +285,6 @@ export class Spool {
 }
 
 type Group = readonly Admitted[]
+
+const sizeOf = (groups: readonly Group[]) =>
+  groups.flat().reduce((sum, { json }) => sum + json.length, 0)

@@ -143,7 +143,8 @@ describe('a disk that', () => {
     await until('the trouble to be told', async () => (await healthOf(sidecar.url)).trouble)
     await broken.stop()
     await assertAllTaken({ sidecar })
-    assert.equal((await fetch(`${sidecar.url}/v1/healthz`)).status, 200)
+    // It looks for itself whether the disk works again, some time later.
+    await until('health', async () => (await fetch(`${sidecar.url}/v1/healthz`)).status === 200)
     for (const { entity } of kept) {
       const job = await fetch(`${api.url}/v1/jobs/${entity.id}`)
       assert.equal(((await job.json()) as { event_count: number }).event_count, 1)

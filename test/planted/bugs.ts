@@ -125,6 +125,62 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'spool keeps its ballast unless the disk says that it is full',
+    why: 'a quota locks a sidecar for ever: SQLite calls it an input/output error',
+    file: 'src/spool/disk-guard.ts',
+    find: 'if (!isDiskError(error)) return false',
+    replace: "if ((error as { code?: string }).code !== 'SQLITE_FULL') return false",
+    test: [
+      'test/spool/disk-guard.test.ts',
+      'a write that fails > costs the ballast first, whatever its code, and is tried again (SQLITE_IOERR_WRITE)',
+    ],
+  },
+  {
+    name: 'spool takes its ballast back before a write has worked',
+    why: 'the space in which deliveries are recorded is taken again and again',
+    file: 'src/spool/disk-guard.ts',
+    find: `write()
+      this.#worked()
+      this.#space.takeBallast(isEmpty)`,
+    replace: `this.#space.takeBallast(isEmpty)
+      write()
+      this.#worked()`,
+    test: [
+      'test/spool/disk-guard.test.ts',
+      'after a write that failed > the ballast is taken only once another write has worked',
+    ],
+  },
+  {
+    name: 'ballast takes the last block of the disk',
+    why: 'a sidecar that was stopped cleanly has no space to start in',
+    file: 'src/spool/ballast.ts',
+    find: 'fill(file, 2 * this.#bytes)',
+    replace: 'fill(file, this.#bytes)',
+    test: ['test/spool/ballast.test.ts', 'the ballast > takes no more than half of what is free'],
+  },
+  {
+    name: 'rejects have no bound',
+    why: 'a sink that refuses everything fills the spool, and the door is shut for all',
+    file: 'src/spool/rejects.ts',
+    find: 'if (sum.count >= this.#maxCount || sum.bytes >= this.#maxBytes) {',
+    replace: 'if (sum.count < 0) {',
+    test: [
+      'test/spool/rejects.test.ts',
+      'a sink whose rejects have reached their limit > stops with that reason and drops nothing, until an operator drops or retries some',
+    ],
+  },
+  {
+    name: 'rejects beyond the bound are forgotten',
+    why: 'events that were answered with 200 are neither delivered nor kept',
+    file: 'src/spool/rejects.ts',
+    find: 'return { upTo: seq - 1, refused: closed.refused.slice(0, i) }',
+    replace: 'return { upTo: closed.upTo, refused: closed.refused.slice(0, i) }',
+    test: [
+      'test/spool/rejects.test.ts',
+      'a sink whose rejects have reached their limit > stops with that reason and drops nothing, until an operator drops or retries some',
+    ],
+  },
+  {
     name: 'spool believes an acknowledgment of more than there is',
     why: 'the next events are deleted without that sink ever seeing them',
     file: 'src/spool/spool.ts',

@@ -17,7 +17,7 @@ const mib = 2 ** 20
 const sink = 'local-api'
 
 function openSpool(t: TestContext, dir: string): Spool {
-  const spool = new Spool({ dir, sinks: [sink], maxBytes: 2 ** 30, ballastBytes: 4 * mib })
+  const spool = new Spool({ dir, sinks: [sink], maxBytes: 2 ** 30 })
   t.after(() => spool.close())
   return spool
 }
@@ -47,7 +47,7 @@ function drain(spool: Spool): number[] {
 
 const upTo = (n: number, from = 1) => Array.from({ length: n }, (_, i) => from + i)
 const accepts = (spool: Spool) =>
-  until('room again', async () => (await spool.append([big()]))[0] === 'stored')
+  until('room again', async () => (await spool.append([big()]))[0] === 'stored', 60_000)
 
 type Kind = [
   name: string,
@@ -63,7 +63,7 @@ const kinds: Kind[] = [
 for (const [name, make, missing, words] of kinds) {
   describe(`${name}`, { skip: missing }, () => {
     test('refuses in words, takes every acknowledgment, and accepts again', async (t) => {
-      const spool = openSpool(t, make(t, 40).dir)
+      const spool = openSpool(t, make(t, 64).dir)
       const { taken, why } = await fillUp(spool)
       assert.ok(taken > 100)
       assert.match(why, words)
@@ -74,15 +74,15 @@ for (const [name, make, missing, words] of kinds) {
     })
 
     test('that others fill keeps no sidecar from starting, delivering and accepting again', async (t) => {
-      const disk = make(t, 40)
+      const disk = make(t, 64)
       const spool = openSpool(t, disk.dir)
-      for (let i = 0; i < 30; i++) await spool.append(batch())
+      for (let i = 0; i < 20; i++) await spool.append(batch())
       disk.fill()
       const { taken } = await fillUp(spool)
       spool.close()
       const again = openSpool(t, disk.dir)
-      assert.equal(again.count, 600 + taken)
-      assert.deepEqual(drain(again), upTo(600 + taken))
+      assert.equal(again.count, 400 + taken)
+      assert.deepEqual(drain(again), upTo(400 + taken))
       again.close()
       const third = openSpool(t, disk.dir)
       assert.equal(third.count, 0)
@@ -90,8 +90,17 @@ for (const [name, make, missing, words] of kinds) {
       await accepts(third)
     })
 
+    test('has no room for a new spool, and says so to the operator', async (t) => {
+      const disk = make(t, 64)
+      disk.fill()
+      assert.throws(() => openSpool(t, disk.dir), {
+        name: 'ConfigError',
+        message: /^SPOOL_DIR: .*; (check the disk's space|choose a folder .* with space)/,
+      })
+    })
+
     test('that others fill beside an empty spool does not keep it from starting and accepting', async (t) => {
-      const disk = make(t, 40)
+      const disk = make(t, 64)
       const spool = openSpool(t, disk.dir)
       await spool.append(batch())
       drain(spool)
@@ -104,9 +113,23 @@ for (const [name, make, missing, words] of kinds) {
   })
 }
 
+describe('a disk that is nearly full', { skip: noSmallDisks }, () => {
+  test('takes no commit that it could not move to the database, but smaller ones', async (t) => {
+    const spool = openSpool(t, smallDisk(t, 64).dir)
+    await spool.append(batch())
+    const large = () => Array.from({ length: 700 }, big)
+    // Both requests wait for the same commit.
+    const [many, few] = await Promise.all([spool.append(large()), spool.append(batch())])
+    assert.match((many[0] as { later: string }).later, /too little space for this many events/)
+    assert.equal(few[0], 'stored')
+    assert.equal(spool.trouble, undefined)
+    assert.deepEqual(drain(spool), upTo(40))
+  })
+})
+
 describe('no inodes left', { skip: noSmallDisks }, () => {
   test('keeps no sidecar from accepting, starting and delivering', async (t) => {
-    const disk = diskOfFewInodes(t, 40)
+    const disk = diskOfFewInodes(t, 64)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     const giveBack = disk.fill()
@@ -119,7 +142,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
   })
 
   test('and a full disk: the ballast keeps its inode, and is back once there is space', async (t) => {
-    const disk = diskOfFewInodes(t, 40)
+    const disk = diskOfFewInodes(t, 64)
     const spool = openSpool(t, disk.dir)
     disk.fill()
     const { taken } = await fillUp(spool)
@@ -130,7 +153,7 @@ describe('no inodes left', { skip: noSmallDisks }, () => {
 
 describe('a disk that becomes read-only (EROFS)', { skip: noSmallDisks }, () => {
   test('is named, changes nothing, and does not keep the next start from delivering', async (t) => {
-    const disk = smallDisk(t, 40)
+    const disk = smallDisk(t, 64)
     const spool = openSpool(t, disk.dir)
     await spool.append(batch())
     disk.breakIt()

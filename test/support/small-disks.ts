@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { freshFolder } from './processes.ts'
@@ -14,17 +14,18 @@ export type SmallDisk = {
 const run = (command: string, ...args: string[]) =>
   execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] }).toString()
 
-const found = (...programs: string[]) =>
-  programs.every((name) =>
-    ['/sbin', '/usr/sbin', '/usr/bin'].some((dir) => existsSync(join(dir, name))),
-  )
+/** Why a disk of this kind cannot be mounted here; undefined when it can. */
+function findMissing(kind: 'ext4' | 'btrfs', programs: readonly string[], pack: string) {
+  if (process.getuid?.() !== 0) return 'mounting a small disk needs root'
+  const kernel = existsSync('/dev/loop-control') ? readFileSync('/proc/filesystems', 'utf8') : ''
+  if (!kernel.includes(kind)) return 'this kernel cannot mount it'
+  const folders = ['/sbin', '/usr/sbin', '/usr/bin']
+  const found = programs.every((name) => folders.some((dir) => existsSync(join(dir, name))))
+  return found ? undefined : `apt-get install ${pack}`
+}
 
-/** Why there are no small disks here; undefined when there are. */
-export const noSmallDisks =
-  process.getuid?.() !== 0 ? 'mounting a small disk needs root' : undefined
-
-export const noQuotas =
-  noSmallDisks ?? (found('mkfs.btrfs', 'btrfs') ? undefined : 'apt-get install btrfs-progs')
+export const noSmallDisks = findMissing('ext4', ['mkfs.ext4', 'e2fsck'], 'e2fsprogs')
+export const noQuotas = findMissing('btrfs', ['mkfs.btrfs', 'btrfs'], 'btrfs-progs')
 
 /** An image of that many MiB, mounted. */
 function mountImage(t: TestContext, mib: number, mkfs: readonly string[], options = 'loop') {

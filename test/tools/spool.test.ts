@@ -118,6 +118,33 @@ describe('wafermon spool rejects', () => {
     assert.deepEqual(api.taken, ['L2', 'L1'])
   })
 
+  test('drops those with the ids, or all up to one, and counts them', async (t) => {
+    const api = await fussy(t)
+    const { url } = await sidecar(t, api.url)
+    await send(url, ['L1', 'L2', 'L3', 'L4', 'L5'])
+    await rejected(url, 5)
+    const one = await rejects(url, 'drop', '2', '9')
+    assert.deepEqual(one, { code: 1, out: 'dropped: 1\n', err: 'there is no reject 9\n' })
+    const some = await rejects(url, 'drop', '--up-to', '4', '--json')
+    assert.deepEqual(JSON.parse(some.out), { dropped: 3, missing: [] })
+    const none = await rejects(url, 'drop', '--up-to', '4')
+    assert.deepEqual([none.code, none.err], [1, 'there is no reject 4 or before it\n'])
+    const listed = lines((await rejects(url, 'list', '--json')).out) as Row[]
+    assert.deepEqual(
+      listed.map(({ id }) => id),
+      [5],
+    )
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    for (const said of [
+      'wafermon_rejects{sink="local-api"} 1',
+      'wafermon_reject_changes_total{sink="local-api",change="set_aside"} 5',
+      'wafermon_reject_changes_total{sink="local-api",change="dropped"} 4',
+    ]) {
+      assert.ok(metrics.includes(said), said)
+    }
+    assert.deepEqual(api.taken, [])
+  })
+
   test('retries every one of more than a page', async (t) => {
     const api = await fussy(t)
     const { url } = await sidecar(t, api.url)
@@ -148,6 +175,8 @@ describe('wafermon spool rejects', () => {
     assert.equal((await ask(['list'], { SIDECAR_TOKEN })).code, 0)
     const reader = await ask(['retry', '1'], { SIDECAR_TOKEN })
     assert.match(reader.err, /^this token lacks the scope operate; .*SIDECAR_TOKEN/)
+    const mayNot = await ask(['drop', '1'], { SIDECAR_TOKEN })
+    assert.match(mayNot.err, /^this token lacks the scope operate; /)
     const missing = await ask(['retry', '1'], { SIDECAR_TOKEN: operator })
     assert.deepEqual(missing, {
       code: 1,
@@ -177,6 +206,14 @@ describe('wafermon spool rejects', () => {
       address.err,
       /SIDECAR_URL, by --url: must be a URL such as http:.* got "fab1:8000"\n$/,
     )
+  })
+
+  test('asks for the ids to drop, or --up-to, but not both', async () => {
+    for (const args of [[], ['1', '--up-to', '2']]) {
+      const { code, err } = await rejects('http://127.0.0.1:1', 'drop', ...args)
+      assert.equal(code, 2)
+      assert.match(err, /^error: give the ids to drop, or --up-to\n/)
+    }
   })
 
   test('asks for the ids to retry, or --all, but not both', async () => {

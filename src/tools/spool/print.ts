@@ -1,7 +1,14 @@
 import { print } from '../../platform/stdout.ts'
 import type { Sidecar } from '../sidecar.ts'
 import { grouped, table } from '../table.ts'
-import { listRejects, type Reject, retryReject, showReject, unlessGone } from './rejects.ts'
+import {
+  dropReject,
+  listRejects,
+  type Reject,
+  retryReject,
+  showReject,
+  unlessGone,
+} from './rejects.ts'
 import { spoolStatus } from './status.ts'
 
 /** The list of rejects; on a terminal it says when there are more than are shown. */
@@ -65,3 +72,30 @@ export async function retryAll(
   await print(`offered again: ${grouped(retried)}\n`)
   for (const id of missing) process.stderr.write(`there is no reject ${id}\n`)
 }
+
+/**
+ * Deletes rejects permanently: those with the given ids, or all up to one that the operator has seen. Exit
+ * code 1 when an id does not exist.
+ */
+export async function dropAll(
+  sidecar: Sidecar,
+  given: { ids: readonly number[] } | { upTo: number },
+  json: boolean,
+): Promise<void> {
+  const missing: number[] = []
+  let dropped = 0
+  const ids = 'upTo' in given ? [given.upTo] : given.ids
+  for (const id of ids) {
+    const from = 'upTo' in given ? 1 : id
+    const count = await dropReject(sidecar, id, from).catch(unlessGone)
+    dropped += count ?? 0
+    if (count === undefined) missing.push(id)
+  }
+  if (missing.length > 0) process.exitCode = 1
+  if (json) return print(`${JSON.stringify({ dropped, missing })}\n`)
+  await print(`dropped: ${grouped(dropped)}\n`)
+  for (const id of missing) process.stderr.write(`${noReject(id, 'upTo' in given)}\n`)
+}
+
+const noReject = (id: number, orBefore: boolean) =>
+  `there is no reject ${id}${orBefore ? ' or before it' : ''}`

@@ -46,6 +46,20 @@ export async function retryReject(sidecar: Sidecar, id: number): Promise<void> {
   await askSidecar(sidecar, `/v1/rejects/${id}/retry`, { method: 'POST' })
 }
 
+const droppedSchema = z.object({ dropped: z.number() })
+
+/**
+ * Deletes one permanently, or all from one to another.
+ *
+ * @returns how many there were
+ * @throws AppError not_found when there is none
+ */
+export async function dropReject(sidecar: Sidecar, id: number, from = id): Promise<number> {
+  const path = `/v1/rejects/${id}/drop?from=${from}`
+  return fits(droppedSchema, await askSidecar(sidecar, path, { method: 'POST' }), sidecar.url)
+    .dropped
+}
+
 /** Undefined instead of an error for a reject that another operator has retried meanwhile. */
 export function unlessGone(error: unknown): undefined {
   const gone = error instanceof AppError && error.code === 'not_found' && error.field === 'id'
