@@ -10,7 +10,7 @@ import { Intake } from '../platform/body.ts'
 import type { BodyLimits } from '../platform/collect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
-import { Turns } from '../platform/turns.ts'
+import { Gate, Turns } from '../platform/turns.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
 import { IngestTally } from './ingest-tally.ts'
 import { readBatch, refuseHuge } from './read-batch.ts'
@@ -38,6 +38,8 @@ const smallText = 64 * 1024
  */
 export function ingestRoutes(options: IngestOptions): Route[] {
   const turns = new Turns()
+  // One is read while the other is committed.
+  const parts = new Gate(2)
   const one: Take = async (text) => {
     if (text.length > smallText) await turns.next()
     return takeOne(text, options)
@@ -47,7 +49,7 @@ export function ingestRoutes(options: IngestOptions): Route[] {
     const { maxBatchItems } = options.limits
     const items = readBatch(text, headers['content-type'] ?? '', maxBatchItems)
     const accept = (some: readonly Admitted[]) => acceptTraced(some, options)
-    return takeBatch(items, { ...options, hop: toHop(options), turns, accept })
+    return takeBatch(items, { ...options, hop: toHop(options), turns, parts, accept })
   }
   let made: Intake | undefined
   const intake = () => {
