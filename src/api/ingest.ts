@@ -40,10 +40,10 @@ export function ingestRoutes(options: IngestOptions): Route[] {
   const turns = new Turns()
   // One is read while the other is committed.
   const parts = new Gate(2)
-  const one: Take = async (text) => {
-    if (text.length > smallText) await turns.next()
-    return takeOne(text, options)
-  }
+  const one: Take = (text) =>
+    text.length > smallText
+      ? turns.next().then(() => takeOne(text, options))
+      : takeOne(text, options)
   const batch: Take = async (text, { headers }) => {
     if (text.length > smallText) await turns.next()
     const { maxBatchItems } = options.limits
