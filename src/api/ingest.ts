@@ -13,7 +13,7 @@ import type { BodyLimits } from '../platform/collect.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
-import { Turns } from '../platform/turns.ts'
+import { Gate, Turns } from '../platform/turns.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
 import { IngestTally } from './ingest-tally.ts'
 import { readBatch, refuseHuge } from './read-batch.ts'
@@ -45,16 +45,18 @@ const smallText = 64 * 1024
  */
 export function ingestRoutes(options: IngestOptions): Route[] {
   const turns = new Turns()
-  const one: Take = async (text, request) => {
-    if (text.length > smallText) await turns.next()
-    return takeOne(text, request, options)
-  }
+  // One is read while the other is committed.
+  const parts = new Gate(2)
+  const one: Take = (text, request) =>
+    text.length > smallText
+      ? turns.next().then(() => takeOne(text, request, options))
+      : takeOne(text, request, options)
   const batch: Take = async (text, request) => {
     if (text.length > smallText) await turns.next()
     const { maxBatchItems } = options.limits
     const items = readBatch(text, request.headers['content-type'] ?? '', maxBatchItems)
     const accept = (some: readonly Admitted[]) => acceptTraced(some, options)
-    return takeBatch(items, { ...options, hop: toHop(request, options), turns, accept })
+    return takeBatch(items, { ...options, hop: toHop(request, options), turns, parts, accept })
   }
   let made: Intake | undefined
   const intake = () => {

@@ -4,7 +4,7 @@ import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../core/read-event.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import type { Turns } from '../platform/turns.ts'
+import type { Gate, Turns } from '../platform/turns.ts'
 import { IngestTally } from './ingest-tally.ts'
 import { type Batch, readItem } from './read-batch.ts'
 
@@ -26,6 +26,8 @@ export type BatchWork = {
   forwards?: boolean
   hop: FirstHop
   turns: Turns
+  /** For the parts of batches that have several: what they hold, and how long a commit takes. */
+  parts: Gate
   /** Makes events durable, in the traces that they came in. */
   accept: (items: readonly Admitted[]) => Promise<readonly Verdict[]>
 }
@@ -47,10 +49,15 @@ export async function takeBatch(batch: Batch, work: BatchWork): Promise<object> 
   const tally = new IngestTally()
   const outcome = new Outcome(tally)
   try {
-    while (outcome.total < batch.cuts.length) {
+    const takePart = async () => {
       const reads = await readPart(batch, outcome.total, work, tally)
       const good = reads.filter((read) => read.ok)
       outcome.add(reads, good.length > 0 ? await work.accept(good) : [])
+    }
+    const { cuts, text } = batch
+    const isOnePart = cuts.length <= partItems && text.length <= partBytes
+    while (outcome.total < cuts.length) {
+      await (isOnePart ? takePart() : work.parts.run(takePart))
     }
     return outcome.toAnswer()
   } finally {

@@ -61,6 +61,9 @@ export class Intake {
     const length = request.headers['content-length']
     const declared = Number(length ?? 0)
     if (declared > maxBytes) throw tooLarge(maxBytes)
+    if (length !== undefined && declared <= smallBytes && encoding === 'identity') {
+      return toBody(await collect(request, this.#limits), noRoom)
+    }
     const arriving = new Held()
     const hold = async (bytes: number) =>
       arriving.set(await takeRoom(this.#arriving, bytes, request))

@@ -69,11 +69,13 @@ export function collect(
 /** A chunk below this is copied: by itself it would take many times its size. */
 const [smallChunk, tailBytes] = [2048, 64 * 1024]
 
+const none = Buffer.alloc(0)
+
 /** The bytes of a body, however small the pieces in which they come. */
 class Chunks {
   bytes = 0
   readonly #chunks: Buffer[] = []
-  #tail = Buffer.alloc(0)
+  #tail: Buffer = none
   #filled = 0
 
   add(chunk: Buffer): void {

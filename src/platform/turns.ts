@@ -17,3 +17,25 @@ export class Turns {
     if (this.#waiting.length > 0) setImmediate(() => this.#run())
   }
 }
+
+/** Lets in as many at the same time as it has places; the others wait in their order. */
+export class Gate {
+  #places: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(places: number) {
+    this.#places = places
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#places > 0) this.#places--
+    else await new Promise<void>((enter) => this.#waiting.push(enter))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#places++
+    }
+  }
+}

@@ -46,7 +46,7 @@ async function unpackGzip(
   maxBytes: number,
 ): Promise<Buffer | undefined> {
   type Unpacked = { buffer: Buffer; engine: { bytesWritten: number } }
-  const found = await orTooLarge(encoding, unzip(raw, { maxOutputLength: maxBytes, info: true }))
+  const found = await orTooLarge(encoding, unzip(raw, { ...toOptions(maxBytes), info: true }))
   if (!found) return undefined
   const { buffer, engine } = found as unknown as Unpacked
   // Node stops at the first zero after a member, whatever follows.
@@ -66,14 +66,19 @@ async function unpackFrames(
   const parts: Buffer[] = []
   let left = maxBytes
   for (const frame of frames) {
-    const options = { maxOutputLength: Math.max(1, left) }
-    const part = await orTooLarge('zstd', unzstd(frame, options))
+    const part = await orTooLarge('zstd', unzstd(frame, toOptions(left)))
     if (!part || part.length > left) return undefined
     left -= part.length
     parts.push(part)
   }
   return parts.length === 1 ? parts[0] : Buffer.concat(parts)
 }
+
+/** Each chunk is a turn of the event loop: with Node's 16 KiB a large body takes thousands. */
+const toOptions = (maxBytes: number) => ({
+  maxOutputLength: Math.max(1, maxBytes),
+  chunkSize: maxBytes > 2 ** 20 ? 2 ** 19 : 2 ** 14,
+})
 
 async function orTooLarge<T>(encoding: string, unpacked: Promise<T>): Promise<T | undefined> {
   try {

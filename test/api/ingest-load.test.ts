@@ -143,6 +143,24 @@ describe('a large request', () => {
     assert.deepEqual(parts, [1000])
   })
 
+  test('is accepted beside one other at most, and small ones are not held up', async (t) => {
+    const held = Promise.withResolvers<void>()
+    t.after(() => held.resolve())
+    const started: number[] = []
+    const { post } = await startDoor(t, async (items) => {
+      started.push(items.length)
+      if (items.length > 1) await held.promise
+      return items.map(() => 'stored')
+    })
+    const large = Array.from({ length: 5 }, () => post('events:batch', array(1001)))
+    while (started.length < 2) await wait(5)
+    assert.equal((await post('events', event)).status, 200)
+    assert.equal((await post('events:batch', `[${event}]`)).status, 200)
+    assert.deepEqual(started, [1000, 1000, 1, 1])
+    held.resolve()
+    for (const { said } of await Promise.all(large)) assert.equal(said.total, 1001)
+  })
+
   test('leaves a client with single events its answers: beside twelve of 10,000 events', async (t) => {
     const { post, metrics } = await startDoor(t)
     const body = array(10_000)

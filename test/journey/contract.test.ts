@@ -37,7 +37,8 @@ const metricsOf = async (ask: Fetch) => {
 
 /** Changes of counters and gauges, without times and our own requests for /metrics. */
 async function moved(ask: Fetch, before: Map<string, number>): Promise<Record<string, number>> {
-  const left = /^(process_|nodejs_)|_sum\b|_bucket\b|endpoint="\/metrics"|^wafermon_spool_bytes|age/
+  const left =
+    /^(process_|nodejs_|wafermon_event_loop_)|_sum\b|_bucket\b|endpoint="\/metrics"|^wafermon_spool_bytes|age/
   const now = [...(await metricsOf(ask))].filter(([name]) => !left.test(name))
   const changes = now.map(([name, value]) => [name, value - (before.get(name) ?? 0)] as const)
   return Object.fromEntries(changes.filter(([, by]) => by !== 0))
