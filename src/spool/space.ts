@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ballast } from './ballast.ts'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 
 /** Above this share of the cap ticks are shed. */
 const softShare = 0.8

@@ -1,44 +1,47 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
-import { Outgoing, type Refused } from '../core/delivery.ts'
-import { ensure, must } from '../core/must.ts'
+import type { Outgoing, Refused } from '../core/delivery.ts'
+import { must } from '../core/must.ts'
 import { AppendQueue } from './append-queue.ts'
-import { openCursors } from './cursors.ts'
-import type { Db } from './database.ts'
+import { checkAck, openCursors } from './cursors.ts'
+import type { Db } from './db.ts'
 import { isDiskFull, unwritableError } from './disk-error.ts'
+import { Epochs } from './epochs.ts'
 import { EventWriter } from './event-writer.ts'
+import { Guard, type GuardOptions } from './guard.ts'
 import { type OpenReport, openSpool } from './open.ts'
+import { readBatch } from './peek.ts'
+import { toRetry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
-import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
 
 /** A refused event, set aside. */
 export type Reject = Refused & { id: number; sink: string; rejectedMs: number; body: string }
 
-export type SpoolOptions = SpaceOptions & {
-  /** Names of all sinks; an event stays until each has acknowledged it. */
-  sinks: readonly string[]
-  onCommit?: (events: number) => void
-}
-
-/** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
-export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
+export type SpoolOptions = SpaceOptions &
+  Pick<GuardOptions, 'onDamage'> & {
+    /** Names of all sinks; an event stays until each has acknowledged it. */
+    sinks: readonly string[]
+    onCommit?: (events: number) => void
+  }
 
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
-  readonly report: SpoolReport
-  readonly sourceId: string
-  readonly epoch: string
+  /** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
+  readonly report: OpenReport & { resetSinks: readonly string[] }
+  /** Under which this opening gives numbers. */
+  readonly source: { id: string; epoch: string }
   readonly dir: string
+  readonly guard: Guard
   readonly #db: Db
   readonly #lock: Db
   readonly #space: Space
   readonly #options: SpoolOptions
+  readonly #epochs: Epochs
   readonly #acked: Map<string, number>
   readonly #statements: Statements
   readonly #queue = new AppendQueue((groups) => this.#write(groups))
   #lastSeq: number
-  #forwarded: number
   readonly #keys: SeenKeys
   readonly #writer: EventWriter
   #closed = false
@@ -51,34 +54,38 @@ export class Spool {
     this.#lock = lock
     this.#options = options
     this.dir = options.dir
-    this.sourceId = sourceId
+    this.#epochs = new Epochs(db, sourceId)
+    this.source = { id: sourceId, epoch: this.#epochs.epoch }
     this.#statements = prepare(db)
     const meta = db.prepare('select * from meta').get() as Meta
-    this.epoch = meta.epoch
-    this.#forwarded = meta.forwarded
-    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    const { cursors, resetSinks } = openCursors(db, this.#statements, options.sinks)
+    const { cursors, resetSinks, lastSeq } = openCursors(db, this.#statements, options.sinks)
     this.#acked = cursors
+    this.#lastSeq = lastSeq
+    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
     this.#writer = new EventWriter(this.#statements, this.#keys)
-    const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
-    this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
     this.#space = new Space(db, options)
+    const record = { spool: meta.id, last: lastSeq, delivered: this.#ackedByAll }
+    this.guard = new Guard({ ...options, db, report, record })
     this.report = { ...report, recovered: this.count, resetSinks }
   }
 
   /** Events that at least one sink has not acknowledged. */
   get count(): number {
-    return this.#lastSeq - Math.min(...this.#acked.values())
+    return this.#lastSeq - this.#ackedByAll
   }
 
-  /** Bytes in use on disk. */
+  get #ackedByAll(): number {
+    return Math.min(...this.#acked.values())
+  }
+
+  /** In use on disk. */
   get bytes(): number {
     return this.#space.bytes
   }
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    return this.#space.trouble ?? this.#lastError
+    return this.guard.trouble ?? this.#space.trouble ?? this.#lastError
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
@@ -95,7 +102,7 @@ export class Spool {
 
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
-    const from = sink === undefined ? Math.min(...this.#acked.values()) : this.acked(sink)
+    const from = sink === undefined ? this.#ackedByAll : this.acked(sink)
     return this.#statements.oldest.get(from) as number | undefined
   }
 
@@ -112,6 +119,7 @@ export class Spool {
 
   #write(groups: readonly Group[]): Verdict[][] {
     try {
+      if (this.guard.trouble) return this.#refuse(groups)
       const room = this.#space.room()
       return room === 'none' ? this.#refuse(groups) : this.#commit(groups, room)
     } catch (error) {
@@ -128,22 +136,26 @@ export class Spool {
 
   /** One transaction for all that wait. Counters move only once it is durable. */
   #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
+    const began = performance.now()
     this.#statements.begin.run()
-    const from = { seq: this.#lastSeq, forwarded: this.#forwarded }
-    const { verdicts, seq, forwarded } = this.#writer.write(groups, room, from)
-    if (forwarded > this.#forwarded) this.#statements.setForwarded.run(forwarded)
+    const from = { seq: this.#lastSeq, given: this.#epochs.given }
+    const { verdicts, seq, given } = this.#writer.write(groups, room, from)
+    if (given > from.given) this.#epochs.record(from.seq + 1, this.#ackedByAll)
     this.#statements.commit.run()
-    const stored = seq - this.#lastSeq
-    this.#lastSeq = seq
-    this.#forwarded = forwarded
-    this.#keys.added(stored)
+    this.#stored(seq, given)
+    this.#keys.added(seq - from.seq)
     this.#lastError = undefined
     this.#space.measure()
-    if (stored > 0) {
-      this.#options.onCommit?.(stored)
-      for (const wake of this.#wakers) wake()
-    }
-    return verdicts
+    if (seq > from.seq) this.#options.onCommit?.(seq - from.seq)
+    return this.guard.troubleSince(began) ? this.#refuse(groups) : verdicts
+  }
+
+  /** Once the commit is durable. */
+  #stored(seq: number, given: number): void {
+    this.#epochs.recorded(this.#lastSeq + 1, given)
+    this.#lastSeq = seq
+    this.guard.committed(seq, this.#ackedByAll)
+    for (const wake of this.#wakers) wake()
   }
 
   /**
@@ -152,15 +164,13 @@ export class Spool {
    * @param from the seq before the first; what the sink has acknowledged unless given
    */
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
-    const batch: Outgoing[] = []
-    let bytes = 0
-    for (const row of this.#statements.after.iterate(from, limit) as Iterable<Row>) {
-      bytes += row.body.length
-      if (batch.length > 0 && bytes > maxBytes) break
-      const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
-      batch.push(new Outgoing(row.seq, body))
+    if (this.guard.isUnsound) return []
+    try {
+      return readBatch(this.#statements, this.#epochs, { from, limit, maxBytes })
+    } catch (error) {
+      if (this.guard.isDamage(error)) return []
+      throw error
     }
-    return batch
   }
 
   /**
@@ -174,7 +184,7 @@ export class Spool {
    */
   ack(sink: string, seq: number, refused: readonly Refused[] = []): void {
     const before = this.acked(sink)
-    this.#checkAck(sink, before, seq, refused)
+    checkAck({ sink, before, last: this.#lastSeq }, seq, refused)
     this.#acked.set(sink, seq)
     try {
       this.#writeAck(sink, seq, refused)
@@ -185,21 +195,15 @@ export class Spool {
       this.#acked.set(sink, before)
       throw error
     }
+    this.guard.committed(this.#lastSeq, this.#ackedByAll)
     this.#lastError = undefined
     this.#space.measure()
     if (this.count === 0) this.#shrink()
     if (!this.#space.hasBallast && this.#space.takeBallast()) this.#lastError = undefined
   }
 
-  #checkAck(sink: string, before: number, seq: number, refused: readonly Refused[]): void {
-    const known = Number.isSafeInteger(seq) && seq >= before && seq <= this.#lastSeq
-    ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${this.#lastSeq}`)
-    const covered = refused.every((one) => one.seq > before && one.seq <= seq)
-    ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
-  }
-
   #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
-    const gone = Math.min(...this.#acked.values())
+    const gone = this.#ackedByAll
     const rotate = this.#keys.areDue(gone)
     const since = Date.now()
     this.#db.transaction(() => {
@@ -214,8 +218,7 @@ export class Spool {
   #setAside(sink: string, { seq, field, detail }: Refused): void {
     const found = this.#statements.one.get(seq) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
-    const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
-    this.#statements.reject.run(sink, seq, Date.now(), field, detail, body)
+    this.#statements.reject.run(sink, seq, Date.now(), field, detail, this.#epochs.stamp(row))
   }
 
   /** Rejects, newest first. */
@@ -232,7 +235,7 @@ export class Spool {
   }
 
   /**
-   * Puts a reject back at the end of the spool, to be offered again with the stamp it had.
+   * Puts a reject back at the end of the spool, to be offered again; see retry.ts for its stamp.
    *
    * @returns false when there is no such reject
    * @throws AppError overloaded when the disk fails; it stays a reject then
@@ -241,6 +244,7 @@ export class Spool {
     try {
       return this.#retry(id)
     } catch (error) {
+      this.guard.isDamage(error)
       throw unwritableError(error)
     }
   }
@@ -248,14 +252,15 @@ export class Spool {
   #retry(id: number): boolean {
     const row = this.reject(id)
     if (!row) return false
+    if (this.guard.trouble) throw new Error(this.guard.trouble)
+    const { body, isNew } = toRetry(row)
+    const [seq, given] = [this.#lastSeq + 1, this.#epochs.given + Number(isNew)]
     this.#db.transaction(() => {
-      this.#statements.put.one.run(this.#lastSeq + 1, null, Date.now(), row.body)
-      this.#statements.setForwarded.run(this.#forwarded + 1)
+      this.#statements.put.one.run(seq, isNew ? given : null, Date.now(), body)
+      if (isNew) this.#epochs.record(seq, this.#ackedByAll)
       this.#statements.dropReject.run(id)
     })()
-    this.#lastSeq++
-    this.#forwarded++
-    for (const wake of this.#wakers) wake()
+    this.#stored(seq, given)
     return true
   }
 
@@ -270,12 +275,14 @@ export class Spool {
     if (this.#closed) return
     this.#queue.flush()
     this.#closed = true
+    this.guard.close()
     this.#db.close()
     this.#lock.close()
   }
 
   #afterFailure(error: unknown): void {
     if (this.#db.inTransaction) this.#db.exec('rollback')
+    if (this.guard.isDamage(error)) return
     this.#lastError = `the spool cannot be written (${(error as { code?: string }).code ?? 'unknown'})`
     if (isDiskFull(error)) this.#space.releaseBallast()
   }

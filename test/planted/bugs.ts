@@ -74,8 +74,8 @@ export const bugs: readonly Bug[] = [
     name: 'spool drops what one of two sinks has taken',
     why: 'a sink that was away for a while misses events forever',
     file: 'src/spool/spool.ts',
-    find: 'const gone = Math.min(',
-    replace: 'const gone = Math.max(',
+    find: 'const gone = this.#ackedByAll',
+    replace: 'const gone = Math.max(...this.#acked.values())',
     test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
   },
   {
@@ -116,8 +116,8 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool believes an acknowledgment of more than there is',
     why: 'the next events are deleted without that sink ever seeing them',
-    file: 'src/spool/spool.ts',
-    find: 'seq >= before && seq <= this.#lastSeq',
+    file: 'src/spool/cursors.ts',
+    find: 'seq >= before && seq <= last',
     replace: 'seq >= before',
     test: [
       'test/spool/ack.test.ts',
