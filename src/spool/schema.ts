@@ -5,6 +5,9 @@
  *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
  *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
  *   source-id                the id of this sidecar; outlives the database
+ *   source-id.damaged        what was in its place and is no id
+ *   last-seq                 the last number once more, see last-seq.ts
+ *   spool.db.unsound         a note that the next start has to repair the database
  *   ballast                  16 MiB that are released when the disk is full, so that deliveries can
  *                            still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start

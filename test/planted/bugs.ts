@@ -214,6 +214,74 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'spool continues the epoch that it finds',
+    why: 'a restored folder numbers other events as those that were delivered, and they are dropped',
+    file: 'src/spool/epochs.ts',
+    find: 'this.epoch = newEpoch(this.#all.at(-1)?.epoch)',
+    replace: `this.epoch = this.#all.at(-1)?.epoch ?? newEpoch()
+    this.#given = db
+      .prepare('select coalesce(max(source_seq), 0) from event')
+      .pluck()
+      .get() as number`,
+    test: [
+      'test/spool/back-in-time.test.ts',
+      'a spool that goes back in time > gives no number twice: a restored folder, and a copy that runs beside it',
+    ],
+  },
+  {
+    name: 'spool writes into files that nobody can see',
+    why: 'what is answered with 200 is gone when the sidecar ends',
+    file: 'src/spool/guard.ts',
+    find: 'return this.#unsound ?? this.#whereabouts.trouble',
+    replace: 'return this.#unsound',
+    test: [
+      'test/spool/taken-away.test.ts',
+      'a file of the spool that goes while it runs > is seen before the next answer, and makes health red: spool.db removed',
+    ],
+  },
+  {
+    name: 'spool keeps no record of its last number',
+    why: 'a missing log takes events with it without a word',
+    file: 'src/spool/guard.ts',
+    find: 'this.#lastSeq.write(last, delivered)\n  }',
+    replace: 'void [last, delivered]\n  }',
+    test: [
+      'test/spool/taken-away.test.ts',
+      'a spool that lags behind its record of the last number > says how many events a missing log took',
+    ],
+  },
+  {
+    name: 'sidecar stamps with whatever source-id says',
+    why: 'every event becomes a reject that no retry heals',
+    file: 'src/spool/source-id.ts',
+    find: 'return isSourceId(text) ? text : undefined',
+    replace: 'return text || undefined',
+    test: ['test/spool/source-id.test.ts', 'a damaged source-id > costs no event: too long'],
+    says: 'invalid epoch',
+  },
+  {
+    name: 'large spool is never checked',
+    why: 'damage is found by the event that is lost in it',
+    file: 'src/spool/guard.ts',
+    find: 'if (report.unchecked)',
+    replace: 'if (report.unchecked && !path)',
+    test: [
+      'test/spool/large.test.ts',
+      'a large spool > takes events while it is being checked, and says so',
+    ],
+  },
+  {
+    name: 'spool passes over an event that is missing',
+    why: 'what is acknowledged after it deletes it without a word',
+    file: 'src/spool/peek.ts',
+    find: 'if (row.seq !== due) throw',
+    replace: 'if (row.seq < due) throw',
+    test: [
+      'test/spool/large.test.ts',
+      'a spool that lacks an event in the middle > is not handed out past it while it runs',
+    ],
+  },
+  {
     name: 'one bad event fails the batch it is in',
     why: 'a program with one wrong field takes the events of all others with it',
     file: 'src/api/ingest.ts',
