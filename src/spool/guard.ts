@@ -86,7 +86,8 @@ export class Guard {
   /** @returns true when the error means that the database is damaged */
   isDamage(error: unknown): boolean {
     const code = String((error as { code?: string } | undefined)?.code)
-    const isDamage = error instanceof DamageError || /^SQLITE_(CORRUPT|NOTADB)/.test(code)
+    const isDamage =
+      error instanceof DamageError || /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ)/.test(code)
     if (isDamage) this.damaged((error as Error).message)
     return isDamage
   }

@@ -128,6 +128,22 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
   })
 
+  test('is found damaged where its end is cut off, though SQLite takes it for sound', async () => {
+    const busy = await busySpool()
+    const { length } = readFileSync(join(busy.dir, 'spool.db'))
+    const pages = Math.floor(length / pageBytes)
+    for (let left = pages - 8; left < pages; left++) {
+      const dir = freshFolder()
+      cpSync(busy.dir, dir, { recursive: true })
+      spoil(dir, { file: 'spool.db', place: (left * pageBytes + 100) / length, bytes: 'cut' })
+      const spool = new Spool({ ...options, dir })
+      const found = spool.peek('local-api', 1000, 64 * mib)
+      assert.equal(found.length, spool.count)
+      spool.close()
+    }
+    busy.close()
+  })
+
   test('reports that its log is damaged, though SQLite opens it without an error', async () => {
     const busy = await busySpool()
     const log = readFileSync(join(busy.dir, 'spool.db-wal'))
