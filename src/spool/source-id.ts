@@ -38,7 +38,7 @@ export function readSourceId(dir: string, db: Db): { sourceId: string; change?: 
   const now = known ?? newSourceId()
   writeDurably(path, `${now}\n`)
   if (!damaged && known === undefined) return { sourceId: now }
-  const from = known === undefined ? 'made again, another' : 'taken from spool.db'
+  const from = known === undefined ? 'replaced by a new one' : 'taken from spool.db'
   const why = `source-id was ${damaged ? 'damaged, and is kept as source-id.damaged' : 'missing'}; the id was ${from}`
   return { sourceId: now, change: { now, why } }
 }
