@@ -8,7 +8,7 @@ import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
 import { Drain } from '../spool/drain.ts'
-import { describeSpool, setSpoolMetrics, watchSpool } from '../spool/report.ts'
+import { describeSpool, logSpool, setSpoolMetrics, watchSpool } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { openAuth, serve } from './serve.ts'
 import type { SidecarConfig } from './settings.ts'
@@ -28,9 +28,10 @@ export async function startSidecar(
     sinks: sinks.map((sink) => sink.name),
     maxBytes: config.SPOOL_MAX_BYTES,
     ...watchSpool(metrics, context.log),
+    onDamage: (reason) => endDamaged(reason, config, context),
   })
   life.onStop('spool', () => spool.close())
-  logStart(spool, context)
+  logSpool(spool, context.log)
 
   const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
   const started = new StartTimes()
@@ -60,14 +61,11 @@ export async function startSidecar(
   })
 }
 
-function logStart({ report, dir, sourceId, epoch }: Spool, { log }: RoleContext): void {
-  if (report.damaged) {
-    log.error({ dir, ...report.damaged }, 'damaged spool set aside')
-  }
-  if (report.resetSinks.length > 0) {
-    log.error({ dir, sinks: report.resetSinks }, 'invalid sink positions, delivering again')
-  }
-  log.info({ dir, source: sourceId, epoch, waiting: report.recovered }, 'spool open')
+/** What can be read is carried over by the next start, which is the one of the supervisor. */
+function endDamaged(reason: string, config: SidecarConfig, { log, life }: StartContext): void {
+  log.fatal({ dir: config.SPOOL_DIR, reason }, 'spool found damaged, ending to be started again')
+  process.exitCode = 1
+  void life.stop(config.SHUTDOWN_TIMEOUT_S)
 }
 
 /** Opens everything that a sidecar delivers to. */

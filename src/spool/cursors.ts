@@ -1,4 +1,6 @@
-import type { Db } from './database.ts'
+import type { Refused } from '../core/delivery.ts'
+import { ensure } from '../core/must.ts'
+import type { Db } from './db.ts'
 import type { Statements } from './statements.ts'
 
 type SinkRow = { name: string; acked: number }
@@ -12,13 +14,13 @@ const endsSql = 'select (select min(seq) from event), (select max(seq) from even
  * The position of each sink: everything up to it was taken or refused. A new sink starts
  * at the oldest position of the others; one that was removed no longer holds events.
  *
- * @returns the positions, and the sinks whose recorded position was not believed
+ * @returns the positions, the sinks whose recorded position was not believed, and the last `seq`
  */
 export function openCursors(
   db: Db,
   { setAcked }: Statements,
   sinks: readonly string[],
-): { cursors: Map<string, number>; resetSinks: string[] } {
+): { cursors: Map<string, number>; resetSinks: string[]; lastSeq: number } {
   const rows = db.prepare('select name, acked from sink').all() as SinkRow[]
   const ends = db.prepare(endsSql).raw().get() as Ends
   const known = new Map(rows.map(({ name, acked }) => [name, toPosition(acked, ends)]))
@@ -35,7 +37,8 @@ export function openCursors(
     if (!cursors.has(name)) db.prepare('delete from sink where name = ?').run(name)
   }
   const reset = rows.filter(({ name, acked }) => known.get(name) !== acked)
-  return { cursors, resetSinks: reset.map(({ name }) => name) }
+  const lastSeq = Math.max(ends[1] ?? 0, ...cursors.values())
+  return { cursors, resetSinks: reset.map(({ name }) => name), lastSeq }
 }
 
 /**
@@ -45,3 +48,15 @@ export function openCursors(
  */
 const toPosition = (acked: number, [first, last]: Ends): number =>
   last !== null && acked > last ? first - 1 : acked
+
+/** What may be acknowledged: nothing twice, and nothing that the sink was never offered. */
+export function checkAck(
+  { sink, before, last }: { sink: string; before: number; last: number },
+  seq: number,
+  refused: readonly Refused[],
+): void {
+  const known = Number.isSafeInteger(seq) && seq >= before && seq <= last
+  ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${last}`)
+  const covered = refused.every((one) => one.seq > before && one.seq <= seq)
+  ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
+}

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
-import { epochPattern, formatVersion, schemaSql } from './schema.ts'
+import type { Db } from './db.ts'
+import { newEpoch, readEpochs } from './epochs.ts'
+import { epochPattern, formatVersion, newInFormat2, schemaSql } from './schema.ts'
 
-export type Db = InstanceType<typeof Database>
-
-/** A new spool.db with an epoch of its own. */
+/** A new spool.db. */
 export function createDatabase(path: string): Db {
   const db = openDatabase(path)
   initialize(db)
@@ -29,14 +28,29 @@ export function initialize(db: Db): void {
   db.transaction(() => {
     db.exec(schemaSql)
     db.prepare(
-      'insert into meta (one, format, epoch, created_at, key_since) values (1, ?, ?, ?, ?)',
+      'insert into meta (one, format, id, created_at, key_since) values (1, ?, ?, ?, ?)',
     ).run(formatVersion, newEpoch(), clock.now(), clock.nowMs())
   })()
 }
 
-/** Sorts by time, so that the latest epoch of a source is the greatest. */
-const newEpoch = () =>
-  `${clock.now().slice(0, 23).replaceAll(/[-:.]/g, '')}Z-${randomBytes(4).toString('hex')}`
+/**
+ * Brings a spool of format 1, whose events all have their numbers under the one epoch of the database,
+ * to the format of now.
+ *
+ * @throws when it is not a sound spool; then it is as it was
+ */
+export function migrate(db: Db, sourceId: string): void {
+  db.transaction(() => {
+    const old = db.prepare('select * from meta').get() as Record<string, string>
+    if (!epochPattern.test(String(old.epoch))) throw new Error('spool.db has an invalid header row')
+    db.exec(`drop table meta; ${newInFormat2}`)
+    db.prepare('insert into meta values (1, ?, ?, ?, ?, ?, ?)').run(
+      ...[formatVersion, old.epoch, old.created_at, old.key_table, old.key_since, old.key_old_seq],
+    )
+    db.prepare('insert into epoch values (0, ?, ?)').run(sourceId, old.epoch)
+    checkHeader(db)
+  })()
+}
 
 function configure(db: Db): void {
   // Exclusive: a second sidecar on the same folder would deliver everything twice.
@@ -53,12 +67,29 @@ function configure(db: Db): void {
 /** A file that SQLite takes for sound may still not be ours: a flipped bit in a name is enough. */
 export function checkHeader(db: Db): void {
   if (shapeOf(db) !== ownShape()) throw new Error('spool.db does not have the tables of a spool')
-  const { epoch, key_table, forwarded } = db.prepare('select * from meta').get() as Header
-  const sound = epochPattern.test(epoch) && /^key_[ab]$/.test(key_table) && forwarded >= 0
+  const { id, key_table } = db.prepare('select * from meta').get() as Record<string, string>
+  const sound = epochPattern.test(String(id)) && /^key_[ab]$/.test(String(key_table))
   if (!sound) throw new Error('spool.db has an invalid header row')
+  readEpochs(db)
 }
 
-type Header = { epoch: string; key_table: string; forwarded: number }
+/**
+ * The events are numbered without gaps, so their first and last say how many there are. Reads both
+ * whole, which is where events go out and come in; reads and counts all where that is quick.
+ */
+export function checkEnds(db: Db, count = false): void {
+  const read = (order: string) =>
+    db.prepare(`select seq, length(body) from event order by seq ${order} limit 1`).raw().get() as
+      | [number, number]
+      | undefined
+  const [first, last] = [read('asc'), read('desc')]
+  if (!count || !first || !last) return
+  // With their texts: where the file was cut off SQLite's own check sees zeros and is content.
+  const all = db.prepare('select count(*), sum(length(body)) from event').raw()
+  const [found] = all.get() as [number]
+  const missing = last[0] - first[0] + 1 - found
+  if (missing !== 0) throw new Error(`spool.db lacks ${missing} of its events`)
+}
 
 const shapeOf = (db: Db) =>
   JSON.stringify(db.prepare('select type, name, sql from sqlite_master order by name').all())

@@ -1,4 +1,4 @@
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 import { isDiskError } from './disk-error.ts'
 import type { Space } from './space.ts'
 

@@ -5,8 +5,8 @@ import { toMs } from '../core/time.ts'
 import { type SeenKeys, toKey } from './seen-keys.ts'
 import type { Statements } from './statements.ts'
 
-/** The last seq given, and how many events so far carried the stamp of an earlier spool. */
-export type Position = { seq: number; forwarded: number }
+/** The last seq given, and the last number under the epoch of this opening. */
+export type Position = { seq: number; given: number }
 
 export type Written = Position & { verdicts: Verdict[][] }
 
@@ -32,7 +32,7 @@ export class EventWriter {
   write(
     groups: readonly (readonly Admitted[])[],
     room: 'all' | 'ends',
-    { seq, forwarded }: Position,
+    { seq, given }: Position,
   ): Written {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
@@ -42,12 +42,11 @@ export class EventWriter {
       if (verdicts[i] !== 'stored') continue
       seq++
       const { event } = item
-      if (event.source) forwarded++
       // An event that carries the stamp of an earlier spool gets no number of ours.
-      rows.push([seq, event.source ? null : seq - forwarded, receivedMs(event), item.json])
+      rows.push([seq, event.source ? null : ++given, receivedMs(event), item.json])
     }
     inChunks(rows, this.#statements.put)
-    return { verdicts: split(verdicts, groups), seq, forwarded }
+    return { verdicts: split(verdicts, groups), seq, given }
   }
 
   #judge(items: readonly Admitted[], room: 'all' | 'ends'): Verdict[] {
@@ -92,3 +91,7 @@ function split(verdicts: readonly Verdict[], groups: readonly (readonly unknown[
     return verdicts.slice(from - length, from)
   })
 }
+
+/** Characters of the events as they are written: about as many bytes. */
+export const sizeOf = (groups: readonly (readonly Admitted[])[]) =>
+  groups.flat().reduce((sum, { json }) => sum + json.length, 0)

@@ -1,12 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { accessSync, constants, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConfigError } from '../core/errors.ts'
-import { writeDurably } from '../platform/durable-file.ts'
 import { closeFolder, explainForeign, makeFolders } from '../platform/own-folder.ts'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 import { formatVersion } from './schema.ts'
 
 /**
@@ -29,30 +26,70 @@ export function makeDir(dir: string): void {
   }
 }
 
-/** The id of this sidecar; made once, and kept. */
-export function readSourceId(dir: string): string {
-  const path = join(dir, 'source-id')
-  const known = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
-  if (known !== '') return known
-  const id = `${hostname().slice(0, 100) || 'sidecar'}-${randomBytes(4).toString('hex')}`
-  writeDurably(path, `${id}\n`)
-  return id
+const fileNames = [
+  ...['spool.db', 'spool.db-wal', 'spool.db-shm', 'spool.db-journal', 'spool.db-wal.damaged'],
+  ...['spool.db.partial', 'spool.db.unsound', 'lock.db', 'lock.db-journal', 'lock.db-wal'],
+  ...[
+    'source-id',
+    'source-id.partial',
+    'source-id.damaged',
+    'last-seq',
+    'last-seq.partial',
+    'ballast',
+  ],
+]
+
+/** @throws ConfigError when something else has the name of one of our files: it belongs to somebody */
+export function checkNames(dir: string): void {
+  for (const name of fileNames) {
+    const path = join(dir, name)
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (!found || found.isFile()) continue
+    const what = found.isDirectory() ? 'a folder' : 'not a regular file'
+    throw new ConfigError(`SPOOL_DIR: ${path} is ${what}; move it away, a file belongs there`)
+  }
 }
 
 /** Before anything is looked at: what another sidecar is writing would look damaged. */
 export function takeLock(dir: string, path: string): Db {
-  let lock: Db | undefined
+  const file = join(dir, 'lock.db')
   try {
-    lock = new Database(join(dir, 'lock.db'))
+    return lockFile(file)
+  } catch (error) {
+    const { code = 'unknown' } = error as { code?: string }
+    if (code === 'SQLITE_BUSY') throw inUseError(path)
+    return lockEmptied(file, path, code)
+  }
+}
+
+function lockFile(file: string): Db {
+  const lock = new Database(file)
+  try {
     // Without a file beside it, for which a full disk has no room; and not exclusive, which waits for
     // every reader of the file, such as a backup.
     lock.pragma('journal_mode = memory')
     lock.exec('begin immediate')
     return lock
   } catch (error) {
-    lock?.close()
-    const { code = 'unknown' } = error as { code?: string }
-    throw code === 'SQLITE_BUSY' ? inUseError(path) : unusableError(path, code)
+    lock.close()
+    throw error
+  }
+}
+
+/**
+ * The file is empty unless something else wrote into it, and nothing in it is of use. A holder would
+ * have been noticed first, whatever is in it. Emptied in its place: two sidecars that both do this
+ * still want the lock of one file.
+ */
+function lockEmptied(file: string, path: string, code: string): Db {
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  if (size === 0) throw unusableError(path, code)
+  try {
+    truncateSync(file)
+    return lockFile(file)
+  } catch (error) {
+    const again = (error as { code?: string }).code
+    throw again === 'SQLITE_BUSY' ? inUseError(path) : unusableError(path, code)
   }
 }
 

@@ -1,22 +1,39 @@
-import { existsSync, renameSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { syncFolder } from '../platform/durable-file.ts'
 import { withBallast } from './ballast.ts'
-import { checkHeader, createDatabase, type Db, initialize, openDatabase } from './database.ts'
+import { isLarge, prepareCheckBehind } from './check-behind.ts'
+import {
+  checkEnds,
+  checkHeader,
+  createDatabase,
+  initialize,
+  migrate,
+  openDatabase,
+} from './database.ts'
+import type { Db } from './db.ts'
 import { isDiskError } from './disk-error.ts'
 import {
+  checkNames,
   inUseError,
   makeDir,
   newerFormatError,
-  readSourceId,
   takeLock,
   unusableError,
 } from './folder.ts'
 import { type Salvaged, salvage } from './salvage.ts'
 import { formatVersion } from './schema.ts'
-import { damagedLog, finishSwap, keepDamagedLog, moveAside, partialSuffix } from './swap.ts'
+import { newSourceId, readSourceId, readWrittenId, type SourceIdChange } from './source-id.ts'
+import {
+  damagedLog,
+  finishSwap,
+  keepDamagedLog,
+  moveAside,
+  partialSuffix,
+  unsoundSuffix,
+} from './swap.ts'
 
 /** The state of the spool at start: for the log, for health, for the operator. */
 export type OpenReport = {
@@ -24,6 +41,12 @@ export type OpenReport = {
   recovered: number
   /** Set when the database could not be read and was moved away. */
   damaged?: { movedTo: string; reason: string; salvaged: number; unreadable: number }
+  /** Set when `source-id` does not say what it said before. */
+  sourceIdChange?: SourceIdChange
+  /** The database is large: only what new events need was checked, the rest follows. */
+  unchecked?: true
+  /** It was made by an earlier version, which kept no record of the last number. */
+  upgraded?: true
 }
 
 export type Opened = {
@@ -43,13 +66,11 @@ export type Opened = {
  */
 export function openSpool(dir: string): Opened {
   makeDir(dir)
+  checkNames(dir)
   const path = join(dir, 'spool.db')
   const lock = takeLock(dir, path)
   try {
-    return withBallast(dir, () => {
-      const sourceId = readSourceId(dir)
-      return { ...openLocked(dir, path, sourceId), lock, sourceId }
-    })
+    return withBallast(dir, () => ({ ...openLocked(dir, path), lock }))
   } catch (error) {
     lock.close()
     const { code = 'unknown', syscall } = error as NodeJS.ErrnoException
@@ -57,20 +78,35 @@ export function openSpool(dir: string): Opened {
   }
 }
 
+function openLocked(dir: string, path: string): Omit<Opened, 'lock'> {
+  const { db, report } = openDb(dir, path)
+  try {
+    const { sourceId, change } = readSourceId(dir, db)
+    return { db, sourceId, report: { ...report, ...(change ? { sourceIdChange: change } : {}) } }
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
 type OpenedDb = Pick<Opened, 'db' | 'report'>
 
-function openLocked(dir: string, path: string, sourceId: string): OpenedDb {
+function openDb(dir: string, path: string): OpenedDb {
   finishSwap(dir, path)
   if (sizeOf(path) === 0) return startEmpty(dir, path)
   const lost = keepDamagedLog(dir, path)
-  // Numbers that were given to what is lost must not be given again: a new database is a new epoch.
-  const opened =
-    lost > 0
-      ? { reason: `its log is damaged; up to ${lost} commits in it are lost` }
-      : tryOpen(path)
-  if ('db' in opened) return { db: opened.db, report: { recovered: 0 } }
-  return replaceDamaged(dir, path, sourceId, opened.reason)
+  const known =
+    lost > 0 ? `its log is damaged; up to ${lost} commits in it are lost` : readUnsound(path)
+  const opened = known === undefined ? tryOpen(dir, path) : { reason: known }
+  if ('reason' in opened) return replaceDamaged(dir, path, opened.reason)
+  const { db, ...how } = opened
+  return { db, report: { recovered: 0, ...how } }
 }
+
+const readUnsound = (path: string) =>
+  existsSync(path + unsoundSuffix)
+    ? readFileSync(path + unsoundSuffix, 'utf8').trim() || 'it was found damaged while in use'
+    : undefined
 
 const sizeOf = (file: string) => (existsSync(file) ? statSync(file).size : 0)
 
@@ -83,20 +119,29 @@ function startEmpty(dir: string, path: string): OpenedDb {
   return { db: createDatabase(path), report: { recovered: 0, ...damaged } }
 }
 
-function tryOpen(path: string): { db: Db } | { reason: string } {
+type Tried = ({ db: Db } & Pick<OpenReport, 'unchecked' | 'upgraded'>) | { reason: string }
+
+function tryOpen(dir: string, path: string): Tried {
   let db: Db | undefined
   try {
     db = openDatabase(path)
-    const check = db.pragma('quick_check(1)', { simple: true })
-    if (check !== 'ok') throw new Error(String(check))
+    const unchecked = isLarge(path)
+    if (!unchecked) checkWhole(db)
     // A crash between making the file and its tables leaves an empty database: begin again.
     if (db.prepare('select count(*) from sqlite_master').pluck().get() === 0) initialize(db)
     const format = db.prepare('select format from meta').pluck().get()
     if (typeof format !== 'number') throw new Error('spool.db has no header row')
     // Above a hundred it is not a version that will ever exist.
     if (format > formatVersion && format < 100) throw newerFormatError(path, format)
-    checkHeader(db)
-    return { db }
+    if (format === 1) migrate(db, readWrittenId(dir) ?? newSourceId())
+    else checkHeader(db)
+    checkEnds(db, !unchecked)
+    if (unchecked) prepareCheckBehind(db)
+    return {
+      db,
+      ...(unchecked ? { unchecked } : {}),
+      ...(format === formatVersion ? {} : { upgraded: true }),
+    }
   } catch (error) {
     db?.close()
     const { code } = error as { code?: string }
@@ -112,16 +157,21 @@ function tryOpen(path: string): { db: Db } | { reason: string } {
   }
 }
 
+function checkWhole(db: Db): void {
+  const check = db.pragma('quick_check(1)', { simple: true })
+  if (check !== 'ok') throw new Error(String(check))
+}
+
 /**
  * Puts a new database with what could be read in the place of a damaged one. A crash in between
  * loses nothing: until the new one is whole the old one stays where it is, see {@link finishSwap}.
  */
-function replaceDamaged(dir: string, path: string, sourceId: string, reason: string): OpenedDb {
+function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
   const partial = path + partialSuffix
   const next = createDatabase(partial)
   let salvaged: Salvaged
   try {
-    salvaged = salvage(path, next, sourceId)
+    salvaged = salvage(path, next, readWrittenId(dir))
   } catch (error) {
     const { code } = error as { code?: string }
     throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error

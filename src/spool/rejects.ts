@@ -1,6 +1,6 @@
 import type { Refused } from '../core/delivery.ts'
 import { clock } from '../platform/clock.ts'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 import { unwritableError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { ClosedPrefix } from './lanes.ts'

@@ -5,6 +5,20 @@ import type { Metrics } from '../platform/metrics.ts'
 import type { Drain } from './drain.ts'
 import type { Spool, SpoolOptions } from './spool.ts'
 
+/** Tells the state of a spool that was just opened. */
+export function logSpool({ report, guard, dir, source }: Spool, log: Logger): void {
+  const { behind, recordTrouble } = guard
+  if (report.damaged) log.error({ dir, ...report.damaged }, 'damaged spool set aside')
+  if (behind) log.error({ dir, ...behind }, 'the spool lags behind its record of the last number')
+  if (recordTrouble) log.error({ dir, reason: recordTrouble }, 'no record of the last number')
+  if (report.sourceIdChange) log.error({ dir, ...report.sourceIdChange }, 'source id changed')
+  if (report.resetSinks.length > 0) {
+    log.error({ dir, sinks: report.resetSinks }, 'invalid sink positions, delivering again')
+  }
+  const waiting = report.recovered
+  log.info({ dir, source: source.id, epoch: source.epoch, waiting }, 'spool open')
+}
+
 /**
  * The health of a spool: ready while it can keep events. A sink that fails, refuses or does not
  * settle what waits, and a door that refuses, only make it degraded.
@@ -16,21 +30,27 @@ export function describeSpool(spool: Spool, drains: readonly Drain[], recent: Ev
   const trouble = spool.trouble
   const sinks = Object.fromEntries(drains.map((drain) => [drain.sink, describeSink(spool, drain)]))
   const failing = drains.some((drain) => drain.state.failures > 0)
-  const { damaged } = spool.report
+  const { damaged, sourceIdChange } = spool.report
+  const { behind, recordTrouble, checking } = spool.guard
+  const isOdd = damaged ?? sourceIdChange ?? behind ?? recordTrouble
   const { shown, faults } = describeCounts(recent)
   for (const drain of drains) faults.push(...sinkFaults(drain))
   return {
     ready: trouble === undefined,
-    status: failing || damaged || faults.length > 0 ? ('degraded' as const) : ('ok' as const),
+    status: failing || isOdd || faults.length > 0 ? ('degraded' as const) : ('ok' as const),
     spool_count: spool.count,
     spool_dir: spool.dir,
     spool_bytes: spool.bytes,
-    source: { id: spool.sourceId, epoch: spool.epoch },
+    source: spool.source,
     sinks,
     last_5_min: { events: shown.events, rejected: shown.rejected, failed: shown.failed },
     ...(trouble ? { trouble } : {}),
     ...(faults.length > 0 ? { faults } : {}),
     ...(damaged ? { damaged } : {}),
+    ...(behind ? { behind } : {}),
+    ...(recordTrouble ? { record: recordTrouble } : {}),
+    ...(sourceIdChange ? { source_id_change: sourceIdChange } : {}),
+    ...(checking ? { checking } : {}),
   }
 }
 

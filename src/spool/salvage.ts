@@ -1,6 +1,9 @@
 import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
+import type { Db } from './db.ts'
+import { type Epoch, findEpoch, newEpoch, readEpochs } from './epochs.ts'
 import { epochPattern } from './schema.ts'
+import { newSourceId } from './source-id.ts'
 import { stamp } from './stamp.ts'
 
 /*
@@ -8,30 +11,30 @@ import { stamp } from './stamp.ts'
  * larger than the memory there is.
  */
 
-type Db = InstanceType<typeof Database>
-
 /** A row of a damaged spool, as far as one can tell. */
-type Row = { source_seq: unknown; received_ms: unknown; body: unknown }
+type Row = { seq: number; source_seq: unknown; received_ms: unknown; body: unknown }
 
 /** How many events were carried over, and how many that should have been there were not. */
 export type Salvaged = { salvaged: number; unreadable: number }
 
 /**
  * Copies the events that wait for delivery in the database at `path` into a new one, each with the
- * stamp that it had.
+ * stamp that it had. Where that cannot be read any more they are numbered again, for a wrong stamp may
+ * be that of another event.
  *
+ * @param sourceId the id of this sidecar, as far as it is known
  * @throws the error of SQLite when the disk does not answer at all: then nothing is known to be lost
  */
-export function salvage(path: string, into: Db, sourceId: string): Salvaged {
+export function salvage(path: string, into: Db, sourceId: string | undefined): Salvaged {
   let db: Db | undefined
   try {
     db = new Database(path)
-    const meta = attempt(() => db!.prepare('select epoch from meta').pluck().get())
-    const epoch = typeof meta.value === 'string' && epochPattern.test(meta.value) && meta.value
+    const format = attempt(() => db!.prepare('select format from meta').pluck().get())
+    const epochs = readAnyEpochs(db, sourceId)
     const acked = attempt(() => readAcked(db!)).value ?? 0
     const seqs = readableSeqs(db, acked)
-    if (seqs.length === 0 && isIoError(meta.error)) throw meta.error
-    const salvaged = copy(db, seqs, into, (row) => stamped(row, sourceId, epoch || 'lost'))
+    if (seqs.length === 0 && isIoError(format.error)) throw format.error
+    const salvaged = copy(db, seqs, into, epochs, sourceId)
     copyRejects(db, into)
     const last = Math.max(seqs.at(-1) ?? 0, attempt(() => lastKnown(db!)).value ?? 0)
     return { salvaged, unreadable: Math.max(0, last - acked - salvaged) }
@@ -73,25 +76,39 @@ function collect(db: Db, order: 'asc' | 'desc', after: number): number[] {
   return seqs
 }
 
-function copy(db: Db, seqs: number[], into: Db, bodyOf: (row: Row) => string | undefined): number {
+/** Also of format 1, where the database was the epoch. None when they cannot be relied on. */
+function readAnyEpochs(db: Db, sourceId: string | undefined): Epoch[] {
+  const found = attempt(() => readEpochs(db)).value
+  if (found && found.length > 0) return found
+  const epoch = attempt(() => db.prepare('select epoch from meta').pluck().get()).value
+  if (sourceId === undefined || typeof epoch !== 'string' || !epochPattern.test(epoch)) return []
+  return [{ firstSeq: 0, sourceId, epoch }]
+}
+
+function copy(
+  db: Db,
+  seqs: number[],
+  into: Db,
+  epochs: readonly Epoch[],
+  sourceId: string | undefined,
+): number {
   const put = into.prepare(
-    'insert into event (seq, source_seq, received_ms, body) values (?, null, ?, ?)',
+    'insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)',
   )
   let copied = 0
+  let renumbered = 0
   into.transaction(() => {
     const read = attempt(() => db.prepare('select * from event where seq = ?')).value
     for (const seq of seqs) {
       const row = attempt(() => read?.get(seq) as Row | undefined).value
-      const body = row && bodyOf(row)
-      if (body === undefined) continue
+      if (row === undefined || !isEvent(row.body)) continue
       copied++
-      put.run(
-        copied,
-        Number.isSafeInteger(row?.received_ms) ? row?.received_ms : clock.nowMs(),
-        body,
-      )
+      const body = stamped(row, row.body, epochs)
+      const receivedMs = Number.isSafeInteger(row.received_ms) ? row.received_ms : clock.nowMs()
+      put.run(copied, body === undefined ? ++renumbered : null, receivedMs, body ?? row.body)
     }
-    into.prepare('update meta set forwarded = ?').run(copied)
+    if (renumbered === 0) return
+    into.prepare('insert into epoch values (0, ?, ?)').run(sourceId ?? newSourceId(), newEpoch())
   })()
   return copied
 }
@@ -107,14 +124,16 @@ function copyRejects(db: Db, into: Db): void {
   })
 }
 
-/** The event as it would have been sent; undefined when it is none any more. */
-function stamped({ body, source_seq }: Row, sourceId: string, epoch: string): string | undefined {
-  if (typeof body !== 'string' || !body.startsWith('{')) return undefined
-  if (attempt(() => JSON.parse(body)).error) return undefined
+/** False for what is none any more. */
+const isEvent = (body: unknown): body is string =>
+  typeof body === 'string' && body.startsWith('{') && !attempt(() => JSON.parse(body)).error
+
+/** The event as it would have been sent; undefined when its stamp is lost. */
+function stamped({ seq, source_seq }: Row, body: string, epochs: readonly Epoch[]) {
   if (source_seq === null) return body
-  return Number.isSafeInteger(source_seq)
-    ? stamp(body, sourceId, epoch, source_seq as number)
-    : undefined
+  const own = findEpoch(epochs, seq)
+  if (!own || !Number.isSafeInteger(source_seq)) return undefined
+  return stamp(body, own.sourceId, own.epoch, source_seq as number)
 }
 
 function attempt<T>(read: () => T): { value?: T; error?: unknown } {

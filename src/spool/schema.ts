@@ -5,6 +5,9 @@
  *   spool.db, spool.db-wal   SQLite in WAL mode, synchronous=FULL
  *   lock.db                  held by the sidecar that uses the folder, before it looks at anything
  *   source-id                the id of this sidecar; outlives the database
+ *   source-id.damaged        what was in its place and is no id
+ *   last-seq                 the last number once more, see last-seq.ts
+ *   spool.db.unsound         a note that the next start has to repair the database
  *   ballast                  16 MiB, or less on a small disk, that are released when a write fails, so
  *                            that deliveries can still be acknowledged and the spool can shrink
  *   damaged-<time>/          databases that could not be read, set aside at start
@@ -20,8 +23,10 @@
  *      refused permanently move to `reject` in that same transaction.
  *   4. A key stays in `key_a` or `key_b` while its event is in the spool, and for at least the last
  *      24 hours or million events after that, so that a repeat is seen.
- *   5. `source.seq` of the events stamped here is contiguous from 1 within an `epoch`, and an epoch
- *      is a database: a new file is a new epoch.
+ *   5. `source.seq` of the events stamped here is contiguous from 1 within an `epoch`, and an epoch is
+ *      one opening of the spool: a folder that went back in time, or a copy of it, opens under another
+ *      epoch, so no number is ever given to two events. An event keeps the stamp that it was given,
+ *      whatever opens the spool later.
  *
  * A commit is synced before the next one is written (FULL), so of a sound log at most the commit that
  * was under way is missing; wal-check.ts relies on it.
@@ -29,19 +34,19 @@
  * Measured for the choice (500-byte events, a hundred a commit, each synced): SQLite 129,000
  * events/s, a plain file with fdatasync 182,000; a log of our own was not worth its bugs.
  */
-export const formatVersion = 1
+export const formatVersion = 2
 
-/** The form of an epoch: the time when the database was made, and a random part. */
-export const epochPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/
+/** The form of an epoch: the time when the spool was opened, and a random part. */
+export const epochPattern = /^\d{8}T\d{9}Z-(?:[0-9a-f]{8}){1,2}$/
 
-export const schemaSql = `
+/** What format 1 did not have, or had otherwise. */
+export const newInFormat2 = `
 create table meta (
   one           integer primary key check (one = 1),
   format        integer not null,
-  epoch         text    not null,
+  -- Which database this is: no other one has it but a copy.
+  id            text    not null,
   created_at    text    not null,
-  -- Events that came with a stamp of an earlier spool; they take a seq but no number of ours.
-  forwarded     integer not null default 0,
   -- Which of the two key tables is being filled, and since when (ms since 1970).
   key_table     text    not null default 'key_a',
   key_since     integer not null,
@@ -49,6 +54,16 @@ create table meta (
   key_old_seq   integer not null default 0
 ) strict;
 
+-- The openings that gave numbers to events which are still here.
+create table epoch (
+  -- The first event that came in during the opening.
+  first_seq     integer primary key,
+  source_id     text    not null,
+  epoch         text    not null
+) strict;
+`
+
+export const schemaSql = `${newInFormat2}
 create table event (
   seq           integer primary key,
   -- Number under our epoch; null when the event carries the stamp of an earlier spool.

@@ -2,7 +2,7 @@ import type { Statement } from 'better-sqlite3'
 import type { Event } from '../core/event.ts'
 import { type Micros, toMicros, toMicrosNumber } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 import { type Meta, otherTable, type Statements } from './statements.ts'
 
 /**
@@ -58,16 +58,20 @@ export class SeenKeys {
   #oldSeq: number
   #hasOld: boolean
 
-  /** @param maxBytes maximum bytes of the spool; keys take a twentieth of them */
-  constructor(db: Db, statements: Statements, meta: Meta, maxBytes: number) {
+  /**
+   * @param maxBytes maximum bytes of the spool; keys take a twentieth of them
+   * @param lastSeq of the spool: counting the keys of a long backlog would take seconds
+   */
+  constructor(db: Db, statements: Statements, meta: Meta, maxBytes: number, lastSeq: number) {
     this.#db = db
     this.#statements = statements
     this.#limit = Math.min(keyLimit, (maxBytes * 0.05) / 48)
     this.#table = meta.key_table
     this.#since = meta.key_since
     this.#oldSeq = meta.key_old_seq
-    this.#count = this.#countIn(meta.key_table)
-    this.#hasOld = this.#countIn(otherTable(meta.key_table)) > 0
+    this.#count = Math.max(0, lastSeq - meta.key_old_seq)
+    const old = `select 1 from ${otherTable(meta.key_table)} limit 1`
+    this.#hasOld = db.prepare(old).pluck().get() !== undefined
   }
 
   has(key: Buffer): boolean {
@@ -117,10 +121,6 @@ export class SeenKeys {
     this.#count = 0
     this.#since = since
     this.#oldSeq = lastSeq
-  }
-
-  #countIn(table: string): number {
-    return this.#db.prepare(`select count(*) from ${table}`).pluck().get() as number
   }
 }
 

@@ -1,7 +1,7 @@
 import { statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Ballast } from './ballast.ts'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 
 /** Above this share of the cap ticks are shed. */
 const softShare = 0.8

@@ -1,23 +1,27 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
-import { Outgoing, type Refused } from '../core/delivery.ts'
-import { ensure, must } from '../core/must.ts'
+import type { Outgoing, Refused } from '../core/delivery.ts'
+import { must } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
 import { withBallast } from './ballast.ts'
-import { openCursors } from './cursors.ts'
-import type { Db } from './database.ts'
+import { checkAck, openCursors } from './cursors.ts'
+import type { Db } from './db.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
 import { DiskGuard } from './disk-guard.ts'
-import { EventWriter } from './event-writer.ts'
+import { Epochs } from './epochs.ts'
+import { EventWriter, sizeOf } from './event-writer.ts'
+import { Guard, type GuardOptions } from './guard.ts'
 import { type OpenReport, openSpool } from './open.ts'
+import { readBatch } from './peek.ts'
 import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
+import { toRetry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
-import { stamp } from './stamp.ts'
 import { type Meta, prepare, type Row, type Statements } from './statements.ts'
 
 export type SpoolOptions = SpaceOptions &
-  RejectsOptions & {
+  RejectsOptions &
+  Pick<GuardOptions, 'onDamage'> & {
     /** Names of all sinks; an event stays until each has acknowledged it. */
     sinks: readonly string[]
     onCommit?: (events: number) => void
@@ -25,26 +29,25 @@ export type SpoolOptions = SpaceOptions &
     onTrouble?: (trouble: string | undefined) => void
   }
 
-/** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
-export type SpoolReport = OpenReport & { resetSinks: readonly string[] }
-
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
-  readonly report: SpoolReport
+  /** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
+  readonly report: OpenReport & { resetSinks: readonly string[] }
   readonly rejects: Rejects
-  readonly sourceId: string
-  readonly epoch: string
+  /** Under which this opening gives numbers. */
+  readonly source: { id: string; epoch: string }
   readonly dir: string
+  readonly guard: Guard
   readonly #db: Db
   readonly #lock: Db
   readonly #space: Space
-  readonly #guard: DiskGuard
+  readonly #disk: DiskGuard
   readonly #options: SpoolOptions
+  readonly #epochs: Epochs
   readonly #acked: Map<string, number>
   readonly #statements: Statements
   readonly #queue = new AppendQueue((groups) => this.#write(groups))
   #lastSeq: number
-  #forwarded: number
   readonly #keys: SeenKeys
   readonly #writer: EventWriter
   #closed = false
@@ -56,28 +59,32 @@ export class Spool {
     this.#lock = lock
     this.#options = options
     this.dir = options.dir
-    this.sourceId = sourceId
+    this.#epochs = new Epochs(db, sourceId)
+    this.source = { id: sourceId, epoch: this.#epochs.epoch }
     this.#statements = prepare(db)
     const meta = db.prepare('select * from meta').get() as Meta
-    this.epoch = meta.epoch
-    this.#forwarded = meta.forwarded
-    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes)
-    const { cursors, resetSinks } = withBallast(options.dir, () =>
+    const { cursors, resetSinks, lastSeq } = withBallast(options.dir, () =>
       openCursors(db, this.#statements, options.sinks),
     )
     this.#acked = cursors
+    this.#lastSeq = lastSeq
+    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
     this.#writer = new EventWriter(this.#statements, this.#keys)
-    const highest = db.prepare('select max(seq) from event').pluck().get() as number | null
-    this.#lastSeq = Math.max(highest ?? 0, ...this.#acked.values())
     this.#space = new Space(db, options)
-    this.#guard = new DiskGuard(db, this.#space, options.onTrouble)
-    this.rejects = new Rejects(db, this.#guard, (seq) => this.#bodyOf(seq), options)
+    this.#disk = new DiskGuard(db, this.#space, options.onTrouble)
+    this.rejects = new Rejects(db, this.#disk, (seq) => this.#bodyOf(seq), options)
+    const record = { spool: meta.id, last: lastSeq, delivered: this.#ackedByAll }
+    this.guard = new Guard({ ...options, db, report, record })
     this.report = { ...report, recovered: this.count, resetSinks }
   }
 
   /** Events that at least one sink has not acknowledged. */
   get count(): number {
-    return this.#lastSeq - Math.min(...this.#acked.values())
+    return this.#lastSeq - this.#ackedByAll
+  }
+
+  get #ackedByAll(): number {
+    return Math.min(...this.#acked.values())
   }
 
   /** Bytes in use on disk. */
@@ -87,23 +94,24 @@ export class Spool {
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    return this.#guard.trouble
+    return this.guard.trouble ?? this.#disk.trouble
   }
 
   /** When the disk failed: finds out whether it works again. Cheap, and never throws. */
   recover(now = false): void {
-    if (this.#closed) return
+    if (this.#closed || this.guard.isUnsound) return
     const write = () => this.#recordAcked()
-    this.#guard.recover({ write, isEmpty: this.count === 0, now })
+    this.#disk.recover({ write, isEmpty: this.count === 0, now })
   }
 
   #recordAcked(): void {
     this.#db.transaction(() => {
       for (const [sink, seq] of this.#acked) this.#statements.setAcked.run(sink, seq)
-      this.#statements.dropTo.run(Math.min(...this.#acked.values()))
+      this.#statements.dropTo.run(this.#ackedByAll)
       // SQLite writes nothing where nothing changes.
       for (const probe of this.#statements.probe) probe.run()
     })()
+    this.guard.committed(this.#lastSeq, this.#ackedByAll)
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
@@ -120,7 +128,7 @@ export class Spool {
 
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
-    const from = sink === undefined ? Math.min(...this.#acked.values()) : this.acked(sink)
+    const from = sink === undefined ? this.#ackedByAll : this.acked(sink)
     return this.#statements.oldest.get(from) as number | undefined
   }
 
@@ -137,15 +145,16 @@ export class Spool {
 
   #write(groups: readonly Group[]): Verdict[][] {
     this.recover()
-    const room = this.#guard.works ? this.#space.room() : 'none'
+    if (this.guard.trouble) return this.#refuse(groups)
+    const room = this.#disk.works ? this.#space.room() : 'none'
     if (room === 'none') return this.#refuse(groups)
     try {
       if (this.#space.fits(sizeOf(groups))) return this.#commit(groups, room)
       if (groups.length > 1) return groups.flatMap((group) => this.#write([group]))
       return this.#refuse(groups, 'the disk of the spool has too little space for this many events')
     } catch (error) {
-      this.#guard.failed(error)
-      if (isDiskError(error)) return this.#refuse(groups)
+      this.#disk.failed(error)
+      if (this.guard.isDamage(error) || isDiskError(error)) return this.#refuse(groups)
       throw unwritableError(error)
     }
   }
@@ -157,22 +166,28 @@ export class Spool {
 
   /** One transaction for all that wait. Counters move only once it is durable. */
   #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
+    const began = performance.now()
     this.#statements.begin.run()
-    const from = { seq: this.#lastSeq, forwarded: this.#forwarded }
-    const { verdicts, seq, forwarded } = this.#writer.write(groups, room, from)
-    if (forwarded > this.#forwarded) this.#statements.setForwarded.run(forwarded)
+    const from = { seq: this.#lastSeq, given: this.#epochs.given }
+    const { verdicts, seq, given } = this.#writer.write(groups, room, from)
+    if (given > from.given) this.#epochs.record(from.seq + 1, this.#ackedByAll)
     this.#statements.commit.run()
-    const stored = seq - this.#lastSeq
-    this.#lastSeq = seq
-    this.#forwarded = forwarded
-    this.#keys.added(stored)
+    this.#keys.added(seq - from.seq)
     this.#space.measure()
-    this.#guard.attempt(() => this.#space.checkLog())
-    if (stored > 0) {
-      this.#options.onCommit?.(stored)
-      for (const wake of this.#wakers) wake()
+    if (seq > from.seq) {
+      this.#stored(seq, given)
+      this.#options.onCommit?.(seq - from.seq)
     }
-    return verdicts
+    this.#disk.attempt(() => this.#space.checkLog())
+    return this.guard.troubleSince(began) ? this.#refuse(groups) : verdicts
+  }
+
+  /** Once the commit is durable. */
+  #stored(seq: number, given: number): void {
+    this.#epochs.recorded(this.#lastSeq + 1, given)
+    this.#lastSeq = seq
+    this.guard.committed(seq, this.#ackedByAll)
+    for (const wake of this.#wakers) wake()
   }
 
   /**
@@ -181,15 +196,13 @@ export class Spool {
    * @param from the seq before the first; what the sink has acknowledged unless given
    */
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
-    const batch: Outgoing[] = []
-    let bytes = 0
-    for (const row of this.#statements.after.iterate(from, limit) as Iterable<Row>) {
-      bytes += row.body.length
-      if (batch.length > 0 && bytes > maxBytes) break
-      const body = stamp(row.body, this.sourceId, this.epoch, row.source_seq)
-      batch.push(new Outgoing(row.seq, body))
+    if (this.guard.isUnsound) return []
+    try {
+      return readBatch(this.#statements, this.#epochs, { from, limit, maxBytes })
+    } catch (error) {
+      if (this.guard.isDamage(error)) return []
+      throw error
     }
-    return batch
   }
 
   /**
@@ -203,29 +216,26 @@ export class Spool {
    */
   ack(sink: string, seq: number, refused: readonly Refused[] = []): void {
     const before = this.acked(sink)
-    this.#checkAck(sink, before, seq, refused)
+    checkAck({ sink, before, last: this.#lastSeq }, seq, refused)
     this.#acked.set(sink, seq)
     try {
       this.#writeAck(sink, seq, refused)
     } catch (error) {
-      if (isDiskError(error) && refused.length === 0) return
+      const damaged = this.guard.isDamage(error)
+      if (!damaged && isDiskError(error) && refused.length === 0) return
       // Refusals must not be forgotten: these events stay, and are refused again.
       this.#acked.set(sink, before)
       throw error
     }
-    if (this.count === 0) this.#guard.attempt(() => this.#space.shrink())
+    this.guard.committed(this.#lastSeq, this.#ackedByAll)
+    if (this.count === 0) {
+      this.#disk.attempt(() => this.guard.watch(() => this.#space.shrink()))
+    }
     this.recover(this.count === 0)
   }
 
-  #checkAck(sink: string, before: number, seq: number, refused: readonly Refused[]): void {
-    const known = Number.isSafeInteger(seq) && seq >= before && seq <= this.#lastSeq
-    ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${this.#lastSeq}`)
-    const covered = refused.every((one) => one.seq > before && one.seq <= seq)
-    ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
-  }
-
   #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
-    const gone = Math.min(...this.#acked.values())
+    const gone = this.#ackedByAll
     const rotate = this.#keys.areDue(gone)
     const since = clock.nowMs()
     let aside: RejectCount | undefined
@@ -235,7 +245,7 @@ export class Spool {
       this.#statements.dropTo.run(gone)
       if (rotate) this.#keys.emptyOther(since, this.#lastSeq)
     })
-    this.#guard.write(transaction)
+    this.#disk.write(transaction)
     this.rejects.changed(sink, 'set_aside', must(aside, 'the transaction counts them'))
     if (rotate) this.#keys.turn(since, this.#lastSeq)
   }
@@ -244,11 +254,11 @@ export class Spool {
   #bodyOf(seq: number): string {
     const found = this.#statements.one.get(seq) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
-    return stamp(row.body, this.sourceId, this.epoch, row.source_seq)
+    return this.#epochs.stamp(row)
   }
 
   /**
-   * Puts a reject back at the end of the spool, to be offered again with the stamp it had.
+   * Puts a reject back at the end of the spool, to be offered again; see retry.ts for its stamp.
    *
    * @returns false when there is no such reject
    * @throws AppError overloaded when the disk fails; it stays a reject then
@@ -256,13 +266,14 @@ export class Spool {
   retryReject(id: number): boolean {
     const row = this.rejects.get(id)
     if (!row) return false
+    if (this.guard.trouble) throw unwritableError(new Error(this.guard.trouble))
+    const { body, isNew } = toRetry(row)
+    const [seq, given] = [this.#lastSeq + 1, this.#epochs.given + Number(isNew)]
     this.rejects.remove('retried', [id, id], () => {
-      this.#statements.put.one.run(this.#lastSeq + 1, null, clock.nowMs(), row.body)
-      this.#statements.setForwarded.run(this.#forwarded + 1)
+      this.#statements.put.one.run(seq, isNew ? given : null, clock.nowMs(), body)
+      if (isNew) this.#epochs.record(seq, this.#ackedByAll)
     })
-    this.#lastSeq++
-    this.#forwarded++
-    for (const wake of this.#wakers) wake()
+    this.#stored(seq, given)
     return true
   }
 
@@ -279,12 +290,10 @@ export class Spool {
     // What could not be recorded would be delivered again.
     this.recover(true)
     this.#closed = true
+    this.guard.close()
     this.#db.close()
     this.#lock.close()
   }
 }
 
 type Group = readonly Admitted[]
-
-const sizeOf = (groups: readonly Group[]) =>
-  groups.flat().reduce((sum, { json }) => sum + json.length, 0)

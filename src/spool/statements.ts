@@ -1,13 +1,12 @@
 import type { Statement } from 'better-sqlite3'
-import type { Db } from './database.ts'
+import type { Db } from './db.ts'
 
 /** A row of `event`. */
 export type Row = { seq: number; source_seq: number | null; body: string }
 
 /** The row of `meta`. */
 export type Meta = {
-  epoch: string
-  forwarded: number
+  id: string
   key_table: 'key_a' | 'key_b'
   key_since: number
   key_old_seq: number
@@ -37,7 +36,6 @@ export function prepare(db: Db) {
     setAcked: db.prepare(
       'insert into sink (name, acked) values (?, ?) on conflict (name) do update set acked = excluded.acked',
     ),
-    setForwarded: db.prepare('update meta set forwarded = ?'),
     setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
     probe: [
       db.prepare("insert into sink (name, acked) values ('', 0)"),

@@ -40,7 +40,9 @@ function linkOrCopy(file: string, name: string): void {
 export const damagedLog = '-wal.damaged'
 
 export const partialSuffix = '.partial'
-const suffixes = ['', '-wal', '-shm', '-journal', damagedLog]
+/** A note that the database was found damaged while it was in use: the next start repairs it. */
+export const unsoundSuffix = '.unsound'
+const suffixes = ['', '-wal', '-shm', '-journal', damagedLog, unsoundSuffix]
 
 /** The database itself goes first: where it is missing, the new one is known to be whole. */
 export function moveAside(dir: string, path: string): string {

@@ -7,6 +7,8 @@ import type { Store } from './connect.ts'
 const table = 'source'
 /** Maximum gaps listed of one source, oldest first; a spool that lost more needs an operator. */
 const maxGaps = 100
+/** Maximum epochs in one list. */
+const maxListed = 10_000
 
 type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] | null }
 
@@ -17,7 +19,10 @@ type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] |
  */
 const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
 
-/** Every spool that ever delivered, by id; of one id the newest first. */
+/**
+ * Every spool that ever delivered, by id; of one id the newest first. A sidecar has an epoch for each of
+ * its starts: when there are too many to list, it is old epochs that are left out, and no sidecar.
+ */
 export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
   const rows = await store.ask<SourceRow[]>(
     { operation: 'listSources', table },
@@ -32,7 +37,12 @@ export async function listSources(store: Store, signal?: AbortSignal): Promise<S
                 and last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
               then ${onTheWay.numbers} else 0 end))) - received) g limit ${maxGaps}) g) as gaps,
         last_stored_at as last_seen_at, last_at, lag_s, clock_offset_s
-      from source where not isempty(received) order by source_id, last_stored_at desc limit 10000`,
+      from (
+        select * from source where not isempty(received)
+        order by row_number() over (partition by source_id order by last_stored_at desc) > 1,
+          last_stored_at desc
+        limit ${maxListed}) listed
+      order by source_id, last_stored_at desc`,
     signal,
   )
   return rows.map((row) => ({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Db } from '../../src/spool/database.ts'
+import type { Db } from '../../src/spool/db.ts'
 import { DiskGuard } from '../../src/spool/disk-guard.ts'
 import type { Space } from '../../src/spool/space.ts'
 

@@ -45,7 +45,7 @@ describe('Spool', () => {
       [1, 2, 3, 4, 5],
     )
     const sources = batch.map(({ body }) => (JSON.parse(body) as { source: object }).source)
-    assert.deepEqual(sources[4], { id: spool.sourceId, epoch: spool.epoch, seq: 5 })
+    assert.deepEqual(sources[4], { id: spool.source.id, epoch: spool.source.epoch, seq: 5 })
   })
 
   test('takes an event once: within a request, across requests, after delivery, after a restart', async (t) => {
@@ -218,7 +218,7 @@ describe('a damaged spool', () => {
     const spool = openSpool(t)
     await spool.append(items(n, { json: JSON.stringify({ x: 'y'.repeat(500) }) }))
     spool.close()
-    return { dir: spool.dir, path: join(spool.dir, 'spool.db'), epoch: spool.epoch }
+    return { dir: spool.dir, path: join(spool.dir, 'spool.db'), epoch: spool.source.epoch }
   }
 
   const damage: [string, (path: string) => void][] = [
@@ -237,7 +237,7 @@ describe('a damaged spool', () => {
   test('is carried over whole when the recorded position of its sink is after the last event', async (t) => {
     const { dir, path } = await filled(t, 20)
     const db = new Database(path)
-    db.exec(`update sink set acked = 1000000; update meta set epoch = 'damaged'`)
+    db.exec(`update sink set acked = 1000000; update meta set id = 'damaged'`)
     db.close()
     const spool = openSpool(t, { dir })
     assert.equal(spool.report.damaged?.salvaged, 20)
@@ -249,7 +249,7 @@ describe('a damaged spool', () => {
       const { dir, path, epoch } = await filled(t, 500)
       spoil(path)
       const spool = openSpool(t, { dir })
-      assert.notEqual(spool.epoch, epoch)
+      assert.notEqual(spool.source.epoch, epoch)
       if (name !== 'a file of no length') {
         assert.ok(spool.report.damaged)
         assert.equal(spool.count, spool.report.damaged.salvaged)

@@ -45,7 +45,7 @@ async function busySpool() {
   const spool = new Spool({ ...options, dir })
   for (let i = 0; i < 30; i++) await spool.append([item(300), item(10)])
   const waiting = spool.peek('local-api', 1000, 64 * mib)
-  return { dir, spool, waiting, epoch: spool.epoch, close: () => spool.close() }
+  return { dir, spool, waiting, epoch: spool.source.epoch, close: () => spool.close() }
 }
 
 type Damage = { file: string; place: number | string; bytes: Uint8Array | 'cut' }
@@ -102,7 +102,7 @@ describe('a spool that was damaged while it was down', () => {
             assert.equal(spool.count, damaged.salvaged)
             assert.equal(found.length, damaged.salvaged)
             assert.ok(damaged.unreadable >= 0 && existsSync(damaged.movedTo))
-            assert.notEqual(spool.epoch, busy.epoch)
+            assert.notEqual(spool.source.epoch, busy.epoch)
           }
           // With the stamps that they had, so that what was delivered before is known again.
           for (const event of found) {
@@ -128,6 +128,22 @@ describe('a spool that was damaged while it was down', () => {
     busy.close()
   })
 
+  test('is found damaged where its end is cut off, though SQLite takes it for sound', async () => {
+    const busy = await busySpool()
+    const { length } = readFileSync(join(busy.dir, 'spool.db'))
+    const pages = Math.floor(length / pageBytes)
+    for (let left = pages - 8; left < pages; left++) {
+      const dir = freshFolder()
+      cpSync(busy.dir, dir, { recursive: true })
+      spoil(dir, { file: 'spool.db', place: (left * pageBytes + 100) / length, bytes: 'cut' })
+      const spool = new Spool({ ...options, dir })
+      const found = spool.peek('local-api', 1000, 64 * mib)
+      assert.equal(found.length, spool.count)
+      spool.close()
+    }
+    busy.close()
+  })
+
   test('reports that its log is damaged, though SQLite opens it without an error', async () => {
     const busy = await busySpool()
     const log = readFileSync(join(busy.dir, 'spool.db-wal'))
@@ -139,7 +155,7 @@ describe('a spool that was damaged while it was down', () => {
       writeFileSync(join(dir, 'spool.db-wal'), spoiled)
       const spool = new Spool({ ...options, dir })
       assert.match(spool.report.damaged?.reason ?? '', /log is damaged; up to \d+ commits/)
-      assert.notEqual(spool.epoch, busy.epoch)
+      assert.notEqual(spool.source.epoch, busy.epoch)
       assert.ok(spool.count < busy.waiting.length)
       spool.close()
     }
@@ -163,7 +179,7 @@ describe('a spool that was damaged while it was down', () => {
     assert.ok(!existsSync(log))
     const spool = new Spool({ ...options, dir })
     assert.match(spool.report.damaged?.reason ?? '', /log is damaged; up to \d+ commits/)
-    assert.notEqual(spool.epoch, busy.epoch)
+    assert.notEqual(spool.source.epoch, busy.epoch)
     const kept = join(spool.report.damaged!.movedTo, 'spool.db-wal.damaged')
     assert.deepEqual(readFileSync(kept), spoiled)
     spool.close()
@@ -215,7 +231,8 @@ describe('a spool that was damaged while it was down', () => {
       writeFileSync(join(dir, 'spool.db-wal'), log.subarray(0, length))
       const spool = new Spool({ ...options, dir })
       assert.equal(spool.report.damaged, undefined)
-      assert.equal(spool.epoch, busy.epoch)
+      const [event] = spool.peek('local-api', 1, mib)
+      assert.equal(sent(event!).source.epoch, sent(busy.waiting[0]!).source.epoch)
       spool.close()
     }
     busy.close()

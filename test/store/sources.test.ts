@@ -87,6 +87,19 @@ describe('sources', () => {
     )
   })
 
+  test('have no sidecar left out when others were started ten thousand times', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('z-01', 1)])
+    await run(
+      store,
+      `insert into source select 'a-01', 'e' || n, '{[1,3)}', now(), now(), now(), 0, 0
+       from generate_series(1, 10001) n`,
+    )
+    const found = await listSources(store, signal)
+    assert.equal(found.length, 10_000)
+    assert.equal(found.at(-1)?.id, 'z-01')
+  })
+
   test('say how far a clock runs ahead, and nothing of a clock for replayed history', async (t) => {
     const { store } = await openStore(t, 'plain')
     const ahead = fromMs(Date.now() + 300_000)

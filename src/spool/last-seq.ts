@@ -1,0 +1,155 @@
+import { closeSync, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { writeDurably } from '../platform/durable-file.ts'
+
+/*
+ * The highest number of the spool once more, outside of the database: what a missing log, a lost
+ * folder or a restored copy took away cannot be seen in the database itself.
+ *
+ * `last-seq` has two places for the same record, and they are written in turn: one torn by a power cut
+ * leaves the other. It is written before every answer, and synced within a second: so a killed process
+ * leaves it exact, and a power cut at most a second behind, when it counts too little and never too
+ * much.
+ */
+
+/** `last`: highest seq that was answered for. `delivered`: up to here every sink has acknowledged. */
+export type LastRecord = { spool: string; last: number; delivered: number }
+
+/** What the record says and the database does not have. */
+export type Behind = {
+  /** Highest number by the record, and by the database. */
+  recorded: number
+  found: number
+  /** Events that were answered for, not delivered to every sink, and are gone. */
+  lost: number
+}
+
+const placeBytes = 4096
+const syncAfterMs = 1000
+
+/** @returns undefined where there is none, `damaged` where neither place can be read */
+export function readLastSeq(dir: string): LastRecord | 'damaged' | undefined {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(join(dir, 'last-seq'))
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : 'damaged'
+  }
+  const [a, b] = [parse(bytes, 0), parse(bytes, placeBytes)]
+  if (a && b) return a.turn > b.turn ? a : b
+  return a ?? b ?? 'damaged'
+}
+
+type Written = LastRecord & { turn: number }
+
+function parse(bytes: Buffer, at: number): Written | undefined {
+  const [sum, text] = bytes
+    .toString('utf8', at, at + placeBytes)
+    .trimEnd()
+    .split('\t')
+  if (text === undefined || sum !== String(crc32(text))) return undefined
+  return JSON.parse(text) as Written
+}
+
+const toText = (record: Written) => {
+  const text = JSON.stringify(record)
+  return `${crc32(text)}\t${text}`.padEnd(256)
+}
+
+/**
+ * Compares a database at start with the record.
+ *
+ * @param salvaged events that this start carried over from a damaged database
+ * @returns undefined when nothing is missing
+ */
+export function findBehind(
+  record: LastRecord,
+  { spool, last: found }: Pick<LastRecord, 'spool' | 'last'>,
+  salvaged = 0,
+): Behind | undefined {
+  const { last: recorded, delivered } = record
+  if (record.spool === spool) {
+    const lost = Math.max(0, recorded - Math.max(found, delivered))
+    return recorded > found ? { recorded, found, lost } : undefined
+  }
+  // Another database has taken its place: empty, or with what could be read.
+  const lost = recorded - delivered - salvaged
+  return lost > 0 ? { recorded, found, lost } : undefined
+}
+
+/** Writes the record of an open spool. Never throws: what fails is told by {@link trouble}. */
+export class LastSeq {
+  readonly #spool: string
+  #file: number | undefined
+  #turn = 0
+  #sync: NodeJS.Timeout | undefined
+  #syncing = false
+  #trouble: string | undefined
+
+  /** Leaves a record that was found as it is, until the first {@link write}. */
+  constructor(dir: string, spool: string, found: LastRecord | 'damaged' | undefined) {
+    this.#spool = spool
+    this.#try(() => {
+      const path = join(dir, 'last-seq')
+      if (found === undefined || found === 'damaged') {
+        const empty = toText({ spool, last: 0, delivered: 0, turn: 0 })
+        writeDurably(path, empty.padEnd(placeBytes) + empty)
+      } else this.#turn = (found as Written).turn
+      this.#file = openSync(path, 'r+')
+    })
+  }
+
+  /** Why the record is not kept, in words. */
+  get trouble(): string | undefined {
+    return this.#trouble
+  }
+
+  /** After a commit, before anything is answered. */
+  write(last: number, delivered: number): void {
+    this.#try(() => {
+      if (this.#file === undefined) return
+      const turn = this.#turn + 1
+      const text = toText({ spool: this.#spool, last, delivered, turn })
+      writeSync(this.#file, text, (turn % 2) * placeBytes)
+      this.#turn = turn
+      this.#trouble = undefined
+      this.#sync ??= setTimeout(() => this.#startSync(), syncAfterMs).unref()
+    })
+  }
+
+  #startSync(): void {
+    const file = this.#file
+    if (file === undefined || this.#syncing) return
+    this.#sync = undefined
+    this.#syncing = true
+    fdatasync(file, (error) => {
+      this.#syncing = false
+      if (error) this.#note(error)
+      if (this.#file === undefined) closeSync(file)
+    })
+  }
+
+  close(): void {
+    clearTimeout(this.#sync)
+    const file = this.#file
+    this.#file = undefined
+    if (file === undefined) return
+    this.#try(() => fdatasyncSync(file))
+    // The one that is under way needs it still.
+    if (!this.#syncing) closeSync(file)
+  }
+
+  #try(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#note(error)
+    }
+  }
+
+  #note(error: unknown): void {
+    const { code = 'unknown' } = error as { code?: string }
+    this.#trouble = `last-seq cannot be written (${code}); what a lost file takes away would not be known`
+  }
+}

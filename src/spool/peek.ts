@@ -1,0 +1,28 @@
+import { Outgoing } from '../core/delivery.ts'
+import type { Epochs } from './epochs.ts'
+import { DamageError } from './guard.ts'
+import type { Row, Statements } from './statements.ts'
+
+export type Batch = { from: number; limit: number; maxBytes: number }
+
+/**
+ * The next events after `from`, in the order they came, as they are sent.
+ *
+ * @throws DamageError when one of them is missing: what is acknowledged after it would delete it
+ */
+export function readBatch(
+  { after }: Statements,
+  epochs: Epochs,
+  { from, limit, maxBytes }: Batch,
+): Outgoing[] {
+  const batch: Outgoing[] = []
+  let bytes = 0
+  for (const row of after.iterate(from, limit) as Iterable<Row>) {
+    const due = from + batch.length + 1
+    if (row.seq !== due) throw new DamageError(`event ${due} is missing, ${row.seq} is there`)
+    bytes += row.body.length
+    if (batch.length > 0 && bytes > maxBytes) break
+    batch.push(new Outgoing(row.seq, epochs.stamp(row)))
+  }
+  return batch
+}
