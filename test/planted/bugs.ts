@@ -1137,17 +1137,6 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
-    name: 'a CSV field may start a formula after a semicolon',
-    why: 'where spreadsheets end fields at ; a business key reaches the network from the machine of the reader',
-    file: 'src/core/csv.ts',
-    find: '(?<=^|[;',
-    replace: '(?<=^|[',
-    test: [
-      'test/core/csv.test.ts',
-      'a line of CSV > starts no formula for readers that end a field at a semicolon, a tab or a line break',
-    ],
-  },
-  {
     name: 'stamps are believed whoever sends them',
     why: 'a program makes up sources, gaps and times of arrival in every answer',
     file: 'src/core/read-event.ts',
@@ -1238,8 +1227,8 @@ export const bugs: readonly Bug[] = [
     name: 'work under a lease continues on a new connection',
     why: 'a process that was stopped writes after another has taken over',
     file: 'src/store/lease.ts',
-    find: 'if (operation !== own && heldAt !== store.losses()) throw notHeld()',
-    replace: 'if (operation !== own && heldAt === undefined) throw notHeld()',
+    find: '!unfenced.has(operation) && heldAt !== store.losses()',
+    replace: '!unfenced.has(operation) && heldAt === undefined',
     test: [
       'test/store/stopped-process.test.ts',
       'a lease > that was lost with its connection refuses work until it is held again',
