@@ -19,9 +19,14 @@ import { type Column, toArrays } from './unnest.ts'
  * database reports the new ones.
  */
 
+/** True for an event whose time was put right on its way, which another copy of it may not need. */
+export const isCorrected = ({ event }: Event): boolean => !!event.reported_at
+
 /**
  * A corrected clock gives `at` the time of receipt, which differs from one copy of an event to the
- * next. The first copy decides for all.
+ * next; and a copy that came through a sidecar whose clock is right is not corrected at all. The first
+ * copy decides for all. Whoever has corrected events holds the horizon's lock alone, so that no other
+ * copy is stored meanwhile.
  *
  * @returns the events as they are to be stored, in the same order
  */
@@ -29,28 +34,63 @@ export async function settleClocks(
   tx: TransactionSql,
   events: readonly Event[],
 ): Promise<readonly Event[]> {
-  const corrected = events.filter((event) => event.event.reported_at)
-  if (corrected.length === 0) return events
-  const wanted = corrected.map(({ idempotency_key, event }) => ({
-    idempotency_key,
-    reported_at: event.reported_at,
-    at: event.at,
-  }))
-  const rows = await tx<{ idempotencyKey: string; reportedAt: Micros; at: Micros }[]>`
-    /* ingest.settleClocks */
-    with wanted as materialized (
-      select distinct on (1, 2) * from json_to_recordset(${JSON.stringify(wanted)}::text::json)
-        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz) order by 1, 2, 3)
-    insert into clock_correction as c (idempotency_key, reported_at, at)
-    select * from wanted order by 1, 2
-    on conflict (idempotency_key, reported_at) do update set at = c.at
-    returning idempotency_key, reported_at, at`
-  const decided = new Map(rows.map((row) => [row.idempotencyKey + row.reportedAt, row.at]))
+  const corrected = events.filter(isCorrected)
+  if (corrected.length > 0) await noteCorrections(tx, corrected)
+  const decided = await findCorrections(tx, events)
+  if (decided.size === 0) return events
   return events.map((event) => {
-    const at = decided.get(event.idempotency_key + event.event.reported_at)
-    return at === undefined ? event : { ...event, event: { ...event.event, at } }
+    const at = decided.get(event.idempotency_key + reportedAt(event))
+    if (at === undefined) return event
+    return { ...event, event: { ...event.event, at, reported_at: reportedAt(event) } }
   })
 }
+
+/** When it happened by the clock of its sender. */
+const reportedAt = ({ event }: Event): Micros => event.reported_at ?? event.at
+
+/** A copy that was stored without a correction is the first. */
+async function noteCorrections(tx: TransactionSql, corrected: readonly Event[]): Promise<void> {
+  await tx`
+    /* ingest.noteCorrections */
+    with wanted as materialized (
+      select distinct on (1, 2) * from json_to_recordset(${toJson(corrected)}::text::json)
+        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz) order by 1, 2, 3)
+    insert into clock_correction (idempotency_key, reported_at, at)
+    select idempotency_key, reported_at, case
+      when exists (select from event e
+        where e.at = w.reported_at and e.idempotency_key = w.idempotency_key)
+      or exists (select from event_late e
+        where e.at = w.reported_at and e.idempotency_key = w.idempotency_key)
+      then reported_at else at end
+    from wanted w order by 1, 2
+    on conflict (idempotency_key, reported_at) do nothing`
+}
+
+/** The time of each event of which a copy was corrected, by key and reported time. */
+async function findCorrections(
+  tx: TransactionSql,
+  events: readonly Event[],
+): Promise<ReadonlyMap<string, Micros>> {
+  const [row] = await tx<{ hasAny: boolean }[]>`
+    /* ingest.anyCorrection */ select exists (select from clock_correction) as has_any`
+  if (!row?.hasAny) return new Map()
+  const rows = await tx<{ idempotencyKey: string; reportedAt: Micros; at: Micros }[]>`
+    /* ingest.findCorrections */
+    select idempotency_key, reported_at, c.at
+    from json_to_recordset(${toJson(events)}::text::json)
+      as w (idempotency_key uuid, reported_at timestamptz)
+    join clock_correction c using (idempotency_key, reported_at)`
+  return new Map(rows.map((row) => [row.idempotencyKey + row.reportedAt, row.at]))
+}
+
+const toJson = (events: readonly Event[]): string =>
+  JSON.stringify(
+    events.map((event) => ({
+      idempotency_key: event.idempotency_key,
+      reported_at: reportedAt(event),
+      at: event.event.at,
+    })),
+  )
 
 type Horizon = {
   frozenBefore: Micros

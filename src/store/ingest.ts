@@ -6,7 +6,7 @@ import { inSpan } from '../platform/tracing.ts'
 import { upsertApps } from './apps.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
-import { insertEvents, settleClocks, timeSpan } from './ingest-insert.ts'
+import { insertEvents, isCorrected, settleClocks, timeSpan } from './ingest-insert.ts'
 import { slotColumns, upsertSql } from './ingest-sql.ts'
 import { locks } from './locks.ts'
 import { type ReusedNumbers, upsertSources } from './source-ranges.ts'
@@ -95,7 +95,8 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
 
 function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
-    await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
+    const share = events.some(isCorrected) ? tx`` : tx`_shared`
+    await tx`select pg_advisory_xact_lock${share}(${locks.horizon})`
     const settled = await settleClocks(tx, events)
     const { batch, isNew, late } = await insertEvents(tx, settled)
     const fresh = settled.filter((_, index) => isNew[index])

@@ -1281,4 +1281,15 @@ export const bugs: readonly Bug[] = [
     built: true,
     says: 'waited 20 s in vain for the fault',
   },
+  {
+    name: 'a copy whose clock was right is not compared with one that was corrected',
+    why: 'sent again through another sidecar, an event counts twice when the clock of one was wrong',
+    file: 'src/store/ingest-insert.ts',
+    find: 'if (at === undefined) return event',
+    replace: 'if (at === undefined || !isCorrected(event)) return event',
+    test: [
+      'test/store/ingest.test.ts',
+      'ingest on plain PostgreSQL > takes an event once that came through a sidecar with a wrong clock and one with the right one, the wrong one first',
+    ],
+  },
 ]

@@ -203,6 +203,40 @@ function suite(edition: Edition) {
     assert.equal(await count(store, 'event'), 1)
   })
 
+  for (const [how, first, second] of [
+    ['the right one first', false, true],
+    ['the wrong one first', true, false],
+  ] as const) {
+    test(`takes an event once that came through a sidecar with a wrong clock and one with the right one, ${how}`, async (t) => {
+      const store = await openStore(t, edition)
+      await openNoon(store, minute(-60), '2026-03-02')
+      const plain = event({ at: minute(30) })
+      const corrected = {
+        ...plain,
+        event: { ...plain.event, at: minute(1), reported_at: minute(30) },
+      }
+      const copies = [first, second].map((isWrong) => (isWrong ? corrected : plain))
+      assert.deepEqual((await ingest(store, [copies[0]!])).verdicts, ['stored'])
+      assert.deepEqual((await ingest(store, [copies[1]!, copies[0]!])).verdicts, [
+        'duplicate',
+        'duplicate',
+      ])
+      assert.equal((await run(store, 'select event_count from job'))[0]?.eventCount, 1)
+    })
+  }
+
+  test('takes an event once whose copies with a right and a wrong clock come in one batch', async (t) => {
+    const store = await openStore(t, edition)
+    await openNoon(store, minute(-60), '2026-03-02')
+    const plain = event({ at: minute(30) })
+    const corrected = {
+      ...plain,
+      event: { ...plain.event, at: minute(1), reported_at: minute(30) },
+    }
+    const { verdicts } = await ingest(store, [plain, corrected])
+    assert.deepEqual(verdicts, ['stored', 'duplicate'])
+  })
+
   test('puts what no partition is open for into event_late, and never twice', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), minute(60))

@@ -121,7 +121,7 @@ describe('the simulated fab', () => {
   test('reaches the outside through the SDK alone', () => {
     const folder = fileURLToPath(new URL('../../src/tools/simulate', import.meta.url))
     const allowed =
-      /^(\.\/|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/(uuid|errors|must)|platform\/(backoff|stdout))\.ts$|\.\.\/sidecar\.ts$)/
+      /^(\.\/|node:fs$|\.\.\/\.\.\/(sdk\/index|core\/(uuid|errors|must)|platform\/(backoff|clock|stdout))\.ts$|\.\.\/sidecar\.ts$)/
     for (const name of readdirSync(folder)) {
       const text = readFileSync(join(folder, name), 'utf8')
       for (const { target } of importsOf(text)) assert.match(target, allowed, `${name}: ${target}`)
