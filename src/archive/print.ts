@@ -1,5 +1,7 @@
 import { AppError, ConfigError } from '../core/errors.ts'
 import { print, printLine } from '../platform/stdout.ts'
+import { recordedFiles } from '../store/archive/files.ts'
+import { connect } from '../store/connect.ts'
 import { manifestFolder } from './layout.ts'
 import type { Place } from './places/place.ts'
 import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
@@ -12,10 +14,32 @@ export async function runList(place: Place, { json }: PrintFlags): Promise<void>
   await report(listArchive(place), json, 'listed')
 }
 
-/** `wafermon archive verify`. The exit code is 1 when there is a problem. */
-export async function runVerify(place: Place, { json, deep = false }: PrintFlags): Promise<void> {
+/**
+ * `wafermon archive verify`. The exit code is 1 when there is a problem.
+ *
+ * @param databaseUrl the database whose list of files is compared
+ */
+export async function runVerify(
+  place: Place,
+  { json, deep = false, databaseUrl }: PrintFlags & { databaseUrl: string | undefined },
+): Promise<void> {
   await assertArchive(place)
-  await report(verifyArchive(place, { deep }), json, deep ? 'read and compared' : 'compared')
+  const done = deep ? 'read and compared' : 'compared'
+  if (databaseUrl === undefined) {
+    const hint = "not compared with the database's list (--database-url)"
+    return report(verifyArchive(place, { deep }), json, `${done}, ${hint}`)
+  }
+  const store = connect(databaseUrl, { role: 'archive verify', max: 1 })
+  try {
+    const recorded = recordedFiles(store)
+    await report(
+      verifyArchive(place, { deep, recorded }),
+      json,
+      `${done}, also with the database's list`,
+    )
+  } finally {
+    await store.close()
+  }
 }
 
 /** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */

@@ -1,4 +1,5 @@
 import { archiveKinds } from '../store/archive/columns.ts'
+import type { RecordedFile } from '../store/archive/files.ts'
 import { HourFailure } from './hour-failure.ts'
 import { type HourKey, isOurFile, manifestFolder, parseManifestPath } from './layout.ts'
 import { type Manifest, readManifest, toArchivedFiles } from './manifest.ts'
@@ -7,7 +8,8 @@ import { assertFileReadsBack } from './read-back.ts'
 
 /*
  * Checks an archive by itself. Needs no database and changes nothing, so it can be run on a copy, in
- * ten years, by an operator who has only the files.
+ * ten years, by an operator who has only the files. That a whole hour was removed, manifest and all,
+ * only the database's list of files can tell: it is compared where there is one.
  */
 
 export type HourSummary = Pick<Manifest, 'site' | 'hour' | 'rows' | 'late_events'> & {
@@ -52,10 +54,12 @@ export async function* listArchive(place: Place): AsyncGenerator<HourSummary | P
  * Compares every file with its manifest: that it exists and has its size; `deep` reads it all,
  * compares the SHA-256, and decodes every column. Files that no manifest names are problems too: an
  * engine that reads the archive would take them for part of it.
+ *
+ * @param recorded the files that the database has on record
  */
 export async function* verifyArchive(
   place: Place,
-  { deep = false }: { deep?: boolean } = {},
+  { deep = false, recorded }: { deep?: boolean; recorded?: AsyncIterable<RecordedFile> } = {},
 ): AsyncGenerator<HourSummary | Problem> {
   const named = new Set<string>()
   for await (const found of manifests(place)) {
@@ -68,6 +72,22 @@ export async function* verifyArchive(
     yield toSummary(found)
   }
   yield* unnamed(place, named)
+  if (recorded) yield* removed(place, named, recorded)
+}
+
+/** Files on record of hours without a manifest. An hour may have been archived meanwhile: it is looked up. */
+async function* removed(
+  place: Place,
+  named: ReadonlySet<string>,
+  recorded: AsyncIterable<RecordedFile>,
+): AsyncGenerator<Problem> {
+  for await (const { site, hour, path } of recorded) {
+    if (named.has(path)) continue
+    const manifest = await readManifest(place, { site, from: hour }).catch(() => undefined)
+    if (manifest?.files.some((file) => file.path === path)) continue
+    const problem = `was archived according to the database, and ${manifest ? 'the manifest of its hour does not name it' : 'its hour has no manifest'}`
+    yield { path, problem }
+  }
 }
 
 async function* problemsOf(

@@ -1,13 +1,16 @@
 import type { Command } from 'commander'
 import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
-type Flags = ConfigFlags & { dir?: string; json?: boolean; deep?: boolean }
+type Flags = ConfigFlags & {
+  dir?: string
+  databaseUrl?: string
+  json?: boolean
+  deep?: boolean
+}
 
 /** Adds `wafermon archive ls` and `wafermon archive verify`. */
 export function addArchive(program: Command): void {
-  const archive = program
-    .command('archive')
-    .description('inspects the archive; needs no database, changes nothing')
+  const archive = program.command('archive').description('inspects the archive; changes nothing')
   withPlace(archive.command('ls'))
     .description('lists the archived hours')
     .action(async (flags: Flags) => {
@@ -17,9 +20,18 @@ export function addArchive(program: Command): void {
   withPlace(archive.command('verify'))
     .description('compares the files with their manifests; exit code 1 when there is a problem')
     .option('--deep', 'read every byte and decode every column')
+    .addOption(
+      settingOption(
+        '--database-url <url>',
+        'database whose list of archived files is compared too; without it a removed hour is not noticed',
+        'DATABASE_URL',
+      ),
+    )
     .action(async (flags: Flags) => {
       const { runVerify } = await import('../archive/print.ts')
-      await runVerify(await openArchive(flags), { json: !!flags.json, deep: !!flags.deep })
+      const { DATABASE_URL: databaseUrl } = await readArchive(flags)
+      const place = await openArchive(flags)
+      await runVerify(place, { json: !!flags.json, deep: !!flags.deep, databaseUrl })
     })
 }
 
@@ -31,5 +43,11 @@ const withPlace = (command: Command) =>
 
 async function openArchive(flags: Flags) {
   const { openPlace } = await import('../archive/places/index.ts')
-  return openPlace(await readTool('archive', flags, { ARCHIVE_DIR: ['--dir', flags.dir] }))
+  return openPlace(await readArchive(flags))
 }
+
+const readArchive = (flags: Flags) =>
+  readTool('archive', flags, {
+    ARCHIVE_DIR: ['--dir', flags.dir],
+    DATABASE_URL: ['--database-url', flags.databaseUrl],
+  })

@@ -84,7 +84,10 @@ export const toolSettings = {
     DATABASE_URL: databaseSettings.shape.DATABASE_URL,
     FREEZE_AFTER_HOURS: storeSettings.shape.FREEZE_AFTER_HOURS,
   }),
-  archive: z.object({ ...placeSettings }),
+  archive: z.object({
+    ...placeSettings,
+    DATABASE_URL: databaseSettings.shape.DATABASE_URL.optional(),
+  }),
   token: z.object({ TOKENS_FILE: tokensFile }),
   spool: sidecarAddressSettings,
   replay: sidecarAddressSettings,

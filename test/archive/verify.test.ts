@@ -9,19 +9,25 @@ import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Content } from '../../src/archive/places/place.ts'
 import { assertFileReadsBack, assertReadsBack } from '../../src/archive/read-back.ts'
 import { type Problem, verifyArchive } from '../../src/archive/verify.ts'
-import type { ArchivedFile } from '../../src/store/archive/files.ts'
+import { must } from '../../src/core/must.ts'
+import { type ArchivedFile, noteArchived, recordedFiles } from '../../src/store/archive/files.ts'
 import { freshFolder, program } from '../support/processes.ts'
 import { closedHour, eventAt, exported, hourAt } from './support.ts'
 
 /** An archive of one hour, of 40 events and jobs. */
-async function anArchive(t: TestContext): Promise<{ dir: string; event: ArchivedFile }> {
-  const { store } = await closedHour(
+async function anArchive(t: TestContext) {
+  const { store, url } = await closedHour(
     t,
     Array.from({ length: 40 }, (_, i) => eventAt(i)),
   )
   const dir = freshFolder()
   const files = await exported(store, dir)
-  return { dir, event: files.find(({ kind }) => kind === 'event')! }
+  await noteArchived(store, hourAt(), files)
+  const event = must(
+    files.find(({ kind }) => kind === 'event'),
+    'there are events',
+  )
+  return { dir, event, store, url }
 }
 
 async function problems(dir: string, deep = false): Promise<Problem[]> {
@@ -217,5 +223,42 @@ describe('wafermon archive', () => {
       hours: [],
       problems: [{ path: '_manifest/notes', problem: 'is not the name of a manifest' }],
     })
+  })
+})
+
+describe("the database's list of archived files", () => {
+  test('shows that a whole hour was removed, manifest and all', async (t) => {
+    const { dir, event, store } = await anArchive(t)
+    const place = new FolderPlace(dir)
+    const compare = async () => {
+      const found: Problem[] = []
+      for await (const item of verifyArchive(place, { recorded: recordedFiles(store) })) {
+        if ('problem' in item) found.push(item)
+      }
+      return found
+    }
+    assert.deepEqual(await compare(), [])
+    const hour = dirname(event.path).replace('event/', '')
+    for (const kind of ['event', 'job', 'subjob']) {
+      rmSync(join(dir, kind, hour), { recursive: true, force: true })
+    }
+    rmSync(join(dir, '_manifest', `${hour}.json`))
+    assert.deepEqual(await problems(dir, true), [], 'the archive by itself looks whole')
+    const found = await compare()
+    assert.ok(found.some(({ path }) => path === event.path))
+    for (const { problem } of found) {
+      assert.match(problem, /was archived according to the database, and its hour has no manifest/)
+    }
+  })
+
+  test('is compared by wafermon archive verify when it has a database, and missed aloud when not', async (t) => {
+    const { dir, url } = await anArchive(t)
+    const alone = wafermon('archive', 'verify', '--dir', dir)
+    assert.match(
+      alone.stdout,
+      /not compared with the database's list \(--database-url\); 0 problems/,
+    )
+    const both = wafermon('archive', 'verify', '--dir', dir, '--database-url', url)
+    assert.match(both.stdout, /also with the database's list; 0 problems/)
   })
 })

@@ -61,3 +61,28 @@ export async function notedSite(store: Store): Promise<string | undefined> {
   )
   return row?.siteId
 }
+
+/** A file that the database has on record. */
+export type RecordedFile = { kind: ArchiveKind; site: string; hour: Micros; path: string }
+
+/** Rows read at a time: ten years have some hundred thousand. */
+const pageRows = 5000
+
+/** Every file on record, in the order of the table's key. */
+export async function* recordedFiles(store: Store): AsyncGenerator<RecordedFile> {
+  let page: readonly RecordedFile[] = []
+  do {
+    page = await readRecorded(store, page.at(-1))
+    yield* page
+  } while (page.length === pageRows)
+}
+
+const readRecorded = (store: Store, after: RecordedFile | undefined) =>
+  store.ask<RecordedFile[]>(
+    op('recordedFiles', 'archive_file'),
+    (sql) => sql`
+      /* archive.recorded */
+      select kind, site_id as site, hour, path from archive_file
+      ${after ? sql`where (kind, site_id, hour, path) > (${after.kind}, ${after.site}, ${after.hour}, ${after.path})` : sql``}
+      order by kind, site_id, hour, path limit ${pageRows}`,
+  )
