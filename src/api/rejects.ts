@@ -10,19 +10,23 @@ import { secondsSince, toList } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
 /** An event that a sink refused permanently, with the reason. Times are ms since 1970. */
-export type RejectView = {
+export type RejectView = ListedReject & {
+  /** The event as it was sent, as JSON. */
+  body: string
+}
+
+/** The same without the event: a thousand of them may be large. */
+type ListedReject = {
   id: number
   sink: string
   seq: number
   rejectedMs: number
   field: string
   detail: string
-  /** The event as it was sent, as JSON. */
-  body: string
 }
 
 export type RejectsOptions = {
-  list: (limit: number, beforeId?: number) => RejectView[]
+  list: (limit: number, beforeId?: number) => ListedReject[]
   get: (id: number) => RejectView | undefined
   /** Sends it again. @returns false when there is no such reject */
   retry: (id: number) => boolean
@@ -133,7 +137,7 @@ const dropReject = ({ drop }: RejectsOptions) =>
     },
   })
 
-const toWire = ({ id, sink, seq, rejectedMs, field, detail }: RejectView) => ({
+const toWire = ({ id, sink, seq, rejectedMs, field, detail }: ListedReject) => ({
   id,
   sink,
   seq,

@@ -18,7 +18,10 @@ import type { ClosedPrefix } from './lanes.ts'
  */
 
 /** A refused event, set aside. */
-export type Reject = Refused & { id: number; sink: string; rejectedMs: number; body: string }
+export type Reject = ListedReject & { body: string }
+
+/** The same without the event, which may be large. */
+export type ListedReject = Refused & { id: number; sink: string; rejectedMs: number }
 
 /** The rejects of a sink; bytes are those of their events. */
 export type RejectCount = { count: number; bytes: number }
@@ -69,8 +72,8 @@ export class Rejects {
   }
 
   /** Newest first. */
-  list(limit: number, beforeId = Number.MAX_SAFE_INTEGER): Reject[] {
-    return this.#statements.list.all(beforeId, limit) as Reject[]
+  list(limit: number, beforeId = Number.MAX_SAFE_INTEGER): ListedReject[] {
+    return this.#statements.list.all(beforeId, limit) as ListedReject[]
   }
 
   get(id: number): Reject | undefined {
@@ -156,12 +159,12 @@ export class Rejects {
 }
 
 function prepare(db: Db) {
-  const columns = 'id, sink, seq, rejected_ms as rejectedMs, field, detail, body'
+  const columns = 'id, sink, seq, rejected_ms as rejectedMs, field, detail'
   // octet_length does not read the pages of a long body.
   const counts = 'sink, count(*) as count, sum(octet_length(body)) as bytes'
   return {
     list: db.prepare(`select ${columns} from reject where id < ? order by id desc limit ?`),
-    byId: db.prepare(`select ${columns} from reject where id = ?`),
+    byId: db.prepare(`select ${columns}, body from reject where id = ?`),
     counts: db.prepare(`select ${counts} from reject group by sink`),
     countsOf: db.prepare(`select ${counts} from reject where id between ? and ? group by sink`),
     lastId: db.prepare('select coalesce(max(id), 0) from reject').pluck(),

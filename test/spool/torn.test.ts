@@ -206,7 +206,7 @@ describe('a spool that was damaged while it was down', () => {
     const busy = await busySpool()
     const { seq } = busy.waiting[0]!
     busy.spool.ack('local-api', seq, [{ seq, field: 'event.at', detail: 'odd' }])
-    const [reject] = busy.spool.rejects.list(10)
+    const reject = busy.spool.rejects.get(busy.spool.rejects.list(10)[0]!.id)
     busy.close()
     const path = join(busy.dir, 'spool.db')
     const content = readFileSync(path)
@@ -215,7 +215,7 @@ describe('a spool that was damaged while it was down', () => {
     writeFileSync(path, content)
     const spool = new Spool({ ...options, dir: busy.dir })
     assert.ok(spool.report.damaged)
-    const [again] = spool.rejects.list(10)
+    const again = spool.rejects.get(spool.rejects.list(10)[0]!.id)
     assert.deepEqual({ ...again, id: 0 }, { ...reject, id: 0 })
     spool.close()
   })
