@@ -56,7 +56,15 @@ export function ingestRoutes(options: IngestOptions): Route[] {
     const { maxBatchItems } = options.limits
     const items = readBatch(text, request.headers['content-type'] ?? '', maxBatchItems)
     const accept = (some: readonly Admitted[]) => acceptTraced(some, options)
-    return takeBatch(items, { ...options, hop: toHop(request, options), turns, parts, accept })
+    const isGone = () => request.socket.destroyed
+    return takeBatch(items, {
+      ...options,
+      hop: toHop(request, options),
+      isGone,
+      turns,
+      parts,
+      accept,
+    })
   }
   let made: Intake | undefined
   const intake = () => {

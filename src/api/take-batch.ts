@@ -25,6 +25,8 @@ export type BatchWork = {
   /** The texts of events are worth keeping. */
   forwards?: boolean
   hop: FirstHop
+  /** Nobody is there any more to read the answer. */
+  isGone: () => boolean
   turns: Turns
   /** For the parts of batches that have several: what they hold, and how long a commit takes. */
   parts: Gate
@@ -50,6 +52,7 @@ export async function takeBatch(batch: Batch, work: BatchWork): Promise<object> 
   const outcome = new Outcome(tally)
   try {
     const takePart = async () => {
+      if (work.isGone()) throw gone()
       const reads = await readPart(batch, outcome.total, work, tally)
       const good = reads.filter((read) => read.ok)
       outcome.add(reads, good.length > 0 ? await work.accept(good) : [])
@@ -153,6 +156,10 @@ class Outcome {
 }
 
 const isSame = (one: Rejected, { detail }: Rejected) => one.retryable && one.detail === detail
+
+/** What is left of a batch comes again, and would only keep others waiting. */
+const gone = () =>
+  new AppError('unreadable', 'the caller went away before all events were accepted')
 
 /** How soon to come back when there was no room, in seconds. */
 const retryAfterS = 5

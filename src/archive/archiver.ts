@@ -116,7 +116,7 @@ export class Archiver {
         await this.#assertTimeTrusted()
         await this.#archiveDue()
         await this.#retain()
-      }
+      } else this.#forget()
       state.trouble = undefined
     } catch (error) {
       if (signal.aborted) return false
@@ -129,6 +129,11 @@ export class Archiver {
     }
     state.lastRunAt = clock.now()
     return state.failed.length === 0
+  }
+
+  /** What another archiver does is for its own health. */
+  #forget(): void {
+    Object.assign(this.state, { failed: [], unsettled: 0 })
   }
 
   /** A mount point with nothing mounted looks like an archive that was never written to. */

@@ -244,6 +244,8 @@ const eventTimes = [
   'reported_ended_at',
 ] as const
 
+const reportedTimes = ['reported_at', 'reported_started_at', 'reported_ended_at'] as const
+
 const badTime = (field: string, given: unknown): Refusal => ({
   field,
   detail: `${timeMessage}; ${got(given)}`,
@@ -259,6 +261,8 @@ function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
 function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
   // Deleting makes an object slow, so only where there is something to delete.
   if ('source' in envelope) delete envelope.source
+  // What a clock said before it was corrected is for hops to say: a sender says it in the time itself.
+  for (const name of reportedTimes) if (name in envelope.event) delete envelope.event[name]
   if (!envelope.traceparent && hop.traceparent) envelope.traceparent = hop.traceparent
   return correctClocks(envelope, envelope.received_at, maxSkewS)
 }

@@ -23,8 +23,18 @@ export class Lifecycle {
     return this.#abort.signal
   }
 
+  /** What is opened while everything is being closed already is closed at once. */
   onStop(name: string, close: () => unknown): void {
-    this.#closers.push({ name, close })
+    if (this.#stopping) void this.#closeLate({ name, close })
+    else this.#closers.push({ name, close })
+  }
+
+  async #closeLate({ name, close }: Closer): Promise<void> {
+    try {
+      await close()
+    } catch (error) {
+      this.#log.error({ error, resource: name }, 'could not close cleanly')
+    }
   }
 
   /** Runs when a second signal ends the process immediately; must not wait for anything. */

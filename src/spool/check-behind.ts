@@ -15,20 +15,14 @@ import type { Db } from './db.ts'
 
 /** Larger databases are checked behind the opening. The slowest disk seen reads this in a second. */
 const largeBytes = 32 * 2 ** 20
-/** How long the log may get meanwhile: it has to be read at the next start. 32 MiB. */
-const logPages = 4096
-const standardLogPages = 1000
 /** How soon to try again when the check could not be made at all, in milliseconds. */
 const againMs = 60_000
 
 export const isLarge = (path: string): boolean =>
   (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > largeBytes
 
-/** Empties the log into the file, and keeps SQLite from writing to the file for now. */
-export function prepareCheckBehind(db: Db): void {
-  db.pragma('wal_checkpoint(truncate)')
-  db.pragma(`wal_autocheckpoint = ${logPages}`)
-}
+/** Empties the log into the file; from then on `Space.holdLog` keeps SQLite from writing to it for a while. */
+export const prepareCheckBehind = (db: Db): unknown => db.pragma('wal_checkpoint(truncate)')
 
 /** Reads without locks, which the spool holds; it says what is wrong, `ok`, or nothing. */
 const script = `
@@ -46,9 +40,10 @@ try {
 export type CheckBehindOptions = {
   /** Of the database. */
   path: string
-  db: Db
   /** Called once when the database is damaged, with what is wrong. */
   onDamaged: (reason: string) => void
+  /** Called once, when there is an answer. */
+  onChecked: () => void
 }
 
 /** One check, begun again until it has an answer. */
@@ -74,6 +69,15 @@ export class CheckBehind {
   }
 
   #start(): void {
+    try {
+      this.#run()
+    } catch {
+      // No room for a process, or a disk that fails for a moment.
+      this.#later = setTimeout(() => this.#start(), againMs).unref()
+    }
+  }
+
+  #run(): void {
     const before = this.#look()
     const env = { ...process.env, NODE_OPTIONS: '' }
     const args = ['-e', script, this.#options.path]
@@ -88,7 +92,7 @@ export class CheckBehind {
 
   #end(result: string): void {
     this.#ended = true
-    this.#options.db.pragma(`wal_autocheckpoint = ${standardLogPages}`)
+    this.#options.onChecked()
     if (result !== 'ok') this.#options.onDamaged(result.replaceAll(/\s+/g, ' '))
   }
 

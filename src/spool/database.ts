@@ -7,8 +7,13 @@ import { epochPattern, formatVersion, newInFormat2, schemaSql } from './schema.t
 /** A new spool.db. */
 export function createDatabase(path: string): Db {
   const db = openDatabase(path)
-  initialize(db)
-  return db
+  try {
+    initialize(db)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
 }
 
 /** @throws SqliteError when the file is locked or cannot be read as a database */

@@ -15,6 +15,13 @@ export type Recovery = {
   now?: boolean
 }
 
+export type DiskGuardOptions = {
+  /** Told when the disk begins to fail, and with undefined when it works again. */
+  onTrouble?: (trouble: string | undefined) => void
+  /** Told every error: it may be damage. */
+  onError?: (error: unknown) => void
+}
+
 /**
  * What becomes of writes that fail.
  *
@@ -29,16 +36,16 @@ export type Recovery = {
 export class DiskGuard {
   readonly #db: Db
   readonly #space: Space
-  readonly #onTrouble: ((trouble: string | undefined) => void) | undefined
+  readonly #options: DiskGuardOptions
   #failure: string | undefined
   #told: string | undefined
   #waitMs = 0
   #nextMs = 0
 
-  constructor(db: Db, space: Space, onTrouble?: (trouble: string | undefined) => void) {
+  constructor(db: Db, space: Space, options: DiskGuardOptions = {}) {
     this.#db = db
     this.#space = space
-    this.#onTrouble = onTrouble
+    this.#options = options
   }
 
   /** Why nothing can be appended at the moment, in words. */
@@ -82,6 +89,7 @@ export class DiskGuard {
 
   /** Notes a failed write and gives up the ballast. Never throws. @returns whether another may work */
   failed(error: unknown): boolean {
+    this.#options.onError?.(error)
     try {
       if (this.#db.inTransaction) this.#db.exec('rollback')
     } catch {
@@ -112,13 +120,14 @@ export class DiskGuard {
 
   #worked(): void {
     this.#failure = undefined
-    this.#space.measure()
+    // The transaction is durable, whatever becomes of this.
+    this.attempt(() => this.#space.measure())
   }
 
   #tell(): void {
     const trouble = this.works ? undefined : this.trouble
     if (trouble === this.#told) return
     this.#told = trouble
-    this.#onTrouble?.(trouble)
+    this.#options.onTrouble?.(trouble)
   }
 }

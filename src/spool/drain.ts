@@ -79,15 +79,27 @@ export class Drain {
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      this.#options.spool.recover()
-      // Left over when it could not be recorded.
-      const leftOver = this.#lanes.closedPrefix() !== undefined
-      const unrecorded = this.#acknowledge()
-      if (leftOver && !unrecorded) this.#delivered()
-      if (unrecorded) await this.#waitAfter(unrecorded, signal)
-      else if (!this.#mayHurry() || !(await this.#deliverInLanes(signal))) {
-        await this.#deliverNext(signal)
+      try {
+        await this.#round(signal)
+      } catch (error) {
+        // A bug of ours ends the process, and a clean one is started.
+        if (error instanceof ContractError) throw error
+        this.#options.log.error({ error, sink: this.sink }, 'spool cannot be read')
+        await this.#waitAfter({ kind: 'failed', reason: 'the spool cannot be read' }, signal)
       }
+    }
+  }
+
+  /** @throws when the disk does not give what is in the spool */
+  async #round(signal: AbortSignal): Promise<void> {
+    this.#options.spool.recover()
+    // Left over when it could not be recorded.
+    const leftOver = this.#lanes.closedPrefix() !== undefined
+    const unrecorded = this.#acknowledge()
+    if (leftOver && !unrecorded) this.#delivered()
+    if (unrecorded) await this.#waitAfter(unrecorded, signal)
+    else if (!this.#mayHurry() || !(await this.#deliverInLanes(signal))) {
+      await this.#deliverNext(signal)
     }
   }
 

@@ -87,7 +87,7 @@ export function readEpochs(db: Db): Epoch[] {
     .all() as Epoch[]
   const sound = all.every(
     ({ firstSeq, sourceId, epoch }) =>
-      firstSeq >= 0 && isSourceId(sourceId) && epochPattern.test(epoch),
+      firstSeq >= 0 && isSourceId(sourceId) && epochPattern.test(epoch) && isTime(epoch),
   )
   if (!sound) throw new Error('spool.db has an invalid epoch')
   return all
@@ -106,6 +106,9 @@ export function newEpoch(after?: string, nowMs = clock.nowMs()): string {
 }
 
 const toText = (ms: number) => new Date(ms).toISOString().replaceAll(/[-:.]/g, '')
+
+/** A date that there is, and that leaves room for later ones. */
+const isTime = (epoch: string) => toMs(epoch.split('-')[0] ?? '') < Date.UTC(9000, 0)
 
 const toMs = (text: string) =>
   Date.parse(text.replace(/^(....)(..)(..T..)(..)(..)(...)Z$/, '$1-$2-$3:$4:$5.$6Z'))

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { writeDurably } from '../platform/durable-file.ts'
 import { CheckBehind } from './check-behind.ts'
-import type { Db } from './db.ts'
 import { type Behind, findBehind, type LastRecord, LastSeq, readLastSeq } from './last-seq.ts'
 import type { OpenReport } from './open.ts'
 import { unsoundSuffix } from './swap.ts'
@@ -9,10 +8,11 @@ import { Whereabouts } from './whereabouts.ts'
 
 export type GuardOptions = {
   dir: string
-  db: Db
   /** What the database has. */
   record: LastRecord
   report: OpenReport
+  /** Called once when the whole database has been checked. */
+  onChecked: () => void
   /** Called once when the database is found damaged while it is in use: the process has to start again. */
   onDamage?: (reason: string) => void
 }
@@ -38,7 +38,7 @@ export class Guard {
   #unsound: string | undefined
 
   constructor(options: GuardOptions) {
-    const { dir, db, record, report } = options
+    const { dir, record, report } = options
     this.#options = options
     const { spool, last, delivered } = record
     const found = readLastSeq(dir)
@@ -51,7 +51,8 @@ export class Guard {
     this.#whereabouts = new Whereabouts(dir)
     const path = join(dir, 'spool.db')
     const onDamaged = (reason: string) => this.damaged(reason)
-    if (report.unchecked) this.#check = new CheckBehind({ path, db, onDamaged })
+    const { onChecked } = options
+    if (report.unchecked) this.#check = new CheckBehind({ path, onDamaged, onChecked })
   }
 
   /** Why nothing may be answered for, in words. */
@@ -78,8 +79,9 @@ export class Guard {
     return this.#check?.running ?? false
   }
 
-  /** After every commit, before anything is answered. */
+  /** After every commit, before anything is answered. What is missing stays on record until a new event. */
   committed(last: number, delivered: number): void {
+    if (this.behind && last <= this.#options.record.last) return
     this.#lastSeq.write(last, delivered)
   }
 
@@ -93,9 +95,9 @@ export class Guard {
   }
 
   /** Runs work on the database. An error that means damage is noted before it is thrown on. */
-  watch(work: () => void): void {
+  watch<T>(work: () => T): T {
     try {
-      work()
+      return work()
     } catch (error) {
       this.isDamage(error)
       throw error

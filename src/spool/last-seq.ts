@@ -73,8 +73,8 @@ export function findBehind(
     const lost = Math.max(0, recorded - Math.max(found, delivered))
     return recorded > found ? { recorded, found, lost } : undefined
   }
-  // Another database has taken its place: empty, or with what could be read.
-  const lost = recorded - delivered - salvaged
+  // Another database has taken its place: empty, or with what could be read, numbered from 1.
+  const lost = recorded - delivered - Math.max(salvaged, found)
   return lost > 0 ? { recorded, found, lost } : undefined
 }
 
@@ -120,8 +120,12 @@ export class LastSeq {
 
   #startSync(): void {
     const file = this.#file
-    if (file === undefined || this.#syncing) return
     this.#sync = undefined
+    if (file === undefined) return
+    if (this.#syncing) {
+      this.#sync = setTimeout(() => this.#startSync(), syncAfterMs).unref()
+      return
+    }
     this.#syncing = true
     fdatasync(file, (error) => {
       this.#syncing = false

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
-import { must } from '../core/must.ts'
+import { ensure, must } from '../core/must.ts'
 import { syncFolder } from '../platform/durable-file.ts'
 import { withBallast } from './ballast.ts'
 import { isLarge, prepareCheckBehind } from './check-behind.ts'
@@ -70,7 +70,7 @@ export function openSpool(dir: string): Opened {
   const path = join(dir, 'spool.db')
   const lock = takeLock(dir, path)
   try {
-    return withBallast(dir, () => ({ ...openLocked(dir, path), lock }))
+    return { ...openLocked(dir, path), lock }
   } catch (error) {
     lock.close()
     const { code = 'unknown', syscall } = error as NodeJS.ErrnoException
@@ -79,9 +79,9 @@ export function openSpool(dir: string): Opened {
 }
 
 function openLocked(dir: string, path: string): Omit<Opened, 'lock'> {
-  const { db, report } = openDb(dir, path)
+  const { db, report } = withBallast(dir, () => openDb(dir, path))
   try {
-    const { sourceId, change } = readSourceId(dir, db)
+    const { sourceId, change } = withBallast(dir, () => readSourceId(dir, db))
     return { db, sourceId, report: { ...report, ...(change ? { sourceIdChange: change } : {}) } }
   } catch (error) {
     db.close()
@@ -157,6 +157,12 @@ function tryOpen(dir: string, path: string): Tried {
   }
 }
 
+/** @throws when not all of it fits into the file: closing would leave the rest in the log, and say nothing */
+function emptyLog(db: Db): void {
+  const [{ busy }] = db.pragma('wal_checkpoint(truncate)') as [{ busy: number }]
+  ensure(busy === 0, 'nobody else has the new database')
+}
+
 function checkWhole(db: Db): void {
   const check = db.pragma('quick_check(1)', { simple: true })
   if (check !== 'ok') throw new Error(String(check))
@@ -172,12 +178,14 @@ function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
   let salvaged: Salvaged
   try {
     salvaged = salvage(path, next, readWrittenId(dir))
+    emptyLog(next)
   } catch (error) {
     const { code } = error as { code?: string }
     throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error
   } finally {
     next.close()
   }
+  ensure(sizeOf(`${partial}-wal`) === 0, 'all that was carried over is in the file that is moved')
   const movedTo = moveAside(dir, path)
   renameSync(partial, path)
   syncFolder(dir)

@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
 import type { Db } from './db.ts'
+import { isDiskError } from './disk-error.ts'
 import { type Epoch, findEpoch, newEpoch, readEpochs } from './epochs.ts'
 import { epochPattern } from './schema.ts'
 import { newSourceId } from './source-id.ts'
@@ -118,10 +119,23 @@ function copyRejects(db: Db, into: Db): void {
   const put = into.prepare(
     'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
   )
-  attempt(() => {
-    const all = db.prepare('select sink, seq, rejected_ms, field, detail, body from reject').raw()
-    for (const row of all.iterate()) attempt(() => put.run(row))
-  })
+  into.transaction(() => {
+    const all = attempt(() =>
+      db.prepare('select sink, seq, rejected_ms, field, detail, body from reject').raw().iterate(),
+    ).value
+    try {
+      for (;;) {
+        const next = attempt(() => all?.next()).value
+        if (!next || next.done) return
+        const { error } = attempt(() => put.run(next.value))
+        // What is damaged is left; a disk without room must not pass for damage.
+        if (error && isDiskError(error)) throw error
+      }
+    } finally {
+      // Open, it would keep the database from being closed.
+      attempt(() => all?.return?.())
+    }
+  })()
 }
 
 /** False for what is none any more. */

@@ -31,6 +31,7 @@ export class Space {
   readonly #pageBytes: number
   #pages: number
   #logPages = longestLog
+  #isLogHeld = false
 
   constructor(db: Db, { dir, maxBytes, ballastBytes }: SpaceOptions) {
     this.#db = db
@@ -49,9 +50,26 @@ export class Space {
   /** What waits in the log has to fit in the ballast, or it could not be moved on a full disk. */
   #take(): boolean {
     if (!this.#ballast.take()) return false
-    this.#logPages = this.#ballast.share < 1 ? shortestLog : longestLog
-    this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
+    this.#limitLog()
     return true
+  }
+
+  #limitLog(): void {
+    const held = Math.max(longestLog, Math.floor(this.#ballast.size / this.#pageBytes))
+    const longest = this.#isLogHeld ? held : longestLog
+    this.#logPages = this.#ballast.share < 1 ? shortestLog : longest
+    this.#db.pragma(`wal_autocheckpoint = ${this.#logPages}`)
+  }
+
+  /** Lets the log grow for now, as far as the ballast covers: meanwhile the file does not change. */
+  holdLog(): void {
+    this.#isLogHeld = true
+    this.#limitLog()
+  }
+
+  releaseLog(): void {
+    this.#isLogHeld = false
+    this.#limitLog()
   }
 
   /** Bytes in use: pages with something in them, and the write-ahead log. */
@@ -97,6 +115,7 @@ export class Space {
    * @throws the error that it met
    */
   checkLog(): void {
+    this.measure()
     const { log, checkpointed } = this.#countLog.get() as { log: number; checkpointed: number }
     if (log - checkpointed > this.#logPages) this.#db.pragma('wal_checkpoint(passive)')
   }

@@ -71,10 +71,13 @@ export class Spool {
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
     this.#writer = new EventWriter(this.#statements, this.#keys)
     this.#space = new Space(db, options)
-    this.#disk = new DiskGuard(db, this.#space, options.onTrouble)
+    const onError = (error: unknown) => this.guard.isDamage(error)
+    this.#disk = new DiskGuard(db, this.#space, { ...options, onError })
     this.rejects = new Rejects(db, this.#disk, (seq) => this.#bodyOf(seq), options)
     const record = { spool: meta.id, last: lastSeq, delivered: this.#ackedByAll }
-    this.guard = new Guard({ ...options, db, report, record })
+    const more = { report, record, onChecked: () => this.#space.releaseLog() }
+    this.guard = new Guard({ ...options, ...more })
+    if (this.guard.checking) this.#space.holdLog()
     this.report = { ...report, recovered: this.count, resetSinks }
   }
 
@@ -129,7 +132,7 @@ export class Spool {
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
     const from = sink === undefined ? this.#ackedByAll : this.acked(sink)
-    return this.#statements.oldest.get(from) as number | undefined
+    return this.guard.watch(() => this.#statements.oldest.get(from)) as number | undefined
   }
 
   /**
@@ -154,7 +157,7 @@ export class Spool {
       return this.#refuse(groups, 'the disk of the spool has too little space for this many events')
     } catch (error) {
       this.#disk.failed(error)
-      if (this.guard.isDamage(error) || isDiskError(error)) return this.#refuse(groups)
+      if (this.guard.isUnsound || isDiskError(error)) return this.#refuse(groups)
       throw unwritableError(error)
     }
   }
@@ -172,19 +175,16 @@ export class Spool {
     const { verdicts, seq, given } = this.#writer.write(groups, room, from)
     if (given > from.given) this.#epochs.record(from.seq + 1, this.#ackedByAll)
     this.#statements.commit.run()
+    if (seq > from.seq) this.#stored(seq, given)
     this.#keys.added(seq - from.seq)
-    this.#space.measure()
-    if (seq > from.seq) {
-      this.#stored(seq, given)
-      this.#options.onCommit?.(seq - from.seq)
-    }
     this.#disk.attempt(() => this.#space.checkLog())
     return this.guard.troubleSince(began) ? this.#refuse(groups) : verdicts
   }
 
-  /** Once the commit is durable. */
+  /** Right after the commit, before anything may throw: a number that is given must not be given again. */
   #stored(seq: number, given: number): void {
     this.#epochs.recorded(this.#lastSeq + 1, given)
+    this.#options.onCommit?.(seq - this.#lastSeq)
     this.#lastSeq = seq
     this.guard.committed(seq, this.#ackedByAll)
     for (const wake of this.#wakers) wake()
@@ -252,7 +252,7 @@ export class Spool {
 
   /** The event as it is sent. */
   #bodyOf(seq: number): string {
-    const found = this.#statements.one.get(seq) as Row | undefined
+    const found = this.guard.watch(() => this.#statements.one.get(seq)) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
     return this.#epochs.stamp(row)
   }

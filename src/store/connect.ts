@@ -56,6 +56,8 @@ export type Store = {
     question: (sql: Sql) => postgres.PendingQuery<T>,
     signal?: AbortSignal,
   ): Promise<postgres.RowList<T>>
+  /** Several statements, each for itself. Errors as `ask`. */
+  run<T>(op: Operation, work: (sql: Sql) => Promise<T>): Promise<T>
   /** A transaction: committed when `work` resolves, rolled back when it rejects. Errors as `ask`. */
   begin<T>(op: Operation, work: (sql: TransactionSql) => Promise<T>): Promise<T>
   /**
@@ -130,6 +132,7 @@ export function connect(url: string, options: StoreOptions): Store {
         signal,
       )
     },
+    run: (op, work) => measured(op, () => work(sql)),
     begin: (op, work) => measured(op, () => sql.begin(work as never) as Promise<never>),
     listen: (channel, heard, signal) =>
       keepListening(url, { role: options.role, channel, heard, signal }),

@@ -38,7 +38,10 @@ export async function endStalledBlockers(store: Store, ms: number): Promise<stri
   return rows.map(({ name }) => name)
 }
 
-/** Ends the session that holds an advisory lock while it waits for its own process for at least `ms`. */
+/**
+ * Ends the session that holds an advisory lock while it waits for its own process for at least `ms`. One
+ * that is idle in a transaction is left to the server, which knows how long that session may be.
+ */
 export async function endStalledHolder(
   store: Store,
   op: Operation,
@@ -50,6 +53,7 @@ export async function endStalledHolder(
     (sql) => sql`
       /* endStalled.holder */
       select pg_terminate_backend(a.pid) from pg_stat_activity a where ${stalled(sql, ms)}
+        and a.state not like 'idle in transaction%'
         and exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory'
           and l.classid = 0 and l.objid = ${key} and l.granted)`,
   )

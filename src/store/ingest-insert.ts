@@ -1,5 +1,5 @@
 import type { Event } from '../core/event.ts'
-import { hashIdentity } from '../core/event-hash.ts'
+import { hashIdentity, tickBit } from '../core/event-hash.ts'
 import { ensure, must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { TransactionSql } from './connect.ts'
@@ -48,19 +48,27 @@ export async function settleClocks(
 /** When it happened by the clock of its sender. */
 const reportedAt = ({ event }: Event): Micros => event.reported_at ?? event.at
 
-/** A copy that was stored without a correction is the first. */
+/**
+ * A copy that was stored without a correction is the first; after its raw row is gone the job remembers
+ * it. Not `exists`, for which PostgreSQL may read the whole table.
+ */
 async function noteCorrections(tx: TransactionSql, corrected: readonly Event[]): Promise<void> {
+  const remembers = (table: 'job' | 'subjob') => tx`
+    w.entity_type = ${table} and (select true from ${tx(table)} j
+      where j.${tx(`${table}_id`)} = w.entity_id and j.event_hashes && array[w.hash, w.hash + ${tickBit}::int8])`
+  const stored = (table: 'event' | 'event_late') => tx`
+    (select true from ${tx(table)} e
+      where e.at = w.reported_at and e.idempotency_key = w.idempotency_key limit 1) is not null`
   await tx`
     /* ingest.noteCorrections */
     with wanted as materialized (
       select distinct on (1, 2) * from json_to_recordset(${toJson(corrected)}::text::json)
-        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz) order by 1, 2, 3)
+        as w (idempotency_key uuid, reported_at timestamptz, at timestamptz, entity_type text,
+          entity_id uuid, hash int8) order by 1, 2, 3)
     insert into clock_correction (idempotency_key, reported_at, at)
     select idempotency_key, reported_at, case
-      when exists (select from event e
-        where e.at = w.reported_at and e.idempotency_key = w.idempotency_key)
-      or exists (select from event_late e
-        where e.at = w.reported_at and e.idempotency_key = w.idempotency_key)
+      when ${stored('event')} or ${stored('event_late')}
+        or (${remembers('job')}) or (${remembers('subjob')})
       then reported_at else at end
     from wanted w order by 1, 2
     on conflict (idempotency_key, reported_at) do nothing`
@@ -89,6 +97,9 @@ const toJson = (events: readonly Event[]): string =>
       idempotency_key: event.idempotency_key,
       reported_at: reportedAt(event),
       at: event.event.at,
+      entity_type: event.entity.type,
+      entity_id: event.entity.id,
+      hash: hashIdentity(reportedAt(event), event.idempotency_key),
     })),
   )
 
@@ -120,11 +131,13 @@ export async function insertEvents(tx: TransactionSql, events: readonly Event[])
   }
   const [horizon] = await tx.unsafe<[Horizon]>(horizonSql, [], { prepare: true })
   const isNew = events.map(() => false)
-  for (const identity of await insertRows(tx, rows, horizon)) {
+  const inserted = new Set(await insertRows(tx, rows, horizon))
+  for (const identity of inserted) {
     const index = must(indexOf.get(identity), 'the database names only events of this batch')
     isNew[index] = true
   }
-  const isLate = ({ at, historical }: Row) => !historical && at < horizon.frozenBefore
+  const isLate = ({ at, idempotency_key, historical }: Row) =>
+    !historical && at < horizon.frozenBefore && inserted.has(at + idempotency_key)
   return { batch: horizon.batch, isNew, late: rows.filter(isLate).length }
 }
 

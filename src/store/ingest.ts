@@ -1,7 +1,9 @@
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
+import { must } from '../core/must.ts'
 import type { Slots } from '../core/slots.ts'
+import { Lane } from '../platform/lane.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { upsertApps } from './apps.ts'
 import type { Store, TransactionSql } from './connect.ts'
@@ -49,6 +51,35 @@ const maxTries = 5
  * @throws AppError unreachable or overloaded; then nothing was stored
  */
 export async function ingest(store: Store, events: readonly Event[]): Promise<Ingested> {
+  const corrected = events.filter(isCorrected)
+  if (corrected.length === 0) return ingestPart(store, events)
+  const plain = events.filter((event) => !isCorrected(event))
+  const first = plain.length > 0 ? await ingestPart(store, plain) : nothing
+  const second = await alone.run(() => ingestPart(store, corrected))
+  const [of, ofCorrected] = [first.verdicts.values(), second.verdicts.values()]
+  const verdicts = events.map((event) => {
+    const { value } = (isCorrected(event) ? ofCorrected : of).next()
+    return must(value, 'ingest gives a verdict for each event')
+  })
+  return { ...joined(first, second), verdicts }
+}
+
+/**
+ * Corrected events hold the horizon's lock alone, so they have a transaction of their own, and a process
+ * has one of these at a time: no queue may form in front of those that move the horizon.
+ */
+const alone = new Lane()
+
+const nothing: Ingested = { verdicts: [], ended: [], reused: [], late: 0 }
+
+const joined = (first: Ingested, second: Ingested): Ingested => ({
+  verdicts: [...first.verdicts, ...second.verdicts],
+  ended: [...first.ended, ...second.ended],
+  reused: [...first.reused, ...second.reused],
+  late: first.late + second.late,
+})
+
+async function ingestPart(store: Store, events: readonly Event[]): Promise<Ingested> {
   try {
     return await inSpan('store.ingest', { 'wafermon.events': events.length }, () =>
       withRetries(() => commit(store, events)),
@@ -66,14 +97,8 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
     return { verdicts: [verdict], ended: [], reused: [], late: 0 }
   }
   const middle = Math.ceil(events.length / 2)
-  const first = await ingest(store, events.slice(0, middle))
-  const second = await ingest(store, events.slice(middle))
-  return {
-    verdicts: [...first.verdicts, ...second.verdicts],
-    ended: [...first.ended, ...second.ended],
-    reused: [...first.reused, ...second.reused],
-    late: first.late + second.late,
-  }
+  const first = await ingestPart(store, events.slice(0, middle))
+  return joined(first, await ingestPart(store, events.slice(middle)))
 }
 
 /** 22: a value that has no place in its column; 54: one too large. No other error is the event's fault. */

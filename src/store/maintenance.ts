@@ -73,6 +73,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   async function round(): Promise<void> {
     state.here = await hold()
     if (!state.here) {
+      state.failed = []
       state.doubt = await readDoubt(store)
       return
     }
@@ -159,6 +160,7 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
+    { name: 'epochs', everyMinutes: 60, run: trimEpochs },
     {
       name: 'jobs',
       everyMinutes: 60,
@@ -207,10 +209,23 @@ function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
       (sql) => sql`
         /* maintenance.trimCorrections */
         delete from clock_correction where ctid = any(array(
-          select ctid from clock_correction where made_at < (select trusted_at from horizon) - interval '30 days'
+          select ctid from clock_correction where made_at < (select trusted_at from horizon) - interval '90 days'
           limit ${batch}))`,
     )
   return inBatches(async () => (await remove()).count, signal)
+}
+
+/** Every start of a sidecar is an epoch. The newest of each stays, and what a job may still need. */
+export async function trimEpochs(store: Store): Promise<void> {
+  await store.ask(
+    { operation: 'trimEpochs', table: 'source' },
+    (sql) => sql`
+      /* maintenance.trimEpochs */
+      delete from source s
+      where last_stored_at < (select trusted_at from horizon) - interval '90 days'
+        and exists (select from source newer
+          where newer.source_id = s.source_id and newer.epoch > s.epoch)`,
+  )
 }
 
 async function trimApps(store: Store): Promise<void> {

@@ -56,7 +56,8 @@ export async function upsertSources(
         when (select count(*) from unnest(s.received)) < ${maxRanges} then excluded.received
         else (select coalesce(range_agg(r), '{}') from unnest(excluded.received) r
           where int8range(lower(r) - 1, upper(r) + 1) && s.received) end,
-      reused = s.reused + ${again},
+      reused = case when (select count(*) from unnest(s.reused)) < ${maxRanges}
+        then s.reused + ${again} else s.reused end,
       reused_at = case when isempty(${again}) then s.reused_at else now() end,
       reused_after = case when isempty(${again}) then s.reused_after
         else coalesce(s.reused_after, s.last_received_at) end,

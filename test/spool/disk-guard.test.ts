@@ -29,11 +29,9 @@ function spaceOf() {
 function guarded() {
   const space = spaceOf()
   const told: (string | undefined)[] = []
-  const guard = new DiskGuard(
-    { inTransaction: false } as Db,
-    space as unknown as Space,
-    (trouble) => told.push(trouble),
-  )
+  const guard = new DiskGuard({ inTransaction: false } as Db, space as unknown as Space, {
+    onTrouble: (trouble) => void told.push(trouble),
+  })
   return { space, guard, told }
 }
 

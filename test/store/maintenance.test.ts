@@ -42,7 +42,14 @@ function suite(edition: Edition) {
     await run(store, idle('job', 3, '91 days'))
     await run(
       store,
-      `insert into clock_correction values (gen_random_uuid(), now(), now(), now() - interval '31 days')`,
+      `insert into clock_correction values (gen_random_uuid(), now(), now(), now() - interval '91 days')`,
+    )
+    // Of a sidecar that is gone the newest epoch stays; those before it are as old as its jobs.
+    await run(
+      store,
+      `insert into source (source_id, epoch, received, last_at, last_received_at, last_stored_at, lag_s, clock_offset_s)
+       select 'gone', epoch, '{[1,3)}', now(), now(), now() - interval '91 days', 0, 0
+       from unnest(array['a', 'b']) epoch`,
     )
     await run(
       store,
@@ -64,6 +71,7 @@ function suite(edition: Edition) {
     for (const table of ['clock_correction', `app where name = 'old'`]) {
       assert.equal(await count(store, table), 0, table)
     }
+    assert.deepEqual(await run(store, 'select epoch from source'), [{ epoch: 'b' }])
     assert.equal(await count(store, 'job'), 1)
   })
 
