@@ -216,7 +216,7 @@ function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
 }
 
 /** Every start of a sidecar is an epoch. The newest of each stays, and what a job may still need. */
-export async function trimEpochs(store: Store): Promise<void> {
+async function trimEpochs(store: Store): Promise<void> {
   await store.ask(
     { operation: 'trimEpochs', table: 'source' },
     (sql) => sql`

@@ -71,7 +71,7 @@ function suite(edition: Edition) {
     for (const table of ['clock_correction', `app where name = 'old'`]) {
       assert.equal(await count(store, table), 0, table)
     }
-    assert.deepEqual(await run(store, 'select epoch from source'), [{ epoch: 'b' }])
+    assert.deepEqual([...(await run(store, 'select epoch from source'))], [{ epoch: 'b' }])
     assert.equal(await count(store, 'job'), 1)
   })
 
