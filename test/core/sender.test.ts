@@ -56,6 +56,15 @@ describe('a stamp', () => {
     assert.deepEqual(taken.source, source)
   })
 
+  test('alone may say what a clock said before: of other senders it is dropped', () => {
+    const reported_at = '2027-01-01T00:00:00.000000Z'
+    for (const input of [event({}, { reported_at }), stamped({ reported_at })]) {
+      const read = take(input, { mayForward: false })
+      assert.equal('reported_at' in read.event.event, false)
+      assert.doesNotMatch(read.json, /reported_at/)
+    }
+  })
+
   test('keeps what the sender first reported when it is corrected once more', () => {
     const reported_at = '2027-01-01T00:00:00.000000Z'
     const { event: taken } = take(stamped({ at: far, reported_at }), { mayForward: true })

@@ -148,6 +148,19 @@ describe('a spool that goes back in time', () => {
     )
   })
 
+  test('opens although a bit has flipped in the date of an epoch, and keeps its events', async (t) => {
+    const dir = freshFolder()
+    const first = open(t, dir)
+    await first.append(items(3))
+    first.close()
+    const db = new Database(join(dir, 'spool.db'))
+    db.exec(`update epoch set epoch = '20269127' || substr(epoch, 9)`)
+    db.close()
+    const spool = open(t, dir)
+    assert.equal(spool.report.damaged?.salvaged, 3)
+    assert.equal(sent(spool).length, 3)
+  })
+
   test('keeps the id under which a number was given, when another is written into source-id', async (t) => {
     const dir = freshFolder()
     const first = open(t, dir)

@@ -44,7 +44,7 @@ after(async () => {
 beforeEach(() =>
   run(
     store,
-    `truncate event, event_late, job, subjob, source, app, live_batch;
+    `truncate event, event_late, job, subjob, source, app, live_batch, clock_correction;
      update horizon set frozen_before = '2026-03-01', open_until = '2026-03-02',
        dropped_before = '-infinity', jobs_from = '-infinity'`,
   ),
@@ -71,6 +71,16 @@ const allAre = (verdict: 'stored' | 'duplicate', n: number) =>
   Array.from({ length: n }, () => verdict)
 
 describe('an event that comes again after its raw row is gone', () => {
+  test('through a sidecar whose clock is behind, which corrected it, is counted once', async () => {
+    const first = from('bn-07', minute(3), { kind: 'started' })
+    await ingest(store, [first])
+    await dropRaw()
+    const corrected = { ...first.event, at: minute(1), reported_at: minute(3) }
+    const copy = { ...through('bn-08', [first])[0]!, event: corrected, received_at: minute(1) }
+    assert.deepEqual((await ingest(store, [copy])).verdicts, ['duplicate'])
+    assert.equal((await countsOf()).events, 1)
+  })
+
   test('through another spool, or without one, is counted once', async () => {
     const subjob = anEvent(
       minute(3),
