@@ -16,7 +16,7 @@ import { idleInTransactionMs, type Sql } from './driver.ts'
 const stalled = (sql: Sql, ms: number) => sql`
   a.datname = current_database() and a.usename = current_user and a.pid <> pg_backend_pid()
   and a.application_name like 'wafermon %' and a.wait_event_type = 'Client' and a.state <> 'idle'
-  and a.state_change < clock_timestamp() - make_interval(secs => ${ms / 1000})`
+  and a.state_change < pg_catalog.clock_timestamp() - make_interval(secs => ${ms / 1000})`
 
 /**
  * Ends the sessions that keep others waiting for a lock of any kind while they wait for their own

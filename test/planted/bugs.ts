@@ -1207,7 +1207,7 @@ export const bugs: readonly Bug[] = [
     find: 'idle_in_transaction_session_timeout: idleInTransactionMs,',
     replace: 'idle_in_transaction_session_timeout: 60_000,',
     test: [
-      'test/store/stopped-process.test.ts',
+      'test/faults/stopped-process.test.ts',
       'a stopped process > in an ingest transaction holds up no other for longer than 2 s, and writes nothing when it runs on',
     ],
     says: 'waited 20 s in vain for the post',
@@ -1219,7 +1219,7 @@ export const bugs: readonly Bug[] = [
     find: `set_config('idle_session_timeout', \${String(silentMs)}, false)`,
     replace: `set_config('idle_session_timeout', '0', false)`,
     test: [
-      'test/store/stopped-process.test.ts',
+      'test/faults/stopped-process.test.ts',
       'a stopped process > passes on the lease "archive", and writes nothing when it runs on',
     ],
     says: 'waited 20 s in vain for the lease',
@@ -1231,7 +1231,7 @@ export const bugs: readonly Bug[] = [
     find: '!unfenced.has(operation) && heldAt !== store.losses()',
     replace: '!unfenced.has(operation) && heldAt === undefined',
     test: [
-      'test/store/stopped-process.test.ts',
+      'test/faults/stopped-process.test.ts',
       'a lease > that was lost with its connection refuses work until it is held again',
     ],
   },
@@ -1242,7 +1242,7 @@ export const bugs: readonly Bug[] = [
     find: `and a.wait_event_type = 'Client' and a.state <> 'idle'`,
     replace: `and a.wait_event_type = 'Client' and a.state = 'idle in transaction'`,
     test: [
-      'test/store/stopped-process.test.ts',
+      'test/faults/stopped-process.test.ts',
       'a stopped process > in the middle of a message is ended by those that wait for its locks',
     ],
     says: 'waited 20 s in vain for its end',
@@ -1276,7 +1276,7 @@ export const bugs: readonly Bug[] = [
     find: 'if (stalledMs >= stalledS * 1000) {',
     replace: 'if (stalledMs < 0) {',
     test: [
-      'test/roles/stall.test.ts',
+      'test/faults/stall.test.ts',
       'a role that gets nothing done says so > the sidecar, whose local API takes events and never answers',
     ],
     built: true,
