@@ -136,8 +136,8 @@ export class Spool {
   }
 
   /**
-   * Puts events on disk; what it guarantees is in core/admission.ts. All that wait in one turn of the
-   * event loop share one commit: that is 4.6 times the throughput of a commit per request.
+   * Puts events on disk; what it guarantees is in core/admission.ts. Requests share commits, see
+   * append-queue.ts: that is 4.6 times the throughput of a commit each.
    *
    * @throws AppError overloaded when the disk fails in another way than being full
    */
@@ -221,16 +221,13 @@ export class Spool {
     try {
       this.#writeAck(sink, seq, refused)
     } catch (error) {
-      const damaged = this.guard.isDamage(error)
-      if (!damaged && isDiskError(error) && refused.length === 0) return
+      if (!this.guard.isUnsound && isDiskError(error) && refused.length === 0) return
       // Refusals must not be forgotten: these events stay, and are refused again.
       this.#acked.set(sink, before)
       throw error
     }
     this.guard.committed(this.#lastSeq, this.#ackedByAll)
-    if (this.count === 0) {
-      this.#disk.attempt(() => this.guard.watch(() => this.#space.shrink()))
-    }
+    if (this.count === 0) this.#disk.attempt(() => this.#space.shrink())
     this.recover(this.count === 0)
   }
 

@@ -40,15 +40,30 @@ export async function advanceHorizon(
   if (at === undefined) return
   const frozen = (tx: TransactionSql) =>
     tx`greatest(frozen_before, ${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}))`
+  const also: Fragment = (tx) => tx`trusted_at = greatest(trusted_at, ${at})`
+  await move(store, { operation: 'advanceHorizon', at, frozen, also })
+}
+
+type Move = {
+  operation: string
+  /** The days up to the end of the one after it are opened. */
+  at: Micros
+  frozen: Fragment
+  /** What else of the horizon changes. */
+  also: Fragment
+}
+
+/** Makes the partitions first: an event may come for a day from the moment it is open. */
+async function move(store: Store, { operation, at, frozen, also }: Move): Promise<void> {
   await makePartitions(store, frozen, at)
-  await store.begin({ operation: 'advanceHorizon', table }, async (tx) => {
+  await store.begin({ operation, table }, async (tx) => {
     await lockExclusively(tx)
     await tx`
-      /* horizon.advance */
+      /* horizon.move */
       update horizon set
         frozen_before = ${frozen(tx)},
         open_until = greatest(open_until, ${endOfTomorrow(tx, at)}),
-        trusted_at = greatest(trusted_at, ${at})`
+        ${also(tx)}`
   })
 }
 
@@ -89,17 +104,9 @@ export async function setHorizon(
   const frozen = (tx: TransactionSql) => tx`
     greatest(${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}), dropped_before,
       (select max(hour) + interval '1 hour' from archive_file))`
-  await makePartitions(store, frozen, at)
-  await store.begin({ operation: 'setHorizon', table }, async (tx) => {
-    await lockExclusively(tx)
-    await tx`
-      /* horizon.set */
-      update horizon set
-        frozen_before = ${frozen(tx)},
-        open_until = greatest(open_until, ${endOfTomorrow(tx, at)}),
-        trusted_at = ${at}, doubt = null, stepped = false,
-        confirmed = confirmed + 1`
-  })
+  const also: Fragment = (tx) => tx`
+    trusted_at = ${at}, doubt = null, stepped = false, confirmed = confirmed + 1`
+  await move(store, { operation: 'setHorizon', at, frozen, also })
 }
 
 /** In UTC, the time zone of every connection of the store. */

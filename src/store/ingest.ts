@@ -3,8 +3,8 @@ import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
 import { must } from '../core/must.ts'
 import type { Slots } from '../core/slots.ts'
-import { Lane } from '../platform/lane.ts'
 import { inSpan } from '../platform/tracing.ts'
+import { Gate } from '../platform/turns.ts'
 import { upsertApps } from './apps.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
@@ -18,7 +18,8 @@ import { toArrays } from './unnest.ts'
  * How events become rows. One transaction takes the events of many requests:
  *
  *   1. lock 7002, shared: the horizon does not move (a statement of its own, so that the snapshot of
- *      the next one sees its position); then read it
+ *      the next one sees its position). Alone for events whose clocks were corrected: their time is
+ *      that of the first copy, and no other copy may come meanwhile. Then read the horizon
  *   2. insert the events on its two sides; the database reports the new ones
  *   3. fold the new ones here, and merge the folds into job and subjob
  *   4. apps, and the numbers received from each source; a new event with a number that came before
@@ -68,7 +69,7 @@ export async function ingest(store: Store, events: readonly Event[]): Promise<In
  * Corrected events hold the horizon's lock alone, so they have a transaction of their own, and a process
  * has one of these at a time: no queue may form in front of those that move the horizon.
  */
-const alone = new Lane()
+const alone = new Gate(1)
 
 const nothing: Ingested = { verdicts: [], ended: [], reused: [], late: 0 }
 

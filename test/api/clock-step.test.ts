@@ -11,15 +11,7 @@ import { fromMs } from '../../src/core/time.ts'
 import { clock } from '../../src/platform/clock.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
-
-const limits = {
-  maxBytes: 20_000,
-  maxDecompressedBytes: 20_000,
-  readTimeoutMs: 60_000,
-  maxBatchItems: 3,
-  maxEventBytes: 5_000,
-  maxSkewS: 600,
-}
+import { smallLimits as limits } from '../support/door-limits.ts'
 
 /** A door in a process whose clock the test sets; what it lets in is kept. */
 async function startDoor(t: TestContext) {

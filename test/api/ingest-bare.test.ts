@@ -19,21 +19,13 @@ import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { anyCallers } from '../support/callers.ts'
+import { smallLimits as limits } from '../support/door-limits.ts'
 import { freshFolder } from '../support/processes.ts'
 
 /*
  * The routes that take events are answered before the framework, and a query makes the framework
  * answer them: both must say the same.
  */
-
-const limits = {
-  maxBytes: 20_000,
-  maxDecompressedBytes: 20_000,
-  readTimeoutMs: 60_000,
-  maxBatchItems: 3,
-  maxEventBytes: 5_000,
-  maxSkewS: 600,
-}
 
 /** By the name of the app: what is made of the event. */
 const accept: Accept = async (items) => {

@@ -6,6 +6,7 @@ import { freshDatabase } from '../support/database.ts'
 import { freePort, freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { assertAllTaken, countStored, healthOf, type Site, startSite } from '../support/site.ts'
 import { hasStrace, straceMissing, traceProcess } from '../support/strace.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 /*
  * A disk that fails to answer, by strace: what was not made durable gets no 2xx, the sidecar says
@@ -16,28 +17,14 @@ import { hasStrace, straceMissing, traceProcess } from '../support/strace.ts'
  * same places of the log again before it syncs them: the last test looks at that.
  */
 
-const event = () => ({
-  idempotency_key: crypto.randomUUID(),
-  site_id: 'fab1',
-  app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
-  entity: { type: 'job', id: crypto.randomUUID() },
-  event: { kind: 'started', at: new Date().toISOString() },
-})
-type Sent = ReturnType<typeof event>
-
-const post = (url: string, body: Sent | Sent[], path = '') =>
-  fetch(`${url}/v1/ingest/events${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+type Sent = ReturnType<typeof startOfJob>
 
 /** Sends events one by one until `enough`. @returns those that were acknowledged, and the others */
 async function send(url: string, n: number) {
   const [kept, refused]: [Sent[], Sent[]] = [[], []]
   for (let i = 0; i < n; i++) {
-    const one = event()
-    const answer = await post(url, one)
+    const one = startOfJob()
+    const answer = await postEvents(url, one)
     if (answer.status === 200) kept.push(one)
     else {
       assert.equal(answer.status, 503, await answer.clone().text())
@@ -52,7 +39,7 @@ async function send(url: string, n: number) {
 async function assertArrived(site: Site, sent: Sent[]): Promise<void> {
   await assertAllTaken(site)
   assert.equal(await countStored(site.store), sent.length)
-  const again = await post(site.sidecar.url, sent, ':batch')
+  const again = await postEvents(site.sidecar.url, sent, ':batch')
   const { duplicates } = (await again.json()) as { duplicates: number }
   assert.equal(duplicates, sent.length)
 }
@@ -92,7 +79,7 @@ describe('a disk that', () => {
       assert.match(site.sidecar.logs(), /SQLITE_(IOERR|FULL)|disk of the spool is full/)
       await broken.stop()
       const again = await until('the refused events to be taken', async () => {
-        const answer = await post(url, meanwhile.refused, ':batch')
+        const answer = await postEvents(url, meanwhile.refused, ':batch')
         return answer.status === 200 && ((await answer.json()) as { duplicates: number })
       })
       assert.equal(again.duplicates, 0)
@@ -123,7 +110,7 @@ describe('a disk that', () => {
     }
     assert.ok(kept.length > 0)
     await assertAllTaken(site)
-    const answer = await post(site.sidecar.url, kept, ':batch')
+    const answer = await postEvents(site.sidecar.url, kept, ':batch')
     assert.equal(((await answer.json()) as { duplicates: number }).duplicates, kept.length)
     for (const { entity } of kept.slice(0, 40)) {
       const job = await fetch(`${site.api.url}/v1/jobs/${entity.id}`)

@@ -6,26 +6,14 @@ import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
 import { ask, assertAllTaken, countStored, healthOf } from '../support/site.ts'
 import { startProxy, type Weather } from '../support/tcp-proxy.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 /* Slow, cut and half-open connections: between the sidecar and the local API, and from programs to the sidecar. */
-
-const event = () => ({
-  idempotency_key: crypto.randomUUID(),
-  site_id: 'fab1',
-  app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
-  entity: { type: 'job', id: crypto.randomUUID() },
-  event: { kind: 'started', at: new Date().toISOString() },
-})
 
 /** Posts events one by one; each must be taken, whatever happens beyond the sidecar. */
 async function send(url: string, n: number): Promise<void> {
   for (let i = 0; i < n; i++) {
-    const body = JSON.stringify(event())
-    const answer = await fetch(`${url}/v1/ingest/events`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-    })
+    const answer = await postEvents(url, startOfJob())
     assert.equal(answer.status, 200, await answer.text())
   }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { zstdDecompressSync } from 'node:zlib'
 import { freePort, freshFolder, launch, program, startRole, until } from '../support/processes.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 /* The sidecar as it is shipped, killed, starved and lied to. */
 
@@ -53,27 +54,9 @@ const taken = (batch: Sent[]) => ({
   rejected: [],
 })
 
-function event(more: object = {}) {
-  return {
-    idempotency_key: crypto.randomUUID(),
-    site_id: 'fab1',
-    app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
-    entity: { type: 'job', id: crypto.randomUUID() },
-    event: { kind: 'started', at: new Date().toISOString() },
-    ...more,
-  }
-}
-
-const post = (url: string, body: unknown, path = '') =>
-  fetch(`${url}/v1/ingest/events${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-
 async function send(url: string, n: number): Promise<string[]> {
-  const batch = Array.from({ length: n }, () => event())
-  const answer = await post(url, batch, ':batch')
+  const batch = Array.from({ length: n }, () => startOfJob())
+  const answer = await postEvents(url, batch, ':batch')
   assert.equal(answer.status, 200, await answer.clone().text())
   assert.equal(((await answer.json()) as { success: number }).success, n)
   return batch.map((one) => one.idempotency_key)
@@ -107,8 +90,8 @@ describe('the sidecar', () => {
       let killed = false
       const senders = Array.from({ length: 8 }, async () => {
         while (!killed) {
-          const one = event()
-          const answer = await post(sidecar.url, one).catch(() => undefined)
+          const one = startOfJob()
+          const answer = await postEvents(sidecar.url, one).catch(() => undefined)
           if (answer?.status === 200) answered.push(one.idempotency_key)
         }
       })
@@ -157,7 +140,7 @@ describe('the sidecar', () => {
     )
     const count = () => readFileSync(trace, 'utf8').match(/f(data)?sync\(/g)?.length ?? 0
     const before = count()
-    for (let i = 0; i < 100; i++) assert.equal((await post(url, event())).status, 200)
+    for (let i = 0; i < 100; i++) assert.equal((await postEvents(url, startOfJob())).status, 200)
     await until('a sync per answer', () => count() - before >= 100)
   })
 
@@ -177,8 +160,8 @@ describe('the sidecar', () => {
       event: { kind: 'started', at: new Date().toISOString(), metadata: { x: 'y'.repeat(20_000) } },
     }
     const refused = await until('the disk to be full', async () => {
-      const batch = Array.from({ length: 20 }, () => event(filling))
-      const answer = await post(sidecar.url, batch, ':batch')
+      const batch = Array.from({ length: 20 }, () => startOfJob(filling))
+      const answer = await postEvents(sidecar.url, batch, ':batch')
       if (answer.status === 200) taken.push(...batch.map((one) => one.idempotency_key))
       return answer.status !== 200 && answer
     })
@@ -187,7 +170,10 @@ describe('the sidecar', () => {
     api.behave(undefined)
     await drained(sidecar.url)
     for (const key of taken) assert.equal(api.kept.get(key), 1)
-    await until('room again', async () => (await post(sidecar.url, event())).status === 200)
+    await until(
+      'room again',
+      async () => (await postEvents(sidecar.url, startOfJob())).status === 200,
+    )
   })
 
   const faults: [string, (batch: Sent[], response: ServerResponse) => void][] = [
@@ -304,16 +290,21 @@ describe('the sidecar', () => {
       SPOOL_DIR: freshFolder(),
       LOCAL_API_BASE: 'http://127.0.0.1:9',
     })
-    const good = event()
+    const good = startOfJob()
     const ownParent = crypto.randomUUID()
     const bad = [
-      event({ site_id: '..' }),
-      event({ event: { kind: 'started', at: '0000-01-01T00:00:00Z' } }),
-      event({ event: { kind: 'metric', at: new Date().toISOString(), metadata: { a: 'x\0' } } }),
-      { ...event(), entity: { type: 'subjob', id: crypto.randomUUID() } },
-      { ...event(), entity: { type: 'subjob', id: ownParent, parent_id: ownParent.toUpperCase() } },
+      startOfJob({ site_id: '..' }),
+      startOfJob({ event: { kind: 'started', at: '0000-01-01T00:00:00Z' } }),
+      startOfJob({
+        event: { kind: 'metric', at: new Date().toISOString(), metadata: { a: 'x\0' } },
+      }),
+      { ...startOfJob(), entity: { type: 'subjob', id: crypto.randomUUID() } },
+      {
+        ...startOfJob(),
+        entity: { type: 'subjob', id: ownParent, parent_id: ownParent.toUpperCase() },
+      },
     ]
-    const answer = await post(sidecar.url, [bad[0], good, ...bad.slice(1)], ':batch')
+    const answer = await postEvents(sidecar.url, [bad[0], good, ...bad.slice(1)], ':batch')
     const { success, rejected } = (await answer.json()) as {
       success: number
       rejected: { index: number; field: string; detail: string }[]
@@ -330,14 +321,20 @@ describe('the sidecar', () => {
       ],
     )
     for (const { detail } of rejected) assert.ok(detail.length > 20)
-    assert.deepEqual(await (await post(sidecar.url, good)).json(), { ok: true, duplicate: true })
+    assert.deepEqual(await (await postEvents(sidecar.url, good)).json(), {
+      ok: true,
+      duplicate: true,
+    })
     const deep = await fetch(`${sidecar.url}/v1/ingest/events`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '['.repeat(100_000),
     })
     assert.equal(deep.status, 400)
-    const tiny = JSON.stringify(event()).replace('"started"', '"metric","metrics":{"x":1e-400}')
+    const tiny = JSON.stringify(startOfJob()).replace(
+      '"started"',
+      '"metric","metrics":{"x":1e-400}',
+    )
     const underflow = await fetch(`${sidecar.url}/v1/ingest/events`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

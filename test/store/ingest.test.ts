@@ -203,24 +203,22 @@ function suite(edition: Edition) {
     assert.equal(await count(store, 'event'), 1)
   })
 
-  for (const [how, first, second] of [
-    ['the right one first', false, true],
-    ['the wrong one first', true, false],
-  ] as const) {
+  /** An event as it is, and as a sidecar whose clock is behind passes it on. */
+  function copies() {
+    const plain = event({ at: minute(30) })
+    const times = { at: minute(1), reported_at: minute(30) }
+    return [plain, { ...plain, event: { ...plain.event, ...times } }] as const
+  }
+
+  for (const how of ['the right one first', 'the wrong one first']) {
     test(`takes an event once that came through a sidecar with a wrong clock and one with the right one, ${how}`, async (t) => {
       const store = await openStore(t, edition)
       await openNoon(store, minute(-60), '2026-03-02')
-      const plain = event({ at: minute(30) })
-      const corrected = {
-        ...plain,
-        event: { ...plain.event, at: minute(1), reported_at: minute(30) },
-      }
-      const copies = [first, second].map((isWrong) => (isWrong ? corrected : plain))
-      assert.deepEqual((await ingest(store, [copies[0]!])).verdicts, ['stored'])
-      assert.deepEqual((await ingest(store, [copies[1]!, copies[0]!])).verdicts, [
-        'duplicate',
-        'duplicate',
-      ])
+      const [plain, corrected] = copies()
+      const isRightFirst = how === 'the right one first'
+      const [first, second] = isRightFirst ? [plain, corrected] : [corrected, plain]
+      assert.deepEqual((await ingest(store, [first])).verdicts, ['stored'])
+      assert.deepEqual((await ingest(store, [second, first])).verdicts, ['duplicate', 'duplicate'])
       assert.equal((await run(store, 'select event_count from job'))[0]?.eventCount, 1)
     })
   }
@@ -228,12 +226,7 @@ function suite(edition: Edition) {
   test('takes an event once whose copies with a right and a wrong clock come in one batch', async (t) => {
     const store = await openStore(t, edition)
     await openNoon(store, minute(-60), '2026-03-02')
-    const plain = event({ at: minute(30) })
-    const corrected = {
-      ...plain,
-      event: { ...plain.event, at: minute(1), reported_at: minute(30) },
-    }
-    const { verdicts } = await ingest(store, [plain, corrected])
+    const { verdicts } = await ingest(store, copies())
     assert.deepEqual(verdicts, ['stored', 'duplicate'])
   })
 

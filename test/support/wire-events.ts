@@ -23,3 +23,21 @@ export function normalEvent(event: { kind: Kind; status?: JobStatus }): Event {
     received_at: '2026-03-01T12:00:00.000000Z',
   }
 }
+
+/** The start of a job of its own, as a program sends it now. */
+export const startOfJob = <T extends object>(more?: T) => ({
+  idempotency_key: crypto.randomUUID(),
+  site_id: 'fab1',
+  app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
+  entity: { type: 'job', id: crypto.randomUUID() },
+  event: { kind: 'started', at: new Date().toISOString() },
+  ...(more as T),
+})
+
+/** Sends an event, or with the path `:batch` a list of them, as JSON. */
+export const postEvents = (url: string, body: unknown, path: '' | ':batch' = '') =>
+  fetch(`${url}/v1/ingest/events${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })

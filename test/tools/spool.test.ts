@@ -8,6 +8,7 @@ import { ageText } from '../../src/tools/table.ts'
 import { makeToken } from '../../src/tools/token.ts'
 import { freePort, freshFolder, startRole, until } from '../support/processes.ts'
 import { lines, wafermon } from '../support/run.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 type Sent = { entity: { business_key: string } }
 type Row = { id: number; field: string; detail: string; event?: Sent }
@@ -48,19 +49,10 @@ const sidecar = (t: TestContext, localApi: string, env: Record<string, string> =
   startRole(t, 'sidecar', { SPOOL_DIR: freshFolder(), LOCAL_API_BASE: localApi, ...env })
 
 async function send(url: string, keys: readonly string[]): Promise<void> {
-  const batch = keys.map((key) => ({
-    idempotency_key: crypto.randomUUID(),
-    site_id: 'fab1',
-    app: { app_id: '5f0c41c2-7c42-4d10-9a35-0193581eb7e8', name: 'etch' },
-    entity: { type: 'job', id: crypto.randomUUID(), business_key: key },
-    event: { kind: 'started', at: new Date().toISOString() },
-  }))
-  const body = JSON.stringify(batch)
-  const answer = await fetch(`${url}/v1/ingest/events:batch`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-  })
+  const batch = keys.map((business_key) =>
+    startOfJob({ entity: { type: 'job', id: crypto.randomUUID(), business_key } }),
+  )
+  const answer = await postEvents(url, batch, ':batch')
   assert.equal(answer.status, 200)
 }
 
