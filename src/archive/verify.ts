@@ -83,7 +83,13 @@ async function* removed(
 ): AsyncGenerator<Problem> {
   for await (const { site, hour, path } of recorded) {
     if (named.has(path)) continue
-    const manifest = await readManifest(place, { site, from: hour }).catch(() => undefined)
+    let manifest: Manifest | undefined
+    try {
+      manifest = await readManifest(place, { site, from: hour })
+    } catch (error) {
+      yield toProblem(path, error)
+      continue
+    }
     if (manifest?.files.some((file) => file.path === path)) continue
     const problem = `was archived according to the database, and ${manifest ? 'the manifest of its hour does not name it' : 'its hour has no manifest'}`
     yield { path, problem }

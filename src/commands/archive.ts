@@ -15,7 +15,7 @@ export function addArchive(program: Command): void {
     .description('lists the archived hours')
     .action(async (flags: Flags) => {
       const { runList } = await import('../archive/print.ts')
-      await runList(await openArchive(flags), { json: !!flags.json })
+      await runList(await openArchive(await readArchive(flags)), { json: !!flags.json })
     })
   withPlace(archive.command('verify'))
     .description('compares the files with their manifests; exit code 1 when there is a problem')
@@ -29,9 +29,10 @@ export function addArchive(program: Command): void {
     )
     .action(async (flags: Flags) => {
       const { runVerify } = await import('../archive/print.ts')
-      const { DATABASE_URL: databaseUrl } = await readArchive(flags)
-      const place = await openArchive(flags)
-      await runVerify(place, { json: !!flags.json, deep: !!flags.deep, databaseUrl })
+      const config = await readArchive(flags)
+      await runVerify(await openArchive(config), {
+        ...{ json: !!flags.json, deep: !!flags.deep, databaseUrl: config.DATABASE_URL },
+      })
     })
 }
 
@@ -41,9 +42,9 @@ const withPlace = (command: Command) =>
     .addOption(configOption())
     .addOption(jsonOption())
 
-async function openArchive(flags: Flags) {
+async function openArchive(config: Awaited<ReturnType<typeof readArchive>>) {
   const { openPlace } = await import('../archive/places/index.ts')
-  return openPlace(await readArchive(flags))
+  return openPlace(config)
 }
 
 const readArchive = (flags: Flags) =>

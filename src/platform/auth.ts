@@ -28,13 +28,25 @@ export function newToken(
   note = '',
   { sites, sources }: Bounds = { sites: [], sources: [] },
 ): string {
-  const token = `wfm_${randomBytes(32).toString('base64url')}`
+  const token = makeToken()
   const id = randomBytes(4).toString('hex')
   const bounds = [...sites.map((one) => `site=${one}`), ...sources.map((one) => `source=${one}`)]
   const allows = [...wanted, ...bounds].join(',')
-  const line = [id, allows, hashOf(token).toString('hex'), note.replaceAll(/\s+/g, ' ')]
-  appendFileSync(file, `${line.join(' ').trim()}\n`, { mode: 0o600 })
+  appendFileSync(file, `${toTokenLine({ id, allows, token, note })}\n`, { mode: 0o600 })
   return token
+}
+
+export const makeToken = (): string => `wfm_${randomBytes(32).toString('base64url')}`
+
+/** What {@link makeToken} makes. */
+export const tokenPattern = /^wfm_[\w-]{43}$/
+
+type TokenLine = { id: string; allows: string; token: string; note: string }
+
+/** A line of the tokens file. @param allows scopes and bounds, with commas between */
+export function toTokenLine({ id, allows, token, note }: TokenLine): string {
+  const line = [id, allows, hashOf(token).toString('hex'), note.replaceAll(/\s+/g, ' ')]
+  return line.join(' ').trim()
 }
 
 const hashOf = (token: string) => createHash('sha256').update(token).digest()

@@ -146,7 +146,14 @@ async function takeRoom(
 /** The address of the caller; of IPv6 the network, of which every host has a whole one. */
 function toCaller({ socket }: IncomingMessage): string {
   const address = socket.remoteAddress ?? ''
-  return address.includes('.') ? address : address.split(':').slice(0, 4).join(':')
+  return address.includes('.') ? address : groupsOf(address).slice(0, 4).join(':')
+}
+
+/** The eight groups of an IPv6 address, those that `::` stands for as well. */
+function groupsOf(address: string): string[] {
+  const [head = '', tail] = address.split('::').map((part) => part.split(':').filter(Boolean))
+  if (tail === undefined) return [...head]
+  return [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail]
 }
 
 function toBody(raw: Buffer, working: Room): Body {

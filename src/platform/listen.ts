@@ -60,8 +60,8 @@ export async function listen(
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw listenError(error, host, port)
   })
-  life.onStop('http server', () => closeServer(server, silent))
   const bound = (server.address() as AddressInfo).port
+  life.onStop('http server', () => closeServer(server, silent))
   const shownHost = host.includes(':') ? `[${host}]` : host
   return `${tls.cert ? 'https' : 'http'}://${shownHost}:${bound}`
 }

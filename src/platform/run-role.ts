@@ -46,11 +46,14 @@ export async function runRole<C extends SharedConfig>(
   watchLoopLag(metrics, life.signal)
   try {
     const { url } = await start(config, { log, life, metrics, insecure })
+    if (life.signal.aborted) return
     log.info({ url }, 'listening')
     process.send?.({ ready: true, url })
   } catch (error) {
+    const asked = life.signal.aborted
     await life.stop(config.SHUTDOWN_TIMEOUT_S)
-    throw error
+    // Stopped while it was starting: not a failure.
+    if (!asked) throw error
   }
 }
 

@@ -39,7 +39,7 @@ export async function startLocalApi(
     retentionHours: config.RETENTION_HOURS,
   })
   life.onStop('maintenance', () => maintenance.done)
-  const alarm = new ReuseAlarm(stores.write, log, context.metrics)
+  const alarm = new ReuseAlarm(stores.watch, log, context.metrics)
   const { queue, recent, routes } = ingest(
     config,
     stores.write,

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
+import { Backoff } from '../platform/backoff.ts'
 import type { Db } from './db.ts'
 
 /*
@@ -52,6 +53,8 @@ export class CheckBehind {
   #child: ChildProcess | undefined
   #later: NodeJS.Timeout | undefined
   #ended = false
+  /** Under a steady load the file changes again and again, and every check reads all of it. */
+  readonly #changed = new Backoff({ firstMs: 1000, maxMs: againMs })
 
   constructor(options: CheckBehindOptions) {
     this.#options = options
@@ -85,7 +88,10 @@ export class CheckBehind {
       if (this.#ended) return
       const isSame = before !== undefined && this.#look() === before
       if (!error && isSame && stdout !== '') this.#end(stdout)
-      else this.#later = setTimeout(() => this.#start(), error ? againMs : 0).unref()
+      else {
+        const waitMs = error ? againMs : this.#changed.next()
+        this.#later = setTimeout(() => this.#start(), waitMs).unref()
+      }
     })
     this.#child.unref()
   }

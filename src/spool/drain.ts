@@ -124,6 +124,7 @@ export class Drain {
    */
   async #deliverInLanes(signal: AbortSignal): Promise<boolean> {
     let wrong: { trouble: Trouble; batch: readonly Outgoing[] } | undefined
+    let failed: { error: unknown } | undefined
     let offered = false
     const underWay = new Map<number, Promise<void>>()
     const offer = async (batch: readonly Outgoing[]) => {
@@ -131,7 +132,7 @@ export class Drain {
       if (trouble) wrong ??= { trouble, batch }
     }
     const run = async (lane: number) => {
-      while (!wrong && !signal.aborted) {
+      while (!wrong && !failed && !signal.aborted) {
         const batch = this.#lanes.take(this.#batchSize, lane)
         if (batch.length > 0) {
           offered = true
@@ -142,7 +143,12 @@ export class Drain {
         else return
       }
     }
-    await Promise.all(laneNumbers.map(run))
+    // When one cannot go on the others end first: none may run beside those of the next round.
+    const noting = (error: unknown) => {
+      failed ??= { error }
+    }
+    await Promise.all(laneNumbers.map((lane) => run(lane).catch(noting)))
+    if (failed) throw (failed as { error: unknown }).error
     if (wrong) await this.#react(wrong.trouble, wrong.batch, signal)
     return offered
   }

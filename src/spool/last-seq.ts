@@ -81,23 +81,34 @@ export function findBehind(
 /** Writes the record of an open spool. Never throws: what fails is told by {@link trouble}. */
 export class LastSeq {
   readonly #spool: string
+  readonly #path: string
+  #isThere: boolean
   #file: number | undefined
+  #closed = false
   #turn = 0
   #sync: NodeJS.Timeout | undefined
   #syncing = false
+  #unsynced = false
   #trouble: string | undefined
 
   /** Leaves a record that was found as it is, until the first {@link write}. */
   constructor(dir: string, spool: string, found: LastRecord | 'damaged' | undefined) {
+    this.#path = join(dir, 'last-seq')
     this.#spool = spool
-    this.#try(() => {
-      const path = join(dir, 'last-seq')
-      if (found === undefined || found === 'damaged') {
-        const empty = toText({ spool, last: 0, delivered: 0, turn: 0 })
-        writeDurably(path, empty.padEnd(placeBytes) + empty)
-      } else this.#turn = (found as Written).turn
-      this.#file = openSync(path, 'r+')
-    })
+    this.#isThere = found !== undefined && found !== 'damaged'
+    if (this.#isThere) this.#turn = (found as Written).turn
+    this.#try(() => this.#open())
+  }
+
+  /** Again with each write until it works: at the start the disk may have been full. */
+  #open(): number {
+    if (!this.#isThere) {
+      const empty = toText({ spool: this.#spool, last: 0, delivered: 0, turn: 0 })
+      writeDurably(this.#path, empty.padEnd(placeBytes) + empty)
+      this.#isThere = true
+    }
+    this.#file ??= openSync(this.#path, 'r+')
+    return this.#file
   }
 
   /** Why the record is not kept, in words. */
@@ -108,12 +119,14 @@ export class LastSeq {
   /** After a commit, before anything is answered. */
   write(last: number, delivered: number): void {
     this.#try(() => {
-      if (this.#file === undefined) return
+      if (this.#closed) return
+      const file = this.#open()
       const turn = this.#turn + 1
       const text = toText({ spool: this.#spool, last, delivered, turn })
-      writeSync(this.#file, text, (turn % 2) * placeBytes)
+      writeSync(file, text, (turn % 2) * placeBytes)
       this.#turn = turn
-      this.#trouble = undefined
+      // One that cannot be synced is in trouble until a sync works.
+      if (!this.#unsynced) this.#trouble = undefined
       this.#sync ??= setTimeout(() => this.#startSync(), syncAfterMs).unref()
     })
   }
@@ -129,12 +142,14 @@ export class LastSeq {
     this.#syncing = true
     fdatasync(file, (error) => {
       this.#syncing = false
+      this.#unsynced = error !== null
       if (error) this.#note(error)
       if (this.#file === undefined) closeSync(file)
     })
   }
 
   close(): void {
+    this.#closed = true
     clearTimeout(this.#sync)
     const file = this.#file
     this.#file = undefined
@@ -154,6 +169,6 @@ export class LastSeq {
 
   #note(error: unknown): void {
     const { code = 'unknown' } = error as { code?: string }
-    this.#trouble = `last-seq cannot be written (${code}); what a lost file takes away would not be known`
+    this.#trouble = `last-seq cannot be written (${code}); if a file of the spool is lost, nobody will know how many events were in it`
   }
 }

@@ -5,6 +5,7 @@ import { ensure, must } from '../core/must.ts'
 import { syncFolder } from '../platform/durable-file.ts'
 import { withBallast } from './ballast.ts'
 import { isLarge, prepareCheckBehind } from './check-behind.ts'
+import { openCursors } from './cursors.ts'
 import {
   checkEnds,
   checkHeader,
@@ -26,6 +27,7 @@ import {
 import { type Salvaged, salvage } from './salvage.ts'
 import { formatVersion } from './schema.ts'
 import { newSourceId, readSourceId, readWrittenId, type SourceIdChange } from './source-id.ts'
+import { prepare, type Statements } from './statements.ts'
 import {
   damagedLog,
   finishSwap,
@@ -54,8 +56,9 @@ export type Opened = {
   /** Holds the folder until it is closed. */
   lock: Db
   sourceId: string
+  statements: Statements
   report: OpenReport
-}
+} & ReturnType<typeof openCursors>
 
 /**
  * Opens the spool of a folder, whatever the last crash left there. A database that cannot be read
@@ -64,13 +67,13 @@ export type Opened = {
  *
  * @throws ConfigError when the folder cannot be used at all, or another sidecar uses it
  */
-export function openSpool(dir: string): Opened {
+export function openSpool(dir: string, sinks: readonly string[]): Opened {
   makeDir(dir)
   checkNames(dir)
   const path = join(dir, 'spool.db')
   const lock = takeLock(dir, path)
   try {
-    return { ...openLocked(dir, path), lock }
+    return { ...openLocked(dir, path, sinks), lock }
   } catch (error) {
     lock.close()
     const { code = 'unknown', syscall } = error as NodeJS.ErrnoException
@@ -78,11 +81,14 @@ export function openSpool(dir: string): Opened {
   }
 }
 
-function openLocked(dir: string, path: string): Omit<Opened, 'lock'> {
-  const { db, report } = withBallast(dir, () => openDb(dir, path))
+function openLocked(dir: string, path: string, sinks: readonly string[]): Omit<Opened, 'lock'> {
+  const { db, report } = openDb(dir, path)
   try {
     const { sourceId, change } = withBallast(dir, () => readSourceId(dir, db))
-    return { db, sourceId, report: { ...report, ...(change ? { sourceIdChange: change } : {}) } }
+    const statements = prepare(db)
+    const cursors = withBallast(dir, () => openCursors(db, statements, sinks))
+    const changed = change ? { sourceIdChange: change } : {}
+    return { db, sourceId, statements, ...cursors, report: { ...report, ...changed } }
   } catch (error) {
     db.close()
     throw error
@@ -94,10 +100,11 @@ type OpenedDb = Pick<Opened, 'db' | 'report'>
 function openDb(dir: string, path: string): OpenedDb {
   finishSwap(dir, path)
   if (sizeOf(path) === 0) return startEmpty(dir, path)
-  const lost = keepDamagedLog(dir, path)
+  const lost = withBallast(dir, () => keepDamagedLog(dir, path))
   const known =
     lost > 0 ? `its log is damaged; up to ${lost} commits in it are lost` : readUnsound(path)
-  const opened = known === undefined ? tryOpen(dir, path) : { reason: known }
+  const opened =
+    known === undefined ? withBallast(dir, () => tryOpen(dir, path)) : { reason: known }
   if ('reason' in opened) return replaceDamaged(dir, path, opened.reason)
   const { db, ...how } = opened
   return { db, report: { recovered: 0, ...how } }
@@ -116,7 +123,8 @@ function startEmpty(dir: string, path: string): OpenedDb {
   const left = sizeOf(`${path}-wal`) > 0 || existsSync(path + damagedLog)
   const movedTo = left ? moveAside(dir, path) : undefined
   const damaged = movedTo && { damaged: { movedTo, reason, salvaged: 0, unreadable: 0 } }
-  return { db: createDatabase(path), report: { recovered: 0, ...damaged } }
+  const db = withBallast(dir, () => createDatabase(path))
+  return { db, report: { recovered: 0, ...damaged } }
 }
 
 type Tried = ({ db: Db } & Pick<OpenReport, 'unchecked' | 'upgraded'>) | { reason: string }
@@ -157,6 +165,22 @@ function tryOpen(dir: string, path: string): Tried {
   }
 }
 
+function salvageInto(partial: string, dir: string, path: string): Salvaged {
+  // What an attempt before left.
+  finishSwap(dir, path)
+  const next = createDatabase(partial)
+  try {
+    const salvaged = salvage(path, next, readWrittenId(dir))
+    emptyLog(next)
+    return salvaged
+  } catch (error) {
+    const { code } = error as { code?: string }
+    throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error
+  } finally {
+    next.close()
+  }
+}
+
 /** @throws when not all of it fits into the file: closing would leave the rest in the log, and say nothing */
 function emptyLog(db: Db): void {
   const [{ busy }] = db.pragma('wal_checkpoint(truncate)') as [{ busy: number }]
@@ -174,17 +198,7 @@ function checkWhole(db: Db): void {
  */
 function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
   const partial = path + partialSuffix
-  const next = createDatabase(partial)
-  let salvaged: Salvaged
-  try {
-    salvaged = salvage(path, next, readWrittenId(dir))
-    emptyLog(next)
-  } catch (error) {
-    const { code } = error as { code?: string }
-    throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error
-  } finally {
-    next.close()
-  }
+  const salvaged = withBallast(dir, () => salvageInto(partial, dir, path))
   ensure(sizeOf(`${partial}-wal`) === 0, 'all that was carried over is in the file that is moved')
   const movedTo = moveAside(dir, path)
   renameSync(partial, path)

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { eventSchema } from '../core/event.ts'
@@ -34,7 +34,8 @@ export function readSourceId(dir: string, db: Db): { sourceId: string; change?: 
     return { sourceId: written, change: { now: written, before: known, why } }
   }
   const damaged = size > 0
-  if (damaged) renameSync(path, `${path}.damaged`)
+  // The other is in its place before it goes: whatever fails, the next attempt sees it again.
+  if (damaged) copyFileSync(path, `${path}.damaged`)
   const now = known ?? newSourceId()
   writeDurably(path, `${now}\n`)
   if (!damaged && known === undefined) return { sourceId: now }

@@ -3,8 +3,7 @@ import type { Outgoing, Refused } from '../core/delivery.ts'
 import { must } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
-import { withBallast } from './ballast.ts'
-import { checkAck, openCursors } from './cursors.ts'
+import { checkAck } from './cursors.ts'
 import type { Db } from './db.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
 import { DiskGuard } from './disk-guard.ts'
@@ -17,7 +16,7 @@ import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
 import { toRetry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
-import { type Meta, prepare, type Row, type Statements } from './statements.ts'
+import type { Meta, Row, Statements } from './statements.ts'
 
 export type SpoolOptions = SpaceOptions &
   RejectsOptions &
@@ -54,18 +53,16 @@ export class Spool {
   readonly #wakers = new Set<() => void>()
 
   constructor(options: SpoolOptions) {
-    const { db, lock, sourceId, report } = openSpool(options.dir)
+    const opened = openSpool(options.dir, options.sinks)
+    const { db, lock, sourceId, statements, cursors, lastSeq, report } = opened
     this.#db = db
     this.#lock = lock
     this.#options = options
     this.dir = options.dir
     this.#epochs = new Epochs(db, sourceId)
     this.source = { id: sourceId, epoch: this.#epochs.epoch }
-    this.#statements = prepare(db)
+    this.#statements = statements
     const meta = db.prepare('select * from meta').get() as Meta
-    const { cursors, resetSinks, lastSeq } = withBallast(options.dir, () =>
-      openCursors(db, this.#statements, options.sinks),
-    )
     this.#acked = cursors
     this.#lastSeq = lastSeq
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
@@ -78,7 +75,7 @@ export class Spool {
     const more = { report, record, onChecked: () => this.#space.releaseLog() }
     this.guard = new Guard({ ...options, ...more })
     if (this.guard.checking) this.#space.holdLog()
-    this.report = { ...report, recovered: this.count, resetSinks }
+    this.report = { ...report, recovered: this.count, resetSinks: opened.resetSinks }
   }
 
   /** Events that at least one sink has not acknowledged. */
@@ -132,7 +129,12 @@ export class Spool {
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
     const from = sink === undefined ? this.#ackedByAll : this.acked(sink)
-    return this.guard.watch(() => this.#statements.oldest.get(from)) as number | undefined
+    try {
+      return this.guard.watch(() => this.#statements.oldest.get(from)) as number | undefined
+    } catch {
+      // Health asks, and says why nothing can be read; an age is not worth its answer.
+      return undefined
+    }
   }
 
   /**

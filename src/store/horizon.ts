@@ -57,7 +57,7 @@ type Move = {
 async function move(store: Store, { operation, at, frozen, also }: Move): Promise<void> {
   await makePartitions(store, frozen, at)
   await store.begin({ operation, table }, async (tx) => {
-    await lockExclusively(tx)
+    await lockHorizonAlone(tx)
     await tx`
       /* horizon.move */
       update horizon set
@@ -113,11 +113,12 @@ export async function setHorizon(
 const endOfTomorrow = (tx: TransactionSql, at: Micros) =>
   tx`date_trunc('day', ${at}::timestamptz) + interval '2 days'`
 
-const boundWait = (tx: TransactionSql) =>
-  tx`select set_config('lock_timeout', ${String(lockWaitMs)}, true)`
+const boundWait = (tx: TransactionSql, waitMs = lockWaitMs) =>
+  tx`select set_config('lock_timeout', ${String(waitMs)}, true)`
 
-async function lockExclusively(tx: TransactionSql): Promise<void> {
-  await boundWait(tx)
+/** Until the end of the transaction no event is stored. @param waitMs longest wait, in milliseconds */
+export async function lockHorizonAlone(tx: TransactionSql, waitMs = lockWaitMs): Promise<void> {
+  await boundWait(tx, waitMs)
   await tx`/* horizon.lock */ select pg_advisory_xact_lock(${locks.horizon})`
 }
 
@@ -134,7 +135,7 @@ export async function dropEventsBefore(store: Store, time: Micros): Promise<stri
   const end = due.at(-1)?.endsAt
   if (end === undefined) return []
   await store.begin({ operation: 'dropHorizon', table }, async (tx) => {
-    await lockExclusively(tx)
+    await lockHorizonAlone(tx)
     const [moved] = await tx`
       /* horizon.drop */
       update horizon set dropped_before = greatest(dropped_before, ${end}::timestamptz)

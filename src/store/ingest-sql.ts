@@ -103,7 +103,8 @@ export const lateColumns: readonly Column[] = [...eventColumns, ['hash', 'int8']
  */
 export const horizonSql = `/* ingest.horizon */
 select frozen_before, open_until, dropped_before, nextval('event_batch_id') as batch,
-  (select max(at) from event_late) as latest_late
+  (select max(at) from event_late) as latest_late,
+  exists (select from clock_correction) as has_corrections
 from horizon`
 
 /** A parameter after those of the columns: the first is 1. */

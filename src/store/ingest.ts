@@ -1,14 +1,14 @@
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
-import { must } from '../core/must.ts'
 import type { Slots } from '../core/slots.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { Gate } from '../platform/turns.ts'
 import { upsertApps } from './apps.ts'
+import { decideCorrections, isCorrected, settleClocks } from './clock-corrections.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
-import { insertEvents, isCorrected, settleClocks, timeSpan } from './ingest-insert.ts'
+import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
 import { slotColumns, upsertSql } from './ingest-sql.ts'
 import { locks } from './locks.ts'
 import { type ReusedNumbers, upsertSources } from './source-ranges.ts'
@@ -18,8 +18,7 @@ import { toArrays } from './unnest.ts'
  * How events become rows. One transaction takes the events of many requests:
  *
  *   1. lock 7002, shared: the horizon does not move (a statement of its own, so that the snapshot of
- *      the next one sees its position). Alone for events whose clocks were corrected: their time is
- *      that of the first copy, and no other copy may come meanwhile. Then read the horizon
+ *      the next one sees its position); then read it, and what was decided about corrected clocks
  *   2. insert the events on its two sides; the database reports the new ones
  *   3. fold the new ones here, and merge the folds into job and subjob
  *   4. apps, and the numbers received from each source; a new event with a number that came before
@@ -52,44 +51,20 @@ const maxTries = 5
  * @throws AppError unreachable or overloaded; then nothing was stored
  */
 export async function ingest(store: Store, events: readonly Event[]): Promise<Ingested> {
-  const corrected = events.filter(isCorrected)
-  if (corrected.length === 0) return ingestPart(store, events)
-  const plain = events.filter((event) => !isCorrected(event))
-  const first = plain.length > 0 ? await ingestPart(store, plain) : nothing
-  const second = await alone.run(() => ingestPart(store, corrected))
-  const [of, ofCorrected] = [first.verdicts.values(), second.verdicts.values()]
-  const verdicts = events.map((event) => {
-    const { value } = (isCorrected(event) ? ofCorrected : of).next()
-    return must(value, 'ingest gives a verdict for each event')
-  })
-  return { ...joined(first, second), verdicts }
-}
-
-/**
- * Corrected events hold the horizon's lock alone, so they have a transaction of their own, and a process
- * has one of these at a time: no queue may form in front of those that move the horizon.
- */
-const alone = new Gate(1)
-
-const nothing: Ingested = { verdicts: [], ended: [], reused: [], late: 0 }
-
-const joined = (first: Ingested, second: Ingested): Ingested => ({
-  verdicts: [...first.verdicts, ...second.verdicts],
-  ended: [...first.ended, ...second.ended],
-  reused: [...first.reused, ...second.reused],
-  late: first.late + second.late,
-})
-
-async function ingestPart(store: Store, events: readonly Event[]): Promise<Ingested> {
   try {
-    return await inSpan('store.ingest', { 'wafermon.events': events.length }, () =>
-      withRetries(() => commit(store, events)),
-    )
+    return await inSpan('store.ingest', { 'wafermon.events': events.length }, async () => {
+      const corrected = events.filter(isCorrected)
+      if (corrected.length > 0) await deciding.run(() => decideCorrections(store, corrected))
+      return withRetries(() => commit(store, events))
+    })
   } catch (error) {
     if (!isDataError(error)) throw error
     return halves(store, events, error)
   }
 }
+
+/** Deciding needs the horizon's lock alone, so a process does it once at a time: no queue may form there. */
+const deciding = new Gate(1)
 
 /** A poisoned event fails alone: the batch is cut in two until it is found. */
 async function halves(store: Store, events: readonly Event[], error: unknown): Promise<Ingested> {
@@ -98,8 +73,14 @@ async function halves(store: Store, events: readonly Event[], error: unknown): P
     return { verdicts: [verdict], ended: [], reused: [], late: 0 }
   }
   const middle = Math.ceil(events.length / 2)
-  const first = await ingestPart(store, events.slice(0, middle))
-  return joined(first, await ingestPart(store, events.slice(middle)))
+  const first = await ingest(store, events.slice(0, middle))
+  const second = await ingest(store, events.slice(middle))
+  return {
+    verdicts: [...first.verdicts, ...second.verdicts],
+    ended: [...first.ended, ...second.ended],
+    reused: [...first.reused, ...second.reused],
+    late: first.late + second.late,
+  }
 }
 
 /** 22: a value that has no place in its column; 54: one too large. No other error is the event's fault. */
@@ -121,16 +102,16 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
 
 function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
-    const share = events.some(isCorrected) ? tx`` : tx`_shared`
-    await tx`select pg_advisory_xact_lock${share}(${locks.horizon})`
-    const settled = await settleClocks(tx, events)
-    const { batch, isNew, late } = await insertEvents(tx, settled)
+    await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
+    const horizon = await readHorizon(tx)
+    const settled = horizon.hasCorrections ? await settleClocks(tx, events) : events
+    const { isNew, late } = await insertEvents(tx, settled, horizon)
     const fresh = settled.filter((_, index) => isNew[index])
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
     const reused = await upsertSources(tx, events, isNew)
-    await announce(tx, batch, fresh)
+    await announce(tx, horizon.batch, fresh)
     return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused, late }
   })
 }

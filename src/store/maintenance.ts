@@ -215,7 +215,7 @@ function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
   return inBatches(async () => (await remove()).count, signal)
 }
 
-/** Every start of a sidecar is an epoch. The newest of each stays, and what a job may still need. */
+/** Every start of a sidecar is an epoch. The newest of each stays, and those that show a loss. */
 async function trimEpochs(store: Store): Promise<void> {
   await store.ask(
     { operation: 'trimEpochs', table: 'source' },
@@ -223,8 +223,9 @@ async function trimEpochs(store: Store): Promise<void> {
       /* maintenance.trimEpochs */
       delete from source s
       where last_stored_at < (select trusted_at from horizon) - interval '90 days'
+        and received = int8multirange(int8range(1, upper(received)))
         and exists (select from source newer
-          where newer.source_id = s.source_id and newer.epoch > s.epoch)`,
+          where newer.source_id = s.source_id and newer.last_stored_at > s.last_stored_at)`,
   )
 }
 

@@ -1285,7 +1285,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a copy whose clock was right is not compared with one that was corrected',
     why: 'sent again through another sidecar, an event counts twice when the clock of one was wrong',
-    file: 'src/store/ingest-insert.ts',
+    file: 'src/store/clock-corrections.ts',
     find: 'if (at === undefined) return event',
     replace: 'if (at === undefined || !isCorrected(event)) return event',
     test: [

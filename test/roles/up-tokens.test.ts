@@ -80,7 +80,7 @@ describe('the tokens of wafermon up', () => {
     const { auth, said } = open(t, dir, operators)
     disk.fill(join(dir, 'up.tokens'))
     const second = makeToken(operators, ['ingest'])
-    await until('the warning', () => said.join().includes('does not count yet'))
+    await until('the warning', () => said.join().includes('was not taken over'))
     assert.ok(auth.find(first))
     disk.free()
     await until('the new token to count', () => auth.find(second) !== undefined)

@@ -36,15 +36,15 @@ describe('a spool', () => {
 
   test('opens while a reader holds its lock file, and for one sidecar only', () => {
     const dir = freshFolder()
-    const first = openSpool(dir)
+    const first = openSpool(dir, ['a'])
     first.db.close()
     first.lock.close()
     // As an earlier version leaves it when it is killed.
     writeFileSync(join(dir, 'lock.db-journal'), Buffer.alloc(512))
     const reader = new Database(join(dir, 'lock.db'))
     reader.exec('begin; select * from sqlite_master')
-    const second = openSpool(dir)
-    assert.throws(() => openSpool(dir), /is in use by another sidecar/)
+    const second = openSpool(dir, ['a'])
+    assert.throws(() => openSpool(dir, ['a']), /is in use by another sidecar/)
     assert.deepEqual(
       readdirSync(dir).filter((name) => name.startsWith('lock.db')),
       ['lock.db'],
@@ -65,6 +65,6 @@ describe('a spool', () => {
   test('of another user is refused', { skip: !isRoot && 'needs root' }, () => {
     const dir = freshFolder()
     chownSync(dir, 12_345, 12_345)
-    assert.throws(() => openSpool(dir), /^ConfigError: SPOOL_DIR: .*belongs to another user/)
+    assert.throws(() => openSpool(dir, ['a']), /^ConfigError: SPOOL_DIR: .*belongs to another user/)
   })
 })

@@ -44,12 +44,13 @@ function suite(edition: Edition) {
       store,
       `insert into clock_correction values (gen_random_uuid(), now(), now(), now() - interval '91 days')`,
     )
-    // Of a sidecar that is gone the newest epoch stays; those before it are as old as its jobs.
+    // Of a sidecar that is gone the newest epoch stays, and one of which events are missing.
     await run(
       store,
       `insert into source (source_id, epoch, received, last_at, last_received_at, last_stored_at, lag_s, clock_offset_s)
-       select 'gone', epoch, '{[1,3)}', now(), now(), now() - interval '91 days', 0, 0
-       from unnest(array['a', 'b']) epoch`,
+       select 'gone', epoch, received::int8multirange, now(), now(), now() - days * interval '1 day', 0, 0
+       from (values ('a', '{[1,3)}', 93), ('b', '{[1,3),[4,5)}', 92), ('c', '{[1,3)}', 91))
+         as old (epoch, received, days)`,
     )
     await run(
       store,
@@ -71,7 +72,10 @@ function suite(edition: Edition) {
     for (const table of ['clock_correction', `app where name = 'old'`]) {
       assert.equal(await count(store, table), 0, table)
     }
-    assert.deepEqual([...(await run(store, 'select epoch from source'))], [{ epoch: 'b' }])
+    assert.deepEqual(
+      [...(await run(store, 'select epoch from source order by 1'))],
+      [{ epoch: 'b' }, { epoch: 'c' }],
+    )
     assert.equal(await count(store, 'job'), 1)
   })
 

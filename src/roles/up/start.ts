@@ -72,6 +72,8 @@ export async function startUp(
   const clearing = supervisor.clearLeftovers(stopPatienceMs)
   await slowly('waiting for an earlier run to end', clearing, onSlow)
   const ports = await claimAll(config.ports)
+  // Asked to stop meanwhile: what is started from here on, nobody would end.
+  life.signal.throwIfAborted()
 
   // Only its own process can end the server: that one is asked, not killed.
   life.onForcedEnd(() => supervisor.kill(['embedded-postgres']))

@@ -1,10 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
-import { Auth } from '../../platform/auth.ts'
+import { Auth, makeToken, tokenPattern, toTokenLine } from '../../platform/auth.ts'
 import { writeDurably } from '../../platform/durable-file.ts'
 import { Sessions } from '../../platform/session.ts'
 
@@ -42,15 +41,18 @@ export function openTokens(dir: string, operators: string | undefined, log: Logg
   const tokenFile = join(dir, 'up.token')
   const file = join(dir, 'up.tokens')
   const kept = readOr(tokenFile, '').trim()
-  const token = /^wfm_[\w-]{43}$/.test(kept) ? kept : newToken()
-  const ours = `up admin ${createHash('sha256').update(token).digest('hex')} of wafermon up`
+  const token = tokenPattern.test(kept) ? kept : makeToken()
+  const ours = toTokenLine({ id: 'up', allows: 'admin', token, note: 'of wafermon up' })
   let written = readOr(file, '')
   const update = () => {
     const theirs = operators ? readOr(resolve(operators), undefined) : ''
     // While it cannot be read, the last tokens are kept, as in every role.
     if (theirs === undefined) return
     const content = `${ours}\n${theirs}`
-    if (content !== written) write(file, content)
+    if (content === written) return
+    // A role that starts with a file that is wrong ends.
+    if (operators) new Auth({ tokensFile: operators, anonymous: [] })
+    write(file, content)
     written = content
   }
   write(tokenFile, `${token}\n`)
@@ -63,7 +65,7 @@ export function openTokens(dir: string, operators: string | undefined, log: Logg
       update()
     } catch (error) {
       trouble = (error as Error).message
-      if (trouble !== before) log.warn({ trouble }, 'a change of TOKENS_FILE does not count yet')
+      if (trouble !== before) log.warn({ trouble }, 'a change of TOKENS_FILE was not taken over')
     }
   }
   const timer = setInterval(look, lookEveryMs)
@@ -77,8 +79,6 @@ export function openTokens(dir: string, operators: string | undefined, log: Logg
     close: () => clearInterval(timer),
   }
 }
-
-const newToken = () => `wfm_${randomBytes(32).toString('base64url')}`
 
 function readOr<T>(path: string, otherwise: T): string | T {
   try {

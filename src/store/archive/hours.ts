@@ -75,7 +75,7 @@ export async function sitesOfHour(
         select site_id as site, ${from}::timestamptz as from,
           ${from}::timestamptz + interval '1 hour' as to,
           sum(events)::int8 as events, sum(jobs)::int8 as jobs, max(changed_at) as changed_at,
-          extract(epoch from (select trusted_at from horizon) - max(changed_at))::float8 as quiet_s,
+          extract(epoch from least((select trusted_at from horizon), clock_timestamp()) - max(changed_at))::float8 as quiet_s,
           (select ${from}::timestamptz + make_interval(hours => ${overdueHours + 1}) < frozen_before
            from horizon) as overdue
         from (
