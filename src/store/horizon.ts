@@ -35,8 +35,9 @@ export async function advanceHorizon(
   freezeAfterHours: number,
   time?: TrustedTime,
 ): Promise<void> {
-  const { at, doubt = null, stepped } = time ?? (await new TimeWatch().look(store))
-  await noteDoubt(store, doubt, stepped)
+  const known = time ?? (await new TimeWatch().look(store))
+  await noteDoubt(store, known)
+  const { at } = known
   if (at === undefined) return
   const frozen = (tx: TransactionSql) =>
     tx`greatest(frozen_before, ${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}))`
@@ -79,14 +80,18 @@ async function makePartitions(store: Store, from: Fragment, at: Micros): Promise
   })
 }
 
-/** First of all: what drops asks for it, whatever becomes of the rest. */
-async function noteDoubt(store: Store, doubt: string | null, stepped: boolean): Promise<void> {
+/**
+ * First of all: what drops asks for it, whatever becomes of the rest. Not after a person has confirmed
+ * the clock meanwhile.
+ */
+async function noteDoubt(store: Store, time: TrustedTime): Promise<void> {
+  const { doubt = null, stepped, confirmed } = time
   await store.ask(
     { operation: 'noteDoubt', table },
     (sql) => sql`
       /* horizon.doubt */
       update horizon set doubt = ${doubt}, stepped = ${stepped}
-      where doubt is distinct from ${doubt} or stepped <> ${stepped}`,
+      where confirmed = ${confirmed} and (doubt is distinct from ${doubt} or stepped <> ${stepped})`,
   )
 }
 

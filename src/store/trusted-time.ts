@@ -12,8 +12,9 @@ import type { Store } from './connect.ts'
  *   machine, or what the newest source says when it delivers.
  * - What this process has not seen pass (it was not running) needs witnesses too: one for a week, both
  *   for more. After a step that was noticed no witness is enough: on one machine all are set together.
- * - A doubt ends when the clocks agree again with the time that passed, or when a person confirms the
- *   database's clock (`wafermon db horizon --set`).
+ * - A step that was noticed needs a person (`wafermon db horizon --set`), also when the clock is right
+ *   again: whoever set it may do so once more. Meanwhile the horizon moves on, so that no event of now
+ *   goes late; any other doubt ends when the clocks agree.
  */
 
 /** By how much clocks may differ, and the time be off, in milliseconds. */
@@ -41,7 +42,7 @@ export type Base = { ms: number; uptimeMs: number }
 
 /**
  * `ms`: the time to go by; undefined when there is none. `doubt`: why nothing may be deleted. `stepped`:
- * it is that the database's clock was set.
+ * the database's clock was set, and no person has confirmed it since.
  */
 export type Verdict = { ms: number | undefined; doubt: string | undefined; stepped: boolean }
 
@@ -55,12 +56,16 @@ export function judgeTime(base: Base | undefined, witnesses: Witnesses): Verdict
   // Without a base, a step that was noticed is measured from the time before it.
   const from = expectedMs ?? (witnesses.stepped ? witnesses.trustedMs : undefined)
   const step = from === undefined ? undefined : doubtStep(from, witnesses)
-  const doubt = step ?? doubtAlone(witnesses) ?? (base ? undefined : doubtAway(witnesses))
-  const ms = doubt === undefined ? witnesses.databaseMs : expectedMs
-  return { ms, doubt, stepped: step !== undefined }
+  const wrong = step ?? doubtAlone(witnesses) ?? (base ? undefined : doubtAway(witnesses))
+  const ms = wrong === undefined ? witnesses.databaseMs : expectedMs
+  const stepped = step !== undefined || witnesses.stepped
+  return { ms, doubt: wrong ?? (stepped ? wasSet : undefined), stepped }
 }
 
 const remedy = 'set the clock that is wrong, then run wafermon db horizon --set'
+
+const wasSet =
+  "the database's clock was set and is right again; make sure that it stays so, then run wafermon db horizon --set"
 
 function doubtStep(expectedMs: number, { databaseMs }: Witnesses): string | undefined {
   const awayMs = databaseMs - expectedMs
@@ -97,7 +102,8 @@ function spanText(ms: number): string {
 }
 
 /** The time to go by, and why nothing may be deleted; see {@link Verdict}. */
-export type TrustedTime = { at: Micros | undefined } & Pick<Verdict, 'doubt' | 'stepped'>
+export type TrustedTime = { at: Micros | undefined } & Pick<Verdict, 'doubt' | 'stepped'> &
+  Pick<Witnesses, 'confirmed'>
 
 /** Follows the time for as long as a process runs. */
 export class TimeWatch {
@@ -113,7 +119,7 @@ export class TimeWatch {
     this.#confirmed = confirmed
     const { ms, doubt, stepped } = judgeTime(this.#base, witnesses)
     if (doubt === undefined) this.#base ??= base
-    return { at: ms === undefined ? undefined : fromMs(ms), doubt, stepped }
+    return { at: ms === undefined ? undefined : fromMs(ms), doubt, stepped, confirmed }
   }
 }
 

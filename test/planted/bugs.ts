@@ -744,7 +744,7 @@ export const bugs: readonly Bug[] = [
     replace: 'witnesses.databaseMs',
     test: [
       'test/store/trusted-time.test.ts',
-      "a database's clock on plain PostgreSQL > 40 days ahead for a round: nothing goes late, health says it, and it ends by itself",
+      "a database's clock on plain PostgreSQL > 40 days ahead for a round: nothing goes late, health says it, and it needs a person",
     ],
   },
   {
@@ -755,7 +755,7 @@ export const bugs: readonly Bug[] = [
     replace: 'undefined',
     test: [
       'test/store/trusted-time.test.ts',
-      'the time that maintenance goes by > stays in doubt over a restart when the clocks were set together, until they are right',
+      'the time that maintenance goes by > stays in doubt after a step until a person confirms it, over a restart and when the clock is right again',
     ],
   },
   {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
-import { dropEventsBefore, setHorizon } from '../../src/store/horizon.ts'
+import { advanceHorizon, dropEventsBefore, setHorizon } from '../../src/store/horizon.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { runMaintenance, trimJobs, trimLive } from '../../src/store/maintenance.ts'
 import { dropUnarchived } from '../../src/store/retention.ts'
@@ -74,13 +74,16 @@ describe('the time that maintenance goes by', () => {
     assert.deepEqual(judgeTime(undefined, rested), sure)
   })
 
-  test('stays in doubt over a restart when the clocks were set together, until they are right', () => {
+  test('stays in doubt after a step until a person confirms it, over a restart and when the clock is right again', () => {
     const together = { databaseMs: noon + 3 * day, ownMs: noon + 3 * day, sourceMs: noon + 3 * day }
     const { ms, doubt, stepped } = judgeTime(undefined, witnesses({ ...together, stepped: true }))
     assert.match(doubt ?? '', /set forward by 3\.0 days/)
     assert.deepEqual([ms, stepped], [undefined, true])
-    const right = { ms: noon, doubt: undefined, stepped: false }
-    assert.deepEqual(judgeTime(undefined, witnesses({ stepped: true })), right)
+    for (const base of [undefined, aMinuteAgo]) {
+      const again = judgeTime(base, witnesses({ stepped: true }))
+      assert.match(again.doubt ?? '', /was set and is right again; .* wafermon db horizon --set/)
+      assert.deepEqual([again.ms, again.stepped], [noon, true], 'the horizon moves on')
+    }
   })
 
   test('never moves by more than what has passed and the slack, whatever the clocks say', () => {
@@ -137,7 +140,7 @@ const counts = async (store: Store) => [
 ]
 
 function suite(edition: Edition) {
-  test('40 days ahead for a round: nothing goes late, health says it, and it ends by itself', async (t) => {
+  test('40 days ahead for a round: nothing goes late, health says it, and it needs a person', async (t) => {
     const { store, url, setAhead } = await withClock(t, edition)
     const { state, anotherRound } = maintain(t, url, true)
     await anotherRound()
@@ -151,6 +154,10 @@ function suite(edition: Edition) {
     await ingest(store, [anEvent(ago(0))])
     assert.deepEqual([await count(store, 'event'), await count(store, 'event_late')], [1, 0])
     await setAhead('0')
+    await until('the clock to be right', () => /right again/.test(state().doubt ?? ''))
+    await anotherRound()
+    assert.match(state().doubt ?? '', /wafermon db horizon --set/)
+    await setHorizon(store, 48, ago(0))
     await until('no doubt', () => state().doubt === undefined)
   })
 
@@ -219,6 +226,18 @@ describe('a doubt about the time', () => {
     const { at, doubt } = await watch.look(store)
     assert.equal(doubt, undefined)
     assert.ok(at !== undefined && at > ago(-2.9))
+  })
+
+  test('does not come back by a round that had looked before the person confirmed', async (t) => {
+    const { store, setAhead } = await withClock(t)
+    const watch = new TimeWatch()
+    await watch.look(store)
+    await setAhead('3 hours')
+    const before = await watch.look(store)
+    assert.ok(before.doubt !== undefined && before.stepped)
+    await setHorizon(store, 48, ago(-3))
+    await advanceHorizon(store, 48, before)
+    assert.equal(await count(store, 'horizon where stepped or doubt is not null'), 0)
   })
 })
 
