@@ -29,7 +29,7 @@ async function inTime(check: HealthOptions['check']): Promise<HealthReport> {
     (): HealthReport => ({
       ready: false,
       status: 'degraded',
-      trouble: `the role has not found out its state within ${longestCheckMs / 1000} s: is a disk or the database stuck?`,
+      trouble: `the health check did not finish within ${longestCheckMs / 1000} s: is a disk or the database stuck?`,
     }),
   )
   return Promise.race([check(), stuck]).finally(() => answered.abort())

@@ -14,7 +14,7 @@ const fewest = 20
 const faultShares = { failed: 0.05, rejected: 0.1, late: 0.5 }
 
 const words = {
-  failed: 'could not be kept, and were left to their senders',
+  failed: 'could not be stored; their senders have to send them again',
   rejected: 'were rejected',
   late: 'were older than the freeze horizon: is a clock wrong?',
 }

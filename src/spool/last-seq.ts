@@ -169,6 +169,6 @@ export class LastSeq {
 
   #note(error: unknown): void {
     const { code = 'unknown' } = error as { code?: string }
-    this.#trouble = `last-seq cannot be written (${code}); if a file of the spool is lost, nobody will know how many events were in it`
+    this.#trouble = `last-seq cannot be written (${code}); if a file of the spool is lost, it will not be known how many events were in it`
   }
 }

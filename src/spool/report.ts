@@ -9,8 +9,9 @@ import type { Spool, SpoolOptions } from './spool.ts'
 export function logSpool({ report, guard, dir, source }: Spool, log: Logger): void {
   const { behind, recordTrouble } = guard
   if (report.damaged) log.error({ dir, ...report.damaged }, 'damaged spool set aside')
-  if (behind) log.error({ dir, ...behind }, 'the spool lags behind its record of the last number')
-  if (recordTrouble) log.error({ dir, reason: recordTrouble }, 'no record of the last number')
+  if (behind) log.error({ dir, ...behind }, 'events are missing from the spool')
+  if (recordTrouble)
+    log.error({ dir, reason: recordTrouble }, 'missing events would not be noticed')
   if (report.sourceIdChange) log.error({ dir, ...report.sourceIdChange }, 'source id changed')
   if (report.resetSinks.length > 0) {
     log.error({ dir, sinks: report.resetSinks }, 'invalid sink positions, delivering again')
@@ -57,7 +58,9 @@ export function describeSpool(spool: Spool, drains: readonly Drain[], recent: Ev
 function sinkFaults({ sink, recent, stalledMs }: Drain): string[] {
   const faults = describeCounts(recent).faults.map((fault) => `${sink}: ${fault}`)
   if (stalledMs >= stalledS * 1000) {
-    faults.push(`${sink}: events wait, and none was settled for ${Math.floor(stalledMs / 1000)} s`)
+    faults.push(
+      `${sink}: events wait, and none was delivered or refused for ${Math.floor(stalledMs / 1000)} s`,
+    )
   }
   return faults
 }

@@ -63,5 +63,5 @@ export function describeStore(facts: StoreFacts) {
 
 function stall({ waiting, stalledMs }: IngestProgress): string | undefined {
   if (stalledMs < stalledS * 1000) return undefined
-  return `nothing was committed for ${Math.floor(stalledMs / 1000)} s, and ${waiting} events wait: is a table locked, or the database stuck?`
+  return `nothing was committed for ${Math.floor(stalledMs / 1000)} s, events waiting: ${waiting}; is a table locked, or the database stuck?`
 }

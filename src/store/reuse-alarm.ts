@@ -45,7 +45,7 @@ export class ReuseAlarm {
     for (const spool of reused) {
       this.#metrics.reusedNumbers.inc(spool.count)
       if (!this.#isDue(JSON.stringify([spool.source, spool.epoch]))) continue
-      this.#log.error(spool, 'spool gave numbers again; begin a new epoch there')
+      this.#log.error(spool, 'spool gave numbers again; update and restart that sidecar')
     }
   }
 

@@ -90,7 +90,7 @@ function doubtAway(witnesses: Witnesses): string | undefined {
 function doubtAlone(witnesses: Witnesses): string | undefined {
   const { databaseMs, ownMs, sourceMs } = witnesses
   if (agrees(ownMs, witnesses) || agrees(sourceMs, witnesses)) return undefined
-  return `the database's clock says ${fromMs(databaseMs)}, the clock of this machine ${fromMs(ownMs)}, and no source agrees with the database; set the clock that is wrong`
+  return `the database's clock says ${fromMs(databaseMs)}, the clock of this machine ${fromMs(ownMs)}, and no source agrees with the database; set the clock that is wrong, and maintenance continues`
 }
 
 const agrees = (ms: number | null, { databaseMs }: Witnesses) =>

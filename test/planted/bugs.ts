@@ -740,7 +740,7 @@ export const bugs: readonly Bug[] = [
     name: "horizon follows the database's clock wherever it goes",
     why: 'after one round with a clock 40 days ahead all events go late for 38 days',
     file: 'src/store/trusted-time.ts',
-    find: 'doubt === undefined ? witnesses.databaseMs : expectedMs',
+    find: 'wrong === undefined ? witnesses.databaseMs : expectedMs',
     replace: 'witnesses.databaseMs',
     test: [
       'test/store/trusted-time.test.ts',

@@ -23,11 +23,11 @@ describe('the counts of the last five minutes', () => {
     assert.equal(recent.of('events'), 0)
   })
 
-  test('that 240 of 300 events could not be kept is a fault, in words', () => {
+  test('that 240 of 300 events could not be stored is a fault, in words', () => {
     const { shown, faults } = counted({ events: 300, failed: 240 })
     assert.deepEqual(shown, { events: 300, late: 0, rejected: 0, failed: 240 })
     assert.deepEqual(faults, [
-      '240 of the last 300 events could not be kept, and were left to their senders',
+      '240 of the last 300 events could not be stored; their senders have to send them again',
     ])
   })
 

@@ -24,7 +24,7 @@ describe('the health of a local API', () => {
     const ingest = { waiting: 7, oldestMs: 10_000, stalledMs: 10_000, lastCommitAt: null }
     const { ready, status, trouble } = describeStore({ ...well(), ingest })
     assert.deepEqual({ ready, status }, { ready: false, status: 'degraded' })
-    assert.match(trouble ?? '', /^nothing was committed for 10 s, and 7 events wait/)
+    assert.match(trouble ?? '', /^nothing was committed for 10 s, events waiting: 7;/)
   })
 
   test('is degraded while one event waits, though others are committed', () => {
