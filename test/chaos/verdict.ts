@@ -42,8 +42,8 @@ export async function judge(
   const url = apis[0]?.running.url ?? ''
   for (const [id, events] of jobs) {
     const row = rows.get(id)
-    if (!row) continue
-    if (row.eventCount > (made.get(id) ?? 0)) verdict.doubled.push(id)
+    if (!row) verdict.wrong.push(id)
+    else if (row.eventCount > (made.get(id) ?? 0)) verdict.doubled.push(id)
     else if (events.length === made.get(id) && !isRight(row, events)) verdict.wrong.push(id)
   }
   for (const id of [...jobs.keys()].slice(0, mostCompared)) {
