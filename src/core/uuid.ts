@@ -7,10 +7,20 @@ import { createHash } from 'node:crypto'
 export const namespace = '6f1d3c0e-57a4-5b0d-9c1e-2a7e4d9b8f31'
 const namespaceBytes = Buffer.from(namespace.replaceAll('-', ''), 'hex')
 
-const guid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+/** By hand this costs half of what a regular expression does, and an event has four of them. */
+const hexDigits = new Set([...'0123456789abcdefABCDEF'].map((digit) => digit.charCodeAt(0)))
+const isHexDigit = Uint8Array.from({ length: 128 }, (_, code) => Number(hexDigits.has(code)))
 
 /** Any 128 bits in the usual form count: hand-made ids carry no RFC version. */
-export const isUuid = (text: string): boolean => guid.test(text)
+export function isUuid(text: string): boolean {
+  if (text.length !== 36) return false
+  for (let i = 0; i < 36; i++) {
+    const code = text.charCodeAt(i)
+    const isDash = i === 8 || i === 13 || i === 18 || i === 23
+    if (isDash ? code !== 0x2d : isHexDigit[code] !== 1) return false
+  }
+  return true
+}
 
 /** UUIDv5 of a text in wafermon's namespace. */
 export function uuidV5(text: string): string {
