@@ -1,3 +1,5 @@
+import { ExactNumber } from './exact-number.ts'
+import { readFact } from './facts.ts'
 import type { Job, Usual } from './job.ts'
 import { type Micros, parseTime, secondsBetween } from './time.ts'
 
@@ -19,14 +21,16 @@ export type BaselineKey = Pick<Job, 'entityType' | 'siteId' | 'appName' | 'appVe
   recipe: string
 }
 
-/** A run is not stuck before this, however short its kind usually is. */
-const leastStuckS = 600
-/** A run is not lost before this unless it promised a heartbeat. */
-const leastLostS = 60
-/** Times over the usual. */
-const factor = 3
-/** Maximum code points of a recipe that count; the store's key has a limit. */
-const maxRecipe = 200
+/** The limits, which the store's SQL shares (store/health-sql.ts). */
+export const healthLimits = {
+  /** A run is not stuck before this, however short its kind usually is. */
+  leastStuckS: 600,
+  /** A run is not lost before this unless it promised a heartbeat. */
+  leastLostS: 60,
+  /** Times over the usual. */
+  factor: 3,
+} as const
+const { leastStuckS, leastLostS, factor } = healthLimits
 
 type Judged = Pick<Job, 'status' | 'startedAt' | 'lastEventAt' | 'updatedAt' | 'metadata'>
 
@@ -72,12 +76,11 @@ function longestRunS({ metadata }: Judged, baseline: Baseline | undefined): numb
   return Math.min(usual, positive(metadata.max_duration_s) ?? Infinity)
 }
 
-const positive = (value: unknown): number | undefined =>
-  typeof value === 'number' && value > 0 ? value : undefined
+function positive(value: unknown): number | undefined {
+  const n = value instanceof ExactNumber ? Number(value.text) : value
+  return typeof n === 'number' && n > 0 ? n : undefined
+}
 
 /** The recipe of a job as its baseline has it; empty when it has none. */
-export function readRecipe(metadata: Record<string, unknown>): string {
-  const { recipe } = metadata
-  if (typeof recipe !== 'string') return ''
-  return recipe.length <= maxRecipe ? recipe : [...recipe].slice(0, maxRecipe).join('')
-}
+export const readRecipe = (metadata: Record<string, unknown>): string =>
+  readFact(metadata.recipe) ?? ''

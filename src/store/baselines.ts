@@ -32,16 +32,11 @@ export async function makeBaselines(store: Store): Promise<number> {
             percentile_cont(0.99) within group (order by duration_s / nullif(event_count - 1, 0)) as gap
           from (
             select site_id, app_name, app_version, duration_s, event_count,
-              left(case when jsonb_typeof(metadata -> 'recipe') = 'string'
-                then metadata ->> 'recipe' else '' end, 200) as recipe
-            from (
-              select site_id, app_name, app_version, duration_s, event_count,
-                coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
-                  || coalesce(end_metadata, '{}') as metadata
-              from ${sql(entity)}
-              where ended_at > now() - make_interval(days => ${maxDays}) and ended_at <= now()
-                and status = 'succeeded'
-              order by ended_at desc limit ${maxRuns}) newest) recent
+              coalesce(recipe, '') as recipe
+            from ${sql(entity)}
+            where ended_at > now() - make_interval(days => ${maxDays}) and ended_at <= now()
+              and status = 'succeeded'
+            order by ended_at desc limit ${maxRuns}) newest
           group by 1, 2, 3, 4 having count(*) >= ${leastRuns}) kinds
         on conflict (entity_type, site_id, app_name, app_version, recipe) do update set
           runs = excluded.runs, p05_s = excluded.p05_s, p50_s = excluded.p50_s,
