@@ -1,6 +1,6 @@
 import { must } from '../src/core/must.ts'
 import { fromMs, type Micros, toMs } from '../src/core/time.ts'
-import { clock, day, hourMinute } from './format.ts'
+import { clock, day, hourMinute, ownZone } from './format.ts'
 
 /** Easily read steps, in seconds. */
 const steps = [
@@ -15,15 +15,16 @@ export type Axis = {
   labels: string[]
 }
 
-/** The axis that holds both times in at most `most` columns. */
-export function timeAxis(from: Micros, to: Micros, most = 6): Axis {
+/** The axis that holds both times in at most `most` columns; `now` as in `when`. */
+export function timeAxis(from: Micros, to: Micros, now: Micros, most = 6): Axis {
   const [fromMs_, toMs_] = [toMs(from), Math.max(toMs(to), toMs(from) + 1)]
   const columns = (stepMs: number) => Math.ceil(toMs_ / stepMs) - Math.floor(fromMs_ / stepMs)
   const last = must(steps.at(-1), 'there are steps') * 1000
   const step = steps.map((s) => s * 1000).find((ms) => columns(ms) <= most) ?? last
   const startMs = Math.floor(fromMs_ / step) * step
   const n = Math.min(columns(step), 1000)
-  const label = step >= 86_400_000 ? day : step >= 60_000 ? hourMinute : clock
+  const text = step >= 86_400_000 ? day : step >= 60_000 ? hourMinute : clock
+  const label = (at: Micros) => text(at) + (text === day ? '' : ownZone(at, now))
   return {
     startMs,
     endMs: startMs + n * step,

@@ -133,26 +133,47 @@ export function hourMinute(at: Micros, zone: Zone = serverZone): string {
   return clock(at, zone).slice(0, 5)
 }
 
-/** `14:42:08.123`: truncated to milliseconds, not rounded. */
-export function clockMs(at: Micros, zone: Zone = serverZone): string {
-  return `${clock(at, zone)}.${at.slice(20, 23)}`
-}
-
-/** The clock, after the day unless that is today's, with the year unless that is this year's. */
+/**
+ * The clock, after the day unless that is today's, with the year unless that is this year's; and the
+ * zone after it where clocks were not set as they are now, as before summer time ended. So no two
+ * times are ever written alike on one page, whose foot names the zone of all others.
+ */
 export function when(at: Micros | null, now: Micros, zone: Zone = serverZone): string {
   if (at === null) return ''
-  const [date, today] = [day(at, zone), day(now, zone)]
-  if (date === today) return clock(at, zone)
-  const shown = date.slice(0, 4) === today.slice(0, 4) ? date.slice(5) : date
-  return `${shown}${nbsp}${clock(at, zone)}`
+  return dated(at, now, zone) + clock(at, zone) + ownZone(at, now, zone)
 }
 
-/** The name and offset of a zone at a time: `CET (UTC+1)`, or `UTC`. */
+/** The same to the millisecond, `14:42:08.123`: truncated, not rounded. */
+export function whenMs(at: Micros, now: Micros, zone: Zone = serverZone): string {
+  return `${dated(at, now, zone)}${clock(at, zone)}.${at.slice(20, 23)}${ownZone(at, now, zone)}`
+}
+
+/** The same with the zone in any case: `14:42:08 CET`. */
+export function whenZoned(at: Micros | null, now: Micros, zone: Zone = serverZone): string {
+  if (at === null) return ''
+  return `${dated(at, now, zone)}${clock(at, zone)}${nbsp}${zoneShort(at, zone)}`
+}
+
+/** `14:42`, with the zone after it as {@link when} has it. */
+export function whenMinute(at: Micros, now: Micros, zone: Zone = serverZone): string {
+  return hourMinute(at, zone) + ownZone(at, now, zone)
+}
+
+function dated(at: Micros, now: Micros, zone: Zone): string {
+  const [date, today] = [day(at, zone), day(now, zone)]
+  if (date === today) return ''
+  return (date.slice(0, 4) === today.slice(0, 4) ? date.slice(5) : date) + nbsp
+}
+
+/** The zone at a time, if its offset is not that of now. */
+export function ownZone(at: Micros, now: Micros, zone: Zone = serverZone): string {
+  const same = offsetName(at, zone) === offsetName(now, zone)
+  return same ? '' : nbsp + zoneShort(at, zone)
+}
+
+/** The short name and offset of a zone at a time: `CET (UTC+1)`, `UTC`, or `UTC+8` without a name. */
 export function zoneName(at: Micros, zone: Zone = serverZone): string {
-  const offset = zonePart(at, zone, 'shortOffset', 'en-US')
-    .replace(/^GMT(\+0)?$/, 'UTC')
-    .replace('GMT', 'UTC')
-    .replace('-', minus)
+  const offset = offsetName(at, zone)
   // No locale has the short names of all zones: one has those of Europe, the other those of America.
   const names = ['en-GB', 'en-US'].map((locale) => zonePart(at, zone, 'short', locale))
   const name = names.find((candidate) => !/^(GMT|UTC)/.test(candidate))
@@ -164,19 +185,64 @@ export function zoneShort(at: Micros, zone: Zone = serverZone): string {
   return zoneName(at, zone).replace(/ \(.*/, '')
 }
 
+/** The zone with its name in the tz database: `Asia/Taipei, UTC+8`, `Europe/Berlin, CET (UTC+1)`. */
+export function zoneFull(at: Micros, zone: Zone = serverZone): string {
+  const name = zoneName(at, zone)
+  return zone === name ? name : `${zone}, ${name}`
+}
+
+const offsetName = (at: Micros, zone: Zone): string =>
+  zonePart(at, zone, 'shortOffset', 'en-US')
+    .replace(/^GMT(\+0)?$/, 'UTC')
+    .replace('GMT', 'UTC')
+    .replace('-', minus)
+
+const zoneParts = new Map<string, Intl.DateTimeFormat>()
+
 function zonePart(
   at: Micros,
   timeZone: Zone,
   style: 'short' | 'shortOffset',
   locale: string,
 ): string {
-  const formatter = new Intl.DateTimeFormat(locale, { timeZone, timeZoneName: style })
+  const key = `${locale} ${style} ${timeZone}`
+  let formatter = zoneParts.get(key)
+  if (!formatter) {
+    formatter = new Intl.DateTimeFormat(locale, { timeZone, timeZoneName: style })
+    zoneParts.set(key, formatter)
+  }
   const parts = formatter.formatToParts(Math.floor(toMs(at)))
   return parts.find(({ type }) => type === 'timeZoneName')?.value ?? timeZone
 }
 
-/** At most `max` whole characters, the last of them `…` when something was left out. */
+/*
+ * Text from outside. Programs put anything into keys, names and messages, so every such text goes
+ * through `cut`, which makes sure that there is something to see and to click.
+ */
+
+/** Leaves ink: not a space, a control, a mark without a letter, of no width, or in no font. */
+const ink = /[^\p{Z}\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800]/u
+
+/** False for text that a reader may not see: blank, of zero width, or marks without a letter. */
+export const isVisible = (text: string): boolean => ink.test(text)
+
+/** More marks on one letter than any script uses would be drawn over the lines around it. */
+const stacked = /(\p{M}{4})\p{M}+/gu
+
+/** In place of a text of which nothing may be seen. */
+const unseen = '(no visible text)'
+
+/**
+ * At most `max` whole characters, the last of them `…` when something was left out. Text without
+ * anything to see becomes `(no visible text)`; an empty text stays empty.
+ */
 export function cut(text: string, max: number): string {
+  if (text === '') return ''
+  if (!isVisible(text)) return cutPlain(unseen, max)
+  return cutPlain(text.replaceAll(stacked, '$1'), max)
+}
+
+function cutPlain(text: string, max: number): string {
   const chars = Array.from(text.slice(0, 2 * max))
   if (chars.length <= max && text.length <= 2 * max) return text
   return `${chars.slice(0, max - 1).join('')}…`

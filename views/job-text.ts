@@ -1,11 +1,18 @@
 import { ExactNumber } from '../src/core/exact-number.ts'
 import type { Job } from '../src/core/job.ts'
 import { type Micros, secondsBetween } from '../src/core/time.ts'
-import { clock, cut, duration, plain, running, when, zoneShort } from './format.ts'
+import { cut, duration, isVisible, plain, running, when, whenZoned } from './format.ts'
 
-/** The name of a job: its business key, else its sub key, else the start of its id. */
-export const jobName = (job: Pick<Job, 'id' | 'jobKey' | 'subKey' | 'entityType'>): string =>
-  (job.entityType === 'subjob' ? (job.subKey ?? job.jobKey) : job.jobKey) || job.id.slice(0, 13)
+type Named = Pick<Job, 'id' | 'jobKey' | 'subKey' | 'entityType'>
+
+/**
+ * The name of a job: its business key, of a subjob its sub key; the start of its id when that is
+ * missing or cannot be seen, because the name is the link to the job.
+ */
+export function jobName({ id, jobKey, subKey, entityType }: Named, max: number): string {
+  const key = (entityType === 'subjob' ? (subKey ?? jobKey) : jobKey) ?? ''
+  return isVisible(key) ? cut(key, max) : id.slice(0, 13)
+}
 
 /** Seconds from start to end; of a running job, to now. */
 export const elapsedS = (job: Job, now: Micros): number | null =>
@@ -35,6 +42,6 @@ export const toolText = (job: Job): string =>
 
 /** `started 13:42:00 to 14:42:00 CET`. */
 export function windowText({ from, to }: { from: Micros | null; to: Micros }): string {
-  if (from === null) return `started up to ${clock(to)} ${zoneShort(to)}`
-  return `started ${when(from, to)} to ${clock(to)} ${zoneShort(to)}`
+  if (from === null) return `started up to ${whenZoned(to, to)}`
+  return `started ${when(from, to)} to ${whenZoned(to, to)}`
 }

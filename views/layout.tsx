@@ -1,6 +1,6 @@
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
-import { zoneName } from './format.ts'
+import { zoneFull } from './format.ts'
 import type { AssetUrls, Page, Theme } from './page.ts'
 import { Clock, Freshness } from './partials/fresh.tsx'
 import { Outage } from './partials/outage.tsx'
@@ -162,6 +162,7 @@ const keys = [
   ['k', 'previous row'],
   ['Enter', 'open the row'],
   ['?', 'this list'],
+  ['Esc', 'close this list'],
 ] as const
 
 function Foot({ page }: { page: Page }) {
@@ -172,7 +173,7 @@ function Foot({ page }: { page: Page }) {
   }
   return (
     <footer>
-      <span>Times are in the server's zone, {zoneName(page.now)}</span>
+      <span>Times are in the server's zone, {zoneFull(page.now)}</span>
       <span>wafermon {page.version}</span>
       <span class="themes">
         Theme:
@@ -193,25 +194,38 @@ function Foot({ page }: { page: Page }) {
           </button>
         </form>
       )}
-      <details id="keys">
-        <summary>Keyboard shortcuts: press ?</summary>
-        <dl class="kv">
-          {keys.map(([key, does]) => (
-            <>
-              <dt>
-                <kbd>{key}</kbd>
-              </dt>
-              <dd>{does}</dd>
-            </>
-          ))}
-          <dt>Off</dt>
-          <dd>
-            <label>
-              <input type="checkbox" id="keys-off" /> disable these shortcuts
-            </label>
-          </dd>
-        </dl>
-      </details>
+      <button class="btn" type="button" popovertarget="keys">
+        Keyboard shortcuts: press ?
+      </button>
+      <Keys />
     </footer>
+  )
+}
+
+/** Opens over the page, and Escape returns to where the reader was, both by the browser. */
+function Keys() {
+  return (
+    <div id="keys" class="panel" popover="auto" role="dialog" aria-labelledby="keys-title">
+      <h2 id="keys-title">Keyboard shortcuts</h2>
+      <dl class="kv">
+        {keys.map(([key, does]) => (
+          <>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{does}</dd>
+          </>
+        ))}
+        <dt>Off</dt>
+        <dd>
+          <label>
+            <input type="checkbox" id="keys-off" /> disable these shortcuts
+          </label>
+        </dd>
+      </dl>
+      <button class="btn" type="button" popovertarget="keys" popovertargetaction="hide" autofocus>
+        Close
+      </button>
+    </div>
   )
 }

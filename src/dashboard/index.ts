@@ -4,8 +4,8 @@ import { assetRoutes } from './assets.ts'
 import { liveRoutes } from './live/live-route.tsx'
 import { pages } from './pages/index.ts'
 import { guard, signInRoutes } from './pages/sign-in.tsx'
-import { withVisit } from './respond.tsx'
-import type { Dashboard, RouteContext } from './visit.ts'
+import { respondMessage, withVisit } from './respond.tsx'
+import type { Dashboard, RouteContext, Visit } from './visit.ts'
 
 /** Every page, the files that pages load, and the stream of changes. */
 export function dashboardRoutes(dashboard: Dashboard): Hono {
@@ -33,8 +33,16 @@ function pageRoutes(context: RouteContext): Hono {
   ]) {
     app.get(path, (c) => withVisit(context, c, answer))
   }
+  app.get('*', (c, next) => {
+    const wantsPage = c.req.header('accept')?.includes('text/html')
+    return wantsPage ? withVisit(context, c, respondUnknown) : next()
+  })
   return app
 }
+
+/** For a person who mistyped an address; a program gets the problem document of every role. */
+const respondUnknown = (visit: Visit) =>
+  respondMessage(visit, 404, 'No such page', `This dashboard has no page ${visit.c.req.path}.`)
 
 export { Access } from './access.ts'
 export { AnswerCache } from './model/answer-cache.ts'

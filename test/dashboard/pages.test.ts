@@ -336,6 +336,20 @@ describe('every page', () => {
     assert.doesNotMatch(odd.html, /data-theme/)
   })
 
+  test('answers an unknown path with a page, and a program with a problem document', async (t) => {
+    const { get, app } = aDashboard(t)
+    for (const path of ['/nonsense', '/jobs/a/b', '/%3Cscript%3E', '/alerts?site=fab9']) {
+      const { status, html } = await get(path, { headers: { accept: 'text/html,*/*' } })
+      assert.equal(status, 404)
+      assert.match(html, /^<!doctype html>.*No such (page|site)/s)
+      assert.match(html, /href="\/jobs"/)
+      assert.doesNotMatch(html, /<script>/)
+    }
+    const plain = await app.request('/nonsense')
+    assert.equal(plain.status, 404)
+    assert.match(plain.headers.get('content-type') ?? '', /problem\+json/)
+  })
+
   test('answers for an unknown site', async (t) => {
     const { get } = aDashboard(t)
     const { status, html } = await get('/jobs?site=fab9')

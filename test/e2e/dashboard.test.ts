@@ -197,12 +197,102 @@ describe('the dashboard in a browser', needsBrowser, () => {
     await page.keyboard.type('j')
     assert.equal(await page.locator('#search').inputValue(), 'j')
     await page.keyboard.press('Escape')
-    await page.keyboard.press('?')
-    assert.equal(await page.locator('#keys').getAttribute('open'), '')
     await page.keyboard.press('k')
     await page.keyboard.press('j')
     await page.keyboard.press('Enter')
     await page.waitForURL(`${base}/jobs/${id}`)
+  })
+
+  test('shows the shortcuts where the reader is, and Escape returns there', async (t) => {
+    const { base } = await aFab(t, { jobs: 60 })
+    const { page } = await openPage(t, browser, base)
+    await page.goto(`${base}/jobs`)
+    const link = page.locator('tbody tr .k a').nth(20)
+    await link.focus()
+    const place = () => page.evaluate('[scrollY, document.activeElement.href]')
+    const before = await place()
+    const keys = page.locator('#keys')
+    await page.keyboard.press('?')
+    await keys.waitFor({ state: 'visible' })
+    await picture(page, 'keys')
+    await page.keyboard.press('Escape')
+    await keys.waitFor({ state: 'hidden' })
+    assert.deepEqual(await place(), before)
+    await page.getByRole('button', { name: 'Keyboard shortcuts' }).click()
+    const { violations } = await new AxeBuilder({ page }).include('#keys').analyze()
+    assert.deepEqual(violations, [])
+    await keys.getByRole('button', { name: 'Close' }).click()
+    await keys.waitFor({ state: 'hidden' })
+  })
+
+  test('keeps the entries of its menu apart at 400 % zoom', async (t) => {
+    const { base } = await aFab(t, { jobs: 20 })
+    // What is left of 1280 by 800.
+    const { page } = await openPage(t, browser, base, { viewport: { width: 320, height: 200 } })
+    await page.goto(`${base}/jobs`)
+    await picture(page, 'zoom-400')
+    const gaps = await page.evaluate(`(() => {
+      const rects = [...document.querySelectorAll('nav.main a')].map((link) => {
+        const range = document.createRange()
+        range.selectNodeContents(link)
+        return range.getBoundingClientRect()
+      })
+      return rects.slice(1).map(({ left, top }, i) => top > rects[i].bottom ? 99 : left - rects[i].right)
+    })()`)
+    assert.ok(
+      (gaps as number[]).length > 0 && (gaps as number[]).every((gap) => gap >= 8),
+      `${gaps}`,
+    )
+  })
+
+  test('names the subjobs of its timeline in full', async (t) => {
+    const { base, world, lot } = await aFab(t, { jobs: 20 })
+    const subKey = 'chamber-A-preclean-17'
+    const at = lot.startedAt
+    world.subjobs.push(
+      aJob({ id: idOf('named'), parentId: lot.id, entityType: 'subjob', subKey, startedAt: at }),
+    )
+    for (const width of [390, 1280]) {
+      const { page } = await openPage(t, browser, base, { viewport: { width, height: 800 } })
+      await page.goto(`${base}/jobs/${lot.id}`)
+      const name = page.locator('.gantt span.cut').filter({ hasText: subKey })
+      const [inner, outer] = await name.evaluate((one) => {
+        const { scrollWidth, clientWidth } = one as unknown as Record<string, number>
+        return [scrollWidth, clientWidth]
+      })
+      assert.equal(inner, outer, 'nothing is cut off')
+      const lefts = await page
+        .locator('.gantt svg.g')
+        .evaluateAll((bars) =>
+          bars.map(
+            (bar) =>
+              (
+                bar as unknown as { getBoundingClientRect(): { left: number } }
+              ).getBoundingClientRect().left,
+          ),
+        )
+      assert.equal(new Set(lefts).size, 1, 'all bars begin at the same place')
+    }
+  })
+
+  test('shows on a wall of 4K what it shows at 1080p, twice as large', async (t) => {
+    const { base } = await aFab(t, { jobs: 100 })
+    const sizes = []
+    for (const [width, height] of [
+      [1920, 1080],
+      [3840, 2160],
+    ] as const) {
+      const { page } = await openPage(t, browser, base, { viewport: { width, height } })
+      await page.goto(base)
+      await picture(page, `wall-${width}`)
+      sizes.push(
+        await page.evaluate(
+          '[document.querySelector("h1").offsetTop, document.querySelector(".card").offsetWidth, parseFloat(getComputedStyle(document.body).fontSize)]',
+        ),
+      )
+    }
+    const [small, large] = sizes as [number[], number[]]
+    for (const [i, size] of small.entries()) assert.ok(Math.abs(large[i]! / size - 2) < 0.02)
   })
 
   test('updates a job page as its events arrive', async (t) => {

@@ -98,13 +98,76 @@ describe('format', () => {
       fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 1, max: 20 }), (text, max) => {
         const short = format.cut(text, max)
         assert.ok(Array.from(short).length <= max)
-        assert.ok(short === text || short.endsWith('…'))
+        const whole = format.cut(text, 1000)
+        assert.ok(short === whole || short.endsWith('…'))
         assert.equal(short.isWellFormed(), text.isWellFormed() || short.isWellFormed())
       }),
     )
   })
 
+  test('shows something of any text but an empty one', () => {
+    for (const text of [
+      ' ',
+      '\u200b',
+      '\u00ad\u2060',
+      '\u3164',
+      '\n\t',
+      '\u0301',
+      '\u202e',
+      '\ue000',
+    ])
+      assert.equal(format.cut(text, 40), '(no visible text)')
+    assert.equal(format.cut('', 40), '')
+    for (const text of ['7', '漢', 'é', '👩‍👧', '-', 'ש']) assert.equal(format.cut(text, 40), text)
+  })
+
+  test('leaves at most four marks on a letter', () => {
+    assert.equal(format.cut(`e${'\u0301'.repeat(200)}x`, 40), `e${'\u0301'.repeat(4)}x`)
+  })
+
+  const changes = {
+    'Europe/Berlin': '2026-10-25T01:00:00',
+    'America/New_York': '2026-11-01T06:00:00',
+  }
+  for (const [where, change] of Object.entries(changes)) {
+    test(`writes no two times alike around the end of summer time (${where})`, () => {
+      const changedMs = Date.parse(`${change}Z`)
+      const near = fc.integer({ min: -9000, max: 9000 }).map((s) => fromMs(changedMs + s * 1000))
+      fc.assert(
+        fc.property(near, near, near, (a, b, now) => {
+          const written = [a, b].map((at) => format.when(at, now, where))
+          assert.equal(written[0] === written[1], a === b, `${a} ${b} at ${now}`)
+          // What says no zone is in that of the foot.
+          const offset = (at: typeof a) => format.zoneShort(at, where)
+          assert.equal(/[A-Z]/.test(written[0]!), offset(a) !== offset(now))
+        }),
+      )
+    })
+  }
+
+  test('writes no two times alike, whenever they are read', () => {
+    const hours = fc.integer({ min: -9000, max: 9000 })
+    fc.assert(
+      fc.property(someTime, hours, someTime, zone, (a, h, now, where) => {
+        const b = fromMs(toMs(a) + h * 3_600_000)
+        const [one, other] = [format.when(a, now, where), format.when(b, now, where)]
+        assert.equal(one === other, h === 0, `${one} is ${a} and ${b}`)
+      }),
+    )
+  })
+
+  const berlin = 'Europe/Berlin'
+  const [summer, winter] = ['2026-10-25T00:50:00.5Z', '2026-10-25T01:10:00.5Z'].map((at) =>
+    fromMs(Date.parse(at)),
+  ) as [string, string]
+
   const cases: [string, string][] = [
+    [format.when(summer, winter, berlin), '02:50:00\u00a0CEST'],
+    [format.when(winter, winter, berlin), '02:10:00'],
+    [format.when(winter, summer, berlin), '02:10:00\u00a0CET'],
+    [format.whenMs(summer, winter, berlin), '02:50:00.500\u00a0CEST'],
+    [format.whenMinute(summer, winter, berlin), '02:50\u00a0CEST'],
+    [format.whenZoned(winter, winter, berlin), '02:10:00\u00a0CET'],
     [format.number(1_204_411), '1,204,411'],
     [format.number(-0.004, 2), '0.00'],
     [format.number(-12.5, 1), '\u221212.5'],
@@ -126,7 +189,13 @@ describe('format', () => {
     [format.zoneName('2026-07-23T14:00:00.000000Z', 'Europe/Berlin'), 'CEST (UTC+2)'],
     [format.zoneName('2026-11-23T14:00:00.000000Z', 'UTC'), 'UTC'],
     [format.zoneShort('2026-11-23T14:00:00.000000Z', 'Asia/Taipei'), 'UTC+8'],
-    [format.clockMs('2026-11-23T14:00:00.123999Z', 'UTC'), '14:00:00.123'],
+    [format.zoneFull('2026-11-23T14:00:00.000000Z', 'Asia/Taipei'), 'Asia/Taipei, UTC+8'],
+    [format.zoneFull('2026-11-23T14:00:00.000000Z', 'Europe/Berlin'), 'Europe/Berlin, CET (UTC+1)'],
+    [format.zoneFull('2026-11-23T14:00:00.000000Z', 'UTC'), 'UTC'],
+    [
+      format.whenMs('2026-11-23T14:00:00.123999Z', '2026-11-23T15:00:00.000000Z', 'UTC'),
+      '14:00:00.123',
+    ],
   ]
   for (const [written, expected] of cases) {
     test(`writes ${expected}`, () => assert.equal(written, expected))

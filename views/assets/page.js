@@ -40,14 +40,10 @@
       if (search) search.focus()
       else location.assign('/jobs')
     },
-    '?': () => {
-      const help = document.getElementById('keys')
-      help.open = !help.open
-      help.scrollIntoView({ block: 'nearest' })
-    },
+    '?': () => document.getElementById('keys').togglePopover(),
   }
   document.addEventListener('keydown', (event) => {
-    const typing = event.target.closest && event.target.closest('input, select, textarea')
+    const typing = event.target.closest && event.target.closest('input:not([type=checkbox]), select, textarea')
     if (typing && event.key === 'Escape') typing.blur()
     if (typing || event.ctrlKey || event.metaKey || event.altKey || off()) return
     if (!keys[event.key]) return

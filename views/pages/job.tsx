@@ -1,6 +1,6 @@
 import type { Job, StoredEvent, SubjobCounts } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { capitalize, count, cut, number } from '../format.ts'
+import { capitalize, count, cut, isVisible, number } from '../format.ts'
 import { jobName, toolText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -20,6 +20,7 @@ import {
   errorTexts,
   lastError,
   listMetrics,
+  longestName,
   Metadata,
   otherMetadata,
 } from '../partials/metadata.tsx'
@@ -64,14 +65,14 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
 
 function Head({ job, site }: { job: Job; site: string | undefined }) {
   const lot = job.jobKey?.split('.')[0] ?? ''
-  const what = [job.appName, toolText(job)].filter((part) => part !== '').join(', ')
+  const what = [cut(job.appName, 200), toolText(job)].filter((part) => part !== '').join(', ')
   return (
     <div class="head">
-      <h1>{cut(jobName(job), 100)}</h1>
+      <h1>{jobName(job, 256)}</h1>
       <Status of={shownStatus(job)} />
       <span>{what}</span>
       <span class="sp" />
-      {lot === '' ? null : (
+      {!isVisible(lot) ? null : (
         <a class="btn" href={jobsUrl({ ...defaultQuery, window: '7d', q: lot }, site)}>
           All jobs of {cut(lot, 30)}
         </a>
@@ -132,7 +133,7 @@ function Metrics({ job }: { job: Job }) {
 }
 
 const metricColumns: Column<readonly [name: string, value: string]>[] = [
-  { head: 'Metric', rowHeader: true, class: 'k', cell: ([name]) => cut(name, 60) },
+  { head: 'Metric', rowHeader: true, class: 'k', cell: ([name]) => cut(name, longestName) },
   { head: 'Value', number: true, cell: ([, value]) => value },
 ]
 

@@ -2,7 +2,7 @@ import type { JobStatus } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { niceMax, pct } from '../axis.ts'
-import { count, day, hourMinute, number, when } from '../format.ts'
+import { count, day, number, when, whenMinute } from '../format.ts'
 import { type Column, DataTable } from './data-table.tsx'
 import { Key } from './gantt.tsx'
 import { fillClass } from './status.tsx'
@@ -80,7 +80,7 @@ function Axis({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
   return (
     <div class="axis" aria-hidden="true">
       {shown.map(({ at }) => (
-        <span>{days ? `${day(at).slice(5)} ${hourMinute(at)}` : hourMinute(at)}</span>
+        <span>{days ? `${day(at).slice(5)} ${whenMinute(at, now)}` : whenMinute(at, now)}</span>
       ))}
     </div>
   )

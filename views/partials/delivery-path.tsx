@@ -1,6 +1,6 @@
 import type { Job, StoredEvent } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { age, clockMs, cut, duration, number } from '../format.ts'
+import { age, cut, duration, number, whenMs } from '../format.ts'
 import { readEvent, toRecord, toText, toTime } from '../stored-event.ts'
 import { Panel } from './panel.tsx'
 import { Step } from './step.tsx'
@@ -15,9 +15,9 @@ export function DeliveryPath({ job, event, now }: Props) {
   if (at === undefined || receivedAt === undefined) return null
   const { id, seq } = toRecord(event.source)
   return (
-    <Panel title="Delivery path" note={`of the newest event, ${kind}`} class="all">
+    <Panel title="Delivery path" note={`of the newest event, ${cut(kind, 40)}`} class="all">
       <ol class="path">
-        <Step name="Program" value={clockMs(at)} note="happened" />
+        <Step name="Program" value={whenMs(at, now)} note="happened" />
         <Step
           name={`Sidecar ${cut(toText(id), 30)}`}
           value={`+${duration(Math.max(0, secondsBetween(at, receivedAt)))}`}

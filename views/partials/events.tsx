@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { clockMs, cut, day, duration, number } from '../format.ts'
+import { cut, duration, number, whenMs } from '../format.ts'
 import { readEvent, toRecord, toText, toTime } from '../stored-event.ts'
 import { type Column, DataTable } from './data-table.tsx'
 
@@ -32,16 +32,13 @@ function toRow(event: StoredEvent) {
 }
 
 const columns = (now: Micros): Column<Row>[] => [
-  { head: 'At', cell: ({ at }) => (at === undefined ? '' : stamp(at, now)) },
-  { head: 'Kind', rowHeader: true, class: 'k', cell: ({ kind }) => kind },
+  { head: 'At', cell: ({ at }) => (at === undefined ? '' : whenMs(at, now)) },
+  { head: 'Kind', rowHeader: true, class: 'k', cell: ({ kind }) => cut(kind, 40) },
   { head: 'Detail', class: 'x br', cell: ({ detail }) => detail },
   { head: 'Sidecar', cell: ({ sidecar }) => cut(sidecar, 40) },
   { head: 'Seq', number: true, cell: ({ seq }) => number(seq) },
   { head: 'Received after', number: true, cell: delayText },
 ]
-
-const stamp = (at: Micros, now: Micros) =>
-  day(at) === day(now) ? clockMs(at) : `${day(at)} ${clockMs(at)}`
 
 const delayText = ({ at, receivedAt }: Row) =>
   at === undefined || receivedAt === undefined ? '' : duration(secondsBetween(at, receivedAt))

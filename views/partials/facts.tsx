@@ -1,9 +1,9 @@
 import type { Job } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { age, capitalize, count, percent, when, withUnit, zoneShort } from '../format.ts'
+import { age, capitalize, count, cut, percent, when, whenZoned, withUnit } from '../format.ts'
 import { elapsedS, elapsedText } from '../job-text.ts'
 import { jobPath } from '../urls.ts'
-import { agreedNames, scalarText } from './metadata.tsx'
+import { agreedNames, longest, scalarText } from './metadata.tsx'
 import { Strip, sideOfUsual, usualText } from './strip.tsx'
 
 /** Names of metadata as people say them, where that differs. */
@@ -24,8 +24,8 @@ export function Facts({ job, now, site }: Props) {
         <Fact name={capitalize(plainNames[name] ?? name)} value={scalarText(job.metadata[name])} />
       ))}
       <Fact name="Site" value={job.siteId} />
-      <Fact name="Started" value={`${when(job.startedAt, now)} ${zoneShort(job.startedAt)}`} />
-      <Fact name="Ended" value={when(job.endedAt, now)} />
+      <Fact name="Started" value={whenZoned(job.startedAt, now)} />
+      <Fact name="Ended" value={whenZoned(job.endedAt, now)} />
       <Elapsed job={job} now={now} />
       <Fact name="Progress" value={running ? percent(job.progress, 0) : ''} />
       <Fact
@@ -89,7 +89,7 @@ function Fact({ name, value }: { name: string; value: string | null }) {
   return (
     <>
       <dt>{name}</dt>
-      <dd>{value}</dd>
+      <dd>{cut(value, longest)}</dd>
     </>
   )
 }

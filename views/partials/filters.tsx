@@ -1,5 +1,5 @@
 import { statuses } from '../../src/core/job.ts'
-import { hourMinute } from '../format.ts'
+import { cut, hourMinute, zoneShort } from '../format.ts'
 import {
   firstPage,
   flags,
@@ -139,17 +139,19 @@ function Seconds({ name, label, value }: { name: string; label: string; value: s
 
 function appOptions(apps: readonly string[], chosen: string): [string, string][] {
   const names = apps.includes(chosen) || chosen === '' ? apps : [chosen, ...apps]
-  return [['', 'all'], ...names.map((name): [string, string] => [name, name])]
+  return [['', 'all'], ...names.map((name): [string, string] => [name, cut(name, 60)])]
 }
 
 function summary(query: JobsQuery): string {
   const window =
-    query.from === undefined ? windowNames[query.window] : `from ${hourMinute(query.from)}`
+    query.from === undefined
+      ? windowNames[query.window]
+      : `from ${hourMinute(query.from)} ${zoneShort(query.from)}`
   const some = query.status.length > 0 && query.status.length < statuses.length
   const chosen = some ? query.status.join(', ') : 'all statuses'
   const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen]
-  if (query.app !== '') parts.push(query.app)
-  if (query.q !== '') parts.push(`“${query.q}”`)
+  if (query.app !== '') parts.push(cut(query.app, 60))
+  if (query.q !== '') parts.push(`“${cut(query.q, 60)}”`)
   if (query.min !== '' || query.max !== '') parts.push('by duration')
   return `Filters: ${parts.join(', ')}`
 }

@@ -1,7 +1,7 @@
 import type { Job } from '../../src/core/job.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { type Axis, along, pct, timeAxis } from '../axis.ts'
-import { cut, hourMinute } from '../format.ts'
+import { whenMinute } from '../format.ts'
 import { elapsedText, jobName, metadataText } from '../job-text.ts'
 import { jobPath } from '../urls.ts'
 import { fillClass, type Shown, shownStatus } from './status.tsx'
@@ -16,7 +16,11 @@ export function Gantt({ job, subjobs, now, site }: Props) {
   const rows = subjobs.slice(0, ganttRows)
   const running = job.status === 'running' || rows.some(({ status }) => status === 'running')
   const ends = [job.startedAt, ...rows.map(endOf), ...(running ? [now] : [])]
-  const axis = timeAxis(least([job.startedAt, ...rows.map((row) => row.startedAt)]), greatest(ends))
+  const axis = timeAxis(
+    least([job.startedAt, ...rows.map((row) => row.startedAt)]),
+    greatest(ends),
+    now,
+  )
   return (
     <>
       <ol class="gantt">
@@ -24,7 +28,7 @@ export function Gantt({ job, subjobs, now, site }: Props) {
           <li>
             <span class="cut">
               <a href={jobPath(row.id, site)}>
-                <b>{cut(jobName(row), 12)}</b>
+                <b>{jobName(row, 40)}</b>
               </a>{' '}
               {metadataText(row, 'chamber')}
             </span>
@@ -106,7 +110,7 @@ export function Key({ shown, now, usual = false }: KeyProps) {
           usual maximum (p95)
         </span>
       ) : null}
-      {now === undefined ? null : <span>vertical line: now, {hourMinute(now)}</span>}
+      {now === undefined ? null : <span>vertical line: now, {whenMinute(now, now)}</span>}
     </div>
   )
 }

@@ -65,7 +65,7 @@ function listColumns({ now, site }: RowContext, sorted?: JobColumn['sorted']): J
 function Key({ job, site }: { job: Job; site: string | undefined }) {
   return (
     <>
-      <a href={jobPath(job.id, site)}>{jobName(job)}</a>
+      <a href={jobPath(job.id, site)}>{jobName(job, 40)}</a>
       {job.metadata.priority === 'hot' ? <small> hot</small> : null}
     </>
   )
@@ -85,7 +85,7 @@ export const keyColumn = (head: string, site: string | undefined): JobColumn => 
   head,
   rowHeader: true,
   class: 'k',
-  cell: (job) => <a href={jobPath(job.id, site)}>{cut(jobName(job), 40)}</a>,
+  cell: (job) => <a href={jobPath(job.id, site)}>{jobName(job, 40)}</a>,
 })
 
 export const startedColumn = (now: Micros): JobColumn => ({

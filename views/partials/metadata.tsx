@@ -17,11 +17,12 @@ export const agreedNames = [
 /** Metadata in which programs leave the details of a failure, shown as it is. */
 const longTexts = new Set(['stderr', 'traceback', 'stack', 'stack_trace'])
 
-/** The longest metadata value on the page; the export has all of it. */
-const longest = 2000
+/** The longest value on the page, and the longest name of one; the export has all of them. */
+export const longest = 2000
+export const longestName = 256
 
 /** A text, number or boolean as text; empty for everything else. */
-export const scalarText = (value: unknown) => (isScalar(value) ? cut(plain(value), 200) : '')
+export const scalarText = (value: unknown) => (isScalar(value) ? cut(plain(value), longest) : '')
 
 const isScalar = (value: unknown) =>
   ['string', 'number', 'boolean'].includes(typeof value) || value instanceof ExactNumber
@@ -49,7 +50,7 @@ export function Metadata({ entries }: { entries: readonly [string, unknown][] })
     <dl class="kv">
       {entries.map(([name, value]) => (
         <>
-          <dt>{cut(name, 60)}</dt>
+          <dt>{cut(name, longestName)}</dt>
           <dd>
             <Value value={value} />
           </dd>

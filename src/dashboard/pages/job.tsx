@@ -18,7 +18,7 @@ const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 export const jobPage = definePage({
   path: '/jobs/:id',
   navigation: { under: '/jobs' },
-  title: ({ job }: JobView) => jobName(job),
+  title: ({ job }: JobView) => jobName(job, 100),
   load,
   body: JobBody,
   live: { view: oneJobView, query: (_view, visit) => ({ id: readId(visit) }) },
