@@ -120,6 +120,7 @@ function TopBar({ page, section }: { page: Page; section: string | undefined }) 
         <b>wafermon</b>
       </a>
       <Site page={page} />
+      {page.simulated ? <a href="#simulated">simulated jobs</a> : null}
       <nav class="main" aria-label="Main">
         {page.navigation.map(({ name, path }) => (
           <a href={link(path)} {...(path === section ? { 'aria-current': 'page' } : {})}>
@@ -175,6 +176,7 @@ function Foot({ page }: { page: Page }) {
     <footer>
       <span>Times are in the server's zone, {zoneFull(page.now)}</span>
       <span>wafermon {page.version}</span>
+      {page.simulated ? <Simulated /> : null}
       <span class="themes">
         Theme:
         {themes.map(([name, text]) => (
@@ -199,6 +201,15 @@ function Foot({ page }: { page: Page }) {
       </button>
       <Keys />
     </footer>
+  )
+}
+
+function Simulated() {
+  return (
+    <span id="simulated">
+      These jobs are simulated, those of the time before the first start too. To see only your own,
+      start in a new folder: <code>wafermon up --no-simulate --dir FOLDER</code>
+    </span>
   )
 }
 

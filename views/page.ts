@@ -37,6 +37,8 @@ export type Page = {
   siteQuery: string | undefined
   /** Sites to choose from; empty at a site. */
   sites: readonly string[]
+  /** There are simulated jobs among those shown; every page says so. */
+  simulated: boolean
   theme: Theme
   /** Id of the token that the visitor signed in with; undefined without a session. */
   signedIn: string | undefined

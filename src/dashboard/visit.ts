@@ -22,6 +22,8 @@ export type Dashboard = {
   site(name: string | undefined): SiteView | undefined
   /** Names to choose from; empty where there is only one site. */
   siteNames: readonly string[]
+  /** There are simulated jobs among those shown. */
+  simulated: boolean
   cache: AnswerCache
   access: Access
   log: Logger
@@ -118,6 +120,7 @@ export function toPage(visit: Visit): Page {
     signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
     siteQuery,
     sites: dashboard.siteNames,
+    simulated: dashboard.simulated,
     theme: readTheme(c),
     now,
     fresh: assessFreshness(visit),

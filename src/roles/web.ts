@@ -35,6 +35,7 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
     get siteNames() {
       return sites.names()
     },
+    simulated: config.SIMULATED,
     cache,
     access: new Access({ auth, secret: config.LOCAL_API_TOKEN ?? '', port: config.PORT }),
     log,

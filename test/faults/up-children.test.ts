@@ -65,6 +65,7 @@ describe('the children of wafermon up', () => {
       databaseUrl: 'postgres://x',
       tokens,
       env: given,
+      simulated: false,
     }
     const env = Object.fromEntries(roleChildren(layout).map((child) => [child.name, child.env]))
     assert.equal(env.sidecar?.LOCAL_API_BASE, 'http://127.0.0.1:2')

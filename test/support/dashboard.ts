@@ -14,7 +14,11 @@ import { anyCallers } from './callers.ts'
 /** The dashboard over arrays, with a clock that tests turn and an API that they take away. */
 export function aDashboard(
   t: TestContext,
-  { noon = '2026-03-01T12:00:00.000000Z' as Micros, auth = new Auth({ anonymous: [] }) } = {},
+  {
+    noon = '2026-03-01T12:00:00.000000Z' as Micros,
+    auth = new Auth({ anonymous: [] }),
+    simulated = false,
+  } = {},
 ) {
   let nowMs = toMs(noon)
   let away = false
@@ -43,6 +47,7 @@ export function aDashboard(
       site: (name) =>
         name === undefined || name === 'fab1' ? { name: 'fab1', backend, live } : undefined,
       siteNames: [],
+      simulated,
       cache,
       access: new Access({ auth, secret: 'of the role', port: 8501, now }),
       log,

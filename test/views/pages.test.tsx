@@ -18,6 +18,7 @@ const page: Page = {
   site: evil,
   siteQuery: undefined,
   sites: [],
+  simulated: false,
   theme: undefined,
   signedIn: undefined,
   now,

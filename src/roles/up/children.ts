@@ -16,6 +16,8 @@ export type UpLayout = {
   tokens: Pick<UpTokens, 'file' | 'token'>
   /** The environment of `up`. */
   env: NodeJS.ProcessEnv
+  /** The folder has simulated jobs. */
+  simulated: boolean
 }
 
 /** Settings about where something is that `up` uses although it decides the others itself. */
@@ -56,16 +58,17 @@ export function databaseChild(dir: string, env: NodeJS.ProcessEnv): ChildSpec {
 
 /** The roles, in the order of their starts: those that answer before those that ask. */
 export function roleChildren(layout: UpLayout): ChildSpec[] {
-  const { dir, site, ports, databaseUrl, tokens, env } = layout
+  const { dir, site, ports, databaseUrl, tokens, env, simulated } = layout
   const LOCAL_API_TOKEN = tokens.token
   const at = (role: keyof UpPorts) => `http://127.0.0.1:${ports[role]}`
+  const shows = { LOCAL_API_TOKEN, DEFAULT_SITE: site, SIMULATED: String(simulated) }
   const settings: Record<keyof UpPorts, Record<string, string>> = {
     'local-api': { DATABASE_URL: databaseUrl },
     archiver: { DATABASE_URL: databaseUrl, ARCHIVE_DIR: join(dir, 'archive') },
     sidecar: { SPOOL_DIR: join(dir, 'spool'), LOCAL_API_BASE: at('local-api'), LOCAL_API_TOKEN },
     central: { SITES: `${site}=${at('local-api')}`, LOCAL_API_TOKEN },
-    web: { LOCAL_API: at('local-api'), LOCAL_API_TOKEN, DEFAULT_SITE: site },
-    'web-central': { CENTRAL_API: at('central'), LOCAL_API_TOKEN, DEFAULT_SITE: site },
+    web: { LOCAL_API: at('local-api'), ...shows },
+    'web-central': { CENTRAL_API: at('central'), ...shows },
   }
   const open = env.ALLOW_ANONYMOUS
   const auth = { TOKENS_FILE: tokens.file, ...(open ? { ALLOW_ANONYMOUS: open } : {}) }

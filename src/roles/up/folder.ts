@@ -1,6 +1,8 @@
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
+import { clock } from '../../platform/clock.ts'
+import { writeDurably } from '../../platform/durable-file.ts'
 import { LockHeld, takeLock } from '../../platform/lock-file.ts'
 import { closeFolder, explainForeign, makeFolders } from '../../platform/own-folder.ts'
 
@@ -51,4 +53,17 @@ export function lockFolder(dir: string): { release: () => void } {
       { cause },
     )
   }
+}
+
+/** Says that the folder has simulated jobs; they stay when a later start simulates none. */
+const marker = 'simulated'
+
+/** True for a folder that no `up` has put data into. */
+export const isNewFolder = (dir: string): boolean =>
+  !['postgres', 'spool', 'archive', marker].some((name) => existsSync(join(dir, name)))
+
+export const isSimulated = (dir: string): boolean => existsSync(join(dir, marker))
+
+export function noteSimulated(dir: string): void {
+  if (!isSimulated(dir)) writeDurably(join(dir, marker), `since ${clock.now()}\n`)
 }

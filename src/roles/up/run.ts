@@ -80,7 +80,7 @@ async function startOrExplain(life: Lifecycle, start: () => Promise<void>): Prom
 }
 
 /** The links to the dashboards sign a browser in, once: see Sessions.invite. */
-function addressLines({ url, dir, ports, tokens }: UpReady): string {
+function addressLines({ url, dir, ports, tokens, simulated }: UpReady): string {
   const at = (port: number) => `http://127.0.0.1:${port}`
   const link = (base: string) => `${base}/sign-in?once=${tokens.invite()}`
   const lines = [
@@ -90,6 +90,14 @@ function addressLines({ url, dir, ports, tokens }: UpReady): string {
     ['API', `${at(ports['local-api'])}/docs`],
     ['token', `${tokens.tokenFile}  (holds SIDECAR_TOKEN)`],
     ['data', `${dir}  (logs in ${join(dir, 'logs')})`],
+    ...(simulated
+      ? [
+          [
+            'jobs',
+            'simulated; without them: wafermon up --no-simulate --dir FOLDER, with a new folder',
+          ],
+        ]
+      : []),
     ['stop', 'Ctrl-C'],
   ]
   return lines.map(([what = '', where]) => `  ${what.padEnd(12)} ${where}\n`).join('')

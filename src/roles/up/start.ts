@@ -1,7 +1,9 @@
 import { join, resolve } from 'node:path'
+import { must } from '../../core/must.ts'
 import { claimPorts } from '../../platform/free-ports.ts'
 import { rotate } from '../../platform/log-rotation.ts'
 import type { RoleContext } from '../../platform/role.ts'
+import type { ChildSpec } from '../../platform/supervised-child.ts'
 import { Supervisor } from '../../platform/supervisor.ts'
 import { migrate } from '../../store/migrate.ts'
 import {
@@ -12,7 +14,7 @@ import {
   type UpLayout,
   type UpPorts,
 } from './children.ts'
-import { lockFolder, makeFolder } from './folder.ts'
+import { isNewFolder, isSimulated, lockFolder, makeFolder, noteSimulated } from './folder.ts'
 import { openTokens, type UpTokens } from './tokens.ts'
 
 export type UpConfig = {
@@ -31,7 +33,14 @@ export type UpConfig = {
   onOwned: (dir: string) => void
 }
 
-export type UpReady = { url: string; dir: string; ports: UpPorts; tokens: UpTokens }
+export type UpReady = {
+  url: string
+  dir: string
+  ports: UpPorts
+  tokens: UpTokens
+  /** The folder has simulated jobs. */
+  simulated: boolean
+}
 
 /** Time for a role to finish its work when everything is stopped, in milliseconds. */
 const stopPatienceMs = 12_000
@@ -74,6 +83,9 @@ export async function startUp(
   const ports = await claimAll(config.ports)
   // Asked to stop meanwhile: what is started from here on, nobody would end.
   life.signal.throwIfAborted()
+  const withPast = config.simulate && isNewFolder(dir)
+  if (config.simulate) noteSimulated(dir)
+  const simulated = isSimulated(dir)
 
   // Only its own process can end the server: that one is asked, not killed.
   life.onForcedEnd(() => supervisor.kill(['embedded-postgres']))
@@ -85,15 +97,46 @@ export async function startUp(
     onSlow,
   )
   await slowly('bringing the tables up to date', migrate(databaseUrl, log), onSlow)
-  await startRoles(supervisor, { dir, site: config.site, ports, databaseUrl, tokens, env }, config)
-  return { url: `http://127.0.0.1:${ports.web}`, dir, ports, tokens }
+  const layout = { dir, site: config.site, ports, databaseUrl, tokens, env, simulated }
+  if (withPast) await startWithPast(supervisor, layout, config, { log, life })
+  else await startRoles(supervisor, roleChildren(layout), onSlow)
+  if (config.simulate) await supervisor.start(simulatorChild(layout))
+  return { url: `http://127.0.0.1:${ports.web}`, dir, ports, tokens, simulated }
 }
 
-async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpConfig) {
-  const roles = roleChildren(layout)
+async function startRoles(
+  supervisor: Supervisor,
+  roles: readonly ChildSpec[],
+  onSlow: UpConfig['onSlow'],
+) {
   const starting = Promise.all(roles.map((role) => supervisor.start(role)))
-  await slowly('starting the roles', starting, config.onSlow)
-  if (config.simulate) await supervisor.start(simulatorChild(layout))
+  await slowly('starting the roles', starting, onSlow)
+}
+
+/** The first start of the simulated fab; see first-start.ts. */
+async function startWithPast(
+  supervisor: Supervisor,
+  layout: UpLayout,
+  { onSlow }: UpConfig,
+  { log, life }: Pick<RoleContext, 'log' | 'life'>,
+): Promise<void> {
+  const { fillClosedHour, fillLastDay } = await import('./first-start.ts')
+  const roles = roleChildren(layout)
+  const role = (wanted: string) =>
+    must(
+      roles.find(({ name }) => name === wanted),
+      'it is among the roles',
+    )
+  const context = { layout, log, signal: life.signal }
+  const [localApi, sidecar] = [role('local-api'), role('sidecar')]
+  const filling = fillClosedHour({ supervisor, localApi, sidecar }, context)
+  await slowly('simulating a past', filling, onSlow)
+  // The archiver comes after the local API, whose start closes the hour.
+  await startRoles(supervisor, [localApi], onSlow)
+  const rest = roles.filter((one) => one !== localApi && one !== sidecar)
+  await startRoles(supervisor, rest, onSlow)
+  const day = fillLastDay(context)
+  life.onStop('simulated past', () => day)
 }
 
 async function claimAll(wanted: UpPorts): Promise<UpPorts> {

@@ -41,8 +41,8 @@ const bays = ['BAY2', 'BAY4', 'BAY7', 'BAY9']
  * The lots of a fab in full operation, each somewhere on its route. A lot that ends is replaced by a
  * new one.
  */
-export function lotPool(dice: Dice, size: number) {
-  let started = 4200
+export function lotPool(dice: Dice, size: number, firstLot = 4200) {
+  let started = firstLot
   const lots: Lot[] = Array.from({ length: size }, () => {
     const lot = newLot(dice, started++, dice.whole(1, steps - 1))
     const ahead = lot.ahead.slice(dice.whole(0, lot.ahead.length - 1))

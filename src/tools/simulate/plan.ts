@@ -44,6 +44,10 @@ export type PlanOptions = {
   startMs: number
   /** Jobs that start per minute, on average. */
   jobsPerMinute: number
+  /** Number of the first lot: a fab of another time has other lots. */
+  firstLot?: number
+  /** Jobs that start earlier, in ms from the start, are planned without their parts. */
+  partsFromMs?: number
 }
 
 /** Lots in the fab for each job a minute: the minutes that a lot waits, about. */
@@ -58,16 +62,19 @@ type Fab = {
   lots: ReturnType<typeof lotPool>
   down: ReturnType<typeof troubles>
   startMs: number
+  partsFromMs: number
 }
 
 /**
  * The jobs of the fab in the order in which they start, without end. The same options give the same
  * jobs, event for event.
  */
-export function* planJobs({ seed, startMs, jobsPerMinute }: PlanOptions): Generator<PlannedJob> {
+export function* planJobs(options: PlanOptions): Generator<PlannedJob> {
+  const { seed, startMs, jobsPerMinute, firstLot, partsFromMs = 0 } = options
   const dice = diceFrom(seed)
-  const lots = lotPool(dice, Math.ceil(Math.max(fewestLots, jobsPerMinute * lotsPerRate)))
-  const fab = { dice, lots, down: troubles(dice), startMs }
+  const size = Math.ceil(Math.max(fewestLots, jobsPerMinute * lotsPerRate))
+  const lots = lotPool(dice, size, firstLot)
+  const fab = { dice, lots, down: troubles(dice), startMs, partsFromMs }
   let atMs = 0
   for (let n = 1; ; ) {
     atMs += dice.exponential(60_000 / jobsPerMinute)
@@ -77,7 +84,7 @@ export function* planJobs({ seed, startMs, jobsPerMinute }: PlanOptions): Genera
 }
 
 function planJob(fab: Fab, lot: Lot, atMs: number, ids: string): PlannedJob {
-  const { dice, lots } = fab
+  const { dice, lots, partsFromMs } = fab
   const { key, wafers, readyMs } = lot
   const operation = lot.ahead[0]!
   const { app, tool } = operation
@@ -91,7 +98,8 @@ function planJob(fab: Fab, lot: Lot, atMs: number, ids: string): PlannedJob {
     ...{ outcome, error, reason: outcome === 'canceled' ? fate.reason : undefined },
     cpuUserS: (durationMs / 1000) * app.cpu * dice.between(0.7, 1.3),
     memMb: app.memMb * dice.between(0.8, 1.3) * (dice.chance(0.002) ? 6 : 1),
-    parts: planParts(dice, ids, { app, atMs, durationMs, outcome, wafers }),
+    parts:
+      atMs < partsFromMs ? [] : planParts(dice, ids, { app, atMs, durationMs, outcome, wafers }),
   }
 }
 
