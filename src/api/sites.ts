@@ -14,7 +14,14 @@ const site = z.object({
   version: text('Its version.').nullable(),
   error: text('Why it does not answer.').nullable(),
 })
-const siteList = named('SiteList', listAnswer(site))
+const siteList = named(
+  'SiteList',
+  listAnswer(site).extend({
+    sites: z
+      .array(site.pick({ id: true, endpoint: true }))
+      .describe('The same sites, for programs of the system before: id and address alone.'),
+  }),
+)
 
 /** The health of one site. */
 export type SiteView = z.infer<typeof site>
@@ -33,7 +40,8 @@ export function siteRoutes({ list }: { list: () => Promise<SiteView[]> }): Route
       async handle(c) {
         const started = performance.now()
         const sites = await list()
-        return c.json({ ...toList(sites), duration_s: secondsSince(started) })
+        const addresses = sites.map(({ id, endpoint }) => ({ id, endpoint }))
+        return c.json({ ...toList(sites), sites: addresses, duration_s: secondsSince(started) })
       },
     }),
   ]

@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
-import { type Holder, isRunning, readStart } from '../../src/platform/lock-file.ts'
+import { type Holder, isRunning } from '../../src/platform/lock-file.ts'
 import { freePort, freshFolder, launch, until } from '../support/processes.ts'
 
 type Child = Holder & { name: string }
@@ -295,19 +295,5 @@ describe('wafermon up, when it goes down hard', () => {
     up.child.kill('SIGINT')
     assert.equal((await up.ended).code, 130)
     await until('all its processes to end', () => leftOf(up.dir, children).length === 0)
-  })
-
-  test('is simulated unless told otherwise', async (t) => {
-    const up = await startUp(freshFolder(), await choosePorts(), [])
-    t.after(up.stop)
-    const pid = pidOf(up.dir, 'simulator')
-    assert.ok(pid && readStart(pid))
-    const jobs = `http://127.0.0.1:${up.ports['local-api']}/v1/jobs?limit=1`
-    await until('the first job of the fab', async () => {
-      const headers = { authorization: tokenOf(up) }
-      const answer = await fetch(jobs, { headers }).catch(() => undefined)
-      const { items = [] } = answer?.ok ? ((await answer.json()) as { items?: unknown[] }) : {}
-      return items.length > 0
-    })
   })
 })

@@ -96,7 +96,7 @@ export function Key({ shown, now, usual = false }: KeyProps) {
     <div class="key">
       {shown.map((name) => (
         <span>
-          <svg aria-hidden="true">
+          <svg viewBox="0 0 14 14" aria-hidden="true">
             <rect class={fillClass(name)} x="1" y="1" width="12" height="12" />
           </svg>
           {name}
@@ -104,7 +104,7 @@ export function Key({ shown, now, usual = false }: KeyProps) {
       ))}
       {usual ? (
         <span>
-          <svg aria-hidden="true">
+          <svg viewBox="0 0 14 14" aria-hidden="true">
             <rect class="f-band" x="1" y="1" width="12" height="12" />
           </svg>
           usual maximum (p95)

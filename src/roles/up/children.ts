@@ -79,9 +79,14 @@ export function roleChildren(layout: UpLayout): ChildSpec[] {
   })
 }
 
+/** Jobs that the simulated fab starts per minute: its first 24 hours are sent within seconds. */
+export const jobsPerMinute = 20
+
 /** The simulated fab. It sends to the sidecar, as programs do. */
 export function simulatorChild({ dir, site, ports, tokens, env }: UpLayout): ChildSpec {
-  const args = ['simulate', '--url', `http://127.0.0.1:${ports.sidecar}`, '--site', site, '--quiet']
+  const url = `http://127.0.0.1:${ports.sidecar}`
+  const rate = String(jobsPerMinute)
+  const args = ['simulate', '--url', url, '--site', site, '--rate', rate, '--quiet']
   return spec('simulator', dir, args, { ...inherited(env), SIDECAR_TOKEN: tokens.token }, false)
 }
 

@@ -7,7 +7,7 @@ import { connect } from '../../store/connect.ts'
 import { setHorizon } from '../../store/horizon.ts'
 import { askSidecar } from '../../tools/sidecar.ts'
 import { sendHistory } from '../../tools/simulate/history.ts'
-import type { UpLayout } from './children.ts'
+import { jobsPerMinute, type UpLayout } from './children.ts'
 
 /*
  * The first start in a new folder, with the simulated fab: so that every chart, the usual times and
@@ -20,8 +20,6 @@ import type { UpLayout } from './children.ts'
  * - The last 24 hours come while everything runs.
  */
 
-/** Jobs per minute, as many as the simulated fab starts from now on. */
-const jobsPerMinute = 40
 const seed = 1
 const hourMs = 3_600_000
 /** Hours below the freeze horizon from which the events of an hour no longer wait for its jobs. */
@@ -45,6 +43,7 @@ export async function fillClosedHour(
   const lowered = freezeHours + frozenHours + 24
   const store = connect(layout.databaseUrl, { role: 'first start', max: 1 })
   await setHorizon(store, lowered, clock.now()).finally(() => store.close())
+  signal.throwIfAborted()
   const hours = String(lowered)
   const env = { ...localApi.env, FREEZE_AFTER_HOURS: hours, RETENTION_HOURS: hours }
   await Promise.all([supervisor.start({ ...localApi, env }), supervisor.start(sidecar)])

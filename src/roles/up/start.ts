@@ -131,8 +131,10 @@ async function startWithPast(
   const [localApi, sidecar] = [role('local-api'), role('sidecar')]
   const filling = fillClosedHour({ supervisor, localApi, sidecar }, context)
   await slowly('simulating a past', filling, onSlow)
+  life.signal.throwIfAborted()
   // The archiver comes after the local API, whose start closes the hour.
   await startRoles(supervisor, [localApi], onSlow)
+  life.signal.throwIfAborted()
   const rest = roles.filter((one) => one !== localApi && one !== sidecar)
   await startRoles(supervisor, rest, onSlow)
   const day = fillLastDay(context)
