@@ -150,9 +150,31 @@ async function buildSdk() {
   }
   await Promise.all([
     write({ ...shared, entryPoints: [sdk], format: 'esm', outfile: 'dist/sdk/index.js' }),
+    describeSdk(),
     write({ ...shared, stdin: await commonSdk(), format: 'cjs', outfile: 'dist/sdk/index.cjs' }),
     declareSdk(),
   ])
+}
+
+/**
+ * So that `npm pack ./dist/sdk` makes a package of the SDK alone, without the dependencies of the
+ * server, which is imported by the same name, `wafermon/sdk`.
+ */
+async function describeSdk() {
+  const main = JSON.parse(await readFile('package.json', 'utf8'))
+  const near = (path) => path.replace('./dist/sdk/', './')
+  const ways = Object.entries(main.exports['./sdk']).map(([way, files]) => [
+    way,
+    Object.fromEntries(Object.entries(files).map(([what, path]) => [what, near(path)])),
+  ])
+  const own = {
+    ...{ name: 'wafermon', version, description: 'The client library of wafermon.' },
+    ...{ license: main.license, type: 'module', engines: { node: '>=20' } },
+    exports: { './sdk': Object.fromEntries(ways), './package.json': './package.json' },
+  }
+  await mkdir(`${out}/sdk`, { recursive: true })
+  await writeFile(`${out}/sdk/package.json`, `${JSON.stringify(own, null, 2)}\n`)
+  await cp('LICENSE', `${out}/sdk/LICENSE`)
 }
 
 /** Exports set directly, without the helpers that make exports live: they are half a kilobyte. */

@@ -226,15 +226,22 @@ describe('central over two sites', () => {
       fab1: { status: 'ok', endpoint: one.url },
       fab2: { status: 'ok', endpoint: two.url },
     })
-    const sites = await json<{ items: { id: string; age_s: number }[] }>('/v1/sites')
+    const sites = await json<Sites>('/v1/sites')
     assert.deepEqual(
       sites.items.map(({ id }) => id),
       ['fab1', 'fab2'],
     )
+    assert.deepEqual(sites.sites, [
+      { id: 'fab1', endpoint: one.url },
+      { id: 'fab2', endpoint: two.url },
+    ])
     const metrics = await (await ask('/metrics')).text()
     assert.match(metrics, /^wafermon_site_up\{site="fab1"\} 1$/m)
   })
 })
+
+type Address = { id: string; endpoint: string }
+type Sites = { items: { id: string; age_s: number }[]; sites: Address[] }
 
 describe('central with a site away', () => {
   test('answers with the others within the deadline, and says what is missing', async (t) => {

@@ -194,6 +194,30 @@ describe('wafermon/sdk as a package', () => {
     }
   })
 
+  test('is a package of its own as well, without dependencies, on every Node.js', async (t) => {
+    const project = freshFolder()
+    const pack = ['pack', './dist/sdk', '--json', '--pack-destination', project]
+    const [{ filename }] = JSON.parse((await run('npm', pack, { cwd: root })).stdout)
+    writeFileSync(join(project, 'package.json'), '{ "name": "my-program", "private": true }')
+    const install = ['install', '--offline', '--no-audit', '--no-fund', `./${filename}`]
+    await run('npm', install, { cwd: project })
+    assert.deepEqual(
+      readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')),
+      ['wafermon'],
+    )
+    writeFileSync(join(project, 'cjs.cjs'), cjs)
+    writeFileSync(join(project, 'both.mjs'), both)
+    for (const { path, version } of await everyNode()) {
+      const sidecar = await fakeSidecar(t)
+      for (const file of ['cjs.cjs', 'both.mjs']) {
+        const env = { SIDECAR_URL: sidecar.url }
+        const { stdout, stderr } = await run(path, [join(project, file)], { env })
+        assert.deepEqual([stdout, stderr], ['', ''], version)
+        assert.deepEqual(said(sidecar, file.slice(0, -4)), plain, `${file} on ${version}`)
+      }
+    }
+  })
+
   test('is small, and brings nothing of the server along', () => {
     const sdk = join(folder, 'node_modules/wafermon/dist/sdk')
     for (const name of ['index.js', 'index.cjs']) {
