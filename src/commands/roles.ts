@@ -45,6 +45,10 @@ function addRole<R extends RoleName>(program: Command, name: R): void {
     .addOption(settingOption('--host <address>', 'address to listen on', 'HOST'))
     .addOption(settingOption('--port <number>', 'port to listen on', 'PORT'))
     .option('--insecure', 'listen beyond loopback without tokens')
+    .addHelpText(
+      'after',
+      `\nEverything else is a setting, in the environment or in a file. docs/configuration.md explains them;\nwafermon config show --role ${name} lists them with their values.`,
+    )
     .action(async ({ config: file, host, port, insecure }: Flags) => {
       // Not at the top: `--help` would wait for everything that they load.
       const { readConfig } = await import('../roles/settings.ts')

@@ -2,6 +2,7 @@
  * What a run did not test, and why: the last lines of `npm test`. The runner's own summary counts only
  * tests that are skipped one by one; a skipped group, such as all that needs TimescaleDB, is none to it.
  */
+// biome-ignore lint/style/noDefaultExport: the runner takes the default export of a reporter
 export default async function* reportSkipped(events) {
   const groups = new Map()
   for await (const { type, data } of events) {
