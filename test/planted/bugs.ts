@@ -1293,4 +1293,31 @@ export const bugs: readonly Bug[] = [
       'ingest on plain PostgreSQL > takes an event once that came through a sidecar with a wrong clock and one with the right one, the wrong one first',
     ],
   },
+  {
+    name: 'a blank key is a link that nobody can see',
+    why: 'the row of a job whose key is blank or of no width cannot be opened',
+    file: 'views/job-text.ts',
+    find: 'return isVisible(key) ? cut(key, max) : id.slice(0, 13)',
+    replace: "return key !== '' ? cut(key, max) : id.slice(0, 13)",
+    test: ['test/views/format.test.ts', 'the name of a job > can be seen, whatever its key is'],
+  },
+  {
+    name: 'times around the end of summer time look alike',
+    why: 'a job seems to end before it starts, and nobody can tell which of two hours is meant',
+    file: 'views/format.ts',
+    find: "return same ? '' : nbsp + zoneShort(at, zone)",
+    replace: "return same ? '' : ''",
+    test: [
+      'test/views/format.test.ts',
+      'format > writes no two times alike around the end of summer time (Europe/Berlin)',
+    ],
+  },
+  {
+    name: 'a folder with data gets a simulated past',
+    why: 'simulated jobs are mixed among those of a plant',
+    file: 'src/roles/up/folder.ts',
+    find: "!['postgres', 'spool', 'archive', marker].some",
+    replace: "!['postgres', 'archive', marker].some",
+    test: ['test/roles/first-start.test.ts', 'a folder with data of any kind is not new'],
+  },
 ]

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import * as format from '../../views/format.ts'
+import { jobName } from '../../views/job-text.ts'
 
 const seconds = fc.double({ min: 0, max: 1e9, noNaN: true })
 const anyNumber = fc.oneof(fc.double(), fc.integer(), fc.constant(null), fc.constant(undefined))
@@ -200,4 +201,16 @@ describe('format', () => {
   for (const [written, expected] of cases) {
     test(`writes ${expected}`, () => assert.equal(written, expected))
   }
+})
+
+describe('the name of a job', () => {
+  test('can be seen, whatever its key is', () => {
+    const id = '0193581e-7c42-7d10-9a35-000000000001'
+    const nameOf = (jobKey: string | null) =>
+      jobName({ id, jobKey, subKey: null, entityType: 'job' }, 40)
+    for (const key of [null, '', ' ', '\u200b', '\u00ad', '\n', '\u0301']) {
+      assert.equal(nameOf(key), '0193581e-7c42', JSON.stringify(key))
+    }
+    assert.equal(nameOf('L26N4402.1'), 'L26N4402.1')
+  })
 })
