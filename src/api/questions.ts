@@ -1,6 +1,7 @@
 import { appRoutes } from './apps.ts'
 import { type JobRouteOptions, jobRoutes } from './jobs.ts'
 import type { Route } from './route.ts'
+import { runningRoutes } from './running.ts'
 import { sourceRoutes } from './sources.ts'
 import { statsRoutes } from './stats.ts'
 import { type StreamRouteOptions, streamRoutes } from './stream.ts'
@@ -13,6 +14,7 @@ export function questionRoutes(options: QuestionOptions): Route[] {
     ...jobRoutes(options),
     ...appRoutes(options),
     ...statsRoutes(options),
+    ...runningRoutes(options),
     ...sourceRoutes(options),
     ...streamRoutes(options.stream),
   ]

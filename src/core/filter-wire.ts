@@ -13,6 +13,8 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     app_id: filter.appId,
     site: filter.site,
     business_key: filter.businessKey,
+    ...filter.facts,
+    flag: filter.flags?.join(','),
     q: filter.q,
     min_duration_s: filter.minDurationS,
     max_duration_s: filter.maxDurationS,

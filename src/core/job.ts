@@ -1,3 +1,4 @@
+import type { Facts } from './facts.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 
@@ -55,8 +56,17 @@ export type Usual = { runs: number; p05S: number; p50S: number; p95S: number }
 /** The number of a job's subjobs in each state. */
 export type SubjobCounts = { total: number } & Record<JobStatus, number>
 
-/** The time by which a list is windowed and ordered. */
-export type TimeField = 'started' | 'ended' | 'seen'
+/** Judgments on a running job, made when it is read; see `job-health.ts`. */
+export const flags = ['stuck', 'lost', 'late'] as const
+export type Flag = (typeof flags)[number]
+
+/**
+ * The time by which a list is windowed and ordered: the start, the end or the last event. `active` is
+ * ordered by the start, and has every job that started or ended in the window, and those that began
+ * before its end and are still running.
+ */
+export const timeFields = ['active', 'started', 'ended', 'seen'] as const
+export type TimeField = (typeof timeFields)[number]
 
 /** The filter, order and page of a list of jobs or subjobs. An absent field does not filter. */
 export type JobFilter = {
@@ -70,7 +80,13 @@ export type JobFilter = {
   appId?: string | undefined
   site?: string | undefined
   businessKey?: string | undefined
-  /** Case-insensitive substring of the business key, sub key, app name or last error. */
+  facts?: Facts | undefined
+  /** Only running jobs that are one of these. */
+  flags?: readonly Flag[] | undefined
+  /**
+   * Case-insensitive substring of a key, the app name, the last error or a fact. A job whose business
+   * key or id is exactly this is found outside the window too.
+   */
   q?: string | undefined
   minDurationS?: number | undefined
   maxDurationS?: number | undefined
@@ -94,9 +110,14 @@ export type JobPage = {
   /** Null on the last page. */
   nextCursor: Cursor | null
   completeness: Completeness
+  /** Of a list with flags: how many rows there are on all its pages together. */
+  total?: Total | undefined
   /** In an answer merged from several sites: the sites that are missing from it. */
   sites?: { total: number; missing: string[] } | undefined
 }
+
+/** A count; there are more when it is not complete. */
+export type Total = { count: number; complete: boolean }
 
 /** The data that may be missing from an answer. Every list carries it. */
 export type Completeness = {

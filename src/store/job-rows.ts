@@ -42,7 +42,7 @@ export type JobRow = [
 ]
 
 /** How many values a row has. */
-const rowLength: JobRow['length'] = 25
+export const rowLength: JobRow['length'] = 25
 
 /** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {

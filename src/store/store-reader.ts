@@ -55,6 +55,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
       items: found.items,
       nextCursor: last ? { at: timeInList(last, filter), id: last.id } : null,
       completeness: known,
+      ...(found.total ? { total: found.total } : {}),
     }
   }
 

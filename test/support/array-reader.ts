@@ -12,6 +12,7 @@ import {
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
+import type { Running } from '../../src/core/questions/running.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
@@ -31,7 +32,12 @@ export type World = {
 }
 
 export function emptyWorld(now: () => Micros): World {
-  const answers = { apps: listApps, sources: listSources, stats: findStats }
+  const answers = {
+    apps: listApps,
+    running: countRunning,
+    sources: listSources,
+    stats: findStats,
+  }
   return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now, answers }
 }
 
@@ -83,6 +89,11 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   return {
     items,
     nextCursor: more ? { at: sortTime(last, filter.time)!, id: last.id } : null,
+    ...(filter.flags
+      ? {
+          total: { count: jobs.filter((job) => matchesFilter(job, filter)).length, complete: true },
+        }
+      : {}),
     completeness: {
       asOf: world.now(),
       sources: world.sources.length,
@@ -110,6 +121,31 @@ const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
       firstSeenAt: job.insertedAt,
       lastSeenAt: job.updatedAt,
     }))
+
+function countRunning({ jobs }: World, { site, appName }: Partial<JobFilter>): Running[] {
+  const wanted: JobFilter = { site, appName, status: ['running'], ...newest }
+  const running = jobs.filter((job) => matchesFilter(job, wanted))
+  const count = (of: readonly Job[], is: (job: Job) => boolean) => of.filter(is).length
+  return [...Map.groupBy(running, ({ siteId }) => siteId)].map(([siteId, all]) => ({
+    siteId,
+    running: all.length,
+    lost: count(all, ({ lost }) => lost),
+    stuck: count(all, ({ stuck }) => stuck),
+    late: count(all, ({ late }) => late),
+    flagged: count(all, ({ lost, stuck, late }) => lost || stuck || late),
+    lostNotJudged: count(
+      all,
+      ({ usual, metadata }) => !usual && metadata.heartbeat_s === undefined,
+    ),
+    stuckNotJudged: count(
+      all,
+      ({ usual, metadata }) => !usual && metadata.max_duration_s === undefined,
+    ),
+    complete: true,
+  }))
+}
+
+const newest = { time: 'active', order: 'desc', limit: 1 } as const
 
 const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 

@@ -1,6 +1,7 @@
 import { appsQuestion } from './apps.ts'
+import { runningQuestion } from './running.ts'
 import { sourcesQuestion } from './sources.ts'
 import { statsQuestion } from './stats.ts'
 
 /** Every question that is answered with a whole list. */
-export const questions = [appsQuestion, sourcesQuestion, statsQuestion]
+export const questions = [appsQuestion, runningQuestion, sourcesQuestion, statsQuestion]
