@@ -1,9 +1,10 @@
 import * as z from 'zod'
 import { readCursor, sorts, toOrder } from '../core/cursor-wire.ts'
+import { readEventCursor } from '../core/event-cursor.ts'
 import { AppError } from '../core/errors.ts'
-import { siteIdSchema } from '../core/event.ts'
+import { kinds, siteIdSchema } from '../core/event.ts'
 import { type FactName, type Facts, factNames, facts, maxFact } from '../core/facts.ts'
-import { flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
+import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
 import { defaultTime } from '../core/job-filter.ts'
 import { fromMs } from '../core/time.ts'
 import { choice, choices, limitParam, number, text, time, uuid } from './query-params.ts'
@@ -95,8 +96,16 @@ export const ownSubjobParams = (limits: Limits) =>
 /** The parameters of `GET /v1/jobs/{id}/events`. */
 export const eventParams = (limits: Limits) =>
   z.object({
+    kind: choices(kinds, 'Only events of these kinds.'),
+    status: choices(
+      statuses,
+      'Only events that report one of these states; an event without a status reports what its kind implies.',
+    ),
+    sort: choice(sorts, 'Newest or oldest first by event time; ties by key.')
+      .optional()
+      .meta({ default: 'newest' }),
     limit: limitParam(limits),
-    cursor: text(1000, '`next_cursor` of the previous page, unchanged.'),
+    cursor: text(1000, '`next_cursor` of the previous page, unchanged, with the same sort.'),
   })
 
 export type JobParams = z.infer<ReturnType<typeof subjobParams>>
@@ -123,6 +132,18 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     limit: params.limit ?? limits.defaultLimit,
     cursor: params.cursor === undefined ? undefined : readCursor(params.cursor, list),
   }
+}
+
+type EventParams = z.infer<ReturnType<typeof eventParams>>
+
+/** @throws AppError invalid when the cursor is of another list */
+export function toEventFilter(
+  { kind, status, sort, limit, cursor }: EventParams,
+  { defaultLimit }: Limits,
+): EventFilter {
+  const order = toOrder(sort ?? 'newest')
+  const after = cursor === undefined ? undefined : readEventCursor(cursor, order)
+  return { order, kinds: kind, status, limit: limit ?? defaultLimit, after }
 }
 
 function readFacts(params: JobParams): Facts | undefined {

@@ -1,3 +1,4 @@
+import type { Kind } from './event.ts'
 import type { Facts } from './facts.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
@@ -143,6 +144,18 @@ export type StoredEvent = Record<string, unknown>
 /** The place of an event among those of its job: its identity. */
 export type EventPosition = { at: Micros; key: string }
 
+/** The filter, order and page of the events of a job. An absent field does not filter. */
+export type EventFilter = {
+  /** Newest first is `desc`. */
+  order: 'asc' | 'desc'
+  kinds?: readonly Kind[] | undefined
+  /** The states that events report, or imply by their kind. */
+  status?: readonly JobStatus[] | undefined
+  limit: number
+  /** The last event of the page before. */
+  after?: EventPosition | undefined
+}
+
 /** Some events of a job; `next` is the last of them when others follow. */
 export type EventPage = { items: StoredEvent[]; next: EventPosition | null }
 
@@ -175,13 +188,8 @@ export interface JobReader {
    * those that do not exist.
    */
   getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
-  /** Oldest first; at most `limit`, and no more than a page holds. @param after where a page before ended */
-  findEvents(
-    id: string,
-    limit: number,
-    signal: AbortSignal,
-    after?: EventPosition,
-  ): Promise<EventPage>
+  /** By time, ties by key; at most `limit`, and no more than a page holds. */
+  findEvents(id: string, filter: EventFilter, signal: AbortSignal): Promise<EventPage>
   /** Every item of the answer to one of `core/questions`. */
   ask<Params, Item>(
     question: Question<Params, Item>,

@@ -80,7 +80,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
         ids,
       )
     },
-    findEvents: (id, limit, signal, after) => findEvents(store, id, limit, signal, after),
+    findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
     ask: (question, params, signal) => answerQuestion(store, question, params, signal),
   }
 }

@@ -56,14 +56,19 @@ export function arrayReader(world: World): JobReader {
       return { job, subjobs: { total: inJob(id).length, ...counts } as never }
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
-    findEvents: async (id, limit, _signal, after) => {
-      const all = world.events.get(id) ?? []
+    findEvents: async (id, { order, kinds, status, limit, after }) => {
+      const told = (world.events.get(id) ?? []) as unknown as Event[]
+      const wanted = told.filter(
+        ({ event }) =>
+          (kinds?.includes(event.kind) ?? true) && (status?.includes(saidStatus(event)) ?? true),
+      )
+      const all = order === 'desc' ? wanted.toReversed() : wanted
       const places = all.map((event) => ({
-        at: (event as unknown as Event).event.at,
-        key: (event as unknown as Event).idempotency_key,
+        at: event.event.at,
+        key: event.idempotency_key,
       }))
       const from = after ? places.findIndex(({ key }) => key === after.key) + 1 : 0
-      const items = all.slice(from, from + limit)
+      const items = all.slice(from, from + limit) as unknown as StoredEvent[]
       const isMore = from + limit < all.length
       return { items, next: isMore ? (places[from + limit - 1] ?? null) : null }
     },
@@ -73,6 +78,9 @@ export function arrayReader(world: World): JobReader {
     },
   }
 }
+
+const saidStatus = ({ kind, status }: Event['event']) =>
+  status ?? (kind === 'finished' ? 'succeeded' : kind === 'canceled' ? 'canceled' : 'running')
 
 function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const sign = filter.order === 'desc' ? -1 : 1
