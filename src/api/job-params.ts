@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { readCursor, sorts, toOrder } from '../core/cursor-wire.ts'
-import { readEventCursor } from '../core/event-cursor.ts'
 import { AppError } from '../core/errors.ts'
 import { kinds, siteIdSchema } from '../core/event.ts'
+import { readEventCursor } from '../core/event-cursor.ts'
 import { type FactName, type Facts, factNames, facts, maxFact } from '../core/facts.ts'
 import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
 import { defaultTime } from '../core/job-filter.ts'
@@ -87,6 +87,10 @@ export const jobParams = (limits: Limits) =>
 export const subjobParams = (limits: Limits) =>
   jobParams(limits).extend({
     job_id: uuid('Only the subjobs of this job, without a default window.').optional(),
+    parent: choice(
+      ['missing'],
+      '`missing`: only subjobs whose job (or parent subjob) has not reported.',
+    ).optional(),
   })
 
 /** The parameters of `GET /v1/jobs/{id}/subjobs`: the job and its site are known. */
@@ -129,6 +133,7 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     minDurationS: params.min_duration_s,
     maxDurationS: params.max_duration_s,
     jobId: params.job_id,
+    parent: params.parent,
     limit: params.limit ?? limits.defaultLimit,
     cursor: params.cursor === undefined ? undefined : readCursor(params.cursor, list),
   }

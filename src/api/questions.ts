@@ -1,5 +1,6 @@
 import { appRoutes } from './apps.ts'
 import { type JobRouteOptions, jobRoutes } from './jobs.ts'
+import { orphanRoutes } from './orphans.ts'
 import type { Route } from './route.ts'
 import { runningRoutes } from './running.ts'
 import { sourceRoutes } from './sources.ts'
@@ -14,6 +15,7 @@ export function questionRoutes(options: QuestionOptions): Route[] {
     ...jobRoutes(options),
     ...appRoutes(options),
     ...statsRoutes(options),
+    ...orphanRoutes(options),
     ...runningRoutes(options),
     ...sourceRoutes(options),
     ...streamRoutes(options.stream),

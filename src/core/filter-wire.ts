@@ -20,6 +20,7 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     min_duration_s: filter.minDurationS,
     max_duration_s: filter.maxDurationS,
     job_id: filter.jobId,
+    parent: filter.parent,
     limit: filter.limit,
     cursor: filter.cursor && cursorToWire(filter.cursor, filter),
   })

@@ -89,9 +89,10 @@ export const jobTable = makeTable<Omit<Job, 'entityType' | 'parentId' | 'subKey'
 })
 
 /** A subjob as `GET /v1/subjobs` shows it. */
-export const subjobTable = makeTable<Omit<Job, 'entityType' | 'jobKey'>>('a subjob', {
+export const subjobTable = makeTable<Omit<Job, 'entityType'>>('a subjob', {
   id: { ...uuid('Id of the subjob.'), name: 'subjob_id' },
   parentId: { ...orNull(uuid('The job or subjob it belongs to.')), name: 'job_id' },
+  jobKey: orNull(text('Its business key, or else that of the job it belongs to: usually the lot.')),
   subKey: orNull(text('Usually the wafer or the step.')),
   ...shared,
 })
@@ -107,7 +108,7 @@ const tableFor = ({ entityType }: Job) => (entityType === 'job' ? jobTable : sub
 export function jobFromWire(json: unknown): Job {
   // Null and absent mean the same on the wire.
   return (json as Partial<Wire> | null)?.subjob_id != null
-    ? { ...subjobTable.fromWire(json), entityType: 'subjob', jobKey: null }
+    ? { ...subjobTable.fromWire(json), entityType: 'subjob' }
     : { ...jobTable.fromWire(json), entityType: 'job', parentId: null, subKey: null }
 }
 

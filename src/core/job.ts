@@ -16,7 +16,7 @@ export type Job = {
   appName: string
   appVersion: string
   siteId: string
-  /** The business key: usually the lot. */
+  /** The business key, usually the lot. Of a subjob without one: that of the job it belongs to. */
   jobKey: string | null
   /** Usually the wafer or the step; subjobs only. */
   subKey: string | null
@@ -93,6 +93,8 @@ export type JobFilter = {
   maxDurationS?: number | undefined
   /** Subjobs only: the job they belong to. */
   jobId?: string | undefined
+  /** Subjobs only: those whose job (or parent subjob) has not reported. */
+  parent?: 'missing' | undefined
   limit: number
   cursor?: Cursor | undefined
 }

@@ -100,7 +100,9 @@ export async function findEvents(
       const within = range ? sql`and at between ${range.first} and ${range.last}` : sql``
       const way = order === 'desc' ? sql`desc` : sql`asc`
       const behind = order === 'desc' ? sql`<` : sql`>`
-      const rest = after ? sql`and (at, idempotency_key) ${behind} (${after.at}, ${after.key})` : sql``
+      const rest = after
+        ? sql`and (at, idempotency_key) ${behind} (${after.at}, ${after.key})`
+        : sql``
       const ofKinds = kinds ? sql`and kind = any(${[...kinds]})` : sql``
       const ofStatus = status ? sql`and ${statusSql(sql)} = any(${[...status]})` : sql``
       const ordered = sql`order by at ${way}, idempotency_key ${way} limit ${limit + 1}`

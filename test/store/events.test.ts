@@ -64,7 +64,9 @@ function suite(edition: Edition) {
     const { store } = await openStore(t, edition)
     const failing = ofJob(ago(50), { kind: 'error', status: 'failed' })
     const told = ofJob(ago(3), { kind: 'error' })
-    const ticks = Array.from({ length: 300 }, (_, i) => ofJob(ago(2 - i / 300), { kind: 'progress' }))
+    const ticks = Array.from({ length: 300 }, (_, i) =>
+      ofJob(ago(2 - i / 300), { kind: 'progress' }),
+    )
     const end = ofJob(ago(0.5), { kind: 'finished' })
     await ingest(store, [failing, told, end, ...ticks])
     const found = (filter: Partial<EventFilter>) => keysOf(store, 5, { order: 'desc', ...filter })
@@ -99,7 +101,8 @@ function suite(edition: Edition) {
       plant: { hall: 3 },
     } as Event
     await ingest(store, [sent])
-    const [found] = (await findEvents(store, sent.entity.id, { order: 'desc', limit: 10 }, signal)).items
+    const [found] = (await findEvents(store, sent.entity.id, { order: 'desc', limit: 10 }, signal))
+      .items
     assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
   })
 
@@ -152,7 +155,10 @@ function suite(edition: Edition) {
     await ingest(store, events)
     await run(store, 'delete from job')
     assert.deepEqual(await keysOf(store, 10), keys(events))
-    assert.deepEqual((await findEvents(store, crypto.randomUUID(), { order: 'desc', limit: 10 }, signal)).items, [])
+    assert.deepEqual(
+      (await findEvents(store, crypto.randomUUID(), { order: 'desc', limit: 10 }, signal)).items,
+      [],
+    )
   })
 }
 

@@ -109,8 +109,16 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     { name: 'a job with subjobs', days: 0, ask: (reader) => reader.getJob(parent, signal) },
     { name: 'jobs by id', days: 0, ask: (reader) => reader.getJobs([job, parent], signal) },
     { name: 'no job', days: 0, ask: (reader) => reader.getJob(nowhere, signal) },
-    { name: 'events of a job', days: 0, ask: (reader) => reader.findEvents(job, { order: 'desc', limit: 1000 }, signal) },
-    { name: 'events of none', days: 0, ask: (reader) => reader.findEvents(nowhere, { order: 'desc', limit: 1000 }, signal) },
+    {
+      name: 'events of a job',
+      days: 0,
+      ask: (reader) => reader.findEvents(job, { order: 'desc', limit: 1000 }, signal),
+    },
+    {
+      name: 'events of none',
+      days: 0,
+      ask: (reader) => reader.findEvents(nowhere, { order: 'desc', limit: 1000 }, signal),
+    },
     sub('subjobs of a job', { jobId: parent, from: undefined }, 0),
     sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
     sub('subjobs failed', { status: ['failed'] }),

@@ -1,7 +1,14 @@
 import { appsQuestion } from './apps.ts'
+import { orphansQuestion } from './orphans.ts'
 import { runningQuestion } from './running.ts'
 import { sourcesQuestion } from './sources.ts'
 import { statsQuestion } from './stats.ts'
 
 /** Every question that is answered with a whole list. */
-export const questions = [appsQuestion, runningQuestion, sourcesQuestion, statsQuestion]
+export const questions = [
+  appsQuestion,
+  orphansQuestion,
+  runningQuestion,
+  sourcesQuestion,
+  statsQuestion,
+]
