@@ -92,9 +92,10 @@ export const jobTable = makeTable<Omit<Job, 'entityType' | 'parentId' | 'subKey'
 export const subjobTable = makeTable<Omit<Job, 'entityType'>>('a subjob', {
   id: { ...uuid('Id of the subjob.'), name: 'subjob_id' },
   parentId: { ...orNull(uuid('The job or subjob it belongs to.')), name: 'job_id' },
-  jobKey: orNull(text('Its business key, or else that of the job it belongs to: usually the lot.')),
   subKey: orNull(text('Usually the wafer or the step.')),
   ...shared,
+  // Last, where it moves no column of a CSV file.
+  jobKey: orNull(text('Its business key, or else that of the job it belongs to: usually the lot.')),
 })
 
 export const jobToWire = (job: Job): Wire => tableFor(job).toWire(job)

@@ -364,6 +364,24 @@ describe('GET /pipeline', () => {
   })
 })
 
+describe('subjobs whose job has not reported', () => {
+  test('are counted on the pipeline page, and found by search with their lot', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    world.sources = someSources(noon)
+    assert.match((await get('/pipeline')).html, /None: the job of every subjob has reported/)
+    const lost = { entityType: 'subjob', parentId: idOf('nowhere'), jobKey: 'L77.1' } as const
+    world.subjobs = [aJob({ id: idOf('W3'), subKey: 'W3', startedAt: ago(20), ...lost })]
+    pass(10)
+    const { html } = await get('/pipeline')
+    assert.match(html, /1.subjob whose job has not reported/)
+    assert.ok(html.includes(`href="/jobs/${idOf('W3')}"`))
+    const found = await get('/jobs?q=l77')
+    assert.match(found.html, /<td class="cut">L77\.1<\/td>/)
+    assert.ok(found.html.includes(`href="/jobs/${idOf('W3')}"`))
+    assert.doesNotMatch((await get('/jobs?q=other')).html, /Subjobs that match/)
+  })
+})
+
 describe('exports', () => {
   test('pass the rows of the list through, as a file', async (t) => {
     const { get } = aDashboard(t)

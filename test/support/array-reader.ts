@@ -12,6 +12,7 @@ import {
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
+import type { Orphans } from '../../src/core/questions/orphans.ts'
 import type { Running } from '../../src/core/questions/running.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
@@ -34,6 +35,7 @@ export type World = {
 export function emptyWorld(now: () => Micros): World {
   const answers = {
     apps: listApps,
+    orphans: countOrphans,
     running: countRunning,
     sources: listSources,
     stats: findStats,
@@ -47,7 +49,15 @@ export function arrayReader(world: World): JobReader {
   return {
     findJobs: async (filter) => pageOf(world, world.jobs, filter),
     findSubjobs: async (filter) =>
-      pageOf(world, filter.jobId ? inJob(filter.jobId) : world.subjobs, filter),
+      pageOf(
+        world,
+        filter.jobId
+          ? inJob(filter.jobId)
+          : filter.parent === 'missing'
+            ? orphansOf(world)
+            : world.subjobs,
+        filter,
+      ),
     getJob: async (id) => {
       const job = [...world.jobs, ...world.subjobs].find((one) => one.id === id)
       if (!job) return undefined
@@ -117,6 +127,25 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
 }
 
 const listSources = ({ sources }: World): readonly Source[] => sources
+
+function orphansOf({ jobs, subjobs }: World): Job[] {
+  const known = new Set([...jobs, ...subjobs].map(({ id }) => id))
+  return subjobs.filter(({ parentId }) => !known.has(parentId ?? ''))
+}
+
+const countOrphans = (world: World): Orphans[] =>
+  [...Map.groupBy(orphansOf(world), ({ appName }) => appName)].map(([appName, found]) => ({
+    siteId: must(found[0], 'a group has a member').siteId,
+    appName,
+    subjobs: found.length,
+    newestStartedAt: must(
+      found
+        .map(({ startedAt }) => startedAt)
+        .sort()
+        .at(-1),
+      'likewise',
+    ),
+  }))
 
 const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
   [...new Map(jobs.map((job) => [job.appName, job])).values()]

@@ -1,4 +1,4 @@
-import type { Job } from '../../src/core/job.ts'
+import type { Job, JobPage } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { count, number, when } from '../format.ts'
@@ -18,6 +18,7 @@ import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
+import { FoundSubjobs } from '../partials/subjob-lists.tsx'
 
 /** Parts that are undefined were never answered; `notices` and the top bar say why. */
 export type JobsView = {
@@ -29,6 +30,8 @@ export type JobsView = {
   tally: Tally | undefined
   usual: UsualCounts | undefined
   jobs: readonly Job[] | undefined
+  /** Those that a search found; undefined without one. */
+  subjobs: JobPage | undefined
   /** Addresses of the pages of older and newer rows. */
   older: string | undefined
   newer: string | undefined
@@ -63,6 +66,13 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       <Notices notices={view.notices} />
       {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
       {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
+      {view.subjobs === undefined ? null : (
+        <FoundSubjobs
+          page={page}
+          subjobs={view.subjobs.items}
+          more={view.subjobs.nextCursor !== null}
+        />
+      )}
     </>
   )
 }

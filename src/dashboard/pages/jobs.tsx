@@ -33,11 +33,12 @@ export const jobsPage = definePage({
 async function load(visit: Visit): Promise<JobsView> {
   const { query, notices } = readJobsQuery(readParams(visit))
   const { flipped } = toFilter(query, visit.now)
-  const [found, apps, tally, usual] = await Promise.all([
+  const [found, apps, tally, usual, subjobs] = await Promise.all([
     ask(visit, ['jobs', query], (backend, signal) => loadRows(backend, query, visit.now, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadTally(visit, query),
     loadUsual(visit, query),
+    findSubjobs(visit, query),
   ])
   const list = found?.page
   return {
@@ -46,6 +47,7 @@ async function load(visit: Visit): Promise<JobsView> {
     apps: [...new Set((apps ?? []).map(({ name }) => name))].sort(),
     tally,
     usual,
+    subjobs,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
     ...linkNeighbors(query, list, visit.siteQuery),
     notices: [
@@ -56,6 +58,19 @@ async function load(visit: Visit): Promise<JobsView> {
     ],
     asOf: list?.completeness.asOf ?? visit.now,
   }
+}
+
+/** Subjobs shown of those that a search finds. */
+const subjobsShown = 20
+
+/** The subjobs that a search finds, on its first page: some have no job through which to reach them. */
+async function findSubjobs(visit: Visit, query: JobsQuery) {
+  const isSearch = query.q !== '' && query.after === undefined && query.before === undefined
+  if (!isSearch || query.flags.length > 0) return undefined
+  const { filter } = toFilter(query, visit.now)
+  return ask(visit, ['subjobs', query], (backend, signal) =>
+    backend.findSubjobs({ ...filter, limit: subjobsShown }, signal),
+  )
 }
 
 /** The counts alone, for a page that is open. */
