@@ -1,4 +1,5 @@
 import { appRoutes } from './apps.ts'
+import { causeRoutes } from './causes.ts'
 import { type JobRouteOptions, jobRoutes } from './jobs.ts'
 import { orphanRoutes } from './orphans.ts'
 import type { Route } from './route.ts'
@@ -15,6 +16,7 @@ export function questionRoutes(options: QuestionOptions): Route[] {
     ...jobRoutes(options),
     ...appRoutes(options),
     ...statsRoutes(options),
+    ...causeRoutes(options),
     ...orphanRoutes(options),
     ...runningRoutes(options),
     ...sourceRoutes(options),

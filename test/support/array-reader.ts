@@ -12,6 +12,7 @@ import {
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
+import type { CauseCount, CauseFact, CausesFilter } from '../../src/core/questions/causes.ts'
 import type { Orphans } from '../../src/core/questions/orphans.ts'
 import type { Running } from '../../src/core/questions/running.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
@@ -35,6 +36,7 @@ export type World = {
 export function emptyWorld(now: () => Micros): World {
   const answers = {
     apps: listApps,
+    causes: countCauses,
     orphans: countOrphans,
     running: countRunning,
     sources: listSources,
@@ -146,6 +148,45 @@ const countOrphans = (world: World): Orphans[] =>
       'likewise',
     ),
   }))
+
+/** By every fact, read naively; of the texts of errors only single numbers are left out. */
+function countCauses({ jobs }: World, filter: CausesFilter): CauseCount[] {
+  const ended = jobs.filter(
+    ({ endedAt }) => endedAt !== null && endedAt >= filter.from && endedAt < filter.to,
+  )
+  const counts = new Map<string, CauseCount>()
+  for (const { status, endedAt, siteId, appName, appVersion, lastError, metadata } of ended) {
+    const failed = status === 'failed'
+    const read = (name: string) => metadata[name] as string | undefined
+    const shared: [fact: CauseFact, value: string | undefined, of?: string | undefined][] = [
+      ['all', ''],
+      ['site', siteId],
+      ['app', appName],
+      ['version', appVersion, appName],
+      ['tool', read('tool')],
+      ['chamber', read('chamber'), read('tool')],
+      ['recipe', read('recipe')],
+      ['host', read('host')],
+      ['error_type', read('error_type')],
+      ['error', failed ? lastError?.replaceAll(/(?<![\w-])\d[0-9a-f]*\b/g, '#') : undefined],
+    ]
+    for (const [fact, value, of = null] of shared) {
+      if (value === undefined || (value === '' && fact !== 'all')) continue
+      const key = JSON.stringify([fact, value, of])
+      const none = { ended: 0, failed: 0, recentEnded: 0, recentFailed: 0 }
+      const count = counts.get(key) ?? { fact, value, of, ...none }
+      counts.set(key, count)
+      const recent = (endedAt ?? '') >= filter.recentFrom
+      count.ended++
+      if (failed) count.failed++
+      if (recent) count.recentEnded++
+      if (recent && failed) count.recentFailed++
+    }
+  }
+  return [...counts.values()].filter(
+    ({ fact, failed }) => fact === 'all' || failed >= filter.minFailed,
+  )
+}
 
 const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
   [...new Map(jobs.map((job) => [job.appName, job])).values()]

@@ -90,7 +90,7 @@ function Panels({ page, view, data }: PanelProps) {
       <Panel title="Jobs over time" note={`started per ${stepName(data.stepS)}`} class="fill w7">
         <JobsChart buckets={data.buckets} stepS={data.stepS} now={page.now} />
       </Panel>
-      <CausesPanel causes={data.causes} />
+      <CausesPanel causes={data.causes} window={view.window} site={page.siteQuery} />
       <Flagged page={page} data={data} />
       <Failures page={page} view={view} data={data} />
       <Apps page={page} view={view} data={data} />

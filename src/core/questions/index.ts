@@ -1,4 +1,5 @@
 import { appsQuestion } from './apps.ts'
+import { causesQuestion } from './causes.ts'
 import { orphansQuestion } from './orphans.ts'
 import { runningQuestion } from './running.ts'
 import { sourcesQuestion } from './sources.ts'
@@ -7,6 +8,7 @@ import { statsQuestion } from './stats.ts'
 /** Every question that is answered with a whole list. */
 export const questions = [
   appsQuestion,
+  causesQuestion,
   orphansQuestion,
   runningQuestion,
   sourcesQuestion,
