@@ -184,7 +184,7 @@ const ofApps = (sql: Sql, apps: string[] | undefined): Fragment =>
  * @param health of a list with flags
  */
 export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: HealthSql): Fragment {
-  const { site, appId, businessKey, q, minDurationS, maxDurationS, jobId } = filter
+  const { site, appId, businessKey, q, minDurationS, maxDurationS, jobId, parent } = filter
   const parts: Fragment[] = [sql`and ${ofApps(sql, apps)}`]
   if (filter.status && filter.status.length < 4)
     parts.push(sql`and status = any(${[...filter.status]})`)
@@ -195,6 +195,7 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
   if (appId !== undefined) parts.push(sql`and app_id = ${appId}`)
   if (businessKey !== undefined) parts.push(sql`and job_key = ${businessKey}`)
   if (jobId !== undefined) parts.push(sql`and parent_id = ${jobId}`)
+  if (parent === 'missing') parts.push(sql`and subjob_id in (select subjob_id from orphan)`)
   for (const name of factNames) {
     const wanted = filter.facts?.[name]
     if (wanted !== undefined) parts.push(sql`and ${sql(name)} = ${wanted}`)
