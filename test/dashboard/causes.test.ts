@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { CauseCount, CauseFact } from '../../src/core/questions/causes.ts'
 import { boundRate } from '../../src/core/rate.ts'
 import { findCauses } from '../../src/dashboard/model/causes.ts'
-import { fillBuckets, tallyApps, tallyStatuses } from '../../src/dashboard/model/statistics.ts'
+import { fillBuckets, tallyApps, tallyEnded } from '../../src/dashboard/model/statistics.ts'
 
 const total = { fact: 'all', value: '', of: null } as const
 const none = { recentEnded: 0, recentFailed: 0 }
@@ -134,15 +134,15 @@ describe('statistics', () => {
   })
 
   test('call a median exact only when it is one', () => {
-    const one = tallyStatuses([row({ count: 3, durationP50S: 20 })])
+    const one = tallyEnded([row({ count: 3, durationP50S: 20 })])
     assert.deepEqual([one.medianS, one.medianExact], [20, true])
-    const two = tallyStatuses([
+    const two = tallyEnded([
       row({ count: 10, durationP50S: 20 }),
       row({ count: 1, durationP50S: 900, status: 'failed' }),
       row({ count: 99, durationP50S: 1, status: 'running' }),
     ])
     assert.deepEqual([two.medianS, two.medianExact], [20, false])
-    assert.equal(tallyStatuses([]).medianS, null)
+    assert.equal(tallyEnded([]).medianS, null)
   })
 
   test('have a bar for every step of a window, also for empty ones', () => {
@@ -168,13 +168,13 @@ describe('statistics', () => {
       [
         row({ appName: 'a', count: 100 }),
         row({ appName: 'b', count: 2, status: 'failed' }),
-        row({ appName: 'b', count: 3, status: 'running' }),
+        row({ appName: 'b', count: 3 }),
       ],
       8,
     )
     assert.deepEqual(apps, [
-      { name: 'b', jobs: 5, running: 3, failed: 2, ended: 2 },
-      { name: 'a', jobs: 100, running: 0, failed: 0, ended: 100 },
+      { name: 'b', failed: 2, ended: 5 },
+      { name: 'a', failed: 0, ended: 100 },
     ])
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import type { Job } from '../../src/core/job.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { pagePaths } from '../support/dashboard-pages.ts'
@@ -20,6 +21,16 @@ const olderIn = (html: string, part: 'subjobs' | 'events') =>
 /** Numbers of the subjobs `step N` in the table of a job page. */
 const stepsIn = (html: string) =>
   [...html.matchAll(/<tr id="sub-[^>]*>.*?>step (\d+)<\/a>/gs)].map(([, n]) => Number(n))
+
+/** A card of a page: its figure, where that leads, and the words below it. */
+function cardIn(html: string, label: string) {
+  const card = new RegExp(
+    `<li class="card"><p class="lab">${label}.*?<p class="val">(?:<a href="([^"]*)">)?([^<]*)<.*?<p class="note">([^<]*)<`,
+    's',
+  ).exec(html)
+  const [, href = '', value, note] = card ?? []
+  return { href: href.replaceAll('&amp;', '&'), value, note }
+}
 
 const byNumber = (a: number, b: number) => a - b
 
@@ -113,8 +124,46 @@ describe('GET /jobs', () => {
       aJob({ jobKey: `K${i}`, startedAt: ago(2 + i / 10), durationS }),
     )
     const { html } = await get('/jobs/cards')
-    assert.match(html, /Succeeded<\/p><p class="val">3</)
-    assert.match(html, /Median duration<\/p><p class="val">0:20</)
+    assert.equal(cardIn(html, 'Succeeded').value, '3')
+    assert.equal(cardIn(html, 'Median duration').value, '0:20')
+  })
+
+  test('counts on its cards what ended and what runs, the lost apart, whatever the list filters', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const many = (n: number, of: Partial<Job>) =>
+      Array.from({ length: n }, (_, i) =>
+        aJob({ id: idOf(`${JSON.stringify(of)} ${i}`), startedAt: ago(9), ...of }),
+      )
+    world.jobs = [
+      ...many(3, { status: 'running' }),
+      // Began long before the window, and is lost.
+      ...many(2, { status: 'running', lost: true, startedAt: ago(6000) }),
+      ...many(4, { status: 'failed' }),
+      // Began before the window and failed in it.
+      ...many(1, { status: 'failed', startedAt: ago(500), durationS: 495 * 60 }),
+      ...many(15, {}),
+      ...many(7, { status: 'failed', startedAt: ago(700) }),
+    ]
+    const seen = []
+    for (const query of ['', '?status=failed', '?q=nothing', '?app=lot-move', '?flag=lost']) {
+      pass(10)
+      const { html } = await get(`/jobs${query}`)
+      seen.push(
+        ['Running', 'Lost', 'Succeeded', 'Failed'].map((label) => {
+          const { value, note } = cardIn(html, label)
+          return `${value} ${note}`
+        }),
+      )
+      for (const label of ['Lost', 'Succeeded', 'Failed']) {
+        const { value, href } = cardIn(html, label)
+        const list = await get(href)
+        assert.equal(String(keysIn(list.html).length), value, `${label}: ${href}`)
+      }
+    }
+    const same = ['3 now, without the lost', '2 now: silent for too long']
+    const ended = ['15 75.0\u00a0% of ended', '5 25.0\u00a0% of ended']
+    assert.deepEqual(seen, Array(5).fill([...same, ...ended]))
+    assert.equal(cardIn((await get('/')).html, 'Failed').value, '5')
   })
 
   test('names missing events and wrong clocks', async (t) => {

@@ -229,10 +229,10 @@ const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 
 function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Job[]>()
-  const wanted: JobFilter = { ...filter, time: 'started', order: 'desc', limit: 1 }
+  const wanted: JobFilter = { ...filter, time: filter.time ?? 'started', order: 'desc', limit: 1 }
   for (const job of jobs.filter((one) => matchesFilter(one, wanted))) {
     const width = bucketMs[filter.bucket]
-    const bucket = fromMs(Math.floor(toMs(job.startedAt) / width) * width)
+    const bucket = fromMs(Math.floor(toMs(sortTime(job, wanted.time) ?? '') / width) * width)
     const key = JSON.stringify([
       bucket,
       filter.groupBy.includes('app') ? job.appName : null,

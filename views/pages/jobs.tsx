@@ -13,7 +13,7 @@ import {
   windowNames,
 } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
-import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
@@ -88,7 +88,6 @@ export function JobsCards({
   site: string | undefined
 }) {
   const { query } = view
-  const narrowed = query.q !== '' || query.min !== '' || query.max !== '' || query.flags.length > 0
   return (
     <section
       id="cards"
@@ -100,12 +99,14 @@ export function JobsCards({
       <Cards
         tally={tally}
         usual={view.usual}
-        span={`started in ${query.from === undefined ? windowNames[query.window] : 'the range'}`}
-        {...(narrowed ? { note: 'ignores search, duration, flags' } : {})}
+        span={`ended in ${isRange(query) ? 'the range' : windowNames[query.window]}`}
+        href={(counted) => cardUrl(counted, query, site)}
       />
     </section>
   )
 }
+
+const isRange = ({ from, to }: JobsQuery) => from !== undefined || to !== undefined
 
 /** New rows wait here, so that the list never moves under a finger. */
 export function NewRows({

@@ -10,7 +10,8 @@ import { anyJobView } from '../live/live-view.ts'
 import { fewest, findCauses, keepCausesMs } from '../model/causes.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { firstTime, readWindow, startWindow } from '../model/query.ts'
-import { chooseBucket, fillBuckets, tallyApps, tallyStatuses } from '../model/statistics.ts'
+import { chooseBucket, fillBuckets, tallyApps } from '../model/statistics.ts'
+import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 
@@ -32,10 +33,11 @@ async function load(visit: Visit): Promise<OverviewView> {
   const window = readWindow(readParams(visit))
   const from = must(startWindow(window, visit.now), 'the windows of the overview have a start')
   const { bucket, stepS } = chooseBucket(windows[window])
-  const [byStatus, byApp, failed, all, oldest, usual, causes] = await Promise.all([
+  const [tally, byStatus, byApp, failed, all, oldest, usual, causes] = await Promise.all([
+    loadTally(visit, { from, to: visit.now, key: window }),
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
-    stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
-    find(visit, window, { ...newest, from, status: ['failed'] }),
+    stats(visit, window, { from, time: 'ended', bucket: 'day', groupBy: ['app', 'status'] }),
+    find(visit, window, { ...newest, from, time: 'ended', status: ['failed'] }),
     find(visit, window, { ...newest, from }),
     find(visit, window, oldestRunning),
     usualCounts(visit, window),
@@ -45,13 +47,14 @@ async function load(visit: Visit): Promise<OverviewView> {
     window,
     from,
     to: visit.now,
-    data: byStatus &&
+    data: tally &&
+      byStatus &&
       byApp &&
       failed &&
       all &&
       causes &&
       oldest && {
-        tally: tallyStatuses(byStatus),
+        tally,
         usual,
         buckets: fillBuckets(byStatus, { from, to: visit.now, stepS }),
         stepS,
