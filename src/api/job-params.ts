@@ -1,11 +1,12 @@
 import * as z from 'zod'
 import { readCursor, sorts, toOrder } from '../core/cursor-wire.ts'
 import { AppError } from '../core/errors.ts'
-import { kinds, siteIdSchema } from '../core/event.ts'
+import { siteIdSchema } from '../core/event.ts'
 import { readEventCursor } from '../core/event-cursor.ts'
 import { type FactName, type Facts, factNames, facts, maxFact } from '../core/facts.ts'
 import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
 import { defaultTime } from '../core/job-filter.ts'
+import { kinds } from '../core/kinds.ts'
 import { fromMs } from '../core/time.ts'
 import { choice, choices, limitParam, number, text, time, uuid } from './query-params.ts'
 

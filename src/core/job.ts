@@ -1,5 +1,5 @@
-import type { Kind } from './event.ts'
 import type { Facts } from './facts.ts'
+import type { Kind } from './kinds.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 

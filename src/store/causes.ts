@@ -48,7 +48,7 @@ export async function countCauses(
         when 'tool' then tool is not null when 'chamber' then chamber is not null
         when 'recipe' then recipe is not null when 'host' then host is not null
         when 'error_type' then error_type is not null when 'error' then error <> '' else true end
-      order by failed desc, ended desc, fact <> 'all', fact, of, value limit ${maxCauses}`,
+      order by failed desc, ended desc, fact <> 'all', fact, of nulls first, value limit ${maxCauses}`,
     signal,
   )
 }

@@ -121,7 +121,7 @@ export async function findEvents(
   return { items: page.rows.map(eventFromRow), next: page.next }
 }
 
-/** The state that an event reports, or implies by its kind; see the kinds of events in wire.md. */
+/** The state that an event reports, or implies by its kind; see wire.md, section 2. */
 const statusSql = (sql: Sql) => sql`
   coalesce(status, case kind when 'finished' then 'succeeded' when 'canceled' then 'canceled'
     else 'running' end)`

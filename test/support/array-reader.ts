@@ -12,7 +12,12 @@ import {
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
-import type { CauseCount, CauseFact, CausesFilter } from '../../src/core/questions/causes.ts'
+import {
+  type CauseCount,
+  type CauseFact,
+  type CausesFilter,
+  compareCauses,
+} from '../../src/core/questions/causes.ts'
 import type { Orphans } from '../../src/core/questions/orphans.ts'
 import type { Running } from '../../src/core/questions/running.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
@@ -183,9 +188,9 @@ function countCauses({ jobs }: World, filter: CausesFilter): CauseCount[] {
       if (recent && failed) count.recentFailed++
     }
   }
-  return [...counts.values()].filter(
-    ({ fact, failed }) => fact === 'all' || failed >= filter.minFailed,
-  )
+  return [...counts.values()]
+    .filter(({ fact, failed }) => fact === 'all' || failed >= filter.minFailed)
+    .sort(compareCauses)
 }
 
 const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>

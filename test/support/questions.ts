@@ -1,5 +1,7 @@
 import { type JobFilter, type JobReader, timeFields } from '../../src/core/job.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { causesQuestion, startRecent } from '../../src/core/questions/causes.ts'
+import { orphansQuestion } from '../../src/core/questions/orphans.ts'
 import { runningQuestion } from '../../src/core/questions/running.ts'
 import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { type StatsFilter, statsQuestion } from '../../src/core/questions/stats.ts'
@@ -102,6 +104,7 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     stats('stats by hour', { bucket: 'hour', groupBy: [] }),
     stats('stats by app and status', { bucket: 'day', groupBy: ['app', 'status'] }),
     stats('stats of one app', { bucket: 'hour', groupBy: ['site'], appName: 'app-39' }),
+    stats('stats by end', { time: 'ended', bucket: 'day', groupBy: ['status'] }),
     stats('stats failed', { bucket: 'hour', groupBy: ['app'], status: ['failed'] }),
     { name: 'apps', days: 0, ask: (reader) => reader.ask(appsQuestion, {}, signal) },
     { name: 'sources', days: 0, ask: (reader) => reader.ask(sourcesQuestion, {}, signal) },
@@ -119,6 +122,24 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
       days: 0,
       ask: (reader) => reader.findEvents(nowhere, { order: 'desc', limit: 1000 }, signal),
     },
+    {
+      name: 'errors of a job',
+      days: 0,
+      ask: (reader) =>
+        reader.findEvents(job, { order: 'desc', kinds: ['error'], limit: 20 }, signal),
+    },
+    {
+      name: 'causes',
+      ask: (reader) => {
+        const [from, to] = [ago(7), ago(0)]
+        const filter = { from, to, recentFrom: startRecent(from, to), minFailed: 3 }
+        return reader.ask(causesQuestion, filter, signal)
+      },
+    },
+    { name: 'orphans', days: 0, ask: (reader) => reader.ask(orphansQuestion, {}, signal) },
+    sub('subjobs without a job', { parent: 'missing', from: undefined }, 0),
+    // The planner may look up the failures of all subjobs beside those of the job.
+    sub('failed subjobs of a job', { jobId: parent, status: ['failed'], from: undefined }, 1),
     sub('subjobs of a job', { jobId: parent, from: undefined }, 0),
     sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
     sub('subjobs failed', { status: ['failed'] }),

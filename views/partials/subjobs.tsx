@@ -1,10 +1,9 @@
-import { type JobStatus, statuses } from '../../src/core/job.ts'
+import { type Job, type JobStatus, type SubjobCounts, statuses } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { capitalize, count, number } from '../format.ts'
-import { type JobQuery, jobUrl, type SubjobList } from '../job-query.ts'
+import { type JobQuery, jobUrl, type SubjobList, type Subjobs } from '../job-query.ts'
 import { toolText } from '../job-text.ts'
 import type { Page } from '../page.ts'
-import type { JobView } from '../pages/job.tsx'
 import { DataTable } from './data-table.tsx'
 import { Gantt } from './gantt.tsx'
 import {
@@ -16,8 +15,17 @@ import {
 } from './jobs-table.tsx'
 import { Panel } from './panel.tsx'
 
+/** The part of a job page that is about its subjobs. */
+type SubjobsView = {
+  job: Job
+  counts: SubjobCounts
+  /** Undefined when the API was away. */
+  subjobs: Subjobs | undefined
+  query: JobQuery
+}
+
 /** The subjobs of a page over time and as a table, with the way to all others. */
-export function SubjobsPanel({ page, view }: { page: Page; view: JobView }) {
+export function SubjobsPanel({ page, view }: { page: Page; view: SubjobsView }) {
   const { job, counts, subjobs, query } = view
   if (counts.total === 0 || subjobs === undefined) return null
   const { rows } = subjobs
@@ -45,7 +53,7 @@ export function SubjobsPanel({ page, view }: { page: Page; view: JobView }) {
   )
 }
 
-function noteOf({ counts, subjobs, query }: JobView, isList: boolean): string {
+function noteOf({ counts, subjobs, query }: SubjobsView, isList: boolean): string {
   const rows = subjobs?.rows.length ?? 0
   if (rows === counts.total && !isList) return count(rows, 'subjob')
   const total = count(totalOf(query.subjobs, counts), 'subjob')
@@ -54,11 +62,11 @@ function noteOf({ counts, subjobs, query }: JobView, isList: boolean): string {
   return `${number(rows)} of ${which}${total}, ${order}`
 }
 
-const totalOf = (list: SubjobList | undefined, counts: JobView['counts']) =>
+const totalOf = (list: SubjobList | undefined, counts: SubjobCounts) =>
   list === undefined || list === 'all' ? counts.total : counts[list]
 
 /** Links to the subjobs of each state, and to the next page. */
-function Lists({ page, view }: { page: Page; view: JobView }) {
+function Lists({ page, view }: { page: Page; view: SubjobsView }) {
   const { job, counts, subjobs, query } = view
   const href = (change: JobQuery) =>
     jobUrl(

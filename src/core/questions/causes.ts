@@ -86,13 +86,18 @@ export const causesQuestion: Question<CausesFilter, CauseCount> = {
     return [...groups.values()]
       .map(sum)
       .filter(({ fact, failed }) => fact === 'all' || failed >= minFailed)
-      .sort((a, b) => b.failed - a.failed || b.ended - a.ended || (keyOf(a) < keyOf(b) ? -1 : 1))
+      .sort(compareCauses)
       .slice(0, maxCauses)
   },
 }
 
+/** The order of an answer: most failures first, then most jobs. */
+export const compareCauses = (a: CauseCount, b: CauseCount): number =>
+  b.failed - a.failed || b.ended - a.ended || (keyOf(a) < keyOf(b) ? -1 : 1)
+
+/** Of equal counts, all jobs come first, then fact by fact. */
 const keyOf = ({ fact, of, value }: CauseCount) =>
-  `${causeFacts.indexOf(fact)}\n${of ?? ''}\n${value}`
+  [fact === 'all' ? 0 : 1, fact, of ?? '', value].join('\n')
 
 function sum(rows: readonly CauseCount[]): CauseCount {
   const total = (key: 'ended' | 'failed' | 'recentEnded' | 'recentFailed') =>
