@@ -56,9 +56,9 @@ export async function countCauses(
 /** Characters of an error that count. */
 const maxError = 300
 /** Not within a name: after a letter or digit, or after one with a hyphen, as in `T3` and `SCN-05`. */
-const alone = String.raw`(?<![A-Za-z0-9_][-./:]|[A-Za-z0-9_])`
+const alone = '(?<![A-Za-z0-9_][-./:]|[A-Za-z0-9_])'
 const ids = String.raw`${alone}(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|(?=[0-9a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{4,})\M`
-const numbers = String.raw`${alone}[0-9]+(?:[-.,:/T][0-9]+)*`
+const numbers = `${alone}[0-9]+(?:[-.,:/T][0-9]+)*`
 
 /**
  * The first line of an error without what differs between occurrences of one fault: the key of the

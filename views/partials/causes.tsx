@@ -44,7 +44,7 @@ export function CausesPanel({ causes, window, site }: Props) {
         caption={title}
         columns={columns(window, site)}
         rows={rows}
-        scroll={false}
+        stack
         empty={
           failed === 0
             ? 'No job failed in this window.'
