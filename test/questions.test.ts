@@ -15,6 +15,12 @@ const { signal } = new AbortController()
 
 /** What a question is asked with, where it needs parameters. */
 const params: Record<string, object> = {
+  causes: {
+    from: '2026-02-28T00:00:00.000000Z',
+    to: noon,
+    recentFrom: '2026-03-01T11:45:00.000000Z',
+    minFailed: 1,
+  },
   stats: { from: '2026-02-28T00:00:00.000000Z', bucket: 'day', groupBy: ['status'] },
 }
 

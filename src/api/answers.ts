@@ -3,6 +3,7 @@ import { completenessTable } from '../core/completeness-wire.ts'
 import { eventSchema } from '../core/event.ts'
 import { jobTable, subjobTable } from '../core/job-wire.ts'
 import { must } from '../core/must.ts'
+import { totalTable } from '../core/page-wire.ts'
 
 /*
  * The shapes of answers, for the OpenAPI document. A resource names its own beside its routes; here
@@ -79,6 +80,7 @@ export const listAnswer = (item: z.ZodType) =>
 /** A list that comes in pages. */
 export const pageAnswer = (item: z.ZodType) =>
   listAnswer(item).extend({
+    total: totalTable.shown.optional().describe('Only with `flag`.'),
     next_cursor: text('Cursor of the next page; null on the last page.').nullable(),
     completeness: completenessTable.shown.describe('What may be missing from this answer.'),
   })

@@ -2,7 +2,11 @@ import * as z from 'zod'
 import { readCursor, sorts, toOrder } from '../core/cursor-wire.ts'
 import { AppError } from '../core/errors.ts'
 import { siteIdSchema } from '../core/event.ts'
-import { type JobFilter, statuses } from '../core/job.ts'
+import { readEventCursor } from '../core/event-cursor.ts'
+import { type FactName, type Facts, factNames, facts, maxFact } from '../core/facts.ts'
+import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
+import { defaultTime } from '../core/job-filter.ts'
+import { kinds } from '../core/kinds.ts'
 import { fromMs } from '../core/time.ts'
 import { choice, choices, limitParam, number, text, time, uuid } from './query-params.ts'
 
@@ -29,6 +33,14 @@ export const windowParams = {
 export const appNameParam = text(200, 'Case-insensitive substring of the app name.')
 export const statusParam = choices(statuses, 'Only jobs in these states.')
 
+/** A parameter for each fact of metadata. */
+const factParams = Object.fromEntries(
+  factNames.map((name) => [
+    name,
+    text(maxFact, `Exactly ${facts[name].about}: \`metadata.${name}\`, case included.`),
+  ]),
+) as Record<FactName, ReturnType<typeof text>>
+
 /** The format of the answer; it wins over `Accept`. */
 export const formats = ['json', 'csv', 'ndjson'] as const
 
@@ -37,17 +49,23 @@ export const jobParams = (limits: Limits) =>
   z.object({
     ...windowParams,
     time: choice(
-      ['started', 'ended', 'seen'],
-      'The time that the window and the order use: the start, the end, or the last event.',
-    )
-      .optional()
-      .meta({ default: 'started' }),
+      timeFields,
+      'The time that the window and the order use: the start, the end, or the last event. `active` is ordered by the start, and has what started or ended in the window and what began before its end and is still running. Default: `ended` when `status` has only states of ended jobs, else `active`.',
+    ).optional(),
     status: statusParam,
     app_name: appNameParam,
     app_id: uuid('Only this app.').optional(),
     site: siteParam('Only this site.'),
-    business_key: text(256, 'Exact business key, usually the lot.'),
-    q: text(200, 'Case-insensitive substring of the key, sub key, app name or last error.'),
+    business_key: text(256, 'Exact business key, usually the lot; without a default window.'),
+    ...factParams,
+    flag: choices(
+      flags,
+      'Only running jobs that are one of these, whenever they began; `total` counts them.',
+    ),
+    q: text(
+      200,
+      `Case-insensitive substring of the key, sub key, app name, last error, ${factNames.join(', ')}. A job whose business key or id is exactly this is found outside the window too.`,
+    ),
     min_duration_s: number({ min: 0 }, 'Minimum duration, in seconds.').optional(),
     max_duration_s: number({ min: 0 }, 'Maximum duration, in seconds.').optional(),
     sort: choice(sorts, 'Newest or oldest first, by the selected time; ties by id.')
@@ -70,6 +88,10 @@ export const jobParams = (limits: Limits) =>
 export const subjobParams = (limits: Limits) =>
   jobParams(limits).extend({
     job_id: uuid('Only the subjobs of this job, without a default window.').optional(),
+    parent: choice(
+      ['missing'],
+      '`missing`: only subjobs whose job (or parent subjob) has not reported.',
+    ).optional(),
   })
 
 /** The parameters of `GET /v1/jobs/{id}/subjobs`: the job and its site are known. */
@@ -79,8 +101,16 @@ export const ownSubjobParams = (limits: Limits) =>
 /** The parameters of `GET /v1/jobs/{id}/events`. */
 export const eventParams = (limits: Limits) =>
   z.object({
+    kind: choices(kinds, 'Only events of these kinds.'),
+    status: choices(
+      statuses,
+      'Only events that report one of these states; an event without a status reports what its kind implies.',
+    ),
+    sort: choice(sorts, 'Newest or oldest first by event time; ties by key.')
+      .optional()
+      .meta({ default: 'newest' }),
     limit: limitParam(limits),
-    cursor: text(1000, '`next_cursor` of the previous page, unchanged.'),
+    cursor: text(1000, '`next_cursor` of the previous page, unchanged, with the same sort.'),
   })
 
 export type JobParams = z.infer<ReturnType<typeof subjobParams>>
@@ -88,7 +118,8 @@ export type JobParams = z.infer<ReturnType<typeof subjobParams>>
 /** @throws AppError invalid when parameters contradict each other */
 export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobFilter {
   checkPairs(params)
-  const list = { time: params.time ?? 'started', order: toOrder(params.sort ?? 'newest') } as const
+  const { status } = params
+  const list = { time: params.time ?? defaultTime(status), order: toOrder(params.sort ?? 'newest') }
   return {
     ...list,
     ...windowOf(params, nowMs),
@@ -97,26 +128,70 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     appId: params.app_id,
     site: params.site,
     businessKey: params.business_key,
+    facts: readFacts(params),
+    flags: params.flag,
     q: params.q,
     minDurationS: params.min_duration_s,
     maxDurationS: params.max_duration_s,
     jobId: params.job_id,
+    parent: params.parent,
     limit: params.limit ?? limits.defaultLimit,
     cursor: params.cursor === undefined ? undefined : readCursor(params.cursor, list),
   }
 }
 
-/** The subjobs of a job are few and wanted whole; every other list is bounded by a window. */
-function windowOf({ from, to, job_id }: JobParams, nowMs: number): Pick<JobFilter, 'from' | 'to'> {
-  if (from !== undefined || to !== undefined || job_id !== undefined) return { from, to }
+type EventParams = z.infer<ReturnType<typeof eventParams>>
+
+/** @throws AppError invalid when the cursor is of another list */
+export function toEventFilter(
+  { kind, status, sort, limit, cursor }: EventParams,
+  { defaultLimit }: Limits,
+): EventFilter {
+  const order = toOrder(sort ?? 'newest')
+  const after = cursor === undefined ? undefined : readEventCursor(cursor, order)
+  return { order, kinds: kind, status, limit: limit ?? defaultLimit, after }
+}
+
+function readFacts(params: JobParams): Facts | undefined {
+  const given = factNames.filter((name) => params[name] !== undefined)
+  return given.length === 0
+    ? undefined
+    : Object.fromEntries(given.map((name) => [name, params[name]]))
+}
+
+/** The jobs of a key and the subjobs of a job are few, and wanted whole; any other list has a window. */
+function windowOf(params: JobParams, nowMs: number): Pick<JobFilter, 'from' | 'to'> {
+  const { from, to, job_id, business_key } = params
+  const isGiven = from !== undefined || to !== undefined
+  if (isGiven || job_id !== undefined || business_key !== undefined) return { from, to }
   return { from: fromMs(nowMs - defaultWindowMs), to }
 }
 
-function checkPairs({ min_duration_s: min, max_duration_s: max, ...window }: JobParams): void {
-  checkWindow(window)
+function checkPairs({ min_duration_s: min, max_duration_s: max, ...params }: JobParams): void {
+  checkWindow(params)
+  checkFlag(params)
   if (min !== undefined && max !== undefined && min > max) {
     throw new AppError('invalid', 'min_duration_s: must not be greater than max_duration_s', {
       field: 'min_duration_s',
+    })
+  }
+}
+
+/** Only running jobs are judged: a list of others would be empty, and look as if all were well. */
+function checkFlag({ flag, status, time }: Pick<JobParams, 'flag' | 'status' | 'time'>): void {
+  if (flag === undefined) return
+  if (status !== undefined && !status.includes('running')) {
+    throw new AppError(
+      'invalid',
+      'status: flag lists running jobs; send status=running, or omit it',
+      {
+        field: 'status',
+      },
+    )
+  }
+  if (time === 'ended') {
+    throw new AppError('invalid', 'time: flag lists running jobs, which have no end; omit time', {
+      field: 'time',
     })
   }
 }

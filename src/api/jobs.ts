@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { eventCursorToWire, readEventCursor } from '../core/event-cursor.ts'
+import { eventCursorToWire } from '../core/event-cursor.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
 import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
@@ -13,6 +13,7 @@ import {
   type Limits,
   ownSubjobParams,
   subjobParams,
+  toEventFilter,
   toFilter,
 } from './job-params.ts'
 import { jobsByIdRoute } from './jobs-by-id.ts'
@@ -128,6 +129,10 @@ const listOwnSubjobs = (options: JobRouteOptions) =>
     query: ownSubjobParams(options.limits),
     answer: listOf(subjobList),
     problems: [404, 422, 503],
+    examples: [
+      { query: 'kind=error&limit=20', about: 'the latest errors of a job' },
+      { query: 'sort=oldest', about: 'its events as they happened' },
+    ],
     async handle(c, params) {
       await findJob(c, ask(options.reader))
       return answerParams(c, 'subjobs', { ...params, job_id: uuidId.read(c) }, options)
@@ -139,21 +144,22 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     method: 'get',
     path: '/v1/jobs/{id}/events',
     tag: 'Jobs',
-    summary: 'Lists the events of a job, oldest first',
+    summary: 'Lists the events of a job, newest first',
     description:
       'As they were received. The list is empty when the events of the job have moved to the archive.',
     scope: 'read',
     query: eventParams(limits),
     answer: { 'application/json': [eventList] },
     problems: [404, 422, 503],
-    async handle(c, { limit = limits.defaultLimit, cursor }) {
-      const after = cursor === undefined ? undefined : readEventCursor(cursor)
+    async handle(c, params) {
+      const filter = toEventFilter(params, limits)
       const started = performance.now()
       const asked = ask(reader)
       await findJob(c, asked)
       const { signal } = c.req.raw
-      const { items, next } = await asked.reader.findEvents(uuidId.read(c), limit, signal, after)
-      const more = { complete: next === null, next_cursor: next && eventCursorToWire(next) }
+      const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
+      const nextCursor = next && eventCursorToWire(next, filter.order)
+      const more = { complete: next === null, next_cursor: nextCursor }
       return answer(c, asked, started, { ...toList(items), ...more })
     },
   })

@@ -1,6 +1,9 @@
 import { appRoutes } from './apps.ts'
+import { causeRoutes } from './causes.ts'
 import { type JobRouteOptions, jobRoutes } from './jobs.ts'
+import { orphanRoutes } from './orphans.ts'
 import type { Route } from './route.ts'
+import { runningRoutes } from './running.ts'
 import { sourceRoutes } from './sources.ts'
 import { statsRoutes } from './stats.ts'
 import { type StreamRouteOptions, streamRoutes } from './stream.ts'
@@ -13,6 +16,9 @@ export function questionRoutes(options: QuestionOptions): Route[] {
     ...jobRoutes(options),
     ...appRoutes(options),
     ...statsRoutes(options),
+    ...causeRoutes(options),
+    ...orphanRoutes(options),
+    ...runningRoutes(options),
     ...sourceRoutes(options),
     ...streamRoutes(options.stream),
   ]

@@ -6,6 +6,7 @@ import {
   statsBuckets,
   statsGroups,
   statsQuestion,
+  statsTimes,
 } from '../core/questions/stats.ts'
 import { fromMs, toMs } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
@@ -27,6 +28,12 @@ const statsList = named('StatsList', listAnswer(statsQuestion.table.shown))
 
 const statsParams = z.object({
   ...windowParams,
+  time: choice(
+    statsTimes,
+    'Counts jobs by their start or by their end; by their end, none that run.',
+  )
+    .optional()
+    .meta({ default: 'started' }),
   bucket: choice(statsBuckets, 'Length of the time buckets.').optional().meta({ default: 'hour' }),
   group_by: choices(statsGroups, 'How to group jobs within a bucket.'),
   site: siteParam('Only this site.'),
@@ -50,7 +57,7 @@ export function statsRoutes({ reader, now = clock.nowMs }: StatsRouteOptions): R
       tag: 'Jobs',
       summary: 'Counts jobs and their durations by time',
       description:
-        'By the start of the jobs. Over several sites percentiles are null unless grouped by site, because they cannot be added up.',
+        'By the start of the jobs, or with `time=ended` by their end. Over several sites percentiles are null unless grouped by site, because they cannot be added up.',
       query: statsParams,
       toParams: (params) => toFilter(params, now()),
       answer: statsList,
@@ -74,6 +81,6 @@ function toFilter(params: z.infer<typeof statsParams>, nowMs: number): StatsFilt
       { field: 'bucket' },
     )
   }
-  const { site, app_name: appName, status } = params
-  return { from, to, bucket, groupBy, site, appName, status }
+  const { site, app_name: appName, status, time } = params
+  return { from, to, time, bucket, groupBy, site, appName, status }
 }

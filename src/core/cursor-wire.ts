@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { AppError } from './errors.ts'
-import type { Cursor, JobFilter, Position, TimeField } from './job.ts'
+import { type Cursor, type JobFilter, type Position, type TimeField, timeFields } from './job.ts'
 import { isCanonical } from './time.ts'
 
 /*
@@ -49,7 +49,7 @@ export function cursorFromWire(text: string): (Cursor & ListOrder) | undefined {
 }
 
 const isTimeField = (text: string | undefined): text is TimeField =>
-  text === 'started' || text === 'ended' || text === 'seen'
+  (timeFields as readonly (string | undefined)[]).includes(text)
 const isOrder = (text: string | undefined): text is JobFilter['order'] =>
   text === 'asc' || text === 'desc'
 

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { JobStatus } from './job.ts'
+import { type Kind, kinds } from './kinds.ts'
 import { siteIdMessage, siteIdPattern } from './site-id.ts'
 import type { Micros } from './time.ts'
 import { isUuid } from './uuid.ts'
@@ -10,8 +11,6 @@ import { isUuid } from './uuid.ts'
  *
  * Every check carries its own message: what is wanted, in words that a person can act on.
  */
-export const kinds = ['started', 'progress', 'metric', 'finished', 'error', 'canceled'] as const
-export type Kind = (typeof kinds)[number]
 
 /** Text of 1 to `max` characters (code points, as other languages count them). */
 function textTo(max: number, { empty = false } = {}) {

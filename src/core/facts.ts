@@ -1,14 +1,30 @@
 import { ExactNumber } from './exact-number.ts'
 
-/** Maximum code points of a fact that count: the store's indexes have a limit. */
-const maxLength = 200
-
 /**
- * What a program put into metadata under an agreed name, such as the tool or the recipe: a word or a
- * number as text; undefined for anything else. The migrations have the same rules (fact_text).
+ * What programs put into metadata under agreed names, and lists filter by: the one list of them. Each
+ * word is the name in metadata, of the parameter of the API and of pages, and of the column and its
+ * index (sql/migrations). A new one is a line here and a migration.
  */
+export const facts = {
+  tool: { label: 'Tool', about: 'the tool' },
+  chamber: { label: 'Chamber', about: 'the chamber of the tool' },
+  recipe: { label: 'Recipe', about: 'the recipe' },
+  host: { label: 'Host', about: 'the host that ran it' },
+  error_type: { label: 'Error type', about: 'the type of the error that ended it' },
+} as const
+
+export type FactName = keyof typeof facts
+export const factNames = Object.keys(facts) as FactName[]
+
+/** Facts that a list is limited to, each compared as a whole. An absent one does not filter. */
+export type Facts = { [N in FactName]?: string | undefined }
+
+/** Maximum code points of a fact that count: the store's indexes have a limit. */
+export const maxFact = 200
+
+/** A fact of metadata: a word or a number as text; undefined for anything else. As fact_text in SQL. */
 export function readFact(value: unknown): string | undefined {
   if (typeof value === 'number' || value instanceof ExactNumber) return String(value)
   if (typeof value !== 'string' || value === '') return undefined
-  return value.length <= maxLength ? value : [...value].slice(0, maxLength).join('')
+  return value.length <= maxFact ? value : [...value].slice(0, maxFact).join('')
 }

@@ -1,5 +1,6 @@
 import { cursorToWire, toSort } from './cursor-wire.ts'
-import type { JobFilter } from './job.ts'
+import { eventCursorToWire } from './event-cursor.ts'
+import type { EventFilter, JobFilter } from './job.ts'
 
 /** The query of `GET /v1/jobs` or `/v1/subjobs` that asks for this. */
 export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
@@ -13,12 +14,26 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     app_id: filter.appId,
     site: filter.site,
     business_key: filter.businessKey,
+    ...filter.facts,
+    flag: filter.flags?.join(','),
     q: filter.q,
     min_duration_s: filter.minDurationS,
     max_duration_s: filter.maxDurationS,
     job_id: filter.jobId,
+    parent: filter.parent,
     limit: filter.limit,
     cursor: filter.cursor && cursorToWire(filter.cursor, filter),
+  })
+}
+
+/** The query of `GET /v1/jobs/{id}/events` that asks for this. */
+export function eventFilterToQuery(filter: EventFilter): URLSearchParams {
+  return toQuery({
+    sort: toSort(filter.order),
+    kind: filter.kinds?.join(','),
+    status: filter.status?.join(','),
+    limit: filter.limit,
+    cursor: filter.after && eventCursorToWire(filter.after, filter.order),
   })
 }
 

@@ -1,28 +1,61 @@
-import type { Job, JobFilter } from './job.ts'
+import { factNames, readFact } from './facts.ts'
+import type { Job, JobFilter, JobStatus, TimeField } from './job.ts'
 
 /**
- * True when a job belongs to the list of this filter. The rules are those by which the store selects,
- * for jobs that arrive while the list is on a screen.
+ * The time of a list that names none, for the API, pages, exports and central alike: lists of ended
+ * jobs go by the end, so that what fails now is in the newest window however long ago it began; all
+ * others show what was active in the window.
+ */
+export const defaultTime = (status: readonly JobStatus[] | undefined): TimeField =>
+  status === undefined || status.length === 0 || status.includes('running') ? 'active' : 'ended'
+
+/**
+ * True when a job belongs to the list of this filter. The rules are those by which the store selects
+ * (store/job-walks.ts), for jobs that arrive while the list is on a screen.
  */
 export function matchesFilter(job: Job, filter: JobFilter): boolean {
   const at = sortTime(job, filter.time)
   if (at === null) return false
-  if (filter.from !== undefined && at < filter.from) return false
-  if (filter.to !== undefined && at >= filter.to) return false
-  if (filter.status !== undefined && !filter.status.includes(job.status)) return false
-  if (filter.appName !== undefined && !contains(job.appName, filter.appName)) return false
-  const { q } = filter
-  if (q !== undefined && !textsOf(job).some((text) => contains(text, q))) return false
-  return withinDuration(job, filter)
+  if (!isInWindow(job, at, filter) && !isExactly(job, filter.q)) return false
+  return isOfThose(job, filter) && hasFacts(job, filter) && withinDuration(job, filter)
 }
 
 /** The time that a list is ordered by. */
-export function sortTime(job: Job, time: JobFilter['time']) {
-  if (time === 'started') return job.startedAt
-  return time === 'ended' ? job.endedAt : job.lastEventAt
+export function sortTime(job: Job, time: TimeField) {
+  if (time === 'ended') return job.endedAt
+  return time === 'seen' ? job.lastEventAt : job.startedAt
 }
 
-const textsOf = (job: Job) => [job.jobKey ?? '', job.subKey ?? '', job.appName, job.lastError ?? '']
+function isInWindow(job: Job, at: string, { from, to, time }: JobFilter): boolean {
+  if (to !== undefined && at >= to) return false
+  if (from === undefined || at >= from) return true
+  if (time !== 'active') return false
+  const { endedAt } = job
+  return endedAt === null || (endedAt >= from && (to === undefined || endedAt < to))
+}
+
+const isExactly = ({ id, jobKey }: Job, q: string | undefined) =>
+  q !== undefined && (jobKey === q || id === q.toLowerCase())
+
+function isOfThose(job: Job, filter: JobFilter): boolean {
+  const { status, flags, appName, appId, site, businessKey, jobId, q } = filter
+  if (status !== undefined && !status.includes(job.status)) return false
+  if (flags && !(job.status === 'running' && flags.some((flag) => job[flag]))) return false
+  if (appName !== undefined && !contains(job.appName, appName)) return false
+  if (appId !== undefined && job.appId !== appId) return false
+  if (site !== undefined && job.siteId !== site) return false
+  if (businessKey !== undefined && job.jobKey !== businessKey) return false
+  if (jobId !== undefined && job.parentId !== jobId) return false
+  return q === undefined || isExactly(job, q) || textsOf(job).some((text) => contains(text, q))
+}
+
+const hasFacts = ({ metadata }: Job, { facts = {} }: JobFilter) =>
+  factNames.every((name) => facts[name] === undefined || readFact(metadata[name]) === facts[name])
+
+const textsOf = ({ jobKey, subKey, appName, lastError, metadata }: Job): string[] => [
+  ...[jobKey ?? '', subKey ?? '', appName, lastError ?? ''],
+  ...factNames.map((name) => readFact(metadata[name]) ?? ''),
+]
 const contains = (text: string, part: string) => text.toLowerCase().includes(part.toLowerCase())
 
 function withinDuration({ durationS }: Job, { minDurationS, maxDurationS }: JobFilter): boolean {

@@ -89,11 +89,13 @@ export const jobTable = makeTable<Omit<Job, 'entityType' | 'parentId' | 'subKey'
 })
 
 /** A subjob as `GET /v1/subjobs` shows it. */
-export const subjobTable = makeTable<Omit<Job, 'entityType' | 'jobKey'>>('a subjob', {
+export const subjobTable = makeTable<Omit<Job, 'entityType'>>('a subjob', {
   id: { ...uuid('Id of the subjob.'), name: 'subjob_id' },
   parentId: { ...orNull(uuid('The job or subjob it belongs to.')), name: 'job_id' },
   subKey: orNull(text('Usually the wafer or the step.')),
   ...shared,
+  // Last, where it moves no column of a CSV file.
+  jobKey: orNull(text('Its business key, or else that of the job it belongs to: usually the lot.')),
 })
 
 export const jobToWire = (job: Job): Wire => tableFor(job).toWire(job)
@@ -107,7 +109,7 @@ const tableFor = ({ entityType }: Job) => (entityType === 'job' ? jobTable : sub
 export function jobFromWire(json: unknown): Job {
   // Null and absent mean the same on the wire.
   return (json as Partial<Wire> | null)?.subjob_id != null
-    ? { ...subjobTable.fromWire(json), entityType: 'subjob', jobKey: null }
+    ? { ...subjobTable.fromWire(json), entityType: 'subjob' }
     : { ...jobTable.fromWire(json), entityType: 'job', parentId: null, subKey: null }
 }
 

@@ -1,3 +1,5 @@
+import type { Facts } from './facts.ts'
+import type { Kind } from './kinds.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 
@@ -14,7 +16,7 @@ export type Job = {
   appName: string
   appVersion: string
   siteId: string
-  /** The business key: usually the lot. */
+  /** The business key, usually the lot. Of a subjob without one: that of the job it belongs to. */
   jobKey: string | null
   /** Usually the wafer or the step; subjobs only. */
   subKey: string | null
@@ -55,8 +57,17 @@ export type Usual = { runs: number; p05S: number; p50S: number; p95S: number }
 /** The number of a job's subjobs in each state. */
 export type SubjobCounts = { total: number } & Record<JobStatus, number>
 
-/** The time by which a list is windowed and ordered. */
-export type TimeField = 'started' | 'ended' | 'seen'
+/** Judgments on a running job, made when it is read; see `job-health.ts`. */
+export const flags = ['stuck', 'lost', 'late'] as const
+export type Flag = (typeof flags)[number]
+
+/**
+ * The time by which a list is windowed and ordered: the start, the end or the last event. `active` is
+ * ordered by the start, and has every job that started or ended in the window, and those that began
+ * before its end and are still running.
+ */
+export const timeFields = ['active', 'started', 'ended', 'seen'] as const
+export type TimeField = (typeof timeFields)[number]
 
 /** The filter, order and page of a list of jobs or subjobs. An absent field does not filter. */
 export type JobFilter = {
@@ -70,12 +81,20 @@ export type JobFilter = {
   appId?: string | undefined
   site?: string | undefined
   businessKey?: string | undefined
-  /** Case-insensitive substring of the business key, sub key, app name or last error. */
+  facts?: Facts | undefined
+  /** Only running jobs that are one of these. */
+  flags?: readonly Flag[] | undefined
+  /**
+   * Case-insensitive substring of a key, the app name, the last error or a fact. A job whose business
+   * key or id is exactly this is found outside the window too.
+   */
   q?: string | undefined
   minDurationS?: number | undefined
   maxDurationS?: number | undefined
   /** Subjobs only: the job they belong to. */
   jobId?: string | undefined
+  /** Subjobs only: those whose job (or parent subjob) has not reported. */
+  parent?: 'missing' | undefined
   limit: number
   cursor?: Cursor | undefined
 }
@@ -94,9 +113,14 @@ export type JobPage = {
   /** Null on the last page. */
   nextCursor: Cursor | null
   completeness: Completeness
+  /** Of a list with flags: how many rows there are on all its pages together. */
+  total?: Total | undefined
   /** In an answer merged from several sites: the sites that are missing from it. */
   sites?: { total: number; missing: string[] } | undefined
 }
+
+/** A count; there are more when it is not complete. */
+export type Total = { count: number; complete: boolean }
 
 /** The data that may be missing from an answer. Every list carries it. */
 export type Completeness = {
@@ -121,6 +145,18 @@ export type StoredEvent = Record<string, unknown>
 
 /** The place of an event among those of its job: its identity. */
 export type EventPosition = { at: Micros; key: string }
+
+/** The filter, order and page of the events of a job. An absent field does not filter. */
+export type EventFilter = {
+  /** Newest first is `desc`. */
+  order: 'asc' | 'desc'
+  kinds?: readonly Kind[] | undefined
+  /** The states that events report, or imply by their kind. */
+  status?: readonly JobStatus[] | undefined
+  limit: number
+  /** The last event of the page before. */
+  after?: EventPosition | undefined
+}
 
 /** Some events of a job; `next` is the last of them when others follow. */
 export type EventPage = { items: StoredEvent[]; next: EventPosition | null }
@@ -154,13 +190,8 @@ export interface JobReader {
    * those that do not exist.
    */
   getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
-  /** Oldest first; at most `limit`, and no more than a page holds. @param after where a page before ended */
-  findEvents(
-    id: string,
-    limit: number,
-    signal: AbortSignal,
-    after?: EventPosition,
-  ): Promise<EventPage>
+  /** By time, ties by key; at most `limit`, and no more than a page holds. */
+  findEvents(id: string, filter: EventFilter, signal: AbortSignal): Promise<EventPage>
   /** Every item of the answer to one of `core/questions`. */
   ask<Params, Item>(
     question: Question<Params, Item>,

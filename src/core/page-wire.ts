@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { completenessTable } from './completeness-wire.ts'
 import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
-import type { JobPage } from './job.ts'
+import type { JobPage, Total } from './job.ts'
 import { jobFromWire, jobToWire } from './job-wire.ts'
-import { notA, readAs, type Wire } from './wire-table.ts'
+import { flag, makeTable, notA, readAs, type Wire, whole } from './wire-table.ts'
 
 /**
  * A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). The list is
@@ -13,13 +13,21 @@ export function pageToWire(page: JobPage, list: ListOrder): Wire {
   return {
     items: page.items.map(jobToWire),
     count: page.items.length,
+    ...(page.total ? { total: page.total } : {}),
     next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor, list),
     completeness: completenessTable.toWire(page.completeness),
   }
 }
 
+/** Sent as held. */
+export const totalTable = makeTable<Total>('a total', {
+  count: whole('Rows on all pages together.'),
+  complete: flag('False when there are more; counting stops at 10,000.'),
+})
+
 const pageSchema = z.object({
   items: z.array(z.unknown()),
+  total: totalTable.read.nullish(),
   next_cursor: z.string().nullish(),
   completeness: z.unknown(),
   sites: z
@@ -32,13 +40,18 @@ const pageSchema = z.object({
 
 /** @throws AppError invalid, when the JSON is not a page of a list */
 export function pageFromWire(json: unknown): JobPage {
-  const { items, next_cursor, completeness, sites } = readAs(pageSchema, json, 'a list of jobs')
+  const { items, total, next_cursor, completeness, sites } = readAs(
+    pageSchema,
+    json,
+    'a list of jobs',
+  )
   const cursor = next_cursor == null ? null : cursorFromWire(next_cursor)
   if (cursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
   return {
     items: items.map(jobFromWire),
     nextCursor: cursor && { at: cursor.at, id: cursor.id, sites: cursor.sites },
     completeness: completenessTable.fromWire(completeness),
+    ...(total ? { total } : {}),
     ...(sites ? { sites: toMissing(sites) } : {}),
   }
 }

@@ -1,4 +1,4 @@
-import { kinds } from './event.ts'
+import { kinds } from './kinds.ts'
 import { siteIdPattern } from './site-id.ts'
 import { isUuid } from './uuid.ts'
 

@@ -69,17 +69,21 @@ export const readParams = ({ c }: Visit): URLSearchParams => new URL(c.req.url).
 /**
  * Asks the API through the cache.
  *
+ * @param keepMs as in {@link AnswerCache.ask}
  * @returns undefined when the API is away and never answered this; the visit then has the failure
  */
 export async function ask<T>(
   visit: Visit,
   key: readonly unknown[],
   load: (backend: Backend, signal: AbortSignal) => Promise<T>,
+  keepMs?: number,
 ): Promise<T | undefined> {
   const { dashboard, backend, name } = visit
   try {
-    const { value, at, failure } = await dashboard.cache.ask(JSON.stringify([name, ...key]), () =>
-      load(backend, dashboard.signal),
+    const { value, at, failure } = await dashboard.cache.ask(
+      JSON.stringify([name, ...key]),
+      () => load(backend, dashboard.signal),
+      keepMs,
     )
     visit.oldestAt = Math.min(at, visit.oldestAt ?? at)
     if (failure) visit.failures.push(failure)

@@ -1,5 +1,6 @@
 import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
 import type { Completeness, Cursor, Job, JobFilter, JobPage, Position } from '../core/job.ts'
+import { sortTime } from '../core/job-filter.ts'
 import { must } from '../core/must.ts'
 
 /** The page of one site. */
@@ -44,7 +45,17 @@ export function mergePages(
     items: taken.map(({ job }) => job),
     nextCursor: more ? cursorAfter(taken, filter.cursor, sites) : null,
     completeness: mergeCompleteness(pages),
+    ...mergeTotals(pages, sites),
   }
+}
+
+/** Only lists with flags have totals. Without a site, or with one that stopped counting, there are more. */
+function mergeTotals(pages: readonly SitePage[], sites: readonly string[]): Pick<JobPage, 'total'> {
+  const totals = pages.flatMap(({ page }) => page.total ?? [])
+  if (totals.length === 0) return {}
+  const count = totals.reduce((sum, total) => sum + total.count, 0)
+  const complete = totals.length === sites.length && totals.every((total) => total.complete)
+  return { total: { count, complete } }
 }
 
 /** The position in the rows of one site; undefined when that site has never answered. */
@@ -54,10 +65,7 @@ export function positionAt(cursor: Cursor | undefined, site: string): Position |
 }
 
 const rowsOf = ({ site, page }: SitePage, { time }: JobFilter): Row[] =>
-  page.items.map((job) => ({ site, job, id: job.id, at: timeOf(job, time) }))
-
-const timeOf = (job: Job, time: JobFilter['time']) =>
-  time === 'started' ? job.startedAt : time === 'ended' ? (job.endedAt ?? '') : job.lastEventAt
+  page.items.map((job) => ({ site, job, id: job.id, at: sortTime(job, time) ?? '' }))
 
 const comparing =
   ({ order }: JobFilter) =>

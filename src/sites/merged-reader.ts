@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import {
+  type EventFilter,
   type EventPage,
-  type EventPosition,
   type Job,
   type JobFilter,
   type JobPage,
@@ -133,16 +133,11 @@ class MergedReader implements JobReader {
     return sortByIds(jobs, ids)
   }
 
-  async findEvents(
-    id: string,
-    limit: number,
-    signal: AbortSignal,
-    after?: EventPosition,
-  ): Promise<EventPage> {
+  async findEvents(id: string, filter: EventFilter, signal: AbortSignal): Promise<EventPage> {
     if (!this.#homes.has(id)) await this.getJob(id, signal)
     const home = this.#homes.get(id)
     if (!home) return { items: [], next: null }
-    return home.reader.findEvents(id, limit, signal, after)
+    return home.reader.findEvents(id, filter, signal)
   }
 
   async ask<Params, Item>(

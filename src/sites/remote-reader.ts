@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { eventCursorToWire, readEventCursor } from '../core/event-cursor.ts'
-import { jobFilterToQuery } from '../core/filter-wire.ts'
-import type { EventPage, EventPosition, JobFilter, JobReader } from '../core/job.ts'
+import { readEventCursor } from '../core/event-cursor.ts'
+import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
+import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire } from '../core/job-wire.ts'
 import { pageFromWire } from '../core/page-wire.ts'
 import { itemsFromWire } from '../core/wire-table.ts'
@@ -79,12 +79,12 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
       ask('/v1/subjobs', pageFromWire, signal, jobFilterToQuery(filter)),
     getJob,
     getJobs: remoteJobsById({ ask, getJob }),
-    findEvents: (id, limit, signal, after) =>
+    findEvents: (id, filter, signal) =>
       ask(
         `/v1/jobs/${encodeURIComponent(id)}/events`,
-        eventsFromWire,
+        (json) => eventsFromWire(json, filter.order),
         signal,
-        toQuery(limit, after),
+        eventFilterToQuery(filter),
       ),
     ask: ({ path, table, toQuery: queryOf }, params, signal) =>
       list(path, table.fromWire, signal, queryOf(params)),
@@ -143,16 +143,10 @@ const eventPage = z.object({
   next_cursor: z.string().nullish(),
 })
 
-function eventsFromWire(json: unknown): EventPage {
+function eventsFromWire(json: unknown, order: EventFilter['order']): EventPage {
   const { items, next_cursor } = eventPage.parse(json)
-  return { items, next: next_cursor == null ? null : readEventCursor(next_cursor) }
+  return { items, next: next_cursor == null ? null : readEventCursor(next_cursor, order) }
 }
-
-const toQuery = (limit: number, after: EventPosition | undefined) =>
-  new URLSearchParams({
-    limit: String(limit),
-    ...(after ? { cursor: eventCursorToWire(after) } : {}),
-  })
 
 function withSite(path: string, site: string | undefined, query: Query = new URLSearchParams()) {
   if (site !== undefined && !query.has('site')) query.set('site', site)

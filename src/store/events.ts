@@ -1,5 +1,5 @@
 import { maxPageBytes } from '../core/answer-size.ts'
-import type { EventPage, EventPosition, StoredEvent } from '../core/job.ts'
+import type { EventFilter, EventPage, EventPosition, StoredEvent } from '../core/job.ts'
 import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
@@ -82,15 +82,14 @@ function given(values: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * Events of a job or subjob, oldest first, at most `limit`, and no more than fit into a page. Raw
- * events are dropped once they are archived, so an old job has no events here.
+ * Events of a job or subjob by time, ties by key, at most `limit`, and no more than fit into a page.
+ * Raw events are dropped once they are archived, so an old job has no events here.
  */
 export async function findEvents(
   store: Store,
   id: string,
-  limit: number,
+  { order, kinds, status, limit, after }: EventFilter,
   signal: AbortSignal,
-  after?: EventPosition,
 ): Promise<EventPage> {
   const range = await eventRange(store, id, signal)
   let page = new Page(limit)
@@ -99,14 +98,21 @@ export async function findEvents(
     (sql) => {
       // The bounds keep the planner away from all the other partitions.
       const within = range ? sql`and at between ${range.first} and ${range.last}` : sql``
-      const rest = after ? sql`and (at, idempotency_key) > (${after.at}, ${after.key})` : sql``
+      const way = order === 'desc' ? sql`desc` : sql`asc`
+      const behind = order === 'desc' ? sql`<` : sql`>`
+      const rest = after
+        ? sql`and (at, idempotency_key) ${behind} (${after.at}, ${after.key})`
+        : sql``
+      const ofKinds = kinds ? sql`and kind = any(${[...kinds]})` : sql``
+      const ofStatus = status ? sql`and ${statusSql(sql)} = any(${[...status]})` : sql``
+      const ordered = sql`order by at ${way}, idempotency_key ${way} limit ${limit + 1}`
       const of = (table: string) => sql`
-        (select ${eventColumnsSql(sql)} from ${sql(table)} where entity_id = ${id} ${within} ${rest}
-         order by at, idempotency_key limit ${limit + 1})`
+        (select ${eventColumnsSql(sql)} from ${sql(table)}
+         where entity_id = ${id} ${within} ${rest} ${ofKinds} ${ofStatus} ${ordered})`
       page = new Page(limit)
       const question = sql<EventRow[]>`
         /* events.find */
-        ${of('event')} union all ${of('event_late')} order by at, idempotency_key limit ${limit + 1}`
+        ${of('event')} union all ${of('event_late')} ${ordered}`
       const take = (rows: readonly EventRow[]) => (page.add(rows) ? undefined : sql.CLOSE)
       return question.cursor(rowsAtATime, take as never) as unknown as typeof question
     },
@@ -114,6 +120,11 @@ export async function findEvents(
   )
   return { items: page.rows.map(eventFromRow), next: page.next }
 }
+
+/** The state that an event reports, or implies by its kind; see wire.md, section 2. */
+const statusSql = (sql: Sql) => sql`
+  coalesce(status, case kind when 'finished' then 'succeeded' when 'canceled' then 'canceled'
+    else 'running' end)`
 
 /** Rows that are in memory at the same time, as they come from the database. */
 const rowsAtATime = 128

@@ -8,7 +8,10 @@ type Fragment = postgres.PendingQuery<postgres.Row[]>
 
 /** The judgments of `core/job-health.ts` in SQL, for all rows of a table and not only those of a page. */
 export type HealthSql = {
-  /** Follows `from job` or `from subjob`: gives each row its baseline, as `b`, or nulls. */
+  /**
+   * Follows `from job` or `from subjob`: gives each row its baseline, as `b`, or nulls. It adds no name
+   * that a column of the table has.
+   */
   join: Fragment
   /** Booleans, never null. Rows that ended are never lost and never stuck. */
   lost: Fragment
@@ -41,9 +44,11 @@ export function healthSql(sql: Sql, table: JobTable, now: Micros): HealthSql {
   const isSilent = sql`coalesce(${silence} > ${longestSilence}, false)`
   return {
     join: sql`
-      left join baseline b on b.entity_type = ${table === 'job' ? 'j' : 's'}::"char"
-        and b.site_id = ${t}.site_id and b.app_name = ${t}.app_name
-        and b.app_version = ${t}.app_version and b.recipe = coalesce(${t}.recipe, '')`,
+      left join lateral (
+        select runs, gap_s, p99_s from baseline k
+        where k.entity_type = ${table === 'job' ? 'j' : 's'}::"char" and k.site_id = ${t}.site_id
+          and k.app_name = ${t}.app_name and k.app_version = ${t}.app_version
+          and k.recipe = coalesce(${t}.recipe, '')) b on true`,
     lost: sql`(${isRunning} and ${isSilent})`,
     stuck: sql`(${isRunning} and not ${isSilent} and coalesce(${run} > ${longestRun}, false))`,
     late: sql`coalesce(${t}.started_at > ${t}.due_at, false)`,

@@ -42,18 +42,33 @@ export type JobRow = [
 ]
 
 /** How many values a row has. */
-const rowLength: JobRow['length'] = 25
+export const rowLength: JobRow['length'] = 25
 
 /** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {
   return sql`
     ${sql(`${table}_id`)} as id, ${table}::text as entity_type, parent_id, app_id, app_name, app_version,
-    site_id, job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
+    site_id, ${table === 'job' ? sql`job_key` : lotSql(sql)} as job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
     mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
     inserted_at, updated_at,
     coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
       || coalesce(end_metadata, '{}') as metadata`
 }
+
+/**
+ * The business key of a subjob, or else of the job above it. A job is found by one probe; above a
+ * subjob of a subjob the walk ends after eight levels, also when they form a circle.
+ */
+const lotSql = (sql: Sql) => sql`
+  coalesce(subjob.job_key,
+    (select p.job_key from job p where p.job_id = subjob.parent_id),
+    (with recursive up (id, key, level) as (
+      select s.parent_id, s.job_key, 1 from subjob s where s.subjob_id = subjob.parent_id
+      union all
+      select s.parent_id, s.job_key, level + 1 from up join subjob s on s.subjob_id = up.id
+      where up.key is null and level < 8)
+    select coalesce(up.key, p.job_key) from up left join job p on p.job_id = up.id
+    order by level desc limit 1))`
 
 /** Has the rows of {@link jobColumnsSql} come as lists of values. */
 export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>

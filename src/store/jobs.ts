@@ -1,12 +1,29 @@
-import type postgres from 'postgres'
 import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
-import type { Job, JobFilter, JobStatus } from '../core/job.ts'
+import type { Job, JobFilter, Total } from '../core/job.ts'
+import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
-import { escapeLike, findAppNames } from './apps.ts'
+import { findAppNames } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
-import { type JobRow, type JobTable, jobColumnsSql, jobFromRow, readJobRows } from './job-rows.ts'
+import { healthSql } from './health-sql.ts'
+import {
+  type JobRow,
+  type JobTable,
+  jobColumnsSql,
+  jobFromRow,
+  readJobRows,
+  rowLength,
+} from './job-rows.ts'
+import {
+  commonWhere,
+  type Fragment,
+  joined,
+  type Stretch,
+  timeColumn,
+  toCondition,
+  toStretches,
+} from './job-walks.ts'
 
 /*
  * Lists of jobs and subjobs. Invariants:
@@ -14,20 +31,19 @@ import { type JobRow, type JobTable, jobColumnsSql, jobFromRow, readJobRows } fr
  * - A list is ordered by (time, id), both the same way, and a cursor is the last row's pair in
  *   microseconds: pages neither skip nor repeat a row while others arrive.
  * - A page is bounded in bytes as well: its rows are read some at a time, and no further than they fit.
- * - Work is bounded by the window: every plan walks one index in the order of the list and stops at
- *   the limit. A filter that matches little gets a walk of its own where there is an index for it
- *   (one per status, one per app name), so that it need not walk past all that do not match.
+ * - Work is bounded by the window (job-walks.ts): a walk goes along one index in the order of the list
+ *   and stops at the limit.
  */
 
-type Fragment = postgres.PendingQuery<postgres.Row[]>
-/** The conditions of the walks of one question; no row meets two of them. */
-type Branches = (sql: Sql) => Fragment[]
-
 /** The rows of a page; `more` is true when others follow. */
-export type Found = { items: Job[]; more: boolean }
+export type Found = { items: Job[]; more: boolean; total?: Total | undefined }
 
-/** More app names than this are a filter; fewer get a walk each. */
-const maxAppBranches = 20
+type Asked = { table: JobTable; filter: JobFilter; now: Micros }
+/** With the names of the apps that the filter selects. */
+type List = Asked & { apps: string[] | undefined }
+
+/** Counting stops here. */
+const maxCounted = 10_000
 
 /**
  * @param now for what depends on it (stuck, lost)
@@ -36,36 +52,41 @@ const maxAppBranches = 20
 export async function findRows(
   store: Store,
   baselines: Baselines,
-  { table, filter, now }: { table: JobTable; filter: JobFilter; now: Micros },
+  asked: Asked,
   signal: AbortSignal,
 ): Promise<Found> {
-  const apps = await resolveApps(store, filter, signal)
-  if (apps?.length === 0) return { items: [], more: false }
-  let found: Found = { items: [], more: false }
-  await store.ask(
-    { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table },
-    (sql) => {
-      const page = new Page(filter.limit, (row) => jobFromRow(row, baselines, now))
-      found = page
-      const question = pageQuery(sql, table, filter, branchesOf(table, filter, apps))
-      return readJobRows(question, (rows) => (page.add(rows) ? undefined : sql.CLOSE))
-    },
-    signal,
-  )
-  return { items: found.items, more: found.more }
+  const apps = await resolveApps(store, asked.filter, signal)
+  const list = { ...asked, apps }
+  const isNone = apps?.length === 0
+  let page = new Page(list, baselines)
+  for (const stretch of isNone ? [] : toStretches(list)) {
+    page = await readStretch(store, list, { stretch, page }, signal)
+    if (page.more) break
+  }
+  const { items, more } = page
+  if (!asked.filter.flags) return { items, more }
+  const total = isNone ? { count: 0, complete: true } : await countRows(store, list, signal)
+  return { items, more, total }
 }
 
 /** Jobs up to a limit and to the bytes of a page. */
-class Page implements Found {
+class Page {
   readonly items: Job[] = []
   more = false
-  readonly #limit: number
-  readonly #toJob: (row: JobRow) => Job
+  readonly #list: List
+  readonly #baselines: Baselines
   #bytes = 0
 
-  constructor(limit: number, toJob: (row: JobRow) => Job) {
-    this.#limit = limit
-    this.#toJob = toJob
+  constructor(list: List, baselines: Baselines) {
+    this.#list = list
+    this.#baselines = baselines
+  }
+
+  copy(): Page {
+    const page = new Page(this.#list, this.#baselines)
+    page.items.push(...this.items)
+    page.#bytes = this.#bytes
+    return page
   }
 
   /** @returns false when it is full, and others would follow */
@@ -73,12 +94,21 @@ class Page implements Found {
     for (const row of rows) {
       const job = this.#toJob(row)
       this.#bytes += estimateBytes(job)
-      const isFull = this.items.length === this.#limit || this.#bytes > maxPageBytes
+      const isFull = this.items.length === this.#list.filter.limit || this.#bytes > maxPageBytes
       this.more = isFull && this.items.length > 0
       if (this.more) return false
       this.items.push(job)
     }
     return true
+  }
+
+  /** What selected a row of a list with flags is what the row says, however old our baselines are. */
+  #toJob(row: JobRow): Job {
+    const { filter, now } = this.#list
+    const job = jobFromRow(row.slice(0, rowLength) as JobRow, this.#baselines, now)
+    if (!filter.flags) return job
+    const [stuck, lost, late] = row.slice(rowLength) as unknown[]
+    return { ...job, stuck: stuck === true, lost: lost === true, late: late === true }
   }
 }
 
@@ -90,28 +120,57 @@ async function resolveApps(store: Store, { appName, site }: JobFilter, signal: A
   return appName === undefined ? undefined : findAppNames(store, appName, site, signal)
 }
 
+/** The page with the rows of one more stretch. A statement may run twice: it adds to a copy. */
+async function readStretch(
+  store: Store,
+  list: List,
+  { stretch, page: before }: { stretch: Stretch; page: Page },
+  signal: AbortSignal,
+): Promise<Page> {
+  const { table, filter } = list
+  let page = before
+  await store.ask(
+    { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table },
+    (sql) => {
+      page = before.copy()
+      const question = stretchQuery(sql, list, stretch, filter.limit + 1 - before.items.length)
+      return readJobRows(question, (rows) => (page.add(rows) ? undefined : sql.CLOSE))
+    },
+    signal,
+  )
+  return page
+}
+
 /** The column of the list's time, its order, and the comparison for "after this row". */
 function keysOf(sql: Sql, table: JobTable, { time, order }: JobFilter) {
-  const column = sql(
-    { started: 'started_at', ended: 'ended_at', seen: 'last_event_at' }[time],
-  ) as unknown as Fragment
+  const column = timeColumn(sql, time)
   const id = sql(`${table}_id`)
   const way = order === 'desc' ? sql`desc` : sql`asc`
   const behind = order === 'desc' ? sql`<` : sql`>`
   // Rows of ten minutes lie together in the index; within them they are sorted.
   const bin = time === 'seen' ? sql`seen_bin ${way},` : sql``
-  return { column, id, behind, order: sql`order by ${bin} ${column} ${way}, id ${way}` }
+  const keys = sql`${column} ${way}, id ${way}`
+  return { column, id, behind, inIndex: sql`order by ${bin} ${keys}`, order: sql`order by ${keys}` }
 }
 
-function pageQuery(sql: Sql, table: JobTable, filter: JobFilter, branches: Branches) {
-  const { order } = keysOf(sql, table, filter)
-  const where = commonWhere(sql, table, filter)
-  const limit = filter.limit + 1
-  const walks = branches(sql).map(
-    (branch) => sql`
-      (select ${jobColumnsSql(sql, table)} from ${sql(table)}
-        where ${branch} ${where} ${order} limit ${limit})`,
-  )
+function stretchQuery(sql: Sql, list: List, stretch: Stretch, limit: number): Fragment {
+  const { table, filter, now } = list
+  const { column, id, behind, inIndex, order } = keysOf(sql, table, filter)
+  const { cursor } = filter
+  const health = filter.flags && healthSql(sql, table, now)
+  const judged = health
+    ? sql`, ${health.stuck} as stuck, ${health.lost} as lost, ${health.late} as late`
+    : sql``
+  const after = cursor ? sql`and (${column}, ${id}) ${behind} (${cursor.at}, ${cursor.id})` : sql``
+  const t = sql(table)
+  const walks = stretch.map(({ where, picked }) => {
+    // "offset 0" keeps the planner from joining the two.
+    const from = picked ? sql`(select * from ${t} where ${where(sql)} offset 0) ${t}` : t
+    return sql`
+      (select ${jobColumnsSql(sql, table)}${judged} from ${from} ${health?.join ?? sql``}
+        where ${picked ? sql`true` : where(sql)} ${after} ${commonWhere(sql, list, health)}
+        ${picked ? order : inIndex} limit ${limit})`
+  })
   const [only, ...others] = walks
   if (only && others.length === 0) return sql`/* jobs.find */ ${only}`
   return sql`
@@ -119,73 +178,21 @@ function pageQuery(sql: Sql, table: JobTable, filter: JobFilter, branches: Branc
     select * from (${joined(sql, walks, sql` union all `)}) found ${order} limit ${limit}`
 }
 
-const joined = (sql: Sql, parts: Fragment[], between: Fragment): Fragment =>
-  parts.reduce((all, part) => sql`${all}${between}${part}`)
-
-/** Statuses that have an index of their own; together with `succeeded` they are all. */
-const indexed: readonly JobStatus[] = ['running', 'failed', 'canceled']
-
-function branchesOf(table: JobTable, filter: JobFilter, apps: string[] | undefined): Branches {
-  const status = filter.status && [...new Set(filter.status)]
-  const byStatus = (sql: Sql): Fragment =>
-    status && status.length < 4 ? sql`status = any(${status})` : sql`true`
-  // Only jobs have an index by app.
-  if (apps && table === 'job' && filter.time === 'started' && apps.length <= maxAppBranches) {
-    return (sql) => apps.map((app) => sql`app_name = ${app} and ${byStatus(sql)}`)
-  }
-  const ofApps = (sql: Sql): Fragment => (apps ? sql`app_name = any(${apps})` : sql`true`)
-  if (status && filter.time === 'started' && status.every((one) => indexed.includes(one))) {
-    return (sql) => status.map((one) => sql`status = ${one} and ${ofApps(sql)}`)
-  }
-  return (sql) => [sql`${byStatus(sql)} and ${ofApps(sql)}`]
-}
-
-function commonWhere(sql: Sql, table: JobTable, filter: JobFilter): Fragment {
-  const { site, appId, businessKey, q, minDurationS, maxDurationS, jobId } = filter
-  const parts: Fragment[] = [windowWhere(sql, table, filter)]
-  if (site !== undefined) {
-    // Asked once, before the walk: a site that is not here costs nothing.
-    parts.push(sql`and site_id = ${site} and exists (select from app where site_id = ${site})`)
-  }
-  if (appId !== undefined) parts.push(sql`and app_id = ${appId}`)
-  if (businessKey !== undefined) parts.push(sql`and job_key = ${businessKey}`)
-  if (jobId !== undefined) parts.push(sql`and parent_id = ${jobId}`)
-  if (minDurationS !== undefined) parts.push(sql`and duration_s >= ${minDurationS}`)
-  if (maxDurationS !== undefined) parts.push(sql`and duration_s <= ${maxDurationS}`)
-  if (q !== undefined) {
-    const like = `%${escapeLike(q)}%`
-    parts.push(sql`and (job_key ilike ${like} or sub_key ilike ${like}
-      or app_name ilike ${like} or last_error ilike ${like})`)
-  }
-  return joined(sql, parts, sql` `)
-}
-
-/** `from` is included, `to` is not. */
-function windowWhere(sql: Sql, table: JobTable, filter: JobFilter): Fragment {
-  const { from, to, time, cursor } = filter
-  const { column, id, behind } = keysOf(sql, table, filter)
-  const parts: Fragment[] = []
-  if (time === 'ended') parts.push(sql`and ended_at is not null`)
-  if (from !== undefined) parts.push(sql`and ${column} >= ${from}`)
-  if (to !== undefined) parts.push(sql`and ${column} < ${to}`)
-  if (cursor) parts.push(sql`and (${column}, ${id}) ${behind} (${cursor.at}, ${cursor.id})`)
-  if (time === 'seen') parts.push(...binWhere(sql, filter))
-  return parts.length > 0 ? joined(sql, parts, sql` `) : sql``
-}
-
-/** The same bounds for the bins of ten minutes, which are what the index knows. */
-function binWhere(sql: Sql, { from, to, cursor, order }: JobFilter): Fragment[] {
-  const bin = (time: Micros) =>
-    sql`date_bin('10 minutes', ${time}::timestamptz at time zone 'UTC', timestamp '2000-01-01')`
-  const parts: Fragment[] = []
-  if (from !== undefined) parts.push(sql`and seen_bin >= ${bin(from)}`)
-  if (to !== undefined) parts.push(sql`and seen_bin <= ${bin(to)}`)
-  if (cursor) {
-    parts.push(
-      order === 'desc'
-        ? sql`and seen_bin <= ${bin(cursor.at)}`
-        : sql`and seen_bin >= ${bin(cursor.at)}`,
-    )
-  }
-  return parts
+/** How many rows a list with flags has on all its pages together. */
+async function countRows(store: Store, list: List, signal: AbortSignal): Promise<Total> {
+  const { table, now } = list
+  const [row] = await store.ask<{ n: number }[]>(
+    { operation: table === 'job' ? 'countJobs' : 'countSubjobs', table },
+    (sql) => {
+      const health = healthSql(sql, table, now)
+      return sql`
+        /* jobs.count */
+        select count(*) as n from (
+          select from ${sql(table)} ${health.join}
+          where ${toCondition(list)(sql)} ${commonWhere(sql, list, health)} limit ${maxCounted + 1}) counted`
+    },
+    signal,
+  )
+  const { n } = must(row, 'a count is one row')
+  return { count: Math.min(n, maxCounted), complete: n <= maxCounted }
 }

@@ -8,6 +8,7 @@ import { isUnreachable } from './database-error.ts'
 import { endStalledReaders } from './end-stalled.ts'
 import { advanceHorizon } from './horizon.ts'
 import { askAgainMs, openLease } from './lease.ts'
+import { findOrphans } from './orphans.ts'
 import { dropUnarchived } from './retention.ts'
 import { readDoubt, TimeWatch, type TrustedTime } from './trusted-time.ts'
 
@@ -157,6 +158,7 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     },
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },
+    { name: 'orphans', run: findOrphans },
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },

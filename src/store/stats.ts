@@ -27,7 +27,7 @@ type Row = {
 }
 
 /**
- * Counts and durations of the jobs that started in the window (the last seven days unless given),
+ * Counts and durations of the jobs that started (or ended) in the window (the last seven days unless given),
  * by bucket (of UTC) and group; oldest first. Percentiles are exact, over the jobs that ended.
  *
  * @throws AppError invalid, when the window has too many buckets or the groups are too many
@@ -38,7 +38,7 @@ export async function findStats(
   signal: AbortSignal,
 ): Promise<StatsRow[]> {
   const { from, to } = windowOf(filter)
-  const { site, appName, status, bucket, groupBy } = filter
+  const { site, appName, status, time = 'started', bucket, groupBy } = filter
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
   const rows = await store.ask<Row[]>(
@@ -46,16 +46,17 @@ export async function findStats(
     (sql) => {
       const by = (group: 'site' | 'app' | 'status', column: string) =>
         groupBy.includes(group) ? sql(column) : sql`null::text`
+      const at = sql({ started: 'started_at', ended: 'ended_at' }[time])
       return sql`
         /* stats.stats */
         select bucket, site_id, app_name, status, count(*) as n, avg(duration_s) as avg,
           min(duration_s) as min, max(duration_s) as max,
           percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_s) as p
         from (
-          select date_bin(${widths[bucket]}::interval, started_at, '2000-01-01T00:00:00Z') as bucket,
+          select date_bin(${widths[bucket]}::interval, ${at}, '2000-01-01T00:00:00Z') as bucket,
             ${by('site', 'site_id')} as site_id, ${by('app', 'app_name')} as app_name,
             ${by('status', 'status')} as status, duration_s
-          from job where started_at >= ${from} and started_at < ${to}
+          from job where ${at} >= ${from} and ${at} < ${to}
           ${site === undefined ? sql`` : sql`and site_id = ${site}`}
           ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
           ${status === undefined ? sql`` : sql`and status = any(${[...status]})`}) started

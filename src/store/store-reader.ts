@@ -55,6 +55,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
       items: found.items,
       nextCursor: last ? { at: timeInList(last, filter), id: last.id } : null,
       completeness: known,
+      ...(found.total ? { total: found.total } : {}),
     }
   }
 
@@ -79,7 +80,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
         ids,
       )
     },
-    findEvents: (id, limit, signal, after) => findEvents(store, id, limit, signal, after),
+    findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
     ask: (question, params, signal) => answerQuestion(store, question, params, signal),
   }
 }

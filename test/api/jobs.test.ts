@@ -65,6 +65,7 @@ describe('GET /v1/jobs', () => {
       minDurationS: 1.5,
       maxDurationS: 9,
       jobId: undefined,
+      parent: undefined,
       limit: 7,
       cursor: undefined,
     })

@@ -74,8 +74,8 @@ describe('a job on the wire', () => {
       `{"job_id":"I","job_key":"L26N4402.1",${same},"usual":{"runs":20,"p05_s":1,"p50_s":2.5,"p95_s":9}}`,
     )
     assert.equal(
-      JSON.stringify(jobToWire(aSubjob({ ...common, parentId: 'P' }))),
-      `{"subjob_id":"I","job_id":"P","sub_key":"W03",${same},"usual":null}`,
+      JSON.stringify(jobToWire(aSubjob({ ...common, parentId: 'P', jobKey: 'L26N4402.1' }))),
+      `{"subjob_id":"I","job_id":"P","sub_key":"W03",${same},"usual":null,"job_key":"L26N4402.1"}`,
     )
   })
 

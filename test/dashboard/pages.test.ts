@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import type { Job } from '../../src/core/job.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { pagePaths } from '../support/dashboard-pages.ts'
@@ -12,6 +13,26 @@ const ago = (minutes: number) => fromMs(toMs(noon) - minutes * 60_000)
 /** Keys of the rows of a jobs table, in their order. */
 const keysIn = (html: string) =>
   [...html.matchAll(/<tr id="job-[^>]*>.*?<a href="[^"]*">([^<]*)</gs)].map(([, key]) => key)
+
+/** The link to the next page of a part of a job page. */
+const olderIn = (html: string, part: 'subjobs' | 'events') =>
+  new RegExp(`rel="next" href="([^"]*)#${part}"`).exec(html)?.[1]?.replaceAll('&amp;', '&')
+
+/** Numbers of the subjobs `step N` in the table of a job page. */
+const stepsIn = (html: string) =>
+  [...html.matchAll(/<tr id="sub-[^>]*>.*?>step (\d+)<\/a>/gs)].map(([, n]) => Number(n))
+
+/** A card of a page: its figure, where that leads, and the words below it. */
+function cardIn(html: string, label: string) {
+  const card = new RegExp(
+    `<li class="card"><p class="lab">${label}.*?<p class="val">(?:<a href="([^"]*)">)?([^<]*)<.*?<p class="note">([^<]*)<`,
+    's',
+  ).exec(html)
+  const [, href = '', value, note] = card ?? []
+  return { href: href.replaceAll('&amp;', '&'), value, note }
+}
+
+const byNumber = (a: number, b: number) => a - b
 
 describe('GET /jobs', () => {
   test('names the sites that its rows are missing', async (t) => {
@@ -103,8 +124,46 @@ describe('GET /jobs', () => {
       aJob({ jobKey: `K${i}`, startedAt: ago(2 + i / 10), durationS }),
     )
     const { html } = await get('/jobs/cards')
-    assert.match(html, /Succeeded<\/p><p class="val">3</)
-    assert.match(html, /Median duration<\/p><p class="val">0:20</)
+    assert.equal(cardIn(html, 'Succeeded').value, '3')
+    assert.equal(cardIn(html, 'Median duration').value, '0:20')
+  })
+
+  test('counts on its cards what ended and what runs, the lost apart, whatever the list filters', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const many = (n: number, of: Partial<Job>) =>
+      Array.from({ length: n }, (_, i) =>
+        aJob({ id: idOf(`${JSON.stringify(of)} ${i}`), startedAt: ago(9), ...of }),
+      )
+    world.jobs = [
+      ...many(3, { status: 'running' }),
+      // Began long before the window, and is lost.
+      ...many(2, { status: 'running', lost: true, startedAt: ago(6000) }),
+      ...many(4, { status: 'failed' }),
+      // Began before the window and failed in it.
+      ...many(1, { status: 'failed', startedAt: ago(500), durationS: 495 * 60 }),
+      ...many(15, {}),
+      ...many(7, { status: 'failed', startedAt: ago(700) }),
+    ]
+    const seen = []
+    for (const query of ['', '?status=failed', '?q=nothing', '?app=lot-move', '?flag=lost']) {
+      pass(10)
+      const { html } = await get(`/jobs${query}`)
+      seen.push(
+        ['Running', 'Lost', 'Succeeded', 'Failed'].map((label) => {
+          const { value, note } = cardIn(html, label)
+          return `${value} ${note}`
+        }),
+      )
+      for (const label of ['Lost', 'Succeeded', 'Failed']) {
+        const { value, href } = cardIn(html, label)
+        const list = await get(href)
+        assert.equal(String(keysIn(list.html).length), value, `${label}: ${href}`)
+      }
+    }
+    const same = ['3 now, without the lost', '2 now: silent for too long']
+    const ended = ['15 75.0\u00a0% of ended', '5 25.0\u00a0% of ended']
+    assert.deepEqual(seen, Array(5).fill([...same, ...ended]))
+    assert.equal(cardIn((await get('/')).html, 'Failed').value, '5')
   })
 
   test('names missing events and wrong clocks', async (t) => {
@@ -168,17 +227,102 @@ describe('GET /jobs/{id}', () => {
     assert.match(html, /site 7 of 9 has no reading/)
   })
 
-  test('does not call an event the newest when it may have read only older ones', async (t) => {
+  test('shows the newest events, leads on to the older ones, and hides no error by order', async (t) => {
     const { world, get, pass } = aDashboard(t)
     const lot = addLot(world, noon)
-    assert.match((await get(`/jobs/${lot.id}`)).html, /of the newest event, progress/)
-    const [event] = world.events.get(lot.id) ?? []
-    world.events.set(lot.id, Array(600).fill(event))
-    lot.eventCount = 600
-    pass(10)
-    const { html } = await get(`/jobs/${lot.id}`)
-    assert.match(html, /the oldest 500 of 600, newest first/)
-    assert.doesNotMatch(html, /of the newest event/)
+    const toEvent = (i: number, kind: string, status?: string) => ({
+      idempotency_key: idOf(`event ${i}`),
+      event: { kind, at: ago(600 - i / 10), metadata: { n: i }, ...(status ? { status } : {}) },
+      received_at: ago(600 - i / 10),
+    })
+    const told = Array.from({ length: 400 }, (_, i) => toEvent(i, 'progress'))
+    told[3] = toEvent(3, 'error', 'failed')
+    told[50] = toEvent(50, 'error')
+    world.events.set(lot.id, told)
+    lot.eventCount = 400
+    const numbersIn = (html: string) =>
+      [...html.matchAll(/<td class="x br">(?:failed, )?n: (\d+)</g)].map(([, n]) => Number(n))
+    const first = await get(`/jobs/${lot.id}`)
+    assert.deepEqual(numbersIn(first.html).slice(0, 4), [50, 3, 399, 398])
+    assert.match(first.html, /60 of 400, newest first/)
+    assert.match(first.html, /of the newest event, progress/)
+    const seen = numbersIn(first.html).slice(2)
+    let { html } = first
+    for (;;) {
+      const older = olderIn(html, 'events')
+      if (older === undefined) break
+      pass(10)
+      html = (await get(older)).html
+      assert.doesNotMatch(html, /of the newest event/)
+      seen.push(...numbersIn(html))
+    }
+    assert.deepEqual(seen, told.map((_, i) => i).reverse())
+    const errors = await get(`/jobs/${lot.id}?events=errors`)
+    assert.deepEqual(numbersIn(errors.html), [50, 3])
+  })
+
+  test('shows the failed and running of 10,000 subjobs first, in under 100 kB, and leads to all others', async (t) => {
+    const { world, get } = aDashboard(t)
+    const lot = addLot(world, noon)
+    const statusOf = (i: number) => (i === 7 ? 'failed' : i === 11 ? 'running' : 'succeeded')
+    world.subjobs = Array.from({ length: 10_000 }, (_, i) =>
+      aJob({
+        id: idOf(`step ${i}`),
+        entityType: 'subjob',
+        parentId: lot.id,
+        subKey: `step ${i}`,
+        startedAt: ago(2000 - i / 10),
+        status: statusOf(i),
+        lastError: i === 7 ? 'pattern score 0.31 '.repeat(20) : null,
+        usual: { runs: 412, p05S: 20, p50S: 66, p95S: 90 },
+        metadata: { tool: 'SCN-05', chamber: 'B' },
+      }),
+    )
+    const told = Array.from({ length: 10_000 }, (_, i) => ({
+      idempotency_key: idOf(`event ${i}`),
+      event: { kind: 'progress', at: ago(600 - i / 100), metadata: { note: 'x'.repeat(200) } },
+      received_at: noon,
+      source: { id: 'bn-05', epoch: 'e', seq: i },
+    }))
+    world.events.set(lot.id, told)
+    const first = await get(`/jobs/${lot.id}`)
+    assert.ok(first.html.length < 100_000, `${first.html.length} bytes`)
+    assert.deepEqual(stepsIn(first.html).slice(0, 4), [7, 11, 9999, 9998])
+    assert.match(first.html, /60 of 10,000.subjobs, failed and running first/)
+    assert.match(first.html, /Failed 1</)
+    for (const list of ['succeeded', 'all', 'failed']) {
+      const { html } = await get(`/jobs/${lot.id}?subjobs=${list}`)
+      assert.ok(html.length < 100_000, `${list}: ${html.length} bytes`)
+      assert.equal(stepsIn(html).length, list === 'failed' ? 1 : 60)
+    }
+  })
+
+  test('pages through the subjobs of each state without losing or repeating one', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const lot = addLot(world, noon)
+    world.subjobs = Array.from({ length: 250 }, (_, i) =>
+      aJob({
+        id: idOf(`step ${i}`),
+        ...{ entityType: 'subjob', parentId: lot.id, subKey: `step ${i}`, jobKey: null },
+        startedAt: ago(200 - Math.floor(i / 20)),
+        status: i % 50 === 7 ? 'failed' : 'succeeded',
+      }),
+    )
+    const walk = async (list: string) => {
+      const seen: number[] = []
+      for (let next: string | undefined = `/jobs/${lot.id}?subjobs=${list}`; next !== undefined; ) {
+        pass(10)
+        const { html } = await get(next)
+        seen.push(...stepsIn(html))
+        next = olderIn(html, 'subjobs')
+      }
+      return seen
+    }
+    assert.deepEqual((await walk('failed')).sort(byNumber), [7, 57, 107, 157, 207])
+    const all = [...Array(250).keys()]
+    assert.deepEqual((await walk('all')).sort(byNumber), all)
+    const well = all.filter((i) => i % 50 !== 7)
+    assert.deepEqual((await walk('succeeded')).sort(byNumber), well)
   })
 
   test('shows a subjob, with a link to its job', async (t) => {
@@ -186,7 +330,34 @@ describe('GET /jobs/{id}', () => {
     const lot = addLot(world, noon)
     const { html } = await get(`/jobs/${idOf('wafer 14')}`)
     assert.match(html, /<h1>W14<\/h1>/)
-    assert.ok(html.includes(`href="/jobs/${lot.id}"`))
+    assert.ok(html.includes(`part of <a href="/jobs/${lot.id}">L26N4402.1</a>`))
+  })
+
+  test('leads from a job to the subjobs of its subjobs, and names the lot of each', async (t) => {
+    const { world, get } = aDashboard(t)
+    const lot = addLot(world, noon)
+    const wafer = idOf('wafer 14')
+    const step = aJob({
+      id: idOf('step of W14'),
+      entityType: 'subjob',
+      parentId: wafer,
+      subKey: 'align',
+      jobKey: 'L26N4402.1',
+      startedAt: ago(1),
+    })
+    world.subjobs.push(step)
+    assert.ok((await get(`/jobs/${lot.id}`)).html.includes(`href="/jobs/${wafer}"`))
+    assert.ok((await get(`/jobs/${wafer}`)).html.includes(`href="/jobs/${step.id}"`))
+    const { html } = await get(`/jobs/${step.id}`)
+    assert.ok(html.includes(`part of <a href="/jobs/${wafer}">W14</a> of L26N4402.1`))
+  })
+
+  test('says of a subjob that its job has not reported', async (t) => {
+    const { world, get } = aDashboard(t)
+    const orphan = { entityType: 'subjob', subKey: 'W3', parentId: idOf('nowhere') } as const
+    world.subjobs = [aJob({ id: idOf('orphan'), jobKey: null, ...orphan })]
+    const { html } = await get(`/jobs/${idOf('orphan')}`)
+    assert.match(html, /part of a job that has not reported/)
   })
 
   for (const id of [idOf('unknown'), 'nonsense', '%3Cscript%3E']) {
@@ -239,6 +410,24 @@ describe('GET /pipeline', () => {
     assert.deepEqual(order, ['bn-05', 'bn-12', 'bn-04'])
     assert.match(html, /<b>behind, clock ahead<\/b>/)
     assert.match(html, /310,114 to 310,120/)
+  })
+})
+
+describe('subjobs whose job has not reported', () => {
+  test('are counted on the pipeline page, and found by search with their lot', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    world.sources = someSources(noon)
+    assert.match((await get('/pipeline')).html, /None: the job of every subjob has reported/)
+    const lost = { entityType: 'subjob', parentId: idOf('nowhere'), jobKey: 'L77.1' } as const
+    world.subjobs = [aJob({ id: idOf('W3'), subKey: 'W3', startedAt: ago(20), ...lost })]
+    pass(10)
+    const { html } = await get('/pipeline')
+    assert.match(html, /1.subjob whose job has not reported/)
+    assert.ok(html.includes(`href="/jobs/${idOf('W3')}"`))
+    const found = await get('/jobs?q=l77')
+    assert.match(found.html, /<td class="cut">L77\.1<\/td>/)
+    assert.ok(found.html.includes(`href="/jobs/${idOf('W3')}"`))
+    assert.doesNotMatch((await get('/jobs?q=other')).html, /Subjobs that match/)
   })
 })
 

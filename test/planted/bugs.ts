@@ -1319,5 +1319,47 @@ export const bugs: readonly Bug[] = [
     find: "!['postgres', 'spool', 'archive', marker].some",
     replace: "!['postgres', 'archive', marker].some",
     test: ['test/roles/first-start.test.ts', 'a folder with data of any kind is not new'],
+    name: 'a job page shows its newest subjobs first, the failed among them or not',
+    why: 'the failed step of a lot of thousands is on no page that anyone opens',
+    file: 'src/dashboard/model/job-parts.ts',
+    find: '.sort((a, b) => rank(a) - rank(b) || (a.startedAt',
+    replace: '.sort((a, b) => (rank(a) - rank(b)) * 0 || (a.startedAt',
+    test: [
+      'test/dashboard/pages.test.ts',
+      'GET /jobs/{id} > shows the failed and running of 10,000 subjobs first, in under 100 kB, and leads to all others',
+    ],
+  },
+  {
+    name: 'a failing event older than the newest page is left out',
+    why: 'a job that goes on after its error looks as if nothing had failed',
+    file: 'src/dashboard/model/job-parts.ts',
+    find: 'if (!isFirst || next === null)',
+    replace: 'if (isFirst || next === null)',
+    test: [
+      'test/dashboard/pages.test.ts',
+      'GET /jobs/{id} > shows the newest events, leads on to the older ones, and hides no error by order',
+    ],
+  },
+  {
+    name: 'a cause is any rate above that of the others',
+    why: 'two versions that fail alike are set apart by chance',
+    file: 'src/dashboard/model/causes.ts',
+    find: 'if (boundRate(failed, ended).low <= boundRate(others.failed, others.ended).high) return 0',
+    replace: '',
+    test: [
+      'test/dashboard/causes.test.ts',
+      'findCauses > lists a value only when it fails more often than the others do, whatever the counts',
+    ],
+  },
+  {
+    name: 'central counts a value only at the sites where it failed',
+    why: 'a version that fails at one site of twelve looks as bad as one that fails at all',
+    file: 'src/core/questions/causes.ts',
+    find: 'minFailed: 0 }),',
+    replace: 'minFailed: filter.minFailed }),',
+    test: [
+      'test/store/causes.test.ts',
+      'what ended jobs share over several sites > counts the jobs of a site where a value never failed',
+    ],
   },
 ]

@@ -180,7 +180,10 @@ describe('a question to several sites', () => {
     const { id } = a.world.jobs[0]!
     assert.equal((await asked.reader.getJob(id, never))?.job.id, id)
     assert.equal(asked.sites().skipped, 1)
-    assert.deepEqual(await asked.reader.findEvents(id, 10, never), { items: [], next: null })
+    assert.deepEqual(await asked.reader.findEvents(id, { order: 'desc', limit: 10 }, never), {
+      items: [],
+      next: null,
+    })
   })
 
   test('about an unknown job says so only when every site answers', async () => {

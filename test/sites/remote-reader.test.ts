@@ -76,7 +76,10 @@ describe('remoteReader', () => {
     assert.equal(items.length, 25)
     assert.equal(items[0]?.parentId, lot.id)
     assert.equal(items[0]?.entityType, 'subjob')
-    assert.equal((await reader.findEvents(lot.id, 3, patient())).items.length, 3)
+    assert.equal(
+      (await reader.findEvents(lot.id, { order: 'desc', limit: 3 }, patient())).items.length,
+      3,
+    )
     assert.deepEqual(await reader.ask(sourcesQuestion, {}, patient()), world.sources)
     assert.ok(
       (await reader.ask(appsQuestion, {}, patient())).some(({ name }) => name === 'lot-move'),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
-import type { EventPage, EventPosition } from '../../src/core/job.ts'
+import type { EventFilter, EventPage, EventPosition } from '../../src/core/job.ts'
 import { parseJson } from '../../src/core/json.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
@@ -19,8 +19,10 @@ const ago = (hours: number) => fromMs(Date.now() - hours * hour)
 const ofJob = (at: string, event: Partial<Event['event']> = {}, more: Partial<Event> = {}) =>
   anEvent(at, event, { ...more, entity: { type: 'job', id: job } })
 
-const keysOf = async (store: Store, limit: number) =>
-  (await findEvents(store, job, limit, signal)).items.map((event) => event.idempotency_key)
+const keysOf = async (store: Store, limit: number, filter: Partial<EventFilter> = {}) =>
+  (await findEvents(store, job, { order: 'asc', limit, ...filter }, signal)).items.map(
+    (event) => event.idempotency_key,
+  )
 
 const keys = (events: readonly Event[]) => events.map((event) => event.idempotency_key)
 
@@ -36,6 +38,8 @@ function suite(edition: Edition) {
     assert.deepEqual(await keysOf(store, 1000), all)
     for (let limit = 1; limit <= all.length; limit++) {
       assert.deepEqual(await keysOf(store, limit), all.slice(0, limit))
+      const newest = await keysOf(store, limit, { order: 'desc' })
+      assert.deepEqual(newest, all.toReversed().slice(0, limit))
     }
   })
 
@@ -52,6 +56,26 @@ function suite(edition: Edition) {
     assert.equal(found.length, 4)
     assert.deepEqual(found, [...found].sort())
     assert.deepEqual(await keysOf(store, 3), found.slice(0, 3))
+    const newest = await keysOf(store, 3, { order: 'desc' })
+    assert.deepEqual(newest, found.toReversed().slice(0, 3))
+  })
+
+  test('are found by kind and by the state that they report or imply, however many others there are', async (t) => {
+    const { store } = await openStore(t, edition)
+    const failing = ofJob(ago(50), { kind: 'error', status: 'failed' })
+    const told = ofJob(ago(3), { kind: 'error' })
+    const ticks = Array.from({ length: 300 }, (_, i) =>
+      ofJob(ago(2 - i / 300), { kind: 'progress' }),
+    )
+    const end = ofJob(ago(0.5), { kind: 'finished' })
+    await ingest(store, [failing, told, end, ...ticks])
+    const found = (filter: Partial<EventFilter>) => keysOf(store, 5, { order: 'desc', ...filter })
+    assert.deepEqual(await found({ status: ['failed'] }), keys([failing]))
+    assert.deepEqual(await found({ kinds: ['error'] }), keys([told, failing]))
+    assert.deepEqual(await found({ kinds: ['error', 'finished'] }), keys([end, told, failing]))
+    assert.deepEqual(await found({ status: ['succeeded', 'failed'] }), keys([end, failing]))
+    assert.deepEqual(await found({ kinds: ['error'], status: ['running'] }), keys([told]))
+    assert.deepEqual(await found({ kinds: ['canceled'] }), [])
   })
 
   test('come as they were received, unknown fields and stamps included', async (t) => {
@@ -77,7 +101,8 @@ function suite(edition: Edition) {
       plant: { hall: 3 },
     } as Event
     await ingest(store, [sent])
-    const [found] = (await findEvents(store, sent.entity.id, 10, signal)).items
+    const [found] = (await findEvents(store, sent.entity.id, { order: 'desc', limit: 10 }, signal))
+      .items
     assert.deepEqual(found, JSON.parse(JSON.stringify(sent)))
   })
 
@@ -91,7 +116,7 @@ function suite(edition: Edition) {
     const digits = '9223372036854775807'
     const sent = parseJson(JSON.stringify(plain).replaceAll('"#"', digits)) as Event
     await ingest(store, [sent])
-    const found = await findEvents(store, sent.entity.id, 10, signal)
+    const found = await findEvents(store, sent.entity.id, { order: 'desc', limit: 10 }, signal)
     const jobs = await storeReader(store, { archive: 'off' }).getJobs([sent.entity.id], signal)
     const written = JSON.stringify([found, jobs])
     assert.equal(written.split(`:${digits}}`).length, 4, written)
@@ -104,11 +129,15 @@ function suite(edition: Edition) {
       ofJob(ago(i % 2 ? 60 : 1), { kind: 'progress', metadata }),
     )
     for (let i = 0; i < events.length; i += 100) await ingest(store, events.slice(i, i + 100))
-    for (const limit of [70, 5000]) {
+    for (const [limit, order] of [
+      [70, 'desc'],
+      [5000, 'desc'],
+      [90, 'asc'],
+    ] as const) {
       const seen: unknown[] = []
       let after: EventPosition | undefined
       do {
-        const page: EventPage = await findEvents(store, job, limit, signal, after)
+        const page: EventPage = await findEvents(store, job, { order, limit, after }, signal)
         const bytes = JSON.stringify(page.items).length
         assert.ok(bytes < 17 * 2 ** 20, `${bytes} bytes`)
         assert.ok(page.items.length <= limit)
@@ -126,7 +155,10 @@ function suite(edition: Edition) {
     await ingest(store, events)
     await run(store, 'delete from job')
     assert.deepEqual(await keysOf(store, 10), keys(events))
-    assert.deepEqual((await findEvents(store, crypto.randomUUID(), 10, signal)).items, [])
+    assert.deepEqual(
+      (await findEvents(store, crypto.randomUUID(), { order: 'desc', limit: 10 }, signal)).items,
+      [],
+    )
   })
 }
 

@@ -312,7 +312,12 @@ function suite(edition: Edition) {
     await openNoon(store, minute(-60), '2026-03-02')
     const added = event({ started_at: minute(-5), started_at_added: true })
     await ingest(store, [added])
-    const { items } = await findEvents(store, added.entity.id, 1, t.signal)
+    const { items } = await findEvents(
+      store,
+      added.entity.id,
+      { order: 'desc', limit: 1 },
+      t.signal,
+    )
     const [found] = items
     assert.equal((found as unknown as Event).event.started_at_added, true)
   })

@@ -25,11 +25,15 @@ const eventOf = (spec: Spec): Event =>
       : {
           kind: 'finished',
           started_at: startOf(spec),
+          ended_at: endOf(spec) ?? startOf(spec),
           status: spec.failed ? 'failed' : 'succeeded',
           metrics: { duration_s: spec.tookS },
         },
     { site_id: spec.site, app: { app_id: crypto.randomUUID(), name: spec.app, version: '' } },
   )
+
+const endOf = (spec: Spec) =>
+  spec.tookS === null ? null : fromMs(toMs(startOf(spec)) + spec.tookS * 1000)
 
 const statusOf = ({ tookS, failed }: Spec) =>
   tookS === null ? 'running' : failed ? 'failed' : 'succeeded'
@@ -46,8 +50,9 @@ function percentile(sorted: number[], share: number): number | null {
 function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Spec[]>()
   for (const spec of specs) {
-    const at = startOf(spec)
+    const at = filter.time === 'ended' ? endOf(spec) : startOf(spec)
     const wanted =
+      at !== null &&
       at >= filter.from! &&
       at < filter.to! &&
       spec.site === (filter.site ?? spec.site) &&
@@ -56,7 +61,7 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
     if (!wanted) continue
     const width = widthMs[filter.bucket]
     const key = JSON.stringify([
-      fromMs(Math.floor(toMs(at) / width) * width),
+      fromMs(Math.floor(toMs(at ?? '') / width) * width),
       filter.groupBy.includes('site') ? spec.site : null,
       filter.groupBy.includes('app') ? spec.app : null,
       filter.groupBy.includes('status') ? statusOf(spec) : null,
@@ -104,6 +109,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
 })
 
 const anyFilter: fc.Arbitrary<StatsFilter> = fc.record({
+  time: fc.constantFrom(undefined, 'started', 'ended'),
   bucket: fc.constantFrom('5m', 'hour', 'day'),
   groupBy: fc.subarray(['site', 'app', 'status']),
   from: fc.constant('2026-02-28T00:00:00.000000Z'),

@@ -1,5 +1,6 @@
 import type { Admitted } from '../../src/core/admission.ts'
-import type { Event, Kind } from '../../src/core/event.ts'
+import type { Event } from '../../src/core/event.ts'
+import type { Kind } from '../../src/core/kinds.ts'
 import { fromMs } from '../../src/core/time.ts'
 
 type Wanted = { json?: string; kind?: Kind; key?: string; stamped?: boolean }

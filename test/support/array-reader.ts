@@ -12,6 +12,14 @@ import {
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
+import {
+  type CauseCount,
+  type CauseFact,
+  type CausesFilter,
+  compareCauses,
+} from '../../src/core/questions/causes.ts'
+import type { Orphans } from '../../src/core/questions/orphans.ts'
+import type { Running } from '../../src/core/questions/running.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
@@ -31,7 +39,14 @@ export type World = {
 }
 
 export function emptyWorld(now: () => Micros): World {
-  const answers = { apps: listApps, sources: listSources, stats: findStats }
+  const answers = {
+    apps: listApps,
+    causes: countCauses,
+    orphans: countOrphans,
+    running: countRunning,
+    sources: listSources,
+    stats: findStats,
+  }
   return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now, answers }
 }
 
@@ -41,7 +56,15 @@ export function arrayReader(world: World): JobReader {
   return {
     findJobs: async (filter) => pageOf(world, world.jobs, filter),
     findSubjobs: async (filter) =>
-      pageOf(world, filter.jobId ? inJob(filter.jobId) : world.subjobs, filter),
+      pageOf(
+        world,
+        filter.jobId
+          ? inJob(filter.jobId)
+          : filter.parent === 'missing'
+            ? orphansOf(world)
+            : world.subjobs,
+        filter,
+      ),
     getJob: async (id) => {
       const job = [...world.jobs, ...world.subjobs].find((one) => one.id === id)
       if (!job) return undefined
@@ -50,14 +73,19 @@ export function arrayReader(world: World): JobReader {
       return { job, subjobs: { total: inJob(id).length, ...counts } as never }
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
-    findEvents: async (id, limit, _signal, after) => {
-      const all = world.events.get(id) ?? []
+    findEvents: async (id, { order, kinds, status, limit, after }) => {
+      const told = (world.events.get(id) ?? []) as unknown as Event[]
+      const wanted = told.filter(
+        ({ event }) =>
+          (kinds?.includes(event.kind) ?? true) && (status?.includes(saidStatus(event)) ?? true),
+      )
+      const all = order === 'desc' ? wanted.toReversed() : wanted
       const places = all.map((event) => ({
-        at: (event as unknown as Event).event.at,
-        key: (event as unknown as Event).idempotency_key,
+        at: event.event.at,
+        key: event.idempotency_key,
       }))
       const from = after ? places.findIndex(({ key }) => key === after.key) + 1 : 0
-      const items = all.slice(from, from + limit)
+      const items = all.slice(from, from + limit) as unknown as StoredEvent[]
       const isMore = from + limit < all.length
       return { items, next: isMore ? (places[from + limit - 1] ?? null) : null }
     },
@@ -67,6 +95,9 @@ export function arrayReader(world: World): JobReader {
     },
   }
 }
+
+const saidStatus = ({ kind, status }: Event['event']) =>
+  status ?? (kind === 'finished' ? 'succeeded' : kind === 'canceled' ? 'canceled' : 'running')
 
 function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const sign = filter.order === 'desc' ? -1 : 1
@@ -83,6 +114,11 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   return {
     items,
     nextCursor: more ? { at: sortTime(last, filter.time)!, id: last.id } : null,
+    ...(filter.flags
+      ? {
+          total: { count: jobs.filter((job) => matchesFilter(job, filter)).length, complete: true },
+        }
+      : {}),
     completeness: {
       asOf: world.now(),
       sources: world.sources.length,
@@ -99,6 +135,64 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
 
 const listSources = ({ sources }: World): readonly Source[] => sources
 
+function orphansOf({ jobs, subjobs }: World): Job[] {
+  const known = new Set([...jobs, ...subjobs].map(({ id }) => id))
+  return subjobs.filter(({ parentId }) => !known.has(parentId ?? ''))
+}
+
+const countOrphans = (world: World): Orphans[] =>
+  [...Map.groupBy(orphansOf(world), ({ appName }) => appName)].map(([appName, found]) => ({
+    siteId: must(found[0], 'a group has a member').siteId,
+    appName,
+    subjobs: found.length,
+    newestStartedAt: must(
+      found
+        .map(({ startedAt }) => startedAt)
+        .sort()
+        .at(-1),
+      'likewise',
+    ),
+  }))
+
+/** By every fact, read naively; of the texts of errors only single numbers are left out. */
+function countCauses({ jobs }: World, filter: CausesFilter): CauseCount[] {
+  const ended = jobs.filter(
+    ({ endedAt }) => endedAt !== null && endedAt >= filter.from && endedAt < filter.to,
+  )
+  const counts = new Map<string, CauseCount>()
+  for (const { status, endedAt, siteId, appName, appVersion, lastError, metadata } of ended) {
+    const failed = status === 'failed'
+    const read = (name: string) => metadata[name] as string | undefined
+    const shared: [fact: CauseFact, value: string | undefined, of?: string | undefined][] = [
+      ['all', ''],
+      ['site', siteId],
+      ['app', appName],
+      ['version', appVersion, appName],
+      ['tool', read('tool')],
+      ['chamber', read('chamber'), read('tool')],
+      ['recipe', read('recipe')],
+      ['host', read('host')],
+      ['error_type', read('error_type')],
+      ['error', failed ? lastError?.replaceAll(/(?<![\w-])\d[0-9a-f]*\b/g, '#') : undefined],
+    ]
+    for (const [fact, value, of = null] of shared) {
+      if (value === undefined || (value === '' && fact !== 'all')) continue
+      const key = JSON.stringify([fact, value, of])
+      const none = { ended: 0, failed: 0, recentEnded: 0, recentFailed: 0 }
+      const count = counts.get(key) ?? { fact, value, of, ...none }
+      counts.set(key, count)
+      const recent = (endedAt ?? '') >= filter.recentFrom
+      count.ended++
+      if (failed) count.failed++
+      if (recent) count.recentEnded++
+      if (recent && failed) count.recentFailed++
+    }
+  }
+  return [...counts.values()]
+    .filter(({ fact, failed }) => fact === 'all' || failed >= filter.minFailed)
+    .sort(compareCauses)
+}
+
 const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
   [...new Map(jobs.map((job) => [job.appName, job])).values()]
     .filter(({ siteId }) => site === undefined || siteId === site)
@@ -111,14 +205,39 @@ const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
       lastSeenAt: job.updatedAt,
     }))
 
+function countRunning({ jobs }: World, { site, appName }: Partial<JobFilter>): Running[] {
+  const wanted: JobFilter = { site, appName, status: ['running'], ...newest }
+  const running = jobs.filter((job) => matchesFilter(job, wanted))
+  const count = (of: readonly Job[], is: (job: Job) => boolean) => of.filter(is).length
+  return [...Map.groupBy(running, ({ siteId }) => siteId)].map(([siteId, all]) => ({
+    siteId,
+    running: all.length,
+    lost: count(all, ({ lost }) => lost),
+    stuck: count(all, ({ stuck }) => stuck),
+    late: count(all, ({ late }) => late),
+    flagged: count(all, ({ lost, stuck, late }) => lost || stuck || late),
+    lostNotJudged: count(
+      all,
+      ({ usual, metadata }) => !usual && metadata.heartbeat_s === undefined,
+    ),
+    stuckNotJudged: count(
+      all,
+      ({ usual, metadata }) => !usual && metadata.max_duration_s === undefined,
+    ),
+    complete: true,
+  }))
+}
+
+const newest = { time: 'active', order: 'desc', limit: 1 } as const
+
 const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 
 function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Job[]>()
-  const wanted: JobFilter = { ...filter, time: 'started', order: 'desc', limit: 1 }
+  const wanted: JobFilter = { ...filter, time: filter.time ?? 'started', order: 'desc', limit: 1 }
   for (const job of jobs.filter((one) => matchesFilter(one, wanted))) {
     const width = bucketMs[filter.bucket]
-    const bucket = fromMs(Math.floor(toMs(job.startedAt) / width) * width)
+    const bucket = fromMs(Math.floor(toMs(sortTime(job, wanted.time) ?? '') / width) * width)
     const key = JSON.stringify([
       bucket,
       filter.groupBy.includes('app') ? job.appName : null,

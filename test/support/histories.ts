@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import type { Event, Kind } from '../../src/core/event.ts'
+import type { Event } from '../../src/core/event.ts'
+import type { Kind } from '../../src/core/kinds.ts'
 import { fromMicros, type Micros, toMicros } from '../../src/core/time.ts'
 
 /**

@@ -1,5 +1,8 @@
-import type { JobFilter, JobReader } from '../../src/core/job.ts'
+import { type JobFilter, type JobReader, timeFields } from '../../src/core/job.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { causesQuestion, startRecent } from '../../src/core/questions/causes.ts'
+import { orphansQuestion } from '../../src/core/questions/orphans.ts'
+import { runningQuestion } from '../../src/core/questions/running.ts'
 import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { type StatsFilter, statsQuestion } from '../../src/core/questions/stats.ts'
 import { fromMs } from '../../src/core/time.ts'
@@ -68,17 +71,40 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     list('ended failed', { time: 'ended', status: ['failed'] }),
     list('ended canceled rare app', { time: 'ended', status: ['canceled'], appName: 'app-39' }),
     list('ended running', { time: 'ended', status: ['running'] }),
+    list('failed, canceled, ended', { time: 'ended', status: ['failed', 'canceled'] }),
+    list('active', { time: 'active' }),
+    list('active oldest', { time: 'active', order: 'asc' }),
+    list('active, a day of last month', { time: 'active', from: ago(31), to: ago(30) }, 1),
+    list('active 1 h', { time: 'active', from: ago(1 / 24) }, 1),
+    list('active running', { time: 'active', status: ['running'] }),
+    list('active failed', { time: 'active', status: ['failed'] }),
+    list('active none', { time: 'active', minDurationS: 5e6 }),
+    list('active q none', { time: 'active', q: 'zzz' }),
+    list('active q a key', { time: 'active', q: key, from: ago(1 / 24) }, 1),
+    list('active q an id', { time: 'active', q: job, from: ago(1 / 24) }, 1),
+    list('active app', { time: 'active', appName: 'app-39' }),
+    list('tool frequent', { facts: { tool: 'SCN-3' } }),
+    list('recipe', { time: 'active', facts: { recipe: 'r7' } }),
+    list('tool none', { time: 'active', facts: { tool: 'SCN-99' } }, 0),
+    list('host none', { facts: { host: 'nowhere' } }, 0),
+    list('chamber none', { facts: { chamber: 'Z' } }, 0),
+    list('error_type none', { facts: { error_type: 'Nothing' } }, 0),
+    list('tool ended', { time: 'ended', facts: { tool: 'SCN-3' }, status: ['failed'] }),
+    list('flag lost', { time: 'active', flags: ['lost'] }),
+    list('flag any', { time: 'active', flags: ['stuck', 'lost', 'late'] }),
+    { name: 'running', ask: (reader) => reader.ask(runningQuestion, {}, signal) },
     list('seen', { time: 'seen' }),
     list('seen oldest', { time: 'seen', order: 'asc' }),
     list('seen running', { time: 'seen', status: ['running'] }),
     list('seen none', { time: 'seen', minDurationS: 5e6 }),
     list('nothing matches', { appName: 'app-1', status: ['failed'], site: 'fab2', q: 'zzz' }),
-    ...(['started', 'ended', 'seen'] as const).flatMap((time) =>
+    ...timeFields.flatMap((time) =>
       (['desc', 'asc'] as const).map((order): Question => second(time, order)),
     ),
     stats('stats by hour', { bucket: 'hour', groupBy: [] }),
     stats('stats by app and status', { bucket: 'day', groupBy: ['app', 'status'] }),
     stats('stats of one app', { bucket: 'hour', groupBy: ['site'], appName: 'app-39' }),
+    stats('stats by end', { time: 'ended', bucket: 'day', groupBy: ['status'] }),
     stats('stats failed', { bucket: 'hour', groupBy: ['app'], status: ['failed'] }),
     { name: 'apps', days: 0, ask: (reader) => reader.ask(appsQuestion, {}, signal) },
     { name: 'sources', days: 0, ask: (reader) => reader.ask(sourcesQuestion, {}, signal) },
@@ -86,8 +112,34 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     { name: 'a job with subjobs', days: 0, ask: (reader) => reader.getJob(parent, signal) },
     { name: 'jobs by id', days: 0, ask: (reader) => reader.getJobs([job, parent], signal) },
     { name: 'no job', days: 0, ask: (reader) => reader.getJob(nowhere, signal) },
-    { name: 'events of a job', days: 0, ask: (reader) => reader.findEvents(job, 1000, signal) },
-    { name: 'events of none', days: 0, ask: (reader) => reader.findEvents(nowhere, 1000, signal) },
+    {
+      name: 'events of a job',
+      days: 0,
+      ask: (reader) => reader.findEvents(job, { order: 'desc', limit: 1000 }, signal),
+    },
+    {
+      name: 'events of none',
+      days: 0,
+      ask: (reader) => reader.findEvents(nowhere, { order: 'desc', limit: 1000 }, signal),
+    },
+    {
+      name: 'errors of a job',
+      days: 0,
+      ask: (reader) =>
+        reader.findEvents(job, { order: 'desc', kinds: ['error'], limit: 20 }, signal),
+    },
+    {
+      name: 'causes',
+      ask: (reader) => {
+        const [from, to] = [ago(7), ago(0)]
+        const filter = { from, to, recentFrom: startRecent(from, to), minFailed: 3 }
+        return reader.ask(causesQuestion, filter, signal)
+      },
+    },
+    { name: 'orphans', days: 0, ask: (reader) => reader.ask(orphansQuestion, {}, signal) },
+    sub('subjobs without a job', { parent: 'missing', from: undefined }, 0),
+    // The planner may look up the failures of all subjobs beside those of the job.
+    sub('failed subjobs of a job', { jobId: parent, status: ['failed'], from: undefined }, 1),
     sub('subjobs of a job', { jobId: parent, from: undefined }, 0),
     sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
     sub('subjobs failed', { status: ['failed'] }),

@@ -1,5 +1,6 @@
-import type { Event, Kind } from '../../src/core/event.ts'
+import type { Event } from '../../src/core/event.ts'
 import type { JobStatus } from '../../src/core/job.ts'
+import type { Kind } from '../../src/core/kinds.ts'
 
 /** The smallest event there is, as a program sends it. */
 export function smallestEvent(event: Partial<Event['event']> & { kind?: Kind } = {}) {

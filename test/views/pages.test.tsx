@@ -39,15 +39,21 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
   draw({
     job,
     counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
-    subjobs,
-    events: [
-      {
-        event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
-        source: { id: evil, seq: 1 },
-        received_at: now,
-      },
-    ],
-    moreEvents: false,
+    parent: undefined,
+    query: {},
+    subjobs: { rows: subjobs, read: subjobs, isAll: true, older: undefined },
+    events: {
+      isFirst: true,
+      older: undefined,
+      errors: [],
+      items: [
+        {
+          event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
+          source: { id: evil, seq: 1 },
+          received_at: now,
+        },
+      ],
+    },
     notices: [{ kind: 'error', title: evil, detail: evil }],
   })
 
@@ -111,9 +117,15 @@ describe('a page', () => {
     const html = draw({
       job: aJob(),
       counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
-      subjobs: [],
-      events: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
-      moreEvents: false,
+      parent: undefined,
+      query: {},
+      subjobs: undefined,
+      events: {
+        items: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
+        older: undefined,
+        errors: [{}],
+        isFirst: true,
+      },
       notices: [],
     })
     assert.ok(html.includes('</html>'))

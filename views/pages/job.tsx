@@ -1,6 +1,6 @@
-import type { Job, StoredEvent, SubjobCounts } from '../../src/core/job.ts'
-import type { Micros } from '../../src/core/time.ts'
-import { capitalize, count, cut, isVisible, number } from '../format.ts'
+import type { Job, SubjobCounts } from '../../src/core/job.ts'
+import { capitalize, cut, isVisible, number } from '../format.ts'
+import { type JobEvents, type JobQuery, jobUrl, type Subjobs } from '../job-query.ts'
 import { jobName, toolText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -8,14 +8,6 @@ import { type Column, DataTable } from '../partials/data-table.tsx'
 import { DeliveryPath } from '../partials/delivery-path.tsx'
 import { EventsTable } from '../partials/events.tsx'
 import { Facts } from '../partials/facts.tsx'
-import { Gantt, ganttRows } from '../partials/gantt.tsx'
-import {
-  elapsedColumn,
-  errorColumn,
-  keyColumn,
-  startedColumn,
-  statusColumn,
-} from '../partials/jobs-table.tsx'
 import {
   errorTexts,
   lastError,
@@ -29,32 +21,33 @@ import { Panel } from '../partials/panel.tsx'
 import { Refreshed } from '../partials/refreshed.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
+import { SubjobsPanel } from '../partials/subjobs.tsx'
 import { findWafers, WaferMap } from '../partials/wafers.tsx'
 import { jobPath } from '../urls.ts'
 
 export type JobView = {
   job: Job
   counts: SubjobCounts
-  /** In the order they started; at most as many as were asked for. */
-  subjobs: readonly Job[]
-  /** Oldest first; undefined when the API was away. */
-  events: readonly StoredEvent[] | undefined
-  /** There may be newer events than those listed. */
-  moreEvents: boolean
+  /** The job or subjob above a subjob; null when it has not reported, undefined for a job. */
+  parent: Job | null | undefined
+  query: JobQuery
+  /** Undefined when the API was away; events likewise. */
+  subjobs: Subjobs | undefined
+  events: JobEvents | undefined
   notices: readonly Notice[]
 }
 
 /** One job or subjob. Everything here reloads when an event of the job arrives. */
 export function JobBody({ page, view }: { page: Page; view: JobView }) {
   const { job } = view
-  const href = jobPath(job.id, page.siteQuery)
+  const href = jobUrl(job.id, page.siteQuery, view.query)
   return (
     <Refreshed id="job" href={href} on="job-changed from:#live throttle:2s">
-      <Head job={job} site={page.siteQuery} />
+      <Head view={view} site={page.siteQuery} />
       <Notices notices={view.notices} />
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
-        <Subjobs page={page} view={view} />
+        <SubjobsPanel page={page} view={view} />
         <Metrics job={job} />
         <Events page={page} view={view} />
       </div>
@@ -63,13 +56,15 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
   )
 }
 
-function Head({ job, site }: { job: Job; site: string | undefined }) {
+function Head({ view, site }: { view: JobView; site: string | undefined }) {
+  const { job } = view
   const lot = job.jobKey?.split('.')[0] ?? ''
   const what = [cut(job.appName, 200), toolText(job)].filter((part) => part !== '').join(', ')
   return (
     <div class="head">
       <h1>{jobName(job, 256)}</h1>
       <Status of={shownStatus(job)} />
+      {job.entityType === 'subjob' ? <PartOf view={view} site={site} /> : null}
       <span>{what}</span>
       <span class="sp" />
       {!isVisible(lot) ? null : (
@@ -81,40 +76,21 @@ function Head({ job, site }: { job: Job; site: string | undefined }) {
   )
 }
 
-function Subjobs({ page, view }: { page: Page; view: JobView }) {
-  const { job, counts, subjobs } = view
-  if (counts.total === 0) return null
-  const drawn = Math.min(subjobs.length, ganttRows)
-  const first = drawn < counts.total ? `the first ${number(drawn)} of ` : ''
+/** The lot of a subjob, and what it belongs to. */
+function PartOf({ view: { job, parent }, site }: { view: JobView; site: string | undefined }) {
+  const lot = job.jobKey === null ? '' : cut(job.jobKey, 60)
+  if (parent === null || job.parentId === null) {
+    return <span>{lot === '' ? '' : `${lot}, `}part of a job that has not reported</span>
+  }
+  const name = parent === undefined ? '' : cut(jobName(parent), 60)
+  const link = <a href={jobPath(job.parentId, site)}>{name || lot || 'its job'}</a>
   return (
-    <Panel title="Subjobs over time" note={first + count(counts.total, 'subjob')}>
-      <Gantt job={job} subjobs={subjobs} now={page.now} site={page.siteQuery} />
-      <details class="data" id="subjobs">
-        <summary>
-          {subjobs.length < counts.total
-            ? `The first ${number(subjobs.length)} of ${number(counts.total)} as a table`
-            : `All ${number(subjobs.length)} as a table`}
-        </summary>
-        <DataTable
-          caption="Subjobs, in the order they started"
-          stack
-          columns={subjobColumns(page)}
-          rows={subjobs}
-          rowId={({ id }) => `sub-${id}`}
-        />
-      </details>
-    </Panel>
+    <span>
+      part of {link}
+      {lot === '' || lot === name ? '' : ` of ${lot}`}
+    </span>
   )
 }
-
-const subjobColumns = ({ now, siteQuery }: { now: Micros; siteQuery: string | undefined }) => [
-  statusColumn(),
-  keyColumn('Subjob', siteQuery),
-  startedColumn(now),
-  { head: 'Chamber', cell: toolText },
-  elapsedColumn('Took', now),
-  errorColumn('Last error', 120),
-]
 
 function Metrics({ job }: { job: Job }) {
   const metrics = listMetrics(job)
@@ -137,21 +113,71 @@ const metricColumns: Column<readonly [name: string, value: string]>[] = [
   { head: 'Value', number: true, cell: ([, value]) => value },
 ]
 
-function Events({ page, view: { job, events, moreEvents } }: { page: Page; view: JobView }) {
+/** A page of events, and before it the errors that are older. */
+function Events({ page, view }: { page: Page; view: JobView }) {
+  const { job, events } = view
   if (events === undefined) return null
-  const total = number(Math.max(job.eventCount, events.length))
-  const listed = `${number(events.length)} of ${total}`
+  const { items, errors } = events
+  const total = number(Math.max(job.eventCount, items.length))
+  const { events: only, eventsAfter } = view.query
+  const listed = only === 'errors' ? 'errors and ends' : `${number(items.length)} of ${total}`
+  const note = `${eventsAfter === undefined ? '' : 'older: '}${listed}, newest first by event time`
   return (
-    <Panel
-      title="Events"
-      note={`${moreEvents ? `the oldest ${listed}` : listed}, newest first by event time`}
+    <>
+      {errors.length === 0 ? null : (
+        <Panel title="Errors before the newest events" note={`the newest ${number(errors.length)}`}>
+          <EventsTable
+            caption="Errors before the newest events, newest first"
+            events={errors}
+            now={page.now}
+          />
+        </Panel>
+      )}
+      <Panel title="Events" id="events" note={note}>
+        <EventsTable
+          caption="Events, newest first"
+          events={items}
+          now={page.now}
+          empty={emptyEvents(view)}
+        />
+        <EventPages page={page} view={view} />
+      </Panel>
+    </>
+  )
+}
+
+const emptyEvents = ({ query }: JobView) =>
+  query.events === undefined && query.eventsAfter === undefined
+    ? 'The events of this job are no longer in the hot store; its status and values still are.'
+    : 'There are none here in the hot store.'
+
+/** Links to older events, to errors and ends alone, and back. */
+function EventPages({ page, view: { job, query, events } }: { page: Page; view: JobView }) {
+  const link = (text: string, change: JobQuery, rel?: string) => (
+    <a
+      class="btn"
+      rel={rel}
+      href={jobUrl(
+        job.id,
+        page.siteQuery,
+        { ...query, events: undefined, eventsAfter: undefined, ...change },
+        'events',
+      )}
     >
-      <EventsTable
-        events={events}
-        now={page.now}
-        empty="The events of this job are no longer in the hot store; its status and values still are."
-      />
-    </Panel>
+      {text}
+    </a>
+  )
+  const after = events?.older
+  const isPlain = query.events === undefined && query.eventsAfter === undefined
+  if (after === undefined && isPlain) return null
+  return (
+    <nav class="pages" aria-label="Pages of events">
+      {after === undefined
+        ? null
+        : link('Older events', { events: query.events, eventsAfter: after }, 'next')}
+      {query.events === 'errors' ? null : link('Errors and ends', { events: 'errors' })}
+      {isPlain ? null : link('Newest events', {})}
+    </nav>
   )
 }
 
@@ -171,8 +197,8 @@ function Errors({ texts }: { texts: readonly [name: string, text: string][] }) {
 }
 
 function Side({ page, view }: { page: Page; view: JobView }) {
-  const { job, subjobs, events, moreEvents } = view
-  const wafers = findWafers(subjobs)
+  const { job, subjobs, events } = view
+  const wafers = findWafers(subjobs?.read ?? [])
   const metadata = otherMetadata(job)
   return (
     <div class="w5 col duo">
@@ -184,7 +210,11 @@ function Side({ page, view }: { page: Page; view: JobView }) {
       <Panel title="Facts">
         <Facts job={job} now={page.now} site={page.siteQuery} />
       </Panel>
-      <DeliveryPath job={job} event={moreEvents ? undefined : events?.at(-1)} now={page.now} />
+      <DeliveryPath
+        job={job}
+        event={events?.isFirst ? events.items[0] : undefined}
+        now={page.now}
+      />
       <Errors texts={errorTexts(job).filter(([name]) => name !== lastError)} />
       {metadata.length === 0 ? null : (
         <Panel title="Metadata" note="as the program sent it" class="all">
@@ -196,7 +226,8 @@ function Side({ page, view }: { page: Page; view: JobView }) {
 }
 
 /** The counts by status, and what is stuck, lost or late among the subjobs that were read. */
-function waferNote({ counts, subjobs }: JobView): string {
+function waferNote({ counts, subjobs: found }: JobView): string {
+  const subjobs = found?.read ?? []
   const flagged = flags.map((flag): [number, string] => [
     subjobs.filter((subjob) => shownStatus(subjob) === flag).length,
     flag,
@@ -208,7 +239,8 @@ function waferNote({ counts, subjobs }: JobView): string {
     [counts.canceled, 'canceled'],
   ])
   const some = listCounts(flagged)
-  return some === '' ? all : `${all}; of the running, ${some}`
+  const whole = some === '' ? all : `${all}; of the running, ${some}`
+  return found?.isAll ? whole : `${whole}; drawn from the newest ${number(subjobs.length)}`
 }
 
 const listCounts = (counts: readonly [number, string][]) =>

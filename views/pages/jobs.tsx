@@ -1,4 +1,4 @@
-import type { Job } from '../../src/core/job.ts'
+import type { Job, JobPage } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { count, number, when } from '../format.ts'
@@ -13,11 +13,12 @@ import {
   windowNames,
 } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
-import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
+import { FoundSubjobs } from '../partials/subjob-lists.tsx'
 
 /** Parts that are undefined were never answered; `notices` and the top bar say why. */
 export type JobsView = {
@@ -29,6 +30,8 @@ export type JobsView = {
   tally: Tally | undefined
   usual: UsualCounts | undefined
   jobs: readonly Job[] | undefined
+  /** Those that a search found; undefined without one. */
+  subjobs: JobPage | undefined
   /** Addresses of the pages of older and newer rows. */
   older: string | undefined
   newer: string | undefined
@@ -63,6 +66,13 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       <Notices notices={view.notices} />
       {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
       {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
+      {view.subjobs === undefined ? null : (
+        <FoundSubjobs
+          page={page}
+          subjobs={view.subjobs.items}
+          more={view.subjobs.nextCursor !== null}
+        />
+      )}
     </>
   )
 }
@@ -78,7 +88,6 @@ export function JobsCards({
   site: string | undefined
 }) {
   const { query } = view
-  const narrowed = query.q !== '' || query.min !== '' || query.max !== '' || query.flags.length > 0
   return (
     <section
       id="cards"
@@ -90,12 +99,14 @@ export function JobsCards({
       <Cards
         tally={tally}
         usual={view.usual}
-        span={`started in ${query.from === undefined ? windowNames[query.window] : 'the range'}`}
-        {...(narrowed ? { note: 'ignores search, duration, flags' } : {})}
+        span={`ended in ${isRange(query) ? 'the range' : windowNames[query.window]}`}
+        href={(counted) => cardUrl(counted, query, site)}
       />
     </section>
   )
 }
+
+const isRange = ({ from, to }: JobsQuery) => from !== undefined || to !== undefined
 
 /** New rows wait here, so that the list never moves under a finger. */
 export function NewRows({

@@ -4,7 +4,7 @@ import { count, cut, duration, number, percent } from '../format.ts'
 import { windowText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
-import { Cards, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
 import { type Causes, CausesPanel } from '../partials/causes.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { type Column, DataTable } from '../partials/data-table.tsx'
@@ -23,11 +23,9 @@ import { Panel } from '../partials/panel.tsx'
 import { Refreshed } from '../partials/refreshed.tsx'
 import { withQuery } from '../urls.ts'
 
-/** An app's jobs that started in the window. */
+/** An app's jobs that ended in the window. */
 export type AppTally = {
   name: string
-  jobs: number
-  running: number
   failed: number
   ended: number
 }
@@ -84,13 +82,14 @@ function Panels({ page, view, data }: PanelProps) {
         <Cards
           tally={data.tally}
           usual={data.usual}
-          span={`started in ${windowNames[view.window]}`}
+          span={`ended in ${windowNames[view.window]}`}
+          href={(counted) => cardUrl(counted, { window: view.window }, page.siteQuery)}
         />
       </section>
       <Panel title="Jobs over time" note={`started per ${stepName(data.stepS)}`} class="fill w7">
         <JobsChart buckets={data.buckets} stepS={data.stepS} now={page.now} />
       </Panel>
-      <CausesPanel causes={data.causes} />
+      <CausesPanel causes={data.causes} window={view.window} site={page.siteQuery} />
       <Flagged page={page} data={data} />
       <Failures page={page} view={view} data={data} />
       <Apps page={page} view={view} data={data} />
@@ -138,7 +137,7 @@ const usualText = ({ usual }: Job) =>
 
 function Failures({ page, view, data: { failures, tally } }: PanelProps) {
   const site = page.siteQuery
-  const all = jobsUrl({ ...defaultQuery, window: view.window, status: ['failed'] }, site)
+  const all = cardUrl('failed', { window: view.window }, site)
   return (
     <Panel
       title="Newest failures"
@@ -198,8 +197,7 @@ function Apps({ page, view, data: { apps } }: PanelProps) {
       class: 'k cut',
       cell: ({ name }) => <a href={href(name)}>{cut(name, 40)}</a>,
     },
-    { head: 'Jobs', number: true, cell: ({ jobs }) => number(jobs) },
-    { head: 'Running', number: true, cell: ({ running }) => number(running) },
+    { head: 'Ended', number: true, cell: ({ ended }) => number(ended) },
     { head: 'Failed', number: true, cell: ({ failed }) => number(failed) },
     {
       head: 'Failure rate',
@@ -208,12 +206,16 @@ function Apps({ page, view, data: { apps } }: PanelProps) {
     },
   ]
   return (
-    <Panel title="By app" note="most failures first, then most jobs" class="fill w6">
+    <Panel
+      title="By app"
+      note="ended in the window; most failures first, then most jobs"
+      class="fill w6"
+    >
       <DataTable
         caption="Jobs by app"
         columns={columns}
         rows={apps}
-        empty="No job started in this window."
+        empty="No job ended in this window."
       />
     </Panel>
   )

@@ -8,6 +8,7 @@ import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
 import { Refreshed } from '../partials/refreshed.tsx'
 import { Step } from '../partials/step.tsx'
+import { OrphansPanel, type OrphansView } from '../partials/subjob-lists.tsx'
 import { withQuery } from '../urls.ts'
 
 /** A sender's clock that is off by more is marked. */
@@ -19,6 +20,7 @@ export type PipelineView = {
   /** Undefined when the API is away and there is no earlier answer. */
   sources: readonly Source[] | undefined
   completeness: Completeness | undefined
+  orphans: OrphansView | undefined
   /** The health of the API; undefined when it does not answer. */
   health: { status: string; version: string } | undefined
   notices: readonly Notice[]
@@ -42,6 +44,7 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
           <Gaps sources={sources} />
         </>
       )}
+      {view.orphans === undefined ? null : <OrphansPanel page={page} orphans={view.orphans} />}
     </Refreshed>
   )
 }

@@ -1,70 +1,136 @@
+import type { CauseFact } from '../../src/core/questions/causes.ts'
 import { pct } from '../axis.ts'
-import { count, cut, percent } from '../format.ts'
+import { count, cut, number, percent } from '../format.ts'
+import { defaultQuery, jobsUrl, toParams, type Window } from '../jobs-query.ts'
+import { type Query, withQuery } from '../urls.ts'
 import { type Column, DataTable } from './data-table.tsx'
 import { Panel } from './panel.tsx'
 
-/** A value that failures share, and how common it is among the failures and among all jobs. */
+/** A value whose jobs fail more often than the others that ended in the same window. */
 export type Cause = {
-  name: string
+  fact: CauseFact
   value: string
-  failures: number
-  share: number
-  baseShare: number
+  /** The app of a version, the tool of a chamber. */
+  of: string | null
+  failed: number
+  ended: number
+  /** The least failure rate that the counts allow, at 95 % confidence. */
+  low: number
+  others: { failed: number; ended: number }
+  /** The recent counts, where they stand out as well. */
+  now: { failed: number; ended: number } | undefined
 }
 
 export type Causes = {
   rows: readonly Cause[]
-  /** The number of failures, and of jobs of any status, that were compared. */
-  failures: number
-  jobs: number
+  /** Of all jobs that ended in the window. */
+  failed: number
+  ended: number
 }
+
+type Props = { causes: Causes; window: Window; site: string | undefined }
 
 const title = 'What failures have in common'
 
-export function CausesPanel({ causes }: { causes: Causes }) {
-  const { rows, failures, jobs } = causes
+export function CausesPanel({ causes, window, site }: Props) {
+  const { rows, failed, ended } = causes
   const note =
-    failures === 0
+    failed === 0
       ? undefined
-      : `newest ${count(failures, 'failure')} compared with the newest ${count(jobs, 'job')}`
+      : `${number(failed)} failed of ${count(ended, 'job')} that ended; each value against all others`
   return (
     <Panel title={title} note={note} class="fill w5">
       <DataTable
         caption={title}
-        columns={columns}
+        columns={columns(window, site)}
         rows={rows}
-        scroll={false}
+        stack
         empty={
-          failures === 0
+          failed === 0
             ? 'No job failed in this window.'
-            : 'Nothing stands out: no value is much more frequent among the failures than among all jobs.'
+            : 'Nothing stands out: the jobs of no value fail more often than the others, beyond chance.'
         }
       />
     </Panel>
   )
 }
 
-const columns: Column<Cause>[] = [
-  { head: 'Value', rowHeader: true, class: 'x', cell: (cause) => <Value cause={cause} /> },
-  { head: 'Failures', number: true, cell: ({ share }) => percent(share, 0) },
-  { head: 'All jobs', number: true, cell: ({ baseShare }) => percent(baseShare, 0) },
+const columns = (window: Window, site: string | undefined): Column<Cause>[] => [
+  {
+    head: 'Value',
+    rowHeader: true,
+    class: 'x',
+    cell: (cause) => <Value cause={cause} href={causeUrl(cause, window, site)} />,
+  },
+  {
+    head: 'Failed of ended',
+    number: true,
+    cell: ({ failed, ended }) => `${number(failed)} of ${number(ended)}`,
+  },
+  { head: 'Rate', number: true, cell: ({ failed, ended }) => percent(failed / ended) },
+  { head: 'At least', number: true, cell: ({ low }) => percent(low, 0) },
+  { head: 'Others', number: true, cell: ({ others }) => percent(others.failed / others.ended) },
   { head: 'Chart', headHidden: true, cell: (cause) => <Bar cause={cause} /> },
 ]
 
-function Value({ cause: { name, value } }: { cause: Cause }) {
+const names: Record<CauseFact, string> = {
+  all: 'all',
+  site: 'site',
+  app: 'app',
+  version: 'version',
+  tool: 'tool',
+  chamber: 'chamber',
+  recipe: 'recipe',
+  host: 'host',
+  error_type: 'error type',
+  error: 'error',
+}
+
+function Value({ cause: { fact, of, value, now }, href }: { cause: Cause; href: string }) {
   return (
     <>
-      <small>{name}</small> {cut(value, 80)}
+      <small>{names[fact]}</small>{' '}
+      <a href={href}>{cut(of === null ? value : `${of} ${value}`, 80)}</a>
+      {now === undefined ? null : (
+        <b>
+          {' '}
+          now {number(now.failed)} of {number(now.ended)}
+        </b>
+      )}
     </>
   )
 }
 
-/** The share of the failures as a bar; a line marks the share of all jobs. */
-function Bar({ cause: { share, baseShare } }: { cause: Cause }) {
+/** The failed jobs of a value in the same window. */
+function causeUrl(cause: Cause, window: Window, site: string | undefined): string {
+  const failed = { ...defaultQuery, window, status: ['failed'], sort: 'ended-desc' } as const
+  const { fact, value, of } = cause
+  if (fact === 'app') return jobsUrl({ ...failed, app: value }, site)
+  if (fact === 'version') return factUrl({ app: of ?? '', version: value })
+  if (fact === 'error') return jobsUrl({ ...failed, q: longestText(value) }, site)
+  if (fact === 'site') return jobsUrl(failed, value)
+  return factUrl({ ...(of === null ? {} : { tool: of }), [fact]: value })
+
+  function factUrl(facts: Query): string {
+    return withQuery('/jobs', { site, ...toParams(failed), ...facts })
+  }
+}
+
+/** The longest part of an error text that its occurrences share: `#` stands for what differs. */
+const longestText = (text: string): string =>
+  text
+    .split('#')
+    .map((part) => part.trim())
+    .reduce((a, b) => (b.length > a.length ? b : a))
+    .slice(0, 200)
+
+/** The failure rate as a bar; a line marks the rate of the others. */
+function Bar({ cause: { failed, ended, others } }: { cause: Cause }) {
+  const othersAt = pct((others.failed / others.ended) * 100)
   return (
     <svg class="bar" aria-hidden="true">
-      <rect class="f-run" width={pct(share * 100)} height="100%" />
-      <line class="now" x1={pct(baseShare * 100)} x2={pct(baseShare * 100)} y2="100%" />
+      <rect class="f-run" width={pct((failed / ended) * 100)} height="100%" />
+      <line class="now" x1={othersAt} x2={othersAt} y2="100%" />
     </svg>
   )
 }

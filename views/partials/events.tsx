@@ -4,19 +4,24 @@ import { cut, duration, number, whenMs } from '../format.ts'
 import { readEvent, toRecord, toText, toTime } from '../stored-event.ts'
 import { type Column, DataTable } from './data-table.tsx'
 
-type Props = { events: readonly StoredEvent[]; now: Micros; empty: string }
+type Props = {
+  caption: string
+  events: readonly StoredEvent[]
+  now: Micros
+  empty?: string
+}
 
 type Row = ReturnType<typeof toRow>
 
-/** The events of a job as they were received, newest first. */
-export function EventsTable({ events, now, empty }: Props) {
+/** Events of a job as they were received, in the order given. */
+export function EventsTable({ caption, events, now, empty }: Props) {
   return (
     <DataTable
-      caption="Events, newest first"
+      caption={caption}
       stack
       columns={columns(now)}
-      rows={events.toReversed().map(toRow)}
-      empty={empty}
+      rows={events.map(toRow)}
+      {...(empty === undefined ? {} : { empty })}
     />
   )
 }

@@ -6,14 +6,11 @@ import { elapsedText, jobName, metadataText } from '../job-text.ts'
 import { jobPath } from '../urls.ts'
 import { fillClass, type Shown, shownStatus } from './status.tsx'
 
-/** Maximum rows drawn; the table has all that were read. */
-export const ganttRows = 100
-
 type Props = { job: Job; subjobs: readonly Job[]; now: Micros; site: string | undefined }
 
-/** Subjobs over time, one row each, all on the same grid. The table below has the figures. */
+/** Subjobs over time, one row each, all on the same grid, in the order they started. */
 export function Gantt({ job, subjobs, now, site }: Props) {
-  const rows = subjobs.slice(0, ganttRows)
+  const rows = subjobs.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   const running = job.status === 'running' || rows.some(({ status }) => status === 'running')
   const ends = [job.startedAt, ...rows.map(endOf), ...(running ? [now] : [])]
   const axis = timeAxis(
@@ -24,7 +21,7 @@ export function Gantt({ job, subjobs, now, site }: Props) {
   return (
     <>
       <ol class="gantt">
-        {rows.map((row) => (
+        {rows.map((row, i) => (
           <li>
             <span class="cut">
               <a href={jobPath(row.id, site)}>
@@ -32,7 +29,13 @@ export function Gantt({ job, subjobs, now, site }: Props) {
               </a>{' '}
               {metadataText(row, 'chamber')}
             </span>
-            <Bar row={row} axis={axis} now={now} running={running} />
+            <Bar
+              row={row}
+              axis={axis}
+              now={now}
+              grid={i === 0 ? 'drawn' : 'again'}
+              running={running}
+            />
             <span class="n">{elapsedText(row, now)}</span>
           </li>
         ))}
@@ -55,16 +58,15 @@ export function Gantt({ job, subjobs, now, site }: Props) {
   )
 }
 
-function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; running: boolean }) {
+type BarProps = { row: Job; axis: Axis; now: Micros; running: boolean; grid: 'drawn' | 'again' }
+
+function Bar({ row, axis, now, running, grid }: BarProps) {
   const from = along(axis, row.startedAt)
   const to = along(axis, row.status === 'running' ? now : endOf(row))
   const usualTo = row.usual && along(axis, later(row.startedAt, row.usual.p95S))
-  const grid = axis.labels.map((_, i) => pct((i / axis.labels.length) * 100))
   return (
     <svg class="g" aria-hidden="true">
-      {grid.map((x) => (
-        <line class="grid" x1={x} x2={x} y2="100%" />
-      ))}
+      {grid === 'drawn' ? <Grid axis={axis} /> : <use href="#gantt-grid" />}
       {usualTo === undefined ? null : (
         <rect
           class="f-band"
@@ -85,6 +87,18 @@ function Bar({ row, axis, now, running }: { row: Job; axis: Axis; now: Micros; r
         <line class="now" x1={pct(along(axis, now))} x2={pct(along(axis, now))} y2="100%" />
       ) : null}
     </svg>
+  )
+}
+
+/** The grid of the first row; the others refer to it, which keeps a page of many rows small. */
+function Grid({ axis: { labels } }: { axis: Axis }) {
+  return (
+    <g id="gantt-grid">
+      {labels.map((_, i) => {
+        const x = pct((i / labels.length) * 100)
+        return <line class="grid" x1={x} x2={x} y2="100%" />
+      })}
+    </g>
   )
 }
 

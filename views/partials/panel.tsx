@@ -3,6 +3,8 @@ import type { Child } from 'hono/jsx'
 type Props = {
   /** Width and place among the panels: `w4` to `w8`, `all`, `fill`; see wafermon.css. */
   class?: string
+  /** The place that links lead to. */
+  id?: string
   children?: Child
 } & (Titled | { title?: undefined; note?: undefined; label: string })
 
@@ -15,9 +17,13 @@ type Titled = {
 }
 
 /** A framed part of a page. Two panels of one page never share a name. */
-export function Panel({ class: more, title, note, label, children }: Props) {
+export function Panel({ class: more, id, title, note, label, children }: Props) {
   return (
-    <section class={more === undefined ? 'panel' : `panel ${more}`} aria-label={title ?? label}>
+    <section
+      id={id}
+      class={more === undefined ? 'panel' : `panel ${more}`}
+      aria-label={title ?? label}
+    >
       {title === undefined ? null : (
         <header>
           <h2>{title}</h2>

@@ -22,10 +22,13 @@ export type StatsRow = {
 
 export const statsGroups = ['site', 'app', 'status'] as const
 export type StatsGroup = (typeof statsGroups)[number]
+export const statsTimes = ['started', 'ended'] as const
 export const statsBuckets = ['5m', 'hour', 'day'] as const
 export type StatsBucket = (typeof statsBuckets)[number]
 
 export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | 'status'> & {
+  /** The time by which jobs are counted; the start unless given. By the end, running jobs are not counted. */
+  time?: (typeof statsTimes)[number] | undefined
   bucket: StatsBucket
   groupBy: readonly StatsGroup[]
 }
@@ -44,6 +47,7 @@ export const statsQuestion: Question<StatsFilter, StatsRow> = {
       site: filter.site,
       app_name: filter.appName,
       status: filter.status?.join(','),
+      time: filter.time,
       bucket: filter.bucket,
       group_by: filter.groupBy.join(','),
     }),

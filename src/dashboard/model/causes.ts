@@ -1,78 +1,83 @@
 import type { Cause, Causes } from '../../../views/partials/causes.tsx'
-import { ExactNumber } from '../../core/exact-number.ts'
-import type { Job } from '../../core/job.ts'
-import { normalizeError } from './error-text.ts'
+import type { CauseCount, CauseFact } from '../../core/questions/causes.ts'
+import { boundRate } from '../../core/rate.ts'
 
-/** Minimum failures that share a value. */
-const fewest = 3
-/** Minimum share of the failures. */
-const leastShare = 0.2
-/** Minimum ratio of its share of the failures to its share of all jobs. */
-const leastLift = 1.5
-/** Maximum values shown. */
-const rowsShown = 7
-/** Maximum metadata values read of one job. */
-const valuesPerJob = 40
+/** Fewer failures are no pattern. */
+export const fewest = 3
+/** Maximum values shown, of all facts and of one. */
+const [rowsShown, rowsOfFact] = [8, 3]
+
+type Counted = { failed: number; ended: number }
+type Ranked = Cause & { excess: number; excessNow: number }
 
 /**
- * Finds what failures have in common: each value of each property (app, version, error, and
- * everything in metadata), by how much more frequent it is among the failures than among all jobs.
- * A property that is as frequent among the jobs that went well explains nothing.
+ * Finds what failures have in common: values whose jobs fail more often than all others that ended in
+ * the same window. A value counts when the least of its rate is above the most of the others', each with
+ * its bound of confidence at 95 %: so neither two failures of three nor two equal rates are a cause.
  *
- * @param failures the newest few hundred failed jobs of a window
- * @param jobs jobs of any status of the same window, to compare with
+ * What stands out in the recent part of the window comes first, then what did over all of it, each by
+ * the number of failures beyond those that the others' rate explains.
  */
-export function findCauses(failures: readonly Job[], jobs: readonly Job[]): Causes {
-  const among = countValues(failures)
-  const base = countValues(jobs)
-  const rows: Cause[] = []
-  for (const [key, n] of among) {
-    const share = n / failures.length
-    // The failures are jobs as well: a value never looks rarer among all than it can be.
-    const baseShare = jobs.length === 0 ? 0 : (base.get(key) ?? 0) / jobs.length
-    if (n < fewest || share < leastShare || share < baseShare * leastLift) continue
-    const [name = '', value = ''] = JSON.parse(key) as string[]
-    rows.push({ name, value, failures: n, share, baseShare })
+export function findCauses(counts: readonly CauseCount[]): Causes {
+  const all = counts.find(({ fact }) => fact === 'all')
+  if (all === undefined) return { rows: [], failed: 0, ended: 0 }
+  const ranked = counts
+    .filter(({ fact }) => fact !== 'all')
+    .map((count) => toRanked(count, all))
+    .filter(({ excess, excessNow }) => excess > 0 || excessNow > 0)
+  const rows = dropEchoes(ranked).sort(
+    (a, b) => b.excessNow - a.excessNow || b.excess - a.excess || (a.value < b.value ? -1 : 1),
+  )
+  const shown = new Map<CauseFact, number>()
+  const isShown = ({ fact }: Cause) => {
+    const n = (shown.get(fact) ?? 0) + 1
+    shown.set(fact, n)
+    return n <= rowsOfFact
   }
-  dropEchoes(rows)
-  rows.sort((a, b) => scoreOf(b) - scoreOf(a) || a.name.localeCompare(b.name))
-  return { rows: rows.slice(0, rowsShown), failures: failures.length, jobs: jobs.length }
+  return {
+    rows: rows
+      .filter(isShown)
+      .slice(0, rowsShown)
+      .map(({ excess: _, excessNow: __, ...cause }) => cause),
+    failed: all.failed,
+    ended: all.ended,
+  }
+}
+
+function toRanked(count: CauseCount, all: CauseCount): Ranked {
+  const { fact, value, of, failed, ended } = count
+  const others = { failed: all.failed - failed, ended: all.ended - ended }
+  const now = { failed: count.recentFailed, ended: count.recentEnded }
+  const othersNow = {
+    failed: all.recentFailed - now.failed,
+    ended: all.recentEnded - now.ended,
+  }
+  const excessNow = countExcess(now, othersNow)
+  return {
+    ...{ fact, value, of, failed, ended, others },
+    low: boundRate(failed, ended).low,
+    now: excessNow > 0 ? now : undefined,
+    excess: countExcess({ failed, ended }, others),
+    excessNow,
+  }
+}
+
+/** Failures that the rate of the others does not explain; 0 where that is within the bounds. */
+function countExcess({ failed, ended }: Counted, others: Counted): number {
+  if (failed < fewest || others.ended <= 0) return 0
+  if (boundRate(failed, ended).low <= boundRate(others.failed, others.ended).high) return 0
+  return failed - (ended * others.failed) / others.ended
 }
 
 /** The only version of an app says no more than the app does. */
-function dropEchoes(rows: Cause[]): void {
-  const apps = new Map(rows.filter(({ name }) => name === 'app').map((row) => [row.value, row]))
-  const isEcho = ({ name, value, failures, baseShare }: Cause) => {
-    const app = name === 'version' ? apps.get(value.slice(0, value.lastIndexOf(' '))) : undefined
-    return app?.failures === failures && app.baseShare === baseShare
-  }
-  const kept = rows.filter((row) => !isEcho(row))
-  rows.splice(0, rows.length, ...kept)
+function dropEchoes(rows: readonly Ranked[]): Ranked[] {
+  const apps = new Map(rows.filter(({ fact }) => fact === 'app').map((row) => [row.value, row]))
+  return rows.filter(({ fact, of, failed, ended }) => {
+    const app = fact === 'version' ? apps.get(of ?? '') : undefined
+    return app?.failed !== failed || app.ended !== ended
+  })
 }
 
-/** A value of most failures and few jobs comes first. */
-const scoreOf = ({ share, baseShare }: Cause) => share * (share - baseShare)
-
-function countValues(jobs: readonly Job[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const job of jobs) {
-    for (const pair of new Set(valuesOf(job).map((pair) => JSON.stringify(pair)))) {
-      counts.set(pair, (counts.get(pair) ?? 0) + 1)
-    }
-  }
-  return counts
-}
-
-function valuesOf(job: Job): [name: string, value: string][] {
-  const values: [string, string][] = [['app', job.appName]]
-  if (job.appVersion !== '') values.push(['version', `${job.appName} ${job.appVersion}`])
-  if (job.lastError !== null) values.push(['error', normalizeError(job.lastError)])
-  for (const [name, value] of Object.entries(job.metadata).slice(0, valuesPerJob)) {
-    // The error is there already, without its numbers.
-    if (name === 'error' || name === 'message') continue
-    if (typeof value === 'string' && value !== '' && value.length <= 120) values.push([name, value])
-    const isExact = Number.isInteger(value) || value instanceof ExactNumber
-    if (typeof value === 'boolean' || isExact) values.push([name, String(value)])
-  }
-  return values
-}
+/** How long an answer is kept, in milliseconds: a long window takes long to count, and changes little. */
+export const keepCausesMs = (windowS: number): number =>
+  Math.min(Math.max((windowS * 1000) / 400, 10_000), 600_000)

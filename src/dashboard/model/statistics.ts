@@ -12,10 +12,14 @@ export function chooseBucket(spanS: number | null): { bucket: StatsBucket; stepS
   return spanS <= 6 * 3600 ? { bucket: '5m', stepS: 300 } : { bucket: 'hour', stepS: 3600 }
 }
 
-/** The counts of a window and the median duration of ended jobs, from rows by status. */
-export function tallyStatuses(rows: readonly StatsRow[]): Tally {
-  const tally = { running: 0, succeeded: 0, failed: 0, canceled: 0 }
-  for (const row of rows) if (row.status !== null) tally[row.status] += row.count
+/** The counts of the jobs that ended, and their median duration, from rows by status. */
+export function tallyEnded(
+  rows: readonly StatsRow[],
+): Omit<Tally, 'running' | 'lost' | 'complete'> {
+  const tally = { succeeded: 0, failed: 0, canceled: 0 }
+  for (const { status, count } of rows) {
+    if (status !== null && status !== 'running') tally[status] += count
+  }
   return { ...tally, ...medianOf(rows) }
 }
 
@@ -52,23 +56,21 @@ export function fillBuckets(
   return buckets
 }
 
-/** One line per app, those with most failures first. At most `most` lines. */
+/** One line per app of jobs that ended, those with most failures first. At most `most` lines. */
 export function tallyApps(rows: readonly StatsRow[], most: number): AppTally[] {
   const apps = new Map<string, AppTally>()
   for (const { appName, status, count } of rows) {
     const name = appName ?? ''
-    const app = apps.get(name) ?? { name, jobs: 0, running: 0, failed: 0, ended: 0 }
+    const app = apps.get(name) ?? { name, failed: 0, ended: 0 }
     apps.set(name, addTo(app, status, count))
   }
   return [...apps.values()]
-    .sort((a, b) => b.failed - a.failed || b.jobs - a.jobs || a.name.localeCompare(b.name))
+    .sort((a, b) => b.failed - a.failed || b.ended - a.ended || a.name.localeCompare(b.name))
     .slice(0, most)
 }
 
 const addTo = (app: AppTally, status: JobStatus | null, n: number): AppTally => ({
   ...app,
-  jobs: app.jobs + n,
-  running: app.running + (status === 'running' ? n : 0),
   failed: app.failed + (status === 'failed' ? n : 0),
   ended: app.ended + (status === 'running' ? 0 : n),
 })

@@ -14,22 +14,18 @@ const longestS = 86_400
 
 /**
  * The counts of the four windows before this one, from the lowest to the highest. Undefined where
- * one of them has no job at all (the past is not known then), or the API is away.
+ * no job ended in one of them (the past is not known then), or the API is away.
  */
-export async function usualCounts(
-  visit: Visit,
-  window: Window,
-  filter: Pick<StatsFilter, 'status' | 'appName'> = {},
-): Promise<UsualCounts | undefined> {
+export async function usualCounts(visit: Visit, window: Window): Promise<UsualCounts | undefined> {
   const spanS = windows[window]
   if (spanS === null || spanS > longestS) return undefined
   const { dashboard, backend, name, now } = visit
   const { from, asked } = toQuestion(spanS, now)
-  const key = JSON.stringify([name, 'before', window, filter])
+  const key = JSON.stringify([name, 'before', window])
   try {
     const { value } = await dashboard.cache.ask(
       key,
-      () => backend.ask(statsQuestion, { ...asked, ...filter }, dashboard.signal),
+      () => backend.ask(statsQuestion, asked, dashboard.signal),
       keepMs,
     )
     return toRanges(value, from, spanS)
@@ -47,6 +43,7 @@ function toQuestion(spanS: number, now: Micros) {
   const asked: StatsFilter = {
     from: fromMs(from),
     to: fromMs(to),
+    time: 'ended',
     bucket: spanS > 3600 ? 'hour' : '5m',
     groupBy: ['status'],
   }

@@ -1,17 +1,13 @@
 import { jobName } from '../../../views/job-text.ts'
 import { JobBody, type JobView } from '../../../views/pages/job.tsx'
-import { AppError } from '../../core/errors.ts'
-import type { JobFilter } from '../../core/job.ts'
+import type { Job } from '../../core/job.ts'
 import { definePage } from '../define-page.tsx'
 import { oneJobView } from '../live/live-view.ts'
 import { toSentence } from '../model/error-text.ts'
-import { firstTime } from '../model/query.ts'
+import { loadEvents, loadSubjobs, readJobQuery } from '../model/job-parts.ts'
 import { respondMessage } from '../respond.tsx'
-import { ask, type Visit } from '../visit.ts'
+import { ask, readParams, type Visit } from '../visit.ts'
 
-/** Maximum subjobs and events read for a page; the page says when there are more. */
-const mostSubjobs = 500
-const mostEvents = 500
 const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 
 /** One job or subjob. */
@@ -31,34 +27,32 @@ async function load(visit: Visit): Promise<JobView | Response> {
   if (!uuid.test(id)) {
     return respondMessage(visit, 404, 'No such job', `${id} is not the id of a job.`)
   }
-  const filter: JobFilter = {
-    from: firstTime,
-    time: 'started',
-    order: 'asc',
-    jobId: id,
-    limit: mostSubjobs,
-  }
+  const query = readJobQuery(readParams(visit))
   const [found, subjobs, events] = await Promise.all([
     ask(visit, ['job', id], (backend, signal) => backend.getJob(id, signal)),
-    ask(visit, ['subjobs', id], (backend, signal) => backend.findSubjobs(filter, signal)),
-    ask(visit, ['events', id], async (backend, signal) =>
-      backend.findEvents(id, mostEvents, signal).catch(noneWhenUnknown),
-    ),
+    loadSubjobs(visit, id, query),
+    loadEvents(visit, id, query),
   ])
   if (found === undefined) return respondMissing(visit, id)
+  const { job } = found
   return {
-    job: found.job,
+    job,
+    parent: await loadParent(visit, job),
     counts: found.subjobs,
-    subjobs: subjobs?.items ?? [],
-    events: events?.items,
-    moreEvents: events !== undefined && events.next !== null,
+    query,
+    subjobs,
+    events,
     notices: [],
   }
 }
 
-const noneWhenUnknown = (error: unknown) => {
-  if (error instanceof AppError && error.code === 'not_found') return { items: [], next: null }
-  throw error
+/** The job or subjob above a subjob; null when it has not reported. */
+async function loadParent(visit: Visit, { parentId }: Job): Promise<Job | null | undefined> {
+  if (parentId === null) return undefined
+  const found = await ask(visit, ['parent', parentId], (backend, signal) =>
+    backend.getJobs([parentId], signal),
+  )
+  return found && (found[0] ?? null)
 }
 
 function respondMissing(visit: Visit, id: string): Promise<Response> {

@@ -1,16 +1,15 @@
-import { firstPage, type JobsQuery, toParams, windows } from '../../../views/jobs-query.ts'
+import { type JobsQuery, toParams } from '../../../views/jobs-query.ts'
 import { JobsBody, JobsCards, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
-import { type StatsFilter, statsQuestion } from '../../core/questions/stats.ts'
-import { type Micros, toMs } from '../../core/time.ts'
+import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { jobsView } from '../live/jobs-view.ts'
 import { loadRows } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { readJobsQuery, startWindow, toFilter } from '../model/query.ts'
-import { chooseBucket, tallyStatuses } from '../model/statistics.ts'
+import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { respond } from '../respond.tsx'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
@@ -33,11 +32,12 @@ export const jobsPage = definePage({
 async function load(visit: Visit): Promise<JobsView> {
   const { query, notices } = readJobsQuery(readParams(visit))
   const { flipped } = toFilter(query, visit.now)
-  const [found, apps, tally, usual] = await Promise.all([
+  const [found, apps, tally, usual, subjobs] = await Promise.all([
     ask(visit, ['jobs', query], (backend, signal) => loadRows(backend, query, visit.now, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
-    loadTally(visit, query),
+    loadCards(visit, query),
     loadUsual(visit, query),
+    findSubjobs(visit, query),
   ])
   const list = found?.page
   return {
@@ -46,6 +46,7 @@ async function load(visit: Visit): Promise<JobsView> {
     apps: [...new Set((apps ?? []).map(({ name }) => name))].sort(),
     tally,
     usual,
+    subjobs,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
     ...linkNeighbors(query, list, visit.siteQuery),
     notices: [
@@ -58,10 +59,23 @@ async function load(visit: Visit): Promise<JobsView> {
   }
 }
 
+/** Subjobs shown of those that a search finds. */
+const subjobsShown = 20
+
+/** The subjobs that a search finds, on its first page: some have no job through which to reach them. */
+async function findSubjobs(visit: Visit, query: JobsQuery) {
+  const isSearch = query.q !== '' && query.after === undefined && query.before === undefined
+  if (!isSearch || query.flags.length > 0) return undefined
+  const { filter } = toFilter(query, visit.now)
+  return ask(visit, ['subjobs', query], (backend, signal) =>
+    backend.findSubjobs({ ...filter, limit: subjobsShown }, signal),
+  )
+}
+
 /** The counts alone, for a page that is open. */
 async function answerCards(visit: Visit): Promise<Response> {
   const { query } = readJobsQuery(readParams(visit))
-  const [tally, usual] = await Promise.all([loadTally(visit, query), loadUsual(visit, query)])
+  const [tally, usual] = await Promise.all([loadCards(visit, query), loadUsual(visit, query)])
   // Without an answer the cards on the page stay.
   if (tally === undefined) return visit.c.body(null, 204)
   const view = { ...readSpan(query, visit.now), query, usual }
@@ -74,25 +88,14 @@ const readSpan = (query: JobsQuery, now: Micros) => ({
 })
 
 /** The usual counts of the window; a range from a link is compared with nothing. */
-async function loadUsual(visit: Visit, query: JobsQuery) {
-  if (query.from !== undefined || query.to !== undefined) return undefined
-  const { status, appName } = toFilter(query, visit.now).filter
-  return usualCounts(visit, query.window, { status, appName })
+async function loadUsual(visit: Visit, { from, to, window }: JobsQuery) {
+  return from === undefined && to === undefined ? usualCounts(visit, window) : undefined
 }
 
-/** Counts of the window; undefined when the API is away, or the window is unbounded. */
-async function loadTally(visit: Visit, query: JobsQuery): Promise<Tally | undefined> {
-  const { from, to, status, appName } = toFilter(firstPage(query), visit.now).filter
-  const spanS =
-    query.from === undefined
-      ? windows[query.window]
-      : (toMs(query.to ?? visit.now) - toMs(query.from)) / 1000
-  // All of time has more days than the API counts.
-  if (spanS === null) return undefined
-  const { bucket } = chooseBucket(spanS)
-  const filter: StatsFilter = { from, to, status, appName, bucket, groupBy: ['status'] }
-  const rows = await ask(visit, ['tally', query], (backend, signal) =>
-    backend.ask(statsQuestion, filter, signal),
-  )
-  return rows && tallyStatuses(rows)
+/** The cards; undefined when the API is away, or the window is unbounded: it has more days than the API counts. */
+async function loadCards(visit: Visit, query: JobsQuery): Promise<Tally | undefined> {
+  const { from, to } = readSpan(query, visit.now)
+  if (from === null) return undefined
+  const isWindow = query.from === undefined && query.to === undefined
+  return loadTally(visit, { from, to, key: isWindow ? query.window : `${query.from} ${query.to}` })
 }

@@ -1,19 +1,20 @@
-import { windows } from '../../../views/jobs-query.ts'
+import { type Window, windows } from '../../../views/jobs-query.ts'
 import { OverviewBody, type OverviewView } from '../../../views/pages/overview.tsx'
 import type { JobFilter, JobPage } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
+import { causesQuestion, startRecent } from '../../core/questions/causes.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
+import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
-import { findCauses } from '../model/causes.ts'
+import { fewest, findCauses, keepCausesMs } from '../model/causes.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { firstTime, readWindow, startWindow } from '../model/query.ts'
-import { chooseBucket, fillBuckets, tallyApps, tallyStatuses } from '../model/statistics.ts'
+import { chooseBucket, fillBuckets, tallyApps } from '../model/statistics.ts'
+import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 
-/** Jobs compared to find what failures have in common: the newest of each kind. */
-const compared = 300
 /** Running jobs checked for stuck, lost and late ones: those that started first. */
 const mostChecked = 300
 const linesShown = 8
@@ -32,32 +33,36 @@ async function load(visit: Visit): Promise<OverviewView> {
   const window = readWindow(readParams(visit))
   const from = must(startWindow(window, visit.now), 'the windows of the overview have a start')
   const { bucket, stepS } = chooseBucket(windows[window])
-  const [byStatus, byApp, failed, all, oldest, usual] = await Promise.all([
+  const [tally, byStatus, byApp, failed, all, oldest, usual, causes] = await Promise.all([
+    loadTally(visit, { from, to: visit.now, key: window }),
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
-    stats(visit, window, { from, bucket: 'day', groupBy: ['app', 'status'] }),
-    find(visit, window, { ...newest, from, status: ['failed'] }),
+    stats(visit, window, { from, time: 'ended', bucket: 'day', groupBy: ['app', 'status'] }),
+    find(visit, window, { ...newest, from, time: 'ended', status: ['failed'] }),
     find(visit, window, { ...newest, from }),
     find(visit, window, oldestRunning),
     usualCounts(visit, window),
+    countCauses(visit, window, from),
   ])
   return {
     window,
     from,
     to: visit.now,
-    data: byStatus &&
+    data: tally &&
+      byStatus &&
       byApp &&
       failed &&
       all &&
+      causes &&
       oldest && {
-        tally: tallyStatuses(byStatus),
+        tally,
         usual,
         buckets: fillBuckets(byStatus, { from, to: visit.now, stepS }),
         stepS,
         apps: tallyApps(byApp, linesShown),
-        causes: findCauses(failed.items, all.items),
+        causes: findCauses(causes),
         ...findFlagged(oldest),
-        failures: failed.items.slice(0, linesShown),
-        newest: all.items.slice(0, linesShown),
+        failures: failed.items,
+        newest: all.items,
       },
     notices: [
       ...sitesNotices(all ?? {}, assessFreshness(visit)),
@@ -66,7 +71,22 @@ async function load(visit: Visit): Promise<OverviewView> {
   }
 }
 
-const newest: JobFilter = { time: 'started', order: 'desc', limit: compared }
+const countCauses = (visit: Visit, window: Exclude<Window, 'all'>, from: Micros) => {
+  const filter = {
+    from,
+    to: visit.now,
+    recentFrom: startRecent(from, visit.now),
+    minFailed: fewest,
+  }
+  return ask(
+    visit,
+    ['causes', window],
+    (backend, signal) => backend.ask(causesQuestion, filter, signal),
+    keepCausesMs(windows[window]),
+  )
+}
+
+const newest: JobFilter = { time: 'started', order: 'desc', limit: linesShown }
 const oldestRunning: JobFilter = {
   from: firstTime,
   time: 'started',

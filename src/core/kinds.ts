@@ -1,0 +1,3 @@
+/** The kinds of events; see wire.md, section 2. */
+export const kinds = ['started', 'progress', 'metric', 'finished', 'error', 'canceled'] as const
+export type Kind = (typeof kinds)[number]

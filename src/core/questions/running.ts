@@ -1,0 +1,41 @@
+import { toQuery } from '../filter-wire.ts'
+import type { JobFilter } from '../job.ts'
+import { flag, makeTable, text, whole } from '../wire-table.ts'
+import type { Question } from './question.ts'
+
+/** The running jobs of a site, judged one by one; lost, stuck and late as in `job-health.ts`. */
+export type Running = {
+  siteId: string
+  running: number
+  lost: number
+  stuck: number
+  late: number
+  /** Any of the three; a job may be two of them. */
+  flagged: number
+  /** Running jobs without a heartbeat and without history of their kind: whether they are lost is unknown. */
+  lostNotJudged: number
+  /** The same without a limit of their own: whether they are stuck is unknown. */
+  stuckNotJudged: number
+  complete: boolean
+}
+
+/** All running jobs, whenever they began, by site. */
+export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Running> = {
+  name: 'running',
+  path: '/v1/running',
+  toQuery: ({ site, appName }) => toQuery({ site, app_name: appName }),
+  table: makeTable<Running>('counts of running jobs', {
+    siteId: text('The site.'),
+    running: whole('Running jobs, whenever they began.'),
+    lost: whole('Running, and silent for longer than expected.'),
+    stuck: whole('Running, not lost, and far beyond the usual duration.'),
+    late: whole('Running, and started after it was due.'),
+    flagged: whole('Any of the three.'),
+    lostNotJudged: whole(
+      'Cannot be judged as lost: no heartbeat, and no history of their kind yet.',
+    ),
+    stuckNotJudged: whole('Cannot be judged as stuck: no limit, and no history of their kind yet.'),
+    complete: flag('False when there are more running jobs: the newest 200,000 are judged.'),
+  }),
+  merge: (answers) => answers.flatMap(({ items }) => items),
+}

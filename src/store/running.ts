@@ -1,0 +1,49 @@
+import type { Running, runningQuestion } from '../core/questions/running.ts'
+import { clock } from '../platform/clock.ts'
+import { findAppNames } from './apps.ts'
+import type { Store } from './connect.ts'
+import { healthSql } from './health-sql.ts'
+
+/** Maximum running jobs that are judged, the newest; a fab has a few thousand. */
+const maxJudged = 200_000
+
+type Params = Parameters<typeof runningQuestion.toQuery>[0]
+
+/** Judges every running job where it lies: one walk of the running ones, none of it leaves the database. */
+export async function countRunning(
+  store: Store,
+  { site, appName }: Params,
+  signal: AbortSignal,
+): Promise<Running[]> {
+  const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
+  if (apps?.length === 0) return []
+  const rows = await store.ask<(Running & { judged: number })[]>(
+    { operation: 'countRunning', table: 'job' },
+    (sql) => {
+      const { join, lost, stuck, late, lostIsKnown, stuckIsKnown } = healthSql(
+        sql,
+        'job',
+        clock.now(),
+      )
+      return sql`
+        /* running.count */
+        select site_id, count(*) as running, count(*) filter (where lost) as lost,
+          count(*) filter (where stuck) as stuck, count(*) filter (where late) as late,
+          count(*) filter (where lost or stuck or late) as flagged,
+          count(*) filter (where not lost_known) as lost_not_judged,
+          count(*) filter (where not stuck_known) as stuck_not_judged,
+          (sum(count(*)) over ())::float8 as judged
+        from (
+          select site_id, ${lost} as lost, ${stuck} as stuck, ${late} as late,
+            ${lostIsKnown} as lost_known, ${stuckIsKnown} as stuck_known
+          from job ${join}
+          where status = 'running'
+          ${site === undefined ? sql`` : sql`and site_id = ${site}`}
+          ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
+          order by started_at desc limit ${maxJudged + 1}) judged
+        group by site_id order by site_id`
+    },
+    signal,
+  )
+  return rows.map(({ judged, ...row }) => ({ ...row, complete: judged <= maxJudged }))
+}

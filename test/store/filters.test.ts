@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { factNames } from '../../src/core/facts.ts'
+import { flags, type Job, type JobFilter, statuses, timeFields } from '../../src/core/job.ts'
+import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
+import { fromMs } from '../../src/core/time.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
+import { anEvent, openStore, run } from '../support/store.ts'
+import { runs } from '../support/wild.ts'
+
+/* The rules of core/job-filter.ts against the walks of store/job-walks.ts, page by page. */
+
+const { signal } = new AbortController()
+const startMs = Date.now()
+const ago = (minutes: number) => fromMs(startMs - minutes * 60_000)
+const maybe = <T>(some: fc.Arbitrary<T>, freq = 2) => fc.option(some, { nil: undefined, freq })
+
+/** Minutes on a coarse grid, so that times meet the bounds of windows. */
+const minutes = fc.integer({ min: 0, max: 24 }).map((n) => n * 30)
+const words = ['A', 'scn-05', 'SCN-05', 'Ä', '50%', '7'] as const
+const word = fc.constantFrom(...words)
+
+const aRun = fc.record({
+  type: fc.constantFrom('job' as const, 'job' as const, 'subjob' as const),
+  began: minutes,
+  took: fc.constantFrom(0, 1, 30, 59, 60, 61, 120, 400),
+  end: fc.constantFrom('running', 'succeeded', 'failed', 'canceled'),
+  key: maybe(fc.constantFrom('L1', 'L12', 'l1'), 4),
+  app: fc.constantFrom('etch', 'apc'),
+  site: fc.constantFrom('fab1', 'fab2'),
+  metadata: fc.dictionary(
+    fc.constantFrom(...factNames, 'heartbeat_s', 'due_at', 'max_duration_s'),
+    fc.oneof(word, fc.integer({ min: 1, max: 9000 }), fc.constantFrom(ago(100), null, true, 1.5)),
+    { maxKeys: 4 },
+  ),
+})
+type Run = typeof aRun extends fc.Arbitrary<infer R> ? R : never
+
+const idOf = (n: number) => `b0000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+const fact = fc.tuple(fc.constantFrom(...factNames), word)
+const list = <T>(...of: T[]) => maybe(fc.subarray(of, { minLength: 1 }), 3)
+
+const aFilter = fc.record({
+  time: fc.constantFrom(...timeFields),
+  order: fc.constantFrom('desc' as const, 'asc' as const),
+  from: maybe(minutes.map(ago), 5),
+  to: maybe(minutes.map(ago), 2),
+  status: list(...statuses),
+  flags: list(...flags),
+  appName: maybe(fc.constantFrom('e', 'ETCH', 'zzz'), 3),
+  site: maybe(fc.constantFrom('fab1', 'fab9'), 3),
+  businessKey: maybe(fc.constantFrom('L1', 'none'), 4),
+  q: maybe(fc.oneof(word, fc.constantFrom('L1', 'l', 'etc', 'zzz', 'timeout', '_', idOf(3)))),
+  facts: maybe(
+    fact.map(([name, value]) => ({ [name]: value })),
+    3,
+  ),
+  minDurationS: maybe(fc.constantFrom(60, 3600), 4),
+  maxDurationS: maybe(fc.constantFrom(60, 3600), 4),
+  limit: fc.constantFrom(1, 3, 7, 50),
+})
+
+function eventsOf({ type, began, took, end, key, app, site, metadata }: Run, n: number) {
+  const envelope = {
+    site_id: site,
+    app: { app_id: idOf(900), name: app, version: '1' },
+    entity: {
+      type,
+      id: idOf(n),
+      parent_id: type === 'subjob' ? idOf(800) : null,
+      business_key: key ?? null,
+    },
+  }
+  const started = anEvent(ago(began), { kind: 'started', metadata }, envelope)
+  if (end === 'running' || took > began) return [started]
+  const kind = { succeeded: 'finished', failed: 'error', canceled: 'canceled' } as const
+  const error =
+    end === 'failed' ? { status: 'failed' as const, metadata: { error: 'T3 timeout' } } : {}
+  return [
+    started,
+    anEvent(ago(began - took), { kind: kind[end as keyof typeof kind], ...error }, envelope),
+  ]
+}
+
+test('pages list exactly what core says belongs to the list, in its order, each once', async (t) => {
+  const { store } = await openStore(t, 'plain')
+  const now = fromMs(startMs + 1000)
+  const reader = storeReader(store, { now: () => now })
+  const find = (filter: JobFilter, type: Job['entityType']) =>
+    type === 'job' ? reader.findJobs(filter, signal) : reader.findSubjobs(filter, signal)
+  let rows = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(aRun, { minLength: 10, maxLength: 50 }),
+      fc.array(aFilter, { minLength: 20, maxLength: 20 }),
+      async (all, filters) => {
+        await run(store, 'truncate job, subjob, event, event_late')
+        await ingest(store, all.flatMap(eventsOf))
+        for (const table of ['job', 'subjob'] as const) {
+          await run(store, `update ${table} set updated_at = last_event_at`)
+        }
+        for (const type of ['job', 'subjob'] as const) {
+          const every = (await find({ time: 'started', order: 'asc', limit: 1000 }, type)).items
+          for (const filter of filters) {
+            const sign = filter.order === 'desc' ? -1 : 1
+            const keyOf = (job: Job) => `${sortTime(job, filter.time)} ${job.id}`
+            const expected = every
+              .filter((job) => matchesFilter(job, filter))
+              .sort((a, b) => sign * (keyOf(a) < keyOf(b) ? -1 : 1))
+            const found: Job[] = []
+            let page = await find(filter, type)
+            found.push(...page.items)
+            for (; page.nextCursor; found.push(...page.items)) {
+              assert.equal(page.items.length, filter.limit)
+              page = await find({ ...filter, cursor: page.nextCursor }, type)
+            }
+            assert.deepEqual(found, expected)
+            const total = filter.flags && { count: expected.length, complete: true }
+            assert.deepEqual(page.total, total)
+            rows += found.length
+          }
+        }
+      },
+    ),
+    { numRuns: runs(15), endOnFailure: true },
+  )
+  assert.ok(rows > 500, `${rows} rows were compared`)
+})

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { JobFilter } from '../../src/core/job.ts'
+import { orphansQuestion } from '../../src/core/questions/orphans.ts'
+import { fromMs } from '../../src/core/time.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { findOrphans } from '../../src/store/orphans.ts'
+import { storeReader } from '../../src/store/store-reader.ts'
+import { type Edition, needsTimescale } from '../support/database.ts'
+import { idOf } from '../support/sample-jobs.ts'
+import { anEvent, openStore, run } from '../support/store.ts'
+
+const { signal } = new AbortController()
+const now = fromMs(Date.now())
+const [lot, wafer, step] = ['lot', 'wafer', 'step'].map(idOf) as [string, string, string]
+const aSubjob = (id: string, parent: string, more: object = {}) =>
+  anEvent(now, {}, { entity: { id, type: 'subjob', parent_id: parent, ...more } })
+const aLot = () => anEvent(now, {}, { entity: { id: lot, business_key: 'L1.1' } })
+
+function suite(edition: Edition) {
+  test('counts and lists a subjob without a job, until the job arrives', async (t) => {
+    const { store } = await openStore(t, edition)
+    const reader = storeReader(store)
+    const missing: JobFilter = { time: 'started', order: 'desc', parent: 'missing', limit: 10 }
+    const listed = async () => {
+      await findOrphans(store)
+      const { items } = await reader.findSubjobs(missing, signal)
+      const counts = await reader.ask(orphansQuestion, {}, signal)
+      assert.equal(
+        counts.reduce((sum, { subjobs }) => sum + subjobs, 0),
+        items.length,
+      )
+      return items.map(({ id }) => id)
+    }
+    await ingest(store, [aSubjob(wafer, lot), aSubjob(step, wafer)])
+    assert.deepEqual(await listed(), [], 'its job may still come')
+    await run(store, `update horizon set trusted_at = now() + interval '11 minutes'`)
+    assert.deepEqual(await listed(), [wafer])
+    assert.deepEqual(await listed(), [wafer], 'once only')
+    await ingest(store, [aLot()])
+    assert.deepEqual(await listed(), [])
+  })
+
+  test('looks at a subjob once, so that one whose job was deleted by age is none', async (t) => {
+    const { store } = await openStore(t, edition)
+    await ingest(store, [aLot(), aSubjob(wafer, lot)])
+    await run(store, `update horizon set trusted_at = now() + interval '11 minutes'`)
+    await findOrphans(store)
+    await run(store, 'delete from job')
+    await findOrphans(store)
+    assert.deepEqual([...(await storeReader(store).ask(orphansQuestion, {}, signal))], [])
+  })
+
+  test('a subjob has the key of its job, through subjobs of subjobs, unless it has its own', async (t) => {
+    const { store } = await openStore(t, edition)
+    const [own, deep] = ['own', 'deep'].map(idOf) as [string, string]
+    const circle = ['a', 'b'].map(idOf) as [string, string]
+    await ingest(store, [
+      aLot(),
+      aSubjob(wafer, lot),
+      aSubjob(step, wafer),
+      aSubjob(deep, step),
+      aSubjob(own, lot, { business_key: 'L9.9' }),
+      aSubjob(circle[0], circle[1]),
+      aSubjob(circle[1], circle[0]),
+    ])
+    const jobs = await storeReader(store).getJobs([wafer, step, deep, own, ...circle], signal)
+    const keys = jobs.map(({ jobKey }) => jobKey)
+    assert.deepEqual(keys, ['L1.1', 'L1.1', 'L1.1', 'L9.9', null, null])
+  })
+}
+
+describe('subjobs and their jobs on plain PostgreSQL', () => suite('plain'))
+describe('subjobs and their jobs on TimescaleDB', needsTimescale, () => suite('timescale'))
