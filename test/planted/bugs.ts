@@ -1319,6 +1319,8 @@ export const bugs: readonly Bug[] = [
     find: "!['postgres', 'spool', 'archive', marker].some",
     replace: "!['postgres', 'archive', marker].some",
     test: ['test/roles/first-start.test.ts', 'a folder with data of any kind is not new'],
+  },
+  {
     name: 'a job page shows its newest subjobs first, the failed among them or not',
     why: 'the failed step of a lot of thousands is on no page that anyone opens',
     file: 'src/dashboard/model/job-parts.ts',

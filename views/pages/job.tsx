@@ -82,7 +82,7 @@ function PartOf({ view: { job, parent }, site }: { view: JobView; site: string |
   if (parent === null || job.parentId === null) {
     return <span>{lot === '' ? '' : `${lot}, `}part of a job that has not reported</span>
   }
-  const name = parent === undefined ? '' : cut(jobName(parent), 60)
+  const name = parent === undefined ? '' : jobName(parent, 60)
   const link = <a href={jobPath(job.parentId, site)}>{name || lot || 'its job'}</a>
   return (
     <span>
