@@ -6,7 +6,9 @@ export const dashboardSettings = z
   .object({
     LOCAL_API: httpUrl('Local API to show; set this or CENTRAL_API.', { place: true }).optional(),
     CENTRAL_API: httpUrl('Central API to show; set this or LOCAL_API.', { place: true }).optional(),
-    DEFAULT_SITE: text('Site shown first.', { place: true }).optional(),
+    DEFAULT_SITE: text('Site shown first; with LOCAL_API, the only site shown.', {
+      place: true,
+    }).optional(),
     REQUEST_TIMEOUT_S: number('Maximum time to wait for the API.', {
       ...{ min: 0.1, max: 600, standard: 10, unit: 's' },
     }),
