@@ -123,7 +123,7 @@ export function respondNotUnderstood(
   const given = readParams(visit)
   const sentences = problems.map(({ name, detail }) => {
     const value = given.getAll(name).join(', ')
-    return `${name.slice(0, 64)}: ${detail}. “${value.slice(0, 100)}” was not applied.`
+    return `${name.slice(0, 64)}: ${detail.replace(/[^?]$/, '$&.')} “${value.slice(0, 100)}” was not applied.`
   })
   const link = { href: without, text: 'Show the page without it' }
   return respondMessage(visit, 422, 'Part of this address was not understood', sentences, link)
