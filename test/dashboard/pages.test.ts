@@ -90,7 +90,7 @@ describe('GET /jobs', () => {
         'statuss=failed',
         'statuss: unknown parameter; did you mean status? “failed” was not applied.',
       ],
-      ['tol=SCN-05', 'did you mean tool?'],
+      ['toool=SCN-05', 'did you mean tool?'],
       ['w=zz', 'w: must be one of 1h, 6h'],
       ['sort=zz', 'sort: must be one of'],
       ['min=long', 'min: must be a number of seconds'],
