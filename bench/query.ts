@@ -10,22 +10,36 @@ import { fillJobs } from './query-jobs.ts'
 const op = { operation: 'bench', table: 'job' }
 
 /** A question as it is asked of the API, and what of it is special in SQL. */
-type Question = { name: string; params: string; where: (sql: Sql) => ReturnType<Sql> }
+type Question = {
+  name: string
+  params: string
+  where: (sql: Sql) => ReturnType<Sql>
+  /** The time of the list; the start unless given. */
+  by?: 'started_at' | 'ended_at'
+}
 
 const questions: Question[] = [
   { name: 'newest', params: '', where: (sql) => sql`true` },
-  { name: 'failed', params: '&status=failed', where: (sql) => sql`status = 'failed'` },
+  {
+    name: 'failed',
+    params: '&status=failed',
+    where: (sql) => sql`status = 'failed'`,
+    by: 'ended_at',
+  },
   {
     name: 'one app',
     params: '&app_name=metrology-7',
     where: (sql) => sql`app_name = 'metrology-7'`,
   },
+  { name: 'one tool', params: '&tool=TOOL-3', where: (sql) => sql`tool = 'TOOL-3'` },
   { name: 'one lot', params: '&business_key=N77', where: (sql) => sql`job_key = 'N77'` },
   {
     name: 'no match',
     params: '&q=nosuchthing',
-    where: (sql) => sql`(job_key ilike '%nosuchthing%' or sub_key ilike '%nosuchthing%'
-      or app_name ilike '%nosuchthing%' or last_error ilike '%nosuchthing%')`,
+    where: (
+      sql,
+    ) => sql`strpos(lower(concat_ws(chr(31), job_key, sub_key, app_name, last_error, tool,
+      chamber, recipe, host, error_type)), 'nosuchthing') > 0`,
   },
 ]
 
@@ -121,11 +135,11 @@ function times(ask: () => Promise<unknown>): Turn {
   }
 }
 
-const bare = (store: Store, { where }: Question) =>
+const bare = (store: Store, { where, by = 'started_at' }: Question) =>
   store.ask(
     op,
     (sql) => sql`
       select ${jobColumnsSql(sql, 'job')} from job
-      where ${where(sql)} and started_at >= ${new Date(Date.now() - 7 * 86_400_000).toISOString()}
-      order by started_at desc, job_id desc limit 101`,
+      where ${where(sql)} and ${sql(by)} >= ${new Date(Date.now() - 7 * 86_400_000).toISOString()}
+      order by ${sql(by)} desc, job_id desc limit 101`,
   )

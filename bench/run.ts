@@ -7,11 +7,22 @@ import { keep } from './frame/results.ts'
 import { ingest } from './ingest.ts'
 import { live } from './live.ts'
 import { query } from './query.ts'
+import { judge } from './running.ts'
 import { sidecarBatch, sidecarSingle } from './sidecar.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
 
-const benches: Bench[] = [spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, start]
+const benches: Bench[] = [
+  spool,
+  sidecarSingle,
+  sidecarBatch,
+  ingest,
+  drain,
+  live,
+  query,
+  judge,
+  start,
+]
 const names = benches.map(({ name }) => name)
 
 await new Command('npm run bench --')

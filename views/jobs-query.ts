@@ -1,5 +1,6 @@
-import type { JobStatus, TimeField } from '../src/core/job.ts'
-import { statuses } from '../src/core/job.ts'
+import { type Facts, factNames } from '../src/core/facts.ts'
+import { type Flag, flags, type JobStatus, statuses, type TimeField } from '../src/core/job.ts'
+import { defaultTime } from '../src/core/job-filter.ts'
 import type { Micros } from '../src/core/time.ts'
 import { type Query, withQuery } from './urls.ts'
 
@@ -32,12 +33,19 @@ export const sorts = {
 } as const
 export type Sort = keyof typeof sorts
 
-export const sortTime = (sort: Sort): TimeField => sort.split('-')[0] as TimeField
+const sortTimes: Record<Sort, TimeField> = {
+  'started-desc': 'active',
+  'started-asc': 'active',
+  'ended-desc': 'ended',
+  'seen-desc': 'seen',
+}
+export const sortTime = (sort: Sort): TimeField => sortTimes[sort]
+/** The order of a list that names none: by the time that the API would take. */
+export const defaultSort = (status: readonly JobStatus[]): Sort =>
+  defaultTime(status) === 'ended' ? 'ended-desc' : 'started-desc'
 export const sortOrder = (sort: Sort) => sort.split('-')[1] as 'asc' | 'desc'
 
-/** Judgments on a running job, made when it is read. */
-export const flags = ['stuck', 'lost', 'late'] as const
-export type Flag = (typeof flags)[number]
+export { type Flag, flags }
 
 /** The question of the jobs page: exactly what its address says. */
 export type JobsQuery = {
@@ -51,6 +59,7 @@ export type JobsQuery = {
   flags: readonly Flag[]
   q: string
   app: string
+  facts: Facts
   /** Seconds, as text so that the form shows what was typed. */
   min: string
   max: string
@@ -66,10 +75,24 @@ export const defaultQuery: JobsQuery = {
   flags: [],
   q: '',
   app: '',
+  facts: {},
   min: '',
   max: '',
   sort: 'started-desc',
 }
+
+/** Every parameter of the address; what else it has is refused. */
+export const jobsParams = [
+  ...['w', 'from', 'to', 'status', 'flag', 'q', 'app', ...factNames],
+  ...['min', 'max', 'sort', 'after', 'before'],
+]
+
+/** The list of jobs in some states, in the order that such a list has. */
+export const withStatus = (query: JobsQuery, status: readonly JobStatus[]): JobsQuery => ({
+  ...query,
+  status,
+  sort: defaultSort(status),
+})
 
 /** The address of a query. */
 export const jobsUrl = (query: JobsQuery, site: string | undefined, path = '/jobs'): string =>
@@ -86,9 +109,10 @@ export function toParams(query: JobsQuery): Query {
     flag: query.flags,
     q: query.q,
     app: query.app,
+    ...query.facts,
     min: query.min,
     max: query.max,
-    sort: query.sort === defaultQuery.sort ? undefined : query.sort,
+    sort: query.sort === defaultSort(query.status) ? undefined : query.sort,
     after: query.after,
     before: query.before,
   }

@@ -159,11 +159,12 @@ function readFacts(params: JobParams): Facts | undefined {
     : Object.fromEntries(given.map((name) => [name, params[name]]))
 }
 
-/** The jobs of a key and the subjobs of a job are few, and wanted whole; any other list has a window. */
+/** The jobs of a key, the subjobs of a job and what is lost are wanted whole; any other list has a window. */
 function windowOf(params: JobParams, nowMs: number): Pick<JobFilter, 'from' | 'to'> {
-  const { from, to, job_id, business_key } = params
+  const { from, to, job_id, business_key, flag } = params
   const isGiven = from !== undefined || to !== undefined
-  if (isGiven || job_id !== undefined || business_key !== undefined) return { from, to }
+  const isWhole = job_id !== undefined || business_key !== undefined || flag !== undefined
+  if (isGiven || isWhole) return { from, to }
   return { from: fromMs(nowMs - defaultWindowMs), to }
 }
 

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { closestSpelling } from '../core/spelling.ts'
+import { describeUnknown } from '../core/spelling.ts'
 import { type Micros, parseTime } from '../core/time.ts'
 import { isUuid } from '../core/uuid.ts'
 
@@ -125,7 +125,7 @@ function gather(c: Context, schema: z.ZodObject, problems: Problem[]): Record<st
   const given: Record<string, string> = {}
   for (const [name, values] of new Map(Object.entries(c.req.queries()))) {
     if (!known.includes(name)) {
-      problems.push({ name: name.slice(0, 64), detail: unknown(name, known) })
+      problems.push({ name: name.slice(0, 64), detail: describeUnknown(name, known) })
       continue
     }
     const detail = refusalOf(values, schema.shape[name] as z.ZodType)
@@ -133,12 +133,6 @@ function gather(c: Context, schema: z.ZodObject, problems: Problem[]): Record<st
     else given[name] = values.join(',')
   }
   return given
-}
-
-function unknown(name: string, known: string[]): string {
-  const meant = closestSpelling(name, known)
-  if (known.length === 0) return 'unknown parameter; this path takes none'
-  return `unknown parameter; ${meant ? `did you mean ${meant}?` : `this path takes ${known.join(', ')}`}`
 }
 
 function refusalOf(values: string[], setting: z.ZodType): string | undefined {

@@ -15,6 +15,13 @@ export function closestSpelling(word: string, known: readonly string[]): string 
   return best?.name
 }
 
+/** Why a parameter is refused that is none of the known ones, with the nearest of them. */
+export function describeUnknown(name: string, known: readonly string[]): string {
+  if (known.length === 0) return 'unknown parameter; this path takes none'
+  const meant = closestSpelling(name, known)
+  return `unknown parameter; ${meant ? `did you mean ${meant}?` : `this path takes ${known.join(', ')}`}`
+}
+
 /** Edit distance: letters to add, drop, change or swap with their neighbor. */
 export function distance(a: string, b: string): number {
   let before: number[] = []

@@ -3,8 +3,8 @@ import { Layout } from '../../views/layout.tsx'
 import type { NavigationEntry, Page } from '../../views/page.ts'
 import { type Query, withQuery } from '../../views/urls.ts'
 import type { LiveView } from './live/live-view.ts'
-import { respond } from './respond.tsx'
-import { answerStatus, toPage, type Visit } from './visit.ts'
+import { findUnknown, respond, respondNotUnderstood } from './respond.tsx'
+import { answerStatus, readParams, toPage, type Visit } from './visit.ts'
 
 /**
  * A page of the dashboard, declared once, in a file of `pages/`. From the list in `pages/index.ts`
@@ -30,6 +30,8 @@ export type PageDeclaration<View> = {
     /** The properties that `view` needs for this page, besides the site. */
     query?: (view: View, visit: Visit) => Query
   }
+  /** Parameters of its address and of its parts, besides `site` and `theme`; all others are refused. */
+  params?: readonly string[]
   /** Fragments and files that belong to the page, by path. */
   parts?: Readonly<Record<string, Answer>>
 }
@@ -46,14 +48,27 @@ export type DashboardPage = {
 }
 
 export function definePage<View>(declaration: PageDeclaration<View>): DashboardPage {
-  const { path, navigation, live, parts = {} } = declaration
+  const { path, navigation, live, params = [], parts = {} } = declaration
+  const checked = (answer: Answer) => (visit: Visit) =>
+    refuseUnknown(visit, params) ?? answer(visit)
   return {
     path,
     entry: 'entry' in navigation ? { name: navigation.entry, path } : undefined,
     liveView: live.view,
-    parts,
-    answer: (visit) => answerPage(declaration, visit),
+    parts: Object.fromEntries(
+      Object.entries(parts).map(([place, answer]) => [place, checked(answer)]),
+    ),
+    answer: checked((visit) => answerPage(declaration, visit)),
   }
+}
+
+function refuseUnknown(visit: Visit, params: readonly string[]): Promise<Response> | undefined {
+  const problems = findUnknown(visit, params)
+  if (problems.length === 0) return undefined
+  const without = new URLSearchParams(readParams(visit))
+  for (const { name } of problems) without.delete(name)
+  const { path } = visit.c.req
+  return respondNotUnderstood(visit, problems, without.size > 0 ? `${path}?${without}` : path)
 }
 
 async function answerPage<View>(declaration: PageDeclaration<View>, visit: Visit) {

@@ -2,12 +2,15 @@ import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { Layout } from '../../views/layout.tsx'
 import { MessageBody } from '../../views/pages/message.tsx'
+import { withQuery } from '../../views/urls.ts'
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
+import { describeUnknown } from '../core/spelling.ts'
 import { statusByCode } from '../platform/problem.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
 import { toSentence } from './model/error-text.ts'
-import { openVisit, type RouteContext, toPage, type Visit } from './visit.ts'
+import type { Problem } from './model/query.ts'
+import { openVisit, type RouteContext, readParams, toPage, type Visit } from './visit.ts'
 
 /**
  * Only our own scripts, styles, images and connections, no inline code, no frame around us, and
@@ -86,14 +89,55 @@ function respondFailure(visit: Visit, error: unknown): Promise<Response> {
   return respondMessage(visit, 500, 'This page failed', 'The log of the web role has the reason.')
 }
 
+type Link = { href: string; text: string }
+
 /** A page that can only say why it has nothing to show. */
-export function respondMessage(visit: Visit, status: Status, title: string, detail: string) {
+export function respondMessage(
+  visit: Visit,
+  status: Status,
+  title: string,
+  detail: string | readonly string[],
+  link?: Link,
+) {
   const page = toPage(visit)
   return respond(
     visit,
     <Layout page={page} title={title}>
-      <MessageBody page={page} title={title} detail={detail} />
+      <MessageBody page={page} title={title} detail={detail} link={link} />
     </Layout>,
     status,
   )
 }
+
+/**
+ * 422: what of the address was not understood, and so not applied. Nothing is shown without it, for a
+ * list that ignores a filter looks like one that has it.
+ *
+ * @param without the address of the page without those parts; the page's path unless given
+ */
+export function respondNotUnderstood(
+  visit: Visit,
+  problems: readonly Problem[],
+  without = withQuery(visit.c.req.path, { site: visit.siteQuery }),
+) {
+  const given = readParams(visit)
+  const sentences = problems.map(({ name, detail }) => {
+    const value = given.getAll(name).join(', ')
+    return `${name.slice(0, 64)}: ${detail.replace(/[^?]$/, '$&.')} “${value.slice(0, 100)}” was not applied.`
+  })
+  const link = { href: without, text: 'Show the page without it' }
+  return respondMessage(visit, 422, 'Part of this address was not understood', sentences, link)
+}
+
+/** The parameters of an address that a page does not have, or has once. */
+export function findUnknown(visit: Visit, known: readonly string[]): Problem[] {
+  const given = readParams(visit)
+  const all = [...known, 'site', 'theme']
+  return [...new Set(given.keys())].flatMap((name) => {
+    if (!all.includes(name)) return [{ name, detail: describeUnknown(name, all) }]
+    const isRepeated = !repeatable.includes(name) && given.getAll(name).length > 1
+    return isRepeated ? [{ name, detail: 'is given more than once' }] : []
+  })
+}
+
+const repeatable = ['status', 'flag']

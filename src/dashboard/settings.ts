@@ -6,7 +6,9 @@ export const dashboardSettings = z
   .object({
     LOCAL_API: httpUrl('Local API to show; set this or CENTRAL_API.', { place: true }).optional(),
     CENTRAL_API: httpUrl('Central API to show; set this or LOCAL_API.', { place: true }).optional(),
-    DEFAULT_SITE: text('Site shown first.', { place: true }).optional(),
+    DEFAULT_SITE: text('Site shown first; with LOCAL_API, the only site shown.', {
+      place: true,
+    }).optional(),
     SIMULATED: flag(
       'Say on every page that there are simulated jobs; `wafermon up` sets it.',
       false,

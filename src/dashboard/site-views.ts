@@ -4,6 +4,7 @@ import type { RoleContext } from '../platform/role.ts'
 import { Live } from './live/live.ts'
 import type { AnswerCache } from './model/answer-cache.ts'
 import type { Backend } from './model/backend.ts'
+import { limitToSite } from './model/one-site.ts'
 import type { SiteView } from './visit.ts'
 
 /** Name of the view over every site of a central API. */
@@ -27,23 +28,26 @@ export type SiteViewsOptions = {
   openBackend: (site: string | undefined) => Backend
   /** Ids of the sites of a central API; absent when the API is that of one site. */
   listSites?: ((signal: AbortSignal) => Promise<string[]>) | undefined
-  /** The site that is shown first. */
+  /** The site that is shown first; the only one that is shown, where the API is not central. */
   defaultSite: string | undefined
   cache: AnswerCache
 }
 
 /** The sites to choose from. Each is followed from the first visit on. */
 export function openSites(options: SiteViewsOptions, context: RoleContext): Sites {
+  const { listSites, defaultSite } = options
+  // A local API may have events of other sites; central is asked with the site.
+  const onlySite = listSites === undefined ? defaultSite : undefined
   const views = new Map<string, SiteView>()
   const openView = (name: string, site: string | undefined): SiteView => {
     const known = views.get(name)
     if (known) return known
-    const backend = options.openBackend(site)
+    const opened = options.openBackend(site)
+    const backend = onlySite === undefined ? opened : limitToSite(opened, onlySite)
     const view = { name, backend, live: follow(backend, name, context, options.cache) }
     views.set(name, view)
     return view
   }
-  const { listSites, defaultSite } = options
   return listSites === undefined
     ? oneSite(defaultSite ?? 'this site', openView)
     : manySites({ listSites, defaultSite }, context, openView)

@@ -42,8 +42,13 @@ export type RemoteSite = JobReader & {
   /**
    * Live events from after `lastEventId`, until the signal aborts (it then ends quietly) or the
    * stream breaks (it then throws AppError unreachable). Comments are handed on as heartbeats.
+   * With a site, only events of it.
    */
-  follow(lastEventId: string | undefined, signal: AbortSignal): AsyncGenerator<SseMessage>
+  follow(
+    lastEventId: string | undefined,
+    signal: AbortSignal,
+    site?: string,
+  ): AsyncGenerator<SseMessage>
   /** The rows of a filter as CSV or NDJSON, streamed as the API writes them. */
   exportJobs(
     filter: JobFilter,
@@ -94,8 +99,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
         ? unguarded('/v1/healthz', (json) => healthSchema.parse(json), signal)
         : findHealth(site, client, signal),
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
-    follow: (lastEventId, signal) =>
-      follow(client, withSite('/v1/stream', site), lastEventId, signal),
+    follow: (lastEventId, signal, wanted = site) =>
+      follow(client, withSite('/v1/stream', wanted), lastEventId, signal),
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)

@@ -64,8 +64,12 @@ export async function findRows(
     if (page.more) break
   }
   const { items, more } = page
-  if (!asked.filter.flags) return { items, more }
-  const total = isNone ? { count: 0, complete: true } : await countRows(store, list, signal)
+  const { flags, cursor } = asked.filter
+  if (!flags) return { items, more }
+  const isWhole = isNone || (!more && cursor === undefined)
+  const total = isWhole
+    ? { count: items.length, complete: true }
+    : await countRows(store, list, signal)
   return { items, more, total }
 }
 

@@ -49,18 +49,20 @@ describe('GET /v1/jobs', () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')
     await ask(
-      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&q=x&min_duration_s=1.5&max_duration_s=9&limit=7`,
+      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&limit=7`,
     )
     assert.deepEqual(asked[0], {
       time: 'ended',
       order: 'asc',
-      from: fromMs(noonMs - 7 * day),
+      from: undefined,
       to: undefined,
       status: ['failed', 'canceled', 'running'],
       appName: 'apc',
       appId: app_id,
       site: 'fab1',
       businessKey: 'L1',
+      facts: { tool: 'SCN-05', error_type: 'T3' },
+      flags: undefined,
       q: 'x',
       minDurationS: 1.5,
       maxDurationS: 9,
@@ -69,6 +71,34 @@ describe('GET /v1/jobs', () => {
       limit: 7,
       cursor: undefined,
     })
+  })
+
+  test('goes by the end where only ended jobs are asked for', async () => {
+    const { ask, asked } = readApp()
+    const time = async (query: string) => {
+      await ask(`/v1/jobs?${query}`)
+      return asked.at(-1)?.time
+    }
+    assert.equal(await time('limit=1'), 'active')
+    for (const status of ['failed', 'succeeded', 'canceled', 'failed,canceled']) {
+      assert.equal(await time(`status=${status}`), 'ended')
+    }
+    assert.equal(await time('status=running'), 'active')
+    assert.equal(await time('status=running,failed'), 'active')
+    assert.equal(await time('status=failed&time=started'), 'started')
+  })
+
+  test('lists flagged jobs without a window, with their total', async () => {
+    const { ask, asked, json } = readApp({ world: shift(20) })
+    const { total } = await json('/v1/jobs?flag=stuck,lost&flag=late&limit=1')
+    assert.equal(typeof total.count, 'number')
+    assert.equal(total.complete, true)
+    assert.deepEqual(asked.at(-1)?.flags, ['stuck', 'lost', 'late'])
+    assert.equal(asked.at(-1)?.from, undefined)
+    assert.equal('total' in (await json('/v1/jobs')), false)
+    for (const other of ['status=failed', 'time=ended']) {
+      assert.equal((await ask(`/v1/jobs?flag=lost&${other}`)).status, 422)
+    }
   })
 
   test('reads an unescaped +', async () => {
@@ -189,7 +219,7 @@ describe('pages of GET /v1/jobs', () => {
     for (const other of ['sort=oldest', 'time=ended']) {
       const response = await ask(`/v1/jobs?${other}&cursor=${next_cursor}`)
       assert.equal(response.status, 422)
-      assert.match(((await response.json()) as Refusal).detail, /time=started&sort=newest/)
+      assert.match(((await response.json()) as Refusal).detail, /time=active&sort=newest/)
     }
   })
 

@@ -103,19 +103,79 @@ describe('GET /jobs', () => {
     assert.equal(linkIn(first.html, 'prev'), undefined)
   })
 
-  test('ignores the unreadable parts of an address, and says so', async (t) => {
+  test('shows no rows when part of the address is not understood, and says what', async (t) => {
     const { world, get } = aDashboard(t)
     world.jobs = [aJob({ jobKey: 'A', startedAt: ago(5) })]
-    const { status, html } = await get('/jobs?w=zz&sort=zz&min=long&from=noon&after=%00&status=zz')
-    assert.equal(status, 200)
-    assert.deepEqual(keysIn(html), ['A'])
-    for (const words of [
-      'The minimum duration was ignored',
-      'The start of the range was ignored',
-      'The page position was ignored',
-    ]) {
-      assert.ok(html.includes(words), words)
+    for (const [query, words] of [
+      [
+        'statuss=failed',
+        'statuss: unknown parameter; did you mean status? “failed” was not applied.',
+      ],
+      ['toool=SCN-05', 'did you mean tool?'],
+      ['w=zz', 'w: must be one of 1h, 6h'],
+      ['sort=zz', 'sort: must be one of'],
+      ['min=long', 'min: must be a number of seconds'],
+      ['from=noon', 'from: must be a time'],
+      ['after=%00', 'after: belongs to another list'],
+      ['status=zz', 'status: must be any of'],
+      ['q=a&q=b', 'q: is given more than once'],
+      ['from=2026-03-01T12:00:00Z&to=2026-03-01T11:00:00Z', 'from: must be before to'],
+    ] as const) {
+      for (const path of ['/jobs', '/jobs.csv', '/jobs.ndjson', '/jobs/cards']) {
+        const { status, html } = await get(`${path}?app=litho&${query}`)
+        assert.equal(status, 422, `${path} ${query}`)
+        assert.ok(html.includes(words), `${query}: ${words}`)
+        assert.deepEqual(keysIn(html), [])
+      }
     }
+    const { html } = await get('/jobs?app=litho&statuss=failed')
+    assert.match(html, /href="\/jobs\?app=litho">Show the page without it/)
+  })
+
+  test('refuses unknown parameters on every page', async (t) => {
+    const { world, get } = aDashboard(t)
+    const job = aJob({ jobKey: 'A', startedAt: ago(5) })
+    world.jobs = [job]
+    for (const path of ['/', '/jobs', `/jobs/${job.id}`, '/pipeline']) {
+      assert.equal((await get(`${path}?theme=dark`)).status, 200, path)
+      const { status, html } = await get(`${path}?nonsense=1`)
+      assert.equal(status, 422, path)
+      assert.match(html, /nonsense: unknown parameter/)
+    }
+    assert.equal((await get('/?w=all')).status, 422)
+  })
+
+  test('filters by tool, recipe, chamber, host, error type and range', async (t) => {
+    const { world, get } = aDashboard(t)
+    const metadata = { tool: 'SCN-05', recipe: 'M1', chamber: 'B', host: 'eq-7', error_type: 'T3' }
+    world.jobs = [
+      aJob({ jobKey: 'THIS', startedAt: ago(5), metadata }),
+      aJob({ jobKey: 'OTHER', startedAt: ago(4), metadata: { tool: 'SCN-051' } }),
+    ]
+    for (const query of [
+      ...Object.entries(metadata).map(([name, value]) => `${name}=${value}`),
+      `from=${ago(6)}&to=${ago(4.5)}`,
+    ]) {
+      const { html } = await get(`/jobs?${query}`)
+      assert.deepEqual(keysIn(html), ['THIS'], query)
+    }
+    assert.match((await get('/jobs?tool=SCN-05')).html, /name="tool" value="SCN-05"/)
+    assert.deepEqual(keysIn((await get('/jobs?q=scn-05')).html), ['OTHER', 'THIS'])
+  })
+
+  test('shows what runs or ended in the window however long ago it began', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.jobs = [
+      aJob({ jobKey: 'FAILED NOW', status: 'failed', startedAt: ago(480), endedAt: ago(2) }),
+      aJob({ jobKey: 'RUNS', status: 'running', startedAt: ago(9000), endedAt: null }),
+      aJob({ jobKey: 'OVER', startedAt: ago(480), endedAt: ago(400) }),
+    ]
+    const shown = async (query: string) => keysIn((await get(`/jobs?${query}`)).html)
+    assert.deepEqual(await shown('w=1h'), ['FAILED NOW', 'RUNS'])
+    assert.deepEqual(await shown('w=1h&status=failed'), ['FAILED NOW'])
+    assert.deepEqual(await shown('w=1h&q=OVER'), ['OVER'])
+    assert.deepEqual(await shown('w=1h&q=OVE'), [])
+    assert.match((await get('/?w=1h')).html, /FAILED NOW/)
   })
 
   test('counts jobs by status, and gives the median', async (t) => {

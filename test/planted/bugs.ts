@@ -1364,4 +1364,45 @@ export const bugs: readonly Bug[] = [
       'what ended jobs share over several sites > counts the jobs of a site where a value never failed',
     ],
   },
+  {
+    name: 'a run without history is judged by the least limits alone',
+    why: 'every new kind of job is called lost after a minute',
+    file: 'src/store/health-sql.ts',
+    find: 'usualSilence = sql`case when b.runs is not null then',
+    replace: 'usualSilence = sql`case when true then',
+    test: [
+      'test/store/health-sql.test.ts',
+      'SQL judges stuck, lost and late as core does, whatever metadata says',
+    ],
+  },
+  {
+    name: 'a job that ran for hours is missing where it ended',
+    why: 'what fails now but began before the window is on no screen',
+    file: 'src/store/job-walks.ts',
+    find: '[ended(isShort(from)), ended(isLong)]',
+    replace: '[ended(isShort(from))]',
+    test: [
+      'test/store/filters.test.ts',
+      'pages list exactly what core says belongs to the list, in its order, each once',
+    ],
+  },
+  {
+    name: 'a page ignores parameters that it does not know',
+    why: 'a misspelled filter lists everything',
+    file: 'src/dashboard/define-page.tsx',
+    find: 'if (problems.length === 0) return undefined',
+    replace: 'if (problems.length >= 0) return undefined',
+    test: ['test/dashboard/pages.test.ts', 'GET /jobs > refuses unknown parameters on every page'],
+  },
+  {
+    name: 'a dashboard titled by a site exports every site',
+    why: 'a file of fab3 has the lots of other plants',
+    file: 'src/dashboard/model/one-site.ts',
+    find: 'backend.exportJobs({ ...filter, site }, format, signal)',
+    replace: 'backend.exportJobs(filter, format, signal)',
+    test: [
+      'test/dashboard/one-site.test.ts',
+      'an API limited to a site answers nothing about another',
+    ],
+  },
 ]

@@ -15,7 +15,9 @@ import { runs } from '../support/wild.ts'
 const { signal } = new AbortController()
 const startMs = Date.now()
 const ago = (minutes: number) => fromMs(startMs - minutes * 60_000)
-const maybe = <T>(some: fc.Arbitrary<T>, freq = 2) => fc.option(some, { nil: undefined, freq })
+/** One in `every` has it. */
+const maybe = <T>(some: fc.Arbitrary<T>, every = 2) =>
+  fc.oneof({ weight: every - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: some })
 
 /** Minutes on a coarse grid, so that times meet the bounds of windows. */
 const minutes = fc.integer({ min: 0, max: 24 }).map((n) => n * 30)
@@ -27,7 +29,7 @@ const aRun = fc.record({
   began: minutes,
   took: fc.constantFrom(0, 1, 30, 59, 60, 61, 120, 400),
   end: fc.constantFrom('running', 'succeeded', 'failed', 'canceled'),
-  key: maybe(fc.constantFrom('L1', 'L12', 'l1'), 4),
+  key: maybe(fc.constantFrom('L1', 'L12', 'l1'), 2),
   app: fc.constantFrom('etch', 'apc'),
   site: fc.constantFrom('fab1', 'fab2'),
   metadata: fc.dictionary(
@@ -40,25 +42,25 @@ type Run = typeof aRun extends fc.Arbitrary<infer R> ? R : never
 
 const idOf = (n: number) => `b0000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 const fact = fc.tuple(fc.constantFrom(...factNames), word)
-const list = <T>(...of: T[]) => maybe(fc.subarray(of, { minLength: 1 }), 3)
+const list = <T>(...of: T[]) => maybe(fc.subarray(of, { minLength: 1 }), 6)
 
 const aFilter = fc.record({
   time: fc.constantFrom(...timeFields),
   order: fc.constantFrom('desc' as const, 'asc' as const),
-  from: maybe(minutes.map(ago), 5),
-  to: maybe(minutes.map(ago), 2),
+  from: maybe(minutes.map(ago)),
+  to: maybe(minutes.map(ago), 3),
   status: list(...statuses),
   flags: list(...flags),
-  appName: maybe(fc.constantFrom('e', 'ETCH', 'zzz'), 3),
-  site: maybe(fc.constantFrom('fab1', 'fab9'), 3),
-  businessKey: maybe(fc.constantFrom('L1', 'none'), 4),
-  q: maybe(fc.oneof(word, fc.constantFrom('L1', 'l', 'etc', 'zzz', 'timeout', '_', idOf(3)))),
+  appName: maybe(fc.constantFrom('e', 'ETCH', 'zzz'), 8),
+  site: maybe(fc.constantFrom('fab1', 'fab9'), 8),
+  businessKey: maybe(fc.constantFrom('L1', 'none'), 10),
+  q: maybe(fc.oneof(word, fc.constantFrom('L1', 'l', 'etc', 'zzz', 'timeout', '_', idOf(3))), 3),
   facts: maybe(
     fact.map(([name, value]) => ({ [name]: value })),
     3,
   ),
-  minDurationS: maybe(fc.constantFrom(60, 3600), 4),
-  maxDurationS: maybe(fc.constantFrom(60, 3600), 4),
+  minDurationS: maybe(fc.constantFrom(60, 3600), 8),
+  maxDurationS: maybe(fc.constantFrom(60, 3600), 8),
   limit: fc.constantFrom(1, 3, 7, 50),
 })
 
@@ -103,7 +105,10 @@ test('pages list exactly what core says belongs to the list, in its order, each 
         }
         for (const type of ['job', 'subjob'] as const) {
           const every = (await find({ time: 'started', order: 'asc', limit: 1000 }, type)).items
-          for (const filter of filters) {
+          for (const { to, ...given } of filters) {
+            // An empty window is refused at the door.
+            const isEmpty = to !== undefined && given.from !== undefined && to <= given.from
+            const filter = { ...given, to: isEmpty ? undefined : to }
             const sign = filter.order === 'desc' ? -1 : 1
             const keyOf = (job: Job) => `${sortTime(job, filter.time)} ${job.id}`
             const expected = every
@@ -116,6 +121,8 @@ test('pages list exactly what core says belongs to the list, in its order, each 
               assert.equal(page.items.length, filter.limit)
               page = await find({ ...filter, cursor: page.nextCursor }, type)
             }
+            const idsOf = (jobs: readonly Job[]) => jobs.map(({ id }) => id)
+            assert.deepEqual(idsOf(found), idsOf(expected), JSON.stringify(filter))
             assert.deepEqual(found, expected)
             const total = filter.flags && { count: expected.length, complete: true }
             assert.deepEqual(page.total, total)
@@ -124,7 +131,7 @@ test('pages list exactly what core says belongs to the list, in its order, each 
         }
       },
     ),
-    { numRuns: runs(15), endOnFailure: true },
+    { numRuns: runs(8), endOnFailure: true },
   )
-  assert.ok(rows > 500, `${rows} rows were compared`)
+  assert.ok(rows > 50, `${rows} rows were compared`)
 })

@@ -1,4 +1,4 @@
-import type { Job, JobPage } from '../../src/core/job.ts'
+import type { Job, JobPage, Total } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { count, number, when } from '../format.ts'
@@ -10,6 +10,7 @@ import {
   type Sort,
   sortOrder,
   sorts,
+  sortTime,
   windowNames,
 } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -32,6 +33,8 @@ export type JobsView = {
   jobs: readonly Job[] | undefined
   /** Those that a search found; undefined without one. */
   subjobs: JobPage | undefined
+  /** Of a list with flags. */
+  total?: Total | undefined
   /** Addresses of the pages of older and newer rows. */
   older: string | undefined
   newer: string | undefined
@@ -48,19 +51,15 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
     <>
       <div class="head">
         <h1>Jobs</h1>
-        <small>{windowText(view)}</small>
+        <small>{listText(view)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
-        {query.flags.length > 0 ? null : (
-          <>
-            <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
-              CSV
-            </a>
-            <a class="btn" href={jobsUrl(first, site, '/jobs.ndjson')}>
-              NDJSON
-            </a>
-          </>
-        )}
+        <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
+          CSV
+        </a>
+        <a class="btn" href={jobsUrl(first, site, '/jobs.ndjson')}>
+          NDJSON
+        </a>
       </div>
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
@@ -75,6 +74,17 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       )}
     </>
   )
+}
+
+/** What the list has: of flagged jobs their number, of all others what they did in the window. */
+function listText(view: JobsView): string {
+  const { query, total } = view
+  if (query.flags.length === 0) {
+    return windowText(view, sortTime(query.sort) === 'ended' ? 'ended' : 'active')
+  }
+  const which = `${query.flags.join(', ')}, whenever they began`
+  if (total === undefined) return which
+  return `${total.complete ? '' : 'more than '}${count(total.count, 'running job')} ${which}`
 }
 
 /** The cards, which reload when jobs change. */
@@ -195,10 +205,10 @@ function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
   const { query } = view
   const wide = query.window === '7d' || query.window === 'all' ? 'all' : '7d'
   const plain: JobsQuery = { ...firstPage(query), from: undefined, to: undefined, window: wide }
+  if (query.flags.length > 0) return <p class="empty">No running job matches these filters.</p>
   return (
     <p class="empty">
-      {query.flags.length > 0 ? 'No running job that was checked' : 'No job'} matches these filters,{' '}
-      {windowText(view)}.{' '}
+      No job matches these filters, {listText(view)}.{' '}
       <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all jobs' : 'Show 7 days'}</a>
     </p>
   )

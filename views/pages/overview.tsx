@@ -1,6 +1,7 @@
 import type { Job } from '../../src/core/job.ts'
+import type { Running } from '../../src/core/questions/running.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { count, cut, duration, number, percent } from '../format.ts'
+import { capitalize, count, cut, duration, number, percent } from '../format.ts'
 import { windowText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -30,6 +31,9 @@ export type AppTally = {
   ended: number
 }
 
+/** The running jobs of all sites together. */
+type RunningTotals = Omit<Running, 'siteId'>
+
 export type OverviewView = {
   window: Window
   from: Micros
@@ -43,10 +47,10 @@ export type OverviewView = {
         stepS: number
         apps: readonly AppTally[]
         causes: Causes
-        /** Stuck, lost or late among the running jobs that were checked. */
+        /** The newest of the running jobs that are stuck, lost or late. */
         flagged: readonly Job[]
-        /** The number of running jobs that were checked, those that started first. */
-        checked: number
+        /** All running jobs, judged. */
+        running: RunningTotals
         failures: readonly Job[]
         newest: readonly Job[]
       }
@@ -98,22 +102,17 @@ function Panels({ page, view, data }: PanelProps) {
   )
 }
 
-function Flagged({ page, data: { flagged, checked } }: Pick<PanelProps, 'page' | 'data'>) {
+function Flagged({ page, data: { flagged, running } }: Pick<PanelProps, 'page' | 'data'>) {
   const site = page.siteQuery
-  const oldest = count(checked, 'oldest running job')
-  const all = jobsUrl({ ...defaultQuery, window: 'all', flags }, site)
+  const all = jobsUrl({ ...defaultQuery, flags }, site)
   return (
     <Panel
       title="Stuck, lost, late"
-      note={
-        <>
-          among the <a href={all}>{oldest}</a>
-        </>
-      }
+      note={running.flagged === 0 ? undefined : <a href={all}>{flaggedText(running)}</a>}
       class="fill w6"
     >
       <DataTable
-        caption="Stuck, lost and late jobs"
+        caption="Stuck, lost and late jobs, newest first"
         stack
         columns={[
           statusColumn('State'),
@@ -124,24 +123,51 @@ function Flagged({ page, data: { flagged, checked } }: Pick<PanelProps, 'page' |
           { head: 'Usual', number: true, cell: usualText },
         ]}
         rows={flagged}
-        empty={
-          checked === 0 ? 'No job is running.' : `None of the ${oldest} is stuck, lost or late.`
-        }
+        empty={noneText(running)}
       />
+      {flagged.length > 0 && notJudged(running) !== '' ? (
+        <p class="empty">{notJudged(running)}</p>
+      ) : null}
     </Panel>
   )
+}
+
+/** `all 91: 81 lost, 10 stuck of 2,300 running`. A late job may be lost or stuck as well. */
+function flaggedText({ flagged, lost, stuck, late, running, complete }: RunningTotals): string {
+  const parts = [
+    [lost, 'lost'],
+    [stuck, 'stuck'],
+    [late, 'late'],
+  ] as const
+  const each = parts.filter(([n]) => n > 0).map(([n, word]) => `${number(n)} ${word}`)
+  const more = complete ? '' : 'more than '
+  return `all ${more}${number(flagged)}: ${each.join(', ')} of ${more}${number(running)} running`
+}
+
+function noneText(running: RunningTotals): string {
+  if (running.running === 0) return 'No job is running.'
+  const all = `${running.complete ? '' : 'the newest '}${count(running.running, 'running job')}`
+  const unknown = notJudged(running)
+  if (unknown === '') return `${capitalize(`none of ${all}`)} is stuck, lost or late.`
+  return `${capitalize(`none of ${all}`)} is known to be stuck, lost or late. ${unknown}`
+}
+
+/** What is not known of running jobs; empty when all could be judged. */
+function notJudged({ lostNotJudged, stuckNotJudged }: RunningTotals): string {
+  const n = Math.max(lostNotJudged, stuckNotJudged)
+  return n === 0 ? '' : `${count(n, 'job')} not judged: no history yet.`
 }
 
 const usualText = ({ usual }: Job) =>
   usual === undefined ? '' : `${duration(usual.p05S)} to ${duration(usual.p95S)}`
 
-function Failures({ page, view, data: { failures, tally } }: PanelProps) {
+function Failures({ page, view, data: { failures } }: PanelProps) {
   const site = page.siteQuery
   const all = cardUrl('failed', { window: view.window }, site)
   return (
     <Panel
       title="Newest failures"
-      note={failures.length === 0 ? undefined : <a href={all}>all {number(tally.failed)}</a>}
+      note={failures.length === 0 ? undefined : <a href={all}>all failures</a>}
       class="fill w6"
     >
       <DataTable
@@ -155,7 +181,7 @@ function Failures({ page, view, data: { failures, tally } }: PanelProps) {
           errorColumn('Error', 160),
         ]}
         rows={failures}
-        empty="No job failed in this window."
+        empty="No job ended as failed in this window."
       />
     </Panel>
   )
@@ -181,7 +207,7 @@ function Newest({ page, data: { newest } }: Pick<PanelProps, 'page' | 'data'>) {
           elapsedColumn('Duration', page.now),
         ]}
         rows={newest}
-        empty="No job started in this window."
+        empty="No job was active in this window."
       />
     </Panel>
   )

@@ -1,3 +1,4 @@
+import { factNames, facts } from '../../src/core/facts.ts'
 import { statuses } from '../../src/core/job.ts'
 import { cut, hourMinute, zoneShort } from '../format.ts'
 import {
@@ -53,10 +54,15 @@ export function Filters({ query, apps, site }: Props) {
           </fieldset>
         </div>
         <label>
-          <span>Key, app or error</span>
+          <span>Key, id, tool, error, …</span>
           <input id="search" type="search" name="q" value={query.q} placeholder="L26N44…" />
         </label>
         <Choice name="app" label="App" value={query.app} options={appOptions(apps, query.app)} />
+        {factNames.map((name) => (
+          <Field name={name} label={facts[name].label} value={query.facts[name] ?? ''} />
+        ))}
+        <Field name="from" label="From" value={query.from ?? ''} placeholder="2026-03-01T06:00" />
+        <Field name="to" label="to" value={query.to ?? ''} placeholder="2026-03-01T14:00" />
         <Seconds name="min" label="Duration from, s" value={query.min} />
         <Seconds name="max" label="to, s" value={query.max} />
         <Choice name="sort" label="Sort" value={query.sort} options={Object.entries(sorts)} />
@@ -68,9 +74,9 @@ export function Filters({ query, apps, site }: Props) {
   )
 }
 
-/** Keeps the site, the window and the range when the form is sent. */
+/** Keeps the site and the window when the form is sent. */
 function Kept({ query, site }: { query: JobsQuery; site: string | undefined }) {
-  const kept = { site, w: query.window, from: query.from, to: query.to }
+  const kept = { site, w: query.window }
   return (
     <>
       {Object.entries(kept).map(([name, value]) =>
@@ -128,6 +134,17 @@ function Choice({ name, label, value, options }: ChoiceProps) {
   )
 }
 
+type FieldProps = { name: string; label: string; value: string; placeholder?: string }
+
+function Field({ name, label, value, placeholder = 'any' }: FieldProps) {
+  return (
+    <label>
+      <span>{label}</span>
+      <input name={name} value={value} placeholder={placeholder} />
+    </label>
+  )
+}
+
 function Seconds({ name, label, value }: { name: string; label: string; value: string }) {
   return (
     <label>
@@ -152,6 +169,10 @@ function summary(query: JobsQuery): string {
   const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen]
   if (query.app !== '') parts.push(cut(query.app, 60))
   if (query.q !== '') parts.push(`“${cut(query.q, 60)}”`)
+  for (const name of factNames) {
+    const value = query.facts[name]
+    if (value !== undefined) parts.push(`${facts[name].label.toLowerCase()} ${cut(value, 60)}`)
+  }
   if (query.min !== '' || query.max !== '') parts.push('by duration')
   return `Filters: ${parts.join(', ')}`
 }

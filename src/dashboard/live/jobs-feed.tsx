@@ -3,11 +3,14 @@ import { NewRows } from '../../../views/pages/jobs.tsx'
 import { JobRow } from '../../../views/partials/jobs-table.tsx'
 import type { Job, JobFilter } from '../../core/job.ts'
 import { matchesFilter } from '../../core/job-filter.ts'
-import type { Micros } from '../../core/time.ts'
+import { fromMs, type Micros, toMs } from '../../core/time.ts'
 import { toFilter } from '../model/query.ts'
 
 /** Maximum new rows counted; then the page says "over 999". */
 const mostCounted = 1000
+
+/** The end of a job may arrive this much later; one that ended before is on a later page already. */
+const lateMs = 60_000
 
 /**
  * One open jobs page: the rows that it shows, and the number of new ones. Rows on the page are
@@ -23,7 +26,12 @@ export class JobsFeed {
   constructor(query: JobsQuery, asOf: Micros, site: string | undefined) {
     this.#query = query
     this.#site = site
-    this.#filter = toFilter(query, asOf).filter
+    const { filter } = toFilter(query, asOf)
+    // A job that began long ago is active in every window, and not new.
+    this.#filter =
+      filter.time === 'active'
+        ? { ...filter, time: 'started' }
+        : { ...filter, from: fromMs(toMs(asOf) - lateMs) }
   }
 
   /**
@@ -34,7 +42,7 @@ export class JobsFeed {
     const { sort, after, before, to, flags } = this.#query
     return (
       flags.length === 0 &&
-      sort === 'started-desc' &&
+      (sort === 'started-desc' || sort === 'ended-desc') &&
       after === undefined &&
       before === undefined &&
       to === undefined

@@ -1,6 +1,5 @@
 import type { Job, JobFilter } from '../../core/job.ts'
 import { fromMs, type Micros, parseTime, toMs } from '../../core/time.ts'
-import { loadRows } from '../model/flagged.ts'
 import { readJobsQuery, toFilter } from '../model/query.ts'
 import type { Visit } from '../visit.ts'
 import { JobsFeed } from './jobs-feed.tsx'
@@ -53,11 +52,19 @@ async function findMissed(visit: Visit, feed: JobsFeed, { params, asOf, since }:
   const { query } = readJobsQuery(params)
   const { filter } = toFilter(query, asOf)
   const signal = AbortSignal.any([dashboard.signal, visit.c.req.raw.signal])
-  const wide = { ...filter, status: undefined, minDurationS: undefined, maxDurationS: undefined }
-  const asked = { ...query, to: query.to ?? asOf }
-  const { page } = await loadRows(backend, asked, asOf, signal)
+  const wide: JobFilter = {
+    ...filter,
+    status: undefined,
+    flags: undefined,
+    minDurationS: undefined,
+    maxDurationS: undefined,
+  }
+  const page = await backend.findJobs({ ...filter, to: query.to ?? asOf }, signal)
   feed.remember(page.items)
-  const news = feed.counts ? await backend.findJobs({ ...wide, from: asOf }, signal) : page
+  const byStart = filter.time === 'active' ? 'started' : filter.time
+  const news = feed.counts
+    ? await backend.findJobs({ ...wide, time: byStart, from: asOf }, signal)
+    : page
   const changed = page.items.filter(({ updatedAt }) => updatedAt > since)
   const left = await findLeft(backend, wide, since, signal)
   // The browser may not show all of these; it ignores a row that it does not have.

@@ -9,7 +9,12 @@ export type LiveMessage = { id: string; event: string; data: string }
 /** The part of a site that the dashboard needs. */
 export type Backend = JobReader & {
   health(signal: AbortSignal): Promise<Health>
-  follow(lastEventId: string | undefined, signal: AbortSignal): AsyncIterable<LiveMessage>
+  /** @param site only events of this site */
+  follow(
+    lastEventId: string | undefined,
+    signal: AbortSignal,
+    site?: string,
+  ): AsyncIterable<LiveMessage>
   exportJobs(
     filter: JobFilter,
     format: 'csv' | 'ndjson',

@@ -13,7 +13,7 @@ export function linkNeighbors(
   site: string | undefined,
 ): Neighbors {
   const none = { older: undefined, newer: undefined }
-  if (list === undefined || query.flags.length > 0) return none
+  if (list === undefined) return none
   const { filter, flipped } = toFilter(query, firstTime)
   const rows = flipped ? list.items.toReversed() : list.items
   const [first, last] = [rows[0], rows.at(-1)]

@@ -1,6 +1,6 @@
 import {
   defaultQuery,
-  flags,
+  defaultSort,
   type JobsQuery,
   sortOrder,
   sorts,
@@ -8,68 +8,147 @@ import {
   type Window,
   windows,
 } from '../../../views/jobs-query.ts'
-import type { Notice } from '../../../views/page.ts'
 import { cursorFromWire } from '../../core/cursor-wire.ts'
-import { type Cursor, type JobFilter, statuses } from '../../core/job.ts'
+import { AppError } from '../../core/errors.ts'
+import { type Facts, factNames, maxFact } from '../../core/facts.ts'
+import { type Cursor, flags, type JobFilter, statuses } from '../../core/job.ts'
 import { fromMs, type Micros, parseTime, toMs } from '../../core/time.ts'
 
 /** Rows on a page. */
 export const pageSize = 100
 
+/** A part of an address that was not understood. */
+export type Problem = { name: string; detail: string }
+
 /**
- * Reads the query of the jobs page. An address may be old or typed by hand: parts that cannot be
- * read are ignored with a notice, so the reader still gets a page.
+ * Reads the query of the jobs page. What cannot be read is a problem, and the page then shows no rows:
+ * a misspelled filter must not look like a list of everything. The query has the rest.
+ *
+ * An `after` or `before` of another list is dropped: what is left of it is the first page.
  */
-export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; notices: Notice[] } {
-  const notices: Notice[] = []
-  const ignore = (part: string, why: string) => {
-    notices.push({ kind: 'error', title: `${part} was ignored`, detail: why })
-    return undefined
+export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; problems: Problem[] } {
+  const problems: Problem[] = []
+  const read = new Reader(params, problems)
+  const status = read.words('status', statuses)
+  const sort = read.word('sort', sorts) ?? defaultSort(status)
+  const query: JobsQuery = {
+    window: read.word('w', windows) ?? defaultQuery.window,
+    from: read.time('from'),
+    to: read.time('to'),
+    status: status.length === statuses.length ? [] : status,
+    flags: read.words('flag', flags),
+    q: read.text('q', 200),
+    app: read.text('app', 200),
+    facts: readFacts(read),
+    min: read.seconds('min'),
+    max: read.seconds('max'),
+    sort,
+    after: read.cursor('after', { time: sortTime(sort), order: sortOrder(sort) }),
+    before: read.cursor('before', { time: sortTime(sort), order: flip(sortOrder(sort)) }),
   }
-  const time = (name: string, label: string) => {
-    const given = params.get(name) ?? ''
+  checkTogether(query, problems)
+  return { query, problems }
+}
+
+function readFacts(read: Reader): Facts {
+  const given = factNames.map((name) => [name, read.text(name, maxFact)] as const)
+  return Object.fromEntries(given.filter(([, value]) => value !== ''))
+}
+
+/** The same that the API refuses. */
+function checkTogether(
+  { from, to, min, max, flags: some, status, sort }: JobsQuery,
+  problems: Problem[],
+) {
+  if (from !== undefined && to !== undefined && from >= to) {
+    problems.push({ name: 'from', detail: 'must be before to' })
+  }
+  if (min !== '' && max !== '' && Number(min) > Number(max)) {
+    problems.push({ name: 'min', detail: 'must not be greater than max' })
+  }
+  if (some.length === 0) return
+  if (status.length > 0 && !status.includes('running')) {
+    problems.push({
+      name: 'status',
+      detail: 'must include running: only running jobs are stuck, lost or late',
+    })
+  }
+  if (sort === 'ended-desc') {
+    problems.push({
+      name: 'sort',
+      detail: 'must not be by the end: only running jobs are stuck, lost or late',
+    })
+  }
+}
+
+/** Reads parameters by kind. Empty ones are absent: a form sends all its fields. */
+class Reader {
+  readonly #params: URLSearchParams
+  readonly #problems: Problem[]
+
+  constructor(params: URLSearchParams, problems: Problem[]) {
+    this.#params = params
+    this.#problems = problems
+  }
+
+  text(name: string, max: number): string {
+    const given = (this.#params.get(name) ?? '').trim()
+    if (given.length > max) this.#refuse(name, `must have at most ${max} characters`)
+    return given.slice(0, max)
+  }
+
+  time(name: string): Micros | undefined {
+    const given = this.text(name, 100)
     if (given === '') return undefined
-    return parseTime(given) ?? ignore(label, 'It must be a time such as 2026-03-01T12:00:00Z.')
+    // What a field for times of a browser sends has no offset: it means the zone of the page.
+    const isLocal = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(given)
+    const ms = isLocal ? new Date(given).getTime() : Number.NaN
+    const time = Number.isNaN(ms) ? parseTime(given.replace(/ (\d\d:\d\d)$/, '+$1')) : fromMs(ms)
+    return time ?? this.#refuse(name, 'must be a time such as 2026-03-01T12:00:00Z')
   }
-  const seconds = (name: string, label: string) => {
-    const given = (params.get(name) ?? '').trim()
+
+  seconds(name: string): string {
+    const given = this.text(name, 40)
     const n = Number(given)
     if (given === '' || (Number.isFinite(n) && n >= 0)) return given
-    return ignore(label, 'It must be a number of seconds.') ?? ''
+    this.#refuse(name, 'must be a number of seconds')
+    return ''
   }
-  const sort = oneOf(params.get('sort'), sorts, defaultQuery.sort)
-  const cursor = (name: string, order: JobFilter['order']) => {
-    const given = params.get(name) ?? ''
+
+  word<T extends string>(name: string, known: Record<T, unknown>): T | undefined {
+    const given = this.text(name, 100)
+    if (given === '' || Object.hasOwn(known, given)) return given === '' ? undefined : (given as T)
+    return this.#refuse(name, `must be one of ${Object.keys(known).join(', ')}`)
+  }
+
+  words<T extends string>(name: string, known: readonly T[]): T[] {
+    const given = this.#params.getAll(name).flatMap((part) => part.split(','))
+    const wrong = given.some((one) => one !== '' && !(known as readonly string[]).includes(one))
+    if (wrong) this.#refuse(name, `must be any of ${known.join(', ')}`)
+    return known.filter((one) => given.includes(one))
+  }
+
+  cursor(name: string, list: Pick<JobFilter, 'time' | 'order'>): string | undefined {
+    const given = this.#params.get(name) ?? ''
     if (given === '') return undefined
     const read = cursorFromWire(given)
-    if (read?.time === sortTime(sort) && read.order === order) return given
-    return ignore('The page position', 'The link belongs to another list; this is the first page.')
+    if (read?.time === list.time && read.order === list.order) return given
+    return this.#refuse(name, 'belongs to another list; it is omitted on the first page')
   }
-  const query: JobsQuery = {
-    window: oneOf(params.get('w'), windows, defaultQuery.window),
-    from: time('from', 'The start of the range'),
-    to: time('to', 'The end of the range'),
-    status: statuses.filter((status) => params.getAll('status').includes(status)),
-    flags: flags.filter((flag) => params.getAll('flag').includes(flag)),
-    q: (params.get('q') ?? '').trim().slice(0, 200),
-    app: (params.get('app') ?? '').slice(0, 200),
-    min: seconds('min', 'The minimum duration'),
-    max: seconds('max', 'The maximum duration'),
-    sort,
-    after: cursor('after', sortOrder(sort)),
-    before: cursor('before', flip(sortOrder(sort))),
+
+  #refuse(name: string, detail: string): undefined {
+    this.#problems.push({ name, detail })
   }
-  if (query.status.length === statuses.length) query.status = []
-  return { query, notices }
 }
 
-export const readWindow = (params: URLSearchParams): Exclude<Window, 'all'> => {
-  const window = oneOf(params.get('w'), windows, defaultQuery.window)
-  return window === 'all' ? '7d' : window
-}
+/** The windows of the overview. */
+const shortWindows = Object.keys(windows).filter((name) => name !== 'all')
 
-function oneOf<T extends string>(given: string | null, known: Record<T, unknown>, other: T): T {
-  return given !== null && Object.hasOwn(known, given) ? (given as T) : other
+/** @throws AppError invalid when it is none of them */
+export function readWindow(params: URLSearchParams): Exclude<Window, 'all'> {
+  const given = params.get('w') || defaultQuery.window
+  if (shortWindows.includes(given)) return given as Exclude<Window, 'all'>
+  throw new AppError('invalid', `w: must be one of ${shortWindows.join(', ')}`, { field: 'w' })
 }
 
 /** The start of a window; null when it reaches back to the first job. */
@@ -92,12 +171,14 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
   return {
     flipped,
     filter: {
-      from: query.from ?? startWindow(query.window, now) ?? firstTime,
+      from: query.from ?? windowStart(query, now),
       to: query.to,
       time: sortTime(query.sort),
       order: flipped ? flip(order) : order,
       status: query.status.length === 0 ? undefined : query.status,
       appName: query.app === '' ? undefined : query.app,
+      facts: Object.keys(query.facts).length === 0 ? undefined : query.facts,
+      flags: query.flags.length === 0 ? undefined : query.flags,
       q: query.q === '' ? undefined : query.q,
       minDurationS: query.min === '' ? undefined : Number(query.min),
       maxDurationS: query.max === '' ? undefined : Number(query.max),
@@ -105,6 +186,11 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
       cursor: parseCursor(query.before ?? query.after),
     },
   }
+}
+
+/** Every running job is judged, whenever it began and was last heard of. */
+function windowStart({ flags: some, window, to }: JobsQuery, now: Micros): Micros | undefined {
+  return some.length > 0 ? undefined : (startWindow(window, to ?? now) ?? firstTime)
 }
 
 function parseCursor(text: string | undefined): Cursor | undefined {

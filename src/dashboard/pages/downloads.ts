@@ -1,7 +1,7 @@
 import { AppError } from '../../core/errors.ts'
 import { toSentence } from '../model/error-text.ts'
 import { readJobsQuery, toFilter } from '../model/query.ts'
-import { respondMessage } from '../respond.tsx'
+import { respondMessage, respondNotUnderstood } from '../respond.tsx'
 import { readParams, type Visit } from '../visit.ts'
 
 const types = {
@@ -17,7 +17,8 @@ export const downloads = {
 
 async function download(visit: Visit, format: keyof typeof types): Promise<Response> {
   const { c, backend, name, now, dashboard } = visit
-  const { query } = readJobsQuery(readParams(visit))
+  const { query, problems } = readJobsQuery(readParams(visit))
+  if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const first = { ...query, after: undefined, before: undefined }
   const { filter } = toFilter(first, now)
   const signal = AbortSignal.any([c.req.raw.signal, dashboard.signal])

@@ -1,17 +1,18 @@
-import { type JobsQuery, toParams } from '../../../views/jobs-query.ts'
+import { type JobsQuery, jobsParams, jobsUrl, toParams } from '../../../views/jobs-query.ts'
 import { JobsBody, JobsCards, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
+import { runningQuestion } from '../../core/questions/running.ts'
 import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { jobsView } from '../live/jobs-view.ts'
-import { loadRows } from '../model/flagged.ts'
+import { judgedNotices, sumRunning } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { readJobsQuery, startWindow, toFilter } from '../model/query.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
-import { respond } from '../respond.tsx'
+import { respond, respondNotUnderstood } from '../respond.tsx'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { downloads } from './downloads.ts'
 
@@ -26,20 +27,23 @@ export const jobsPage = definePage({
     view: jobsView,
     query: ({ query, asOf }: JobsView) => ({ as_of: asOf, ...toParams(query) }),
   },
+  params: jobsParams,
   parts: { '/jobs/cards': answerCards, ...downloads },
 })
 
-async function load(visit: Visit): Promise<JobsView> {
-  const { query, notices } = readJobsQuery(readParams(visit))
-  const { flipped } = toFilter(query, visit.now)
-  const [found, apps, tally, usual, subjobs] = await Promise.all([
-    ask(visit, ['jobs', query], (backend, signal) => loadRows(backend, query, visit.now, signal)),
+async function load(visit: Visit): Promise<JobsView | Response> {
+  const { query, problems } = readJobsQuery(readParams(visit))
+  if (problems.length > 0)
+    return respondNotUnderstood(visit, problems, jobsUrl(query, visit.siteQuery))
+  const { filter, flipped } = toFilter(query, visit.now)
+  const [list, apps, tally, usual, running, subjobs] = await Promise.all([
+    ask(visit, ['jobs', query], (backend, signal) => backend.findJobs(filter, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadCards(visit, query),
     loadUsual(visit, query),
+    query.flags.length === 0 ? undefined : loadRunning(visit, filter.appName),
     findSubjobs(visit, query),
   ])
-  const list = found?.page
   return {
     ...readSpan(query, visit.now),
     query,
@@ -47,11 +51,11 @@ async function load(visit: Visit): Promise<JobsView> {
     tally,
     usual,
     subjobs,
+    total: list?.total,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
     ...linkNeighbors(query, list, visit.siteQuery),
     notices: [
-      ...notices,
-      ...(found?.notices ?? []),
+      ...(running ? judgedNotices(running, query.flags) : []),
       ...sitesNotices(list ?? {}, assessFreshness(visit)),
       ...completenessNotices(list?.completeness, visit.siteQuery),
     ],
@@ -74,12 +78,20 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
 
 /** The counts alone, for a page that is open. */
 async function answerCards(visit: Visit): Promise<Response> {
-  const { query } = readJobsQuery(readParams(visit))
+  const { query, problems } = readJobsQuery(readParams(visit))
+  if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const [tally, usual] = await Promise.all([loadCards(visit, query), loadUsual(visit, query)])
   // Without an answer the cards on the page stay.
   if (tally === undefined) return visit.c.body(null, 204)
   const view = { ...readSpan(query, visit.now), query, usual }
   return respond(visit, <JobsCards view={view} tally={tally} site={visit.siteQuery} />)
+}
+
+async function loadRunning(visit: Visit, appName: string | undefined) {
+  const rows = await ask(visit, ['running', appName], (backend, signal) =>
+    backend.ask(runningQuestion, { appName }, signal),
+  )
+  return rows && sumRunning(rows)
 }
 
 const readSpan = (query: JobsQuery, now: Micros) => ({

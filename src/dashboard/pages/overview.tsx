@@ -1,22 +1,23 @@
 import { type Window, windows } from '../../../views/jobs-query.ts'
 import { OverviewBody, type OverviewView } from '../../../views/pages/overview.tsx'
-import type { JobFilter, JobPage } from '../../core/job.ts'
+import { flags, type JobFilter, type JobPage } from '../../core/job.ts'
+import { defaultTime } from '../../core/job-filter.ts'
 import { must } from '../../core/must.ts'
 import { causesQuestion, startRecent } from '../../core/questions/causes.ts'
+import { runningQuestion } from '../../core/questions/running.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
 import { fewest, findCauses, keepCausesMs } from '../model/causes.ts'
+import { sumRunning } from '../model/flagged.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
-import { firstTime, readWindow, startWindow } from '../model/query.ts'
+import { readWindow, startWindow } from '../model/query.ts'
 import { chooseBucket, fillBuckets, tallyApps } from '../model/statistics.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 
-/** Running jobs checked for stuck, lost and late ones: those that started first. */
-const mostChecked = 300
 const linesShown = 8
 
 /** Does anything need attention, what, and is there one cause? */
@@ -25,6 +26,7 @@ export const overviewPage = definePage({
   navigation: { entry: 'Overview' },
   title: () => 'Overview',
   load,
+  params: ['w'],
   body: OverviewBody,
   live: { view: anyJobView },
 })
@@ -33,13 +35,14 @@ async function load(visit: Visit): Promise<OverviewView> {
   const window = readWindow(readParams(visit))
   const from = must(startWindow(window, visit.now), 'the windows of the overview have a start')
   const { bucket, stepS } = chooseBucket(windows[window])
-  const [tally, byStatus, byApp, failed, all, oldest, usual, causes] = await Promise.all([
+  const [tally, byStatus, byApp, failed, all, flagged, running, usual, causes] = await Promise.all([
     loadTally(visit, { from, to: visit.now, key: window }),
     stats(visit, window, { from, bucket, groupBy: ['status'] }),
     stats(visit, window, { from, time: 'ended', bucket: 'day', groupBy: ['app', 'status'] }),
-    find(visit, window, { ...newest, from, time: 'ended', status: ['failed'] }),
+    find(visit, window, { ...newest, from, time: defaultTime(['failed']), status: ['failed'] }),
     find(visit, window, { ...newest, from }),
-    find(visit, window, oldestRunning),
+    find(visit, window, { ...newest, from: undefined, flags, limit: linesShown }),
+    ask(visit, ['running'], (backend, signal) => backend.ask(runningQuestion, {}, signal)),
     usualCounts(visit, window),
     countCauses(visit, window, from),
   ])
@@ -53,14 +56,16 @@ async function load(visit: Visit): Promise<OverviewView> {
       failed &&
       all &&
       causes &&
-      oldest && {
+      flagged &&
+      running && {
         tally,
         usual,
         buckets: fillBuckets(byStatus, { from, to: visit.now, stepS }),
         stepS,
         apps: tallyApps(byApp, linesShown),
         causes: findCauses(causes),
-        ...findFlagged(oldest),
+        flagged: flagged.items,
+        running: sumRunning(running),
         failures: failed.items,
         newest: all.items,
       },
@@ -86,19 +91,7 @@ const countCauses = (visit: Visit, window: Exclude<Window, 'all'>, from: Micros)
   )
 }
 
-const newest: JobFilter = { time: 'started', order: 'desc', limit: linesShown }
-const oldestRunning: JobFilter = {
-  from: firstTime,
-  time: 'started',
-  order: 'asc',
-  status: ['running'],
-  limit: mostChecked,
-}
-
-function findFlagged({ items }: JobPage) {
-  const flagged = items.filter(({ stuck, lost, late }) => stuck || lost || late)
-  return { flagged: flagged.slice(0, linesShown), checked: items.length }
-}
+const newest: JobFilter = { time: 'active', order: 'desc', limit: linesShown }
 
 // The key has the window, not its start: the last answer is the one to fall back on.
 const stats = (
@@ -111,6 +104,6 @@ const stats = (
   )
 
 const find = (visit: Visit, window: string, filter: JobFilter): Promise<JobPage | undefined> =>
-  ask(visit, ['find', window, filter.status, filter.order], (backend, signal) =>
+  ask(visit, ['find', window, filter.status, filter.flags], (backend, signal) =>
     backend.findJobs(filter, signal),
   )
