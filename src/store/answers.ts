@@ -12,7 +12,7 @@ import { findStats } from './stats.ts'
 /** The function that answers each question with SQL. */
 const answers = new Map([
   answer(appsQuestion, listApps),
-  answer(sourcesQuestion, (store, _, signal) => listSources(store, signal)),
+  answer(sourcesQuestion, listSources),
   answer(statsQuestion, findStats),
 ])
 
