@@ -32,6 +32,8 @@ export type PageDeclaration<View> = {
   }
   /** Fragments and files that belong to the page, by path. */
   parts?: Readonly<Record<string, Answer>>
+  /** Forms that the page sends by POST, by path. Each refuses what other pages send. */
+  forms?: Readonly<Record<string, Answer>>
 }
 
 type Answer = (visit: Visit) => Promise<Response>
@@ -42,16 +44,18 @@ export type DashboardPage = {
   entry: NavigationEntry | undefined
   liveView: LiveView
   parts: Readonly<Record<string, Answer>>
+  forms: Readonly<Record<string, Answer>>
   answer: Answer
 }
 
 export function definePage<View>(declaration: PageDeclaration<View>): DashboardPage {
-  const { path, navigation, live, parts = {} } = declaration
+  const { path, navigation, live, parts = {}, forms = {} } = declaration
   return {
     path,
     entry: 'entry' in navigation ? { name: navigation.entry, path } : undefined,
     liveView: live.view,
     parts,
+    forms,
     answer: (visit) => answerPage(declaration, visit),
   }
 }

@@ -14,6 +14,7 @@ import {
   checkAdmission,
   openClient,
   openStream,
+  postJson,
   toAppError,
   unreachable,
 } from './api-client.ts'
@@ -44,6 +45,8 @@ export type RemoteSite = JobReader & {
    * stream breaks (it then throws AppError unreachable). Comments are handed on as heartbeats.
    */
   follow(lastEventId: string | undefined, signal: AbortSignal): AsyncGenerator<SseMessage>
+  /** Accepts what a source has lost. @throws AppError with what the API says */
+  acceptSource(id: string, acceptance: object, signal: AbortSignal): Promise<void>
   /** The rows of a filter as CSV or NDJSON, streamed as the API writes them. */
   exportJobs(
     filter: JobFilter,
@@ -96,6 +99,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
     follow: (lastEventId, signal) =>
       follow(client, withSite('/v1/stream', site), lastEventId, signal),
+    acceptSource: (id, acceptance, signal) =>
+      postJson(client, `/v1/sources/${encodeURIComponent(id)}/accept`, acceptance, signal),
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)

@@ -1,9 +1,15 @@
-import { PipelineBody, type PipelineView } from '../../../views/pages/pipeline.tsx'
+import { PipelineBody, type PipelineView, sidecarRows } from '../../../views/pages/pipeline.tsx'
 import type { JobFilter } from '../../core/job.ts'
-import { sourcesQuestion } from '../../core/questions/sources.ts'
+import {
+  readSourceCursor,
+  sourceCursorToWire,
+  sourcesQuestion,
+} from '../../core/questions/sources.ts'
 import { definePage } from '../define-page.tsx'
 import { anyJobView } from '../live/live-view.ts'
-import { ask, type Visit } from '../visit.ts'
+import { sitesNotices } from '../model/notices.ts'
+import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
+import { acceptForms, acceptParts } from './accept.tsx'
 
 /** Where are events between program and database, and is any missing? */
 export const pipelinePage = definePage({
@@ -13,21 +19,36 @@ export const pipelinePage = definePage({
   load,
   body: PipelineBody,
   live: { view: anyJobView },
+  parts: acceptParts,
+  forms: acceptForms,
 })
 
 /** One row is enough: only the completeness of the answer is used. */
 const anyJob: JobFilter = { time: 'started', order: 'desc', limit: 1 }
 
 async function load(visit: Visit): Promise<PipelineView> {
-  const [sources, list, health] = await Promise.all([
-    ask(visit, ['sources'], (backend, signal) => backend.ask(sourcesQuestion, {}, signal)),
+  const cursor = readParams(visit).get('after') ?? ''
+  const after = readSourceCursor(cursor)
+  const [troubled, sources, list, health] = await Promise.all([
+    ask(visit, ['troubled'], (backend, signal) =>
+      backend.ask(sourcesQuestion, { trouble: true, limit: sidecarRows }, signal),
+    ),
+    ask(visit, ['sources', after?.id, after?.epoch], (backend, signal) =>
+      backend.ask(sourcesQuestion, { limit: sidecarRows, after }, signal),
+    ),
     ask(visit, ['jobs', anyJob], (backend, signal) => backend.findJobs(anyJob, signal)),
     ask(visit, ['health'], (backend, signal) => backend.health(signal)),
   ])
+  const last = sources?.at(-1)
   return {
+    troubled,
     sources,
+    after: after && cursor,
+    next: sources && last && sources.length >= sidecarRows ? sourceCursorToWire(last) : undefined,
     completeness: list?.completeness,
+    missingSites: list?.sites?.missing ?? [],
+    accepts: visit.backend.acceptSource !== undefined && visit.dashboard.access.mayOperate(visit.c),
     health: visit.failures.length > 0 ? undefined : health,
-    notices: [],
+    notices: sitesNotices(list ?? {}, assessFreshness(visit)),
   }
 }
