@@ -37,7 +37,7 @@ export async function saveHeartbeat(
           ${JSON.stringify(said)}::text::jsonb
         where exists (select from source_state where source_id = ${source.id}) or (
           select count(*) from (select from source_state where delivered_at is null
-            and retired_at is null limit ${maxUndelivered}) some) < ${maxUndelivered}
+            and retired_at is null limit ${maxUndelivered}) made_up) < ${maxUndelivered}
         on conflict (source_id) do update set
           epoch = excluded.epoch, heard_at = excluded.heard_at, gone = excluded.gone,
           waiting = excluded.waiting, said = excluded.said, retired_at = null,
