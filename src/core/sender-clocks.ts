@@ -81,7 +81,10 @@ export class SenderClocks {
     const senders = this.#sources.get(source) ?? new Map<string, SenderClock>()
     const newestS = Math.max(...[...senders.values()].map(({ lastS }) => lastS))
     for (const [name, clock] of senders) {
-      if (newestS - clock.lastS > forgetAfterS) senders.delete(name)
+      if (newestS - clock.lastS > forgetAfterS) {
+        senders.delete(name)
+        continue
+      }
       const offset = tellOffset(clock)
       if (Math.abs(offset) <= Math.abs(worst.offset)) continue
       worst.offset = offset

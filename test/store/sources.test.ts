@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { fromMs } from '../../src/core/time.ts'
+import type { Heartbeat } from '../../src/core/heartbeat.ts'
+import type { Source } from '../../src/core/questions/sources.ts'
+import { maxUndelivered, sourceStates } from '../../src/core/source-state.ts'
+import { fromMs, type Micros } from '../../src/core/time.ts'
+import { acceptSource } from '../../src/store/accept-source.ts'
 import { CompletenessCache } from '../../src/store/completeness.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { retireSources } from '../../src/store/retire-sources.ts'
+import { saveHeartbeat } from '../../src/store/source-state.ts'
 import { listSources } from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
@@ -142,5 +148,156 @@ describe('what an answer may be missing', () => {
     await old.get()
     await old.get()
     assert.equal(asked, 3)
+  })
+})
+
+/** A heartbeat that was sent `lateS` before it comes. */
+const said = (id: string, more: Partial<Heartbeat> = {}, lateS = 0): [Heartbeat, Micros] => {
+  const receivedAt = Date.now()
+  const at = fromMs(receivedAt - lateS * 1000)
+  return [
+    {
+      ...{ source: { id, epoch: 'e1', seq: 0 }, at, waiting: 0, oldest_at: null, rejects: 0 },
+      ...{ sinks: [], version: '1' },
+      ...more,
+    },
+    fromMs(receivedAt),
+  ]
+}
+const stateOf = async (store: Store, id: string) =>
+  (await listSources(store, { states: sourceStates })).find((one) => one.id === id)?.state
+
+describe('what a sidecar says', () => {
+  test('is believed of its later opening, and not of what was sent before a goodbye', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const epoch = (name: string) => ({ source: { id: 'bn-07', epoch: name, seq: 0 } })
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }))
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e1'), waiting: 9 }))
+    const [source, ...others] = await listSources(store, {})
+    assert.deepEqual([source?.epoch, source?.waiting, others], ['e2', 5, []])
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), goodbye: true }))
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }, 1))
+    assert.equal(await stateOf(store, 'bn-07'), 'gone')
+    await saveHeartbeat(store, ...said('bn-07', epoch('e3')))
+    assert.equal(await stateOf(store, 'bn-07'), 'reporting')
+  })
+
+  test('tells its clock by two heartbeats that say the same, and not by one that was late', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const skewed = async () => {
+      const cache = new CompletenessCache(store, { archive: 'off', maxAgeMs: 0 })
+      return (await cache.get()).skewedSources
+    }
+    await saveHeartbeat(store, ...said('late', {}))
+    await saveHeartbeat(store, ...said('late', {}, 400))
+    await saveHeartbeat(store, ...said('behind', {}, 1200))
+    assert.deepEqual(await skewed(), [])
+    await saveHeartbeat(store, ...said('behind', {}, 1203))
+    await saveHeartbeat(store, ...said('ahead', {}, -90))
+    await saveHeartbeat(store, ...said('year-2000', {}, 26 * 365 * 86_400))
+    assert.deepEqual(await skewed(), ['ahead', 'behind', 'year-2000'])
+  })
+
+  test('keeps no more sources that never delivered than a bound', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into source_state (source_id, epoch, heard_at)
+       select 'made-up-' || n, 'e', now() from generate_series(1, ${maxUndelivered}) n`,
+    )
+    await assert.rejects(saveHeartbeat(store, ...said('bn-07')), /never delivered an event/)
+    await saveHeartbeat(store, ...said('made-up-1'))
+    await ingest(store, [from('bn-07', 1)])
+    await saveHeartbeat(store, ...said('bn-07'))
+    assert.equal(await stateOf(store, 'bn-07'), 'reporting')
+  })
+
+  test('waits for no batch of the same source, and no batch for it', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1)])
+    await store.begin({ operation: 'test', table: 'source' }, async (tx) => {
+      await tx`update source set lag_s = 1 where source_id = 'bn-07'`
+      await saveHeartbeat(store, ...said('bn-07', { waiting: 3 }))
+    })
+    await store.begin({ operation: 'test', table: 'source' }, async (tx) => {
+      await tx`select from source_state where source_id = 'bn-07' for update`
+      await ingest(store, [from('bn-07', 2)])
+    })
+    assert.equal((await listSources(store, {}))[0]?.waiting, 3)
+  })
+})
+
+describe('a source retires', () => {
+  const age = (store: Store, days: number) =>
+    run(
+      store,
+      `update source_state set heard_at = heard_at - interval '${days} days',
+         delivered_at = delivered_at - interval '${days} days'`,
+    )
+
+  test('a day after its goodbye, a week after its last word; never while events waited there', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('older', 1)])
+    await saveHeartbeat(store, ...said('gone', { goodbye: true }))
+    await saveHeartbeat(store, ...said('empty'))
+    await saveHeartbeat(store, ...said('full', { waiting: 500 }))
+    const states = async () => {
+      await retireSources(store)
+      const found = await listSources(store, { states: sourceStates })
+      return Object.fromEntries(found.map(({ id, state }) => [id, state]))
+    }
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'gone', empty: 'reporting', full: 'reporting' },
+    })
+    await age(store, 2)
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'retired', empty: 'silent', full: 'silent' },
+    })
+    await age(store, 6)
+    assert.deepEqual(await states(), {
+      ...{ older: 'retired', gone: 'retired', empty: 'retired', full: 'silent' },
+    })
+    await ingest(store, [from('older', 2)])
+    await saveHeartbeat(store, ...said('empty'))
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'retired', empty: 'reporting', full: 'silent' },
+    })
+  })
+
+  test('and its gaps are still missing, until they are accepted', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1), from('bn-07', 4)])
+    await noLag(store)
+    await age(store, 8)
+    await retireSources(store)
+    const [source] = await listSources(store, {})
+    assert.deepEqual([source?.state, source?.missing], ['retired', 2])
+    const by = { actor: 'Kim', address: null }
+    await assert.rejects(
+      acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 3 }),
+      /2 events are missing now, not 3/,
+    )
+    const done = await acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 2 })
+    assert.deepEqual(done, { accepted: 2, retired: false })
+    assert.deepEqual(await listSources(store, {}), [])
+  })
+
+  test('lists come in pages, in one order, each source once', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into source select 'a-' || n % 40, 'e' || n, '{[1,3)}', now(), now(), now(), 0, 0
+       from generate_series(1, 250) n`,
+    )
+    await saveHeartbeat(store, ...said('Z'))
+    const seen: string[] = []
+    for (let after: Source | undefined; ; ) {
+      const page = await listSources(store, { states: sourceStates, limit: 17, after })
+      seen.push(...page.map(({ id, epoch }) => `${id}\0${epoch}`))
+      after = page.at(-1)
+      if (page.length < 17) break
+    }
+    assert.equal(seen.length, 251)
+    assert.deepEqual(seen, [...new Set(seen)].sort())
   })
 })

@@ -112,7 +112,7 @@ function listSources({ sources }: World, filter: SourceFilter): readonly Source[
   const { trouble, after, limit } = filter
   return sources
     .filter((one) => !trouble || one.state === 'silent' || one.missing > 0 || isOff(one))
-    .filter(({ id }) => after === undefined || id > after.id)
+    .filter(({ id, epoch }) => !after || `${id}\0${epoch}` > `${after.id}\0${after.epoch}`)
     .slice(0, limit)
 }
 
