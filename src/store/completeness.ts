@@ -90,8 +90,8 @@ async function readCompleteness(store: Store): Promise<Omit<Completeness, 'archi
           greatest(abs(c.own), abs(c.sender)) > ${skewLimitS} as is_skewed
         from t left join lateral (${clocksSql(sql, 't')}) c on true),
       lossy as (
-        select s.source_id, ${gapsSql(sql)} as gaps, ${missingSql(sql)} as missing
-        from source s where s.missing > 0)
+        select s.source_id, ${gapsSql(sql)} as gaps from source s
+        where s.missing > 0 and ${missingSql(sql)} > 0 limit ${maxNamed})
       select clock_timestamp() as as_of,
         (select nullif(jobs_from, '-infinity') from horizon) as hot_from,
         count(*)::int as sources,
@@ -105,11 +105,11 @@ async function readCompleteness(store: Store): Promise<Omit<Completeness, 'archi
           '{}') as skewed_sources,
         (extract(epoch from clock_timestamp() - min(word_at) filter (where state <> 'gone')))::float8
           as oldest_source_age_s,
-        (select coalesce(sum(missing), 0)::int8 from lossy) as missing,
+        (select coalesce(sum(${missingSql(sql)}), 0)::int8 from source s where s.missing > 0)
+          as missing,
         (select jsonb_agg(g) from (
           select jsonb_build_object('source', source_id, 'from', lower(g), 'to', upper(g) - 1) as g
-          from (select * from lossy where not isempty(gaps) limit ${maxNamed}) l, unnest(gaps) g
-          limit ${maxNamed}) g) as gaps
+          from lossy, unnest(gaps) g limit ${maxNamed}) g) as gaps
       from told`,
   )
   const { gaps, oldestSourceAgeS, ...rest } = must(row, 'counts are one row')

@@ -62,10 +62,14 @@ describe('the clock of a sender', () => {
   test('is found however far it is behind, from ten minutes of events with delays of seconds', () => {
     const skew = fc.double({ min: skewLimitS + 10, max: 1e9, noNaN: true })
     fc.assert(
-      fc.property(skew, fc.infiniteStream(fc.double({ min: 0, max: 5, noNaN: true })), (by, late) => {
-        const told = tellAfter(every(5, 120, () => -by - (late.next().value as number)))
-        assert.ok(told <= -by && told >= -by - 5, String(told))
-      }),
+      fc.property(
+        skew,
+        fc.infiniteStream(fc.double({ min: 0, max: 5, noNaN: true })),
+        (by, late) => {
+          const told = tellAfter(every(5, 120, () => -by - (late.next().value as number)))
+          assert.ok(told <= -by && told >= -by - 5, String(told))
+        },
+      ),
     )
   })
 })

@@ -279,7 +279,12 @@ describe('GET /pipeline', () => {
     assert.match(html, /href="\/pipeline\/accept\?source=bn-05"/)
     const form = await get('/pipeline/accept?source=bn-05')
     assert.match(form.html, /7\u00a0missing events of this source will no longer count as missing/)
-    const body = new URLSearchParams({ source: 'bn-05', missing: '7', reason: 'disk gone', by: 'Kim' })
+    const body = new URLSearchParams({
+      source: 'bn-05',
+      missing: '7',
+      reason: 'disk gone',
+      by: 'Kim',
+    })
     const foreign = await get('/pipeline/accept', {
       ...{ method: 'POST', body, redirect: 'manual' },
       headers: { 'sec-fetch-site': 'cross-site' },

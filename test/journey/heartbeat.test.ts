@@ -172,20 +172,23 @@ describe('a lost spool', () => {
     const [retired] = await list(api.url, '?state=retired')
     assert.deepEqual([retired?.missing, retired?.accepted], [0, 3])
     const audit = await run(store, 'select actor, action, object, reason, before, after from audit')
-    assert.deepEqual([...audit], [
-      {
-        actor: 'anonymous, Kim',
-        action: 'source.accept',
-        object: 'source bn-07',
-        reason: 'disk replaced',
-        before: {
-          state: 'unknown',
-          waiting: null,
-          missing: [{ epoch: 'e1', count: 3, numbers: '{[2,5)}' }],
+    assert.deepEqual(
+      [...audit],
+      [
+        {
+          actor: 'anonymous, Kim',
+          action: 'source.accept',
+          object: 'source bn-07',
+          reason: 'disk replaced',
+          before: {
+            state: 'unknown',
+            waiting: null,
+            missing: [{ epoch: 'e1', count: 3, numbers: '{[2,5)}' }],
+          },
+          after: { accepted: 3, state: 'retired' },
         },
-        after: { accepted: 3, state: 'retired' },
-      },
-    ])
+      ],
+    )
     const again = await wafermon(args, env)
     assert.match(again.err, /nothing is missing of this source/)
     // One that arrives after all counts as received, and the source is there again.
