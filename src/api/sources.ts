@@ -33,7 +33,7 @@ export function sourceRoutes({
     listRoute(reader, {
       question: sourcesQuestion,
       tag: 'Pipeline',
-      summary: 'Lists the spools that deliver or report: state, what waits, gaps, clock',
+      summary: 'Lists the spools that deliver or report: state, waiting events, gaps, clock',
       description:
         'By id. Unless `state` is given: without those that retired or were replaced, but for those that show a loss.',
       query: z.object({

@@ -11,7 +11,7 @@ export function addSources(program: Command): void {
     .command('sources')
     .description('shows the sidecars that a local API knows, and accepts what one has lost')
   withLocalApi(sources.command('ls'))
-    .description('lists the sources: state, what waits in their spools, what is missing')
+    .description('lists the sources: state, events in their spools, missing events')
     .option('--all', 'retired and replaced ones as well')
     .option('--json', 'print one JSON object per line')
     .action(list)

@@ -17,7 +17,7 @@ export const completenessTable = makeTable<Completeness>('a completeness', {
   sources: whole('Number of spools known to the store, without retired ones.'),
   sourcesReporting: orElse(whole('Of them: sent a heartbeat within the last 30 s.'), 0),
   sourcesSilent: orElse(
-    whole('Of them: sent heartbeats, and none for 30 s; what waits there is not known.'),
+    whole('Of them: sent heartbeats, and none for 30 s; how many events wait there is not known.'),
     0,
   ),
   sourcesGone: orElse(whole('Of them: were stopped with an empty spool.'), 0),

@@ -100,7 +100,7 @@ export class Metrics {
   )
   readonly sourceSilent = this.#gauge(
     'wafermon_source_silent',
-    'Sidecars that sent heartbeats and have sent none for 30 s: what waits there is not known.',
+    'Sidecars that sent heartbeats and have sent none for 30 s: how many events wait there is not known.',
   )
   readonly sourceWaiting = this.#gauge(
     'wafermon_source_waiting_events',

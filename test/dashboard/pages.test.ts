@@ -239,7 +239,7 @@ describe('GET /pipeline', () => {
     const { html } = await get('/pipeline')
     assert.match(html, /0 of 3 reporting/)
     assert.match(html, /<small>In spools<\/small><b>not known<\/b>/)
-    assert.match(html, /of 3\u00a0spools it is not known what waits there/)
+    assert.match(html, /of 3\u00a0spools it is not known how many events wait there/)
     assert.match(html, /not known: sends no heartbeat/)
   })
 

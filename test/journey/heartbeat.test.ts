@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import type { Store } from '../../src/store/connect.ts'
-import { connect } from '../../src/store/connect.ts'
+import { newToken } from '../../src/platform/auth.ts'
+import { connect, type Store } from '../../src/store/connect.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
 import { startRefusingWay } from '../support/refusing-way.ts'
@@ -195,5 +196,65 @@ describe('a lost spool', () => {
     await postEvents(api.url, [stamped(3)], ':batch')
     const [back] = await list(api.url)
     assert.deepEqual([back?.state, back?.missing, back?.accepted], ['unknown', 0, 2])
+  })
+})
+
+describe('the door for heartbeats', () => {
+  test('takes them only of callers that may forward, of their own spool, and of a form', async (t) => {
+    const { url } = await freshDatabase(t)
+    const file = join(freshFolder(), 'tokens')
+    const bound = { sites: ['fab1'], sources: ['bn-07'] }
+    const [ingest, forward, own, read, operate] = [
+      newToken(file, ['ingest']),
+      newToken(file, ['forward']),
+      newToken(file, ['forward'], '', bound),
+      newToken(file, ['read']),
+      newToken(file, ['operate']),
+    ]
+    const api = await startRole(t, 'local-api', { DATABASE_URL: url, TOKENS_FILE: file })
+    const heartbeat = (id: string, more: object = {}) => ({
+      ...{ source: { id, epoch: 'e1', seq: 0 }, at: new Date().toISOString(), waiting: 0 },
+      ...{ oldest_at: null, rejects: 0, sinks: [], version: '1', site_id: 'fab1', ...more },
+    })
+    const post = async (path: string, token: string | undefined, body: object, headers = {}) => {
+      const answer = await fetch(`${api.url}${path}`, {
+        method: 'POST',
+        headers: {
+          ...{ 'content-type': 'application/json', ...headers },
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+        },
+        body: JSON.stringify(body),
+      })
+      return [answer.status, (await answer.json()) as { stamps?: string; field?: string }] as const
+    }
+    const path = '/v1/ingest/heartbeat'
+    const statusOf = async (...given: [string | undefined, object, object?]) =>
+      (await post(path, ...given))[0]
+    assert.equal(await statusOf(undefined, heartbeat('a')), 401)
+    assert.equal(await statusOf(read, heartbeat('a')), 403)
+    assert.deepEqual(await post(path, ingest, heartbeat('a')), [
+      200,
+      { ok: true, stamps: 'ignored' },
+    ])
+    assert.deepEqual(await post(path, forward, heartbeat('b')), [200, { ok: true }])
+    assert.equal(await statusOf(own, heartbeat('b')), 403)
+    assert.equal(await statusOf(own, heartbeat('bn-07', { site_id: 'fab2' })), 403)
+    assert.equal(await statusOf(own, heartbeat('bn-07')), 200)
+    assert.equal((await post(path, forward, heartbeat('c', { waiting: -1 })))[1].field, 'waiting')
+    assert.equal(await statusOf(forward, heartbeat('c', { host: 'nul\0' })), 422)
+    assert.equal(await statusOf(forward, heartbeat('c', { more: 'x'.repeat(70_000) })), 413)
+    assert.equal(await statusOf(forward, heartbeat('c'), { origin: 'http://evil.example' }), 403)
+    const seen = await fetch(`${api.url}/v1/sources`, {
+      headers: { authorization: `Bearer ${read}` },
+    })
+    const { items } = (await seen.json()) as { items: Source[] }
+    assert.deepEqual(
+      items.map(({ id }) => id),
+      ['b', 'bn-07'],
+    )
+    const accept = '/v1/sources/b/accept'
+    assert.equal((await post(accept, read, { reason: 'x' }))[0], 403)
+    assert.equal((await post(accept, operate, { reason: ' ' }))[1].field, 'reason')
+    assert.equal((await post(accept, operate, { reason: 'x' }))[0], 409)
   })
 })

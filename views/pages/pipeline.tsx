@@ -236,7 +236,9 @@ function describeNoGaps(known: Completeness | undefined, missingSites: readonly 
   }
   const unheard = known.sources - known.sourcesReporting - known.sourcesGone
   const limits = [
-    ...(unheard > 0 ? [`of ${count(unheard, 'spool')} it is not known what waits there`] : []),
+    ...(unheard > 0
+      ? [`of ${count(unheard, 'spool')} it is not known how many events wait there`]
+      : []),
     ...(missingSites.length > 0 ? [`${count(missingSites.length, 'site')} did not answer`] : []),
   ]
   const none = 'None known up to the last number received from each spool'

@@ -19,7 +19,7 @@ export function completenessNotices(
     notices.push({
       kind: 'stale',
       title: `${joinNames(silentSources, sourcesSilent)} ${sourcesSilent === 1 ? 'is' : 'are'} silent`,
-      detail: 'What waits in a spool there is not known. Rows and figures may be incomplete.',
+      detail: 'How many events wait there is not known. Rows and figures may be incomplete.',
       link,
     })
   }
