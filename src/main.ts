@@ -6,6 +6,7 @@ import { addMigrate } from './commands/migrate.ts'
 import { addReplay } from './commands/replay.ts'
 import { addRoles } from './commands/roles.ts'
 import { addSimulate } from './commands/simulate.ts'
+import { addSources } from './commands/sources.ts'
 import { addSpool } from './commands/spool.ts'
 import { addToken } from './commands/token.ts'
 import { addUp } from './commands/up.ts'
@@ -26,6 +27,7 @@ addUp(program)
 addSimulate(program)
 addReplay(program)
 addSpool(program)
+addSources(program)
 
 nameHelp(program, 'wafermon')
 

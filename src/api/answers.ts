@@ -61,7 +61,9 @@ export const sitesReport = z
   .object({
     total: whole('Number of sites.'),
     successful: whole('Sites that answered in full.'),
-    partial: whole('Sites that answered, and know of gaps in their events.'),
+    partial: whole(
+      'Sites that answered, and know of events that are missing, or of silent sidecars.',
+    ),
     failed: whole('Sites that did not answer in time.'),
     skipped: whole('Sites that were not needed.'),
     details: z.array(siteAnswer),

@@ -129,11 +129,14 @@ function* inSlices(items: readonly Job[]): Generator<readonly Job[]> {
 
 /** Completeness of the file, in a header: the file itself has no place for it. */
 function completenessHeader(completeness: Completeness): string {
-  const { asOf, sources, gaps, oldestSourceAgeS, skewedSources, hotFrom, archive } = completeness
+  const { asOf, oldestSourceAgeS, skewedSources, hotFrom, archive, ...counts } = completeness
   return [
     `as_of=${asOf}`,
-    `sources=${sources}`,
-    `gaps=${gaps.length}`,
+    `sources=${counts.sources}`,
+    `sources_reporting=${counts.sourcesReporting}`,
+    `sources_silent=${counts.sourcesSilent}`,
+    `missing=${counts.missing}`,
+    `gaps=${counts.gaps.length}`,
     `oldest_source_age_s=${oldestSourceAgeS ?? ''}`,
     `skewed_sources=${skewedSources.length}`,
     `hot_from=${hotFrom ?? ''}`,

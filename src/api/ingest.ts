@@ -71,14 +71,16 @@ export function ingestRoutes(options: IngestOptions): Route[] {
     made ??= new Intake(options.limits)
     return made
   }
-  return [toRoute(ingestEvent, options, intake, one), toRoute(ingestBatch, options, intake, batch)]
+  return [toDoor(ingestEvent, options, intake, one), toDoor(ingestBatch, options, intake, batch)]
 }
 
+/** What answers a body. */
 type Take = (text: string, request: IncomingMessage) => Promise<object>
 
-function toRoute(
+/** A route whose body is JSON, under the limits of `intake`; answered before the framework too. */
+export function toDoor(
   declaration: Declaration,
-  { timed }: IngestOptions,
+  { timed = false }: Pick<IngestOptions, 'timed'>,
   intake: () => Intake,
   take: Take,
 ): Route {

@@ -13,12 +13,14 @@ type ListRoute<Query extends z.ZodObject, Params, Item> = Pick<
   toParams(query: z.infer<Query>): Params
   /** The named schema of the list. */
   answer: z.ZodType
+  /** Further fields of the answer, of a list that comes in pages. */
+  more?: (items: readonly Item[], params: Params) => object
 }
 
 /** The route of a question of `core/questions`. */
 export function listRoute<Query extends z.ZodObject, Params, Item>(
   reader: ReaderSource,
-  { question, toParams, answer: list, ...declared }: ListRoute<Query, Params, Item>,
+  { question, toParams, answer: list, more, ...declared }: ListRoute<Query, Params, Item>,
 ): Route {
   return route({
     ...declared,
@@ -32,7 +34,8 @@ export function listRoute<Query extends z.ZodObject, Params, Item>(
       const started = performance.now()
       const asked = ask(reader)
       const items = await asked.reader.ask(question, params, c.req.raw.signal)
-      return answer(c, asked, started, toList(items.map(question.table.toWire)))
+      const shown = toList(items.map(question.table.toWire))
+      return answer(c, asked, started, { ...shown, ...more?.(items, params) })
     },
   })
 }

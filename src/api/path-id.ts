@@ -32,5 +32,15 @@ export const numberId: PathId<number> = {
   },
 }
 
+export const sourceId: PathId<string> = {
+  description: 'Id of the source, as in the list.',
+  schema: { type: 'string', minLength: 1, maxLength: 128 },
+  read(c) {
+    const id = c.req.param('id') ?? ''
+    if (id !== '' && id.length <= 128 && !id.includes('\0')) return id
+    throw invalid('must be 1 to 128 characters', id)
+  },
+}
+
 const invalid = (message: string, id: string) =>
   new AppError('invalid', `id: ${message}; got ${shortened(id)}`, { field: 'id' })

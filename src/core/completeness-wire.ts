@@ -14,9 +14,25 @@ export const gapsField = orElse(
 
 export const completenessTable = makeTable<Completeness>('a completeness', {
   asOf: time('When the store was asked.'),
-  sources: whole('Number of spools known to the store.'),
+  sources: whole('Number of spools known to the store, without retired ones.'),
+  sourcesReporting: orElse(whole('Of them: sent a heartbeat within the last 30 s.'), 0),
+  sourcesSilent: orElse(
+    whole('Of them: sent heartbeats, and none for 30 s; how many events wait there is not known.'),
+    0,
+  ),
+  sourcesGone: orElse(whole('Of them: were stopped with an empty spool.'), 0),
+  silentSources: orElse(list(text(), 'The silent ones; at most 20.'), []),
+  waiting: orElse(whole('Events that wait in the spools of those that report.'), 0),
+  missing: orElse(
+    whole(
+      'Events that spools numbered and the store has not received; accepted losses not counted.',
+    ),
+    0,
+  ),
   gaps: gapsField,
-  oldestSourceAgeS: orNull(number('Seconds since the most silent spool last delivered.')),
+  oldestSourceAgeS: orNull(
+    number('Seconds since the last word, delivery or heartbeat, of the most silent spool.'),
+  ),
   skewedSources: orElse(list(text(), 'Spools whose senders have wrong clocks.'), []),
   hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),
   archive: choice(

@@ -1,4 +1,5 @@
 import type { Event } from './event.ts'
+import type { Heartbeat } from './heartbeat.ts'
 import { parseText } from './json.ts'
 import { ensure } from './must.ts'
 
@@ -58,9 +59,20 @@ export type Delivery =
   | Failure
   | { kind: 'too_large' }
 
+/**
+ * Hands over what the sidecar says of itself (core/heartbeat.ts). It never throws. `unknown`: the other side has no place
+ * for it, and may have one after an update.
+ */
+export type Report = (
+  said: Heartbeat,
+  signal: AbortSignal,
+) => Promise<'kept' | 'unknown' | { failed: string }>
+
 /** A place that events are delivered to. */
 export interface Sink {
   deliver(batch: readonly Outgoing[], signal: AbortSignal): Promise<Delivery>
+  /** Absent where no one asks how a spool is. */
+  report?: Report
 }
 
 /** An event on its way to a sink. */

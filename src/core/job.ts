@@ -125,10 +125,24 @@ export type Total = { count: number; complete: boolean }
 /** The data that may be missing from an answer. Every list carries it. */
 export type Completeness = {
   asOf: Micros
-  /** Sidecars known to the store. */
+  /** Sidecars known to the store, without retired ones. */
   sources: number
+  /**
+   * How many of them report, are silent, and said goodbye (core/source-state.ts); of the rest it is not known
+   * what waits in their spools.
+   */
+  sourcesReporting: number
+  sourcesSilent: number
+  sourcesGone: number
+  /** The silent ones, the newest first; at most 20. */
+  silentSources: string[]
+  /** Events that wait in the spools of those that report. */
+  waiting: number
+  /** Events that were numbered and have not arrived; without accepted losses. */
+  missing: number
+  /** The first 20 gaps. */
   gaps: Gap[]
-  /** Seconds since the most silent source last delivered. */
+  /** Seconds since the last word of the most silent source, delivery or heartbeat. */
   oldestSourceAgeS: number | null
   /** Sources whose clock is off by more than the limit. */
   skewedSources: string[]

@@ -2,7 +2,7 @@
 export type SiteAnswer = {
   id: string
   /**
-   * `partial`: it answered, and knows that events of its own are missing. `skipped`: the question was
+   * `partial`: it answered, and knows that events of its own are missing, or of silent sidecars. `skipped`: the question was
    * answered without it.
    */
   status: 'successful' | 'partial' | 'failed' | 'skipped'

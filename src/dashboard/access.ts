@@ -46,6 +46,15 @@ export class Access {
     return found && { kind: 'session', id: found.entry.id }
   }
 
+  /** True for a visitor who may change what the plant's data says, such as accept a loss. */
+  mayOperate(c: Context): boolean {
+    if (this.#auth.isOpen('operate')) return true
+    const token = tokenFromRequest(c)
+    if (token !== undefined) return this.#auth.allows(token, 'operate') === 'yes'
+    const found = this.#session(c)
+    return found !== undefined && includes(found.entry.scopes, 'operate')
+  }
+
   /** Gives the browser a new session when its own is more than a day old. */
   renew(c: Context): void {
     const found = this.#session(c)

@@ -34,6 +34,8 @@ export type PageDeclaration<View> = {
   params?: readonly string[]
   /** Fragments and files that belong to the page, by path. */
   parts?: Readonly<Record<string, Answer>>
+  /** Forms that the page sends by POST, by path. Each refuses what other pages send. */
+  forms?: Readonly<Record<string, Answer>>
 }
 
 type Answer = (visit: Visit) => Promise<Response>
@@ -44,11 +46,12 @@ export type DashboardPage = {
   entry: NavigationEntry | undefined
   liveView: LiveView
   parts: Readonly<Record<string, Answer>>
+  forms: Readonly<Record<string, Answer>>
   answer: Answer
 }
 
 export function definePage<View>(declaration: PageDeclaration<View>): DashboardPage {
-  const { path, navigation, live, params = [], parts = {} } = declaration
+  const { path, navigation, live, params = [], parts = {}, forms = {} } = declaration
   const checked = (answer: Answer) => (visit: Visit) =>
     refuseUnknown(visit, params) ?? answer(visit)
   return {
@@ -58,6 +61,7 @@ export function definePage<View>(declaration: PageDeclaration<View>): DashboardP
     parts: Object.fromEntries(
       Object.entries(parts).map(([place, answer]) => [place, checked(answer)]),
     ),
+    forms,
     answer: checked((visit) => answerPage(declaration, visit)),
   }
 }

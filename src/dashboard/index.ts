@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
 import { compress } from 'hono/compress'
 import { assetRoutes } from './assets.ts'
 import { liveRoutes } from './live/live-route.tsx'
@@ -24,6 +25,9 @@ export function dashboardRoutes(dashboard: Dashboard): Hono {
   return app
 }
 
+/** A form is a few lines of text. */
+const mostFormBytes = 16_384
+
 /** Parts come first: `/jobs/cards` is a part of one page and would match `/jobs/:id` of another. */
 function pageRoutes(context: RouteContext): Hono {
   const app = new Hono()
@@ -32,6 +36,9 @@ function pageRoutes(context: RouteContext): Hono {
     ...pages.map(({ path, answer }) => [path, answer] as const),
   ]) {
     app.get(path, (c) => withVisit(context, c, answer))
+  }
+  for (const [path, answer] of pages.flatMap(({ forms }) => Object.entries(forms))) {
+    app.post(path, bodyLimit({ maxSize: mostFormBytes }), (c) => withVisit(context, c, answer))
   }
   app.get('*', (c, next) => {
     const wantsPage = c.req.header('accept')?.includes('text/html')

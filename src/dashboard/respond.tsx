@@ -28,7 +28,7 @@ const policy = [
 ].join('; ')
 
 type Rendered = { toString(): string | Promise<string> }
-type Status = 200 | 404 | 422 | 500 | 503
+type Status = 200 | 403 | 404 | 422 | 500 | 503
 
 /** How soon a page without anything to show reloads, in seconds. */
 const reloadS = 10

@@ -151,6 +151,13 @@ export class Auth {
     }
   }
 
+  /** The caller as the audit names it: the id of its token, never the token; or that it needs none. */
+  nameOf(authorization: string | undefined): string {
+    const token = readToken(authorization)
+    const entry = this.enabled && token !== undefined ? this.find(token) : undefined
+    return entry ? `token ${entry.id}` : 'anonymous'
+  }
+
   /** A new or revoked token counts immediately: the file is read again when it has changed. */
   #refresh(file: string): void {
     let stamp: string

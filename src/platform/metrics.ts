@@ -89,6 +89,27 @@ export class Metrics {
     'Batches offered to a sink, by result: delivered, failed.',
     ['sink', 'result'],
   )
+  readonly heartbeats = this.#counter(
+    'wafermon_heartbeats_total',
+    'Heartbeats of this sidecar, by result: kept, unknown (an older local API), failed.',
+    ['sink', 'result'],
+  )
+  readonly sources = this.#gauge(
+    'wafermon_sources',
+    'Sidecars known to the store, without retired ones.',
+  )
+  readonly sourceSilent = this.#gauge(
+    'wafermon_source_silent',
+    'Sidecars that sent heartbeats and have sent none for 30 s: how many events wait there is not known.',
+  )
+  readonly sourceWaiting = this.#gauge(
+    'wafermon_source_waiting_events',
+    'Events that wait in the spools of the sidecars that report.',
+  )
+  readonly sourceMissing = this.#gauge(
+    'wafermon_source_missing_events',
+    'Events that spools numbered and the store has not received; accepted losses not counted.',
+  )
   readonly rejects = this.#gauge(
     'wafermon_rejects',
     'Events set aside because a sink refused them.',

@@ -7,6 +7,7 @@ import type { Auth } from '../platform/auth.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
+import { setSourceMetrics } from '../store/completeness.ts'
 import type { Store } from '../store/connect.ts'
 import { countCommit } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
@@ -20,6 +21,7 @@ import { ReuseAlarm } from '../store/reuse-alarm.ts'
 import { storeReader } from '../store/store-reader.ts'
 import { openAuth, serve } from './serve.ts'
 import type { LocalApiConfig } from './settings.ts'
+import { sourceDoors } from './source-doors.ts'
 
 /** The plant's own API: stores the events of a site, answers questions, streams. */
 export async function startLocalApi(
@@ -40,6 +42,7 @@ export async function startLocalApi(
   })
   life.onStop('maintenance', () => maintenance.done)
   const alarm = new ReuseAlarm(stores.watch, log, context.metrics)
+  const sources = sourceDoors(config, stores, { watch, auth })
   const { queue, recent, routes } = ingest(
     config,
     stores.write,
@@ -53,7 +56,8 @@ export async function startLocalApi(
     auth,
     title: 'local API',
     name: 'local-api',
-    routes: [...routes, ...questions(config, stores.read, context)],
+    routes: [...routes, ...sources, ...questions(config, stores.read, context)],
+    refreshMetrics: () => setSourceMetrics(context.metrics, stores.state),
     check: async () =>
       describeStore({
         pool: stores.write.pool(),

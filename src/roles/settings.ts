@@ -25,14 +25,16 @@ const LOCAL_API_TOKEN = tokenToSend(
   { place: true },
 )
 
+const LOCAL_API_BASE = httpUrl('Local API of the site.', { place: true }).default(
+  'http://127.0.0.1:18000',
+)
+
 export const roleSettings = {
   sidecar: joinSettings(
     sharedSettings,
     z.object({
       PORT: port(8000),
-      LOCAL_API_BASE: httpUrl('Local API of the site.', { place: true }).default(
-        'http://127.0.0.1:18000',
-      ),
+      LOCAL_API_BASE,
       LOCAL_API_TOKEN,
       REQUEST_TIMEOUT_S: number('Maximum time to wait for the local API to answer.', {
         ...{ min: 0.1, max: 600, standard: 30, unit: 's' },
@@ -90,6 +92,7 @@ export const toolSettings = {
   }),
   token: z.object({ TOKENS_FILE: tokensFile }),
   spool: sidecarAddressSettings,
+  sources: z.object({ LOCAL_API_BASE, LOCAL_API_TOKEN }),
   replay: sidecarAddressSettings,
   simulate: sidecarAddressSettings,
 } as const

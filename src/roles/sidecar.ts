@@ -5,13 +5,13 @@ import { StartTimes, withStartTimes } from '../core/start-times.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleContext, RoleReady, StartContext } from '../platform/role.ts'
-import { inSpan } from '../platform/tracing.ts'
 import { type OpenSink, openSink, type SinkEntry } from '../sinks/index.ts'
-import { Drain } from '../spool/drain.ts'
+import type { Drain } from '../spool/drain.ts'
 import { describeSpool, logSpool, setSpoolMetrics, watchSpool } from '../spool/report.ts'
 import { Spool } from '../spool/spool.ts'
 import { openAuth, serve } from './serve.ts'
 import type { SidecarConfig } from './settings.ts'
+import { startDrain, startHeartbeats } from './sidecar-loops.ts'
 
 /** Takes events over HTTP, makes them durable before it answers, and drains them to every sink. */
 export async function startSidecar(
@@ -33,11 +33,13 @@ export async function startSidecar(
   life.onStop('spool', () => spool.close())
   logSpool(spool, context.log)
 
-  const drains = sinks.map((sink) => startDrain(sink, spool, config, context))
+  const drains: Drain[] = []
+  const heartbeats = startHeartbeats(sinks, { spool, drains }, config, context)
+  for (const sink of sinks) drains.push(startDrain(sink, spool, config, context))
   const started = new StartTimes()
   const recent: EventCounts = new RecentCounts()
   const ingest = ingestRoutes({
-    accept: withStartTimes((items) => spool.append(items), started),
+    accept: heartbeats.noteSites(withStartTimes((items) => spool.append(items), started)),
     metrics,
     senderOf: (authorization) => auth.senderOf(authorization),
     startOf: (entity) => started.startOf(entity),
@@ -82,33 +84,3 @@ const defaultEntry = (config: SidecarConfig): SinkEntry => ({
     timeout_s: config.REQUEST_TIMEOUT_S,
   },
 })
-
-/** Delivers the events of the spool to one sink, until the role stops. */
-function startDrain(
-  sink: OpenSink,
-  spool: Spool,
-  config: SidecarConfig,
-  context: RoleContext,
-): Drain {
-  const { log, life, metrics } = context
-  const drain = new Drain({
-    spool,
-    sink: sink.name,
-    deliver: (batch, signal) =>
-      inSpan(
-        'sidecar.deliver',
-        { 'wafermon.sink': sink.name, 'wafermon.events': batch.length },
-        () => sink.deliver(batch, signal),
-      ),
-    limits: {
-      events: Math.min(config.MAX_BATCH_SIZE, sink.limits.events),
-      bytes: sink.limits.bytes,
-    },
-    idleMs: config.DRAIN_INTERVAL_S * 1000,
-    log,
-    metrics,
-  })
-  const running = drain.run(life.signal)
-  life.onStop(`drain ${sink.name}`, () => running)
-  return drain
-}

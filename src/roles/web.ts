@@ -53,12 +53,18 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
   })
 }
 
-function openReader(config: WebConfig, site: string | undefined): RemoteSite {
+/** Over a central API no loss is accepted: that is done at the site. */
+function openReader(config: WebConfig, site: string | undefined): RemoteSite | Central {
   const baseUrl = config.CENTRAL_API ?? config.LOCAL_API
   if (baseUrl === undefined) throw new AppError('invalid', 'LOCAL_API or CENTRAL_API must be set')
   const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
-  return remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
+  const reader = remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
+  if (config.CENTRAL_API === undefined) return reader
+  const { acceptSource: _, ...central } = reader
+  return central
 }
+
+type Central = Omit<RemoteSite, 'acceptSource'>
 
 /** Serves pages also while the API is away; they then show the last known values. */
 function health({ name, live }: SiteView) {

@@ -45,6 +45,7 @@ export function openSink(
     name,
     limits: kind.limits,
     deliver: (batch, signal) => sink.deliver(batch, signal),
+    ...(sink.report ? { report: sink.report.bind(sink) } : {}),
   }
 }
 

@@ -46,6 +46,30 @@ export async function askJson(
   }
 }
 
+/**
+ * Has the API do something.
+ *
+ * @throws AppError with what it says against it; forbidden when our token lacks the scope
+ */
+export async function postJson(
+  client: HttpClient,
+  path: string,
+  body: object,
+  signal: AbortSignal,
+): Promise<void> {
+  const headers = { accept: 'application/json', 'content-type': 'application/json' }
+  const request = { method: 'POST', path, headers, body: JSON.stringify(body) } as const
+  const answer = await client.ask(request, signal).catch(rethrow(client))
+  if (answer.ok) return
+  const { status } = answer
+  const text = answer.body.toString('utf8')
+  const { detail = `the API answered ${status}`, field } = readProblem(text)
+  const code = ({ 403: 'forbidden', 404: 'not_found', 409: 'conflict' } as const)[status]
+  const whose = status === 403 ? ', the one that this role sends (LOCAL_API_TOKEN)' : ''
+  if (code !== undefined) throw new AppError(code, `${detail}${whose}`, { field })
+  throw toRefusal(client, answer, text)
+}
+
 /** An answer that is read as it comes: its headers within the deadline, its length without a limit. */
 export async function openStream(
   client: HttpClient,

@@ -99,10 +99,19 @@ function mergeCompleteness(pages: readonly SitePage[]): Completeness {
   const least = (times: readonly string[]) => times.reduce((a, b) => (a < b ? a : b))
   const ages = all.flatMap(({ oldestSourceAgeS }) => oldestSourceAgeS ?? [])
   const hot = all.flatMap(({ hotFrom }) => hotFrom ?? [])
+  const sum = (of: (one: Completeness) => number) => all.reduce((total, one) => total + of(one), 0)
   const named = (site: string, source: string) => `${site}/${source}`
   return {
     asOf: least(all.map(({ asOf }) => asOf)),
-    sources: all.reduce((sum, { sources }) => sum + sources, 0),
+    sources: sum(({ sources }) => sources),
+    sourcesReporting: sum(({ sourcesReporting }) => sourcesReporting),
+    sourcesSilent: sum(({ sourcesSilent }) => sourcesSilent),
+    sourcesGone: sum(({ sourcesGone }) => sourcesGone),
+    silentSources: pages.flatMap(({ site, page }) =>
+      page.completeness.silentSources.map((source) => named(site, source)),
+    ),
+    waiting: sum(({ waiting }) => waiting),
+    missing: sum(({ missing }) => missing),
     gaps: pages.flatMap(({ site, page }) =>
       page.completeness.gaps.map((gap) => ({ ...gap, source: named(site, gap.source) })),
     ),

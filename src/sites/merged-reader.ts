@@ -75,7 +75,8 @@ class MergedReader implements JobReader {
       return { site: id, page }
     })
     for (const { site, page } of pages) {
-      if (page.completeness.gaps.length > 0) outcomes.partial(site)
+      const { missing, gaps, sourcesSilent } = page.completeness
+      if (missing > 0 || gaps.length > 0 || sourcesSilent > 0) outcomes.partial(site)
     }
     return mergePages(
       pages,

@@ -14,6 +14,7 @@ import {
   checkAdmission,
   openClient,
   openStream,
+  postJson,
   toAppError,
   unreachable,
 } from './api-client.ts'
@@ -49,6 +50,8 @@ export type RemoteSite = JobReader & {
     signal: AbortSignal,
     site?: string,
   ): AsyncGenerator<SseMessage>
+  /** Accepts what a source has lost. @throws AppError with what the API says */
+  acceptSource(id: string, acceptance: object, signal: AbortSignal): Promise<void>
   /** The rows of a filter as CSV or NDJSON, streamed as the API writes them. */
   exportJobs(
     filter: JobFilter,
@@ -101,6 +104,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
     follow: (lastEventId, signal, wanted = site) =>
       follow(client, withSite('/v1/stream', wanted), lastEventId, signal),
+    acceptSource: (id, acceptance, signal) =>
+      postJson(client, `/v1/sources/${encodeURIComponent(id)}/accept`, acceptance, signal),
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)

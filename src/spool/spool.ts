@@ -36,13 +36,13 @@ export class Spool {
   /** Under which this opening gives numbers. */
   readonly source: { id: string; epoch: string }
   readonly dir: string
+  readonly epochs: Epochs
   readonly guard: Guard
   readonly #db: Db
   readonly #lock: Db
   readonly #space: Space
   readonly #disk: DiskGuard
   readonly #options: SpoolOptions
-  readonly #epochs: Epochs
   readonly #acked: Map<string, number>
   readonly #statements: Statements
   readonly #queue = new AppendQueue((groups) => this.#write(groups))
@@ -59,8 +59,8 @@ export class Spool {
     this.#lock = lock
     this.#options = options
     this.dir = options.dir
-    this.#epochs = new Epochs(db, sourceId)
-    this.source = { id: sourceId, epoch: this.#epochs.epoch }
+    this.epochs = new Epochs(db, sourceId)
+    this.source = { id: sourceId, epoch: this.epochs.epoch }
     this.#statements = statements
     const meta = db.prepare('select * from meta').get() as Meta
     this.#acked = cursors
@@ -173,9 +173,9 @@ export class Spool {
   #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
     const began = performance.now()
     this.#statements.begin.run()
-    const from = { seq: this.#lastSeq, given: this.#epochs.given }
+    const from = { seq: this.#lastSeq, given: this.epochs.given }
     const { verdicts, seq, given } = this.#writer.write(groups, room, from)
-    if (given > from.given) this.#epochs.record(from.seq + 1, this.#ackedByAll)
+    if (given > from.given) this.epochs.record(from.seq + 1, this.#ackedByAll)
     this.#statements.commit.run()
     if (seq > from.seq) this.#stored(seq, given)
     this.#keys.added(seq - from.seq)
@@ -185,7 +185,7 @@ export class Spool {
 
   /** Right after the commit, before anything may throw: a number that is given must not be given again. */
   #stored(seq: number, given: number): void {
-    this.#epochs.recorded(this.#lastSeq + 1, given)
+    this.epochs.recorded(this.#lastSeq + 1, given)
     this.#options.onCommit?.(seq - this.#lastSeq)
     this.#lastSeq = seq
     this.guard.committed(seq, this.#ackedByAll)
@@ -200,7 +200,7 @@ export class Spool {
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
     if (this.guard.isUnsound) return []
     try {
-      return readBatch(this.#statements, this.#epochs, { from, limit, maxBytes })
+      return readBatch(this.#statements, this.epochs, { from, limit, maxBytes })
     } catch (error) {
       if (this.guard.isDamage(error)) return []
       throw error
@@ -253,7 +253,7 @@ export class Spool {
   #bodyOf(seq: number): string {
     const found = this.guard.watch(() => this.#statements.one.get(seq)) as Row | undefined
     const row = must(found, 'an event stays until every sink has acknowledged it')
-    return this.#epochs.stamp(row)
+    return this.epochs.stamp(row)
   }
 
   /**
@@ -267,10 +267,10 @@ export class Spool {
     if (!row) return false
     if (this.guard.trouble) throw unwritableError(new Error(this.guard.trouble))
     const { body, isNew } = toRetry(row)
-    const [seq, given] = [this.#lastSeq + 1, this.#epochs.given + Number(isNew)]
+    const [seq, given] = [this.#lastSeq + 1, this.epochs.given + Number(isNew)]
     this.rejects.remove('retried', [id, id], () => {
       this.#statements.put.one.run(seq, isNew ? given : null, clock.nowMs(), body)
-      if (isNew) this.#epochs.record(seq, this.#ackedByAll)
+      if (isNew) this.epochs.record(seq, this.#ackedByAll)
     })
     this.#stored(seq, given)
     return true

@@ -21,7 +21,7 @@ const answers = new Map([
   answer(causesQuestion, countCauses),
   answer(orphansQuestion, countOrphans),
   answer(runningQuestion, countRunning),
-  answer(sourcesQuestion, (store, _, signal) => listSources(store, signal)),
+  answer(sourcesQuestion, listSources),
   answer(statsQuestion, findStats),
 ])
 

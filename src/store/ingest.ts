@@ -11,7 +11,7 @@ import { codeFromError } from './database-error.ts'
 import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
 import { slotColumns, upsertSql } from './ingest-sql.ts'
 import { locks } from './locks.ts'
-import { type ReusedNumbers, upsertSources } from './source-ranges.ts'
+import { clocksOf, type ReusedNumbers, upsertSources } from './source-ranges.ts'
 import { toArrays } from './unnest.ts'
 
 /**
@@ -110,7 +110,7 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
-    const reused = await upsertSources(tx, events, isNew)
+    const reused = await upsertSources(tx, events, isNew, clocksOf(store))
     await announce(tx, horizon.batch, fresh)
     return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused, late }
   })

@@ -10,6 +10,7 @@ import { advanceHorizon } from './horizon.ts'
 import { askAgainMs, openLease } from './lease.ts'
 import { findOrphans } from './orphans.ts'
 import { dropUnarchived } from './retention.ts'
+import { retireSources, trimSources } from './retire-sources.ts'
 import { readDoubt, TimeWatch, type TrustedTime } from './trusted-time.ts'
 
 export type MaintenanceOptions = {
@@ -162,7 +163,8 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
-    { name: 'epochs', everyMinutes: 60, run: trimEpochs },
+    { name: 'sources', everyMinutes: 10, run: retireSources },
+    { name: 'epochs', everyMinutes: 60, run: trimSources },
     {
       name: 'jobs',
       everyMinutes: 60,
@@ -215,20 +217,6 @@ function trimCorrections(store: Store, signal: AbortSignal): Promise<number> {
           limit ${batch}))`,
     )
   return inBatches(async () => (await remove()).count, signal)
-}
-
-/** Every start of a sidecar is an epoch. The newest of each stays, and those that show a loss. */
-async function trimEpochs(store: Store): Promise<void> {
-  await store.ask(
-    { operation: 'trimEpochs', table: 'source' },
-    (sql) => sql`
-      /* maintenance.trimEpochs */
-      delete from source s
-      where last_stored_at < (select trusted_at from horizon) - interval '90 days'
-        and received = int8multirange(int8range(1, upper(received)))
-        and exists (select from source newer
-          where newer.source_id = s.source_id and newer.last_stored_at > s.last_stored_at)`,
-  )
 }
 
 async function trimApps(store: Store): Promise<void> {

@@ -27,9 +27,17 @@ export function openStores(config: StoreConfig, { life, metrics }: RoleContext) 
   })
   // A connection for looking after the others, which may all be stuck.
   const watch = connect(config.DATABASE_URL, { role: 'local-api watch', max: 1, timeoutS: 10 })
-  life.onStop('database', () => Promise.all([write.close(), read.close(), watch.close()]))
+  // Heartbeats wait for no batch and no question, and cost neither a connection.
+  const state = connect(config.DATABASE_URL, {
+    role: 'local-api heartbeats',
+    max: 1,
+    timeoutS: 5,
+    metrics,
+  })
+  const all = [write, read, watch, state]
+  life.onStop('database', () => Promise.all(all.map((store) => store.close())))
   void write.warm()
-  return { write, read, watch }
+  return { write, read, watch, state }
 }
 
 /**

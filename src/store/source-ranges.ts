@@ -1,6 +1,7 @@
 import type { Event } from '../core/event.ts'
-import { type Micros, secondsBetween } from '../core/time.ts'
-import type { TransactionSql } from './connect.ts'
+import { SenderClocks } from '../core/sender-clocks.ts'
+import { type Micros, toMs } from '../core/time.ts'
+import type { Store, TransactionSql } from './connect.ts'
 
 /**
  * Maximum ranges of numbers kept of one spool: more than batches that overtake each other leave open
@@ -20,6 +21,18 @@ export type ReusedNumbers = {
 }
 
 /**
+ * What is known of the clocks behind each spool, for each store: it takes many events to tell one that is
+ * behind, and they come in many batches. Bounded, see core/sender-clocks.ts.
+ */
+const clocks = new WeakMap<Store, SenderClocks>()
+
+export function clocksOf(store: Store): SenderClocks {
+  const known = clocks.get(store) ?? new SenderClocks()
+  clocks.set(store, known)
+  return known
+}
+
+/**
  * Notes the numbers received from each spool. Repeats count too: received is not the same as new.
  *
  * @param isNew for each event true when it was stored now. Its number must be new as well: one that
@@ -30,8 +43,9 @@ export async function upsertSources(
   tx: TransactionSql,
   events: readonly Event[],
   isNew: readonly boolean[],
+  known: SenderClocks,
 ): Promise<ReusedNumbers[]> {
-  const rows = toSourceRows(events, isNew)
+  const rows = toSourceRows(events, isNew, known)
   if (rows.length === 0) return []
   // The numbers of new events of this batch. A spool's row is locked when this is read.
   const fresh = tx`(select g.fresh from given g where g.source_id = s.source_id and g.epoch = s.epoch)`
@@ -41,12 +55,13 @@ export async function upsertSources(
     with given as materialized (
       select * from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text,
         epoch text, received int8multirange, fresh int8multirange, twice int8multirange,
-        last_at timestamptz, last_received_at timestamptz, clock_offset_s float8)),
+        last_at timestamptz, last_received_at timestamptz, clock_offset_s float8, clock_of text)),
     noted as (insert into source as s
-      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s, reused,
-        reused_at, reused_after)
+      (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s, clock_of,
+        reused, reused_at, reused_after)
     select r.source_id, r.epoch, r.received, r.last_at, r.last_received_at,
-      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s, r.twice,
+      extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s, r.clock_of,
+      r.twice,
       case when not isempty(r.twice) then now() end,
       case when not isempty(r.twice) then r.last_received_at end
     from given r
@@ -63,8 +78,10 @@ export async function upsertSources(
         else coalesce(s.reused_after, s.last_received_at) end,
       last_at = greatest(s.last_at, excluded.last_at),
       last_received_at = greatest(s.last_received_at, excluded.last_received_at),
-      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s
-    returning source_id, epoch, reused_at, reused * ${fresh} as numbers)
+      last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s,
+      clock_of = excluded.clock_of
+    returning source_id, epoch, reused_at, reused * ${fresh} as numbers),
+    seen as (${noteDelivery(tx)})
     select source_id as source, epoch,
       (select sum(upper(r) - lower(r)) from unnest(numbers) r)::int8 as count,
       (select jsonb_agg(jsonb_build_object('from', lower(r), 'to', upper(r) - 1))
@@ -72,6 +89,20 @@ export async function upsertSources(
     from noted where reused_at = now() and not isempty(numbers)`
   return [...reused]
 }
+
+/**
+ * That each source delivers: to ten seconds, so that a batch seldom writes here. The opening that speaks is
+ * known from heartbeats; without any it is the one that delivered last.
+ */
+const noteDelivery = (tx: TransactionSql) => tx`
+  insert into source_state as t (source_id, epoch, delivered_at)
+  select distinct on (n.source_id) n.source_id, n.epoch, now() from noted n
+  where not exists (select from source_state k where k.source_id = n.source_id
+    and k.delivered_at > now() - interval '10 seconds' and k.retired_at is null
+    and (k.heard_at is not null or k.epoch = n.epoch))
+  order by n.source_id, n.epoch desc
+  on conflict (source_id) do update set delivered_at = now(), retired_at = null,
+    epoch = case when t.heard_at is null then excluded.epoch else t.epoch end`
 
 /** A row for the table `source`: the state of one sidecar's spool after a batch. */
 type SourceRow = {
@@ -86,6 +117,7 @@ type SourceRow = {
   last_at: Micros
   last_received_at: Micros
   clock_offset_s: number
+  clock_of: string | null
 }
 
 /** The part of a batch that came from one spool. */
@@ -98,7 +130,11 @@ type Batch = {
 }
 
 /** A row per spool that events of the batch came from, in the order of the table's key. */
-function toSourceRows(events: readonly Event[], isNew: readonly boolean[]): SourceRow[] {
+function toSourceRows(
+  events: readonly Event[],
+  isNew: readonly boolean[],
+  known: SenderClocks,
+): SourceRow[] {
   const bySource = new Map<string, Batch>()
   for (const [index, event] of events.entries()) {
     const { source } = event
@@ -110,19 +146,35 @@ function toSourceRows(events: readonly Event[], isNew: readonly boolean[]): Sour
       bySource.set(name, batch)
     }
     batch.numbers.push(source.seq)
+    noteClock(event, source.id, known)
     if (event.received_at > batch.newest.received_at) batch.newest = event
     if (!isNew[index]) continue
     if (batch.fresh.has(source.seq)) batch.twice.push(source.seq)
     batch.fresh.add(source.seq)
   }
-  const rows = [...bySource.values()].map(toSourceRow)
+  const rows = [...bySource.values()].map((batch) => toSourceRow(batch, known))
   return rows.sort((a, b) => order(a.source_id, b.source_id) || order(a.epoch, b.epoch))
 }
 
 const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
-function toSourceRow({ source, newest, numbers, fresh, twice }: Batch): SourceRow {
-  const reported = newest.event.reported_at ?? newest.event.at
+/** The times of replayed history have nothing to do with a clock. */
+function noteClock(
+  { event, received_at, historical, app }: Event,
+  id: string,
+  known: SenderClocks,
+) {
+  if (historical) return
+  const receivedMs = toMs(received_at)
+  const ahead = toMs(event.reported_at ?? event.at) - receivedMs
+  known.note(id, app.name, receivedMs / 1000, ahead / 1000)
+}
+
+function toSourceRow(
+  { source, newest, numbers, fresh, twice }: Batch,
+  known: SenderClocks,
+): SourceRow {
+  const { offset, name } = known.worst(source.id)
   return {
     source_id: source.id,
     epoch: source.epoch,
@@ -131,8 +183,8 @@ function toSourceRow({ source, newest, numbers, fresh, twice }: Batch): SourceRo
     twice: toMultirange(twice),
     last_at: newest.event.at,
     last_received_at: newest.received_at,
-    // The times of replayed history have nothing to do with a clock.
-    clock_offset_s: newest.historical ? 0 : secondsBetween(newest.received_at, reported),
+    clock_offset_s: offset,
+    clock_of: name,
   }
 }
 

@@ -1,134 +1,160 @@
-import type { Completeness, Gap } from '../core/job.ts'
-import { must } from '../core/must.ts'
-import type { Source } from '../core/questions/sources.ts'
-import type { Micros } from '../core/time.ts'
-import type { Store } from './connect.ts'
-
-const table = 'source'
-/** Maximum gaps listed of one source, oldest first; a spool that lost more needs an operator. */
-const maxGaps = 100
-/** Maximum epochs in one list. */
-const maxListed = 10_000
-
-type SourceRow = Omit<Source, 'gaps'> & { gaps: { from: number; to: number }[] | null }
+import type { Heartbeat } from '../core/heartbeat.ts'
+import { defaultSourceLimit, type Source, type SourceFilter } from '../core/questions/sources.ts'
+import { longestDelayS, skewLimitS } from '../core/sender-clocks.ts'
+import { lagLimitS } from '../core/source-state.ts'
+import { secondsBetween } from '../core/time.ts'
+import type { Sql, Store } from './connect.ts'
+import { stateSql } from './source-state.ts'
 
 /*
  * A sidecar that works off a backlog delivers two batches side by side, and the later numbers may
  * arrive first. So while it catches up, this many of its newest numbers are on the way when they are
- * skipped, not missing: until it is silent for this long, or its lag is below this.
+ * skipped, not missing: until it is silent for this long, or its delay is below this.
  */
 const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
 
+/** The numbers of row `s` of `source` of which the missing ones are missing: those that are not on the way. */
+const settledSql = (sql: Sql) => sql`int8multirange(int8range(1, greatest(1, upper(s.received)
+  - case when s.lag_s > ${onTheWay.lagS}
+      and s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
+    then ${onTheWay.numbers} else 0 end)))`
+
+/** What is open of row `s`, to the first hundred ranges. Cheap: the gaps are kept with the row. */
+export const gapsSql = (sql: Sql) => sql`(s.gaps * ${settledSql(sql)})`
+
+/** All that is open of row `s`. */
+export const openSql = (sql: Sql) => sql`(open_gaps(s.received, s.accepted) * ${settledSql(sql)})`
+
+/** How many of row `s` are missing; while it catches up, those of its first hundred gaps. */
+export const missingSql = (sql: Sql) => sql`(case
+  when s.missing = 0 then 0
+  when s.lag_s > ${onTheWay.lagS}
+    and s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
+    then count_numbers(${gapsSql(sql)})
+  else s.missing end)`
+
 /**
- * Every spool that ever delivered, by id; of one id the newest first. A sidecar has an epoch for each of
- * its starts: when there are too many to list, it is old epochs that are left out, and no sidecar.
+ * How far the clocks of a source are off: `own` is that of the sidecar, `sender` that of the worst of its senders,
+ * which was measured against the sidecar's. The definition: core/sender-clocks.ts.
  */
-export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
+export const clocksSql = (sql: Sql, opening = 's') => sql`
+  select own, case when clock_of is null then 0 else sent + own end as sender
+  from (select coalesce(case when t.offset_s < ${-longestDelayS} then t.offset_s
+      else greatest(t.offset_s, coalesce(t.offset_before_s, 0)) end, 0) as own,
+    ${sql(opening)}.clock_offset_s as sent, ${sql(opening)}.clock_of) c`
+
+/** Times are texts of one form, which have the order of time. */
+const isLateSql = (sql: Sql) => sql`coalesce(t.waiting > 0 and t.heard_at is not null
+  and (t.said ->> 'at')::timestamptz - (t.said ->> 'oldest_at')::timestamptz
+    > make_interval(secs => ${lagLimitS}), false)`
+
+/**
+ * Every opening of every spool: of what is in `source`, and of sidecars whose present opening has delivered nothing.
+ * Only what filters and the order need; `t` is the sidecar, `s` the opening.
+ */
+const openingsSql = (sql: Sql) => sql`
+  select s.source_id as id, s.epoch, t.epoch is not distinct from s.epoch as is_current,
+    case when t.epoch is not distinct from s.epoch then ${stateSql(sql)} else 'replaced' end as state,
+    s.missing > 0 or not isempty(s.reused) as is_lossy,
+    t.epoch is not distinct from s.epoch and t.retired_at is null
+      and (abs(c.own) > ${skewLimitS} or abs(c.sender) > ${skewLimitS} or ${isLateSql(sql)}
+        or t.said #>> '{spool,trouble}' is not null) as is_bad
+  from source s left join source_state t on t.source_id = s.source_id
+  left join lateral (${clocksSql(sql)}) c on true
+  where not isempty(s.received)
+  union all
+  select t.source_id, t.epoch, true, ${stateSql(sql)}, false,
+    abs(coalesce(t.offset_s, 0)) > ${skewLimitS} or ${isLateSql(sql)}
+      or t.said #>> '{spool,trouble}' is not null
+  from source_state t
+  where not exists (select from source s
+    where s.source_id = t.source_id and s.epoch = t.epoch and not isempty(s.received))`
+
+function matchesSql(sql: Sql, { states, trouble }: SourceFilter) {
+  if (trouble) return sql`(state = 'silent' or is_lossy or is_bad)`
+  if (states) return sql`state = any(${[...states]})`
+  return sql`(state not in ('retired', 'replaced') or is_lossy)`
+}
+
+/**
+ * The openings of spools that match, by id and epoch. Unless states are asked for: without those that retired or were
+ * replaced, but for those that show a loss.
+ */
+export async function listSources(
+  store: Store,
+  filter: SourceFilter = {},
+  signal?: AbortSignal,
+): Promise<Source[]> {
+  const { after, limit = defaultSourceLimit } = filter
   const rows = await store.ask<SourceRow[]>(
-    { operation: 'listSources', table },
+    { operation: 'listSources', table: 'source' },
     (sql) => sql`
       /* sources.list */
-      select source_id as id, epoch, upper(received) - 1 as last_seq,
-        (select sum(upper(r) - lower(r)) from unnest(received) r)::int8 as received,
-        (select coalesce(sum(upper(r) - lower(r)), 0) from unnest(reused) r)::int8 as reused,
-        (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1)) from (
-          select g from unnest(int8multirange(int8range(1, greatest(1, upper(received)
-            - case when lag_s > ${onTheWay.lagS}
-                and last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
-              then ${onTheWay.numbers} else 0 end))) - received) g limit ${maxGaps}) g) as gaps,
-        last_stored_at as last_seen_at, last_at, lag_s, clock_offset_s
-      from (
-        select * from source where not isempty(received)
-        order by row_number() over (partition by source_id order by last_stored_at desc) > 1,
-          last_stored_at desc
-        limit ${maxListed}) listed
-      order by source_id, last_stored_at desc`,
+      with picked as materialized (
+        select * from (${openingsSql(sql)}) o
+        where ${matchesSql(sql, filter)}
+          ${after ? sql`and (id collate "C", epoch collate "C") > (${after.id}, ${after.epoch})` : sql``}
+        order by id collate "C", epoch collate "C" limit ${limit})
+      select p.id, p.epoch, p.state, coalesce(upper(s.received) - 1, 0) as last_seq,
+        count_numbers(s.received) as received, coalesce(${missingSql(sql)}, 0) as missing,
+        count_numbers(s.accepted - s.received) as accepted, count_numbers(s.reused) as reused,
+        (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1))
+          from unnest(${gapsSql(sql)}) g) as gaps,
+        s.last_stored_at as last_seen_at, s.last_at, t.heard_at, t.said,
+        c.own as own_offset_s, c.sender as sender_offset_s, s.clock_of
+      from picked p
+      left join source s on s.source_id = p.id and s.epoch = p.epoch
+      left join source_state t on p.is_current and t.source_id = p.id
+      left join lateral (${clocksSql(sql)}) c on true
+      order by p.id collate "C", p.epoch collate "C"`,
     signal,
   )
-  return rows.map((row) => ({
-    ...row,
-    gaps: (row.gaps ?? []).map((gap) => ({ source: row.id, ...gap })),
-  }))
+  return rows.map(toSource)
 }
 
-export type CompletenessOptions = {
-  /** `off` when there is no archive. */
-  archive: 'available' | 'off'
-  /** A clock that is off by more is named, in seconds. */
-  skewLimitS: number
-  /** Age up to which an answer is used again, in milliseconds. */
-  maxAgeMs: number
+type SourceRow = Pick<
+  Source,
+  | 'id'
+  | 'epoch'
+  | 'state'
+  | 'lastSeq'
+  | 'received'
+  | 'missing'
+  | 'accepted'
+  | 'reused'
+  | 'lastSeenAt'
+  | 'lastAt'
+  | 'heardAt'
+> & {
+  gaps: { from: number; to: number }[] | null
+  said: Heartbeat | null
+  ownOffsetS: number
+  senderOffsetS: number
+  clockOf: string | null
 }
 
-/** Maximum gaps named in the answer to a list. */
-const maxGapsInAnswer = 20
-
-/**
- * The completeness of every answer of this store. Every list carries it and it is the same for all,
- * so one question is shared by all that wait, and its answer by those that follow soon.
- */
-export class CompletenessCache {
-  readonly #store: Store
-  readonly #options: CompletenessOptions
-  #answer: Completeness | undefined
-  #askedAt = -Infinity
-  #asking: Promise<Completeness> | undefined
-
-  constructor(store: Store, options: CompletenessOptions) {
-    this.#store = store
-    this.#options = options
-  }
-
-  async get(): Promise<Completeness> {
-    const fresh = performance.now() - this.#askedAt < this.#options.maxAgeMs
-    if (this.#answer && fresh) return this.#answer
-    // Not with a caller's signal: the answer is for all that wait.
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = undefined
-    })
-    return this.#asking
-  }
-
-  async #ask(): Promise<Completeness> {
-    const askedAt = performance.now()
-    const sources = await listSources(this.#store)
-    const [now] = await this.#store.ask<{ asOf: Micros; hotFrom: Micros | null }[]>(
-      { operation: 'readHorizon', table: 'horizon' },
-      (sql) => sql`
-        /* sources.hotFrom */
-        select clock_timestamp() as as_of, nullif(jobs_from, '-infinity') as hot_from from horizon`,
-    )
-    const { asOf, hotFrom } = must(now, 'the horizon is one row')
-    const { archive, skewLimitS } = this.#options
-    this.#answer = { ...summarizeSources(sources, asOf, skewLimitS), hotFrom, archive }
-    this.#askedAt = askedAt
-    return this.#answer
-  }
-}
-
-type Summary = Omit<Completeness, 'hotFrom' | 'archive'>
-
-/** Of several spools of one source only the newest still delivers; all of them can have gaps. */
-export function summarizeSources(
-  sources: readonly Source[],
-  asOf: Micros,
-  skewLimitS: number,
-): Summary {
-  const newest = new Map<string, Source>()
-  for (const source of sources) {
-    const known = newest.get(source.id)
-    if (!known || source.lastSeenAt > known.lastSeenAt) newest.set(source.id, source)
-  }
-  const speaking = [...newest.values()]
-  const ages = speaking.map(({ lastSeenAt }) => (Date.parse(asOf) - Date.parse(lastSeenAt)) / 1000)
-  const gaps: Gap[] = sources.flatMap((source) => source.gaps)
+function toSource(row: SourceRow): Source {
+  const { gaps, said, ownOffsetS: own, senderOffsetS: sender, clockOf, ...rest } = row
+  const isSender = Math.abs(sender) > Math.abs(own)
   return {
-    asOf,
-    sources: speaking.length,
-    gaps: gaps.slice(0, maxGapsInAnswer),
-    oldestSourceAgeS: ages.length > 0 ? Math.max(0, ...ages) : null,
-    skewedSources: speaking
-      .filter(({ clockOffsetS }) => Math.abs(clockOffsetS) > skewLimitS)
-      .map(({ id }) => id),
+    ...rest,
+    gaps: (gaps ?? []).map((gap) => ({ source: row.id, ...gap })),
+    siteId: said?.site_id ?? null,
+    waiting: said?.waiting ?? null,
+    lagS: said === null ? null : lagOf(said),
+    rejects: said?.rejects ?? null,
+    spoolBytes: said?.spool?.bytes ?? null,
+    spoolMaxBytes: said?.spool?.max_bytes ?? null,
+    trouble: said?.spool?.trouble ?? null,
+    sinks: (said?.sinks ?? []).map(({ name, lag_events, lag_s, state }) => ({
+      ...{ name, lagEvents: lag_events, lagS: lag_s, state },
+    })),
+    host: said?.host ?? null,
+    version: said?.version ?? null,
+    clockOffsetS: isSender ? sender : own,
+    clockOf: isSender ? clockOf : null,
   }
 }
+
+const lagOf = ({ oldest_at, at }: Heartbeat) =>
+  oldest_at === null ? 0 : Math.max(0, secondsBetween(oldest_at, at))

@@ -15,17 +15,15 @@ import type { Micros } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
 import { answerQuestion } from './answers.ts'
 import { Baselines } from './baselines.ts'
+import { CompletenessCache } from './completeness.ts'
 import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
 import { asJobRows, type JobRow, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 import { findRows } from './jobs.ts'
-import { CompletenessCache } from './sources.ts'
 
 export type ReaderOptions = {
   /** `off` when there is no archive; `available` unless given. */
   archive?: 'available' | 'off'
-  /** Answers name a sender whose clock is off by more, in seconds (default 60). */
-  skewLimitS?: number
   /** How long completeness and baselines are kept in memory, in milliseconds. */
   maxAgeMs?: { completeness?: number; baselines?: number }
   now?: () => Micros
@@ -40,7 +38,6 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
   const baselines = new Baselines(store, options.maxAgeMs?.baselines)
   const completeness = new CompletenessCache(store, {
     archive: options.archive ?? 'available',
-    skewLimitS: options.skewLimitS ?? 60,
     maxAgeMs: options.maxAgeMs?.completeness ?? 1000,
   })
 

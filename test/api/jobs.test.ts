@@ -6,7 +6,7 @@ import { AppError } from '../../src/core/errors.ts'
 import type { StatsFilter } from '../../src/core/questions/stats.ts'
 import { fromMicros, fromMs, toMicros } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
-import { addLot, aJob, fillShift, idOf } from '../support/sample-jobs.ts'
+import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
 import { limits, noon, type Refusal, readApp } from './read-app.ts'
 
 const noonMs = Date.parse(noon)
@@ -360,11 +360,18 @@ describe('the other questions', () => {
     assert.equal(((await response.json()) as Refusal).field, 'bucket')
   })
 
-  test('list sources, and take no parameters', async () => {
-    const { ask, json } = readApp()
-    assert.deepEqual((await json('/v1/sources')).items, [])
-    const refused = (await (await ask('/v1/sources?limit=1')).json()) as Refusal
-    assert.match(refused.detail, /takes none/)
+  test('list sources in pages, and refuse what they do not know', async () => {
+    const world = emptyWorld(() => noon)
+    world.sources = someSources(noon)
+    const { ask, json } = readApp({ world })
+    const first = await json('/v1/sources?limit=2')
+    assert.equal(first.items.length, 2)
+    const rest = await json(`/v1/sources?limit=2&cursor=${first.next_cursor}`)
+    assert.deepEqual([rest.items.length, rest.next_cursor], [1, null])
+    for (const query of ['stat=silent', 'state=dead', 'cursor=x']) {
+      const refused = (await (await ask(`/v1/sources?${query}`)).json()) as Refusal
+      assert.equal(refused.field, query.split('=')[0])
+    }
   })
 })
 

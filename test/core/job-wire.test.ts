@@ -142,6 +142,12 @@ describe('the other answers on the wire', () => {
   const completeness = {
     asOf: noon,
     sources: 2,
+    sourcesReporting: 1,
+    sourcesSilent: 1,
+    sourcesGone: 0,
+    silentSources: ['bn-05'],
+    waiting: 4,
+    missing: 7,
     gaps: [{ source: 'bn-05', from: 3, to: 9 }],
     oldestSourceAgeS: 1.5,
     skewedSources: ['bn-12'],

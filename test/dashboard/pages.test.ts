@@ -455,9 +455,81 @@ describe('GET /', () => {
 describe('GET /pipeline', () => {
   test('says nothing about events while no sidecar has delivered any', async (t) => {
     const { html } = await aDashboard(t).get('/pipeline')
-    assert.match(html, /No sidecar has delivered an event yet/)
+    assert.match(html, /No sidecar has delivered an event or reported yet/)
     assert.match(html, /Not known: no sidecar/)
-    assert.doesNotMatch(html, /In transit|no gap|has arrived/)
+    assert.doesNotMatch(html, /In spools|no gap|None known/)
+  })
+
+  test('says nothing about what waits in spools that do not report', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.sources = someSources(noon).map((source) => ({
+      ...source,
+      ...{ state: 'unknown', heardAt: null, waiting: null, lagS: null, clockOffsetS: 0 },
+      ...{ gaps: [], missing: 0 },
+    }))
+    const { html } = await get('/pipeline')
+    assert.match(html, /0 of 3 reporting/)
+    assert.match(html, /<small>In spools<\/small><b>not known<\/b>/)
+    assert.match(html, /of 3\u00a0spools it is not known how many events wait there/)
+    assert.match(html, /not known: sends no heartbeat/)
+  })
+
+  test('names a silent sidecar, there and on every page, with what waited when it was last heard', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.sources = someSources(noon).map((source) =>
+      source.id === 'bn-04' ? { ...source, state: 'silent', waiting: 500 } : source,
+    )
+    const { html } = await get('/pipeline')
+    assert.match(html, /<b>silent for 4\u00a0s, 500\u00a0events waited then<\/b>/)
+    assert.match(html, /2 of 3 reporting/)
+    for (const path of ['/', '/jobs']) {
+      assert.ok((await get(path)).html.includes('<b>bn-04 is silent</b>'), path)
+    }
+  })
+
+  test('does not grow with the number of sidecars, and pages them', async (t) => {
+    const { world, get } = aDashboard(t)
+    const [one] = someSources(noon)
+    world.sources = Array.from({ length: 3000 }, (_, i) => ({
+      ...one!,
+      id: `bn-${String(i).padStart(5, '0')}`,
+      state: i % 2 === 0 ? ('silent' as const) : ('reporting' as const),
+    }))
+    const { html } = await get('/pipeline')
+    assert.ok(Buffer.byteLength(html) < 150_000, `${Buffer.byteLength(html)} bytes`)
+    const [, next] = /<a class="btn" rel="next" href="([^"]*)"/.exec(html) ?? []
+    const second = (await get(next!.replaceAll('&amp;', '&'))).html
+    assert.match(second, />bn-00050</)
+    assert.match(second, />bn-00099</)
+  })
+
+  test('accepts a loss with a reason, from its own form alone', async (t) => {
+    const { world, get, accepted } = aDashboard(t)
+    world.sources = someSources(noon)
+    const { html } = await get('/pipeline')
+    assert.match(html, /href="\/pipeline\/accept\?source=bn-05"/)
+    const form = await get('/pipeline/accept?source=bn-05')
+    assert.match(form.html, /7\u00a0missing events of this source will no longer count as missing/)
+    const body = new URLSearchParams({
+      source: 'bn-05',
+      missing: '7',
+      reason: 'disk gone',
+      by: 'Kim',
+    })
+    const foreign = await get('/pipeline/accept', {
+      ...{ method: 'POST', body, redirect: 'manual' },
+      headers: { 'sec-fetch-site': 'cross-site' },
+    })
+    assert.deepEqual([foreign.status, accepted], [403, []])
+    const own = await get('/pipeline/accept', {
+      ...{ method: 'POST', body, redirect: 'manual' },
+      headers: { 'sec-fetch-site': 'same-origin' },
+    })
+    assert.deepEqual([own.status, own.response.headers.get('location')], [303, '/pipeline'])
+    assert.equal(accepted.length, 1)
+    const [[id, { reason, by, missing }]] = accepted as [[string, Record<string, unknown>]]
+    assert.deepEqual([id, reason, missing], ['bn-05', 'disk gone', 7])
+    assert.match(String(by), /^Kim, /)
   })
 
   test('puts problems first', async (t) => {
@@ -467,8 +539,8 @@ describe('GET /pipeline', () => {
     const order = [...html.matchAll(/<th scope="row" class="k" title[^>]*>([^<]*)</g)].map(
       ([, id]) => id,
     )
-    assert.deepEqual(order, ['bn-05', 'bn-12', 'bn-04'])
-    assert.match(html, /<b>behind, clock ahead<\/b>/)
+    assert.deepEqual(order, ['bn-05', 'bn-12', 'bn-04', 'bn-05', 'bn-12'])
+    assert.match(html, /<b>reporting, delivers late, clock of etch ahead<\/b>/)
     assert.match(html, /310,114 to 310,120/)
   })
 })

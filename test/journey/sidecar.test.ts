@@ -19,6 +19,7 @@ async function peer(t: TestContext, port = 0) {
   let behave: ((batch: Sent[], response: ServerResponse) => void) | undefined
   let asked = 0
   const server = createServer(async (request, response) => {
+    if (request.url !== '/v1/ingest/events:batch') return response.writeHead(404).end()
     asked++
     const batch = await bodyOf(request)
     if (behave) return behave(batch, response)

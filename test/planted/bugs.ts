@@ -1405,4 +1405,48 @@ export const bugs: readonly Bug[] = [
       'an API limited to a site answers nothing about another',
     ],
   },
+  {
+    name: 'a late event is called a wrong clock',
+    why: 'after every outage pages name clocks that are right, until nobody believes them',
+    file: 'src/core/sender-clocks.ts',
+    find: 'return agree && events >= stretchEvents ? least : 0',
+    replace: 'return least',
+    test: [
+      'test/core/sender-clocks.test.ts',
+      'the clock of a sender > is not off for one event that was 90 s late, nor for a backlog of them',
+    ],
+  },
+  {
+    name: 'a sidecar that says nothing more still reports',
+    why: 'a dead sidecar is shown as well, with the figures of its last word',
+    file: 'src/store/source-state.ts',
+    find: "then 'silent'",
+    replace: "then 'reporting'",
+    test: [
+      'test/store/sources.test.ts',
+      'a source retires > a day after its goodbye, a week after its last word; never while events waited there',
+    ],
+  },
+  {
+    name: 'a source retires with events in its spool',
+    why: 'what a dead sidecar still held is forgotten after a week, without anyone deciding that',
+    file: 'src/store/retire-sources.ts',
+    find: 'and coalesce(t.waiting, 0) = 0)',
+    replace: ')',
+    test: [
+      'test/store/sources.test.ts',
+      'a source retires > a day after its goodbye, a week after its last word; never while events waited there',
+    ],
+  },
+  {
+    name: 'a heartbeat from before a goodbye undoes it',
+    why: 'a sidecar that was stopped cleanly is shown as silent for a week',
+    file: 'src/store/source-state.ts',
+    find: "and coalesce((t.said ->> 'goodbye')::boolean, false)",
+    replace: 'and false',
+    test: [
+      'test/store/sources.test.ts',
+      'what a sidecar says > is believed of its later opening, and not of what was sent before a goodbye',
+    ],
+  },
 ]

@@ -226,7 +226,7 @@ describe('a number that came before with another event', () => {
     )
     assert.equal(first.reused[0]?.count, 1)
     const { signal } = new AbortController()
-    const found = (await listSources(store, signal)).map(({ id, reused }) => [id, reused])
+    const found = (await listSources(store, {}, signal)).map(({ id, reused }) => [id, reused])
     assert.deepEqual(found, [
       ['bn-07', 2],
       ['bn-09', 1],

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { Heartbeat } from '../../src/core/heartbeat.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
-import { fromMs } from '../../src/core/time.ts'
+import { maxUndelivered, sourceStates } from '../../src/core/source-state.ts'
+import { fromMs, type Micros } from '../../src/core/time.ts'
+import { acceptSource } from '../../src/store/accept-source.ts'
+import { CompletenessCache } from '../../src/store/completeness.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { CompletenessCache, listSources, summarizeSources } from '../../src/store/sources.ts'
+import { retireSources } from '../../src/store/retire-sources.ts'
+import { saveHeartbeat } from '../../src/store/source-state.ts'
+import { listSources } from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
@@ -21,7 +27,7 @@ describe('sources', () => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, [from('bn-07', 3), from('bn-07', 4), from('bn-07', 8), from('bn-08', 1)])
     await noLag(store)
-    const [seven, eight] = await listSources(store, signal)
+    const [seven, eight] = await listSources(store, {}, signal)
     assert.deepEqual([seven?.id, seven?.lastSeq, seven?.received], ['bn-07', 8, 3])
     assert.deepEqual(seven?.gaps, [
       { source: 'bn-07', from: 1, to: 2 },
@@ -32,7 +38,7 @@ describe('sources', () => {
       store,
       [1, 2, 5, 6, 7].map((seq) => from('bn-07', seq)),
     )
-    assert.deepEqual((await listSources(store, signal))[0]?.gaps, [])
+    assert.deepEqual((await listSources(store, {}, signal))[0]?.gaps, [])
   })
 
   test('count skipped numbers of a sidecar that catches up as on the way, but not forever', async (t) => {
@@ -40,7 +46,7 @@ describe('sources', () => {
     const received_at = fromMs(Date.now() - 60_000)
     const behind = (seq: number) => ({ ...from('bn-07', seq), received_at })
     await ingest(store, [behind(1), behind(50_000), behind(50_002)])
-    const gaps = async () => (await listSources(store, signal))[0]?.gaps
+    const gaps = async () => (await listSources(store, {}, signal))[0]?.gaps
     assert.deepEqual(await gaps(), [{ source: 'bn-07', from: 2, to: 10_002 }])
     const all = [2, 50_001].map((from, i) => ({ source: 'bn-07', from, to: [49_999, 50_001][i] }))
     await run(store, `update source set last_stored_at = now() - interval '11 seconds'`)
@@ -58,7 +64,7 @@ describe('sources', () => {
         from generate_series(1::int8, 25000) i)`,
     )
     await ingest(store, [from('bn-07', 90_001), from('bn-07', 50_001), from('bn-07', 5)])
-    const [source] = await listSources(store, signal)
+    const [source] = await listSources(store, {}, signal)
     assert.deepEqual([source?.lastSeq, source?.received], [50_001, 25_002])
   })
 
@@ -69,35 +75,10 @@ describe('sources', () => {
       Array.from({ length: 150 }, (_, i) => from('bn-07', 2 * (i + 1))),
     )
     await noLag(store)
-    const [source] = await listSources(store, signal)
+    const [source] = await listSources(store, {}, signal)
     assert.equal(source?.gaps.length, 100)
     assert.deepEqual(source?.gaps[0], { source: 'bn-07', from: 1, to: 1 })
     assert.equal(source?.received, 150)
-  })
-
-  test('keep the spools that a sidecar had before, the newest first', async (t) => {
-    const { store } = await openStore(t, 'plain')
-    const of = (epoch: string) => anEvent(now(), {}, { source: { id: 'bn-07', epoch, seq: 1 } })
-    await ingest(store, [of('old')])
-    await ingest(store, [of('new')])
-    const found = await listSources(store, signal)
-    assert.deepEqual(
-      found.map(({ epoch }) => epoch),
-      ['new', 'old'],
-    )
-  })
-
-  test('have no sidecar left out when others were started ten thousand times', async (t) => {
-    const { store } = await openStore(t, 'plain')
-    await ingest(store, [from('z-01', 1)])
-    await run(
-      store,
-      `insert into source select 'a-01', 'e' || n, '{[1,3)}', now(), now(), now(), 0, 0
-       from generate_series(1, 10001) n`,
-    )
-    const found = await listSources(store, signal)
-    assert.equal(found.length, 10_000)
-    assert.equal(found.at(-1)?.id, 'z-01')
   })
 
   test('say how far a clock runs ahead, and nothing of a clock for replayed history', async (t) => {
@@ -105,46 +86,14 @@ describe('sources', () => {
     const ahead = fromMs(Date.now() + 300_000)
     await ingest(store, [from('bn-07', 1, {}, ahead)])
     await ingest(store, [{ ...from('bn-08', 1, {}, fromMs(0)), historical: true }])
-    const [seven, eight] = await listSources(store, signal)
+    const [seven, eight] = await listSources(store, {}, signal)
     assert.ok(Math.abs(seven!.clockOffsetS - 300) < 30, String(seven?.clockOffsetS))
     assert.equal(eight?.clockOffsetS, 0)
-    assert.ok(seven!.lagS >= 0)
+    assert.equal(seven!.lagS, null, 'what waits there is not known')
   })
 })
 
 describe('what an answer may be missing', () => {
-  const at = (s: number) => fromMs(Date.UTC(2026, 2, 1) + s * 1000)
-  const source = (id: string, changes: Partial<Source>): Source => ({
-    ...{ id, epoch: 'e', lastSeq: 9, received: 9, reused: 0, gaps: [], lagS: 0, clockOffsetS: 0 },
-    ...{ lastSeenAt: at(0), lastAt: at(0) },
-    ...changes,
-  })
-
-  test('is the age of the source silent longest, by its newest spool', () => {
-    const sources = [
-      source('a', { epoch: 'old', lastSeenAt: at(-5000) }),
-      source('a', { epoch: 'new', lastSeenAt: at(-10) }),
-      source('b', { lastSeenAt: at(-70) }),
-    ]
-    const summary = summarizeSources(sources, at(0), 60)
-    assert.deepEqual([summary.sources, summary.oldestSourceAgeS], [2, 70])
-    assert.equal(summarizeSources([], at(0), 60).oldestSourceAgeS, null)
-  })
-
-  test('is gaps of any spool, old ones too, and clocks that are off either way', () => {
-    const gap = { source: 'a', from: 2, to: 3 }
-    const sources = [
-      source('a', { epoch: 'old', lastSeenAt: at(-500), gaps: [gap] }),
-      source('a', { epoch: 'new' }),
-      source('b', { clockOffsetS: -61 }),
-      source('c', { clockOffsetS: 60 }),
-      source('d', { clockOffsetS: 7200 }),
-    ]
-    const summary = summarizeSources(sources, at(0), 60)
-    assert.deepEqual(summary.gaps, [gap])
-    assert.deepEqual(summary.skewedSources, ['b', 'd'])
-  })
-
   test('comes with every list: from the store, as of before its rows', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, [from('bn-07', 1), from('bn-07', 3)])
@@ -164,6 +113,12 @@ describe('what an answer may be missing', () => {
         { ...rest, oldestSourceAgeS: 0 },
         {
           sources: 1,
+          sourcesReporting: 0,
+          sourcesSilent: 0,
+          sourcesGone: 0,
+          silentSources: [],
+          waiting: 0,
+          missing: 1,
           gaps: [{ source: 'bn-07', from: 2, to: 2 }],
           oldestSourceAgeS: 0,
           skewedSources: [],
@@ -180,11 +135,11 @@ describe('what an answer may be missing', () => {
     const counting = {
       ...store,
       ask: ((op, question, ...rest) => {
-        if (op.operation === 'listSources') asked++
+        if (op.operation === 'readCompleteness') asked++
         return store.ask(op, question, ...rest)
       }) as typeof store.ask,
     }
-    const options = { archive: 'off', skewLimitS: 60 } as const
+    const options = { archive: 'off' } as const
     const fresh = new CompletenessCache(counting, { ...options, maxAgeMs: 60_000 })
     await Promise.all([fresh.get(), fresh.get(), fresh.get()])
     await fresh.get()
@@ -193,5 +148,156 @@ describe('what an answer may be missing', () => {
     await old.get()
     await old.get()
     assert.equal(asked, 3)
+  })
+})
+
+/** A heartbeat that was sent `lateS` before it comes. */
+const said = (id: string, more: Partial<Heartbeat> = {}, lateS = 0): [Heartbeat, Micros] => {
+  const receivedAt = Date.now()
+  const at = fromMs(receivedAt - lateS * 1000)
+  return [
+    {
+      ...{ source: { id, epoch: 'e1', seq: 0 }, at, waiting: 0, oldest_at: null, rejects: 0 },
+      ...{ sinks: [], version: '1' },
+      ...more,
+    },
+    fromMs(receivedAt),
+  ]
+}
+const stateOf = async (store: Store, id: string) =>
+  (await listSources(store, { states: sourceStates })).find((one) => one.id === id)?.state
+
+describe('what a sidecar says', () => {
+  test('is believed of its later opening, and not of what was sent before a goodbye', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const epoch = (name: string) => ({ source: { id: 'bn-07', epoch: name, seq: 0 } })
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }))
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e1'), waiting: 9 }))
+    const [source, ...others] = await listSources(store, {})
+    assert.deepEqual([source?.epoch, source?.waiting, others], ['e2', 5, []])
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), goodbye: true }))
+    await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }, 1))
+    assert.equal(await stateOf(store, 'bn-07'), 'gone')
+    await saveHeartbeat(store, ...said('bn-07', epoch('e3')))
+    assert.equal(await stateOf(store, 'bn-07'), 'reporting')
+  })
+
+  test('tells its clock by two heartbeats that say the same, and not by one that was late', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const skewed = async () => {
+      const cache = new CompletenessCache(store, { archive: 'off', maxAgeMs: 0 })
+      return (await cache.get()).skewedSources
+    }
+    await saveHeartbeat(store, ...said('late', {}))
+    await saveHeartbeat(store, ...said('late', {}, 400))
+    await saveHeartbeat(store, ...said('behind', {}, 1200))
+    assert.deepEqual(await skewed(), [])
+    await saveHeartbeat(store, ...said('behind', {}, 1203))
+    await saveHeartbeat(store, ...said('ahead', {}, -90))
+    await saveHeartbeat(store, ...said('year-2000', {}, 26 * 365 * 86_400))
+    assert.deepEqual(await skewed(), ['ahead', 'behind', 'year-2000'])
+  })
+
+  test('keeps no more sources that never delivered than a bound', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into source_state (source_id, epoch, heard_at)
+       select 'made-up-' || n, 'e', now() from generate_series(1, ${maxUndelivered}) n`,
+    )
+    await assert.rejects(saveHeartbeat(store, ...said('bn-07')), /never delivered an event/)
+    await saveHeartbeat(store, ...said('made-up-1'))
+    await ingest(store, [from('bn-07', 1)])
+    await saveHeartbeat(store, ...said('bn-07'))
+    assert.equal(await stateOf(store, 'bn-07'), 'reporting')
+  })
+
+  test('waits for no batch of the same source, and no batch for it', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1)])
+    await store.begin({ operation: 'test', table: 'source' }, async (tx) => {
+      await tx`update source set lag_s = 1 where source_id = 'bn-07'`
+      await saveHeartbeat(store, ...said('bn-07', { waiting: 3 }))
+    })
+    await store.begin({ operation: 'test', table: 'source' }, async (tx) => {
+      await tx`select from source_state where source_id = 'bn-07' for update`
+      await ingest(store, [from('bn-07', 2)])
+    })
+    assert.equal((await listSources(store, {}))[0]?.waiting, 3)
+  })
+})
+
+describe('a source retires', () => {
+  const age = (store: Store, days: number) =>
+    run(
+      store,
+      `update source_state set heard_at = heard_at - interval '${days} days',
+         delivered_at = delivered_at - interval '${days} days'`,
+    )
+
+  test('a day after its goodbye, a week after its last word; never while events waited there', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('older', 1)])
+    await saveHeartbeat(store, ...said('gone', { goodbye: true }))
+    await saveHeartbeat(store, ...said('empty'))
+    await saveHeartbeat(store, ...said('full', { waiting: 500 }))
+    const states = async () => {
+      await retireSources(store)
+      const found = await listSources(store, { states: sourceStates })
+      return Object.fromEntries(found.map(({ id, state }) => [id, state]))
+    }
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'gone', empty: 'reporting', full: 'reporting' },
+    })
+    await age(store, 2)
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'retired', empty: 'silent', full: 'silent' },
+    })
+    await age(store, 6)
+    assert.deepEqual(await states(), {
+      ...{ older: 'retired', gone: 'retired', empty: 'retired', full: 'silent' },
+    })
+    await ingest(store, [from('older', 2)])
+    await saveHeartbeat(store, ...said('empty'))
+    assert.deepEqual(await states(), {
+      ...{ older: 'unknown', gone: 'retired', empty: 'reporting', full: 'silent' },
+    })
+  })
+
+  test('and its gaps are still missing, until they are accepted', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1), from('bn-07', 4)])
+    await noLag(store)
+    await age(store, 8)
+    await retireSources(store)
+    const [source] = await listSources(store, {})
+    assert.deepEqual([source?.state, source?.missing], ['retired', 2])
+    const by = { actor: 'Kim', address: null }
+    await assert.rejects(
+      acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 3 }),
+      /2 events are missing now, not 3/,
+    )
+    const done = await acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 2 })
+    assert.deepEqual(done, { accepted: 2, retired: false })
+    assert.deepEqual(await listSources(store, {}), [])
+  })
+
+  test('lists come in pages, in one order, each source once', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into source select 'a-' || n % 40, 'e' || n, '{[1,3)}', now(), now(), now(), 0, 0
+       from generate_series(1, 250) n`,
+    )
+    await saveHeartbeat(store, ...said('Z'))
+    const seen: string[] = []
+    for (let after: Source | undefined; ; ) {
+      const page = await listSources(store, { states: sourceStates, limit: 17, after })
+      seen.push(...page.map(({ id, epoch }) => `${id}\0${epoch}`))
+      after = page.at(-1)
+      if (page.length < 17) break
+    }
+    assert.equal(seen.length, 251)
+    assert.deepEqual(seen, [...new Set(seen)].sort())
   })
 })

@@ -20,8 +20,10 @@ import {
 } from '../../src/core/questions/causes.ts'
 import type { Orphans } from '../../src/core/questions/orphans.ts'
 import type { Running } from '../../src/core/questions/running.ts'
-import type { Source } from '../../src/core/questions/sources.ts'
+import type { Source, SourceFilter } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
+import { skewLimitS } from '../../src/core/sender-clocks.ts'
+import { lagLimitS } from '../../src/core/source-state.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 
 /** The data of an array-backed reader. Tests change it while it is being read. */
@@ -122,6 +124,12 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
     completeness: {
       asOf: world.now(),
       sources: world.sources.length,
+      sourcesReporting: inState(world, 'reporting').length,
+      sourcesSilent: inState(world, 'silent').length,
+      sourcesGone: inState(world, 'gone').length,
+      silentSources: inState(world, 'silent').map(({ id }) => id),
+      waiting: inState(world, 'reporting').reduce((sum, { waiting }) => sum + (waiting ?? 0), 0),
+      missing: world.sources.reduce((sum, { missing }) => sum + missing, 0),
       gaps: world.sources.flatMap(({ gaps }) => gaps),
       oldestSourceAgeS: null,
       skewedSources: [],
@@ -133,7 +141,19 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   }
 }
 
-const listSources = ({ sources }: World): readonly Source[] => sources
+const inState = ({ sources }: World, wanted: Source['state']) =>
+  sources.filter(({ state }) => state === wanted)
+
+function listSources({ sources }: World, filter: SourceFilter): readonly Source[] {
+  const { trouble, after, limit } = filter
+  return sources
+    .filter((one) => !trouble || one.state === 'silent' || one.missing > 0 || isOff(one))
+    .filter(({ id, epoch }) => !after || `${id}\0${epoch}` > `${after.id}\0${after.epoch}`)
+    .slice(0, limit)
+}
+
+const isOff = ({ clockOffsetS, lagS, reused }: Source) =>
+  Math.abs(clockOffsetS) > skewLimitS || (lagS ?? 0) > lagLimitS || reused > 0
 
 function orphansOf({ jobs, subjobs }: World): Job[] {
   const known = new Set([...jobs, ...subjobs].map(({ id }) => id))

@@ -27,7 +27,8 @@ export function aDashboard(
   const stop = new AbortController()
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
-  const backend = failing({ ...arrayReader(world), ...extras(queue) }, () => away)
+  const accepted: [id: string, acceptance: object][] = []
+  const backend = failing({ ...arrayReader(world), ...extras(queue, accepted) }, () => away)
   const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
   const live = new Live({
     backend,
@@ -59,6 +60,8 @@ export function aDashboard(
   return {
     app,
     world,
+    /** The losses that were accepted. */
+    accepted,
     metrics,
     stop: () => stop.abort(),
     pass: (seconds: number) => {
@@ -79,8 +82,14 @@ export function aDashboard(
 }
 
 /** The part of a site's API beyond a JobReader. */
-function extras(queue: LiveMessage[]): Pick<Backend, 'health' | 'follow' | 'exportJobs'> {
+function extras(
+  queue: LiveMessage[],
+  accepted: [id: string, acceptance: object][],
+): Pick<Backend, 'health' | 'follow' | 'exportJobs' | 'acceptSource'> {
   return {
+    acceptSource: async (id, acceptance) => {
+      accepted.push([id, acceptance])
+    },
     health: async () => ({ status: 'ok', version: '0.1.0' }),
     follow: async function* (_lastEventId, signal) {
       yield { id: '', event: 'comment', data: '' }

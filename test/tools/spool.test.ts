@@ -21,6 +21,10 @@ type Status = {
 async function fussy(t: TestContext) {
   const api = { url: '', taken: [] as string[], odd: (_key: string): boolean => true }
   const server = createServer(async (request, response) => {
+    if (request.url !== '/v1/ingest/events:batch') {
+      response.writeHead(404).end()
+      return
+    }
     const batch = await bodyOf(request)
     const keys = batch.map(({ entity }) => entity.business_key)
     api.taken.push(...keys.filter((key) => !api.odd(key)))

@@ -1,26 +1,34 @@
 import type { Completeness, Gap } from '../../src/core/job.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
-import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { age, count, cut, duration, number, signed, when } from '../format.ts'
+import type { Micros } from '../../src/core/time.ts'
+import { age, count, cut, number, when } from '../format.ts'
 import type { Notice, Page } from '../page.ts'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
 import { Refreshed } from '../partials/refreshed.tsx'
+import { SidecarTable } from '../partials/sidecars.tsx'
 import { Step } from '../partials/step.tsx'
 import { OrphansPanel, type OrphansView } from '../partials/subjob-lists.tsx'
 import { withQuery } from '../urls.ts'
 
-/** A sender's clock that is off by more is marked. */
-const skewLimitS = 5
-/** A sidecar that lags by more is marked. */
-const lagLimitS = 60
+/** Rows of each table of sidecars. */
+export const sidecarRows = 50
 
 export type PipelineView = {
-  /** Undefined when the API is away and there is no earlier answer. */
+  /** Those that need a look, at most `sidecarRows`; undefined when the API is away and never answered. */
+  troubled: readonly Source[] | undefined
+  /** A page of all of them. */
   sources: readonly Source[] | undefined
+  /** Cursors of this page and of the next; undefined on the first and on the last one. */
+  after: string | undefined
+  next: string | undefined
   completeness: Completeness | undefined
   orphans: OrphansView | undefined
+  /** Sites that did not answer; empty at a site. */
+  missingSites: readonly string[]
+  /** Losses are accepted here: at the site, and not over several of them. */
+  accepts: boolean
   /** The health of the API; undefined when it does not answer. */
   health: { status: string; version: string } | undefined
   notices: readonly Notice[]
@@ -28,8 +36,8 @@ export type PipelineView = {
 
 /** Where events are between program and database. Everything here reloads every ten seconds. */
 export function PipelineBody({ page, view }: { page: Page; view: PipelineView }) {
-  const { sources } = view
-  const href = withQuery('/pipeline', { site: page.siteQuery })
+  const { sources, troubled, after } = view
+  const href = withQuery('/pipeline', { site: page.siteQuery, after })
   return (
     <Refreshed id="pipeline" href={href} on="every 10s">
       <div class="head">
@@ -37,11 +45,12 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
         <small>where events are between program and database, and which are missing</small>
       </div>
       <Notices notices={view.notices} />
-      {sources === undefined ? null : (
+      {sources === undefined || troubled === undefined ? null : (
         <>
-          <Path sources={sources} view={view} now={page.now} />
-          <Sidecars sources={sources} now={page.now} />
-          <Gaps sources={sources} />
+          <Path view={view} now={page.now} />
+          <Troubled troubled={troubled} view={view} page={page} />
+          <Gaps view={view} />
+          <Sidecars sources={sources} view={view} page={page} />
         </>
       )}
       {view.orphans === undefined ? null : <OrphansPanel page={page} orphans={view.orphans} />}
@@ -49,13 +58,11 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
   )
 }
 
-type PathProps = { sources: readonly Source[]; view: PipelineView; now: Micros }
-
-function Path({ sources, view: { completeness, health }, now }: PathProps) {
+function Path({ view: { completeness, health }, now }: { view: PipelineView; now: Micros }) {
   return (
     <Panel label="Path of the events">
       <ol class="path">
-        <SidecarSteps sources={sources} now={now} />
+        {completeness === undefined ? null : <SidecarSteps known={completeness} />}
         <Step
           name="API"
           value={health === undefined ? 'no answer' : health.status}
@@ -68,34 +75,48 @@ function Path({ sources, view: { completeness, health }, now }: PathProps) {
   )
 }
 
-/** The sidecars, and what is known from the batches that they delivered. */
-function SidecarSteps({ sources, now }: { sources: readonly Source[]; now: Micros }) {
-  const name = 'Sidecars'
-  if (sources.length === 0) return <Step name={name} value="none" note="none has delivered yet" />
-  const lost = countMissing(sources.flatMap((source) => source.gaps))
-  const lag = Math.max(0, ...sources.map((source) => source.lagS))
-  const newestS = Math.min(...sources.map((source) => secondsBetween(source.lastSeenAt, now)))
+/** The sidecars by their own word; of those that do not report it says that it is not known. */
+function SidecarSteps({ known }: { known: Completeness }) {
+  const { sources, sourcesReporting, sourcesSilent, sourcesGone, waiting, missing } = known
+  if (sources === 0) {
+    return <Step name="Sidecars" value="none" note="none has delivered or reported yet" />
+  }
+  const unheard = sources - sourcesReporting - sourcesGone
   return (
     <>
       <Step
-        name={name}
-        value={count(sources.length, 'spool')}
-        note={`last delivery ${age(Math.max(0, newestS))} ago`}
+        name="Sidecars"
+        value={`${number(sourcesReporting)} of ${number(sources)} reporting`}
+        note={describeOthers(known)}
+        bad={sourcesSilent > 0}
       />
       <Step
-        name="In transit"
-        value={`up to ${duration(lag)}`}
-        note="sidecar's disk to database, last batch"
-        bad={lag > lagLimitS}
+        name="In spools"
+        value={sourcesReporting === 0 ? 'not known' : count(waiting, 'event')}
+        note={unheard === 0 ? 'as last reported' : `and what ${count(unheard, 'spool')} may hold`}
+        bad={sourcesSilent > 0}
       />
       <Step
         name="Missing"
-        value={lost === 0 ? 'none' : count(lost, 'event')}
-        note={lost === 0 ? 'no gap in the numbers received' : 'numbered by a sidecar, not yet here'}
-        bad={lost > 0}
+        value={missing === 0 ? 'none known' : count(missing, 'event')}
+        note={missing === 0 ? 'no gap in the numbers received' : 'numbered by a sidecar, not here'}
+        bad={missing > 0}
       />
     </>
   )
+}
+
+function describeOthers(known: Completeness): string {
+  const { sources, sourcesReporting, sourcesSilent, sourcesGone, oldestSourceAgeS } = known
+  const unknown = sources - sourcesReporting - sourcesSilent - sourcesGone
+  const words: string[] = []
+  if (sourcesSilent > 0) words.push(`${number(sourcesSilent)} silent`)
+  if (unknown > 0) words.push(`${number(unknown)} not known`)
+  if (sourcesGone > 0) words.push(`${number(sourcesGone)} stopped`)
+  if (words.length === 0 && oldestSourceAgeS !== null) {
+    return `last word of each within ${age(oldestSourceAgeS)}`
+  }
+  return words.join(', ')
 }
 
 function StoreStep({ completeness, now }: { completeness: Completeness; now: Micros }) {
@@ -103,7 +124,7 @@ function StoreStep({ completeness, now }: { completeness: Completeness; now: Mic
   return (
     <Step
       name="Database"
-      value={hotFrom === null ? 'complete' : `since ${when(hotFrom, now)}`}
+      value={hotFrom === null ? 'all kept' : `since ${when(hotFrom, now)}`}
       note={hotFrom === null ? 'nothing has been dropped yet' : archiveWords[archive]}
     />
   )
@@ -115,94 +136,116 @@ const archiveWords: Record<Completeness['archive'], string> = {
   off: 'no archive',
 }
 
-function Sidecars({ sources, now }: { sources: readonly Source[]; now: Micros }) {
-  const rank = (source: Source) => (describeFaults(source) === '' ? 1 : 0)
-  const sorted = sources.toSorted((a, b) => rank(a) - rank(b) || a.id.localeCompare(b.id))
+type PanelProps = { view: PipelineView; page: Page }
+
+function Troubled({ troubled, view, page }: PanelProps & { troubled: readonly Source[] }) {
+  const more = troubled.length >= sidecarRows
   return (
     <Panel
-      title="Sidecars"
-      note={`${count(sources.length, 'spool')}, problems first`}
+      title="Sidecars to look at"
+      note={more ? `the first ${sidecarRows}` : count(troubled.length, 'sidecar')}
       class="fill w8"
     >
-      <DataTable
-        caption="Sidecars"
-        stack
-        columns={sidecarColumns(now)}
-        rows={sorted}
-        empty="No sidecar has delivered an event yet."
+      <SidecarTable
+        caption="Sidecars to look at"
+        sources={troubled}
+        now={page.now}
+        site={page.siteQuery}
+        accepts={view.accepts}
+        empty={describeQuiet(view)}
       />
+      {view.accepts || troubled.length === 0 ? null : (
+        <p>
+          <small>
+            Accept a loss at its site: on its Pipeline page, or with{' '}
+            <code>wafermon sources accept ID --reason TEXT</code>.
+          </small>
+        </p>
+      )}
     </Panel>
   )
 }
 
-const sidecarColumns = (now: Micros): Column<Source>[] => [
-  {
-    head: 'Source',
-    rowHeader: true,
-    class: 'k',
-    title: ({ epoch }) => `spool ${epoch}`,
-    cell: ({ id }) => cut(id, 40),
-  },
-  { head: 'State', cell: (source) => <State source={source} /> },
-  { head: 'Last seq', number: true, folded: 'seq', cell: ({ lastSeq }) => number(lastSeq) },
-  { head: 'Received', number: true, cell: ({ received }) => number(received) },
-  { head: 'Missing', number: true, cell: ({ gaps }) => number(countMissing(gaps)) },
-  { head: 'Lag', number: true, cell: ({ lagS }) => duration(Math.max(0, lagS)) },
-  {
-    head: 'Clock s',
-    number: true,
-    folded: 'clock',
-    cell: ({ clockOffsetS }) => signed(clockOffsetS),
-  },
-  {
-    head: 'Last delivery',
-    number: true,
-    folded: 'last',
-    cell: ({ lastSeenAt }) => `${age(Math.max(0, secondsBetween(lastSeenAt, now)))} ago`,
-  },
-]
-
-function State({ source }: { source: Source }) {
-  const faults = describeFaults(source)
-  return faults === '' ? <>ok</> : <b>{faults}</b>
+/** Why there is nothing to look at, without saying more than is known. */
+function describeQuiet({ completeness, missingSites }: PipelineView): string {
+  if (completeness === undefined || completeness.sources === 0) {
+    return 'No sidecar has delivered an event or reported yet.'
+  }
+  const { sources, sourcesReporting, sourcesGone } = completeness
+  const unheard = sources - sourcesReporting - sourcesGone
+  const some = missingSites.length > 0 ? ' of the sites that answered' : ''
+  if (unheard > 0) return `None known${some}. ${count(unheard, 'spool')} do not report.`
+  return `None${some}. All that run report, deliver in time, and have the right time.`
 }
 
-/** The faults of a source in words; empty when it has none. */
-function describeFaults({ gaps, reused, lagS, clockOffsetS }: Source): string {
-  const words: string[] = []
-  if (gaps.length > 0) words.push(`${number(countMissing(gaps))} missing`)
-  if (reused > 0) words.push(`${number(reused)} numbers used twice`)
-  if (lagS > lagLimitS) words.push('behind')
-  if (clockOffsetS > skewLimitS) words.push('clock ahead')
-  if (clockOffsetS < -skewLimitS) words.push('clock behind')
-  return words.join(', ')
+function Sidecars({ sources, view, page }: PanelProps & { sources: readonly Source[] }) {
+  const { after, next } = view
+  const at = (cursor: string | undefined) =>
+    withQuery('/pipeline', { site: page.siteQuery, after: cursor })
+  return (
+    <Panel title="All sidecars" note="by name, without retired ones" class="all">
+      <SidecarTable
+        caption="All sidecars"
+        sources={sources}
+        now={page.now}
+        site={page.siteQuery}
+        accepts={view.accepts}
+        empty="No sidecar has delivered an event or reported yet."
+      />
+      {after === undefined && next === undefined ? null : (
+        <nav class="pages" aria-label="Pages of sidecars">
+          {after === undefined ? null : (
+            <a class="btn" href={at(undefined)}>
+              First
+            </a>
+          )}
+          {next === undefined ? null : (
+            <a class="btn" rel="next" href={at(next)}>
+              Next
+            </a>
+          )}
+        </nav>
+      )}
+    </Panel>
+  )
 }
 
-/** Gaps listed; the rest is counted. */
-const gapRows = 50
-
-function Gaps({ sources }: { sources: readonly Source[] }) {
-  const gaps = sources.flatMap((source) => source.gaps)
+function Gaps({ view: { completeness, missingSites } }: { view: PipelineView }) {
+  const gaps = completeness?.gaps ?? []
+  const listed = countMissing(gaps)
+  const rest = Math.max(0, (completeness?.missing ?? 0) - listed)
   return (
     <Panel title="Gaps" note="events known to be missing" class="fill w4">
       <DataTable
         caption="Gaps"
         columns={gapColumns}
-        rows={gaps.slice(0, gapRows)}
+        rows={gaps}
         scroll={false}
-        empty={
-          sources.length === 0
-            ? 'Not known: no sidecar has delivered an event yet.'
-            : 'None. Every event up to the last number received from each spool has arrived.'
-        }
+        empty={describeNoGaps(completeness, missingSites)}
       />
-      {gaps.length > gapRows ? (
+      {rest > 0 && gaps.length > 0 ? (
         <p>
-          <small>and {number(gaps.length - gapRows)} more gaps</small>
+          <small>and {count(rest, 'event')} in further gaps</small>
         </p>
       ) : null}
     </Panel>
   )
+}
+
+/** A gap shows in numbers that were received: of what nobody heard from nothing is known. */
+function describeNoGaps(known: Completeness | undefined, missingSites: readonly string[]): string {
+  if (known === undefined || known.sources === 0) {
+    return 'Not known: no sidecar has delivered an event or reported yet.'
+  }
+  const unheard = known.sources - known.sourcesReporting - known.sourcesGone
+  const limits = [
+    ...(unheard > 0
+      ? [`of ${count(unheard, 'spool')} it is not known how many events wait there`]
+      : []),
+    ...(missingSites.length > 0 ? [`${count(missingSites.length, 'site')} did not answer`] : []),
+  ]
+  const none = 'None known up to the last number received from each spool'
+  return limits.length === 0 ? `${none}.` : `${none}; ${limits.join(', and ')}.`
 }
 
 const gapColumns: Column<Gap>[] = [

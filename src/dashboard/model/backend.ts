@@ -8,6 +8,17 @@ export type LiveMessage = { id: string; event: string; data: string }
 
 /** The part of a site that the dashboard needs. */
 export type Backend = JobReader & {
+  /**
+   * Accepts what a source has lost; absent over several sites, where it is done at the site. `missing`: how many events
+   * the person saw missing.
+   *
+   * @throws AppError with what the API says
+   */
+  acceptSource?(
+    id: string,
+    acceptance: { reason: string; by: string; missing: number },
+    signal: AbortSignal,
+  ): Promise<void>
   health(signal: AbortSignal): Promise<Health>
   /** @param site only events of this site */
   follow(

@@ -6,7 +6,7 @@ import type { Completeness, JobPage } from '../../core/job.ts'
 /** Sources named individually; the rest is counted. */
 const named = 3
 
-/** Known gaps and wrong clocks of a list, in words; empty when none are known. */
+/** Silent sidecars, known gaps and wrong clocks of a list, in words; empty when none are known. */
 export function completenessNotices(
   completeness: Completeness | undefined,
   site: string | undefined,
@@ -14,9 +14,16 @@ export function completenessNotices(
   if (completeness === undefined) return []
   const notices: Notice[] = []
   const link = { href: withQuery('/pipeline', { site }), text: 'Pipeline' }
-  const { gaps, skewedSources } = completeness
+  const { gaps, missing, skewedSources, silentSources, sourcesSilent } = completeness
+  if (sourcesSilent > 0) {
+    notices.push({
+      kind: 'stale',
+      title: `${joinNames(silentSources, sourcesSilent)} ${sourcesSilent === 1 ? 'is' : 'are'} silent`,
+      detail: 'How many events wait there is not known. Rows and figures may be incomplete.',
+      link,
+    })
+  }
   if (gaps.length > 0) {
-    const missing = gaps.reduce((sum, { from, to }) => sum + to - from + 1, 0)
     const sources = [...new Set(gaps.map(({ source }) => source))]
     notices.push({
       kind: 'stale',
@@ -49,7 +56,9 @@ export function sitesNotices({ sites }: Partial<JobPage>, fresh: Fresh): Notice[
   ]
 }
 
-function joinNames(sources: readonly string[]): string {
-  const first = sources.slice(0, named).join(', ')
-  return sources.length > named ? `${first} and ${number(sources.length - named)} more` : first
+/** @param all how many there are, where not all have a name here */
+function joinNames(sources: readonly string[], all = sources.length): string {
+  const first = sources.slice(0, named)
+  const more = all - first.length
+  return more > 0 ? `${first.join(', ')} and ${number(more)} more` : first.join(', ')
 }

@@ -18,6 +18,7 @@ export const jobPage = definePage({
   load,
   body: JobBody,
   live: { view: oneJobView, query: (_view, visit) => ({ id: readId(visit) }) },
+  params: ['subjobs', 'subjobs_after', 'events', 'events_after'],
 })
 
 const readId = ({ c }: Visit) => c.req.param('id') ?? ''

@@ -5,6 +5,7 @@ import { HttpClient } from '../../platform/http-client.ts'
 import { HttpFailure } from '../../platform/http-failure.ts'
 import { defineSink, type SinkContext } from '../kind.ts'
 import { judge } from './judge.ts'
+import { makeReport } from './report.ts'
 import { type Settings, settings } from './settings.ts'
 
 /** The local API of the site. */
@@ -49,6 +50,7 @@ function openLocalApi({ base_url, token, timeout_s }: Settings, { log }: SinkCon
         return explainNoAnswer(error as Error)
       }
     },
+    report: makeReport({ base_url, token, timeout_s }),
   }
 }
 

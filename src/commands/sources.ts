@@ -1,0 +1,57 @@
+import { userInfo } from 'node:os'
+import type { Command } from 'commander'
+import type { LocalApi } from '../tools/local-api.ts'
+import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
+
+type Flags = ConfigFlags & { url?: string; json?: boolean }
+
+/** Adds `wafermon sources ls` and `wafermon sources accept`. */
+export function addSources(program: Command): void {
+  const sources = program
+    .command('sources')
+    .description('shows the sidecars that a local API knows, and accepts what one has lost')
+  withLocalApi(sources.command('ls'))
+    .description('lists the sources: state, events in their spools, missing events')
+    .option('--all', 'retired and replaced ones as well')
+    .option('--json', 'print one JSON object per line')
+    .action(list)
+  withLocalApi(sources.command('accept'))
+    .argument('<id>', 'id of the source, as in the list')
+    .description(
+      'accepts what a source has lost: its missing events no longer count as missing, and a silent one retires; kept in the audit',
+    )
+    .requiredOption('--reason <text>', 'why; kept in the audit')
+    .option('--by <name>', 'who accepts it (default: the user of the system)')
+    .addOption(jsonOption())
+    .action(accept)
+}
+
+const withLocalApi = (command: Command) =>
+  command
+    .addOption(settingOption('--url <address>', 'address of the local API', 'LOCAL_API_BASE'))
+    .addOption(configOption())
+
+async function readLocalApi(flags: Flags): Promise<LocalApi> {
+  const config = await readTool('sources', flags, { LOCAL_API_BASE: ['--url', flags.url] })
+  return { url: config.LOCAL_API_BASE, token: config.LOCAL_API_TOKEN }
+}
+
+async function list(flags: Flags & { all?: boolean }): Promise<void> {
+  const { printSources } = await import('../tools/sources.ts')
+  await printSources(await readLocalApi(flags), { all: !!flags.all, json: !!flags.json })
+}
+
+async function accept(id: string, flags: Flags & { reason: string; by?: string }): Promise<void> {
+  const { acceptLoss } = await import('../tools/sources.ts')
+  const { reason, by = userName(), json = false } = flags
+  await acceptLoss(await readLocalApi(flags), id, { reason, by, json })
+}
+
+/** A container may have a user without a name. */
+function userName(): string | undefined {
+  try {
+    return userInfo().username
+  } catch {
+    return undefined
+  }
+}

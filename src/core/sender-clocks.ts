@@ -1,0 +1,103 @@
+/*
+ * Whose clock is wrong. An event that arrives late was delayed, or its sender's clock is behind: one
+ * event cannot tell. So there is one definition, for every place that speaks of clocks:
+ *
+ *   1. A time ahead of its receipt is a wrong clock: nothing arrives before it is sent.
+ *   2. A clock is behind when the *least* delay over many events says so, in two stretches of time one after
+ *      the other, and both agree. What was only held back catches up, and its least delay shrinks.
+ *   3. A delay longer than any queue in front of the first hop is a wrong clock as well: a device that
+ *      says the year 2000 at boot.
+ *
+ * A heartbeat is sent just now, so two of them are enough for the clock of a sidecar.
+ */
+
+/** A clock that is off by more is named, in seconds. */
+export const skewLimitS = 60
+
+/** No program holds an event back for longer before its first hop, in seconds: seven days. */
+export const longestDelayS = 7 * 86_400
+/** A stretch of events is at least this long, in seconds, and has at least as many events. */
+const [stretchS, stretchEvents] = [60, 3]
+/** Two stretches agree when their least delays differ by at most this, in seconds. */
+const agreementS = 10
+/** A sender that was silent for longer says nothing about its clock now, in seconds. */
+const forgetAfterS = 3600
+/** Senders remembered of one source, and sources: the one heard longest ago goes first. */
+const [maxSenders, maxSources] = [200, 2000]
+
+/** What is known of one sender; `offset` is the greatest of (time of the event - receipt), in seconds. */
+export type SenderClock = {
+  startS: number
+  lastS: number
+  events: number
+  offset: number
+  before?: number
+}
+
+/** @param receivedS when an event was received, and how far its time was ahead (+) or behind (-) then */
+export function noteOffset(
+  known: SenderClock | undefined,
+  receivedS: number,
+  offset: number,
+): SenderClock {
+  const isNew = known === undefined || Math.abs(receivedS - known.lastS) > forgetAfterS
+  if (isNew) return { startS: receivedS, lastS: receivedS, events: 1, offset }
+  const isFull = known.events >= stretchEvents && receivedS - known.startS >= stretchS
+  if (isFull) {
+    return { startS: receivedS, lastS: receivedS, events: 1, offset, before: known.offset }
+  }
+  return {
+    ...known,
+    lastS: Math.max(known.lastS, receivedS),
+    events: known.events + 1,
+    offset: Math.max(known.offset, offset),
+  }
+}
+
+/** By how much a sender's clock is ahead (+) or behind (-), in seconds; 0 while that is not known. */
+export function tellOffset({ events, offset, before }: SenderClock): number {
+  const least = Math.max(offset, before ?? offset)
+  if (least > 0 || least < -longestDelayS) return least
+  const agree = before !== undefined && Math.abs(before - offset) <= agreementS
+  return agree && events >= stretchEvents ? least : 0
+}
+
+/** A sender whose clock is furthest off among those of a source; `name` is that of its app. */
+export type WorstClock = { offset: number; name: string | null }
+
+/** The clocks of the senders behind each source, bounded in number. */
+export class SenderClocks {
+  readonly #sources = new Map<string, Map<string, SenderClock>>()
+
+  /** @param sender the app */
+  note(source: string, sender: string, receivedS: number, offset: number): void {
+    const senders = this.#sources.get(source) ?? new Map<string, SenderClock>()
+    putLast(this.#sources, source, senders, maxSources)
+    putLast(senders, sender, noteOffset(senders.get(sender), receivedS, offset), maxSenders)
+  }
+
+  worst(source: string): WorstClock {
+    const worst: WorstClock = { offset: 0, name: null }
+    const senders = this.#sources.get(source) ?? new Map<string, SenderClock>()
+    const newestS = Math.max(...[...senders.values()].map(({ lastS }) => lastS))
+    for (const [name, clock] of senders) {
+      if (newestS - clock.lastS > forgetAfterS) {
+        senders.delete(name)
+        continue
+      }
+      const offset = tellOffset(clock)
+      if (Math.abs(offset) <= Math.abs(worst.offset)) continue
+      worst.offset = offset
+      worst.name = name
+    }
+    return worst
+  }
+}
+
+/** Puts it behind all others, and drops the first of too many. */
+function putLast<T>(map: Map<string, T>, key: string, value: T, most: number): void {
+  map.delete(key)
+  map.set(key, value)
+  const [first] = map.keys()
+  if (map.size > most && first !== undefined) map.delete(first)
+}

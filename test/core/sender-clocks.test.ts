@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import {
+  noteOffset,
+  type SenderClock,
+  SenderClocks,
+  skewLimitS,
+  tellOffset,
+} from '../../src/core/sender-clocks.ts'
+
+type Receipt = [receivedS: number, offset: number]
+
+const tellAfter = (receipts: readonly Receipt[]): number => {
+  let clock: SenderClock | undefined
+  for (const [at, offset] of receipts) clock = noteOffset(clock, at, offset)
+  return tellOffset(clock!)
+}
+const every = (stepS: number, n: number, offset: (i: number) => number): Receipt[] =>
+  Array.from({ length: n }, (_, i) => [i * stepS, offset(i)])
+
+describe('the clock of a sender', () => {
+  test('is off at once by a time ahead of its receipt', () => {
+    assert.equal(tellAfter([[0, 300]]), 300)
+  })
+
+  test('is not off for one event that was 90 s late, nor for a backlog of them', () => {
+    assert.equal(tellAfter([[0, -90]]), 0)
+    assert.equal(tellAfter(every(0.01, 1000, () => -90)), 0)
+    const live = every(30, 10, () => -1)
+    assert.ok(tellAfter([...every(0.01, 100, () => -90), ...live]) >= -1)
+  })
+
+  test('is off when it is 20 min behind in all its events, however they are delayed', () => {
+    const told = tellAfter(every(10, 60, (i) => -1200 - (i % 5)))
+    assert.ok(told <= -1200 && told > -1201, String(told))
+  })
+
+  test('is off at once when it says the year 2000', () => {
+    assert.ok(tellAfter([[0, -26 * 365 * 86_400]]) < -skewLimitS)
+  })
+
+  test('is right again soon after it was set', () => {
+    const wrong = every(10, 60, () => -1200)
+    const right = every(10, 60, () => -0.2).map(([at, by]): Receipt => [at + 600, by])
+    assert.ok(Math.abs(tellAfter([...wrong, ...right])) < 1)
+  })
+
+  test('is never off for delays alone, while any event of each minute is in time', () => {
+    const delays = fc.array(fc.double({ min: 0, max: 86_400, noNaN: true }), {
+      minLength: 1,
+      maxLength: 200,
+    })
+    fc.assert(
+      fc.property(delays, (late) => {
+        const receipts = late.map((delay, i): Receipt => [i * 10, i % 3 === 0 ? -0.5 : -delay])
+        assert.ok(Math.abs(tellAfter(receipts)) <= skewLimitS)
+      }),
+    )
+  })
+
+  test('is found however far it is behind, from ten minutes of events with delays of seconds', () => {
+    const skew = fc.double({ min: skewLimitS + 10, max: 1e9, noNaN: true })
+    fc.assert(
+      fc.property(
+        skew,
+        fc.infiniteStream(fc.double({ min: 0, max: 5, noNaN: true })),
+        (by, late) => {
+          const told = tellAfter(every(5, 120, () => -by - (late.next().value as number)))
+          assert.ok(told <= -by && told >= -by - 5, String(told))
+        },
+      ),
+    )
+  })
+})
+
+describe('the clocks behind a source', () => {
+  test('have the worst one named, beside others that are right', () => {
+    const clocks = new SenderClocks()
+    for (let i = 0; i < 100; i++) {
+      clocks.note('bn-07', 'etch', i * 5, -0.1)
+      clocks.note('bn-07', 'litho', i * 5, -1200)
+      clocks.note('bn-08', 'etch', i * 5, -0.1)
+    }
+    assert.deepEqual(clocks.worst('bn-07'), { offset: -1200, name: 'litho' })
+    assert.ok(Math.abs(clocks.worst('bn-08').offset) < 1)
+    assert.deepEqual(clocks.worst('bn-99'), { offset: 0, name: null })
+  })
+
+  test('are forgotten an hour after their last event, and bounded in number', () => {
+    const clocks = new SenderClocks()
+    clocks.note('bn-07', 'litho', 0, 300)
+    clocks.note('bn-07', 'etch', 3601, -0.1)
+    assert.equal(clocks.worst('bn-07').name, null)
+    for (let i = 0; i < 3000; i++) clocks.note(`made-up-${i}`, 'etch', 0, 300)
+    assert.equal(clocks.worst('made-up-0').name, null)
+    assert.equal(clocks.worst('made-up-2999').name, 'etch')
+  })
+})
