@@ -49,9 +49,7 @@ type Order = { open?: { url: string; count: number }; report?: { last: number; w
 process.on('message', async ({ open, report }: Order) => {
   if (open) {
     readers = Array.from({ length: open.count }, () => new Reader(new URL(open.url), times))
-    await Promise.all(
-      readers.map(({ socket }) => new Promise((done) => socket.once('data', done))),
-    )
+    await Promise.all(readers.map(({ socket }) => new Promise((done) => socket.once('data', done))))
     times.length = 0
     process.send!({ open: readers.length })
   }

@@ -68,8 +68,7 @@ function passes(entry: Entry, { site, app, entity_type, job_id }: StreamFilter):
   const { entity } = envelope
   return (
     (site === undefined || envelope.site_id === site) &&
-    (app === undefined ||
-      (envelope.app?.name ?? '').toLowerCase().includes(app.toLowerCase())) &&
+    (app === undefined || (envelope.app?.name ?? '').toLowerCase().includes(app.toLowerCase())) &&
     (entity_type === undefined || entity?.type === entity_type) &&
     (job_id === undefined || entity?.id === job_id || entity?.parent_id === job_id)
   )

@@ -16,6 +16,7 @@ import { openVisit, type RouteContext, toPage, type Visit } from './visit.ts'
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
+  "worker-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",

@@ -120,6 +120,7 @@ export function toPage(visit: Visit): Page {
     sites: dashboard.siteNames,
     theme: readTheme(c),
     now,
+    plant: visit.live.plant,
     fresh: assessFreshness(visit),
     here: url.pathname + url.search,
     assets: assetUrls,

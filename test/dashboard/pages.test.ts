@@ -102,7 +102,7 @@ describe('GET /jobs', () => {
     world.jobs = [10, 20, 30].map((durationS, i) =>
       aJob({ jobKey: `K${i}`, startedAt: ago(2 + i / 10), durationS }),
     )
-    const { html } = await get('/jobs/cards')
+    const { html } = await get('/jobs')
     assert.match(html, /Succeeded<\/p><p class="val">3</)
     assert.match(html, /Median duration<\/p><p class="val">0:20</)
   })
@@ -151,7 +151,7 @@ describe('a page while the API is away', () => {
       const { status, html } = await get(path)
       assert.equal(status, 200)
       assert.match(html, /These are the last known values/)
-      assert.match(html, /class="fresh stale">Stale, 4:12 old/)
+      assert.match(html, /<span id="link">stale, 4:12</)
     })
   }
 })

@@ -25,11 +25,9 @@ import {
 } from '../partials/metadata.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
-import { Refreshed } from '../partials/refreshed.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
 import { findWafers, WaferMap } from '../partials/wafers.tsx'
-import { jobPath } from '../urls.ts'
 
 export type JobView = {
   job: Job
@@ -43,12 +41,11 @@ export type JobView = {
   notices: readonly Notice[]
 }
 
-/** One job or subjob. Everything here reloads when an event of the job arrives. */
+/** One job or subjob. */
 export function JobBody({ page, view }: { page: Page; view: JobView }) {
   const { job } = view
-  const href = jobPath(job.id, page.siteQuery)
   return (
-    <Refreshed id="job" href={href} on="job-changed from:#live throttle:2s">
+    <div id="job" class="body">
       <Head job={job} site={page.siteQuery} />
       <Notices notices={view.notices} />
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
@@ -58,7 +55,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
         <Events page={page} view={view} />
       </div>
       <Side page={page} view={view} />
-    </Refreshed>
+    </div>
   )
 }
 

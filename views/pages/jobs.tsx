@@ -33,8 +33,6 @@ export type JobsView = {
   older: string | undefined
   newer: string | undefined
   notices: readonly Notice[]
-  /** How far the list is complete, for the live stream. */
-  asOf: Micros
 }
 
 export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
@@ -45,7 +43,7 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
     <>
       <div class="head">
         <h1>Jobs</h1>
-        <small>{windowText(view)}</small>
+        <small id="window">{windowText(view)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
         {query.flags.length > 0 ? null : (
@@ -61,32 +59,17 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       </div>
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
-      {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
+      {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} />}
       {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
     </>
   )
 }
 
-/** The cards, which reload when jobs change. */
-export function JobsCards({
-  view,
-  tally,
-  site,
-}: {
-  view: Pick<JobsView, 'query' | 'from' | 'to' | 'usual'>
-  tally: Tally
-  site: string | undefined
-}) {
+function JobsCards({ view, tally }: { view: JobsView; tally: Tally }) {
   const { query } = view
   const narrowed = query.q !== '' || query.min !== '' || query.max !== '' || query.flags.length > 0
   return (
-    <section
-      id="cards"
-      aria-label="Counts"
-      hx-get={jobsUrl(firstPage(query), site, '/jobs/cards')}
-      hx-trigger="jobs-changed from:#live throttle:5s"
-      hx-swap="outerMorph"
-    >
+    <section id="cards" aria-label="Counts">
       <Cards
         tally={tally}
         usual={view.usual}
@@ -100,18 +83,21 @@ export function JobsCards({
 /** New rows wait here, so that the list never moves under a finger. */
 export function NewRows({
   count: n,
+  more = false,
   href,
   oob = false,
 }: {
   count: number
+  /** There are more than were counted. */
+  more?: boolean
   href: string
   oob?: boolean
 }) {
   return (
-    <p id="new" class="new" {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
+    <p id="new" class="new" data-n={n} {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
       {n === 0 ? null : (
         <a class="btn" href={href}>
-          {n > 999 ? `over ${number(999)} new` : `${number(n)} new`}: show
+          {more ? `over ${number(n - 1)} new` : `${number(n)} new`}: show
         </a>
       )}
     </p>
@@ -123,7 +109,7 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
   const { query } = view
   return (
     <>
-      <Panel label="Jobs">
+      <Panel label="Jobs" id="rows">
         <JobsTable
           jobs={jobs}
           now={page.now}

@@ -6,9 +6,7 @@ import type { Notice, Page } from '../page.ts'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
-import { Refreshed } from '../partials/refreshed.tsx'
 import { Step } from '../partials/step.tsx'
-import { withQuery } from '../urls.ts'
 
 /** A sender's clock that is off by more is marked. */
 const skewLimitS = 5
@@ -24,12 +22,11 @@ export type PipelineView = {
   notices: readonly Notice[]
 }
 
-/** Where events are between program and database. Everything here reloads every ten seconds. */
+/** Where events are between program and database. */
 export function PipelineBody({ page, view }: { page: Page; view: PipelineView }) {
   const { sources } = view
-  const href = withQuery('/pipeline', { site: page.siteQuery })
   return (
-    <Refreshed id="pipeline" href={href} on="every 10s">
+    <div id="pipeline" class="body">
       <div class="head">
         <h1>Pipeline</h1>
         <small>where events are between program and database, and which are missing</small>
@@ -42,7 +39,7 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
           <Gaps sources={sources} />
         </>
       )}
-    </Refreshed>
+    </div>
   )
 }
 

@@ -3,7 +3,6 @@ import { JobBody, type JobView } from '../../../views/pages/job.tsx'
 import { AppError } from '../../core/errors.ts'
 import type { JobFilter } from '../../core/job.ts'
 import { definePage } from '../define-page.tsx'
-import { oneJobView } from '../live/live-view.ts'
 import { toSentence } from '../model/error-text.ts'
 import { firstTime } from '../model/query.ts'
 import { respondMessage } from '../respond.tsx'
@@ -21,7 +20,6 @@ export const jobPage = definePage({
   title: ({ job }: JobView) => jobName(job),
   load,
   body: JobBody,
-  live: { view: oneJobView, query: (_view, visit) => ({ id: readId(visit) }) },
 })
 
 const readId = ({ c }: Visit) => c.req.param('id') ?? ''

@@ -1,18 +1,16 @@
-import { firstPage, type JobsQuery, toParams, windows } from '../../../views/jobs-query.ts'
-import { JobsBody, JobsCards, type JobsView } from '../../../views/pages/jobs.tsx'
+import { firstPage, type JobsQuery, windows } from '../../../views/jobs-query.ts'
+import { JobsBody, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
 import { type StatsFilter, statsQuestion } from '../../core/questions/stats.ts'
 import { type Micros, toMs } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
-import { jobsView } from '../live/jobs-view.ts'
 import { loadRows } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { readJobsQuery, startWindow, toFilter } from '../model/query.ts'
 import { chooseBucket, tallyStatuses } from '../model/statistics.ts'
 import { usualCounts } from '../model/usual-counts.ts'
-import { respond } from '../respond.tsx'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { downloads } from './downloads.ts'
 
@@ -23,11 +21,7 @@ export const jobsPage = definePage({
   title: () => 'Jobs',
   load,
   body: JobsBody,
-  live: {
-    view: jobsView,
-    query: ({ query, asOf }: JobsView) => ({ as_of: asOf, ...toParams(query) }),
-  },
-  parts: { '/jobs/cards': answerCards, ...downloads },
+  parts: downloads,
 })
 
 async function load(visit: Visit): Promise<JobsView> {
@@ -54,18 +48,7 @@ async function load(visit: Visit): Promise<JobsView> {
       ...sitesNotices(list ?? {}, assessFreshness(visit)),
       ...completenessNotices(list?.completeness, visit.siteQuery),
     ],
-    asOf: list?.completeness.asOf ?? visit.now,
   }
-}
-
-/** The counts alone, for a page that is open. */
-async function answerCards(visit: Visit): Promise<Response> {
-  const { query } = readJobsQuery(readParams(visit))
-  const [tally, usual] = await Promise.all([loadTally(visit, query), loadUsual(visit, query)])
-  // Without an answer the cards on the page stay.
-  if (tally === undefined) return visit.c.body(null, 204)
-  const view = { ...readSpan(query, visit.now), query, usual }
-  return respond(visit, <JobsCards view={view} tally={tally} site={visit.siteQuery} />)
 }
 
 const readSpan = (query: JobsQuery, now: Micros) => ({

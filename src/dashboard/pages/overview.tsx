@@ -4,7 +4,6 @@ import type { JobFilter, JobPage } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import { definePage } from '../define-page.tsx'
-import { anyJobView } from '../live/live-view.ts'
 import { findCauses } from '../model/causes.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { firstTime, readWindow, startWindow } from '../model/query.ts'
@@ -25,7 +24,6 @@ export const overviewPage = definePage({
   title: () => 'Overview',
   load,
   body: OverviewBody,
-  live: { view: anyJobView },
 })
 
 async function load(visit: Visit): Promise<OverviewView> {

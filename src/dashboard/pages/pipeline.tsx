@@ -2,7 +2,6 @@ import { PipelineBody, type PipelineView } from '../../../views/pages/pipeline.t
 import type { JobFilter } from '../../core/job.ts'
 import { sourcesQuestion } from '../../core/questions/sources.ts'
 import { definePage } from '../define-page.tsx'
-import { anyJobView } from '../live/live-view.ts'
 import { ask, type Visit } from '../visit.ts'
 
 /** Where are events between program and database, and is any missing? */
@@ -12,7 +11,6 @@ export const pipelinePage = definePage({
   title: () => 'Pipeline',
   load,
   body: PipelineBody,
-  live: { view: anyJobView },
 })
 
 /** One row is enough: only the completeness of the answer is used. */
