@@ -300,7 +300,7 @@ describe('every page', () => {
       const { response } = await get(path)
       assert.equal(
         response.headers.get('content-security-policy'),
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
       )
     }
   })
@@ -309,7 +309,7 @@ describe('every page', () => {
     const { get } = aDashboard(t)
     const { html } = await get('/jobs')
     const urls = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]*)"/g)].map(([, url]) => url!)
-    assert.equal(urls.length, 4)
+    assert.equal(urls.length, 5)
     for (const url of urls) {
       const { response, status } = await get(url)
       assert.equal(status, 200)

@@ -5,8 +5,8 @@ import { withVisit } from '../respond.tsx'
 import type { RouteContext } from '../visit.ts'
 import { type Part, readPage } from './parts.ts'
 
-/** A page that takes long is made less often, so that it is being made a fourth of the time at most. */
-const restFactor = 4
+/** A page that takes long is made less often, so that it is being made half of the time at most. */
+const restFactor = 2
 /** Maximum pages kept; each is one that is open somewhere, or was a moment ago. */
 const most = 200
 

@@ -111,5 +111,8 @@ export function* eachPart(parts: readonly Part[]): Generator<Part> {
 }
 
 /** Marks the HTML of a part as a replacement for the one on the page. */
-export const asReplacement = ({ html }: Part): string =>
-  html.replace(/^<[\w:-]+/, '$& hx-swap-oob="outerMorph"')
+export function asReplacement({ html }: Part): string {
+  const marked = html.replace(/^<[\w:-]+/, '$& hx-swap-oob="outerMorph"')
+  // After anything that is no part of a table, a browser drops the tags of a row that is in none.
+  return html.startsWith('<tr') ? `<table><tbody>${marked}</tbody></table>` : marked
+}
