@@ -5,8 +5,8 @@ import type { Context, Turn } from './frame/bench.ts'
 import { Connection, expectOk } from './frame/connection.ts'
 import { cpuUs } from './frame/cpu.ts'
 import { eventMaker } from './frame/events.ts'
+import { onClock } from './frame/on-clock.ts'
 import { startServer } from './frame/server.ts'
-import { onClock } from './live.ts'
 
 export const manyReaders = 1000
 export const manyPerSecond = 500

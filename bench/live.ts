@@ -6,6 +6,7 @@ import { Connection, expectOk } from './frame/connection.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
 import { quantile } from './frame/numbers.ts'
+import { onClock } from './frame/on-clock.ts'
 import { manyPerSecond, manyReaders, toManyReaders } from './live-readers.ts'
 
 const perSecond = 1000
@@ -104,20 +105,4 @@ async function timed(
     medians.push(quantile(times, 0.5))
     return quantile(times, 0.99)
   }
-}
-
-/** Calls `send` so many times, so often a second, whatever it waits for. */
-export async function onClock(
-  count: number,
-  everySecond: number,
-  send: (dueAt: number) => Promise<void>,
-): Promise<void> {
-  const begin = performance.now()
-  const sent: Promise<void>[] = []
-  while (sent.length < count) {
-    const dueNow = Math.min(count, ((performance.now() - begin) / 1000) * everySecond)
-    while (sent.length < dueNow) sent.push(send(begin + (sent.length / everySecond) * 1000))
-    await wait(1)
-  }
-  await Promise.all(sent)
 }
