@@ -3,7 +3,8 @@ import { type JobRouteOptions, jobRoutes } from './jobs.ts'
 import type { Route } from './route.ts'
 import { sourceRoutes } from './sources.ts'
 import { statsRoutes } from './stats.ts'
-import { type StreamRouteOptions, streamRoutes } from './stream.ts'
+import { streamRoutes } from './stream.ts'
+import type { StreamRouteOptions } from './stream-readers.ts'
 
 export type QuestionOptions = JobRouteOptions & { stream: StreamRouteOptions }
 

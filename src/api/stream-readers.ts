@@ -1,9 +1,25 @@
+import type { Logger } from 'pino'
+import type { LiveBatch, LiveFeed, LiveSites } from '../core/live.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import { PushBody } from '../platform/push-body.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
 import { formatSseComment } from '../platform/sse.ts'
-import type { StreamRouteOptions } from './stream.ts'
 import { type Batch, type Entry, frameAll, type StreamFilter, toEntries } from './stream-frames.ts'
 import { type Reader, StreamHub } from './stream-hub.ts'
+
+export type StreamRouteOptions = {
+  feed: LiveFeed<LiveBatch | LiveSites>
+  metrics: Metrics
+  log: Logger
+  /** Ends every stream when the role stops. */
+  stopping: AbortSignal
+  /** Maximum concurrent readers (default 1000). */
+  maxClients?: number
+  /** Time between signs of life of a quiet stream, in milliseconds (default 15,000). */
+  heartbeatMs?: number
+  /** Maximum time a reader may take nothing of what waits for it, in milliseconds (default 10,000). */
+  stallMs?: number
+}
 
 /** Maximum bytes that wait for one reader. Readers with the same filter wait on the same bytes. */
 const maxWaiting = 8 * 1024 * 1024

@@ -1,30 +1,13 @@
 import type { Context } from 'hono'
-import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import type { LiveBatch, LiveFeed, LiveSites } from '../core/live.ts'
-import type { Metrics } from '../platform/metrics.ts'
 import { type Route, route } from './route.ts'
 import { streamParams } from './stream-frames.ts'
-import { StreamReaders } from './stream-readers.ts'
-
-export type StreamRouteOptions = {
-  feed: LiveFeed<LiveBatch | LiveSites>
-  metrics: Metrics
-  log: Logger
-  /** Ends every stream when the role stops. */
-  stopping: AbortSignal
-  /** Maximum concurrent readers (default 1000). */
-  maxClients?: number
-  /** Time between signs of life of a quiet stream, in milliseconds (default 15,000). */
-  heartbeatMs?: number
-  /** Maximum time a reader may take nothing of what waits for it, in milliseconds (default 10,000). */
-  stallMs?: number
-}
+import { StreamReaders, type StreamRouteOptions } from './stream-readers.ts'
 
 /** Events as they are committed, as server-sent events. */
 export function streamRoutes(options: StreamRouteOptions): Route[] {
-  const { maxClients = 1000 } = options
-  const readers = new StreamReaders(options)
+  // The documents are made from routes without options.
+  let open: StreamReaders | undefined
   return [
     route({
       method: 'get',
@@ -40,13 +23,15 @@ export function streamRoutes(options: StreamRouteOptions): Route[] {
       examples: [{ query: 'entity_type=job', about: 'jobs only' }],
       handle: (c, { last_event_id, ...filter }) => {
         if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-        if (readers.count >= maxClients) {
+        const { maxClients = 1000 } = options
+        open ??= new StreamReaders(options)
+        if (open.count >= maxClients) {
           throw new AppError('overloaded', `the stream already has ${maxClients} readers`, {
             retryAfterS: 10,
           })
         }
         const after = c.req.header('last-event-id') ?? last_event_id
-        return c.body(readers.open(filter, after || undefined, toConnection(c)), 200, headers)
+        return c.body(open.open(filter, after || undefined, toConnection(c)), 200, headers)
       },
     }),
   ]

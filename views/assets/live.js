@@ -45,7 +45,8 @@
     let abort = new AbortController()
     let changed = false
     let failures = 0
-    let brought = 0
+    let held = false
+    let refused = false
     let pollUntil = streams ? 0 : Infinity
     let wake = () => {}
 
@@ -55,9 +56,14 @@
       abort = new AbortController()
       const { signal } = abort
       let silence
+      let came = false
+      held = false
       const listening = () => {
         clearTimeout(silence)
-        silence = setTimeout(() => abort.abort(), silenceMs)
+        silence = setTimeout(() => {
+          held = true
+          abort.abort()
+        }, silenceMs)
       }
       listening()
       try {
@@ -67,18 +73,21 @@
           body: JSON.stringify({ listen, windows }),
           signal,
         })
-        if (response.status === 401) report('refused')
+        refused = response.status === 401
+        if (refused) report('refused')
         if (!response.ok) throw new Error(`answered ${response.status}`)
         await read(response, (key, html) => {
           listening()
           if (key === undefined) return
           failures = 0
-          brought++
+          came = true
           tell(key, html)
           report(listen ? 'connected' : 'polling')
         })
       } finally {
         clearTimeout(silence)
+        // A stream that brings nothing at all is held back by something on the way.
+        held &&= !came
       }
       return true
     }
@@ -93,7 +102,7 @@
       for (;;) {
         const listen = Date.now() >= pollUntil
         changed = false
-        brought = 0
+        refused = false
         let asked
         try {
           asked = await ask(listen)
@@ -105,9 +114,8 @@
         else if (asked && !listen) await pause(pollMs)
         else {
           failures++
-          if (failures > 1) report('reconnecting')
-          // A stream that opens and brings nothing is held back by something on the way: a second one is not tried.
-          if (listen && brought === 0 && failures > 1) pollUntil = Date.now() + pollForMs
+          if (failures > 1 && !refused) report('reconnecting')
+          if (listen && held) pollUntil = Date.now() + pollForMs
           await pause(retryMs[Math.min(failures, retryMs.length) - 1])
         }
       }

@@ -22,7 +22,7 @@ export function Freshness({ fresh, plant, now, oob = false }: Props) {
       class={state === 'stale' || state === 'partial' ? 'fresh stale' : 'fresh'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
-      <span id="plant">{describePlant(fresh, plant, now)}</span>
+      <span id="plant">{describePlant(fresh, plant, now)}</span>{' '}
       {state === 'loaded' ? null : <span id="link">{describeLink(fresh)}</span>}
     </span>
   )

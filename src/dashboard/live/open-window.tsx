@@ -1,6 +1,5 @@
 import { jobsUrl } from '../../../views/jobs-query.ts'
 import { NewRows } from '../../../views/pages/jobs.tsx'
-import { must } from '../../core/must.ts'
 import { pageSize, readJobsQuery } from '../model/query.ts'
 import { asReplacement, eachPart, type Part, rowsId } from './parts.ts'
 
@@ -111,6 +110,3 @@ export class OpenWindow {
     return String(<NewRows count={news} more={more} href={jobsUrl(query, site)} oob />)
   }
 }
-
-/** The row of a job, made alone. */
-export const rowPart = (parts: readonly Part[]): Part => must(parts[0], 'a row has an id')
