@@ -58,7 +58,7 @@ describe('POST /events', () => {
     const { until } = await listen(t, dashboard, [await load(dashboard, '/')])
     const heard = await until(/id="clock"/)
     assert.match(heard, /<span id="fresh"[^>]*hx-swap-oob="outerHTML"/)
-    await until(/Quiet, last event 6:00 ago<\/span><span id="link">connected</)
+    await until(/Quiet, last event 6:00 ago<\/span> <span id="link">connected</)
   })
 
   test('makes a job lost on every open page although nothing happens', async (t) => {
