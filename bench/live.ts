@@ -6,7 +6,8 @@ import { Connection, expectOk } from './frame/connection.ts'
 import { folder } from './frame/context.ts'
 import { eventMaker } from './frame/events.ts'
 import { quantile } from './frame/numbers.ts'
-import { startLocalApi } from './ingest.ts'
+import { onClock } from './frame/on-clock.ts'
+import { manyPerSecond, manyReaders, toManyReaders } from './live-readers.ts'
 
 const perSecond = 1000
 /** More than are ever busy, so that a slow answer does not hold up the next request. */
@@ -14,24 +15,34 @@ const connections = 256
 /** Longest wait for the last events of a turn, in milliseconds. */
 const lastWaitMs = 20_000
 
+const many = `to ${manyReaders} readers, p99`
+
 /** How long after an event happened a reader sees it. */
 export const live: Bench = {
   name: 'live',
-  about: `POST of one event to a sidecar until it is on the live stream of the local API, at ${perSecond} events/s, 99th percentile`,
+  about: `POST of one event to a sidecar until it is on the live stream of the local API, at ${perSecond} events/s, 99th percentile; and until all of ${manyReaders} readers have it, at ${manyPerSecond} events/s`,
   unit: 'ms',
   async start(context) {
     const { url, server } = await context.database()
-    const api = await startLocalApi(context, url)
+    const api = await startRole(context, 'local-api', { DATABASE_URL: url, LOG_LEVEL: 'error' })
     const sidecar = await startRole(context, 'sidecar', {
       SPOOL_DIR: folder(context),
-      LOCAL_API_BASE: api,
+      LOCAL_API_BASE: api.url,
       LOG_LEVEL: 'error',
     })
-    const seen = await follow(context, `${api}/v1/stream`)
+    const seen = await follow(context, `${api.url}/v1/stream`)
     const medians: number[] = []
     return {
-      sides: { 'to the stream, p99': await timed(context, sidecar.url, seen, medians) },
-      claims: [{ side: 'to the stream, p99', atMost: 250 }],
+      sides: {
+        'to the stream, p99': await timed(context, sidecar.url, seen, medians),
+        [many]: await toManyReaders(context, sidecar.url, api),
+      },
+      claims: [
+        { side: 'to the stream, p99', atMost: 250 },
+        { side: many, atMost: 250 },
+        { side: `${many}, CPU of the API`, unit: '% of a core' },
+        { side: `${many}, memory of the API`, unit: 'MiB' },
+      ],
       facts: () => ({ database: server, 'median, ms': Math.round(quantile(medians, 0.5)) }),
     }
   },
@@ -77,7 +88,7 @@ async function timed(
   return async (seconds) => {
     seen.clear()
     const due = new Map<string, number>()
-    await onClock(seconds * perSecond, async (dueAt) => {
+    await onClock(seconds * perSecond, perSecond, async (dueAt) => {
       const event = maker.next()
       due.set(event.slice(20, 56), dueAt)
       const connection = free.pop() ?? (await new Promise<Connection>((next) => waiting.push(next)))
@@ -94,15 +105,4 @@ async function timed(
     medians.push(quantile(times, 0.5))
     return quantile(times, 0.99)
   }
-}
-
-async function onClock(count: number, send: (dueAt: number) => Promise<void>): Promise<void> {
-  const begin = performance.now()
-  const sent: Promise<void>[] = []
-  while (sent.length < count) {
-    const dueNow = Math.min(count, ((performance.now() - begin) / 1000) * perSecond)
-    while (sent.length < dueNow) sent.push(send(begin + (sent.length / perSecond) * 1000))
-    await wait(1)
-  }
-  await Promise.all(sent)
 }

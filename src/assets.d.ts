@@ -15,6 +15,11 @@ declare module '*.svg' {
   const text: string
   export default text
 }
+declare module '*/views/assets/live.js' {
+  const text: string
+  export default text
+}
+
 declare module '*/views/assets/page.js' {
   const text: string
   export default text

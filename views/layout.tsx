@@ -12,8 +12,6 @@ const htmxConfig = JSON.stringify({
   history: false,
   noSwap: [204, 304, '4xx', '5xx'],
   morphIgnore: ['data-htmx-powered', 'open', 'aria-selected'],
-  // After an outage a page is live again within seconds, not within a minute.
-  sse: { reconnectMaxDelay: 4000 },
 })
 
 type Props = {
@@ -21,18 +19,19 @@ type Props = {
   title: string
   /** The path of the entry of the navigation that the page belongs to. */
   section?: string | undefined
-  /** The address of the page's stream of events; without it the page is not live. */
-  live?: string | undefined
+  /** False for a page that is not kept current. */
+  live?: boolean
   children?: Child
 }
 
 /** Around the body of every page: title, top bar, foot. */
-export function Layout({ page, title, section, live, children }: Props) {
+export function Layout({ page, title, section, live = false, children }: Props) {
   // A page with nothing to show reloads by itself, so it has nothing to follow; see `html`.
   const hasNothing = page.fresh.state === 'stale' && page.fresh.ageS === null
   return (
     <Document
       theme={page.theme}
+      stale={page.fresh.state === 'stale'}
       assets={page.assets}
       title={`${title} · ${page.site} · wafermon`}
       scripts
@@ -47,9 +46,7 @@ export function Layout({ page, title, section, live, children }: Props) {
       </main>
       <Outage fresh={page.fresh} now={page.now} />
       <Foot page={page} />
-      {live === undefined || hasNothing ? null : (
-        <div id="live" hx-sse:connect={live} hx-trigger="load, connect" hx-swap="none" />
-      )}
+      {live && !hasNothing ? <div id="live" data-worker={page.assets.live} /> : null}
     </Document>
   )
 }
@@ -59,15 +56,22 @@ type DocumentProps = {
   assets: AssetUrls
   title: string
   scripts?: boolean
+  /** The values are the last known ones. */
+  stale?: boolean
   children?: Child
 }
 
 /** The document around everything, the pages without a top bar as well. */
-export function Document({ theme, assets, title, scripts = false, children }: DocumentProps) {
+export function Document(props: DocumentProps) {
+  const { theme, assets, title, scripts = false, stale = false, children } = props
   return (
     <>
       {raw('<!doctype html>')}
-      <html lang="en" {...(theme ? { 'data-theme': theme } : {})}>
+      <html
+        lang="en"
+        {...(theme ? { 'data-theme': theme } : {})}
+        {...(stale ? { 'data-stale': '' } : {})}
+      >
         <head>
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -88,6 +92,7 @@ function Scripts({ assets }: { assets: AssetUrls }) {
     <>
       <meta name="htmx-config" content={htmxConfig} />
       <script src={assets.htmx} defer />
+      <script src={assets.live} defer />
       <script src={assets.script} defer />
     </>
   )
@@ -129,7 +134,7 @@ function TopBar({ page, section }: { page: Page; section: string | undefined }) 
         ))}
       </nav>
       <span class="sp" />
-      <Freshness fresh={page.fresh} now={page.now} />
+      <Freshness fresh={page.fresh} plant={page.plant} now={page.now} />
       <Clock now={page.now} />
     </header>
   )

@@ -1,6 +1,14 @@
 import type { Micros } from '../src/core/time.ts'
 
-/** How current a page is. */
+/** What is known of the plant itself. */
+export type Plant = {
+  /** The newest event; null before the first one, undefined while that is not known. */
+  lastEventAt: Micros | null | undefined
+  /** Sidecars that were heard before and are silent now. */
+  silentSidecars: number
+}
+
+/** The state of the connection to the API, and with it how current a page is. */
 export type Fresh =
   /** Follows the API, which was last heard this many seconds ago. */
   | { state: 'live'; ageS: number }
@@ -18,8 +26,9 @@ export type MissingSite = { id: string; since: Micros }
 export type AssetUrls = {
   css: string
   icon: string
-  /** htmx with its extension for server-sent events. */
   htmx: string
+  /** Keeps pages current; also the script of the worker that does it for all windows. */
+  live: string
   script: string
 }
 
@@ -43,6 +52,7 @@ export type Page = {
   /** Id of the token that the visitor signed in with; undefined without a session. */
   signedIn: string | undefined
   now: Micros
+  plant: Plant
   fresh: Fresh
   /** Path and query of this page. */
   here: string

@@ -6,7 +6,8 @@ import type { Route } from './route.ts'
 import { runningRoutes } from './running.ts'
 import { sourceRoutes } from './sources.ts'
 import { statsRoutes } from './stats.ts'
-import { type StreamRouteOptions, streamRoutes } from './stream.ts'
+import { streamRoutes } from './stream.ts'
+import type { StreamRouteOptions } from './stream-readers.ts'
 
 export type QuestionOptions = JobRouteOptions & { stream: StreamRouteOptions }
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Hono } from 'hono'
-import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' }
 import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' }
 import icon from '../../views/assets/icon.svg' with { type: 'text' }
+import live from '../../views/assets/live.js' with { type: 'text' }
 import script from '../../views/assets/page.js' with { type: 'text' }
 import css from '../../views/assets/wafermon.css' with { type: 'text' }
 import type { AssetUrls } from '../../views/page.ts'
@@ -21,9 +21,8 @@ function asset(name: string, extension: keyof typeof types, body: string): Asset
 const assets = {
   css: asset('wafermon', 'css', css),
   icon: asset('icon', 'svg', icon),
-  // One file: htmx starts in a timer after its script, and never connects an extension that arrives
-  // later. As two files, one page in ten was not live.
-  htmx: asset('htmx', 'js', `${htmx}\n;${sse}`),
+  htmx: asset('htmx', 'js', htmx),
+  live: asset('live', 'js', live),
   script: asset('page', 'js', script),
 }
 
@@ -31,6 +30,7 @@ export const assetUrls: AssetUrls = {
   css: assets.css.url,
   icon: assets.icon.url,
   htmx: assets.htmx.url,
+  live: assets.live.url,
   script: assets.script.url,
 }
 
@@ -42,6 +42,8 @@ export function assetRoutes(): Hono {
     if (!found) return c.notFound()
     c.header('Cache-Control', 'public, max-age=31536000, immutable')
     c.header('ETag', found.etag)
+    // A worker is under the policy of its own script.
+    c.header('Content-Security-Policy', "default-src 'none'; connect-src 'self'")
     if (c.req.header('if-none-match') === found.etag) return c.body(null, 304)
     return c.body(found.body, 200, { 'content-type': found.type })
   })

@@ -1,19 +1,19 @@
 import type { Child } from 'hono/jsx'
 import { Layout } from '../../views/layout.tsx'
 import type { NavigationEntry, Page } from '../../views/page.ts'
-import { type Query, withQuery } from '../../views/urls.ts'
-import type { LiveView } from './live/live-view.ts'
+import { stampPage } from './live/parts.ts'
 import { findUnknown, respond, respondNotUnderstood } from './respond.tsx'
 import { answerStatus, readParams, toPage, type Visit } from './visit.ts'
 
 /**
  * A page of the dashboard, declared once, in a file of `pages/`. From the list in `pages/index.ts`
- * come the routes, the navigation, the live streams, and the checks that tests make of every page.
+ * come the routes, the navigation, and the checks that tests make of every page.
  *
  * - `load` runs only for a visitor who may see the pages, and with a site that exists.
  * - `load` asks the API through `ask`, so that an outage shows the last values, or a 503 when there
  *   are none; whatever else it throws becomes a page that explains the failure.
- * - The page is complete without JavaScript; `live` only keeps it current.
+ * - The page is complete without JavaScript. While it is open it is made again every few seconds, and
+ *   the elements with an id that differ replace those on the screen: see live/parts.ts.
  */
 export type PageDeclaration<View> = {
   /** The route, such as `/jobs/:id`. */
@@ -24,12 +24,6 @@ export type PageDeclaration<View> = {
   load: (visit: Visit) => Promise<View | Response>
   title: (view: View) => string
   body: (props: { page: Page; view: View }) => Child
-  /** How an open page is kept current. */
-  live: {
-    view: LiveView
-    /** The properties that `view` needs for this page, besides the site. */
-    query?: (view: View, visit: Visit) => Query
-  }
   /** Parameters of its address and of its parts, besides `site` and `theme`; all others are refused. */
   params?: readonly string[]
   /** Fragments and files that belong to the page, by path. */
@@ -44,20 +38,18 @@ type Answer = (visit: Visit) => Promise<Response>
 export type DashboardPage = {
   path: string
   entry: NavigationEntry | undefined
-  liveView: LiveView
   parts: Readonly<Record<string, Answer>>
   forms: Readonly<Record<string, Answer>>
   answer: Answer
 }
 
 export function definePage<View>(declaration: PageDeclaration<View>): DashboardPage {
-  const { path, navigation, live, params = [], parts = {}, forms = {} } = declaration
+  const { path, navigation, params = [], parts = {}, forms = {} } = declaration
   const checked = (answer: Answer) => (visit: Visit) =>
     refuseUnknown(visit, params) ?? answer(visit)
   return {
     path,
     entry: 'entry' in navigation ? { name: navigation.entry, path } : undefined,
-    liveView: live.view,
     parts: Object.fromEntries(
       Object.entries(parts).map(([place, answer]) => [place, checked(answer)]),
     ),
@@ -76,20 +68,19 @@ function refuseUnknown(visit: Visit, params: readonly string[]): Promise<Respons
 }
 
 async function answerPage<View>(declaration: PageDeclaration<View>, visit: Visit) {
-  const { path, navigation, title, body: Body, live } = declaration
+  const { path, navigation, title, body: Body } = declaration
   const view = await declaration.load(visit)
   if (view instanceof Response) return view
   const page = toPage(visit)
-  const params = { view: live.view.name, site: visit.siteQuery, ...live.query?.(view, visit) }
   const content = (
     <Layout
       page={page}
       title={title(view)}
       section={'under' in navigation ? navigation.under : path}
-      live={withQuery('/events', params)}
+      live
     >
       <Body page={page} view={view} />
     </Layout>
   )
-  return respond(visit, content, answerStatus(visit))
+  return respond(visit, stampPage(await content.toString()), answerStatus(visit))
 }

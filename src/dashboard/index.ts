@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { compress } from 'hono/compress'
 import { assetRoutes } from './assets.ts'
-import { liveRoutes } from './live/live-route.tsx'
+import { liveRoutes } from './live/live-route.ts'
 import { pages } from './pages/index.ts'
 import { guard, signInRoutes } from './pages/sign-in.tsx'
 import { respondMessage, withVisit } from './respond.tsx'
@@ -17,8 +17,7 @@ export function dashboardRoutes(dashboard: Dashboard): Hono {
   app.route('/', signInRoutes(dashboard))
   app.use('*', guard(dashboard.access))
   const context = { dashboard, navigation: pages.flatMap(({ entry }) => entry ?? []) }
-  const views = pages.map(({ liveView }) => liveView)
-  app.route('/', liveRoutes(context, views))
+  app.route('/', liveRoutes(context, pages))
   // Pages are mostly repetition: a hundred rows shrink to a tenth.
   app.use('*', compress())
   app.route('/', pageRoutes(context))
@@ -28,7 +27,7 @@ export function dashboardRoutes(dashboard: Dashboard): Hono {
 /** A form is a few lines of text. */
 const mostFormBytes = 16_384
 
-/** Parts come first: `/jobs/cards` is a part of one page and would match `/jobs/:id` of another. */
+/** Parts come first: a part of one page may match the path of another, such as `/jobs/:id`. */
 function pageRoutes(context: RouteContext): Hono {
   const app = new Hono()
   for (const [path, answer] of [

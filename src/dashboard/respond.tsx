@@ -19,6 +19,7 @@ import { openVisit, type RouteContext, readParams, toPage, type Visit } from './
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
+  "worker-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",

@@ -127,6 +127,7 @@ export function toPage(visit: Visit): Page {
     simulated: dashboard.simulated,
     theme: readTheme(c),
     now,
+    plant: visit.live.plant,
     fresh: assessFreshness(visit),
     here: url.pathname + url.search,
     assets: assetUrls,

@@ -30,6 +30,8 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
     },
     context,
   )
+  // From the start: health says whether the API is followed, and the first page is live at once.
+  sites.first()
   const pages = dashboardRoutes({
     site: sites.get,
     get siteNames() {

@@ -115,10 +115,8 @@ describe('GET /v1/stream', () => {
     await take(`${url}/v1/stream`, 1)
     await take(`${url}/v1/stream?last_event_id=p-8`, 1)
     await take(`${url}/v1/stream?last_event_id=p-8`, 1, { headers: { 'last-event-id': 'p-9' } })
-    assert.deepEqual(
-      asked.map(({ after }) => after),
-      [undefined, 'p-8', 'p-9'],
-    )
+    const positions = asked.map(({ after }) => after).filter((after) => after !== undefined)
+    assert.deepEqual(positions, ['p-8', 'p-9'])
   })
 
   test('sends reset when events were missed', async (t) => {
@@ -174,11 +172,11 @@ describe('GET /v1/stream', () => {
     const gone = await fetch(`${url}/v1/stream`, { signal: stop.signal })
     const stays = await fetch(`${url}/v1/stream`)
     await gone.body!.getReader().read()
-    await until('two subscriptions', () => open() === 2)
+    await until('a subscription', () => open() === 1)
     assert.equal(await count('streamClients'), 2)
     stop.abort()
-    await until('one subscription', () => open() === 1)
-    assert.equal(await count('streamClients'), 1)
+    await until('one reader', async () => (await count('streamClients')) === 1)
+    assert.equal(open(), 1)
     const rest = stays.text()
     await life.stop(5)
     assert.match(await rest, /^retry: 2000/)
@@ -238,3 +236,101 @@ describe('GET /v1/stream', () => {
     await until('room', async () => (await count('streamClients')) === 0)
   })
 })
+
+describe('many readers of GET /v1/stream', () => {
+  test('share one subscription, and each event is written once for all of them', async (t) => {
+    const { feed, told, asked } = handFeed()
+    const { url, count } = await serve(t, { feed })
+    let written = 0
+    const counting = (n: number) => {
+      const made = event(n)
+      const toJSON = () => {
+        written++
+        return { n }
+      }
+      return { ...made, event: { ...made.event, toJSON } }
+    }
+    const reading = Array.from({ length: 30 }, () => take(`${url}/v1/stream`, 4))
+    await until('a subscription', () => asked.length > 0)
+    await until('all to read', async () => (await count('streamClients')) === 30)
+    told.push([counting(1), counting(2)], [counting(3)], [counting(4)])
+    for (const messages of await Promise.all(reading)) {
+      assert.deepEqual(numbers(messages), [1, 2, 3, 4])
+    }
+    assert.equal(asked.length, 1)
+    assert.equal(written, 4)
+  })
+
+  test('get a burst whole, larger than what may wait for the next write', async (t) => {
+    const { feed, told, asked } = handFeed()
+    const { url, count } = await serve(t, { feed })
+    const heavy = 'x'.repeat(1000)
+    const readers = [take(`${url}/v1/stream`, 6000), take(`${url}/v1/stream?site=fab1`, 6000)]
+    await until('a subscription', () => asked.length > 0)
+    await until('both', async () => (await count('streamClients')) === 2)
+    for (let batch = 0; batch < 6; batch++) {
+      told.push(Array.from({ length: 1000 }, (_, i) => event(batch * 1000 + i, { heavy })))
+    }
+    const expected = Array.from({ length: 6000 }, (_, i) => i)
+    for (const reader of readers) assert.deepEqual(numbers(await reader), expected)
+    assert.equal(await count('streamCutOff'), 0)
+  })
+
+  test('that resume follow their own subscription until the shared one has their event', async (t) => {
+    const { feed, told, open } = numberedFeed()
+    const { url } = await serve(t, { feed })
+    for (let n = 1; n <= 50; n++) told.push([event(n)])
+    const first = take(`${url}/v1/stream`, 30)
+    await until('the shared subscription', () => open() === 1)
+    const rest = [10, 20, 49, 50].map((n) =>
+      take(`${url}/v1/stream`, 80 - n, { headers: { 'last-event-id': `p-${n}` } }),
+    )
+    for (let n = 51; n <= 60; n++) told.push([event(n)])
+    await until('one subscription for all', () => open() === 1)
+    for (let n = 61; n <= 80; n++) told.push([event(n)])
+    const until80 = (from: number) => Array.from({ length: 80 - from }, (_, i) => from + i + 1)
+    assert.deepEqual(numbers(await first), until80(50))
+    for (const [i, n] of [10, 20, 49, 50].entries()) {
+      assert.deepEqual(numbers(await rest[i]!), until80(n))
+    }
+  })
+
+  test('that read slowly are cut off at a limit, and delay none of the others', async (t) => {
+    const { feed, told, asked } = handFeed()
+    const { url, count } = await serve(t, { feed })
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write('GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.pause()
+    await until('a subscription', () => asked.length > 0)
+    const events = 1500
+    const reader = take(`${url}/v1/stream`, events)
+    await until('both', async () => (await count('streamClients')) === 2)
+    const heavy = 'x'.repeat(20_000)
+    for (let n = 0; n < events; n++) told.push([event(n, { heavy })])
+    assert.equal((await reader).length, events)
+    await until('the cut', async () => (await count('streamCutOff')) === 1)
+  })
+})
+
+/** A feed that resumes: the position of the n-th event is `p-n`. A subscription without one begins now. */
+function numberedFeed() {
+  const told: LiveBatch[] = []
+  let open = 0
+  const feed: LiveFeed = {
+    async *subscribe({ after, signal }) {
+      open += 1
+      try {
+        let i = after === undefined ? told.length : Number(after.slice(2))
+        while (!signal.aborted) {
+          if (i < told.length) yield told[i++]!
+          else await wait(5, undefined, { signal }).catch(() => {})
+        }
+      } finally {
+        open -= 1
+      }
+    },
+  }
+  return { feed, told, open: () => open }
+}

@@ -1,161 +1,226 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { fromMs, toMs } from '../../src/core/time.ts'
-import { SsePush } from '../../src/dashboard/live/sse-push.ts'
-import { formatSse } from '../../src/platform/sse.ts'
+import { eachPart, readPage } from '../../src/dashboard/live/parts.ts'
+import { parseSse } from '../../src/platform/sse.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
 const ago = (minutes: number) => fromMs(toMs(noon) - minutes * 60_000)
 
-/** Reads a stream until the wanted text came, or fails with the text that came instead. */
-async function listen(
-  t: TestContext,
-  get: ReturnType<typeof aDashboard>['app'],
-  path: string,
-  headers: Record<string, string> = {},
-) {
-  const response = await get.request(path, { headers })
-  assert.match(response.headers.get('content-type')!, /^text\/event-stream/)
-  const reader = response.body!.getReader()
-  t.after(() => reader.cancel().catch(() => {}))
-  const decoder = new TextDecoder()
-  let heard = ''
-  return async (wanted: RegExp): Promise<string> => {
-    const late = setTimeout(() => reader.cancel(), 5000)
-    while (!wanted.test(heard)) {
-      const { done, value } = await reader.read()
-      if (done) assert.match(heard, wanted)
-      heard += decoder.decode(value, { stream: true })
-    }
-    clearTimeout(late)
-    const all = heard
-    heard = ''
-    return all
-  }
+type Dashboard = ReturnType<typeof aDashboard>
+type Window = { key: string; url: string; parts: Record<string, string>; news: number }
+
+/** What a browser says of a window that has just loaded this page. */
+async function load({ get }: Dashboard, url: string, key = 'w1'): Promise<Window> {
+  const { html } = await get(url)
+  const parts = [...eachPart(readPage(html))].map(({ id, version }) => [id, version])
+  return { key, url, parts: Object.fromEntries(parts), news: 0 }
 }
 
-describe('GET /events', () => {
-  test('first says how current the page is', async (t) => {
-    const { app } = aDashboard(t)
-    const until = await listen(t, app, '/events?view=any')
-    const heard = await until(/id="clock"/)
-    assert.match(heard, /<span id="fresh"[^>]*hx-swap-oob="outerHTML">Live, 0\u00a0s old/)
+const ask = ({ app }: Dashboard, windows: Window[], listen: boolean) =>
+  app.request('/events', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ listen, windows }),
   })
 
-  test('does not take a HEAD for an open page', async (t) => {
-    const { app, metrics } = aDashboard(t)
-    const { status, headers } = await app.request('/events', { method: 'HEAD' })
-    assert.equal(status, 200)
-    assert.match(headers.get('content-type') ?? '', /^text\/event-stream/)
-    assert.equal((await metrics.streamClients.get()).values[0]?.value ?? 0, 0)
+/** Listens until the wanted HTML came to a window; fails with what came instead. */
+async function listen(t: TestContext, dashboard: Dashboard, windows: Window[]) {
+  const response = await ask(dashboard, windows, true)
+  assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/)
+  const heard = new Map<string, string>()
+  const reading = (async () => {
+    for await (const { event, data } of parseSse(response.body!)) {
+      heard.set(event, (heard.get(event) ?? '') + data)
+    }
+  })()
+  t.after(() => reading)
+  t.after(() => dashboard.stop())
+  const until = async (wanted: RegExp, key = 'w1'): Promise<string> => {
+    const deadline = Date.now() + 10_000
+    while (!wanted.test(heard.get(key) ?? '')) {
+      if (Date.now() > deadline) assert.match(heard.get(key) ?? '', wanted)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    const all = heard.get(key) ?? ''
+    heard.delete(key)
+    return all
+  }
+  return { until, heard, reading }
+}
+
+describe('POST /events', () => {
+  test('first says what is heard of the plant, and how it is connected', async (t) => {
+    const dashboard = aDashboard(t)
+    dashboard.world.jobs = [aJob({ lastEventAt: ago(6) })]
+    const { until } = await listen(t, dashboard, [await load(dashboard, '/')])
+    const heard = await until(/id="clock"/)
+    assert.match(heard, /<span id="fresh"[^>]*hx-swap-oob="outerHTML"/)
+    await until(/Quiet, last event 6:00 ago<\/span> <span id="link">connected</)
+  })
+
+  test('makes a job lost on every open page although nothing happens', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('silent'), jobKey: 'SILENT', status: 'running', startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const urls = ['/', '/jobs', '/jobs?status=running', `/jobs/${job.id}`]
+    const windows = await Promise.all(urls.map((url, i) => load(dashboard, url, `w${i}`)))
+    const { until } = await listen(t, dashboard, windows)
+    await Promise.all(windows.map(({ key }) => until(/id="clock"/, key)))
+    dashboard.world.jobs = [{ ...job, lost: true }]
+    await Promise.all(windows.map(({ key }) => until(/class="st lost"/, key)))
+  })
+
+  test('makes a page once for all windows that show it', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('a'), status: 'running', startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const one = await load(dashboard, '/jobs')
+    const windows = Array.from({ length: 40 }, (_, i) => ({ ...one, key: `w${i}` }))
+    const { until } = await listen(t, dashboard, windows)
+    await until(/id="clock"/)
+    let asked = 0
+    dashboard.asked = (name, filter) => {
+      if (name === 'findJobs' && (filter as { limit: number }).limit > 1) asked++
+    }
+    dashboard.world.jobs = [{ ...job, lost: true }]
+    await Promise.all(windows.map(({ key }) => until(/class="st lost"/, key)))
+    assert.equal(asked, 1)
+  })
+
+  test('sends only the parts that differ from what a window shows', async (t) => {
+    const dashboard = aDashboard(t)
+    const [ended, running] = [
+      aJob({ id: idOf('ended'), startedAt: ago(50) }),
+      aJob({ id: idOf('running'), status: 'running', startedAt: ago(5) }),
+    ]
+    dashboard.world.jobs = [ended, running]
+    const { until } = await listen(t, dashboard, [await load(dashboard, '/jobs')])
+    await until(/id="clock"/)
+    dashboard.world.jobs = [ended, { ...running, stuck: true }]
+    const heard = await until(/st stuck/)
+    assert.match(heard, new RegExp(`<tr hx-swap-oob="outerMorph" id="job-${running.id}"`))
+    assert.doesNotMatch(heard, new RegExp(ended.id))
+    assert.doesNotMatch(heard, /<form|id="rows"/)
   })
 
   test('replaces the row of a job that changed, and counts new jobs', async (t) => {
-    const { app, world, tell } = aDashboard(t)
+    const dashboard = aDashboard(t)
+    const { world, tell } = dashboard
     const shown = aJob({ id: idOf('shown'), jobKey: 'shown', status: 'running', startedAt: ago(5) })
     world.jobs = [shown]
-    const until = await listen(t, app, `/events?view=jobs&as_of=${noon}`)
+    const { until } = await listen(t, dashboard, [await load(dashboard, '/jobs')])
     await until(/id="clock"/)
-
     world.jobs = [{ ...shown, status: 'failed', lastError: 'stage <hangs>' }]
     tell(shown.id)
-    const swapped = await until(/jobs-changed/)
-    assert.match(swapped, new RegExp(`<tr id="job-${shown.id}" hx-swap-oob="outerMorph">`))
-    assert.match(swapped, /stage &lt;hangs&gt;/)
-
+    const swapped = await until(/stage &lt;hangs&gt;/)
+    assert.match(swapped, new RegExp(`<tr hx-swap-oob="outerMorph" id="job-${shown.id}"`))
     for (const name of ['new 1', 'new 2']) {
-      world.jobs.push(aJob({ id: idOf(name), jobKey: name, startedAt: noon }))
-      tell(idOf(name))
+      world.jobs.push(aJob({ id: idOf(name), jobKey: name, startedAt: ago(1) }))
     }
-    assert.match(await until(/2 new/), /id="new"[^>]*><a class="btn" href="\/jobs">2 new: show/)
+    const heard = await until(/2 new/)
+    assert.match(heard, /id="new"[^>]*><a class="btn" href="\/jobs">2 new: show/)
+    assert.doesNotMatch(heard, new RegExp(`<tr[^>]*${idOf('new 1')}`))
   })
 
-  test('replaces a row that left its list while the page was being loaded', async (t) => {
-    const { app, world } = aDashboard(t)
-    const ended = aJob({ id: idOf('ended'), jobKey: 'ended', startedAt: ago(5) })
-    world.jobs = [{ ...ended, status: 'failed', lastEventAt: noon, updatedAt: noon }]
-    for (const list of ['status=running', 'flag=stuck']) {
-      const until = await listen(t, app, `/events?view=jobs&as_of=${noon}&${list}`)
-      const swapped = await until(new RegExp(`<tr id="job-${ended.id}" hx-swap-oob`))
-      assert.match(swapped, /st fail/)
+  test('corrects a row that left its list', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('ended'), status: 'running', stuck: true, startedAt: ago(5) })
+    for (const list of ['/jobs?status=running', '/jobs?flag=stuck']) {
+      dashboard.world.jobs = [job]
+      const window = await load(dashboard, list)
+      dashboard.world.jobs = [{ ...job, stuck: false, status: 'failed', updatedAt: noon }]
+      const { until } = await listen(t, dashboard, [window])
+      assert.match(await until(/st fail/), new RegExp(`id="job-${job.id}"`))
     }
   })
 
-  test('counts only new jobs that belong to the list', async (t) => {
-    const { app, world, tell } = aDashboard(t)
-    const until = await listen(t, app, `/events?view=jobs&as_of=${noon}&status=failed&app=litho`)
-    await until(/id="clock"/)
-    world.jobs = [
-      aJob({ id: idOf('well'), startedAt: noon }),
-      aJob({ id: idOf('other'), startedAt: noon, status: 'failed', appName: 'lot-move' }),
-      aJob({ id: idOf('match'), startedAt: noon, status: 'failed' }),
-    ]
-    for (const { id } of world.jobs) tell(id)
-    const heard = await until(/\d+ new/)
-    assert.match(heard, /1 new/)
-    assert.doesNotMatch(heard, /<tr/)
-  })
-
-  test('catches up on changes since the page was rendered', async (t) => {
-    const { app, world } = aDashboard(t)
-    world.jobs = [
-      aJob({ id: idOf('same'), jobKey: 'same', startedAt: ago(60) }),
-      aJob({ id: idOf('changed'), jobKey: 'changed', startedAt: ago(50), updatedAt: ago(1) }),
-      aJob({ id: idOf('since'), jobKey: 'since', startedAt: ago(2) }),
-    ]
-    const until = await listen(t, app, `/events?view=jobs&as_of=${ago(10)}`, {
-      'last-event-id': ago(5),
-    })
-    const heard = await until(/1 new/)
-    assert.match(heard, new RegExp(`id="job-${idOf('changed')}"`))
-    assert.doesNotMatch(heard, new RegExp(idOf('same')))
-  })
-
-  test('notifies a job page about its events and those of its subjobs', async (t) => {
-    const { app, tell } = aDashboard(t)
-    const until = await listen(t, app, `/events?view=job&id=${idOf('mine')}`)
-    await until(/id="clock"/)
-    tell(idOf('wafer'), 'subjob', idOf('mine'))
-    await until(/event: job-changed/)
-  })
-
-  test('ends when the role stops, and counts open pages', async (t) => {
-    const { app, metrics, stop } = aDashboard(t)
-    const response = await app.request('/events?view=any')
-    const count = async () => (await metrics.streamClients.get()).values[0]?.value
-    assert.equal(await count(), 1)
-    stop()
-    const reader = response.body!.getReader()
-    while (!(await reader.read()).done);
-    assert.equal(await count(), 0)
-  })
-})
-
-describe('SsePush', () => {
-  test('cuts off a browser that does not read', () => {
-    const why: string[] = []
-    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
-    for (let i = 0; i < 100; i++) push.swap('x'.repeat(10_000))
-    assert.deepEqual(why, ['slow'])
-    assert.equal(push.open, false)
-  })
-
-  test('ends once when the browser disconnects', async () => {
-    const why: string[] = []
-    const push = new SsePush({ onEnd: (reason) => why.push(reason) })
-    await push.body.cancel()
-    push.swap('x')
-    push.end('stopping')
-    assert.deepEqual(why, ['gone'])
-  })
-
-  test('keeps the lines of its content', () => {
-    assert.equal(formatSse({ data: 'a\nb\r\nc', id: '7' }), 'id: 7\ndata: a\ndata: b\ndata: c\n\n')
-    assert.equal(
-      formatSse({ event: 'jobs-changed', data: '1' }),
-      'event: jobs-changed\ndata: 1\n\n',
+  test('does not count rows that only moved up because others left the list', async (t) => {
+    const dashboard = aDashboard(t)
+    const jobs = Array.from({ length: 101 }, (_, i) =>
+      aJob({ id: idOf(`r${i}`), status: 'running', startedAt: ago(10 + i) }),
     )
+    dashboard.world.jobs = jobs
+    const window = await load(dashboard, '/jobs?status=running')
+    const { until, heard } = await listen(t, dashboard, [window])
+    await until(/id="clock"/)
+    const [first, ...rest] = jobs
+    dashboard.world.jobs = [{ ...first!, status: 'failed', endedAt: ago(0) }, ...rest]
+    await until(/st fail/)
+    assert.doesNotMatch(heard.get('w1') ?? '', /\d+ new/)
+    dashboard.world.jobs.push(aJob({ id: idOf('new'), status: 'running', startedAt: ago(1) }))
+    assert.match(await until(/\d+ new/), /1 new/)
+  })
+
+  test('makes the page of a job again when it or a subjob of it changes', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('mine'), status: 'running', startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const { until } = await listen(t, dashboard, [await load(dashboard, `/jobs/${job.id}`)])
+    await until(/id="clock"/)
+    dashboard.world.jobs = [{ ...job, lastError: 'of a wafer' }]
+    dashboard.tell(idOf('wafer'), 'subjob', job.id)
+    await until(/of a wafer/)
+  })
+
+  test('lets the values of an unreachable API stand as they are', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('running'), status: 'running', startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const { until, heard } = await listen(t, dashboard, [await load(dashboard, '/jobs')])
+    await until(/id="clock"/)
+    dashboard.away(true)
+    await until(/data-state="stale"/)
+    dashboard.pass(20)
+    await until(/stale, 2\d/)
+    assert.doesNotMatch(heard.get('w1') ?? '', /<tr/)
+    dashboard.away(false)
+    await until(/<tr hx-swap-oob/)
+  })
+
+  test('answers a browser that cannot listen, and ends', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('silent'), status: 'running', startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const windows = [await load(dashboard, '/jobs'), await load(dashboard, '/', 'w2')]
+    dashboard.world.jobs = [{ ...job, lost: true }]
+    dashboard.pass(5)
+    const text = await (await ask(dashboard, windows, false)).text()
+    assert.match(text, /^event: w1\n/m)
+    assert.match(text, /^event: w2\n/m)
+    assert.match(text, /<tr hx-swap-oob="outerMorph"[^>]*>.*st lost/)
+  })
+
+  test('makes pages, and neither files nor addresses of others', async (t) => {
+    const dashboard = aDashboard(t)
+    const nothing = { parts: {}, news: 0 }
+    const urls = ['/jobs.csv', '/jobs/unknown', '/?site=fab9', '/events', '/sign-in']
+    const windows = urls.map((url, i) => ({ ...nothing, url, key: `w${i}` }))
+    const text = await (await ask(dashboard, windows, false)).text()
+    assert.doesNotMatch(text, /outerMorph" id="(?!outage)/)
+    for (const url of ['//elsewhere/jobs', 'http://elsewhere/', '/\\elsewhere']) {
+      const { status } = await ask(dashboard, [{ ...nothing, url, key: 'w1' }], false)
+      assert.equal(status, 422, url)
+    }
+  })
+
+  test('refuses what a page of another site could send', async (t) => {
+    const { app } = aDashboard(t)
+    const body = JSON.stringify({ listen: true, windows: [] })
+    const { status } = await app.request('/events', { method: 'POST', body })
+    assert.equal(status, 415)
+  })
+
+  test('ends when the role stops, and counts browsers, not windows', async (t) => {
+    const dashboard = aDashboard(t)
+    const windows = [await load(dashboard, '/', 'w1'), await load(dashboard, '/jobs', 'w2')]
+    const response = await ask(dashboard, windows, true)
+    const count = async () => (await dashboard.metrics.streamClients.get()).values[0]?.value
+    assert.equal(await count(), 1)
+    dashboard.stop()
+    await response.text()
+    assert.equal(await count(), 0)
   })
 })

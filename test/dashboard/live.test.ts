@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { JobPage } from '../../src/core/job.ts'
 import { type Change, Live } from '../../src/dashboard/live/live.ts'
 import type { LiveMessage } from '../../src/dashboard/model/backend.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
@@ -10,6 +11,26 @@ const eventOf = (id: string): LiveMessage => ({
   event: 'progress',
   data: JSON.stringify({ entity: { type: 'job', id, parent_id: null } }),
 })
+
+const noJobs: JobPage = {
+  items: [],
+  nextCursor: null,
+  completeness: {
+    asOf: '2026-03-01T12:00:00.000000Z',
+    sources: 0,
+    sourcesReporting: 0,
+    sourcesSilent: 0,
+    sourcesGone: 0,
+    silentSources: [],
+    waiting: 0,
+    missing: 0,
+    gaps: [],
+    oldestSourceAgeS: null,
+    skewedSources: [],
+    hotFrom: null,
+    archive: 'off',
+  },
+}
 
 /** Follows streams that the test writes: each call of `follow` plays the next one. */
 function follows(
@@ -21,7 +42,7 @@ function follows(
   t.after(() => stop.abort())
   const resumed: (string | undefined)[] = []
   const lookedUp: string[] = []
-  const probes: { fault?: Error | undefined } = {}
+  const probes: { fault?: Error | undefined; hangs?: boolean; newest?: string } = {}
   const errors: unknown[] = []
   const live = new Live({
     backend: {
@@ -32,10 +53,12 @@ function follows(
         yield* stream ?? []
         while (stream === undefined && !signal.aborted) await wait(5)
       },
-      ask: async () => {
+      findJobs: async () => {
+        if (probes.hangs) await new Promise(() => {})
         if (probes.fault) throw probes.fault
-        return []
+        return { ...noJobs, items: probes.newest ? [aJob({ lastEventAt: probes.newest })] : [] }
       },
+      health: async () => ({ status: 'ok', version: '' }),
       getJobs: async (ids) => {
         lookedUp.push(...ids)
         if (!ids.every(known)) throw new Error('away')
@@ -46,6 +69,7 @@ function follows(
     onError: (error) => errors.push(error),
     gatherMs: 5,
     probeMs: 5,
+    patienceMs: 50,
   })
   const changes: Change[] = []
   return { live, resumed, lookedUp, errors, changes, probes, run: () => void live.run() }
@@ -111,6 +135,23 @@ describe('Live', () => {
     await until(() => changes.some(({ reset }) => reset))
   })
 
+  test('is stale while a question is not answered, although the stream is open', async (t) => {
+    const { live, probes, run } = follows(t, [])
+    live.subscribe(() => {})
+    probes.hangs = true
+    run()
+    await until(() => live.fresh.state === 'stale')
+    assert.match(JSON.stringify(live.fresh), /It does not answer a question\./)
+  })
+
+  test('knows the newest event of a plant that has been silent since before it looked', async (t) => {
+    const { live, probes, run } = follows(t, [])
+    assert.equal(live.plant.lastEventAt, undefined)
+    probes.newest = '2026-03-01T11:00:00.000000Z'
+    run()
+    await until(() => live.plant.lastEventAt === probes.newest)
+  })
+
   test('has pages reload when the stream is back, because missed events may not come again', async (t) => {
     const quiet: LiveMessage = { id: '', event: 'comment', data: 'alive' }
     const { live, changes, resumed, run } = follows(t, [[quiet], new Error('broken'), [quiet]])
@@ -136,7 +177,8 @@ describe('Live', () => {
           for (; !signal.aborted; await wait(5)) yield* said.splice(0).map(sites)
         },
         getJobs: async () => [],
-        ask: async () => [],
+        findJobs: async () => noJobs,
+        health: async () => ({ status: 'ok', version: '' }),
       },
       signal: stop.signal,
       onError: assert.ifError,

@@ -28,7 +28,7 @@ async function aFab(t: TestContext, jobs = 150) {
 const isLive = (page: Page) =>
   page
     .locator('#fresh')
-    .filter({ hasText: /^Live, / })
+    .filter({ hasText: /(?<!not )connected$/ })
     .waitFor(patient)
 
 describe('a page of the dashboard', needsBrowser, () => {

@@ -78,7 +78,7 @@ describe('signing in with a browser', needsBrowser, () => {
     await signIn(page, token)
     await page
       .locator('#fresh')
-      .filter({ hasText: /^Live, / })
+      .filter({ hasText: /(?<!not )connected$/ })
       .waitFor({ timeout: 20_000 })
     assert.equal(await page.evaluate('document.cookie'), '')
     revoke()

@@ -20,7 +20,6 @@ export function FixtureBody({ page, view }: { page: Page; view: FixtureView }) {
     'src/dashboard/pages/fixture.tsx': `import { FixtureBody, type FixtureView } from '../../../views/pages/fixture.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
 import { definePage } from '../define-page.tsx'
-import { anyJobView } from '../live/live-view.ts'
 import { ask, type Visit } from '../visit.ts'
 
 export const fixturePage = definePage({
@@ -29,7 +28,6 @@ export const fixturePage = definePage({
   title: () => 'Fixture',
   load,
   body: FixtureBody,
-  live: { view: anyJobView },
 })
 
 async function load(visit: Visit): Promise<FixtureView> {

@@ -80,7 +80,7 @@ describe('a page', () => {
 
   test('is kept current', async (t) => {
     const { get } = aDashboard(t)
-    assert.match((await get('/fixture')).html, /hx-sse:connect="\/events\?view=any"/)
+    assert.match((await get('/fixture')).html, /<div id="live"/)
   })
 })
 

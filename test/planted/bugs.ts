@@ -1449,4 +1449,70 @@ export const bugs: readonly Bug[] = [
       'what a sidecar says > is believed of its later opening, and not of what was sent before a goodbye',
     ],
   },
+  {
+    name: 'open pages are made again only when an event comes',
+    why: 'on a silent site a lost job stays "running" on every screen',
+    file: 'src/dashboard/live/site-windows.tsx',
+    find: 'now - this.#tickedAt < tickMs',
+    replace: 'now - this.#tickedAt < Infinity',
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > makes a job lost on every open page although nothing happens',
+    ],
+  },
+  {
+    name: 'ages count on while the API is away',
+    why: 'the screen says for how long a job has been running, and nobody knows whether it has',
+    file: 'src/dashboard/live/site-windows.tsx',
+    find: "if (state === 'stale' || (!back",
+    replace: 'if ((!back',
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > lets the values of an unreachable API stand as they are',
+    ],
+  },
+  {
+    name: 'an API that hangs is waited for',
+    why: 'the page says "connected" as long as the stream is open, for 40 s',
+    file: 'src/dashboard/live/live.ts',
+    find: 'this.#now() - this.#askedAt > patienceMs',
+    replace: 'this.#now() - this.#askedAt > patienceMs * 1e9',
+    test: [
+      'test/dashboard/live.test.ts',
+      'Live > is stale while a question is not answered, although the stream is open',
+    ],
+  },
+  {
+    name: 'rows that move up count as new',
+    why: 'every job that ends makes an open list of running jobs say "1 new"',
+    file: 'src/dashboard/live/open-window.tsx',
+    find: 'last < 0 ? rows : rows.slice(0, last)',
+    replace: 'rows',
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > does not count rows that only moved up because others left the list',
+    ],
+  },
+  {
+    name: 'the stream writes each event again for every reader',
+    why: 'a thousand readers take more than a core, and see events after seconds',
+    file: 'src/api/stream-frames.ts',
+    find: 'texts.set(entry, known)',
+    replace: 'void texts',
+    test: [
+      'test/api/stream.test.ts',
+      'many readers of GET /v1/stream > share one subscription, and each event is written once for all of them',
+    ],
+  },
+  {
+    name: 'a reader that catches up loses what waits for the next write',
+    why: 'events of the moment in which it joins the others never reach it',
+    file: 'src/api/stream-hub.ts',
+    find: 'this.#recent.slice(at + 1)',
+    replace: 'this.#recent.slice(at + 2)',
+    test: [
+      'test/api/stream.test.ts',
+      'many readers of GET /v1/stream > that resume follow their own subscription until the shared one has their event',
+    ],
+  },
 ]

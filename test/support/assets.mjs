@@ -8,7 +8,7 @@ import { driverFile, patchDriver } from '../../src/store/driver-patch.mjs'
  * and svg as text, wasm as its place, as esbuild's loaders do; and the database driver patched.
  */
 
-const asset = /\.(min\.js|css|svg|wasm)$|\/views\/assets\/page\.js$/
+const asset = /\.(min\.js|css|svg|wasm)$|\/views\/assets\/(live|page)\.js$/
 const mark = '?asset'
 
 registerHooks({

@@ -28,7 +28,12 @@ export function aDashboard(
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
   const accepted: [id: string, acceptance: object][] = []
-  const backend = failing({ ...arrayReader(world), ...extras(queue, accepted) }, () => away)
+  const watched: { asked?: (name: string, ...given: unknown[]) => void } = {}
+  const backend = failing(
+    { ...arrayReader(world), ...extras(queue, accepted) },
+    () => away,
+    watched,
+  )
   const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
   const live = new Live({
     backend,
@@ -57,7 +62,7 @@ export function aDashboard(
       now,
     }),
   )
-  return {
+  return Object.assign(watched, {
     app,
     world,
     /** The losses that were accepted. */
@@ -78,7 +83,7 @@ export function aDashboard(
       const response = await app.request(path, init)
       return { response, status: response.status, html: await response.text() }
     },
-  }
+  })
 }
 
 /** The part of a site's API beyond a JobReader. */
@@ -104,14 +109,19 @@ function extras(
 }
 
 /** The same, which throws as a remote reader does while the API is away. */
-function failing(backend: Backend, away: () => boolean): Backend {
+function failing(
+  backend: Backend,
+  away: () => boolean,
+  watched: { asked?: (name: string, ...given: unknown[]) => void },
+): Backend {
   const guard =
-    (call: (...given: unknown[]) => unknown) =>
+    (name: string, call: (...given: unknown[]) => unknown) =>
     (...given: unknown[]) => {
+      watched.asked?.(name, ...given)
       if (!away()) return call(...given)
       return Promise.reject(new AppError('unreachable', 'the API at fab1 cannot be reached'))
     }
   const { follow, ...calls } = backend
-  const guarded = Object.entries(calls).map(([name, call]) => [name, guard(call as never)])
+  const guarded = Object.entries(calls).map(([name, call]) => [name, guard(name, call as never)])
   return { ...Object.fromEntries(guarded), follow } as Backend
 }

@@ -22,15 +22,16 @@ const page: Page = {
   theme: undefined,
   signedIn: undefined,
   now,
+  plant: { lastEventAt: null, silentSidecars: 0 },
   fresh: { state: 'loaded' },
   here: '/jobs',
-  assets: { css: '/c', icon: '/i', htmx: '/h', script: '/p' },
+  assets: { css: '/c', icon: '/i', htmx: '/h', live: '/l', script: '/p' },
   version: '0.1.0',
 }
 
 const draw = (view: JobView) =>
   String(
-    <Layout page={page} title={evil} live="/events">
+    <Layout page={page} title={evil} live>
       <JobBody page={page} view={view} />
     </Layout>,
   )
@@ -94,7 +95,7 @@ describe('a page', () => {
     const loaded = [...html.matchAll(/<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"/g)].map(
       ([, url]) => url,
     )
-    assert.deepEqual(loaded.sort(), ['/c', '/h', '/i', '/p'])
+    assert.deepEqual(loaded.sort(), ['/c', '/h', '/i', '/l', '/p'])
     assert.doesNotMatch(html, /<script[^>]*>[^<]/)
   })
 

@@ -1,4 +1,4 @@
-/* Keyboard shortcuts, and the watch over the live stream. The pages work without this file. */
+/* Keyboard shortcuts. The pages work without this file. */
 (() => {
   'use strict'
 
@@ -50,47 +50,4 @@
     event.preventDefault()
     keys[event.key]()
   })
-
-  // A page that hears nothing must not keep saying that it is live. The server sends a message every
-  // five seconds; after twenty seconds of silence the connection is at fault.
-  const live = document.getElementById('live')
-  if (!live) return
-  let heard = Date.now()
-  let out = false
-  document.addEventListener('htmx:sse:after:message', () => {
-    heard = Date.now()
-    out = false
-  })
-  const say = (...words) => {
-    const fresh = document.getElementById('fresh')
-    if (!fresh) return
-    fresh.className = 'fresh stale'
-    fresh.replaceChildren(...words)
-  }
-  // The session has ended: no more messages come, and the values stay readable.
-  const refused = (status) => {
-    if (status !== 401 || out) return
-    out = true
-    const link = document.createElement('a')
-    link.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`
-    link.textContent = 'Not live: sign in again'
-    say(link)
-  }
-  document.addEventListener('htmx:sse:error', ({ detail }) => refused(detail.status))
-  document.addEventListener('htmx:response:error', ({ detail }) => refused(detail.ctx.response.status))
-  // A request without an answer shows after two seconds.
-  const asked = new Map()
-  document.addEventListener('htmx:before:request', ({ target }) => {
-    if (target !== live) asked.set(target, Date.now())
-  })
-  document.addEventListener('htmx:finally:request', ({ target }) => asked.delete(target))
-  setInterval(() => {
-    const silent = Math.round((Date.now() - heard) / 1000)
-    if (document.hidden) return
-    // htmx connects again when a connection breaks, but not when the first one fails.
-    if (silent >= 5 && silent % 5 === 0 && !(live._htmx && live._htmx.sse)) htmx.trigger(live, 'connect')
-    const waits = Math.round((Date.now() - Math.min(Date.now(), ...asked.values())) / 1000)
-    if (waits >= 2 && silent < 20 && !out) say(`Loading, ${waits}\u00a0s`)
-    if (silent >= 20 && !out) say(`No contact with the dashboard for ${silent}\u00a0s`)
-  }, 1000)
 })()

@@ -18,7 +18,6 @@ import {
 } from '../partials/metadata.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
-import { Refreshed } from '../partials/refreshed.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
 import { SubjobsPanel } from '../partials/subjobs.tsx'
@@ -37,12 +36,11 @@ export type JobView = {
   notices: readonly Notice[]
 }
 
-/** One job or subjob. Everything here reloads when an event of the job arrives. */
+/** One job or subjob. */
 export function JobBody({ page, view }: { page: Page; view: JobView }) {
   const { job } = view
-  const href = jobUrl(job.id, page.siteQuery, view.query)
   return (
-    <Refreshed id="job" href={href} on="job-changed from:#live throttle:2s">
+    <div id="job" class="body">
       <Head view={view} site={page.siteQuery} />
       <Notices notices={view.notices} />
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
@@ -52,7 +50,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
         <Events page={page} view={view} />
       </div>
       <Side page={page} view={view} />
-    </Refreshed>
+    </div>
   )
 }
 

@@ -39,8 +39,6 @@ export type JobsView = {
   older: string | undefined
   newer: string | undefined
   notices: readonly Notice[]
-  /** How far the list is complete, for the live stream. */
-  asOf: Micros
 }
 
 export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
@@ -51,7 +49,7 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
     <>
       <div class="head">
         <h1>Jobs</h1>
-        <small>{listText(view)}</small>
+        <small id="window">{listText(view)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
         <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
@@ -87,25 +85,18 @@ function listText(view: JobsView): string {
   return `${total.complete ? '' : 'more than '}${count(total.count, 'running job')} ${which}`
 }
 
-/** The cards, which reload when jobs change. */
-export function JobsCards({
+function JobsCards({
   view,
   tally,
   site,
 }: {
-  view: Pick<JobsView, 'query' | 'from' | 'to' | 'usual'>
+  view: JobsView
   tally: Tally
   site: string | undefined
 }) {
   const { query } = view
   return (
-    <section
-      id="cards"
-      aria-label="Counts"
-      hx-get={jobsUrl(firstPage(query), site, '/jobs/cards')}
-      hx-trigger="jobs-changed from:#live throttle:5s"
-      hx-swap="outerMorph"
-    >
+    <section id="cards" aria-label="Counts">
       <Cards
         tally={tally}
         usual={view.usual}
@@ -121,18 +112,21 @@ const isRange = ({ from, to }: JobsQuery) => from !== undefined || to !== undefi
 /** New rows wait here, so that the list never moves under a finger. */
 export function NewRows({
   count: n,
+  more = false,
   href,
   oob = false,
 }: {
   count: number
+  /** There are more than were counted. */
+  more?: boolean
   href: string
   oob?: boolean
 }) {
   return (
-    <p id="new" class="new" {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
+    <p id="new" class="new" data-n={n} {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
       {n === 0 ? null : (
         <a class="btn" href={href}>
-          {n > 999 ? `over ${number(999)} new` : `${number(n)} new`}: show
+          {more ? `over ${number(n - 1)} new` : `${number(n)} new`}: show
         </a>
       )}
     </p>
@@ -144,7 +138,7 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
   const { query } = view
   return (
     <>
-      <Panel label="Jobs">
+      <Panel label="Jobs" id="rows">
         <JobsTable
           jobs={jobs}
           now={page.now}

@@ -21,7 +21,6 @@ import {
 } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
-import { Refreshed } from '../partials/refreshed.tsx'
 import { withQuery } from '../urls.ts'
 
 /** An app's jobs that ended in the window. */
@@ -58,21 +57,21 @@ export type OverviewView = {
   notices: readonly Notice[]
 }
 
-/** Does anything need attention? Everything here reloads when jobs change, every 10 s at most. */
+/** Does anything need attention? */
 export function OverviewBody({ page, view }: { page: Page; view: OverviewView }) {
   const site = page.siteQuery
   const path = (w: Window) => withQuery('/', { site, w: w === defaultQuery.window ? undefined : w })
   return (
-    <Refreshed id="overview" href={path(view.window)} on="jobs-changed from:#live throttle:10s">
+    <div id="overview" class="body">
       <div class="head">
         <h1>Overview</h1>
-        <small>{windowText(view)}</small>
+        <small id="window">{windowText(view)}</small>
         <span class="sp" />
         <Windows query={{ window: view.window }} href={path} all={false} />
       </div>
       <Notices notices={view.notices} />
       {view.data === undefined ? null : <Panels page={page} view={view} data={view.data} />}
-    </Refreshed>
+    </div>
   )
 }
 
@@ -82,7 +81,7 @@ type PanelProps = { page: Page; view: OverviewView; data: Data }
 function Panels({ page, view, data }: PanelProps) {
   return (
     <>
-      <section aria-label="Counts">
+      <section id="cards" aria-label="Counts">
         <Cards
           tally={data.tally}
           usual={data.usual}

@@ -6,7 +6,6 @@ import type { Notice, Page } from '../page.ts'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
-import { Refreshed } from '../partials/refreshed.tsx'
 import { SidecarTable } from '../partials/sidecars.tsx'
 import { Step } from '../partials/step.tsx'
 import { OrphansPanel, type OrphansView } from '../partials/subjob-lists.tsx'
@@ -34,12 +33,11 @@ export type PipelineView = {
   notices: readonly Notice[]
 }
 
-/** Where events are between program and database. Everything here reloads every ten seconds. */
+/** Where events are between program and database. */
 export function PipelineBody({ page, view }: { page: Page; view: PipelineView }) {
-  const { sources, troubled, after } = view
-  const href = withQuery('/pipeline', { site: page.siteQuery, after })
+  const { sources, troubled } = view
   return (
-    <Refreshed id="pipeline" href={href} on="every 10s">
+    <div id="pipeline" class="body">
       <div class="head">
         <h1>Pipeline</h1>
         <small>where events are between program and database, and which are missing</small>
@@ -54,7 +52,7 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
         </>
       )}
       {view.orphans === undefined ? null : <OrphansPanel page={page} orphans={view.orphans} />}
-    </Refreshed>
+    </div>
   )
 }
 

@@ -77,17 +77,11 @@ type RowProps<Row> = {
   row: Row
   id?: string | undefined
   stack: boolean
-  /** Marks it as a replacement for the row of the same id on the page. */
-  oob?: boolean
 }
 
 /** One row, in its table or sent alone to a page that is open. */
-export function DataRow<Row>({ columns, row, id, stack, oob = false }: RowProps<Row>) {
-  return (
-    <tr id={id} {...(oob ? { 'hx-swap-oob': 'outerMorph' } : {})}>
-      {columns.map((column) => cell(column, row, stack))}
-    </tr>
-  )
+export function DataRow<Row>({ columns, row, id, stack }: RowProps<Row>) {
+  return <tr id={id}>{columns.map((column) => cell(column, row, stack))}</tr>
 }
 
 function cell<Row>(column: Column<Row>, row: Row, stack: boolean) {

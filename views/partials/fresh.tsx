@@ -1,34 +1,52 @@
-import type { Micros } from '../../src/core/time.ts'
+import { type Micros, secondsBetween } from '../../src/core/time.ts'
 import { age, clock, count, hourMinute, zoneShort } from '../format.ts'
-import type { Fresh } from '../page.ts'
+import type { Fresh, Plant } from '../page.ts'
 
-type Props = { fresh: Fresh; now: Micros; oob?: boolean }
+type Props = { fresh: Fresh; plant: Plant; now: Micros; oob?: boolean }
+
+/** A plant of which nothing was heard for longer is not called live. */
+const quietS = 30
 
 /**
- * How current the page is, at the top right of every page. Screen readers do not announce it: it
- * changes every few seconds. `oob` marks it as a replacement for the one on the page.
+ * At the top right of every page, in two words of their own: what is heard from the plant, and how the
+ * page is connected to it. Screen readers do not announce it: it changes every few seconds. `oob`
+ * marks it as a replacement for the one on the page.
  */
-export function Freshness({ fresh, now, oob = false }: Props) {
+export function Freshness({ fresh, plant, now, oob = false }: Props) {
+  const { state } = fresh
   return (
     <span
       id="fresh"
       aria-live="off"
-      class={fresh.state === 'stale' || fresh.state === 'partial' ? 'fresh stale' : 'fresh'}
+      data-state={state}
+      class={state === 'stale' || state === 'partial' ? 'fresh stale' : 'fresh'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
-      {describe(fresh, now)}
+      <span id="plant">{describePlant(fresh, plant, now)}</span>{' '}
+      {state === 'loaded' ? null : <span id="link">{describeLink(fresh)}</span>}
     </span>
   )
 }
 
-function describe(fresh: Fresh, now: Micros): string {
-  if (fresh.state === 'live') return `Live, ${age(fresh.ageS)} old`
-  if (fresh.state === 'partial') {
-    const { total, missing, ageS } = fresh
-    return `Partial, ${total - missing.length} of ${count(total, 'site')}, ${age(ageS)} old`
-  }
+function describePlant(fresh: Fresh, plant: Plant, now: Micros): string {
+  const { lastEventAt, silentSidecars } = plant
   if (fresh.state === 'loaded') return `As of ${clock(now)}`
-  return fresh.ageS === null ? 'Not live' : `Stale, ${age(fresh.ageS)} old`
+  if (lastEventAt === undefined) return 'Last event not known'
+  if (lastEventAt === null) return fresh.state === 'stale' ? 'Last event not known' : 'No event yet'
+  const silentS = Math.max(0, secondsBetween(lastEventAt, now))
+  const last = `last event ${age(silentS)} ago`
+  if (fresh.state === 'stale') return `Last known event ${age(silentS)} ago`
+  if (fresh.state === 'partial') {
+    const { total, missing } = fresh
+    return `Partial, ${total - missing.length} of ${count(total, 'site')}, ${last}`
+  }
+  if (silentSidecars > 0) return `${count(silentSidecars, 'sidecar')} silent, ${last}`
+  return `${silentS > quietS ? 'Quiet' : 'Live'}, ${last}`
+}
+
+function describeLink(fresh: Fresh): string {
+  if (fresh.state !== 'stale') return 'connected'
+  return fresh.ageS === null ? 'not connected' : `stale, ${age(fresh.ageS)}`
 }
 
 /** The clock beside it, with the zone; to the minute, so that it does not distract. */

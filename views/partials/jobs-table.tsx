@@ -30,9 +30,9 @@ export function JobsTable({ jobs, now, site, caption, sorted }: TableProps) {
   )
 }
 
-/** One row of the list, as a replacement for the row that is on the page. */
+/** One row of the list, alone. */
 export function JobRow({ job, now, site }: RowContext & { job: Job }) {
-  return <DataRow columns={listColumns({ now, site })} row={job} id={rowId(job)} stack oob />
+  return <DataRow columns={listColumns({ now, site })} row={job} id={rowId(job)} stack />
 }
 
 const rowId = ({ id }: Job) => `job-${id}`

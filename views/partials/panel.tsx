@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx'
 type Props = {
   /** Width and place among the panels: `w4` to `w8`, `all`, `fill`; see wafermon.css. */
   class?: string
-  /** The place that links lead to. */
+  /** The place that links lead to; made of the title or label unless given. By it the panel is replaced on an open page. */
   id?: string
   children?: Child
 } & (Titled | { title?: undefined; note?: undefined; label: string })
@@ -17,12 +17,13 @@ type Titled = {
 }
 
 /** A framed part of a page. Two panels of one page never share a name. */
-export function Panel({ class: more, id, title, note, label, children }: Props) {
+export function Panel({ class: more, title, note, label, id, children }: Props) {
+  const name = title ?? label
   return (
     <section
-      id={id}
+      id={id ?? `panel-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`}
       class={more === undefined ? 'panel' : `panel ${more}`}
-      aria-label={title ?? label}
+      aria-label={name}
     >
       {title === undefined ? null : (
         <header>

@@ -1,9 +1,10 @@
 import * as z from 'zod'
-import type { Fresh, MissingSite } from '../../../views/page.ts'
+import type { Fresh, MissingSite, Plant } from '../../../views/page.ts'
 import { type Job, maxJobIds } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
-import { sourcesQuestion } from '../../core/questions/sources.ts'
+import { fromMs, type Micros } from '../../core/time.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
+import { clock } from '../../platform/clock.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
 import { describeOutage } from '../model/error-text.ts'
 
@@ -18,20 +19,29 @@ export type Change = {
 }
 
 export type LiveOptions = {
-  backend: Pick<Backend, 'follow' | 'getJobs' | 'ask'>
+  backend: Pick<Backend, 'follow' | 'getJobs' | 'findJobs' | 'health'>
   signal: AbortSignal
   onError: (error: unknown) => void
   /** Called before the listeners: earlier answers are outdated. */
   onChange?: () => void
   /** How long changes are gathered, in milliseconds. */
   gatherMs?: number
-  /** How often the API is asked a question while a page listens, in milliseconds. */
+  /** The pause between two questions that show whether the API answers, in milliseconds. */
   probeMs?: number
+  /** How long such an answer may take until the API counts as away, in milliseconds. */
+  patienceMs?: number
   now?: () => number
 }
 
 /** Maximum changed jobs that wait to be looked up. With more, pages are told to reload. */
 const mostWaiting = 2000
+/** The health of a central API takes 3 s while one of its sites does not answer. */
+const patienceOfManyMs = 3300
+const patienceOfOneMs = 2500
+/** Without an open page the pauses between two questions are longer by this. */
+const unheardFactor = 10
+const newestEvent = { time: 'seen', order: 'desc', limit: 1 } as const
+const noAnswer = 'It does not answer a question.'
 /** The API sends a heartbeat every 15 s; a stream that misses more than two is not live. */
 const silenceMs = 40_000
 
@@ -53,6 +63,12 @@ export class Live {
   #streamFault: string | undefined
   #probeFault: string | undefined
   #answeredAt: number | undefined
+  /** When the question was asked to which there is no answer yet. */
+  #askedAt: number | undefined
+  /** The newest event of the site; null before its first one, undefined until that is known. */
+  #lastEventAt: Micros | null | undefined
+  #silentSidecars = 0
+  #newest: Promise<void> | undefined
   /** The latest word of a merged stream about its sites. */
   #sites: { total: number; missing: MissingSite[] } | undefined
 
@@ -72,9 +88,20 @@ export class Live {
     return () => this.#listeners.delete(listener)
   }
 
+  /** What is known of the plant, whatever the state of the connection to its API. */
+  get plant(): Plant {
+    return { lastEventAt: this.#lastEventAt, silentSidecars: this.#silentSidecars }
+  }
+
+  /** The state of the connection to the API. */
   get fresh(): Fresh {
     const since = (at: number | undefined) => (at === undefined ? null : this.#now() - at)
     const ageMs = since(this.#heardAt)
+    const { patienceMs = this.#sites ? patienceOfManyMs : patienceOfOneMs } = this.#options
+    if (this.#askedAt !== undefined && this.#now() - this.#askedAt > patienceMs) {
+      const at = since(this.#answeredAt ?? this.#heardAt)
+      return { state: 'stale', ageS: at === null ? null : at / 1000, reason: noAnswer }
+    }
     if (this.#probeFault !== undefined) {
       const at = since(this.#answeredAt ?? this.#heardAt)
       return { state: 'stale', ageS: at === null ? null : at / 1000, reason: this.#probeFault }
@@ -120,23 +147,51 @@ export class Live {
   }
 
   /**
-   * Checks that the API can still answer. An open stream shows only that the API runs: it sends
-   * heartbeats even while its database is away.
+   * Asks for the newest event, which shows two things: how long the plant has been silent, and that the
+   * API can answer. An open stream shows only that it runs: it sends heartbeats even while its
+   * database is away, and while it hangs none is due for a while.
    */
   async #probe(): Promise<void> {
-    const { backend, signal, probeMs = 5000 } = this.#options
+    const { signal, probeMs = 600 } = this.#options
     while (!signal.aborted) {
-      await sleep(probeMs, signal)
-      if (this.#listeners.size === 0 || signal.aborted) continue
-      try {
-        await backend.ask(sourcesQuestion, {}, signal)
-        if (this.#probeFault !== undefined) this.#reset = true
-        this.#answeredAt = this.#now()
-        this.#probeFault = undefined
-      } catch (error) {
-        if (!signal.aborted) this.#probeFault = describeOutage(error)
-      }
+      await this.#askIfAlive()
+      await sleep(this.#listeners.size > 0 ? probeMs : unheardFactor * probeMs, signal)
     }
+  }
+
+  async #askIfAlive(): Promise<void> {
+    const { backend, signal } = this.#options
+    this.#askedAt = this.#now()
+    try {
+      // Over several sites an answer waits for the slowest, and says nothing about the API itself.
+      if (this.#sites) void this.#askNewest().catch(() => {})
+      await (this.#sites ? backend.health(signal) : this.#askNewest())
+      if (this.#probeFault !== undefined) this.#reset = true
+      this.#answeredAt = this.#now()
+      this.#probeFault = undefined
+    } catch (error) {
+      if (!signal.aborted) this.#probeFault = describeOutage(error)
+    } finally {
+      this.#askedAt = undefined
+    }
+  }
+
+  #askNewest(): Promise<void> {
+    const { backend, signal } = this.#options
+    this.#newest ??= backend
+      .findJobs(newestEvent, signal)
+      .then(({ items, completeness }) => {
+        this.#sawEvent(items[0]?.lastEventAt ?? null)
+        this.#silentSidecars = completeness.sourcesSilent
+      })
+      .finally(() => {
+        this.#newest = undefined
+      })
+    return this.#newest
+  }
+
+  #sawEvent(at: Micros | null): void {
+    if (this.#lastEventAt == null || (at !== null && at > this.#lastEventAt)) this.#lastEventAt = at
   }
 
   #receive({ event, data }: LiveMessage): void {
@@ -151,6 +206,7 @@ export class Live {
     }
     const entity = parseEntity(data)
     if (entity === undefined) return
+    this.#sawEvent(fromMs(clock.nowMs()))
     this.#touched.add(entity.id)
     if (entity.parentId !== null) this.#touched.add(entity.parentId)
     if (entity.type === 'job') this.#waiting.add(entity.id)

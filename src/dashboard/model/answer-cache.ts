@@ -25,9 +25,9 @@ export type AnswerCacheOptions = {
 
 type Entry = {
   /** The last good answer, when it was asked for, and the same by the time of day. */
-  kept?: { since: number; at: number; value: unknown }
+  kept?: { since: number; era: number; at: number; value: unknown }
   /** The question in progress, and its start; callers that ask meanwhile share it. */
-  pending?: { since: number; answer: Promise<void> }
+  pending?: { era: number; answer: Promise<void> }
   outage?: { at: number; failure: AppError }
 }
 
@@ -41,7 +41,8 @@ export class AnswerCache {
   readonly #timeOfDay: () => number
   /** Ages and order go by this: a clock that is set back would keep old answers for new ones. */
   readonly #now: () => number
-  #changedAt = -Infinity
+  /** Counts the changes: answers of an earlier era may be outdated. */
+  #era = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
@@ -61,13 +62,12 @@ export class AnswerCache {
     const entry = this.#entry(key)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
-    const changedAt = keepMs === undefined ? this.#changedAt : -Infinity
-    if (kept && this.#now() - kept.since < (keepMs ?? freshMs) && kept.since >= changedAt)
-      return cached<T>(kept)
+    const isOfNow = keepMs !== undefined || kept?.era === this.#era
+    if (kept && isOfNow && this.#now() - kept.since < (keepMs ?? freshMs)) return cached<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
       return cached<T>(kept, outage.failure)
     }
-    if (!entry.pending || entry.pending.since < this.#changedAt) this.#start(entry, load)
+    if (!entry.pending || entry.pending.era < this.#era) this.#start(entry, load)
     try {
       await entry.pending?.answer
       return cached<T>(must(entry.kept, 'a question that succeeded keeps its answer'))
@@ -79,30 +79,29 @@ export class AnswerCache {
 
   /** Answers given until now may be outdated. They stay, for an outage. */
   expire(): void {
-    this.#changedAt = this.#now()
+    this.#era++
   }
 
   #start(entry: Entry, load: () => Promise<unknown>): void {
-    const since = this.#now()
-    entry.pending = { since, answer: this.#load(entry, load, since, this.#timeOfDay()) }
+    const asked = { since: this.#now(), era: this.#era, at: this.#timeOfDay() }
+    entry.pending = { era: this.#era, answer: this.#load(entry, load, asked) }
   }
 
   async #load(
     entry: Entry,
     load: () => Promise<unknown>,
-    since: number,
-    at: number,
+    asked: { since: number; era: number; at: number },
   ): Promise<void> {
     try {
       // The time is that of the question: later changes may not be in the answer.
       const value = await load()
-      if (!entry.kept || entry.kept.since <= since) entry.kept = { value, since, at }
+      if (!entry.kept || entry.kept.era <= asked.era) entry.kept = { value, ...asked }
       delete entry.outage
     } catch (error) {
       if (error instanceof AppError) entry.outage = { at: this.#now(), failure: error }
       throw error
     } finally {
-      if (entry.pending?.since === since) delete entry.pending
+      if (entry.pending?.era === asked.era) delete entry.pending
     }
   }
 

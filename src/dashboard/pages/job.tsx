@@ -2,7 +2,6 @@ import { jobName } from '../../../views/job-text.ts'
 import { JobBody, type JobView } from '../../../views/pages/job.tsx'
 import type { Job } from '../../core/job.ts'
 import { definePage } from '../define-page.tsx'
-import { oneJobView } from '../live/live-view.ts'
 import { toSentence } from '../model/error-text.ts'
 import { loadEvents, loadSubjobs, readJobQuery } from '../model/job-parts.ts'
 import { respondMessage } from '../respond.tsx'
@@ -17,7 +16,6 @@ export const jobPage = definePage({
   title: ({ job }: JobView) => jobName(job, 100),
   load,
   body: JobBody,
-  live: { view: oneJobView, query: (_view, visit) => ({ id: readId(visit) }) },
   params: ['subjobs', 'subjobs_after', 'events', 'events_after'],
 })
 

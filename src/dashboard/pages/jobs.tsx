@@ -1,18 +1,17 @@
-import { type JobsQuery, jobsParams, jobsUrl, toParams } from '../../../views/jobs-query.ts'
-import { JobsBody, JobsCards, type JobsView } from '../../../views/pages/jobs.tsx'
+import { type JobsQuery, jobsParams, jobsUrl } from '../../../views/jobs-query.ts'
+import { JobsBody, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
 import { runningQuestion } from '../../core/questions/running.ts'
 import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
-import { jobsView } from '../live/jobs-view.ts'
 import { judgedNotices, sumRunning } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
 import { readJobsQuery, startWindow, toFilter } from '../model/query.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
-import { respond, respondNotUnderstood } from '../respond.tsx'
+import { respondNotUnderstood } from '../respond.tsx'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { downloads } from './downloads.ts'
 
@@ -23,12 +22,8 @@ export const jobsPage = definePage({
   title: () => 'Jobs',
   load,
   body: JobsBody,
-  live: {
-    view: jobsView,
-    query: ({ query, asOf }: JobsView) => ({ as_of: asOf, ...toParams(query) }),
-  },
   params: jobsParams,
-  parts: { '/jobs/cards': answerCards, ...downloads },
+  parts: downloads,
 })
 
 async function load(visit: Visit): Promise<JobsView | Response> {
@@ -59,7 +54,6 @@ async function load(visit: Visit): Promise<JobsView | Response> {
       ...sitesNotices(list ?? {}, assessFreshness(visit)),
       ...completenessNotices(list?.completeness, visit.siteQuery),
     ],
-    asOf: list?.completeness.asOf ?? visit.now,
   }
 }
 
@@ -74,17 +68,6 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
   return ask(visit, ['subjobs', query], (backend, signal) =>
     backend.findSubjobs({ ...filter, limit: subjobsShown }, signal),
   )
-}
-
-/** The counts alone, for a page that is open. */
-async function answerCards(visit: Visit): Promise<Response> {
-  const { query, problems } = readJobsQuery(readParams(visit))
-  if (problems.length > 0) return respondNotUnderstood(visit, problems)
-  const [tally, usual] = await Promise.all([loadCards(visit, query), loadUsual(visit, query)])
-  // Without an answer the cards on the page stay.
-  if (tally === undefined) return visit.c.body(null, 204)
-  const view = { ...readSpan(query, visit.now), query, usual }
-  return respond(visit, <JobsCards view={view} tally={tally} site={visit.siteQuery} />)
 }
 
 async function loadRunning(visit: Visit, appName: string | undefined) {

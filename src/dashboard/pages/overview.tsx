@@ -8,7 +8,6 @@ import { runningQuestion } from '../../core/questions/running.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import type { Micros } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
-import { anyJobView } from '../live/live-view.ts'
 import { fewest, findCauses, keepCausesMs } from '../model/causes.ts'
 import { sumRunning } from '../model/flagged.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
@@ -28,7 +27,6 @@ export const overviewPage = definePage({
   load,
   params: ['w'],
   body: OverviewBody,
-  live: { view: anyJobView },
 })
 
 async function load(visit: Visit): Promise<OverviewView> {

@@ -7,7 +7,6 @@ import {
   sourcesQuestion,
 } from '../../core/questions/sources.ts'
 import { definePage } from '../define-page.tsx'
-import { anyJobView } from '../live/live-view.ts'
 import { sitesNotices } from '../model/notices.ts'
 import { firstTime } from '../model/query.ts'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
@@ -20,7 +19,6 @@ export const pipelinePage = definePage({
   title: () => 'Pipeline',
   load,
   body: PipelineBody,
-  live: { view: anyJobView },
   params: ['after', 'source'],
   parts: acceptParts,
   forms: acceptForms,

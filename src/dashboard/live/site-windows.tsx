@@ -1,0 +1,177 @@
+import { Clock, Freshness } from '../../../views/partials/fresh.tsx'
+import { JobRow } from '../../../views/partials/jobs-table.tsx'
+import { Outage } from '../../../views/partials/outage.tsx'
+import { type Job, maxJobIds } from '../../core/job.ts'
+import { must } from '../../core/must.ts'
+import { fromMs } from '../../core/time.ts'
+import type { Dashboard, SiteView } from '../visit.ts'
+import type { Change } from './live.ts'
+import type { OpenWindow } from './open-window.tsx'
+import type { PageMaker } from './page-maker.ts'
+import { type Part, stamp } from './parts.ts'
+
+/**
+ * How often every open page is made again, in milliseconds: what changes because time passes (ages,
+ * counts of windows that slide, lost, stuck) is on the screen within 5 s.
+ */
+export const tickMs = 4000
+/** How often a page hears how current it is, and how soon that the API is away or back. */
+const freshEveryMs = 2000
+const beatMs = 1000
+
+export type Send = (window: OpenWindow, html: string) => void
+
+/**
+ * The open windows of one site, of all browsers. One clock for all of them: with each tick every page
+ * is made once, whatever the number of windows that show it, and each window is sent the parts that
+ * differ from what it shows.
+ */
+export class SiteWindows {
+  readonly #view: SiteView
+  readonly #site: string | undefined
+  readonly #dashboard: Dashboard
+  readonly #maker: PageMaker
+  readonly #windows = new Map<OpenWindow, Send>()
+  #beat: NodeJS.Timeout | undefined
+  #unsubscribe = () => {}
+  #tickedAt = 0
+  #saidAt = 0
+  #said = ''
+
+  constructor(view: SiteView, site: string | undefined, dashboard: Dashboard, maker: PageMaker) {
+    this.#view = view
+    this.#site = site
+    this.#dashboard = dashboard
+    this.#maker = maker
+  }
+
+  /** Sends what changes until the returned function is called. */
+  add(window: OpenWindow, send: Send): () => void {
+    this.#windows.set(window, send)
+    if (this.#windows.size === 1) this.#start()
+    send(window, this.#freshness())
+    this.#log(this.#update([window], this.#windowMs))
+    return () => {
+      this.#windows.delete(window)
+      if (this.#windows.size === 0) this.#stop()
+    }
+  }
+
+  /** The HTML that brings a window up to date; for browsers that ask instead of listening. */
+  async answer(window: OpenWindow): Promise<string> {
+    let html = this.#freshness()
+    const send = (_to: OpenWindow, more: string) => {
+      html += more
+    }
+    await this.#update([window], tickMs, send).catch((error: unknown) => this.#debug(error))
+    return html
+  }
+
+  /** A page that was made a moment ago serves a window that opens now. */
+  readonly #windowMs = 1000
+
+  #start(): void {
+    this.#tickedAt = performance.now()
+    this.#unsubscribe = this.#view.live.subscribe((change) => this.#changed(change))
+    this.#beat = setInterval(() => this.#everyBeat(), beatMs)
+  }
+
+  #stop(): void {
+    this.#unsubscribe()
+    clearInterval(this.#beat)
+  }
+
+  #everyBeat(): void {
+    const now = performance.now()
+    const { state } = this.#view.live.fresh
+    const back = this.#said === 'stale' && state !== 'stale'
+    if (state !== this.#said || now - this.#saidAt >= freshEveryMs) {
+      this.#said = state
+      this.#saidAt = now
+      const html = this.#freshness()
+      for (const [window, send] of this.#windows) send(window, html)
+    }
+    // Values that are not known any more stay as they are: an age that counts on would be invented.
+    if (state === 'stale' || (!back && now - this.#tickedAt < tickMs)) return
+    this.#tickedAt = now
+    // Answers from before may lack what became true since.
+    this.#dashboard.cache.expire()
+    this.#log(this.#update([...this.#windows.keys()]))
+  }
+
+  #changed({ jobs, touched, reset }: Change): void {
+    const windows = [...this.#windows.keys()]
+    if (reset) {
+      for (const window of windows) window.unsettle()
+      this.#tickedAt = -Infinity
+    }
+    this.#sendRows(windows, jobs)
+    const about = windows.filter((one) => one.about !== undefined && touched.has(one.about))
+    if (about.length > 0) this.#log(this.#update(about))
+  }
+
+  /** Makes the pages of these windows, and sends each what it lacks. */
+  async #update(
+    windows: readonly OpenWindow[],
+    maxAgeMs = 0,
+    send: Send = (to, html) => this.#windows.get(to)?.(to, html),
+  ): Promise<void> {
+    const left = new Map<OpenWindow, string[]>()
+    const work = [...Map.groupBy(windows, ({ url }) => url)].map(async ([url, showing]) => {
+      const parts = await this.#maker.make(url, maxAgeMs)
+      for (const window of parts ? showing : []) {
+        const html = window.update(parts ?? [], this.#site)
+        if (html !== '') send(window, html)
+        left.set(window, window.findLeft(parts ?? []))
+      }
+    })
+    await Promise.all(work)
+    const ids = [...new Set([...left.values()].flat())]
+    for (let i = 0; i < ids.length; i += maxJobIds) {
+      const jobs = await this.#view.backend.getJobs(
+        ids.slice(i, i + maxJobIds),
+        this.#dashboard.signal,
+      )
+      this.#sendRows([...left.keys()], jobs, send)
+    }
+  }
+
+  #sendRows(
+    windows: readonly OpenWindow[],
+    jobs: readonly Job[],
+    send: Send = (to, html) => this.#windows.get(to)?.(to, html),
+  ): void {
+    if (jobs.length === 0) return
+    const now = fromMs(this.#dashboard.now())
+    const rows = new Map(
+      jobs.map((job) => {
+        const row = stamp(String(<JobRow job={job} now={now} site={this.#site} />))
+        const part: Part = must(row.parts[0], 'a row has an id')
+        return [job.id, { part, running: job.status === 'running' }]
+      }),
+    )
+    for (const window of windows) {
+      const html = window.updateRows(rows)
+      if (html !== '') send(window, html)
+    }
+  }
+
+  #freshness(): string {
+    const { fresh, plant } = this.#view.live
+    const now = fromMs(this.#dashboard.now())
+    const parts = [
+      <Freshness fresh={fresh} plant={plant} now={now} oob />,
+      <Clock now={now} oob />,
+      <Outage fresh={fresh} now={now} oob />,
+    ]
+    return parts.map(String).join('')
+  }
+
+  #log(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#debug(error))
+  }
+
+  #debug(error: unknown): void {
+    if (!this.#dashboard.signal.aborted) this.#dashboard.log.debug({ error }, 'a page was not made')
+  }
+}
