@@ -121,7 +121,7 @@ describe('GET /jobs', () => {
       ['q=a&q=b', 'q: is given more than once'],
       ['from=2026-03-01T12:00:00Z&to=2026-03-01T11:00:00Z', 'from: must be before to'],
     ] as const) {
-      for (const path of ['/jobs', '/jobs.csv', '/jobs.ndjson', '/jobs/cards']) {
+      for (const path of ['/jobs', '/jobs.csv', '/jobs.ndjson']) {
         const { status, html } = await get(`${path}?app=litho&${query}`)
         assert.equal(status, 422, `${path} ${query}`)
         assert.ok(html.includes(words), `${query}: ${words}`)
@@ -448,7 +448,7 @@ describe('GET /', () => {
     const { status, html } = await get('/')
     assert.equal(status, 200)
     assert.match(html, /No job failed in this window/)
-    assert.match(html, /No job started in this window/)
+    assert.match(html, /No job was active in this window/)
   })
 })
 

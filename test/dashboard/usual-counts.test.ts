@@ -27,7 +27,7 @@ const cardOf = (html: string, label: string) => {
     .trim()
 }
 
-for (const path of ['/?w=1h', '/jobs?w=1h', '/jobs/cards?w=1h']) {
+for (const path of ['/?w=1h', '/jobs?w=1h']) {
   describe(`the cards of ${path}`, () => {
     test('give the counts of the four windows before, and the side that a count is on', async (t) => {
       for (const [failed, words] of [

@@ -20,6 +20,8 @@ const maxWaiting = 2 * 1024 * 1024
 const stallMs = 15_000
 /** How soon a stream ends after its session, in milliseconds. */
 const checkEveryMs = 1000
+/** A stream ends after an hour: the next request renews the session of a screen that is never reloaded. In milliseconds. */
+const longestMs = 3_600_000
 const mostBytes = 2 * 1024 * 1024
 
 const askedSchema = z.object({
@@ -128,9 +130,10 @@ function openPush(c: Context, dashboard: Dashboard, found: Found, onEnd: () => v
   const stop = () => push.end('over')
   dashboard.signal.addEventListener('abort', stop, { once: true })
   ends.push(() => dashboard.signal.removeEventListener('abort', stop))
+  const endsAt = dashboard.now() + longestMs
   const check = setInterval(() => {
     // The stream ends with the session, and when its token is revoked.
-    if (!dashboard.access.identify(c)) push.end('over')
+    if (dashboard.now() >= endsAt || !dashboard.access.identify(c)) push.end('over')
     else push.endIfStalled(stallMs)
   }, checkEveryMs)
   ends.push(() => clearInterval(check))
