@@ -1201,6 +1201,28 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'what passed while nothing ran is not known',
+    why: 'a machine whose clock is set while its roles are stopped deletes and archives by it at the next start',
+    file: 'src/store/trusted-time.ts',
+    find: 'this.#base ??= boot',
+    replace: '',
+    test: [
+      'test/store/trusted-time.test.ts',
+      "a database's clock on plain PostgreSQL > 3 days ahead with all other clocks while nothing runs: noticed at the next start, and deletes nothing",
+    ],
+  },
+  {
+    name: 'a replica that looked before a step ends the doubt of it',
+    why: 'until the next round everything may be dropped by a wrong clock',
+    file: 'src/store/horizon.ts',
+    find: `and (\${stepped} or not stepped) and`,
+    replace: 'and',
+    test: [
+      'test/store/trusted-time.test.ts',
+      'a doubt about the time > of a step is not ended by a replica that had looked before the step',
+    ],
+  },
+  {
     name: 'a transaction waits for its process for as long as that likes',
     why: 'a replica that is stopped keeps the posts of all others waiting',
     file: 'src/store/driver.ts',
