@@ -14,6 +14,7 @@ import {
 } from './children.ts'
 import { lockFolder, makeFolder } from './folder.ts'
 import { openTokens, type UpTokens } from './tokens.ts'
+import { watchRoles } from './watch.ts'
 
 export type UpConfig = {
   /** The state directory. */
@@ -85,15 +86,21 @@ export async function startUp(
     onSlow,
   )
   await slowly('bringing the tables up to date', migrate(databaseUrl, log), onSlow)
-  await startRoles(supervisor, { dir, site: config.site, ports, databaseUrl, tokens, env }, config)
+  const watched = await startRoles(
+    supervisor,
+    { dir, site: config.site, ports, databaseUrl, tokens, env },
+    config,
+  )
+  watchRoles(watched, log, life.signal)
   return { url: `http://127.0.0.1:${ports.web}`, dir, ports, tokens }
 }
 
 async function startRoles(supervisor: Supervisor, layout: UpLayout, config: UpConfig) {
   const roles = roleChildren(layout)
   const starting = Promise.all(roles.map((role) => supervisor.start(role)))
-  await slowly('starting the roles', starting, config.onSlow)
+  const urls = await slowly('starting the roles', starting, config.onSlow)
   if (config.simulate) await supervisor.start(simulatorChild(layout))
+  return roles.map(({ name }, i) => ({ name, url: urls[i] ?? '' }))
 }
 
 async function claimAll(wanted: UpPorts): Promise<UpPorts> {
