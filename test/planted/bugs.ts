@@ -1223,6 +1223,27 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a batch of the wrong shape is answered as if it were empty',
+    why: 'a program sends its events for years and none of them is kept',
+    file: 'src/api/take-batch.ts',
+    find: 'shapes.assertEvents(outcome.total)',
+    replace: '',
+    test: [
+      'test/api/batch-shape.test.ts',
+      'a batch > that is an object with the list of events is refused with the remedy',
+    ],
+    built: true,
+  },
+  {
+    name: 'a batch of which nothing was taken is ok',
+    why: 'a program that looks at ok alone takes its events for stored',
+    file: 'src/api/take-batch.ts',
+    find: 'ok: failed < total || total === 0',
+    replace: 'ok: true',
+    test: ['test/api/batch-shape.test.ts', 'a batch > of which nothing was taken is not ok'],
+    built: true,
+  },
+  {
     name: 'a transaction waits for its process for as long as that likes',
     why: 'a replica that is stopped keeps the posts of all others waiting',
     file: 'src/store/driver.ts',
