@@ -25,7 +25,7 @@ export function explainShape(item: Item, text: string): string | undefined {
   }
   const { input } = item
   if (Array.isArray(input)) return 'send the events of an inner list by themselves'
-  if (typeof input !== 'object' || input === null) return `${JSON.stringify(input)} is no event`
+  if (typeof input !== 'object' || input === null) return `${JSON.stringify(input)} is not an event`
   if (eventFields.some((name) => Object.hasOwn(input, name))) return undefined
   const list = Object.entries(input).find(([, value]) => Array.isArray(value))?.[0]
   return list === undefined ? `an event has ${eventFields.join(', ')}` : sendList(list)

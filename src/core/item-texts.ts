@@ -64,7 +64,8 @@ export function cutObject(text: string): Cut[] | undefined {
   const start = skipSpace(text, 0)
   if (text[start] !== '{') return undefined
   const end = endOfValue(text, start)
-  return skipSpace(text, end) === text.length ? [{ start, end }] : undefined
+  const isWhole = text[end - 1] === '}' && skipSpace(text, end) === text.length
+  return isWhole ? [{ start, end }] : undefined
 }
 
 /** Begins each record of `application/json-seq`; no JSON has it anywhere. */

@@ -74,8 +74,8 @@ describe('a batch', () => {
       json({ hello: 1 }),
       /an event has idempotency_key, site_id/,
     ],
-    ['a list of texts', json(['a', 'b']), /"a" is no event/],
-    ['a list of null', json([null]), /null is no event/],
+    ['a list of texts', json(['a', 'b']), /"a" is not an event/],
+    ['a list of null', json([null]), /null is not an event/],
     ['a text', json('a'), /must be a JSON array of events, or NDJSON/],
     ['a number', '1', /must be a JSON array of events, or NDJSON/],
   ]

@@ -1244,6 +1244,17 @@ export const bugs: readonly Bug[] = [
     built: true,
   },
   {
+    name: 'a folder is closed with everything in it',
+    why: 'a mistyped folder of the system, or /dev/null, is closed to all users of the machine',
+    file: 'src/platform/own-folder.ts',
+    find: '!ours.test(name) && name',
+    replace: 'false && name',
+    test: [
+      'test/platform/own-folder.test.ts',
+      'closing a folder > changes nothing that is not ours: a mistyped address would close a part of the system',
+    ],
+  },
+  {
     name: 'a transaction waits for its process for as long as that likes',
     why: 'a replica that is stopped keeps the posts of all others waiting',
     file: 'src/store/driver.ts',
