@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Event } from '../src/core/event.ts'
 import { readEvent } from '../src/core/read-event.ts'
 import { fromMs } from '../src/core/time.ts'
-import { connect, type Store } from '../src/store/connect.ts'
+import { connect, type Pool, type Store } from '../src/store/connect.ts'
 import { toEventRow } from '../src/store/event-row.ts'
 import { startRole } from '../test/support/processes.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
@@ -99,7 +99,7 @@ function insertAlone(store: Store, connections: number): Turn {
 }
 
 /** The fastest way into a table, which takes no repeats. */
-function copy(store: Store, connections: number): Turn {
+function copy(store: Pool, connections: number): Turn {
   const rows = rowMaker()
   return (seconds) =>
     insertFor(connections, seconds, async () => {

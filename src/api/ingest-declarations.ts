@@ -25,7 +25,7 @@ const verdict = z.object({
 const batchVerdict = named(
   'BatchVerdict',
   z.object({
-    ok: z.boolean().describe('True when the batch was processed.'),
+    ok: z.boolean().describe('True unless every event was refused.'),
     total: whole('Events in the batch.'),
     success: whole('Events accepted, duplicates included.'),
     failed: whole('Events refused.'),
@@ -85,7 +85,7 @@ export const ingestBatch = {
   tag: 'Ingest',
   summary: 'Accepts many events, with a verdict for each',
   description:
-    'A JSON array, or NDJSON with one event per line; gzip or zstd by Content-Encoding. Valid events are kept even when others are refused.',
+    'A JSON array, or NDJSON with one event per line; gzip or zstd by Content-Encoding. Valid events are kept even when others are refused; a body without any event is 422.',
   scope: 'ingest',
   body: {
     schema: eventBatch,

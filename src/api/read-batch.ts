@@ -1,5 +1,12 @@
 import { AppError } from '../core/errors.ts'
-import { type Cut, cutArray, cutLines, type Fault, findHuge } from '../core/item-texts.ts'
+import {
+  type Cut,
+  cutArray,
+  cutLines,
+  cutObject,
+  type Fault,
+  findHuge,
+} from '../core/item-texts.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import type { EventLimits, Refusal } from '../core/read-event.ts'
 
@@ -14,10 +21,14 @@ export type Batch = {
 }
 
 /** An item as parsed, with its text; or why it cannot be. */
-export type Item = { input: unknown; text: string; plain: boolean } | Refusal
+export type Item = { input: unknown; text: string; plain: boolean } | Unread
+
+/** `unreadable`: it is not JSON. */
+export type Unread = Refusal & { unreadable?: true }
 
 /**
- * Cuts a JSON array, or NDJSON with one event a line, or a JSON text sequence.
+ * Cuts a JSON array, or NDJSON with one event a line, or a JSON text sequence. One object, however many
+ * lines it has, is one event.
  *
  * @throws AppError unreadable, invalid or too_large
  */
@@ -27,14 +38,16 @@ export function readBatch(text: string, contentType: string, maxItems: number): 
     throw new AppError('unreadable', 'the body is empty; send a JSON array or NDJSON')
   const isLines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{' || begin === '\x1e'
   if (!isLines && begin !== '[') refuseOther(text)
-  const cuts = isLines ? cutLines(text, maxItems) : cutArray(text, maxItems)
+  const cuts = isLines ? (cutObject(text) ?? cutLines(text, maxItems)) : cutArray(text, maxItems)
   return { text, cuts, isLines, isPlain: isPlain(text) }
 }
+
+export const wantedShape = 'must be a JSON array of events, or NDJSON with one event per line'
 
 /** @throws AppError always: unreadable for what is not JSON, invalid for what is */
 function refuseOther(text: string): never {
   if (text.length < 100_000) parseJson(text)
-  throw new AppError('invalid', 'must be a JSON array of events, or NDJSON with one event per line')
+  throw new AppError('invalid', wantedShape)
 }
 
 /** @throws AppError unreadable, for an item of an array that is not JSON */
@@ -48,7 +61,8 @@ export function readItem(batch: Batch, index: number, limits: EventLimits): Item
     return { input, text, plain: batch.isPlain || isPlain(text) }
   } catch (error) {
     if (!batch.isLines) throw error
-    return { field: '', detail: (error as Error).message.replace('the body', 'the line') }
+    const detail = (error as Error).message.replace('the body', 'the line')
+    return { field: '', detail, unreadable: true }
   }
 }
 

@@ -5,6 +5,7 @@ import { type EventLimits, type FirstHop, type ReadEvent, readEvent } from '../c
 import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Gate, Turns } from '../platform/turns.ts'
+import { explainShape, Shapes } from './batch-shape.ts'
 import { IngestTally } from './ingest-tally.ts'
 import { type Batch, readItem } from './read-batch.ts'
 
@@ -45,15 +46,17 @@ const [turnItems, turnBytes] = [500, 256 * 1024]
  * later part fails is a duplicate when the batch is sent again.
  *
  * @returns the answer
- * @throws AppError unreadable, or as `accept`; overloaded, when there was room for none of them
+ * @throws AppError unreadable, or as `accept`; invalid, when none of it is an event; overloaded, when
+ * there was room for none
  */
 export async function takeBatch(batch: Batch, work: BatchWork): Promise<object> {
   const tally = new IngestTally()
   const outcome = new Outcome(tally)
+  const shapes = new Shapes()
   try {
     const takePart = async () => {
       if (work.isGone()) throw gone()
-      const reads = await readPart(batch, outcome.total, work, tally)
+      const reads = await readPart(batch, outcome.total, work, { tally, shapes })
       const good = reads.filter((read) => read.ok)
       outcome.add(reads, good.length > 0 ? await work.accept(good) : [])
     }
@@ -62,6 +65,7 @@ export async function takeBatch(batch: Batch, work: BatchWork): Promise<object> 
     while (outcome.total < cuts.length) {
       await (isOnePart ? takePart() : work.parts.run(takePart))
     }
+    shapes.assertEvents(outcome.total)
     return outcome.toAnswer()
   } finally {
     tally.countIn(work.metrics, work.recent)
@@ -72,7 +76,7 @@ async function readPart(
   batch: Batch,
   from: number,
   { limits, forwards, hop, turns }: BatchWork,
-  tally: IngestTally,
+  { tally, shapes }: { tally: IngestTally; shapes: Shapes },
 ): Promise<ReadEvent[]> {
   const reads: ReadEvent[] = []
   let [bytes, turnEnds] = [0, turnBytes]
@@ -83,12 +87,13 @@ async function readPart(
       turnEnds = bytes + turnBytes
     }
     const item = readItem(batch, i, limits)
+    const { start, end } = must(batch.cuts[i], 'it was read')
     const read: ReadEvent =
       'detail' in item
-        ? { ok: false, idempotencyKey: null, ...item }
+        ? { ok: false, idempotencyKey: null, field: item.field, detail: item.detail }
         : readEvent(item.input, hop, limits, item.plain, forwards ? item.text : undefined)
     reads.push(tally.see(read))
-    const { start, end } = must(batch.cuts[i], 'it was read')
+    if (!read.ok) shapes.add(explainShape(item, batch.text.slice(start, end)))
     bytes += end - start
   }
   return reads
@@ -144,7 +149,7 @@ class Outcome {
       throw later(first.detail)
     }
     return {
-      ok: true,
+      ok: failed < total || total === 0,
       total,
       success: total - failed,
       failed,

@@ -17,11 +17,11 @@ import { dropArchived, type Held, secondsLate } from './retention.ts'
 /*
  * Finds the closed hours and archives those that are due, oldest first, until it is stopped; then
  * retention. An hour that fails by itself does not keep the others waiting. One archiver works per
- * database: it holds a lock, and checks it again before anything becomes visible or is dropped.
+ * database: nothing becomes visible, is noted or dropped but while it holds the lease.
  */
 
 export type ArchiverOptions = {
-  /** Its connection holds the lock and does the work. */
+  /** Its connection does the work. */
   lease: Lease
   place: Place
   /** The only site to archive; all of them unless set. */
@@ -110,7 +110,7 @@ export class Archiver {
     try {
       this.#begin('the look at the archive')
       await place.check('write')
-      state.here = await lease.hold()
+      state.here = (await lease.hold()) !== undefined
       if (state.here) {
         await this.#assertRightPlace()
         await this.#assertTimeTrusted()
@@ -139,7 +139,7 @@ export class Archiver {
   /** A mount point with nothing mounted looks like an archive that was never written to. */
   async #assertRightPlace(): Promise<void> {
     const { place, lease } = this.#options
-    const site = await notedSite(lease.store)
+    const site = await notedSite(lease.reader)
     if (site === undefined) return
     for await (const _ of place.list(toManifestFolder(site))) return
     throw new AppError(
@@ -150,13 +150,15 @@ export class Archiver {
 
   /** Whether an hour is settled, and what is past retention, depends on the time. */
   async #assertTimeTrusted(): Promise<void> {
-    const doubt = await readDoubt(this.#options.lease.store)
+    const doubt = await readDoubt(this.#options.lease.reader)
     if (doubt !== undefined) throw new AppError('unavailable', doubt)
   }
 
   async #archiveDue(): Promise<void> {
     const { lease, signal } = this.#options
-    const hours = (await closedHours(lease.store, signal)).filter((hour) => !this.#isComplete(hour))
+    const hours = (await closedHours(lease.reader, signal)).filter(
+      (hour) => !this.#isComplete(hour),
+    )
     let oldest: Micros | undefined
     this.#found = { failed: [], unsettled: 0 }
     for (const from of hours) {
@@ -205,7 +207,7 @@ export class Archiver {
   /** @returns true when nothing of the hour is left to do, for any site */
   async #archiveHour(from: Micros): Promise<boolean> {
     const { lease, site, signal } = this.#options
-    const found = await sitesOfHour(lease.store, from, overdueHours, signal)
+    const found = await sitesOfHour(lease.reader, from, overdueHours, signal)
     const ours = found.filter((hour) => site === undefined || hour.site === site)
     let complete = true
     for (const hour of ours) {
@@ -220,14 +222,10 @@ export class Archiver {
   /** @returns false when the hour has to wait until its jobs have settled, or failed by itself */
   async #attempt(hour: SiteHour): Promise<boolean> {
     const { lease, place, log, signal } = this.#options
-    const assertOurs = () => this.#assertOurs()
     try {
       const outcome = await archiveDueHour(hour, {
-        store: lease.store,
-        place,
-        log,
-        signal,
-        assertOurs,
+        ...{ lease, place, log, signal },
+        assertOurs: () => this.#assertOurs(),
       })
       if (outcome.unsettled) this.#found.unsettled++
       else if (outcome.files.length > 0) this.#count(hour, outcome.files)
@@ -249,7 +247,7 @@ export class Archiver {
     log.error(failed, 'hour not archived, will retry')
   }
 
-  /** Before anything becomes visible: the lock may be lost by now, and the disk unmounted. */
+  /** Before anything becomes visible: the lease may be lost by now, and the disk unmounted. */
   async #assertOurs(): Promise<void> {
     await this.#assertRightPlace()
     await this.#options.lease.assertHeld()

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { type ArchivedFile, noteArchived, notedFiles } from '../store/archive/files.ts'
 import { hourFacts, type SiteHour } from '../store/archive/hours.ts'
 import { readHour } from '../store/archive/rows.ts'
-import type { Store } from '../store/connect.ts'
+import type { Lease } from '../store/lease.ts'
 import { exportHour } from './hour.ts'
 import { HourFailure } from './hour-failure.ts'
 import { readManifest } from './manifest.ts'
@@ -21,7 +21,7 @@ const settleS = 3600
 export const overdueHours = 12
 
 export type DueHourOptions = {
-  store: Store
+  lease: Lease
   place: Place
   log: Logger
   signal: AbortSignal
@@ -38,8 +38,8 @@ export type Outcome = { unsettled: true } | { unsettled: false; files: readonly 
  * @throws HourFailure when it cannot be archived as things are
  */
 export async function archiveDueHour(hour: SiteHour, options: DueHourOptions): Promise<Outcome> {
-  const { place, store } = options
-  const noted = await notedFiles(store, hour)
+  const { place, lease } = options
+  const noted = await notedFiles(lease.reader, hour)
   const isDue = (await readManifest(place, hour)) === undefined
   if (isDue) {
     assertNotNoted(noted)
@@ -48,12 +48,12 @@ export async function archiveDueHour(hour: SiteHour, options: DueHourOptions): P
   const known = new Set(noted)
   const files = await runExport(hour, known, options)
   const fresh = files.filter(({ path }) => !known.has(path))
-  if (fresh.length > 0) await noteArchived(store, hour, fresh)
+  if (fresh.length > 0) await noteArchived(lease.store, hour, fresh)
   return { unsettled: false, files: isDue ? files : [] }
 }
 
 function runExport(hour: SiteHour, noted: ReadonlySet<string>, options: DueHourOptions) {
-  const { place, store, signal, log, assertOurs } = options
+  const { place, lease, signal, log, assertOurs } = options
   return exportHour({
     place,
     hour,
@@ -61,10 +61,11 @@ function runExport(hour: SiteHour, noted: ReadonlySet<string>, options: DueHourO
     noted,
     signal,
     source: {
-      facts: () => hourFacts(store, hour),
-      read: (kind, consume) => readHour(store, kind, hour, consume),
+      facts: () => hourFacts(lease.reader, hour),
+      read: (kind, consume) => readHour(lease.reader, kind, hour, consume),
     },
     assertOurs,
+    protect: lease.protect,
     onLeftovers: (paths) =>
       log.warn({ site: hour.site, hour: hour.from, paths }, 'leftovers of a crash removed'),
   })

@@ -2,6 +2,7 @@ import { clock } from '../platform/clock.ts'
 import { type ArchiveKind, type ArchiveRow, archiveKinds } from '../store/archive/columns.ts'
 import type { ArchivedFile } from '../store/archive/files.ts'
 import type { Hour, HourFacts } from '../store/archive/hours.ts'
+import type { Lease } from '../store/lease.ts'
 import { HourFailure } from './hour-failure.ts'
 import { isOurFile, manifestPath, siteFolder, toPartition } from './layout.ts'
 import { makeManifest, readManifest, toArchivedFiles, writeManifest } from './manifest.ts'
@@ -18,7 +19,8 @@ import { assertFileReadsBack, assertThere } from './read-back.ts'
  *   it has its own manifest. After the manifest the hour is complete and is never written again.
  * - A file is removed only when its hour has a manifest that does not name it, and only if it is
  *   named as ours are. So of two archivers at one hour the one whose manifest came first wins, and
- *   the other can take nothing of it away.
+ *   the other can take nothing of it away. One that was overtaken writes none (lease.ts), unless it
+ *   was stopped in the very step: the manifest tells by its lease.
  */
 
 /** The source of an hour's rows. */
@@ -42,6 +44,8 @@ export type ExportOptions = {
   signal: AbortSignal
   /** Called before anything of the hour gets a name. @throws when another archiver is at work */
   assertOurs: () => Promise<void>
+  /** Runs the step that makes the hour count; see Lease. @throws when another archiver is at work */
+  protect: Lease['protect']
   /** Maximum rows in one file (default 600,000). */
   maxRows?: number
   /** Called with the leftovers of a crash that were removed. */
@@ -59,7 +63,7 @@ const rowsPerFile = 600_000
  * already contradicts; nothing of the hour counts then that did not before
  */
 export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]> {
-  const { place, hour, source, assertOurs } = options
+  const { place, hour, source, assertOurs, protect } = options
   const done = await finishHour(options)
   if (done) return done
   await place.clearStaged(siteFolder(hour.site))
@@ -74,7 +78,10 @@ export async function exportHour(options: ExportOptions): Promise<ArchivedFile[]
   const left = await findLeftovers(options, files)
   for (const { file, staged } of parts) await place.putOnce(file.path, staged)
   for (const file of files) await assertPut(place, file)
-  await writeManifest(place, hour, makeManifest(hour, facts, files, clock.now()))
+  await protect((lease) => {
+    const manifest = makeManifest(hour, facts, files, { archivedAt: clock.now(), lease })
+    return writeManifest(place, hour, manifest)
+  })
   await clearLeftovers(options, left)
   return files
 }

@@ -37,6 +37,8 @@ const manifestSchema = z.object({
   frozen_before: time,
   archived_at: time,
   archived_by: z.string(),
+  /** Number of the lease under which it was written; the first manifests have none. */
+  lease: whole.positive().optional(),
   /** Null: the raw events were gone before the hour was archived, so it does not have them. */
   rows: z.object({ event: whole.nullable(), job: whole, subjob: whole }),
   /** Events of the hour that came too late and are not in it; they stay in the hot store. */
@@ -99,7 +101,7 @@ export function makeManifest(
   { site, from }: HourKey,
   facts: HourFacts,
   files: readonly ArchivedFile[],
-  now: Micros,
+  { archivedAt, lease }: { archivedAt: Micros; lease: number },
 ): Manifest {
   const rows = (kind: ArchivedFile['kind']) =>
     files.reduce((sum, file) => sum + (file.kind === kind ? file.rows : 0), 0)
@@ -109,8 +111,9 @@ export function makeManifest(
     site,
     hour: from,
     frozen_before: facts.frozenBefore,
-    archived_at: now,
+    archived_at: archivedAt,
     archived_by: `wafermon ${version}`,
+    lease,
     rows: {
       event: facts.eventsDropped ? null : rows('event'),
       job: rows('job'),

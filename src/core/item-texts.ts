@@ -59,6 +59,15 @@ export function cutLines(text: string, maxItems: number): Cut[] {
   return cuts
 }
 
+/** The one object that the text is, over all its lines; undefined when it is more, or something else. */
+export function cutObject(text: string): Cut[] | undefined {
+  const start = skipSpace(text, 0)
+  if (text[start] !== '{') return undefined
+  const end = endOfValue(text, start)
+  const isWhole = text[end - 1] === '}' && skipSpace(text, end) === text.length
+  return isWhole ? [{ start, end }] : undefined
+}
+
 /** Begins each record of `application/json-seq`; no JSON has it anywhere. */
 const recordSeparator = '\x1e'
 

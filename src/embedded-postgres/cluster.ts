@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -43,11 +43,13 @@ export type Cluster = {
  * Makes the data folder unless it is there. Everything happens in `postgres.new`, which gets its
  * name once initdb has ended well: a first start that was cut short begins again.
  *
- * @throws AppError `conflict` when the data is of another major version of PostgreSQL
+ * @throws AppError `conflict` when the data is of another major version of PostgreSQL, or something else
+ * is in its place
  */
 export async function createCluster(cluster: Cluster): Promise<void> {
   const { dir, dataDir, user, log } = cluster
   if (existsSync(join(dataDir, 'PG_VERSION'))) return checkMajor(cluster)
+  refuseOther(dataDir)
   log.info('creating the database')
   const fresh = `${dataDir}.new`
   if (existsSync(fresh)) await askToEnd(findProcesses(fresh), ['SIGKILL'])
@@ -65,6 +67,16 @@ export async function createCluster(cluster: Cluster): Promise<void> {
   )
   await rename(fresh, dataDir)
   await sync(dir)
+}
+
+/** An empty folder may be there: a disk of its own, for example. */
+function refuseOther(dataDir: string): void {
+  const found = statSync(dataDir, { throwIfNoEntry: false })
+  if (!found || (found.isDirectory() && readdirSync(dataDir).length === 0)) return
+  throw new AppError(
+    'conflict',
+    `${dataDir} is in the place of the database, and is none: move it away`,
+  )
 }
 
 /**

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { LockHeld, takeLock } from '../platform/lock-file.ts'
+import { makeFolders } from '../platform/own-folder.ts'
 import { createCluster, readPassword } from './cluster.ts'
 import { installBinaries } from './install.ts'
 import { askToEnd, clearLeftovers, findProcesses } from './leftovers.ts'
@@ -69,7 +69,7 @@ const fixed = {
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const dir = resolve(options.dir)
-  await mkdir(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
+  makeFolders(dir, process.getuid?.() === 0 ? 0o711 : 0o700)
   const release = lockFolder(dir)
   try {
     return await startLocked({ ...options, dir }, release)

@@ -169,6 +169,9 @@ export class Auth {
       // When the file becomes unreadable or wrong while the role runs, the last tokens are kept.
       if (this.#readAt !== '') return
       if (error instanceof ConfigError) throw error
+      if ((error as NodeJS.ErrnoException).code === 'EISDIR') {
+        throw new ConfigError(`TOKENS_FILE: ${file} is a folder; name a file in it`)
+      }
       throw new ConfigError(
         `TOKENS_FILE: cannot read ${file}; create it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
       )

@@ -1,3 +1,4 @@
+import { readFileSync, readlinkSync } from 'node:fs'
 import { uptime } from 'node:os'
 import type { Logger } from 'pino'
 import { fromMs, type Micros } from '../core/time.ts'
@@ -21,6 +22,8 @@ export type TimeSource = {
   monotonicMs: () => number
   /** Since the machine started, its sleep included; a hundredth of a second is exact enough. */
   uptimeMs: () => number
+  /** What tells this start of the machine from all others, if anything does. */
+  boot?: () => string | undefined
 }
 
 /** The clock was set, or the machine slept: `byS` seconds, negative for a clock that was set back. */
@@ -30,6 +33,18 @@ const machine: TimeSource = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   uptimeMs: () => uptime() * 1000,
+  boot: readBoot,
+}
+
+/** Undefined where the uptime is not that of the kernel, as in a container that shows its own. */
+function readBoot(): string | undefined {
+  if (uptime() + 1 < Number(process.hrtime.bigint()) / 1e9) return undefined
+  try {
+    const id = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${id} ${readlinkSync('/proc/self/ns/time')}`
+  } catch {
+    return undefined
+  }
 }
 
 /** How far the wall clock may be from our reading, in milliseconds: `Date` cuts to whole ones. */
@@ -57,6 +72,11 @@ class Clock {
   /** Milliseconds since the machine started, its sleep included: no setting of the clock touches it. */
   uptimeMs(): number {
     return this.#source.uptimeMs()
+  }
+
+  /** What tells this start of the machine from all others; undefined where nothing does. */
+  boot(): string | undefined {
+    return this.#source.boot?.()
   }
 
   /** Calls the listener with every change that is noticed, until the returned function is called. */

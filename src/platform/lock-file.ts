@@ -43,7 +43,7 @@ export class LockHeld extends Error {
  *
  * @returns a function that releases it; `takenOver` is true when its last holder died
  * @throws LockHeld naming the process that has it; AppError `unavailable` when the disk does not take a
- * name any more, `conflict` when a folder is in its place
+ * name any more, `conflict` when a folder is in its place, or what is there cannot be moved
  */
 export function takeLock(path: string): { release: () => void; takenOver: boolean } {
   const own = { pid: process.pid, started: readStart(process.pid) ?? '' }
@@ -132,8 +132,12 @@ function setAside(path: string, dead: Holder | undefined): void {
   const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
   try {
     renameSync(path, aside)
-  } catch {
-    return
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    // Another process has moved it.
+    if (code === 'ENOENT') return
+    const message = `cannot move the lock of a process that has ended, ${path} (${code}): remove it, or choose another folder`
+    throw new AppError('conflict', message, { cause })
   }
   const moved = readHolder(aside)
   if (moved && !isSame(moved, dead)) putBack(aside, path)

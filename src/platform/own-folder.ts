@@ -8,6 +8,7 @@ import {
   type Stats,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { AppError } from '../core/errors.ts'
 
 /*
  * Folders of state among other users of the machine. A user who may change a folder may put a link in
@@ -89,21 +90,38 @@ export function makeFolders(dir: string, mode: number): void {
 }
 
 /**
- * Takes what `forbidden` has from the permissions of a folder, and all that others may do from the
- * files in it. What belongs to others, and a folder that is meant to be shared (/tmp), stays as it is.
+ * Takes what `forbidden` has from the permissions of a folder, and all that others may do from our files
+ * in it. What belongs to others, and a folder that is meant to be shared (/tmp), stays as it is: a
+ * mistyped address must not close a part of the system to its users.
  *
  * @param forbidden bits such as 0o077
+ * @param ours names of what we write in it
+ * @throws AppError `invalid` when it is no folder, or is open and holds something besides ours
  */
-export function closeFolder(dir: string, forbidden: number): void {
+export function closeFolder(dir: string, forbidden: number, ours: RegExp): void {
   const stats = lstatSync(realpathSync(dir))
+  if (!stats.isDirectory()) {
+    throw new AppError('invalid', `${dir} is not a folder: move it away, or choose a folder`)
+  }
   if (stats.uid !== ourId() || (stats.mode & sticky) !== 0) return
+  const names = readdirSync(dir)
+  const other = names.find((name) => !ours.test(name) && name !== 'lost+found')
+  if ((stats.mode & forbidden) !== 0 && other !== undefined) {
+    throw new AppError(
+      'invalid',
+      `${dir} is open to other users and holds more than our files (${other}): choose a folder of its own, ` +
+        `or run \`chmod ${octal(stats.mode & 0o777 & ~forbidden)} ${dir}\``,
+    )
+  }
   close(dir, stats, forbidden)
-  for (const name of readdirSync(dir)) {
+  for (const name of names.filter((name) => ours.test(name))) {
     const file = join(dir, name)
     const stats = look(file)
     if (stats?.isFile() && stats.uid === ourId()) close(file, stats, 0o077)
   }
 }
+
+const octal = (mode: number) => mode.toString(8).padStart(3, '0')
 
 function close(path: string, { mode }: Stats, forbidden: number): void {
   if ((mode & forbidden) !== 0) chmodSync(path, mode & 0o7777 & ~forbidden)

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { ConfigError } from '../core/errors.ts'
+import { AppError, ConfigError } from '../core/errors.ts'
 import { closeFolder, explainForeign, makeFolders } from '../platform/own-folder.ts'
 import type { Db } from './db.ts'
 import { formatVersion } from './schema.ts'
@@ -17,9 +17,10 @@ export function makeDir(dir: string): void {
   if (foreign) throw new ConfigError(`SPOOL_DIR: ${foreign}`)
   try {
     makeFolders(dir, 0o700)
-    closeFolder(dir, 0o077)
+    closeFolder(dir, 0o077, /^(spool\.|lock\.|source-id|last-seq|ballast|damaged-)/)
     accessSync(dir, constants.W_OK)
   } catch (error) {
+    if (error instanceof AppError) throw new ConfigError(`SPOOL_DIR: ${error.message}`)
     throw new ConfigError(
       `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); choose a folder that this user may write to, on a disk with space`,
     )

@@ -33,17 +33,10 @@ export type StoreOptions = {
   keep?: boolean
   /** Settings of the session, for example `synchronous_commit`. */
   session?: Record<string, string | number>
-  /** Called before each piece of work, once it has its connection; what it throws refuses the work. */
-  fence?: (op: Operation) => void
   metrics?: Metrics
 }
 
 export type Store = {
-  /**
-   * The driver, for migrations and tests; everything else goes through `ask` and `begin`, which make
-   * sure that no connection does two things at the same time.
-   */
-  sql: Sql
   /**
    * One statement: `store.ask({operation: 'findJobs', table: 'job'}, (sql) => sql\`...\`, signal)`.
    * Aborting cancels it in the server as well.
@@ -56,8 +49,6 @@ export type Store = {
     question: (sql: Sql) => postgres.PendingQuery<T>,
     signal?: AbortSignal,
   ): Promise<postgres.RowList<T>>
-  /** Several statements, each for itself. Errors as `ask`. */
-  run<T>(op: Operation, work: (sql: Sql) => Promise<T>): Promise<T>
   /** A transaction: committed when `work` resolves, rolled back when it rejects. Errors as `ask`. */
   begin<T>(op: Operation, work: (sql: TransactionSql) => Promise<T>): Promise<T>
   /**
@@ -67,12 +58,21 @@ export type Store = {
   listen(channel: string, heard: () => void, signal: AbortSignal): Promise<void>
   /** Places for work: `size` in all, `available` of them free now. */
   pool(): { size: number; available: number }
-  /** How many connections were lost so far. What a session held, a lock for example, went with it. */
-  losses(): number
   /** Opens the least number of connections. Never rejects: a database that is away comes later. */
   warm(): Promise<void>
   /** Waits up to `timeoutS` (5) seconds for work in flight, then closes. */
   close(timeoutS?: number): Promise<void>
+}
+
+/** A store, and the ways to its connections that a lease has no say in. */
+export type Pool = Store & {
+  /**
+   * The driver, for migrations and tests; everything else goes through `ask` and `begin`, which make
+   * sure that no connection does two things at the same time.
+   */
+  sql: Sql
+  /** Several statements, each for itself. Errors as `ask`. */
+  run<T>(op: Operation, work: (sql: Sql) => Promise<T>): Promise<T>
 }
 
 /** Longest wait for a place when there is no statement timeout, in milliseconds. */
@@ -81,11 +81,10 @@ const maxWaitMs = 30_000
 const graceMs = 5000
 
 /** Makes the pool; connects at the first use, again and again if need be. */
-export function connect(url: string, options: StoreOptions): Store {
+export function connect(url: string, options: StoreOptions): Pool {
   const { max, metrics, timeoutS } = options
   const timeoutMs = timeoutS === undefined ? undefined : Math.ceil(timeoutS * 1000)
   const sockets = new Set<net.Socket>()
-  let losses = 0
   const sql = openDriver(url, {
     name: options.role,
     max,
@@ -94,10 +93,7 @@ export function connect(url: string, options: StoreOptions): Store {
     statementTimeoutMs: timeoutMs,
     onSocket: (socket) => {
       sockets.add(socket)
-      socket.once('close', () => {
-        sockets.delete(socket)
-        losses++
-      })
+      socket.once('close', () => sockets.delete(socket))
     },
   })
   const gate = shownGate(max, metrics)
@@ -109,7 +105,6 @@ export function connect(url: string, options: StoreOptions): Store {
     const watch = timeoutMs && setTimeout(() => dropSilent(sockets), timeoutMs + graceMs)
     let status = 'ok'
     try {
-      options.fence?.(op)
       return await work()
     } catch (error) {
       status = 'error'
@@ -136,7 +131,6 @@ export function connect(url: string, options: StoreOptions): Store {
     begin: (op, work) => measured(op, () => sql.begin(work as never) as Promise<never>),
     listen: (channel, heard, signal) =>
       keepListening(url, { role: options.role, channel, heard, signal }),
-    losses: () => losses,
     pool: () => ({ size: gate.size, available: gate.free }),
     warm: async () => {
       const one = () => sql`select 1`.catch(() => {})
@@ -169,7 +163,7 @@ type Internals = { state: object | null; canceller: ((query: unknown) => Promise
  * (`state`): one that is canceled while its connection opens takes that connection's place in the
  * pool with it. It then runs, at most to its timeout, and its answer is dropped.
  */
-async function cancelable<T extends readonly (object | undefined)[]>(
+export async function cancelable<T extends readonly (object | undefined)[]>(
   query: postgres.PendingQuery<T>,
   signal: AbortSignal | undefined,
 ): Promise<postgres.RowList<T>> {
@@ -189,7 +183,10 @@ async function cancelable<T extends readonly (object | undefined)[]>(
 }
 
 /** Rejects immediately when the signal aborts; the place is freed when the server is done. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   if (!signal) return work
   work.catch(() => {})
   let onAbort = () => {}

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { sleep } from '../platform/backoff.ts'
-import type { Store } from './connect.ts'
+import type { Pool } from './connect.ts'
 import { codeFromError } from './database-error.ts'
 import { type Edition, readEdition } from './edition.ts'
 import { advanceHorizon } from './horizon.ts'
@@ -33,7 +33,7 @@ const eagerMs = 500
  * must not work on a database that lacks a migration.
  */
 export class DatabaseWatch {
-  readonly #store: Store
+  readonly #store: Pool
   readonly #log: Logger
   #now: Readiness = { state: 'away', why: 'the database has not been reached yet' }
 
@@ -45,7 +45,7 @@ export class DatabaseWatch {
   readonly #checkWay: () => Promise<void>
 
   constructor(
-    store: Store,
+    store: Pool,
     log: Logger,
     freezeAfterHours: number,
     { answerWithinMs = silentMs, checkWay = async () => {} }: WatchOptions = {},

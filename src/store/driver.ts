@@ -41,7 +41,7 @@ export type DriverOptions = {
  * Makes the driver's pool for `postgres://user:password@host:port/database`. A socket is written
  * `?host=/folder`, which the driver itself does not understand. TLS is `sslmode=require` (not
  * verified) or `verify-full`, with `sslrootcert=FILE`. Other parameters become settings of the
- * session.
+ * session, but for those that we rely on.
  *
  * Nothing is connected yet.
  *
@@ -72,6 +72,7 @@ export function openDriver(url: string, options: DriverOptions): Sql {
     onnotify: () => options.onNotify?.(),
     socket: () => openSocket(target, options.onSocket),
     connection: {
+      ...target.session,
       application_name: `wafermon ${options.name}`,
       TimeZone: 'UTC',
       DateStyle: 'ISO, MDY',
@@ -82,7 +83,6 @@ export function openDriver(url: string, options: DriverOptions): Sql {
       idle_in_transaction_session_timeout: idleInTransactionMs,
       ...(options.statementTimeoutMs ? { statement_timeout: options.statementTimeoutMs } : {}),
       ...options.session,
-      ...target.session,
     },
     // Columns only: postgres.camel and toCamel alone would rename the keys inside users' JSON too.
     transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },

@@ -82,7 +82,7 @@ async function makePartitions(store: Store, from: Fragment, at: Micros): Promise
 
 /**
  * First of all: what drops asks for it, whatever becomes of the rest. Not after a person has confirmed
- * the clock meanwhile.
+ * the clock meanwhile, or another replica has noticed that it was set.
  */
 async function noteDoubt(store: Store, time: TrustedTime): Promise<void> {
   const { doubt = null, stepped, confirmed } = time
@@ -91,7 +91,7 @@ async function noteDoubt(store: Store, time: TrustedTime): Promise<void> {
     (sql) => sql`
       /* horizon.doubt */
       update horizon set doubt = ${doubt}, stepped = ${stepped}
-      where confirmed = ${confirmed} and (doubt is distinct from ${doubt} or stepped <> ${stepped})`,
+      where confirmed = ${confirmed} and (${stepped} or not stepped) and (doubt is distinct from ${doubt} or stepped <> ${stepped})`,
   )
 }
 

@@ -1,36 +1,61 @@
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
-import { connect, type Store, type StoreOptions } from './connect.ts'
+import { connect, type Pool, type Sql, type Store, type StoreOptions } from './connect.ts'
+import type { TransactionSql } from './driver.ts'
 import { endStalledHolder } from './end-stalled.ts'
+import { fenced } from './fence.ts'
 import { locks } from './locks.ts'
 import { refuseUnfitPooler } from './pooler.ts'
+import { beginSlowly } from './slow-transaction.ts'
 
 /*
  * Work that one process at a time does: maintenance, the archive, migrations. Invariants:
  *
- * - The lock belongs to a session of the database, and the work is done in that same session. When the
- *   session is lost, the store refuses all work until the lock is held again. So a process that was
- *   stopped, and runs on after another has taken over, changes nothing.
- * - The server ends the session when nothing comes from its process for as long as the lease, and a
- *   transaction that waits for it much sooner (driver.ts). A process that runs sends a beat meanwhile.
+ * - Who takes the lease gives it the next number, in its row of "lease"; numbers only grow.
+ * - Everything that is written under the lease is written in a transaction that first finds the lock
+ *   in its own session and its number in that row, and keeps the row from changing until it ends. So
+ *   whatever a process believes that was stopped, overtaken and continued, on the same connection or on
+ *   a new one: nothing that it writes can follow the number of its successor.
+ * - What cannot be part of a transaction is done while one holds the row (`protect`). Should that be lost
+ *   meanwhile, the work may still take effect: it has to be harmless after a successor's, and says the
+ *   number under which it was done.
+ *
+ * The number makes it safe; the rest makes it pass on in time:
+ *
+ * - The lock belongs to a session of the database. The server ends that when nothing comes from its
+ *   process for as long as the lease, and a transaction that waits for it much sooner (driver.ts).
+ *   A process that runs sends a beat meanwhile.
  * - A process that stopped in the middle of a message is idle for neither of these clocks: the one
  *   that waits for the lock ends its session.
  *
  * All clocks are the server's, and measure spans: no wrong date makes a lease end early or never.
+ *
+ * A person who confirms the clock (`setHorizon`), and a local API that opens the days of now when it
+ * starts, hold no lease: what they write only moves forward, or is decided by its own conditions.
  */
 
 export type Lease = {
-  /** One connection, which holds the lock. Throws `unavailable` while the lock is not held. */
+  /** One connection. All work of it is checked: `unavailable` when the lease is not held. */
   store: Store
+  /** The same connection, unchecked: for reading, and for what has to be checked by itself. */
+  reader: Pool
   /**
-   * Takes the lock when it is free. Ask in every round: a session that was lost holds no lock.
+   * Takes the lease when it is free. Ask in every round: a session that was lost holds no lock.
    *
-   * @returns true when it is held
+   * @returns its number, undefined while another process has it
    * @throws AppError conflict behind a pooler that hands sessions around; other errors as `Store.ask`
    */
-  hold(): Promise<boolean>
-  /** Asks the server, right before something becomes visible. @throws AppError unavailable */
+  hold(): Promise<number | undefined>
+  /** Asks the server. @throws AppError unavailable when the lease is not held */
   assertHeld(): Promise<void>
+  /**
+   * Runs work outside of the database while no other process can take the lease, for as long as a lease
+   * lasts.
+   *
+   * @param work gets the number of the lease
+   * @throws what `work` throws; AppError unavailable when the lease is not held or was lost meanwhile
+   */
+  protect<T>(work: (number: number) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -41,10 +66,7 @@ export const leaseMs = 15_000
 /** How soon a process that waits for a lease asks again, in milliseconds. */
 export const askAgainMs = 5000
 
-/** Work of the lease itself, and what those who wait for it show too: they need no lock. */
-const own = 'lease'
-const unfenced: ReadonlySet<string> = new Set([own, 'readDoubt'])
-const op = { operation: own, table: 'none' }
+const op = { operation: 'lease', table: 'lease' }
 
 /** Opens the one connection; nothing is held yet. */
 export function openLease(
@@ -53,64 +75,108 @@ export function openLease(
   { silentMs = leaseMs, ...options }: Omit<StoreOptions, 'max' | 'keep'> & { silentMs?: number },
 ): Lease {
   const key = locks[name]
-  /** The connections that were lost when the lock was taken: one more, and it is not held. */
-  let heldAt: number | undefined
-  const store = connect(url, {
-    ...options,
-    max: 1,
-    keep: true,
-    fence: ({ operation }) => {
-      if (!unfenced.has(operation) && heldAt !== store.losses()) throw notHeld()
-    },
-  })
+  let number: number | undefined
+  const reader = connect(url, { ...options, max: 1, keep: true })
   const beat = setInterval(() => {
-    if (heldAt === store.losses() && store.pool().available > 0) {
-      store.ask(op, (sql) => sql`/* lease.beat */ select 1`).catch(() => {})
+    if (number !== undefined && reader.pool().available > 0) {
+      reader.ask(op, (sql) => sql`/* lease.beat */ select 1`).catch(() => {})
     }
   }, silentMs / 5)
   beat.unref()
 
   let fit: Promise<void> | undefined
-  async function hold(): Promise<boolean> {
+  async function hold(): Promise<number | undefined> {
     fit ??= refuseUnfitPooler(url)
     await fit.catch((error: unknown) => {
       fit = undefined
       throw error
     })
-    const losses = store.losses()
-    const [row] = await store.ask<{ ours: boolean }[]>(
-      op,
-      (sql) => sql`
-        /* lease.hold */
-        select case when ${isOurs(sql, key)} then true else pg_try_advisory_lock(${key}) end as ours,
-          set_config('idle_session_timeout', ${String(silentMs)}, false)`,
-    )
-    const { ours } = must(row, 'a select without a table answers one row')
-    heldAt = ours && store.losses() === losses ? losses : undefined
-    if (!ours) await endStalledHolder(store, op, key, silentMs)
-    return heldAt !== undefined
+    const { ours, before } = await takeLock(reader, key, silentMs)
+    if (!ours) await endStalledHolder(reader, op, key, silentMs)
+    // Everything else works on a migrated database; migrations need the table before the first.
+    if (ours && name === 'migrate') await makeTable(reader)
+    const kept = before ? await reader.begin(op, find) : undefined
+    number = ours ? (kept ?? (await takeNumber(reader, name, key))) : undefined
+    return number
   }
 
-  async function assertHeld(): Promise<void> {
-    const [row] = await store.ask<{ ours: boolean }[]>(
-      { operation: 'assertLease', table: 'none' },
-      (sql) => sql`/* lease.assert */ select ${isOurs(sql, key)} as ours`,
-    )
-    if (!row?.ours) throw notHeld()
+  /** The number, if it is still the last and the lock is ours; it stays so until the transaction ends. */
+  async function find(tx: TransactionSql): Promise<number | undefined> {
+    const [row] = await tx<{ number: number }[]>`
+      /* lease.find */
+      select number from lease
+      where name = ${name} and number = ${number ?? null} and ${isOurs(tx, key)} for share`
+    return row?.number
   }
 
-  const close = () => {
-    clearInterval(beat)
-    return store.close()
+  async function check(tx: TransactionSql): Promise<number> {
+    const found = await find(tx)
+    if (found === undefined) throw notHeld()
+    return found
   }
-  return { store, hold, assertHeld, close }
+
+  const protect = <T>(work: (number: number) => Promise<T>) =>
+    beginSlowly(reader, op, async (tx) => {
+      const held = await check(tx)
+      await tx`select set_config('idle_in_transaction_session_timeout', ${String(silentMs)}, true)`
+      return work(held)
+    })
+
+  return {
+    store: fenced(reader, check),
+    reader,
+    hold,
+    assertHeld: () => reader.begin(op, async (tx) => void (await check(tx))),
+    protect,
+    close: () => {
+      clearInterval(beat)
+      return reader.close()
+    },
+  }
 }
 
-const isOurs = (sql: Store['sql'], key: number) => sql`
+async function takeLock(store: Store, key: number, silentMs: number) {
+  const [row] = await store.ask<{ before: boolean; ours: boolean }[]>(
+    op,
+    (sql) => sql`
+      /* lease.hold */
+      select before, case when before then true else pg_try_advisory_lock(${key}) end as ours,
+        set_config('idle_session_timeout', ${String(silentMs)}, false)
+      from (select ${isOurs(sql, key)} as before) asked`,
+  )
+  return must(row, 'a select of one row answers it')
+}
+
+/** @returns undefined when the lock was lost since */
+async function takeNumber(store: Store, name: LeaseName, key: number) {
+  const [row] = await store.ask<{ number: number }[]>(
+    op,
+    (sql) => sql`
+      /* lease.number */
+      insert into lease (name, number) select ${name}, 1 where ${isOurs(sql, key)}
+      on conflict (name) do update set number = lease.number + 1, taken_at = default
+      returning number`,
+  )
+  return row?.number
+}
+
+const makeTable = (store: Store) =>
+  store.ask(
+    op,
+    (sql) => sql`
+      /* lease.table */
+      create table if not exists lease (
+        name     text primary key,
+        number   bigint      not null,
+        taken_at timestamptz not null default now()
+      )`,
+  )
+
+const isOurs = (sql: Sql | TransactionSql, key: number) => (sql as Sql)`
   exists (select from pg_locks where locktype = 'advisory' and objid = ${key} and classid = 0
     and pid = pg_backend_pid() and granted)`
 
 const notHeld = () =>
-  new AppError('unavailable', 'the lock is lost: another process may have taken over', {
+  new AppError('unavailable', 'the lease is lost: another process may have taken over', {
     retryAfterS: 2,
   })

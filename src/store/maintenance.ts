@@ -64,7 +64,7 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   const state: MaintenanceState = {
     ...{ here: false, lastRunAt: null, doubt: undefined, failed: [] },
   }
-  const { store, hold, close } = openLease(url, 'maintenance', {
+  const { store, reader, hold, close } = openLease(url, 'maintenance', {
     role: 'maintenance',
     timeoutS: 300,
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
@@ -73,10 +73,10 @@ export function runMaintenance(url: string, options: MaintenanceOptions): Mainte
   const watch = new TimeWatch()
 
   async function round(): Promise<void> {
-    state.here = await hold()
+    state.here = (await hold()) !== undefined
     if (!state.here) {
       state.failed = []
-      state.doubt = await readDoubt(store)
+      state.doubt = await readDoubt(reader)
       return
     }
     const time = await watch.look(store)
@@ -137,7 +137,7 @@ async function attempt(
     return undefined
   } catch (error) {
     if (signal.aborted) return undefined
-    // The whole round ends: the lock went with the connection.
+    // The whole round ends: the lease is lost, with its connection or to another process.
     if (isUnreachable(error)) throw error
     log.warn({ error, task: task.name }, 'a maintenance task failed; will retry')
     return error instanceof Error ? error.message : String(error)

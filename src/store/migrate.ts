@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
 import { sleep } from '../platform/backoff.ts'
-import type { Sql } from './connect.ts'
+import type { Sql, TransactionSql } from './connect.ts'
 import { codeFromError, explainError } from './database-error.ts'
 import {
   type Edition,
@@ -17,10 +17,10 @@ import { type MigrationFile, readMigrationFiles, splitStatements } from './migra
  * Brings a database to the schema that this program needs. Invariants:
  *
  * - Forward only. Applied files are never run again; their checksums are kept and compared.
- * - One runner at a time (an advisory lock); a second one waits, then finds nothing to do.
+ * - One runner at a time (lease.ts); a second one waits, then finds nothing to do.
  * - A file is applied and recorded in one transaction, so it is there whole or not at all. A file
  *   that begins with `-- no transaction` is recorded after its last statement and must be written
- *   so that running it again does no harm.
+ *   so that running it again does no harm: the lease is checked before each statement.
  * - A database that a newer program migrated is left alone.
  * - The edition that the first run chose stays; an extension that comes later changes nothing.
  * - Licensed files are applied while the database runs under the Timescale licence. Whatever became
@@ -38,7 +38,7 @@ export type Migrated = { applied: string[]; edition: Edition }
 export async function migrate(url: string, log: Logger, folder?: URL): Promise<Migrated> {
   const lease = openLease(url, 'migrate', { role: 'migrate' })
   try {
-    while (!(await lease.hold())) await sleep(askAgainMs / 10)
+    while ((await lease.hold()) === undefined) await sleep(askAgainMs / 10)
     return await migrateLocked(lease, log, folder)
   } catch (error) {
     throw explainError(error)
@@ -48,9 +48,11 @@ export async function migrate(url: string, log: Logger, folder?: URL): Promise<M
 }
 
 async function migrateLocked(lease: Lease, log: Logger, folder?: URL): Promise<Migrated> {
-  const { sql } = lease.store
+  const { sql } = lease.reader
   const kind = (await recordedEdition(sql)) ?? (await makeExtension(sql))
-  await sql`
+  await lease.store.ask(
+    op,
+    (tx) => tx`
     /* migrate.table */
     create table if not exists migration (
       number     int primary key,
@@ -59,15 +61,13 @@ async function migrateLocked(lease: Lease, log: Logger, folder?: URL): Promise<M
       edition    text        not null check (edition in ('plain', 'timescale')),
       applied_at timestamptz not null default now(),
       took_s     float8      not null
-    )`
+    )`,
+  )
   const edition = await readEdition(sql)
   const missing = (await missingFiles(sql, kind, folder)).filter(
     ({ licensed }) => !licensed || edition.licence === 'tsl',
   )
-  for (const file of missing) {
-    await lease.assertHeld()
-    await apply(sql, file, kind, log)
-  }
+  for (const file of missing) await apply(lease, file, kind, log)
   return { applied: namesOf(missing), edition }
 }
 
@@ -121,22 +121,30 @@ function checkUnchanged(row: Applied, file: MigrationFile | undefined): void {
   }
 }
 
-async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logger): Promise<void> {
+async function apply(
+  lease: Lease,
+  file: MigrationFile,
+  kind: EditionKind,
+  log: Logger,
+): Promise<void> {
   const startedAt = performance.now()
-  const record = (to: Pick<Sql, 'unsafe'>) =>
-    to.unsafe(
+  const record = (tx: TransactionSql) =>
+    tx.unsafe(
       'insert into migration (number, name, sha256, edition, took_s) values ($1, $2, $3, $4, $5)',
       [file.number, file.name, file.sha256, kind, (performance.now() - startedAt) / 1000],
     )
   try {
     if (file.inTransaction) {
-      await sql.begin(async (tx) => {
+      await lease.store.begin(op, async (tx) => {
         await tx.unsafe(file.text)
         await record(tx)
       })
     } else {
-      for (const statement of splitStatements(file)) await sql.unsafe(statement)
-      await record(sql)
+      for (const statement of splitStatements(file)) {
+        await lease.assertHeld()
+        await lease.reader.ask(op, (sql) => sql.unsafe(statement))
+      }
+      await lease.store.begin(op, record)
     }
   } catch (error) {
     throw failed(file, error)
@@ -148,14 +156,17 @@ async function apply(sql: Sql, file: MigrationFile, kind: EditionKind, log: Logg
 /** The remedy where an operator can act; otherwise the file, with PostgreSQL's own message. */
 function failed(file: MigrationFile, error: unknown): unknown {
   const known = explainError(error)
-  if (known instanceof AppError && codeFromError(error) !== '42P01') return known
-  const why = error instanceof Error ? error.message : String(error)
+  const cause = error instanceof AppError ? error.cause : error
+  if (known instanceof AppError && codeFromError(cause) !== '42P01') return known
+  const why = cause instanceof Error ? cause.message : String(cause)
   const kept = file.inTransaction
     ? 'nothing of it was kept'
     : 'its statements before the failure were kept'
   return new AppError('conflict', `the migration ${file.name} failed: ${why}; ${kept}`, {
-    cause: error,
+    cause,
   })
 }
+
+const op = { operation: 'migrate', table: 'none' }
 
 const conflict = (why: string) => new AppError('conflict', why)

@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import { ConfigError } from '../core/errors.ts'
 import type { RoleContext } from '../platform/role.ts'
-import { connect, type Store } from './connect.ts'
+import { connect, type Pool } from './connect.ts'
 import { DatabaseWatch } from './database-watch.ts'
 import { refuseUnfitPooler } from './pooler.ts'
 import type { DatabaseConfig, storeSettings } from './settings.ts'
@@ -48,7 +48,7 @@ export function openStores(config: StoreConfig, { life, metrics }: RoleContext) 
  * cannot work with
  */
 export async function watchDatabase(
-  store: Store,
+  store: Pool,
   config: StoreConfig,
   { log, life }: RoleContext,
 ): Promise<DatabaseWatch> {

@@ -50,6 +50,8 @@ type Shown = {
   database_clock: Micros
   own_clock: Micros
   source_clock: Micros | null
+  /** By the time that has passed since one that was right; null when the machine started after that. */
+  expected: Micros | null
   trusted_at: Micros
   frozen_before: Micros
   open_until: Micros
@@ -74,14 +76,15 @@ async function readHorizon(store: Store): Promise<Shown> {
     open_until: openUntil,
     dropped_before: droppedBefore,
     // No role may be running that would notice.
-    doubt: doubt ?? judgeTime(undefined, witnesses).doubt ?? null,
+    doubt: doubt ?? judgeTime(witnesses.boot, witnesses).doubt ?? null,
   }
 }
 
-const clocksOf = ({ databaseMs, ownMs, sourceMs, trustedMs }: Witnesses) => ({
+const clocksOf = ({ databaseMs, ownMs, sourceMs, trustedMs, boot, uptimeMs }: Witnesses) => ({
   database_clock: fromMs(databaseMs),
   own_clock: fromMs(ownMs),
   source_clock: sourceMs === null ? null : fromMs(sourceMs),
+  expected: boot ? fromMs(boot.ms + uptimeMs - boot.uptimeMs) : null,
   trusted_at: fromMs(trustedMs),
 })
 
@@ -90,6 +93,7 @@ function toText(shown: Shown): string {
     ['database clock', shown.database_clock],
     ['this machine', shown.own_clock],
     ['nearest source', shown.source_clock ?? 'none has delivered'],
+    ['by its uptime', shown.expected ?? 'not known since this machine started'],
     ['last trusted', shown.trusted_at],
     ['frozen before', shown.frozen_before],
     ['open until', shown.open_until],

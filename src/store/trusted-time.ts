@@ -6,12 +6,14 @@ import type { Store } from './connect.ts'
 /*
  * The time that maintenance goes by. Invariants:
  *
- * - It is the database's clock, and moves by no more than the time that passed in this process, plus
- *   slack. A clock that is set moves nothing.
+ * - It is the database's clock, and moves by no more than the time that passed on this machine since it
+ *   started, plus slack. A clock that is set moves nothing. The first time that was found right is kept
+ *   for each start of a machine (boot_time), so that a process knows what passed while none ran.
  * - Things are deleted only while another witness agrees with the database's clock: the clock of this
  *   machine, or what the newest source says when it delivers.
- * - What this process has not seen pass (it was not running) needs witnesses too: one for a week, both
- *   for more. After a step that was noticed no witness is enough: on one machine all are set together.
+ * - After another start of the machine what has passed is not known, and needs witnesses: one for a
+ *   week, both for more. After a step that was noticed no witness is enough: on one machine all are set
+ *   together.
  * - A step that was noticed needs a person (`wafermon db horizon --set`), also when the clock is right
  *   again: whoever set it may do so once more. Meanwhile the horizon moves on, so that no event of now
  *   goes late; any other doubt ends when the clocks agree.
@@ -31,6 +33,8 @@ export type Witnesses = {
   /** The time that maintenance last went by, whichever process did. */
   trustedMs: number
   uptimeMs: number
+  /** A time that was right since this machine started, and since a person last confirmed the clock. */
+  boot: Base | undefined
   /** How often a person has confirmed the database's clock. */
   confirmed: number
   /** An earlier process noticed that the database's clock was set, and nothing has ended that doubt. */
@@ -49,7 +53,7 @@ export type Verdict = { ms: number | undefined; doubt: string | undefined; stepp
 /**
  * Judges the database's clock.
  *
- * @param base undefined until a time was found right in this process
+ * @param base undefined until a time was found right since the machine started
  */
 export function judgeTime(base: Base | undefined, witnesses: Witnesses): Verdict {
   const expectedMs = base && base.ms + witnesses.uptimeMs - base.uptimeMs
@@ -110,17 +114,41 @@ export class TimeWatch {
   #base: Base | undefined
   #confirmed: number | undefined
 
-  /** Asks the witnesses. Errors as `Store.ask`. */
+  /** Asks the witnesses, and keeps the first time that was right. Errors as `Store.ask`. */
   async look(store: Store): Promise<TrustedTime> {
     const witnesses = await askWitnesses(store)
-    const { databaseMs, uptimeMs, confirmed } = witnesses
-    const base = { ms: databaseMs, uptimeMs }
-    if (this.#confirmed !== undefined && confirmed !== this.#confirmed) this.#base = base
+    const { databaseMs, uptimeMs, boot, confirmed } = witnesses
+    const now = { ms: databaseMs, uptimeMs }
+    if (this.#confirmed !== undefined && confirmed !== this.#confirmed) this.#base = now
     this.#confirmed = confirmed
+    this.#base ??= boot
     const { ms, doubt, stepped } = judgeTime(this.#base, witnesses)
-    if (doubt === undefined) this.#base ??= base
+    if (doubt === undefined) this.#base ??= now
+    if (this.#base && !boot) await keepBase(store, this.#base, confirmed)
     return { at: ms === undefined ? undefined : fromMs(ms), doubt, stepped, confirmed }
   }
+}
+
+/** Starts of machines that are remembered; those of one machine, or of some that come and go. */
+const maxBoots = 100
+
+/** One that is there stays, unless a person has confirmed the clock since. */
+async function keepBase(store: Store, { ms, uptimeMs }: Base, confirmed: number): Promise<void> {
+  const boot = clock.boot()
+  if (boot === undefined) return
+  await store.ask(
+    { operation: 'keepBase', table: 'boot_time' },
+    (sql) => sql`
+      /* trustedTime.keepBase */
+      with kept as (
+        insert into boot_time (boot, trusted_at, uptime_ms, confirmed)
+        values (${boot}, ${fromMs(ms)}, ${Math.round(uptimeMs)}, ${confirmed})
+        on conflict (boot) do update set trusted_at = excluded.trusted_at,
+          uptime_ms = excluded.uptime_ms, confirmed = excluded.confirmed
+        where boot_time.confirmed < excluded.confirmed)
+      delete from boot_time where boot in (
+        select boot from boot_time order by trusted_at desc offset ${maxBoots - 1})`,
+  )
 }
 
 type Row = {
@@ -129,6 +157,8 @@ type Row = {
   source: Micros | null
   confirmed: number
   stepped: boolean
+  bootAt: Micros | null
+  bootUptimeMs: number | null
 }
 
 /** What each of the witnesses says now. Errors as `Store.ask`. */
@@ -137,18 +167,22 @@ export async function askWitnesses(store: Store): Promise<Witnesses> {
     { operation: 'askWitnesses', table: 'horizon' },
     (sql) => sql`
       /* trustedTime.witnesses */
-      select clock_timestamp() as database, trusted_at as trusted, confirmed, stepped,
+      select clock_timestamp() as database, h.trusted_at as trusted, h.confirmed, h.stepped,
         (select last_received_at from source
-         order by abs(extract(epoch from last_received_at - clock_timestamp())) limit 1) as source
-      from horizon`,
+         order by abs(extract(epoch from last_received_at - clock_timestamp())) limit 1) as source,
+        b.trusted_at as boot_at, b.uptime_ms as boot_uptime_ms
+      from horizon h left join boot_time b
+        on b.boot = ${clock.boot() ?? null} and b.confirmed = h.confirmed`,
   )
-  const { database, trusted, source, confirmed, stepped } = must(row, 'the horizon is one row')
+  const found = must(row, 'the horizon is one row')
+  const { database, trusted, source, confirmed, stepped, bootAt, bootUptimeMs } = found
   return {
     databaseMs: toMs(database),
     ownMs: clock.nowMs(),
     sourceMs: source === null ? null : toMs(source),
     trustedMs: toMs(trusted),
     uptimeMs: clock.uptimeMs(),
+    boot: bootAt === null ? undefined : { ms: toMs(bootAt), uptimeMs: bootUptimeMs ?? 0 },
     confirmed,
     stepped,
   }

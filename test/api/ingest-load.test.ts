@@ -69,7 +69,7 @@ const event = JSON.stringify({ ...smallestEvent(), note: 'x'.repeat(200) })
 const array = (count: number, last = event) => `[${`${event},`.repeat(count - 1)}${last}]`
 
 /** 32 MiB of values that cost the most to parse, in some kilobytes. */
-const hard = `{"a":[1e-100${',{}'.repeat(11e6)}]}`
+const hard = `{"event":[1e-100${',{}'.repeat(11e6)}]}`
 const tooLarge = /^the event must be at most 65536 bytes as JSON$/
 
 describe('a large request', () => {

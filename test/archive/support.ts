@@ -103,6 +103,7 @@ export function exported(store: Store, dir: string, options: Options = {}) {
     noted: new Set<string>(),
     signal: new AbortController().signal,
     assertOurs: async () => {},
+    protect: (work) => work(1),
     ...options,
   })
 }

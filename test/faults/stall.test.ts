@@ -2,10 +2,14 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { must } from '../../src/core/must.ts'
+import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
 import { openOn } from '../support/store.ts'
+import { choosePorts, pidOf, startUp } from '../support/up.ts'
 
 /*
  * A role that runs, and gets nothing done, because what it works with is stuck: not away, not slow, and
@@ -146,6 +150,28 @@ describe('a role that gets nothing done says so', { concurrency: true }, () => {
       REQUEST_TIMEOUT_S: '600',
     })
     assert.equal((await healthOf(url)).code, 503)
+  })
+
+  test('up, one of whose roles stands still, and one whose database does', async (t) => {
+    const up = await startUp(freshFolder(), await choosePorts())
+    const sidecar = must(pidOf(up.dir, 'sidecar'), 'it runs')
+    const standing = new Set<number>()
+    const stop = (pid: number) => standing.add(pid) && process.kill(pid, 'SIGSTOP')
+    const goOn = () => {
+      for (const pid of standing) process.kill(pid, 'SIGCONT')
+      standing.clear()
+    }
+    t.after(() => {
+      goOn()
+      return up.stop()
+    })
+    const said = (words: string) => until(words, () => up.logs().includes(words), 60_000)
+    for (const pid of [sidecar, ...findProcesses(join(up.dir, 'postgres'))]) stop(pid)
+    await said('role does not work, role "sidecar", why "it did not answer within 3 s"')
+    await said('role does not work, role "local-api", why "')
+    goOn()
+    await said('role works again, role "sidecar"')
+    await said('role works again, role "local-api"')
   })
 
   test('web, whose API takes connections and never answers', async (t) => {

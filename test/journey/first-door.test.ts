@@ -159,6 +159,10 @@ describe('the first door', () => {
             how,
           )
           const answer = await post(sidecar.url, packed)
+          if (answer.status === 422) {
+            assert.ok(lines.every(({ event }) => !event))
+            return assertProblem(answer)
+          }
           assert.equal(answer.status, 200, await answer.clone().text())
           const result = (await answer.json()) as Answer
           assertAdded(result, lines.length)
@@ -196,7 +200,7 @@ describe('the first door', () => {
         const answer = await post(direct ? api.url : sidecar.url, packed, path)
         if (answer.status !== 200) return assertProblem(answer)
         const said = (await answer.json()) as Answer & { ok: boolean }
-        assert.equal(said.ok, true)
+        assert.equal(said.ok, path === '' || said.success > 0 || said.total === 0)
         if (path !== '') assertAdded(said, said.total)
       }),
       { numRuns: runs(300) },

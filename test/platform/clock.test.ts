@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { clock, describeClock, watchClock } from '../../src/platform/clock.ts'
@@ -30,6 +32,24 @@ function useTime(t: TestContext) {
     },
   }
 }
+
+describe('the start of the machine', () => {
+  test('is named by the kernel, and the same for as long as the machine runs', () => {
+    const boot = clock.boot()
+    assert.match(boot ?? '', /^[0-9a-f-]{36} time:\[\d+\]$/)
+    assert.equal(clock.boot(), boot)
+  })
+
+  test('is not known where the uptime is not that of the kernel', (t) => {
+    t.mock.method(os, 'uptime', () => 60)
+    syncBuiltinESMExports()
+    t.after(() => {
+      t.mock.restoreAll()
+      syncBuiltinESMExports()
+    })
+    assert.equal(clock.boot(), undefined)
+  })
+})
 
 describe('the clock', () => {
   test('has microseconds although the wall clock has none', (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
+import fs, {
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { isRunning, LockHeld, readStart, takeLock } from '../../src/platform/lock-file.ts'
@@ -74,6 +75,23 @@ describe('takeLock', () => {
     mkdirSync(join(path, 'deeper'), { recursive: true })
     assert.throws(() => takeLock(path), /up\.lock is a folder.*remove/)
     assert.ok(existsSync(join(path, 'deeper')))
+  })
+
+  test('ends in words where what is there cannot be moved, as in /tmp that of another user', (t) => {
+    const path = join(freshFolder(), 'up.lock')
+    writeFileSync(path, '{}')
+    t.mock.method(fs, 'renameSync', () => {
+      throw Object.assign(new Error('EPERM: operation not permitted'), { code: 'EPERM' })
+    })
+    syncBuiltinESMExports()
+    t.after(() => {
+      t.mock.restoreAll()
+      syncBuiltinESMExports()
+    })
+    assert.throws(() => takeLock(path), {
+      code: 'conflict',
+      message: /cannot move the lock of a process that has ended, .*up\.lock \(EPERM\): remove it/,
+    })
   })
 
   test('does not follow a link that was put in its place', () => {

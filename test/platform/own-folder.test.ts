@@ -79,12 +79,31 @@ describe('closing a folder', () => {
   test('takes from others what they may do in it and with its files', () => {
     const dir = freshFolder()
     chmodSync(dir, 0o775)
-    writeFileSync(join(dir, 'a'), '', { mode: 0o644 })
-    mkdirSync(join(dir, 'deeper'))
-    closeFolder(dir, 0o022)
-    assert.deepEqual([modeOf(dir), modeOf(join(dir, 'a'))], ['755', '600'])
-    closeFolder(dir, 0o077)
+    writeFileSync(join(dir, 'our-file'), '', { mode: 0o644 })
+    mkdirSync(join(dir, 'our-folder'))
+    closeFolder(dir, 0o022, /^our-/)
+    assert.deepEqual([modeOf(dir), modeOf(join(dir, 'our-file'))], ['755', '600'])
+    closeFolder(dir, 0o077, /^our-/)
     assert.equal(modeOf(dir), '700')
+  })
+
+  test('changes nothing that is not ours: a mistyped address would close a part of the system', () => {
+    const dir = freshFolder()
+    const file = join(dir, 'passwd')
+    writeFileSync(file, '')
+    writeFileSync(join(dir, 'our-file'), '')
+    for (const path of [file, join(dir, 'our-file')]) chmodSync(path, 0o666)
+    chmodSync(dir, 0o755)
+    const refused = (path: string, message: RegExp) =>
+      assert.throws(() => closeFolder(path, 0o077, /^our-/), { code: 'invalid', message })
+    refused(file, /passwd is not a folder/)
+    refused(dir, /holds more than our files \(passwd\): .* or run `chmod 700 \/.*`$/)
+    assert.deepEqual([modeOf(file), modeOf(dir)], ['666', '755'])
+    closeFolder(dir, 0o022, /^our-/)
+    assert.deepEqual(
+      [modeOf(file), modeOf(join(dir, 'our-file')), modeOf(dir)],
+      ['666', '600', '755'],
+    )
   })
 
   test('leaves a shared folder as it is, and writes through no link', () => {
@@ -93,10 +112,10 @@ describe('closing a folder', () => {
     chmodSync(join(dir, 'theirs'), 0o644)
     chmodSync(shared, 0o1777)
     symlinkSync(join(dir, 'theirs'), join(shared, 'link'))
-    closeFolder(shared, 0o077)
+    closeFolder(shared, 0o077, /./)
     assert.equal(modeOf(shared), '1777')
     chmodSync(shared, 0o755)
-    closeFolder(shared, 0o077)
+    closeFolder(shared, 0o077, /./)
     assert.deepEqual([modeOf(shared), modeOf(join(dir, 'theirs'))], ['700', '644'])
   })
 })

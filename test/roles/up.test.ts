@@ -4,51 +4,19 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
-import { type Holder, isRunning } from '../../src/platform/lock-file.ts'
-import { freePort, freshFolder, launch, until } from '../support/processes.ts'
-
-type Child = Holder & { name: string }
-type Up = ReturnType<typeof launch> & { dir: string; ports: Ports }
-type Ports = Record<
-  'sidecar' | 'local-api' | 'archiver' | 'central' | 'web' | 'central-web',
-  number
->
-
-const roles = ['sidecar', 'local-api', 'archiver', 'central', 'web', 'central-web'] as const
-
-async function choosePorts(): Promise<Ports> {
-  const ports = new Set<number>()
-  while (ports.size < roles.length) ports.add(await freePort())
-  return Object.fromEntries([...ports].map((port, i) => [roles[i], port])) as Ports
-}
-
-const flags = (dir: string, ports: Ports) => [
-  ...['up', '--dir', dir],
-  ...roles.flatMap((role) => [`--${role}-port`, String(ports[role])]),
-]
-
-/** Starts everything, and waits until the terminal says where to look. */
-async function startUp(dir: string, ports: Ports, more = ['--no-simulate']): Promise<Up> {
-  const up = launch([...flags(dir, ports), ...more], { HOST: '192.0.2.1', PGPORT: '1' })
-  const failed = up.ended.then(() => assert.fail(`up ended: ${up.logs()}\n${roleLogs(dir)}`))
-  await Promise.race([up.ready, failed])
-  return { ...up, dir, ports }
-}
-
-const tokenOf = ({ dir }: Pick<Up, 'dir'>) =>
-  `Bearer ${readFileSync(join(dir, 'up.token'), 'utf8').trim()}`
-
-const childrenOf = (dir: string): Child[] =>
-  JSON.parse(readFileSync(join(dir, 'up.children'), 'utf8'))
-
-function roleLogs(dir: string): string {
-  const names = ['embedded-postgres', 'local-api', 'sidecar', 'archiver', 'central', 'web']
-  const files = names.map((name) => join(dir, 'logs', `${name}.log`)).filter(existsSync)
-  return files.map((file) => `${file}: ${readFileSync(file, 'utf8').slice(-600)}`).join('\n')
-}
-
-const pidOf = (dir: string, name: string) =>
-  childrenOf(dir).find((child) => child.name === name)?.pid
+import { isRunning, readStart } from '../../src/platform/lock-file.ts'
+import { freshFolder, launch, until } from '../support/processes.ts'
+import {
+  type Child,
+  childrenOf,
+  choosePorts,
+  pidOf,
+  roles,
+  startUp,
+  tokenOf,
+  type Up,
+  upFlags,
+} from '../support/up.ts'
 
 const othersOf = (dir: string, name: string) =>
   childrenOf(dir)
@@ -192,7 +160,7 @@ describe('wafermon up', () => {
   })
 
   test('refuses to start twice in one folder, naming the process', async () => {
-    const second = launch(flags(up.dir, up.ports), {})
+    const second = launch(upFlags(up.dir, up.ports), {})
     assert.equal((await second.ended).code, 1)
     assert.match(second.logs(), new RegExp(`already running in ${up.dir}, as process ${up.pid}`))
   })
@@ -201,7 +169,7 @@ describe('wafermon up', () => {
     const file = join(freshFolder(), 'file')
     writeFileSync(file, '')
     for (const dir of [file, join(file, 'deeper')]) {
-      const second = launch(flags(dir, up.ports), {})
+      const second = launch(upFlags(dir, up.ports), {})
       assert.equal((await second.ended).code, 1)
       assert.match(second.logs(), new RegExp(`^wafermon: cannot write to ${dir} .*--dir\n$`))
     }
@@ -209,7 +177,7 @@ describe('wafermon up', () => {
 
   test('names every busy port with its flag, and starts nothing', async () => {
     const dir = freshFolder()
-    const second = launch(flags(dir, up.ports), {})
+    const second = launch(upFlags(dir, up.ports), {})
     assert.equal((await second.ended).code, 1)
     for (const role of roles) {
       assert.match(second.logs(), new RegExp(`port ${up.ports[role]} .*--${role}-port`))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
-import type { Store } from '../../src/store/connect.ts'
+import type { Pool, Store } from '../../src/store/connect.ts'
 import { liveFeed } from '../../src/store/live.ts'
 import { trimJobs, trimLive } from '../../src/store/maintenance.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
@@ -23,7 +23,7 @@ const days = 90
 /** Tables that grow with history: none of them may be read from end to end. */
 const large = /^Seq Scan:(job|subjob|event_\d+|event|live_batch|_hyper_.*)$/
 
-async function filled(t: TestContext, edition: Edition): Promise<Store> {
+async function filled(t: TestContext, edition: Edition): Promise<Pool> {
   const { store } = await openStore(t, edition)
   await fillStore(store, { jobs, days, parents: 400, children: 25, events: 20_000 })
   return store

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { uptime } from 'node:os'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { fromMs } from '../../src/core/time.ts'
+import { clock } from '../../src/platform/clock.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { advanceHorizon, dropEventsBefore, setHorizon } from '../../src/store/horizon.ts'
 import { ingest } from '../../src/store/ingest.ts'
@@ -25,7 +27,7 @@ const witnesses = (given: Partial<Witnesses> = {}): Witnesses => ({
   ownMs: noon,
   sourceMs: null,
   trustedMs: noon - 60_000,
-  uptimeMs: 5 * day,
+  ...{ uptimeMs: 5 * day, boot: undefined },
   ...{ confirmed: 0, stepped: false },
   ...given,
 })
@@ -91,7 +93,7 @@ describe('the time that maintenance goes by', () => {
     const arbitrary = fc.record({
       ...{ databaseMs: ms, ownMs: ms, sourceMs: fc.option(ms), trustedMs: ms },
       ...{ uptimeMs: fc.integer({ min: 5 * day, max: 900 * day }), confirmed: fc.constant(0) },
-      stepped: fc.boolean(),
+      ...{ stepped: fc.boolean(), boot: fc.constant(undefined) },
     })
     fc.assert(
       fc.property(arbitrary, (said) => {
@@ -117,13 +119,31 @@ function maintain(t: TestContext, url: string, archive: boolean) {
     stop.abort()
     return maintenance.done
   })
+  const end = () => {
+    stop.abort()
+    return maintenance.done
+  }
   const anotherRound = async () => {
     const before = maintenance.state().lastRunAt
     await until('another round', () => maintenance.state().lastRunAt !== before)
     const next = maintenance.state().lastRunAt
     await until('and one that began later', () => maintenance.state().lastRunAt !== next)
   }
-  return { state: maintenance.state, anotherRound }
+  return { state: maintenance.state, anotherRound, end }
+}
+
+/** The machine's own clock, and which start of the machine this is. */
+function useMachine(t: TestContext) {
+  const machine = { aheadMs: 0, boot: 'a start of the machine' }
+  t.after(
+    clock.use({
+      wallMs: () => Date.now() + machine.aheadMs,
+      monotonicMs: () => performance.now(),
+      uptimeMs: () => uptime() * 1000,
+      boot: () => machine.boot,
+    }),
+  )
+  return machine
 }
 
 async function fill(store: Store): Promise<void> {
@@ -185,6 +205,31 @@ function suite(edition: Edition) {
     assert.deepEqual(await counts(store), before)
   })
 
+  test('3 days ahead with all other clocks while nothing runs: noticed at the next start, and deletes nothing', async (t) => {
+    const { store, url, setAhead } = await withClock(t, edition)
+    const machine = useMachine(t)
+    await fill(store)
+    const before = await counts(store)
+    const first = maintain(t, url, false)
+    await first.anotherRound()
+    await first.end()
+    assert.deepEqual(await counts(store), before)
+    machine.aheadMs = 3 * day
+    await setAhead('3 days')
+    await run(store, `insert into source values ('s', 'e', '{}', now(), now(), now(), 0, 0)`)
+    const { state, anotherRound } = maintain(t, url, false)
+    await anotherRound()
+    assert.match(state().doubt ?? '', /set forward by 3\.0 days/)
+    assert.deepEqual(await counts(store), before)
+    const { frozenBefore, openUntil } = await readHorizon(store)
+    assert.ok(
+      frozenBefore <= ago(47) && openUntil <= ago(-49),
+      'the horizon goes by what has passed',
+    )
+    await setHorizon(store, 48, fromMs(Date.now() + machine.aheadMs))
+    await until('no doubt', () => state().doubt === undefined)
+  })
+
   test('100 days ahead when the process starts deletes nothing either', async (t) => {
     const { store, url, setAhead } = await withClock(t, edition)
     await fill(store)
@@ -202,7 +247,71 @@ function suite(edition: Edition) {
 describe("a database's clock on plain PostgreSQL", () => suite('plain'))
 describe("a database's clock on TimescaleDB", needsTimescale, () => suite('timescale'))
 
+describe('a time that was right since the machine started', () => {
+  test('is kept once for each start, and again when a person has confirmed the clock', async (t) => {
+    const { store, setAhead } = await withClock(t)
+    const machine = useMachine(t)
+    const kept = () => run(store, 'select boot, trusted_at, confirmed from boot_time order by 2')
+    await new TimeWatch().look(store)
+    const [first] = await kept()
+    await new TimeWatch().look(store)
+    assert.deepEqual([...(await kept())], [first])
+    machine.boot = 'the next start'
+    await new TimeWatch().look(store)
+    assert.deepEqual(
+      (await kept()).map(({ boot }) => boot),
+      ['a start of the machine', 'the next start'],
+    )
+    const watch = new TimeWatch()
+    await watch.look(store)
+    machine.aheadMs = 3 * hour
+    await setAhead('3 hours')
+    assert.equal((await watch.look(store)).stepped, true)
+    await setHorizon(store, 48, ago(-3))
+    for (const each of [watch, new TimeWatch()]) {
+      assert.equal((await each.look(store)).doubt, undefined)
+    }
+    const [, second] = await kept()
+    assert.equal(second?.confirmed, 1)
+  })
+
+  test('is remembered for a hundred starts', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const machine = useMachine(t)
+    for (let i = 0; i < 102; i++) {
+      machine.boot = `start ${i}`
+      await new TimeWatch().look(store)
+    }
+    const [row] = await run(
+      store,
+      'select count(*)::int as n, min(trusted_at) as first from boot_time',
+    )
+    assert.equal(row?.n, 100)
+    assert.equal(await count(store, `boot_time where boot = 'start 101'`), 1)
+  })
+
+  test('of another start says nothing about this one', async (t) => {
+    const { store, setAhead } = await withClock(t)
+    const machine = useMachine(t)
+    await new TimeWatch().look(store)
+    Object.assign(machine, { boot: 'the next start', aheadMs: 3 * day })
+    await setAhead('3 days')
+    const { at, stepped } = await new TimeWatch().look(store)
+    assert.ok(at !== undefined && at > ago(-71) && !stepped)
+  })
+})
+
 describe('a doubt about the time', () => {
+  test('of a step is not ended by a replica that had looked before the step', async (t) => {
+    const { store, setAhead } = await withClock(t)
+    const [watch, late] = [new TimeWatch(), await new TimeWatch().look(store)]
+    await watch.look(store)
+    await setAhead('3 hours')
+    await advanceHorizon(store, 48, await watch.look(store))
+    await advanceHorizon(store, 48, late)
+    assert.equal(await count(store, 'horizon where stepped and doubt is not null'), 1)
+  })
+
   test('keeps everything from being dropped, whoever asks', async (t) => {
     const { store } = await openStore(t, 'plain')
     await fill(store)

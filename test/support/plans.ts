@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import type { Operation, Sql, Store } from '../../src/store/connect.ts'
+import type { Operation, Pool, Sql, Store } from '../../src/store/connect.ts'
 
 /** The work of PostgreSQL for one question, from EXPLAIN (ANALYZE, BUFFERS). */
 export type Plan = {
@@ -28,7 +28,7 @@ type Node = {
 }
 
 /** A store that explains every question before it asks it, and the plans so far. */
-export function explaining(store: Store): { store: Store; plans: Plan[] } {
+export function explaining(store: Pool): { store: Store; plans: Plan[] } {
   const plans: Plan[] = []
   const explain = async (question: (sql: Sql) => postgres.PendingQuery<never[]>) => {
     const { sql } = store
@@ -44,7 +44,7 @@ export function explaining(store: Store): { store: Store; plans: Plan[] } {
 }
 
 /** The name in the comment at the head of a statement; the driver tells the text once it is sent. */
-async function nameOf(store: Store, question: (sql: Sql) => postgres.PendingQuery<never[]>) {
+async function nameOf(store: Pool, question: (sql: Sql) => postgres.PendingQuery<never[]>) {
   const described = await question(store.sql).describe()
   return /\/\* (\S+) \*\//.exec(described.string)?.[1] ?? described.string.slice(0, 60)
 }

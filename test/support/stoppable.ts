@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { connect } from '../../src/store/connect.ts'
 import { openLease } from '../../src/store/lease.ts'
+import { locks } from '../../src/store/locks.ts'
 import { runMaintenance } from '../../src/store/maintenance.ts'
 
 /*
@@ -30,12 +31,23 @@ if (what === 'ingest') {
     ...{ freezeAfterHours: 48, liveKeepHours: 24, archive: true, retentionHours: 72, everyMs: 200 },
   })
   setInterval(() => say({ held: state().here, lastRunAt: state().lastRunAt }), 50)
-} else if (what === 'archive' || what === 'migrate') {
-  const lease = openLease(url, what, { role: 'archiver', silentMs: 1000 })
-  if (await lease.hold()) say({ held: true })
+} else if (what === 'archive' || what === 'migrate' || what === 'unlocked') {
+  // Unlocked: its session stays open, and holds no lock while it is stopped.
+  const unlocked = what === 'unlocked'
+  const name = unlocked ? 'archive' : what
+  const lease = openLease(url, name, { role: 'archiver', silentMs: unlocked ? 60_000 : 1000 })
+  const number = await lease.hold()
+  const session = async () =>
+    (await lease.reader.ask(op, (sql) => sql`select pg_backend_pid() as pid`))[0]?.pid
+  if (unlocked)
+    await lease.reader.ask(op, (sql) => sql`select pg_advisory_unlock(${locks.archive})`)
+  say({ held: number !== undefined, number, session: await session() })
   await new Promise((done) => process.once('message', done))
-  const write = () => lease.store.ask(op, (sql) => sql`create table written_after_the_stop ()`)
+  if (unlocked) await lease.reader.ask(op, (sql) => sql`select pg_advisory_lock(${locks.archive})`)
   await lease.assertHeld().catch(() => {})
-  await write().catch((error: Error) => say({ refused: error.message }))
+  const write = () => lease.store.ask(op, (sql) => sql`create table written_after_the_stop ()`)
+  await write().catch(async (error: Error) => {
+    say({ refused: error.message, session: await session() })
+  })
 }
 await forever

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
-import { connect, type Store, type StoreOptions } from '../../src/store/connect.ts'
+import { connect, type Pool, type Store, type StoreOptions } from '../../src/store/connect.ts'
 import { type Edition, freshDatabase } from './database.ts'
 
 /** A store on a database of its own, with all migrations. */
@@ -8,7 +8,7 @@ export async function openStore(
   t: Pick<TestContext, 'after'>,
   edition: Edition,
   options: Partial<StoreOptions> = {},
-): Promise<{ store: Store; url: string }> {
+): Promise<{ store: Pool; url: string }> {
   const { url } = await freshDatabase(t, { edition })
   return { store: openOn(t, url, options), url }
 }
@@ -18,7 +18,7 @@ export function openOn(
   t: Pick<TestContext, 'after'>,
   url: string,
   options: Partial<StoreOptions> = {},
-): Store {
+): Pool {
   const store = connect(url, { role: 'test', max: 4, ...options })
   t.after(() => store.close())
   return store

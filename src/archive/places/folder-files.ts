@@ -86,6 +86,15 @@ export async function readSize(path: string): Promise<number | undefined> {
   return found?.isDirectory() ? undefined : found?.size
 }
 
+/** Makes folders below one that is there. Not by mkdir's own `recursive`: below /proc that never ends. */
+export async function makeBelow(root: string, folder: string): Promise<void> {
+  let path = root
+  for (const part of folder.split('/')) {
+    path = join(path, part)
+    await mkdir(path).catch(unless('EEXIST'))
+  }
+}
+
 /** Makes folders below one that is there, and makes their names durable. */
 export class FolderSync {
   readonly #root: string

@@ -12,6 +12,7 @@ import {
   fileContent,
   filesBelow,
   linkOnce,
+  makeBelow,
   readSize,
   unless,
   writeSynced,
@@ -88,11 +89,12 @@ export class FolderPlace implements Place {
 
   async stage(label: string, chunks: AsyncIterable<Uint8Array>): Promise<Staged> {
     assertName(label)
-    const folder = join(this.address, stagingFolder, dirname(label))
+    const folder = join(stagingFolder, dirname(label))
     // Unlike any other: an archiver that was asleep must not name what its successor is writing.
-    const file = join(folder, `${randomBytes(6).toString('hex')}-${basename(label)}`)
+    const name = `${randomBytes(6).toString('hex')}-${basename(label)}`
+    const file = join(this.address, folder, name)
     try {
-      await mkdir(folder, { recursive: true })
+      await makeBelow(this.address, folder)
       const { bytes, sha256 } = await writeSynced(file, chunks)
       const staged = { ...fileContent(file, bytes), sha256 }
       this.#files.set(staged, file)
@@ -145,7 +147,15 @@ export class FolderPlace implements Place {
 
   list(prefix: string): AsyncIterable<string> {
     assertPrefix(prefix)
-    return filesBelow(this.address, prefix, stagingFolder)
+    return this.#list(prefix)
+  }
+
+  async *#list(prefix: string): AsyncGenerator<string> {
+    try {
+      yield* filesBelow(this.address, prefix, stagingFolder)
+    } catch (error) {
+      this.#explain(error)
+    }
   }
 
   async remove(name: string): Promise<void> {
@@ -157,7 +167,13 @@ export class FolderPlace implements Place {
 
   /** @throws AppError for trouble with the disk, saying what to do; any other error as it came */
   readonly #explain = (cause: unknown): never => {
-    const what = diskTrouble[codeFromError(cause)]
+    const code = codeFromError(cause)
+    const { path } = cause as NodeJS.ErrnoException
+    if (path && /^(ENOTDIR|EEXIST)$/.test(code)) {
+      const message = `${this.setting}: ${path} cannot be used: a file is in the place of a folder; move it away`
+      throw new AppError('unavailable', message, { cause })
+    }
+    const what = diskTrouble[code]
     if (what === undefined) throw cause
     throw new AppError('unavailable', `the disk of ${this.setting} ${what}`, { cause })
   }

@@ -19,10 +19,10 @@ export function makeFolder(dir: string): void {
   try {
     refuseForeign(dir)
     makeFolders(dir, mode)
-    closeFolder(dir, 0o022)
+    closeFolder(dir, 0o022, ours)
     refuseForeign(logs)
     makeFolders(logs, 0o700)
-    closeFolder(logs, 0o077)
+    closeFolder(logs, 0o077, /\.log/)
     accessSync(dir, constants.W_OK)
   } catch (cause) {
     if (cause instanceof AppError) throw cause
@@ -34,6 +34,9 @@ export function makeFolder(dir: string): void {
     )
   }
 }
+
+/** What `up`, its roles and its database write there. */
+const ours = /^(up\.|postgres|run$|logs$|spool$|archive$)/
 
 function refuseForeign(dir: string): void {
   const foreign = explainForeign(dir)

@@ -16,6 +16,7 @@ import {
 } from './children.ts'
 import { isNewFolder, isSimulated, lockFolder, makeFolder, noteSimulated } from './folder.ts'
 import { openTokens, type UpTokens } from './tokens.ts'
+import { watchRoles } from './watch.ts'
 
 export type UpConfig = {
   /** The state directory. */
@@ -100,6 +101,11 @@ export async function startUp(
   const layout = { dir, site: config.site, ports, databaseUrl, tokens, env, simulated }
   if (withPast) await startWithPast(supervisor, layout, config, { log, life })
   else await startRoles(supervisor, roleChildren(layout), onSlow)
+  const watched = Object.entries(ports).map(([name, port]) => ({
+    name,
+    url: `http://127.0.0.1:${port}`,
+  }))
+  watchRoles(watched, log, life.signal)
   if (config.simulate) await supervisor.start(simulatorChild(layout))
   return { url: `http://127.0.0.1:${ports.web}`, dir, ports, tokens, simulated }
 }

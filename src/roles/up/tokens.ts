@@ -95,12 +95,8 @@ function write(path: string, content: string): void {
     writeDurably(path, content, { mode: 0o600 })
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    throw new AppError(
-      'unavailable',
-      `cannot write ${path} (${code}): free some space on its disk`,
-      {
-        cause,
-      },
-    )
+    const remedy =
+      code === 'EISDIR' ? 'a folder is in its place, remove it' : 'free some space on its disk'
+    throw new AppError('unavailable', `cannot write ${path} (${code}): ${remedy}`, { cause })
   }
 }

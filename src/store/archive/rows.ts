@@ -1,6 +1,7 @@
 import { must } from '../../core/must.ts'
 import type { Store } from '../connect.ts'
 import type { TransactionSql } from '../driver.ts'
+import { beginSlowly, type Loss } from '../slow-transaction.ts'
 import { type ArchiveKind, type ArchiveRow, archiveColumns, timeColumn } from './columns.ts'
 import type { Hour } from './hours.ts'
 
@@ -25,37 +26,12 @@ export async function readHour<T>(
   hour: Hour,
   consume: (batches: AsyncGenerator<ArchiveRow[]>, count: number) => Promise<T>,
 ): Promise<T> {
-  const state: { lost: boolean; work?: Promise<T> } = { lost: false }
-  try {
-    return await store.begin({ operation: 'readHour', table: kind }, async (tx) => {
-      await tx`/* archive.snapshot */ set transaction isolation level repeatable read, read only`
-      // Between two fetches files are written, on a disk that may be slow; nobody waits for this.
-      await tx`set local idle_in_transaction_session_timeout = '60s'`
-      const count = await countRows(tx, kind, hour)
-      state.work = consume(fetchRows(tx, kind, hour, state), count)
-      return settledUnlessLost(state.work, state)
-    })
-  } catch (error) {
-    state.lost = true
-    await state.work?.catch(() => {})
-    throw error
-  }
-}
-
-/**
- * When a connection is lost between two statements, the driver (3.4.9) rejects the transaction and
- * lets its work continue. The next statement of that work, or the commit or rollback at its end, is
- * written to a socket that is gone and ends the process. So work whose connection is lost sends
- * nothing more and never settles.
- */
-function settledUnlessLost<T>(work: Promise<T>, state: { lost: boolean }): Promise<T> {
-  return new Promise((resolve, reject) => {
-    // A turn later: the loss is reported in the same turn in which a statement fails by it.
-    const unlessLost = (settle: () => void) => setImmediate(() => state.lost || settle())
-    work.then(
-      (value) => unlessLost(() => resolve(value)),
-      (error: unknown) => unlessLost(() => reject(error)),
-    )
+  return beginSlowly(store, { operation: 'readHour', table: kind }, async (tx, loss) => {
+    await tx`/* archive.snapshot */ set transaction isolation level repeatable read, read only`
+    // Between two fetches files are written, on a disk that may be slow; nobody waits for this.
+    await tx`set local idle_in_transaction_session_timeout = '60s'`
+    const count = await countRows(tx, kind, hour)
+    return consume(fetchRows(tx, kind, hour, loss), count)
   })
 }
 
@@ -74,7 +50,7 @@ async function* fetchRows(
   tx: TransactionSql,
   kind: ArchiveKind,
   { from, to, site }: Hour,
-  state: { lost: boolean },
+  loss: Loss,
 ) {
   const id = kind === 'event' ? 'idempotency_key' : `${kind}_id`
   const selected = archiveColumns[kind].map(({ name, sql }) => `${sql} as "${name}"`).join(', ')
@@ -85,7 +61,7 @@ async function* fetchRows(
     [from, to, site],
   )
   for (let size = 500; ; ) {
-    if (state.lost) throw new Error('the connection to the database was lost')
+    if (loss.lost) throw new Error('the connection to the database was lost')
     const rows = (await tx
       .unsafe(`/* archive.fetch */ fetch forward ${size} from hour_rows`)
       .values()) as unknown as ArchiveRow[]

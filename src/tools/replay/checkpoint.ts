@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import { writeDurably } from '../../platform/durable-file.ts'
+import { makeFolders } from '../../platform/own-folder.ts'
 import type { Step } from './events.ts'
 
 /** The position of a replay: where it starts, and how to keep how far it came. */
@@ -31,7 +32,7 @@ export function openCheckpoint(
     }
   }
   try {
-    mkdirSync(state, { recursive: true })
+    makeFolders(resolve(state), 0o777 & ~process.umask())
   } catch (error) {
     throw cannot(state, error)
   }
