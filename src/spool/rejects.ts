@@ -3,7 +3,7 @@ import { clock } from '../platform/clock.ts'
 import type { Db } from './db.ts'
 import { unwritableError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
-import type { ClosedPrefix } from './lanes.ts'
+import type { ClosedPrefix, RefusedEvent } from './lanes.ts'
 
 /*
  * Events that a sink refused permanently, set aside with the reason.
@@ -50,17 +50,14 @@ export class Rejects {
   readonly #options: RejectsOptions
   readonly #db: Db
   readonly #guard: DiskGuard
-  readonly #bodyOf: (seq: number) => string
   readonly #maxCount: number
   readonly #maxBytes: number
   readonly #counts = new Map<string, RejectCount>()
   #lastId: number
 
-  /** @param bodyOf an event of the spool, as it is sent */
-  constructor(db: Db, guard: DiskGuard, bodyOf: (seq: number) => string, options: RejectsOptions) {
+  constructor(db: Db, guard: DiskGuard, options: RejectsOptions) {
     this.#db = db
     this.#guard = guard
-    this.#bodyOf = bodyOf
     this.#statements = prepare(db)
     this.#options = options
     this.#maxCount = options.maxRejects ?? standardMaxCount
@@ -86,26 +83,25 @@ export class Rejects {
   }
 
   /** Within a transaction; {@link changed} once it is committed. @returns what came */
-  put(sink: string, refused: readonly Refused[]): RejectCount {
-    let bytes = 0
-    for (const { seq, field, detail } of refused) {
-      const body = this.#bodyOf(seq)
-      bytes += Buffer.byteLength(body)
+  put(sink: string, refused: readonly RefusedEvent[]): RejectCount {
+    let sum = 0
+    for (const { seq, field, detail, body, bytes } of refused) {
+      sum += bytes
       this.#lastId++
       this.#statements.put.run(this.#lastId, sink, seq, clock.nowMs(), field, detail, body)
     }
-    return { count: refused.length, bytes }
+    return { count: refused.length, bytes: sum }
   }
 
   /** Of what a sink closed, the part for whose refusals there is room. */
   cut(sink: string, closed: ClosedPrefix): ClosedPrefix {
     const sum = { ...this.count(sink) }
-    for (const [i, { seq }] of closed.refused.entries()) {
+    for (const [i, { seq, bytes }] of closed.refused.entries()) {
       if (sum.count >= this.#maxCount || sum.bytes >= this.#maxBytes) {
         return { upTo: seq - 1, refused: closed.refused.slice(0, i) }
       }
       sum.count++
-      sum.bytes += Buffer.byteLength(this.#bodyOf(seq))
+      sum.bytes += bytes
     }
     return closed
   }

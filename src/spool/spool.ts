@@ -1,5 +1,5 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
-import type { Outgoing, Refused } from '../core/delivery.ts'
+import type { Outgoing } from '../core/delivery.ts'
 import { must } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
 import { AppendQueue } from './append-queue.ts'
@@ -10,13 +10,14 @@ import { DiskGuard } from './disk-guard.ts'
 import { Epochs } from './epochs.ts'
 import { EventWriter, sizeOf } from './event-writer.ts'
 import { Guard, type GuardOptions } from './guard.ts'
+import type { RefusedEvent } from './lanes.ts'
 import { type OpenReport, openSpool } from './open.ts'
 import { readBatch } from './peek.ts'
 import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
 import { toRetry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
-import type { Meta, Row, Statements } from './statements.ts'
+import type { Meta, Statements } from './statements.ts'
 
 export type SpoolOptions = SpaceOptions &
   RejectsOptions &
@@ -70,7 +71,7 @@ export class Spool {
     this.#space = new Space(db, options)
     const onError = (error: unknown) => this.guard.isDamage(error)
     this.#disk = new DiskGuard(db, this.#space, { ...options, onError })
-    this.rejects = new Rejects(db, this.#disk, (seq) => this.#bodyOf(seq), options)
+    this.rejects = new Rejects(db, this.#disk, options)
     const record = { spool: meta.id, last: lastSeq, delivered: this.#ackedByAll }
     const more = { report, record, onChecked: () => this.#space.releaseLog() }
     this.guard = new Guard({ ...options, ...more })
@@ -216,7 +217,7 @@ export class Spool {
    * that the sink was never offered would be deleted
    * @throws when nothing was recorded: the disk fails, or is too full for what was refused
    */
-  ack(sink: string, seq: number, refused: readonly Refused[] = []): void {
+  ack(sink: string, seq: number, refused: readonly RefusedEvent[] = []): void {
     const before = this.acked(sink)
     checkAck({ sink, before, last: this.#lastSeq }, seq, refused)
     this.#acked.set(sink, seq)
@@ -233,7 +234,7 @@ export class Spool {
     this.recover(this.count === 0)
   }
 
-  #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
+  #writeAck(sink: string, seq: number, refused: readonly RefusedEvent[]): void {
     const gone = this.#ackedByAll
     const rotate = this.#keys.areDue(gone)
     const since = clock.nowMs()
@@ -247,13 +248,6 @@ export class Spool {
     this.#disk.write(transaction)
     this.rejects.changed(sink, 'set_aside', must(aside, 'the transaction counts them'))
     if (rotate) this.#keys.turn(since, this.#lastSeq)
-  }
-
-  /** The event as it is sent. */
-  #bodyOf(seq: number): string {
-    const found = this.guard.watch(() => this.#statements.one.get(seq)) as Row | undefined
-    const row = must(found, 'an event stays until every sink has acknowledged it')
-    return this.#epochs.stamp(row)
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Completeness, Gap } from '../core/job.ts'
 import { must } from '../core/must.ts'
 import type { Source } from '../core/questions/sources.ts'
 import type { Micros } from '../core/time.ts'
-import type { Store } from './connect.ts'
+import type { Sql, Store } from './connect.ts'
 
 const table = 'source'
 /** Maximum gaps listed of one source, oldest first; a spool that lost more needs an operator. */
@@ -23,9 +23,31 @@ const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
  * Every spool that ever delivered, by id; of one id the newest first. A sidecar has an epoch for each of
  * its starts: when there are too many to list, it is old epochs that are left out, and no sidecar.
  */
-export async function listSources(store: Store, signal?: AbortSignal): Promise<Source[]> {
+export const listSources = (store: Store, signal?: AbortSignal): Promise<Source[]> =>
+  findSources(store, 'listSources', (sql) => sql`not isempty(received)`, signal)
+
+/** Maximum time from the beginning of a commit, by which it is dated, to its end. */
+const longestCommit = '10 minutes'
+
+/** Those that delivered since a time, and maybe a few that did shortly before. */
+const listRecentSources = (store: Store, since: Micros): Promise<Source[]> =>
+  findSources(
+    store,
+    'listRecentSources',
+    (sql) =>
+      sql`not isempty(received) and last_stored_at > ${since}::timestamptz - ${longestCommit}::interval`,
+  )
+
+type Condition = (sql: Sql) => ReturnType<Sql>
+
+async function findSources(
+  store: Store,
+  operation: string,
+  condition: Condition,
+  signal?: AbortSignal,
+): Promise<Source[]> {
   const rows = await store.ask<SourceRow[]>(
-    { operation: 'listSources', table },
+    { operation, table },
     (sql) => sql`
       /* sources.list */
       select source_id as id, epoch, upper(received) - 1 as last_seq,
@@ -38,7 +60,7 @@ export async function listSources(store: Store, signal?: AbortSignal): Promise<S
               then ${onTheWay.numbers} else 0 end))) - received) g limit ${maxGaps}) g) as gaps,
         last_stored_at as last_seen_at, last_at, lag_s, clock_offset_s
       from (
-        select * from source where not isempty(received)
+        select * from source where ${condition(sql)}
         order by row_number() over (partition by source_id order by last_stored_at desc) > 1,
           last_stored_at desc
         limit ${maxListed}) listed
@@ -58,14 +80,22 @@ export type CompletenessOptions = {
   skewLimitS: number
   /** Age up to which an answer is used again, in milliseconds. */
   maxAgeMs: number
+  /** For tests. */
+  allEveryMs?: number
 }
 
 /** Maximum gaps named in the answer to a list. */
 const maxGapsInAnswer = 20
 
+/** Between two looks at all epochs, in milliseconds. */
+const standardAllEveryMs = 60_000
+
 /**
  * The completeness of every answer of this store. Every list carries it and it is the same for all,
  * so one question is shared by all that wait, and its answer by those that follow soon.
+ *
+ * There are a hundred times as many epochs as sidecars, and nearly all of them are complete and will
+ * never change. So all are looked at once a minute; in between, only those that delivered since.
  */
 export class CompletenessCache {
   readonly #store: Store
@@ -73,6 +103,8 @@ export class CompletenessCache {
   #answer: Completeness | undefined
   #askedAt = -Infinity
   #asking: Promise<Completeness> | undefined
+  /** What matters of all epochs, as of a time of the database. */
+  #known: { sources: readonly Source[]; asOf: Micros; atMs: number } | undefined
 
   constructor(store: Store, options: CompletenessOptions) {
     this.#store = store
@@ -91,7 +123,7 @@ export class CompletenessCache {
 
   async #ask(): Promise<Completeness> {
     const askedAt = performance.now()
-    const sources = await listSources(this.#store)
+    const sources = await this.#sources(askedAt)
     const [now] = await this.#store.ask<{ asOf: Micros; hotFrom: Micros | null }[]>(
       { operation: 'readHorizon', table: 'horizon' },
       (sql) => sql`
@@ -100,11 +132,46 @@ export class CompletenessCache {
     )
     const { asOf, hotFrom } = must(now, 'the horizon is one row')
     const { archive, skewLimitS } = this.#options
+    this.#known ??= { sources, asOf, atMs: askedAt }
     this.#answer = { ...summarizeSources(sources, asOf, skewLimitS), hotFrom, archive }
     this.#askedAt = askedAt
     return this.#answer
   }
+
+  async #sources(nowMs: number): Promise<readonly Source[]> {
+    const { allEveryMs = standardAllEveryMs } = this.#options
+    if (this.#known && nowMs - this.#known.atMs >= allEveryMs) this.#known = undefined
+    if (!this.#known) return keepOpen(await listSources(this.#store))
+    const recent = await listRecentSources(this.#store, this.#known.asOf)
+    return keepOpen([...recent, ...this.#known.sources])
+  }
 }
+
+/**
+ * The sources without what an answer does not depend on: epochs that are complete and followed by
+ * another, and epochs with gaps beyond those that it names. Of two rows of one epoch the first counts.
+ * By id, of one id the newest first.
+ */
+export function keepOpen(sources: readonly Source[]): Source[] {
+  const all = new Map<string, Source>()
+  const newest = new Map<string, Source>()
+  for (const source of sources) {
+    const name = JSON.stringify([source.id, source.epoch])
+    if (all.has(name)) continue
+    all.set(name, source)
+    if (isNewer(source, newest.get(source.id))) newest.set(source.id, source)
+  }
+  const isNewest = (source: Source) => newest.get(source.id) === source
+  const open = [...all.values()].filter((source) => source.gaps.length > 0 || isNewest(source))
+  open.sort((a, b) => order(a.id, b.id) || order(b.lastSeenAt, a.lastSeenAt))
+  let older = 0
+  return open.filter((source) => isNewest(source) || older++ < maxGapsInAnswer)
+}
+
+const isNewer = ({ lastSeenAt }: Source, than: Source | undefined) =>
+  !than || lastSeenAt > than.lastSeenAt
+
+const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 type Summary = Omit<Completeness, 'hotFrom' | 'archive'>
 
@@ -116,8 +183,7 @@ export function summarizeSources(
 ): Summary {
   const newest = new Map<string, Source>()
   for (const source of sources) {
-    const known = newest.get(source.id)
-    if (!known || source.lastSeenAt > known.lastSeenAt) newest.set(source.id, source)
+    if (isNewer(source, newest.get(source.id))) newest.set(source.id, source)
   }
   const speaking = [...newest.values()]
   const ages = speaking.map(({ lastSeenAt }) => (Date.parse(asOf) - Date.parse(lastSeenAt)) / 1000)

@@ -17,6 +17,7 @@ import { findBehind } from '../../src/spool/last-seq.ts'
 import { describeSpool } from '../../src/spool/report.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 
 /* The files of a spool removed, moved or replaced by somebody, while it runs and while it is down. */
@@ -82,7 +83,7 @@ describe('a file of the spool that goes while it runs', () => {
   test('does not take a reject along', async (t) => {
     const spool = open(t)
     await spool.append(items(1))
-    spool.ack('a', 1, [{ seq: 1, field: 'event.at', detail: 'odd' }])
+    spool.ack('a', 1, [refuse(waiting(spool)[0])])
     renameSync(join(spool.dir, 'spool.db'), join(spool.dir, 'away'))
     assert.throws(() => spool.retryReject(1), /cannot be written/)
     assert.equal(spool.rejects.list(10).length, 1)

@@ -17,6 +17,7 @@ import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
@@ -204,8 +205,8 @@ describe('a spool that was damaged while it was down', () => {
 
   test('keeps the rejects that can be read', async () => {
     const busy = await busySpool()
-    const { seq } = busy.waiting[0]!
-    busy.spool.ack('local-api', seq, [{ seq, field: 'event.at', detail: 'odd' }])
+    const refused = refuse(busy.waiting[0])
+    busy.spool.ack('local-api', refused.seq, [refused])
     const reject = busy.spool.rejects.get(busy.spool.rejects.list(10)[0]!.id)
     busy.close()
     const path = join(busy.dir, 'spool.db')

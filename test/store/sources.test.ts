@@ -4,7 +4,12 @@ import type { Source } from '../../src/core/questions/sources.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { CompletenessCache, listSources, summarizeSources } from '../../src/store/sources.ts'
+import {
+  CompletenessCache,
+  keepOpen,
+  listSources,
+  summarizeSources,
+} from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
@@ -180,7 +185,7 @@ describe('what an answer may be missing', () => {
     const counting = {
       ...store,
       ask: ((op, question, ...rest) => {
-        if (op.operation === 'listSources') asked++
+        if (op.table === 'source') asked++
         return store.ask(op, question, ...rest)
       }) as typeof store.ask,
     }
@@ -193,5 +198,59 @@ describe('what an answer may be missing', () => {
     await old.get()
     await old.get()
     assert.equal(asked, 3)
+  })
+
+  test('costs no more with thousands of epochs that are complete, and misses no change of one', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into source select 'bn-' || n % 7, 'old' || n, '{[1,3)}', now(), now(),
+         now() - interval '1 day', 0, 0 from generate_series(1, 3000) n`,
+    )
+    await ingest(store, [from('bn-07', 1), from('bn-07', 3)])
+    await noLag(store)
+    const read: [string, number][] = []
+    const counting = {
+      ...store,
+      ask: (async (op, question, ...rest) => {
+        const rows = await store.ask(op, question, ...rest)
+        if (op.table === 'source') read.push([op.operation, rows.length])
+        return rows
+      }) as typeof store.ask,
+    }
+    const options = { archive: 'off', skewLimitS: 60, maxAgeMs: 0 } as const
+    const cache = new CompletenessCache(counting, options)
+    const gapsOf = async () => (await cache.get()).gaps
+    assert.deepEqual(await gapsOf(), [{ source: 'bn-07', from: 2, to: 2 }])
+    assert.equal((await cache.get()).sources, 8)
+    // A gap that closes, one that opens in an old epoch, and a sidecar that is new.
+    await ingest(store, [from('bn-07', 2), from('bn-99', 1)])
+    await ingest(store, [anEvent(now(), {}, { source: { id: 'bn-3', epoch: 'old3', seq: 9 } })])
+    await noLag(store)
+    assert.deepEqual(await gapsOf(), [{ source: 'bn-3', from: 3, to: 8 }])
+    assert.equal((await cache.get()).sources, 9)
+    assert.deepEqual(read, [
+      ['listSources', 3001],
+      ['listRecentSources', 1],
+      ['listRecentSources', 3],
+      ['listRecentSources', 3],
+    ])
+    const all = new CompletenessCache(counting, { ...options, allEveryMs: 0 })
+    await all.get()
+    await all.get()
+    assert.deepEqual(read.slice(4), Array(2).fill(['listSources', 3002]))
+  })
+
+  test('is made of what is open: the newest spool of each, and the first with gaps', () => {
+    const gaps = [{ source: 'a', from: 2, to: 3 }]
+    const old = Array.from({ length: 50 }, (_, i) =>
+      source('a', { epoch: `e${i}`, lastSeenAt: at(-100 - i), gaps: i % 2 ? gaps : [] }),
+    )
+    const [first, second] = [source('b', { lagS: 1 }), source('b', { lagS: 2 })]
+    const open = keepOpen([first, ...old, second, source('a', { epoch: 'new' })])
+    const shown = open.map(({ id, epoch }) => `${id} ${epoch}`)
+    const twenty = Array.from({ length: 20 }, (_, i) => `a e${2 * i + 1}`)
+    assert.deepEqual(shown, ['a new', ...twenty, 'b e'])
+    assert.equal(open.at(-1), first)
   })
 })
