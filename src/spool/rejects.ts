@@ -23,6 +23,9 @@ export type Reject = ListedReject & { body: string }
 /** The same without the event, which may be large. */
 export type ListedReject = Refused & { id: number; sink: string; rejectedMs: number }
 
+/** A row of `reject`. */
+export type RejectRow = Refused & { id: number; sink: string; rejected_ms: number; body: string }
+
 /** The rejects of a sink; bytes are those of their events. */
 export type RejectCount = { count: number; bytes: number }
 
@@ -55,7 +58,8 @@ export class Rejects {
   readonly #counts = new Map<string, RejectCount>()
   #lastId: number
 
-  constructor(db: Db, guard: DiskGuard, options: RejectsOptions) {
+  /** @param lastId ids up to here are taken: by rejects that are still to be carried over */
+  constructor(db: Db, guard: DiskGuard, lastId: number, options: RejectsOptions) {
     this.#db = db
     this.#guard = guard
     this.#statements = prepare(db)
@@ -65,7 +69,7 @@ export class Rejects {
     for (const { sink, ...of } of this.#statements.counts.all() as SinkCount[]) {
       this.#counts.set(sink, of)
     }
-    this.#lastId = this.#statements.lastId.get() as number
+    this.#lastId = Math.max(lastId, this.#statements.lastId.get() as number)
   }
 
   /** Newest first. */
@@ -148,9 +152,31 @@ export class Rejects {
   changed(sink: string, change: RejectChange, { count, bytes }: RejectCount): void {
     if (count === 0) return
     const sign = change === 'set_aside' ? 1 : -1
-    const had = this.count(sink)
-    this.#counts.set(sink, { count: had.count + sign * count, bytes: had.bytes + sign * bytes })
+    this.#add(sink, sign * count, sign * bytes)
     this.#options.onReject?.(sink, change, count)
+  }
+
+  #add(sink: string, count: number, bytes: number): void {
+    const had = this.count(sink)
+    this.#counts.set(sink, { count: had.count + count, bytes: had.bytes + bytes })
+  }
+
+  /**
+   * Within a transaction: puts back rejects as they were in another database, each once.
+   *
+   * @returns those that were not there; {@link carriedOver} once it is committed
+   */
+  carryOver(rows: readonly RejectRow[]): RejectRow[] {
+    return rows.filter(({ id, sink, seq, rejected_ms, field, detail, body }) => {
+      if (this.#statements.byId.get(id)) return false
+      this.#statements.put.run(id, sink, seq, rejected_ms, field, detail, body)
+      return true
+    })
+  }
+
+  /** Counts them: nothing was refused now. */
+  carriedOver(rows: readonly RejectRow[]): void {
+    for (const { sink, body } of rows) this.#add(sink, 1, Buffer.byteLength(body))
   }
 }
 

@@ -103,6 +103,12 @@ export class Space {
     return bavail * bsize >= 4 * bytes
   }
 
+  /** Whether that much fits into the database without making it longer. */
+  hasFreePages(bytes: number): boolean {
+    const pages = this.#db.pragma('freelist_count', { simple: true }) as number
+    return pages * this.#pageBytes >= bytes
+  }
+
   /** To be called after every transaction. */
   measure(): void {
     this.#pages = this.#countPages.get() as number
