@@ -23,7 +23,7 @@ import { endCarrying } from './swap.ts'
  *   2. Order: the events come before all that came in since, as they did, and those of an older
  *      database before those of a later one. Until all are there, none that came in since is delivered.
  *   3. The event loop is held for one part at a time, of a MiB or so, and is free for as long after it.
- *   4. The ballast is not for this: on a full disk it waits until deliveries have made room.
+ *   4. On a full disk it takes little of the space of the ballast, and waits for deliveries to make room.
  */
 
 /** A damaged database and what of it could be carried over. */
@@ -60,14 +60,16 @@ export type CarryOverOptions = {
 
 type Part = { row: CarryRow; next: CarryRow; write: () => void; written: () => void; bytes: number }
 
-/** Between attempts on a disk that has no room, in milliseconds. */
-const againMs = 1000
+/** Between attempts while there is no room, in milliseconds: a look that costs next to nothing. */
+const againMs = 100
 
 export class CarryOver {
   readonly #options: CarryOverOptions
   readonly #statements: ReturnType<typeof prepare>
   readonly #rows: CarryRow[]
   #reader: { folder: string; spool: DamagedSpool } | undefined
+  /** Read, and not written yet. */
+  #part: Part | undefined
   #later: NodeJS.Timeout | undefined
   #isStopped = false
   #trouble: string | undefined
@@ -145,9 +147,11 @@ export class CarryOver {
   /** One part. @returns false when the disk does not take it at the moment */
   #step(): boolean {
     if (!this.#options.canWrite()) return false
-    const { value: part, error } = attempt(() => this.#readNext())
-    this.#trouble = part ? undefined : `it cannot be opened: ${(error as Error).message}`
-    return part !== undefined && this.#tryWrite(part)
+    const { error } = attempt(() => {
+      this.#part ??= this.#readNext()
+    })
+    this.#trouble = error ? `it cannot be opened: ${(error as Error).message}` : undefined
+    return this.#part !== undefined && this.#tryWrite(this.#part)
   }
 
   #tryWrite(part: Part): boolean {
@@ -169,8 +173,7 @@ export class CarryOver {
   #hasRoom(bytes: number): boolean {
     const { disk, space } = this.#options
     if (disk.works) return space.fits(bytes)
-    // Without the ballast in the pages that deliveries gave back, or a full disk would never be left.
-    return disk.isWritable && space.hasFreePages(2 * bytes)
+    return disk.isWritable && space.fitsWithoutBallast(bytes)
   }
 
   #write({ row, next, write, written }: Part): void {
@@ -179,10 +182,11 @@ export class CarryOver {
       write()
       this.#statements.note.run(next)
     })()
+    this.#part = undefined
     Object.assign(row, next)
     written()
     positions.carried(this.#end, !this.#isDone)
-    disk.attempt(() => space.checkLog())
+    disk.attempt(() => (disk.works ? space.checkLog() : space.emptyLog()))
     if (isCarried(row)) endCarrying(this.#options.dir, row.folder)
     onPart()
     if (this.#isDone) onCarriedOver?.(this.#describe())

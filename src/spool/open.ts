@@ -182,7 +182,7 @@ function checkWhole(db: Db): void {
  * A crash in between loses nothing, see swap.ts.
  */
 function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
-  const note = takeNote(dir, path, reason)
+  const note = takeNote(dir, path, reason.replaceAll(/\s+/g, ' '))
   withBallast(dir, () => beginSwap(dir, path, note))
   withBallast(dir, () => finishSwap(dir, path))
   return { db: withBallast(dir, () => openDatabase(path)), report: { recovered: 0 } }

@@ -82,6 +82,7 @@ export type Note = {
 export function beginSwap(dir: string, path: string, note: Note): void {
   // What an attempt before left.
   finishSwap(dir, path)
+  for (const name of listFolders(dir)) dropUnused(join(dir, name))
   const folder = join(dir, newFolder(dir))
   mkdirSync(folder)
   writeDurably(join(folder, unfinished), `${JSON.stringify(note)}\n`)
@@ -131,8 +132,9 @@ export function moveAside(dir: string, path: string, folder = newFolder(dir)): s
 }
 
 const listFolders = (dir: string) =>
-  readdirSync(dir)
-    .filter((name) => name.startsWith('damaged-'))
+  readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name.startsWith('damaged-'))
+    .map(({ name }) => name)
     .sort()
 
 /** The order of the names is the order of the folders, whatever the clock does. */
@@ -145,6 +147,12 @@ function newFolder(dir: string): string {
 /** The folders of databases whose events are still to be carried over, the oldest first. */
 export const listUnfinished = (dir: string): string[] =>
   listFolders(dir).filter((name) => existsSync(join(dir, name, unfinished)))
+
+/** Of a swap that ended before anything was moved. */
+function dropUnused(folder: string): void {
+  const isUsed = readdirSync(folder).some((name) => !name.startsWith(unfinished))
+  if (!isUsed) rmSync(folder, { recursive: true })
+}
 
 /** What was noted; a note that cannot be read says nothing but that there is one. */
 export function readNote(dir: string, folder: string): Note {
