@@ -10,8 +10,12 @@ import { query } from './query.ts'
 import { sidecarBatch, sidecarSingle } from './sidecar.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
+import { startBacklog } from './start-backlog.ts'
 
-const benches: Bench[] = [spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, start]
+const benches: Bench[] = [
+  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, start],
+  startBacklog,
+]
 const names = benches.map(({ name }) => name)
 
 await new Command('npm run bench --')

@@ -126,16 +126,18 @@ export class CarryOver {
       isLarge(join(dir, folder, 'spool.db'), largeBytes),
     )
     while (!isLong && !this.#isDone && this.#step()) {}
-    this.#continue()
+    this.#continueIn(0)
+  }
+
+  #continueIn(ms: number): void {
+    if (this.#isDone) this.#close()
+    else this.#later = setTimeout(() => this.#continue(), ms).unref()
   }
 
   #continue(): void {
-    if (this.#isDone) this.#close()
-    if (this.#isDone || this.#isStopped) return
     const beganMs = performance.now()
     const wentOn = this.#step()
-    const waitMs = wentOn ? Math.max(1, performance.now() - beganMs) : againMs
-    this.#later = setTimeout(() => this.#continue(), this.#isDone ? 0 : waitMs).unref()
+    if (!this.#isStopped) this.#continueIn(wentOn ? performance.now() - beganMs : againMs)
   }
 
   stop(): void {

@@ -282,6 +282,17 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a spool is read whole before it is opened, however large it is',
+    why: 'a sidecar with a long backlog is deaf for half a minute after its start',
+    file: 'src/spool/check-behind.ts',
+    find: 'const largeBytes = 32 * 2 ** 20',
+    replace: 'const largeBytes = 2 ** 40',
+    test: [
+      'test/spool/large.test.ts',
+      'a large spool > is opened on a bounded number of its pages, sound or damaged',
+    ],
+  },
+  {
     name: 'new events overtake those of a damaged spool',
     why: 'a job ends before it starts',
     file: 'src/spool/carry-over.ts',

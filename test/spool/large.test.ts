@@ -22,6 +22,9 @@ const item = (bytes: number) =>
   admitted({ json: JSON.stringify({ n: ++made, x: 'y'.repeat(bytes) }) })
 const numberOf = ({ body }: { body: string }) => (JSON.parse(body) as { n: number }).n
 
+/** By this process so far, from files of any kind and from memory or disk. */
+const bytesRead = () => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+
 /** The last event that is handed out. */
 function lastOf(spool: Spool): Outgoing {
   let last: Outgoing | undefined
@@ -74,6 +77,20 @@ describe('a large spool', () => {
     assert.deepEqual(found, [])
     assert.equal(describeSpool(spool, [], new RecentCounts()).status, 'ok')
     assert.equal(spool.peek('a', 10, mib)[0]?.seq, 1)
+  })
+
+  test('is opened on a bounded number of its pages, sound or damaged', (t) => {
+    const [sound, damaged] = [copy(), copy()]
+    spoil(damaged)
+    writeFileSync(join(damaged, 'spool.db.unsound'), 'found while in use\n')
+    for (const dir of [sound, damaged]) {
+      const before = bytesRead()
+      const { spool } = open(t, dir)
+      const mibRead = (bytesRead() - before) / mib
+      assert.ok(mibRead < 2, `${mibRead} MiB of 40`)
+      assert.ok(spool.guard.checking || spool.carrying)
+      spool.close()
+    }
   })
 
   test('that is damaged is found behind the opening, and the next start loses nothing that was answered', async (t) => {
