@@ -11,17 +11,11 @@ import { judge } from './running.ts'
 import { sidecarBatch, sidecarSingle } from './sidecar.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
+import { startBacklog } from './start-backlog.ts'
 
 const benches: Bench[] = [
-  spool,
-  sidecarSingle,
-  sidecarBatch,
-  ingest,
-  drain,
-  live,
-  query,
-  judge,
-  start,
+  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, judge, start],
+  startBacklog,
 ]
 const names = benches.map(({ name }) => name)
 

@@ -40,7 +40,7 @@ function appends(context: Context, key: () => string): Turn {
   const events = bodies()
   return async (seconds) => {
     const figure = await perSecond(seconds, async () => {
-      await kept.append(events().map((body) => append(body, key())))
+      await kept.append(events().map((body) => toAppend(body, key())))
     })
     if (kept.count > 0) kept.ack(sink, ackTo(kept))
     return figure
@@ -49,7 +49,8 @@ function appends(context: Context, key: () => string): Turn {
 
 const ackTo = (kept: Spool) => kept.peek(sink, 1, 1)[0]!.seq + kept.count - 1
 
-function append(json: string, key: string): Admitted {
+/** An event as the door lets it in. */
+export function toAppend(json: string, key: string): Admitted {
   const now = fromMs(Date.now())
   const event = { idempotency_key: key, event: { kind: 'started', at: now }, received_at: now }
   return { event: event as Event, json }

@@ -19,8 +19,8 @@ const largeBytes = 32 * 2 ** 20
 /** How soon to try again when the check could not be made at all, in milliseconds. */
 const againMs = 60_000
 
-export const isLarge = (path: string): boolean =>
-  (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > largeBytes
+export const isLarge = (path: string, bytes = largeBytes): boolean =>
+  (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > bytes
 
 /** Empties the log into the file; from then on `Space.holdLog` keeps SQLite from writing to it for a while. */
 export const prepareCheckBehind = (db: Db): unknown => db.pragma('wal_checkpoint(truncate)')

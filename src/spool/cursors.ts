@@ -1,5 +1,3 @@
-import type { Refused } from '../core/delivery.ts'
-import { ensure } from '../core/must.ts'
 import type { Db } from './db.ts'
 import type { Statements } from './statements.ts'
 
@@ -14,17 +12,19 @@ const endsSql = 'select (select min(seq) from event), (select max(seq) from even
  * The position of each sink: everything up to it was taken or refused. A new sink starts
  * at the oldest position of the others; one that was removed no longer holds events.
  *
+ * @param first where the first sink starts
  * @returns the positions, the sinks whose recorded position was not believed, and the last `seq`
  */
 export function openCursors(
   db: Db,
   { setAcked }: Statements,
   sinks: readonly string[],
+  first = 0,
 ): { cursors: Map<string, number>; resetSinks: string[]; lastSeq: number } {
   const rows = db.prepare('select name, acked from sink').all() as SinkRow[]
   const ends = db.prepare(endsSql).raw().get() as Ends
   const known = new Map(rows.map(({ name, acked }) => [name, toPosition(acked, ends)]))
-  const start = known.size > 0 ? Math.min(...known.values()) : 0
+  const start = known.size > 0 ? Math.min(...known.values()) : first
   const cursors = new Map<string, number>()
   for (const name of sinks) {
     const position = known.get(name) ?? start
@@ -37,7 +37,7 @@ export function openCursors(
     if (!cursors.has(name)) db.prepare('delete from sink where name = ?').run(name)
   }
   const reset = rows.filter(({ name, acked }) => known.get(name) !== acked)
-  const lastSeq = Math.max(ends[1] ?? 0, ...cursors.values())
+  const lastSeq = Math.max(0, ends[1] ?? 0, ...cursors.values())
   return { cursors, resetSinks: reset.map(({ name }) => name), lastSeq }
 }
 
@@ -47,16 +47,4 @@ export function openCursors(
  * sink has seen is unknown: all that are there are offered again, because none may be lost.
  */
 const toPosition = (acked: number, [first, last]: Ends): number =>
-  last !== null && acked > last ? first - 1 : acked
-
-/** What may be acknowledged: nothing twice, and nothing that the sink was never offered. */
-export function checkAck(
-  { sink, before, last }: { sink: string; before: number; last: number },
-  seq: number,
-  refused: readonly Refused[],
-): void {
-  const known = Number.isSafeInteger(seq) && seq >= before && seq <= last
-  ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${last}`)
-  const covered = refused.every((one) => one.seq > before && one.seq <= seq)
-  ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
-}
+  last !== null && acked > Math.max(0, last) ? first - 1 : acked

@@ -58,6 +58,11 @@ export class DiskGuard {
     return this.#failure === undefined && this.#space.hasBallast
   }
 
+  /** The last write worked, though the ballast may be gone. */
+  get isWritable(): boolean {
+    return this.#failure === undefined
+  }
+
   /** Runs a transaction; when it fails, once more in the space of the ballast. For all but appends. */
   write(transaction: () => void): void {
     try {

@@ -65,7 +65,7 @@ export class Drain {
     this.#lanes = new Lanes({
       limits,
       read: (after, limit) => spool.peek(sink, limit, limits.bytes, after),
-      last: () => spool.acked(sink) + spool.lag(sink),
+      last: () => spool.lastOut,
       acked: spool.acked(sink),
     })
   }
@@ -203,11 +203,11 @@ export class Drain {
 
   #record(closed: ClosedPrefix): void {
     const { spool, sink, log } = this.#options
-    const before = spool.acked(sink)
+    const before = spool.lag(sink)
     spool.ack(sink, closed.upTo, closed.refused)
     this.#lanes.forget(closed)
     this.#progressMs = performance.now()
-    this.recent.add('events', closed.upTo - before)
+    this.recent.add('events', before - spool.lag(sink))
     this.recent.add('rejected', closed.refused.length)
     for (const { seq, field, detail } of closed.refused) {
       const fields = { sink, seq, field, detail }

@@ -87,7 +87,10 @@ export function readEpochs(db: Db): Epoch[] {
     .all() as Epoch[]
   const sound = all.every(
     ({ firstSeq, sourceId, epoch }) =>
-      firstSeq >= 0 && isSourceId(sourceId) && epochPattern.test(epoch) && isTime(epoch),
+      Number.isSafeInteger(firstSeq) &&
+      isSourceId(sourceId) &&
+      epochPattern.test(epoch) &&
+      isTime(epoch),
   )
   if (!sound) throw new Error('spool.db has an invalid epoch')
   return all

@@ -11,6 +11,8 @@ export type GuardOptions = {
   /** What the database has. */
   record: LastRecord
   report: OpenReport
+  /** Events were carried over from another one, and what is missing is counted there. */
+  isReplaced: boolean
   /** Called once when the whole database has been checked. */
   onChecked: () => void
   /** Called once when the database is found damaged while it is in use: the process has to start again. */
@@ -38,13 +40,14 @@ export class Guard {
   #unsound: string | undefined
 
   constructor(options: GuardOptions) {
-    const { dir, record, report } = options
+    const { dir, record, report, isReplaced } = options
     this.#options = options
     const { spool, last, delivered } = record
     const found = readLastSeq(dir)
     if (found === 'damaged') this.noRecord = 'last-seq is damaged'
-    else if (found) this.behind = findBehind(found, record, report.damaged?.salvaged)
-    else if (last > 0 && !report.upgraded) this.noRecord = 'last-seq is missing'
+    else if (found && !(isReplaced && found.spool !== spool))
+      this.behind = findBehind(found, record)
+    else if (!found && last > 0 && !report.upgraded) this.noRecord = 'last-seq is missing'
     this.#lastSeq = new LastSeq(dir, spool, found)
     // What is missing is reported again until there is something new.
     if (!this.behind) this.#lastSeq.write(last, delivered)

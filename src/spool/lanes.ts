@@ -17,8 +17,11 @@ const aheadBatches = 4
 
 export const laneNumbers: readonly number[] = Array.from({ length: laneCount }, (_, lane) => lane)
 
+/** A refused event as it was sent, so that nobody has to read it again. */
+export type RefusedEvent = Refused & Pick<Outgoing, 'body' | 'bytes'>
+
 /** Events to acknowledge: everything up to a number, and the refused among them. */
-export type ClosedPrefix = { upTo: number; refused: readonly Refused[] }
+export type ClosedPrefix = { upTo: number; refused: readonly RefusedEvent[] }
 
 export type LanesOptions = {
   limits: BatchLimits
@@ -141,12 +144,14 @@ export class Lanes {
 
   /** The events to acknowledge, or undefined. The same again until {@link forget}. */
   closedPrefix(): ClosedPrefix | undefined {
-    const refused: Refused[] = []
+    const refused: RefusedEvent[] = []
     let upTo: number | undefined
-    for (const [seq, { state, refusal }] of this.#entries) {
+    for (const [seq, { state, refusal, event }] of this.#entries) {
       if (state !== 'closed') break
       upTo = seq
-      if (refusal) refused.push({ seq, field: refusal.field, detail: refusal.detail })
+      if (!refusal) continue
+      const { field, detail } = refusal
+      refused.push({ seq, field, detail, body: event.body, bytes: event.bytes })
     }
     return upTo === undefined ? undefined : { upTo, refused }
   }

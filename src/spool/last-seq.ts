@@ -13,7 +13,10 @@ import { writeDurably } from '../platform/durable-file.ts'
  * much.
  */
 
-/** `last`: highest seq that was answered for. `delivered`: up to here every sink has acknowledged. */
+/**
+ * `last`: highest seq that was answered for. `delivered`: up to here every sink has acknowledged; less by
+ * what was carried over from a damaged database and is not delivered, so it may be below 0.
+ */
 export type LastRecord = { spool: string; last: number; delivered: number }
 
 /** What the record says and the database does not have. */
@@ -60,21 +63,19 @@ const toText = (record: Written) => {
 /**
  * Compares a database at start with the record.
  *
- * @param salvaged events that this start carried over from a damaged database
  * @returns undefined when nothing is missing
  */
 export function findBehind(
   record: LastRecord,
   { spool, last: found }: Pick<LastRecord, 'spool' | 'last'>,
-  salvaged = 0,
 ): Behind | undefined {
   const { last: recorded, delivered } = record
   if (record.spool === spool) {
     const lost = Math.max(0, recorded - Math.max(found, delivered))
     return recorded > found ? { recorded, found, lost } : undefined
   }
-  // Another database has taken its place: empty, or with what could be read, numbered from 1.
-  const lost = recorded - delivered - Math.max(salvaged, found)
+  // Another database has taken its place.
+  const lost = recorded - delivered - found
   return lost > 0 ? { recorded, found, lost } : undefined
 }
 

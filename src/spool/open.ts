@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
-import { ensure, must } from '../core/must.ts'
-import { syncFolder } from '../platform/durable-file.ts'
+import { must } from '../core/must.ts'
 import { withBallast } from './ballast.ts'
+import { type CarryRow, lastCarried, openCarryTable } from './carry-table.ts'
 import { isLarge, prepareCheckBehind } from './check-behind.ts'
 import { openCursors } from './cursors.ts'
 import {
@@ -24,16 +24,19 @@ import {
   takeLock,
   unusableError,
 } from './folder.ts'
-import { type Salvaged, salvage } from './salvage.ts'
+import { readLastSeq } from './last-seq.ts'
+import { firstCarried } from './positions.ts'
+import { sketchDamaged } from './salvage.ts'
 import { formatVersion } from './schema.ts'
 import { newSourceId, readSourceId, readWrittenId, type SourceIdChange } from './source-id.ts'
 import { prepare, type Statements } from './statements.ts'
 import {
+  beginSwap,
   damagedLog,
   finishSwap,
   keepDamagedLog,
   moveAside,
-  partialSuffix,
+  type Note,
   unsoundSuffix,
 } from './swap.ts'
 
@@ -57,13 +60,15 @@ export type Opened = {
   lock: Db
   sourceId: string
   statements: Statements
+  /** What is to be carried over from damaged databases, or was. */
+  carry: CarryRow[]
   report: OpenReport
 } & ReturnType<typeof openCursors>
 
 /**
  * Opens the spool of a folder, whatever the last crash left there. A database that cannot be read
- * is set aside whole, and every event that can still be read is carried over into a new one with
- * the stamp it had.
+ * is set aside whole; what can still be read of it is for carry-over.ts. Takes the same time whatever the
+ * size of the database.
  *
  * @throws ConfigError when the folder cannot be used at all, or another sidecar uses it
  */
@@ -86,9 +91,11 @@ function openLocked(dir: string, path: string, sinks: readonly string[]): Omit<O
   try {
     const { sourceId, change } = withBallast(dir, () => readSourceId(dir, db))
     const statements = prepare(db)
-    const cursors = withBallast(dir, () => openCursors(db, statements, sinks))
+    const carry = withBallast(dir, () => openCarryTable(dir, db, sourceId))
+    const first = carry.length > 0 ? firstCarried - 1 : 0
+    const cursors = withBallast(dir, () => openCursors(db, statements, sinks, first))
     const changed = change ? { sourceIdChange: change } : {}
-    return { db, sourceId, statements, ...cursors, report: { ...report, ...changed } }
+    return { db, sourceId, statements, carry, ...cursors, report: { ...report, ...changed } }
   } catch (error) {
     db.close()
     throw error
@@ -143,7 +150,7 @@ function tryOpen(dir: string, path: string): Tried {
     if (format > formatVersion && format < 100) throw newerFormatError(path, format)
     if (format === 1) migrate(db, readWrittenId(dir) ?? newSourceId())
     else checkHeader(db)
-    checkEnds(db, !unchecked)
+    checkEnds(db, !unchecked, -(lastCarried(db) ?? 0))
     if (unchecked) prepareCheckBehind(db)
     return {
       db,
@@ -165,44 +172,38 @@ function tryOpen(dir: string, path: string): Tried {
   }
 }
 
-function salvageInto(partial: string, dir: string, path: string): Salvaged {
-  // What an attempt before left.
-  finishSwap(dir, path)
-  const next = createDatabase(partial)
-  try {
-    const salvaged = salvage(path, next, readWrittenId(dir))
-    emptyLog(next)
-    return salvaged
-  } catch (error) {
-    const { code } = error as { code?: string }
-    throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error
-  } finally {
-    next.close()
-  }
-}
-
-/** @throws when not all of it fits into the file: closing would leave the rest in the log, and say nothing */
-function emptyLog(db: Db): void {
-  const [{ busy }] = db.pragma('wal_checkpoint(truncate)') as [{ busy: number }]
-  ensure(busy === 0, 'nobody else has the new database')
-}
-
 function checkWhole(db: Db): void {
   const check = db.pragma('quick_check(1)', { simple: true })
   if (check !== 'ok') throw new Error(String(check))
 }
 
 /**
- * Puts a new database with what could be read in the place of a damaged one. A crash in between
- * loses nothing: until the new one is whole the old one stays where it is, see {@link finishSwap}.
+ * Puts a new database in the place of a damaged one, which keeps its events until they are carried over.
+ * A crash in between loses nothing, see swap.ts.
  */
 function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
-  const partial = path + partialSuffix
-  const salvaged = withBallast(dir, () => salvageInto(partial, dir, path))
-  ensure(sizeOf(`${partial}-wal`) === 0, 'all that was carried over is in the file that is moved')
-  const movedTo = moveAside(dir, path)
-  renameSync(partial, path)
-  syncFolder(dir)
-  const db = openDatabase(path)
-  return { db, report: { recovered: 0, damaged: { movedTo, reason, ...salvaged } } }
+  const note = takeNote(dir, path, reason.replaceAll(/\s+/g, ' '))
+  withBallast(dir, () => beginSwap(dir, path, note))
+  withBallast(dir, () => finishSwap(dir, path))
+  return { db: withBallast(dir, () => openDatabase(path)), report: { recovered: 0 } }
+}
+
+/** What a damaged database and the record of its last number say. @throws when the disk does not answer */
+function takeNote(dir: string, path: string, reason: string): Note {
+  try {
+    const { id, acked, lastReject } = withBallast(dir, () => sketchDamaged(path))
+    const record = readLastSeq(dir)
+    const isOfThis = typeof record === 'object' && (id === undefined || record.spool === id)
+    const delivered = isOfThis && record.delivered >= 0 ? record.delivered : undefined
+    const upTo = acked ?? delivered
+    return {
+      reason,
+      ...(isOfThis ? { last: record.last } : {}),
+      ...(upTo === undefined ? {} : { acked: upTo }),
+      ...(lastReject === undefined ? {} : { lastReject }),
+    }
+  } catch (error) {
+    const { code } = error as { code?: string }
+    throw code?.startsWith('SQLITE_') ? unusableError(path, code) : error
+  }
 }

@@ -1,6 +1,7 @@
 import { Outgoing } from '../core/delivery.ts'
 import type { Epochs } from './epochs.ts'
 import { DamageError } from './guard.ts'
+import type { Positions } from './positions.ts'
 import type { Row, Statements } from './statements.ts'
 
 export type Batch = { from: number; limit: number; maxBytes: number }
@@ -13,16 +14,20 @@ export type Batch = { from: number; limit: number; maxBytes: number }
 export function readBatch(
   { after }: Statements,
   epochs: Epochs,
+  positions: Positions,
   { from, limit, maxBytes }: Batch,
 ): Outgoing[] {
   const batch: Outgoing[] = []
   let bytes = 0
+  let last = from
   for (const row of after.iterate(from, limit) as Iterable<Row>) {
-    const due = from + batch.length + 1
+    if (row.seq > positions.lastOut) break
+    const due = positions.next(last)
     if (row.seq !== due) throw new DamageError(`event ${due} is missing, ${row.seq} is there`)
     bytes += row.body.length
     if (batch.length > 0 && bytes > maxBytes) break
     batch.push(new Outgoing(row.seq, epochs.stamp(row)))
+    last = row.seq
   }
   return batch
 }

@@ -3,7 +3,7 @@ import { clock } from '../platform/clock.ts'
 import type { Db } from './db.ts'
 import { unwritableError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
-import type { ClosedPrefix } from './lanes.ts'
+import type { ClosedPrefix, RefusedEvent } from './lanes.ts'
 
 /*
  * Events that a sink refused permanently, set aside with the reason.
@@ -22,6 +22,9 @@ export type Reject = ListedReject & { body: string }
 
 /** The same without the event, which may be large. */
 export type ListedReject = Refused & { id: number; sink: string; rejectedMs: number }
+
+/** A row of `reject`. */
+export type RejectRow = Refused & { id: number; sink: string; rejected_ms: number; body: string }
 
 /** The rejects of a sink; bytes are those of their events. */
 export type RejectCount = { count: number; bytes: number }
@@ -50,17 +53,15 @@ export class Rejects {
   readonly #options: RejectsOptions
   readonly #db: Db
   readonly #guard: DiskGuard
-  readonly #bodyOf: (seq: number) => string
   readonly #maxCount: number
   readonly #maxBytes: number
   readonly #counts = new Map<string, RejectCount>()
   #lastId: number
 
-  /** @param bodyOf an event of the spool, as it is sent */
-  constructor(db: Db, guard: DiskGuard, bodyOf: (seq: number) => string, options: RejectsOptions) {
+  /** @param lastId ids up to here are taken: by rejects that are still to be carried over */
+  constructor(db: Db, guard: DiskGuard, lastId: number, options: RejectsOptions) {
     this.#db = db
     this.#guard = guard
-    this.#bodyOf = bodyOf
     this.#statements = prepare(db)
     this.#options = options
     this.#maxCount = options.maxRejects ?? standardMaxCount
@@ -68,7 +69,7 @@ export class Rejects {
     for (const { sink, ...of } of this.#statements.counts.all() as SinkCount[]) {
       this.#counts.set(sink, of)
     }
-    this.#lastId = this.#statements.lastId.get() as number
+    this.#lastId = Math.max(lastId, this.#statements.lastId.get() as number)
   }
 
   /** Newest first. */
@@ -86,26 +87,25 @@ export class Rejects {
   }
 
   /** Within a transaction; {@link changed} once it is committed. @returns what came */
-  put(sink: string, refused: readonly Refused[]): RejectCount {
-    let bytes = 0
-    for (const { seq, field, detail } of refused) {
-      const body = this.#bodyOf(seq)
-      bytes += Buffer.byteLength(body)
+  put(sink: string, refused: readonly RefusedEvent[]): RejectCount {
+    let sum = 0
+    for (const { seq, field, detail, body, bytes } of refused) {
+      sum += bytes
       this.#lastId++
       this.#statements.put.run(this.#lastId, sink, seq, clock.nowMs(), field, detail, body)
     }
-    return { count: refused.length, bytes }
+    return { count: refused.length, bytes: sum }
   }
 
   /** Of what a sink closed, the part for whose refusals there is room. */
   cut(sink: string, closed: ClosedPrefix): ClosedPrefix {
     const sum = { ...this.count(sink) }
-    for (const [i, { seq }] of closed.refused.entries()) {
+    for (const [i, { seq, bytes }] of closed.refused.entries()) {
       if (sum.count >= this.#maxCount || sum.bytes >= this.#maxBytes) {
         return { upTo: seq - 1, refused: closed.refused.slice(0, i) }
       }
       sum.count++
-      sum.bytes += Buffer.byteLength(this.#bodyOf(seq))
+      sum.bytes += bytes
     }
     return closed
   }
@@ -152,9 +152,31 @@ export class Rejects {
   changed(sink: string, change: RejectChange, { count, bytes }: RejectCount): void {
     if (count === 0) return
     const sign = change === 'set_aside' ? 1 : -1
-    const had = this.count(sink)
-    this.#counts.set(sink, { count: had.count + sign * count, bytes: had.bytes + sign * bytes })
+    this.#add(sink, sign * count, sign * bytes)
     this.#options.onReject?.(sink, change, count)
+  }
+
+  #add(sink: string, count: number, bytes: number): void {
+    const had = this.count(sink)
+    this.#counts.set(sink, { count: had.count + count, bytes: had.bytes + bytes })
+  }
+
+  /**
+   * Within a transaction: puts back rejects as they were in another database, each once.
+   *
+   * @returns those that were not there; {@link carriedOver} once it is committed
+   */
+  carryOver(rows: readonly RejectRow[]): RejectRow[] {
+    return rows.filter(({ id, sink, seq, rejected_ms, field, detail, body }) => {
+      if (this.#statements.byId.get(id)) return false
+      this.#statements.put.run(id, sink, seq, rejected_ms, field, detail, body)
+      return true
+    })
+  }
+
+  /** Counts them: nothing was refused now. */
+  carriedOver(rows: readonly RejectRow[]): void {
+    for (const { sink, body } of rows) this.#add(sink, 1, Buffer.byteLength(body))
   }
 }
 

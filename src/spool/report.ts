@@ -6,9 +6,10 @@ import type { Drain } from './drain.ts'
 import type { Spool, SpoolOptions } from './spool.ts'
 
 /** Tells the state of a spool that was just opened. */
-export function logSpool({ report, guard, dir, source }: Spool, log: Logger): void {
+export function logSpool({ report, guard, dir, source, carrying }: Spool, log: Logger): void {
   const { behind, recordTrouble } = guard
   if (report.damaged) log.error({ dir, ...report.damaged }, 'damaged spool set aside')
+  if (carrying) log.error({ dir, ...carrying }, 'damaged spool set aside, carrying its events over')
   if (behind) log.error({ dir, ...behind }, 'events are missing from the spool')
   if (recordTrouble)
     log.error({ dir, reason: recordTrouble }, 'missing events would not be noticed')
@@ -33,7 +34,8 @@ export function describeSpool(spool: Spool, drains: readonly Drain[], recent: Ev
   const failing = drains.some((drain) => drain.state.failures > 0)
   const { damaged, sourceIdChange } = spool.report
   const { behind, recordTrouble, checking } = spool.guard
-  const isOdd = damaged ?? sourceIdChange ?? behind ?? recordTrouble
+  const { carrying } = spool
+  const isOdd = damaged ?? carrying ?? sourceIdChange ?? behind ?? recordTrouble
   const { shown, faults } = describeCounts(recent)
   for (const drain of drains) faults.push(...sinkFaults(drain))
   return {
@@ -48,6 +50,7 @@ export function describeSpool(spool: Spool, drains: readonly Drain[], recent: Ev
     ...(trouble ? { trouble } : {}),
     ...(faults.length > 0 ? { faults } : {}),
     ...(damaged ? { damaged } : {}),
+    ...(carrying ? { carrying_over: carrying } : {}),
     ...(behind ? { behind } : {}),
     ...(recordTrouble ? { record: recordTrouble } : {}),
     ...(sourceIdChange ? { source_id_change: sourceIdChange } : {}),
@@ -94,7 +97,7 @@ export function setSpoolMetrics(metrics: Metrics, spool: Spool, drains: readonly
 export function watchSpool(
   metrics: Metrics,
   log: Logger,
-): Pick<SpoolOptions, 'onCommit' | 'onTrouble' | 'onReject'> {
+): Pick<SpoolOptions, 'onCommit' | 'onTrouble' | 'onReject' | 'onCarriedOver'> {
   return {
     onCommit: () => metrics.spoolCommits.inc(),
     onTrouble(trouble) {
@@ -105,5 +108,6 @@ export function watchSpool(
       metrics.rejectChanges.inc({ sink, change }, count)
       if (change === 'dropped') log.warn({ sink, count }, 'rejects dropped by an operator')
     },
+    onCarriedOver: (damage) => log.error(damage, 'events of a damaged spool carried over'),
   }
 }

@@ -1,162 +1,168 @@
+import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
+import { lastCarried } from './carry-table.ts'
+import { attempt, DamagedTable, type Range } from './damaged-table.ts'
 import type { Db } from './db.ts'
-import { isDiskError } from './disk-error.ts'
-import { type Epoch, findEpoch, newEpoch, readEpochs } from './epochs.ts'
+import { type Epoch, findEpoch, readEpochs } from './epochs.ts'
+import type { RejectRow } from './rejects.ts'
 import { epochPattern } from './schema.ts'
-import { newSourceId } from './source-id.ts'
 import { stamp } from './stamp.ts'
 
 /*
- * Carries over what can still be read of a damaged spool. One event at a time: a spool may be
- * larger than the memory there is.
+ * What can still be read of a damaged spool, in order and part by part: it may be larger than the
+ * memory there is, and reading all of it takes as long as the disk does.
  */
 
 /** A row of a damaged spool, as far as one can tell. */
 type Row = { seq: number; source_seq: unknown; received_ms: unknown; body: unknown }
 
-/** How many events were carried over, and how many that should have been there were not. */
-export type Salvaged = { salvaged: number; unreadable: number }
+/** An event that can be read. `isStamped`: it bears its stamp, which else is lost. */
+export type Salvaged = { body: string; isStamped: boolean; receivedMs: number }
 
-/**
- * Copies the events that wait for delivery in the database at `path` into a new one, each with the
- * stamp that it had. Where that cannot be read any more they are numbered again, for a wrong stamp may
- * be that of another event.
- *
- * @param sourceId the id of this sidecar, as far as it is known
- * @throws the error of SQLite when the disk does not answer at all: then nothing is known to be lost
- */
-export function salvage(path: string, into: Db, sourceId: string | undefined): Salvaged {
-  let db: Db | undefined
-  try {
-    db = new Database(path)
-    const format = attempt(() => db!.prepare('select format from meta').pluck().get())
-    const epochs = readAnyEpochs(db, sourceId)
-    const acked = attempt(() => readAcked(db!)).value ?? 0
-    const seqs = readableSeqs(db, acked)
-    if (seqs.length === 0 && isIoError(format.error)) throw format.error
-    const salvaged = copy(db, seqs, into, epochs, sourceId)
-    copyRejects(db, into)
-    const last = Math.max(seqs.at(-1) ?? 0, attempt(() => lastKnown(db!)).value ?? 0)
-    return { salvaged, unreadable: Math.max(0, last - acked - salvaged) }
-  } finally {
-    db?.close()
+export type SalvagedPart = {
+  events: Salvaged[]
+  /** Up to here there is nothing more; of these numbers `unreadable` had an event that is lost. */
+  upTo: number
+  unreadable: number
+  isLast: boolean
+}
+
+/** Events that the spool itself had carried over from one before it, and those that came in. */
+export type Half = 'low' | 'high'
+const ends: Record<Half, number> = { low: 0, high: Number.MAX_SAFE_INTEGER }
+
+export class DamagedSpool {
+  readonly #db: Db
+  readonly #epochs: readonly Epoch[]
+  readonly #last: number | undefined
+  readonly #events: DamagedTable<Row>
+  readonly #rejects: DamagedTable<RejectRow>
+
+  /**
+   * @param sourceId the id of this sidecar
+   * @param last number of its last event, as far as that is known from elsewhere
+   * @throws SqliteError when it cannot be opened, as on a full disk
+   */
+  constructor(path: string, sourceId: string, last: number | undefined) {
+    this.#db = openDamaged(path)
+    this.#last = last
+    this.#epochs = readAnyEpochs(this.#db, sourceId)
+    this.#events = new DamagedTable(this.#db, 'event', 'seq', 'seq, source_seq, received_ms, body')
+    const columns = 'id, sink, seq, rejected_ms, field, detail, body'
+    this.#rejects = new DamagedTable(this.#db, 'reject', 'id', columns)
+  }
+
+  /** The next events after a number, as many as may be written at a time. */
+  read(half: Half, after: number): SalvagedPart {
+    const { rows, ...part } = this.#events.read({ after, upTo: ends[half] })
+    const events = rows.flatMap((row) => this.#toEvent(row) ?? [])
+    const last = part.isLast ? (this.#lastOf(half) ?? part.upTo) : part.upTo
+    const upTo = Math.max(part.upTo, last)
+    // A number that was misread must not count for millions.
+    const had = Math.min(upTo, half === 'high' ? (this.#last ?? upTo) : upTo) - after
+    return { events, upTo, unreadable: Math.max(0, had - events.length), isLast: part.isLast }
+  }
+
+  #lastOf(half: Half): number | undefined {
+    if (half === 'high') return this.#last ?? attempt(() => lastByKeys(this.#db)).value
+    return attempt(() => lastCarried(this.#db)).value
+  }
+
+  #toEvent(row: Row): Salvaged | undefined {
+    const { body, received_ms } = row
+    if (!isEvent(body)) return undefined
+    const stamped = row.source_seq === null ? body : this.#stamp(row, body)
+    const receivedMs = Number.isSafeInteger(received_ms) ? (received_ms as number) : clock.nowMs()
+    return { body: stamped ?? body, isStamped: stamped !== undefined, receivedMs }
+  }
+
+  /** The event as it would have been sent; undefined when its stamp is lost. */
+  #stamp({ seq, source_seq }: Row, body: string): string | undefined {
+    const own = findEpoch(this.#epochs, seq)
+    if (!own || !Number.isSafeInteger(source_seq)) return undefined
+    return stamp(body, own.sourceId, own.epoch, source_seq as number)
+  }
+
+  /** Those that can be read, as they are: their events have their stamp. */
+  readRejects(range: Range): { rejects: RejectRow[]; upTo: number; isLast: boolean } {
+    const { rows, upTo, isLast } = this.#rejects.read(range)
+    return { rejects: rows.filter(isReject), upTo, isLast }
+  }
+
+  close(): void {
+    this.#db.close()
   }
 }
 
-/** The last `seq`, counted from the keys: every event since they last took turns left one. */
-function lastKnown(db: Db): number {
-  const { key_table, key_old_seq } = db.prepare('select * from meta').get() as Record<string, never>
-  const keys = db.prepare(`select count(*) from "${key_table}"`).pluck().get() as number
-  return Number(key_old_seq) + keys
+/** Without a file beside it that a full disk has no room for. */
+function openDamaged(path: string): Db {
+  const db = new Database(path, { fileMustExist: true })
+  attempt(() => db.pragma('locking_mode = exclusive'))
+  return db
+}
+
+/** What a damaged database says of itself, as far as a few pages of it can be read. */
+export type Sketch = { id?: string; acked?: number; lastReject?: number }
+
+/**
+ * Takes the same time whatever the size of the database.
+ *
+ * @throws the error of SQLite when the disk does not answer at all: then nothing is known to be lost
+ */
+export function sketchDamaged(path: string): Sketch {
+  if (!existsSync(path)) return {}
+  const db = openDamaged(path)
+  try {
+    const ask = (sql: string) => attempt(() => db.prepare(sql).pluck().get())
+    const [id, last] = [ask('select id from meta'), ask('select max(seq) from event')]
+    if (isIoError(id.error) && isIoError(last.error)) throw id.error
+    const acked = believeAcked(ask('select min(acked) from sink').value, last.value)
+    const rejects = ask('select max(id) from reject')
+    return {
+      ...(typeof id.value === 'string' ? { id: id.value } : {}),
+      ...(acked === undefined ? {} : { acked }),
+      ...(rejects.error === undefined ? { lastReject: Number(rejects.value ?? 0) } : {}),
+    }
+  } finally {
+    db.close()
+  }
 }
 
 /**
  * Everything up to here was delivered everywhere. Not believed when it is after the last event, as in
  * cursors.ts: then all events that are there are carried over.
  */
-function readAcked(db: Db): number {
-  const acked = Number(db.prepare('select min(acked) from sink').pluck().get() ?? 0)
-  const last = attempt(() => db.prepare('select max(seq) from event').pluck().get()).value
-  return typeof last === 'number' && acked > last ? 0 : acked
+function believeAcked(acked: unknown, last: unknown): number | undefined {
+  if (!Number.isSafeInteger(acked)) return undefined
+  const isAfter = typeof last === 'number' && (acked as number) > Math.max(0, last)
+  return isAfter ? undefined : (acked as number)
 }
 
-/** Forward until the first page that cannot be read, then backward to it. */
-function readableSeqs(db: Db, acked: number): number[] {
-  const forward = collect(db, 'asc', acked)
-  const backward = collect(db, 'desc', forward.at(-1) ?? acked)
-  return [...forward, ...backward.reverse()]
-}
-
-function collect(db: Db, order: 'asc' | 'desc', after: number): number[] {
-  const seqs: number[] = []
-  attempt(() => {
-    const all = db.prepare(`select seq from event where seq > ? order by seq ${order}`).pluck()
-    for (const seq of all.iterate(after) as IterableIterator<number>) seqs.push(seq)
-  })
-  return seqs
+/** The last number, counted from the keys: every event since they last took turns left one. */
+function lastByKeys(db: Db): number {
+  const { key_table, key_old_seq } = db.prepare('select * from meta').get() as Record<string, never>
+  const keys = db.prepare(`select count(*) from "${key_table}"`).pluck().get() as number
+  return Number(key_old_seq) + keys
 }
 
 /** Also of format 1, where the database was the epoch. None when they cannot be relied on. */
-function readAnyEpochs(db: Db, sourceId: string | undefined): Epoch[] {
+function readAnyEpochs(db: Db, sourceId: string): Epoch[] {
   const found = attempt(() => readEpochs(db)).value
   if (found && found.length > 0) return found
   const epoch = attempt(() => db.prepare('select epoch from meta').pluck().get()).value
-  if (sourceId === undefined || typeof epoch !== 'string' || !epochPattern.test(epoch)) return []
+  if (typeof epoch !== 'string' || !epochPattern.test(epoch)) return []
   return [{ firstSeq: 0, sourceId, epoch }]
-}
-
-function copy(
-  db: Db,
-  seqs: number[],
-  into: Db,
-  epochs: readonly Epoch[],
-  sourceId: string | undefined,
-): number {
-  const put = into.prepare(
-    'insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)',
-  )
-  let copied = 0
-  let renumbered = 0
-  into.transaction(() => {
-    const read = attempt(() => db.prepare('select * from event where seq = ?')).value
-    for (const seq of seqs) {
-      const row = attempt(() => read?.get(seq) as Row | undefined).value
-      if (row === undefined || !isEvent(row.body)) continue
-      copied++
-      const body = stamped(row, row.body, epochs)
-      const receivedMs = Number.isSafeInteger(row.received_ms) ? row.received_ms : clock.nowMs()
-      put.run(copied, body === undefined ? ++renumbered : null, receivedMs, body ?? row.body)
-    }
-    if (renumbered === 0) return
-    into.prepare('insert into epoch values (0, ?, ?)').run(sourceId ?? newSourceId(), newEpoch())
-  })()
-  return copied
-}
-
-/** Those that can be read, as they are: their events have their stamp. */
-function copyRejects(db: Db, into: Db): void {
-  const put = into.prepare(
-    'insert into reject (sink, seq, rejected_ms, field, detail, body) values (?, ?, ?, ?, ?, ?)',
-  )
-  into.transaction(() => {
-    const all = attempt(() =>
-      db.prepare('select sink, seq, rejected_ms, field, detail, body from reject').raw().iterate(),
-    ).value
-    try {
-      for (;;) {
-        const next = attempt(() => all?.next()).value
-        if (!next || next.done) return
-        const { error } = attempt(() => put.run(next.value))
-        // What is damaged is left; a disk without room must not pass for damage.
-        if (error && isDiskError(error)) throw error
-      }
-    } finally {
-      // Open, it would keep the database from being closed.
-      attempt(() => all?.return?.())
-    }
-  })()
 }
 
 /** False for what is none any more. */
 const isEvent = (body: unknown): body is string =>
   typeof body === 'string' && body.startsWith('{') && !attempt(() => JSON.parse(body)).error
 
-/** The event as it would have been sent; undefined when its stamp is lost. */
-function stamped({ seq, source_seq }: Row, body: string, epochs: readonly Epoch[]) {
-  if (source_seq === null) return body
-  const own = findEpoch(epochs, seq)
-  if (!own || !Number.isSafeInteger(source_seq)) return undefined
-  return stamp(body, own.sourceId, own.epoch, source_seq as number)
-}
-
-function attempt<T>(read: () => T): { value?: T; error?: unknown } {
-  try {
-    return { value: read() }
-  } catch (error) {
-    return { error }
-  }
-}
+const isReject = ({ sink, seq, rejected_ms, field, detail, body }: RejectRow) =>
+  [sink, field, detail, body].every((text) => typeof text === 'string') &&
+  Number.isSafeInteger(seq) &&
+  Number.isSafeInteger(rejected_ms)
 
 const isIoError = (error: unknown) =>
   /^SQLITE_IOERR/.test((error as { code?: string } | undefined)?.code ?? '')

@@ -10,14 +10,16 @@
  *   spool.db.unsound         a note that the next start has to repair the database
  *   ballast                  16 MiB, or less on a small disk, that are released when a write fails, so
  *                            that deliveries can still be acknowledged and the spool can shrink
- *   damaged-<time>/          databases that could not be read, set aside at start
- *   spool.db.partial         the readable part of one, until it takes its place
+ *   damaged-<time>/          databases that could not be read, set aside at start; `unfinished` in it is
+ *                            a note that its events are still to be carried over, see swap.ts
+ *   spool.db.partial         a new database, until it takes the place of a damaged one
  *   spool.db-wal.damaged     its log, kept before anything is done to it
  *
  * Invariants
  *   1. An append is answered, and its events are handed to sinks, after the commit that holds it has
  *      been synced. Nothing is answered from memory.
- *   2. `seq` counts every accepted event from 1 without gaps; a refused event gets none.
+ *   2. `seq` counts every accepted event from 1 without gaps; a refused event gets none. Events that were
+ *      carried over from a damaged database have numbers below 1, see positions.ts.
  *   3. An event is deleted when every sink has acknowledged its `seq`, in the transaction that
  *      records the last of these acknowledgments, and never for another reason. Events that a sink
  *      refused permanently move to `reject` in that same transaction.

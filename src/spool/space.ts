@@ -7,6 +7,8 @@ import type { Db } from './db.ts'
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
+/** So much of the space of the ballast, and as much again in the log, deliveries can do without. */
+const smallBytes = 2 * 2 ** 20
 /** Pages in the log from which SQLite moves them to the database: 8 MiB, half of the ballast. */
 const longestLog = 1000
 /** The same on a disk that is nearly full, where every page that waits there may be one too many. */
@@ -103,6 +105,21 @@ export class Space {
     return bavail * bsize >= 4 * bytes
   }
 
+  /**
+   * Whether that much may be carried over although the ballast was given up: into pages that deliveries
+   * gave back, or into a database that is small, which leaves the rest of that space to deliveries.
+   */
+  fitsWithoutBallast(bytes: number): boolean {
+    const free = this.#db.pragma('freelist_count', { simple: true }) as number
+    const isSmall = this.#pages * this.#pageBytes + bytes <= smallBytes
+    return isSmall || free * this.#pageBytes >= 2 * bytes
+  }
+
+  /** Moves the log to the database, whose pages have the room for it. */
+  emptyLog(): void {
+    this.#db.pragma('wal_checkpoint(truncate)')
+  }
+
   /** To be called after every transaction. */
   measure(): void {
     this.#pages = this.#countPages.get() as number
@@ -148,7 +165,7 @@ export class Space {
   takeBallast(isEmpty: boolean): void {
     if (this.#ballast.held) return
     try {
-      this.#db.pragma('wal_checkpoint(truncate)')
+      this.emptyLog()
       if (this.#take()) return
     } catch (error) {
       if (!isEmpty) throw error
@@ -171,7 +188,7 @@ export class Space {
       this.#db.exec('vacuum')
     } finally {
       // One that failed has left its pages in the log.
-      this.#db.pragma('wal_checkpoint(truncate)')
+      this.emptyLog()
       this.measure()
     }
   }

@@ -1,26 +1,28 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
-import type { Outgoing, Refused } from '../core/delivery.ts'
+import type { Outgoing } from '../core/delivery.ts'
 import { must } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
-import { AppendQueue } from './append-queue.ts'
-import { checkAck } from './cursors.ts'
+import { Appender } from './appender.ts'
+import { type Carrying, CarryOver, type CarryOverOptions } from './carry-over.ts'
 import type { Db } from './db.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Epochs } from './epochs.ts'
-import { EventWriter, sizeOf } from './event-writer.ts'
 import { Guard, type GuardOptions } from './guard.ts'
-import { type OpenReport, openSpool } from './open.ts'
+import type { RefusedEvent } from './lanes.ts'
+import { type Opened, type OpenReport, openSpool } from './open.ts'
 import { readBatch } from './peek.ts'
+import { Positions } from './positions.ts'
 import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
 import { toRetry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
 import { Space, type SpaceOptions } from './space.ts'
-import type { Meta, Row, Statements } from './statements.ts'
+import type { Meta, Statements } from './statements.ts'
 
 export type SpoolOptions = SpaceOptions &
   RejectsOptions &
-  Pick<GuardOptions, 'onDamage'> & {
+  Pick<GuardOptions, 'onDamage'> &
+  Pick<CarryOverOptions, 'onCarriedOver' | 'largeBytes'> & {
     /** Names of all sinks; an event stays until each has acknowledged it. */
     sinks: readonly string[]
     onCommit?: (events: number) => void
@@ -31,30 +33,29 @@ export type SpoolOptions = SpaceOptions &
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
   /** `resetSinks`: those whose recorded position was after the last event; see cursors.ts. */
-  readonly report: OpenReport & { resetSinks: readonly string[] }
+  readonly #report: OpenReport & { resetSinks: readonly string[] }
   readonly rejects: Rejects
   /** Under which this opening gives numbers. */
   readonly source: { id: string; epoch: string }
   readonly dir: string
-  readonly epochs: Epochs
   readonly guard: Guard
   readonly #db: Db
   readonly #lock: Db
   readonly #space: Space
   readonly #disk: DiskGuard
   readonly #options: SpoolOptions
-  readonly #acked: Map<string, number>
+  readonly epochs: Epochs
+  readonly #positions: Positions
+  readonly #carry: CarryOver | undefined
   readonly #statements: Statements
-  readonly #queue = new AppendQueue((groups) => this.#write(groups))
-  #lastSeq: number
+  readonly #appender: Appender
   readonly #keys: SeenKeys
-  readonly #writer: EventWriter
   #closed = false
   readonly #wakers = new Set<() => void>()
 
   constructor(options: SpoolOptions) {
     const opened = openSpool(options.dir, options.sinks)
-    const { db, lock, sourceId, statements, cursors, lastSeq, report } = opened
+    const { db, lock, sourceId, statements, cursors, lastSeq, report, carry } = opened
     this.#db = db
     this.#lock = lock
     this.#options = options
@@ -63,28 +64,55 @@ export class Spool {
     this.source = { id: sourceId, epoch: this.epochs.epoch }
     this.#statements = statements
     const meta = db.prepare('select * from meta').get() as Meta
-    this.#acked = cursors
-    this.#lastSeq = lastSeq
+    this.#positions = new Positions(cursors, lastSeq)
     this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
-    this.#writer = new EventWriter(this.#statements, this.#keys)
     this.#space = new Space(db, options)
     const onError = (error: unknown) => this.guard.isDamage(error)
     this.#disk = new DiskGuard(db, this.#space, { ...options, onError })
-    this.rejects = new Rejects(db, this.#disk, (seq) => this.#bodyOf(seq), options)
-    const record = { spool: meta.id, last: lastSeq, delivered: this.#ackedByAll }
-    const more = { report, record, onChecked: () => this.#space.releaseLog() }
-    this.guard = new Guard({ ...options, ...more })
+    const lastReject = Math.max(0, ...carry.map(({ last_reject }) => last_reject))
+    this.rejects = new Rejects(db, this.#disk, lastReject, options)
+    const parts = this.#parts(opened)
+    this.#carry = carry.length > 0 ? new CarryOver(parts) : undefined
+    const record = { spool: meta.id, last: lastSeq, delivered: this.#positions.delivered }
+    const onChecked = () => this.#space.releaseLog()
+    this.guard = new Guard({ ...options, report, record, isReplaced: carry.length > 0, onChecked })
     if (this.guard.checking) this.#space.holdLog()
-    this.report = { ...report, recovered: this.count, resetSinks: opened.resetSinks }
+    this.#appender = new Appender({ ...parts, guard: this.guard })
+    this.#carry?.begin()
+    this.#report = { ...report, recovered: this.count, resetSinks: opened.resetSinks }
+  }
+
+  /** For those who write, and what they ask and tell the spool. */
+  #parts(opened: Opened) {
+    return {
+      ...{ ...opened, ...this.#options, disk: this.#disk, space: this.#space },
+      ...{ positions: this.#positions, rejects: this.rejects, keys: this.#keys },
+      epochs: this.epochs,
+      canWrite: () => this.#canWrite(),
+      trouble: () => this.trouble,
+      onStored: (seq: number, given: number) => this.#stored(seq, given),
+      onPart: () => this.#wake(),
+    }
+  }
+
+  get report(): OpenReport & { resetSinks: readonly string[] } {
+    const damaged = this.#carry?.damage
+    return { ...this.#report, ...(damaged ? { damaged } : {}) }
+  }
+
+  /** Set while events of a damaged database are being carried over. */
+  get carrying(): Carrying | undefined {
+    return this.#carry?.carrying
   }
 
   /** Events that at least one sink has not acknowledged. */
   get count(): number {
-    return this.#lastSeq - this.#ackedByAll
+    return this.#positions.countAfter(this.#positions.ackedByAll)
   }
 
-  get #ackedByAll(): number {
-    return Math.min(...this.#acked.values())
+  /** Number of the last event that {@link peek} hands out. */
+  get lastOut(): number {
+    return this.#positions.lastOut
   }
 
   /** Bytes in use on disk. */
@@ -104,31 +132,39 @@ export class Spool {
     this.#disk.recover({ write, isEmpty: this.count === 0, now })
   }
 
+  /** Tries it first where the disk had failed. */
+  #canWrite(): boolean {
+    this.recover()
+    return this.guard.trouble === undefined
+  }
+
   #recordAcked(): void {
     this.#db.transaction(() => {
-      for (const [sink, seq] of this.#acked) this.#statements.setAcked.run(sink, seq)
-      this.#statements.dropTo.run(this.#ackedByAll)
+      for (const [sink, seq] of this.#positions.sinks) this.#statements.setAcked.run(sink, seq)
+      this.#statements.dropTo.run(this.#positions.ackedByAll)
       // SQLite writes nothing where nothing changes.
       for (const probe of this.#statements.probe) probe.run()
     })()
-    this.guard.committed(this.#lastSeq, this.#ackedByAll)
+    this.#committed()
+  }
+
+  #committed(): void {
+    this.guard.committed(this.#positions.last, this.#positions.delivered)
   }
 
   /** Everything up to this seq was acknowledged by a sink. */
   acked(sink: string): number {
-    const acked = this.#acked.get(sink)
-    if (acked === undefined) throw new Error(`no sink is called ${sink}`)
-    return acked
+    return this.#positions.acked(sink)
   }
 
   /** Events that a sink has not acknowledged. */
   lag(sink: string): number {
-    return this.#lastSeq - this.acked(sink)
+    return this.#positions.countAfter(this.acked(sink))
   }
 
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
   oldestMs(sink?: string): number | undefined {
-    const from = sink === undefined ? this.#ackedByAll : this.acked(sink)
+    const from = sink === undefined ? this.#positions.ackedByAll : this.acked(sink)
     try {
       return this.guard.watch(() => this.#statements.oldest.get(from)) as number | undefined
     } catch {
@@ -145,50 +181,20 @@ export class Spool {
    */
   append(items: readonly Admitted[]): Promise<Verdict[]> {
     if (this.#closed) return Promise.reject(new Error('the spool is closed'))
-    return this.#queue.add(items)
-  }
-
-  #write(groups: readonly Group[]): Verdict[][] {
-    this.recover()
-    if (this.guard.trouble) return this.#refuse(groups)
-    const room = this.#disk.works ? this.#space.room() : 'none'
-    if (room === 'none') return this.#refuse(groups)
-    try {
-      if (this.#space.fits(sizeOf(groups))) return this.#commit(groups, room)
-      if (groups.length > 1) return groups.flatMap((group) => this.#write([group]))
-      return this.#refuse(groups, 'the disk of the spool has too little space for this many events')
-    } catch (error) {
-      this.#disk.failed(error)
-      if (this.guard.isUnsound || isDiskError(error)) return this.#refuse(groups)
-      throw unwritableError(error)
-    }
-  }
-
-  #refuse(groups: readonly Group[], why = this.trouble ?? 'the spool is full'): Verdict[][] {
-    const full = { later: why }
-    return groups.map((items) => items.map(() => full))
-  }
-
-  /** One transaction for all that wait. Counters move only once it is durable. */
-  #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
-    const began = performance.now()
-    this.#statements.begin.run()
-    const from = { seq: this.#lastSeq, given: this.epochs.given }
-    const { verdicts, seq, given } = this.#writer.write(groups, room, from)
-    if (given > from.given) this.epochs.record(from.seq + 1, this.#ackedByAll)
-    this.#statements.commit.run()
-    if (seq > from.seq) this.#stored(seq, given)
-    this.#keys.added(seq - from.seq)
-    this.#disk.attempt(() => this.#space.checkLog())
-    return this.guard.troubleSince(began) ? this.#refuse(groups) : verdicts
+    return this.#appender.append(items)
   }
 
   /** Right after the commit, before anything may throw: a number that is given must not be given again. */
   #stored(seq: number, given: number): void {
-    this.epochs.recorded(this.#lastSeq + 1, given)
-    this.#options.onCommit?.(seq - this.#lastSeq)
-    this.#lastSeq = seq
-    this.guard.committed(seq, this.#ackedByAll)
+    const { last } = this.#positions
+    this.epochs.recorded(last + 1, given)
+    this.#options.onCommit?.(seq - last)
+    this.#positions.stored(seq)
+    this.#committed()
+    this.#wake()
+  }
+
+  #wake(): void {
     for (const wake of this.#wakers) wake()
   }
 
@@ -200,7 +206,7 @@ export class Spool {
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
     if (this.guard.isUnsound) return []
     try {
-      return readBatch(this.#statements, this.epochs, { from, limit, maxBytes })
+      return readBatch(this.#statements, this.epochs, this.#positions, { from, limit, maxBytes })
     } catch (error) {
       if (this.guard.isDamage(error)) return []
       throw error
@@ -216,25 +222,26 @@ export class Spool {
    * that the sink was never offered would be deleted
    * @throws when nothing was recorded: the disk fails, or is too full for what was refused
    */
-  ack(sink: string, seq: number, refused: readonly Refused[] = []): void {
+  ack(sink: string, seq: number, refused: readonly RefusedEvent[] = []): void {
     const before = this.acked(sink)
-    checkAck({ sink, before, last: this.#lastSeq }, seq, refused)
-    this.#acked.set(sink, seq)
+    this.#positions.check(sink, seq, refused)
+    const settled = this.#positions.settle(seq)
+    this.#positions.setAcked(sink, settled)
     try {
-      this.#writeAck(sink, seq, refused)
+      this.#writeAck(sink, settled, refused)
     } catch (error) {
       if (!this.guard.isUnsound && isDiskError(error) && refused.length === 0) return
       // Refusals must not be forgotten: these events stay, and are refused again.
-      this.#acked.set(sink, before)
+      this.#positions.setAcked(sink, before)
       throw error
     }
-    this.guard.committed(this.#lastSeq, this.#ackedByAll)
+    this.#committed()
     if (this.count === 0) this.#disk.attempt(() => this.#space.shrink())
     this.recover(this.count === 0)
   }
 
-  #writeAck(sink: string, seq: number, refused: readonly Refused[]): void {
-    const gone = this.#ackedByAll
+  #writeAck(sink: string, seq: number, refused: readonly RefusedEvent[]): void {
+    const [gone, last] = [this.#positions.ackedByAll, this.#positions.last]
     const rotate = this.#keys.areDue(gone)
     const since = clock.nowMs()
     let aside: RejectCount | undefined
@@ -242,18 +249,11 @@ export class Spool {
       aside = this.rejects.put(sink, refused)
       this.#statements.setAcked.run(sink, seq)
       this.#statements.dropTo.run(gone)
-      if (rotate) this.#keys.emptyOther(since, this.#lastSeq)
+      if (rotate) this.#keys.emptyOther(since, last)
     })
     this.#disk.write(transaction)
     this.rejects.changed(sink, 'set_aside', must(aside, 'the transaction counts them'))
-    if (rotate) this.#keys.turn(since, this.#lastSeq)
-  }
-
-  /** The event as it is sent. */
-  #bodyOf(seq: number): string {
-    const found = this.guard.watch(() => this.#statements.one.get(seq)) as Row | undefined
-    const row = must(found, 'an event stays until every sink has acknowledged it')
-    return this.epochs.stamp(row)
+    if (rotate) this.#keys.turn(since, last)
   }
 
   /**
@@ -267,10 +267,10 @@ export class Spool {
     if (!row) return false
     if (this.guard.trouble) throw unwritableError(new Error(this.guard.trouble))
     const { body, isNew } = toRetry(row)
-    const [seq, given] = [this.#lastSeq + 1, this.epochs.given + Number(isNew)]
+    const [seq, given] = [this.#positions.last + 1, this.epochs.given + Number(isNew)]
     this.rejects.remove('retried', [id, id], () => {
       this.#statements.put.one.run(seq, isNew ? given : null, clock.nowMs(), body)
-      if (isNew) this.epochs.record(seq, this.#ackedByAll)
+      if (isNew) this.epochs.record(seq, this.#positions.ackedByAll)
     })
     this.#stored(seq, given)
     return true
@@ -285,14 +285,13 @@ export class Spool {
   /** Answers the waiting appends, then closes. Safe to call twice. */
   close(): void {
     if (this.#closed) return
-    this.#queue.flush()
+    this.#appender.flush()
     // What could not be recorded would be delivered again.
     this.recover(true)
     this.#closed = true
+    this.#carry?.stop()
     this.guard.close()
     this.#db.close()
     this.#lock.close()
   }
 }
-
-type Group = readonly Admitted[]

@@ -29,7 +29,6 @@ export function prepare(db: Db) {
       'insert into event (seq, source_seq, received_ms, body) values',
       '(?, ?, ?, ?)',
     ),
-    one: db.prepare('select seq, source_seq, body from event where seq = ?'),
     after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
     oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
     dropTo: db.prepare('delete from event where seq <= ?'),

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { Spool } from '../../src/spool/spool.ts'
 import { toAppend } from '../support/draining.ts'
@@ -45,6 +47,40 @@ function drain(spool: Spool): number[] {
   }
 }
 
+/** Garbage on some pages in the middle. */
+function spoil(dir: string): void {
+  const path = join(dir, 'spool.db')
+  const file = openSync(path, 'r+')
+  writeSync(
+    file,
+    Buffer.alloc(3 * 8192, 0xa5),
+    0,
+    3 * 8192,
+    Math.floor(fstatSync(file).size / 2 / 8192) * 8192,
+  )
+  closeSync(file)
+}
+
+/** Delivers what is carried over, as it comes. @returns it, and why new events were refused */
+async function drainCarried(spool: Spool) {
+  const seen: string[] = []
+  const refused: string[] = []
+  await until(
+    'all to be carried over and delivered',
+    async () => {
+      const batch = spool.peek(sink, 50, 4 * mib)
+      seen.push(...batch.map(({ body }) => body))
+      if (batch.length > 0) spool.ack(sink, batch.at(-1)!.seq)
+      if (!spool.carrying) return spool.count === 0
+      const [verdict] = await spool.append([big()])
+      if (typeof verdict === 'object' && 'later' in verdict) refused.push(verdict.later)
+      return false
+    },
+    60_000,
+  )
+  return { seen, refused }
+}
+
 const upTo = (n: number, from = 1) => Array.from({ length: n }, (_, i) => from + i)
 const accepts = (spool: Spool) =>
   until('room again', async () => (await spool.append([big()]))[0] === 'stored', 60_000)
@@ -88,6 +124,25 @@ for (const [name, make, missing, words] of kinds) {
       assert.equal(third.count, 0)
       // In the space of what was delivered, though others gave nothing back.
       await accepts(third)
+    })
+
+    test('beside a damaged spool keeps no sidecar from starting and delivering what can be read of it', async (t) => {
+      const disk = make(t, 96)
+      const spool = openSpool(t, disk.dir)
+      for (let i = 0; i < 50; i++) await spool.append(batch())
+      const sent = spool.peek(sink, 1000, 64 * mib).map(({ body }) => body)
+      spool.close()
+      spoil(disk.dir)
+      const giveBack = disk.fill()
+      const again = openSpool(t, disk.dir)
+      const { seen, refused } = await drainCarried(again)
+      const carried = seen.filter((body) => sent.includes(body))
+      assert.ok(carried.length > 900 && carried.length === again.report.damaged?.salvaged)
+      const left = sent.filter((body) => carried.includes(body))
+      assert.deepEqual(seen.slice(0, left.length), left, 'each once, in order, before what came in')
+      assert.ok(refused.length > 0 && refused.every((why) => words.test(why)), refused.join())
+      giveBack()
+      await accepts(again)
     })
 
     test('has no room for a new spool, and says so to the operator', async (t) => {

@@ -85,8 +85,9 @@ export const bugs: readonly Bug[] = [
     name: 'spool drops what one of two sinks has taken',
     why: 'a sink that was away for a while misses events forever',
     file: 'src/spool/spool.ts',
-    find: 'const gone = this.#ackedByAll',
-    replace: 'const gone = Math.max(...this.#acked.values())',
+    find: 'const [gone, last] = [this.#positions.ackedByAll, this.#positions.last]',
+    replace: `const { last } = this.#positions
+    const gone = Math.max(...[...this.#positions.sinks].map(([, acked]) => acked))`,
     test: ['test/spool/spool.test.ts', 'Spool > keeps what one of two sinks has not acknowledged'],
   },
   {
@@ -183,7 +184,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'spool believes an acknowledgment of more than there is',
     why: 'the next events are deleted without that sink ever seeing them',
-    file: 'src/spool/cursors.ts',
+    file: 'src/spool/positions.ts',
     find: 'seq >= before && seq <= last',
     replace: 'seq >= before',
     test: [
@@ -195,7 +196,7 @@ export const bugs: readonly Bug[] = [
     name: 'spool believes a recorded position after the last event',
     why: 'a sink is never offered what waits for it',
     file: 'src/spool/cursors.ts',
-    find: 'last !== null && acked > last ? first - 1 : acked',
+    find: 'last !== null && acked > Math.max(0, last) ? first - 1 : acked',
     replace: 'acked',
     test: [
       'test/spool/ack.test.ts',
@@ -273,8 +274,8 @@ export const bugs: readonly Bug[] = [
     name: 'salvage believes a position after the last event',
     why: 'every event of a damaged spool counts as delivered',
     file: 'src/spool/salvage.ts',
-    find: 'acked > last ? 0 : acked',
-    replace: 'acked > last ? acked : acked',
+    find: 'return isAfter ? undefined : (acked as number)',
+    replace: 'return isAfter || (acked as number)',
     test: [
       'test/spool/spool.test.ts',
       'a damaged spool > is carried over whole when the recorded position of its sink is after the last event',
@@ -1617,5 +1618,51 @@ export const bugs: readonly Bug[] = [
     find: 'const held = await check(tx)',
     replace: 'const held = (await find(tx)) ?? 1',
     test: ['test/store/lease.test.ts', 'a holder that was overtaken > writes no manifest'],
+  },
+  {
+    name: 'a spool is read whole before it is opened, however large it is',
+    why: 'a sidecar with a long backlog is deaf for half a minute after its start',
+    file: 'src/spool/check-behind.ts',
+    find: 'const largeBytes = 32 * 2 ** 20',
+    replace: 'const largeBytes = 2 ** 40',
+    test: [
+      'test/spool/large.test.ts',
+      'a large spool > is opened on a bounded number of its pages, sound or damaged',
+    ],
+  },
+  {
+    name: 'new events overtake those of a damaged spool',
+    why: 'a job ends before it starts',
+    file: 'src/spool/carry-over.ts',
+    find: `written()
+    positions.carried(this.#end, !this.#isDone)`,
+    replace: `written()
+    positions.carried(this.#end, false)`,
+    test: [
+      'test/spool/carry-over.test.ts',
+      'a damaged spool that takes long to read > delivers while it is carried over: each event once, in order, also those that come in',
+    ],
+  },
+  {
+    name: 'a swap that was cut short tears the damaged spool apart',
+    why: 'its log is not beside it when its events are carried over',
+    file: 'src/spool/swap.ts',
+    find: 'moveAside(dir, path, folder)',
+    replace: 'moveAside(dir, path, folder && undefined)',
+    test: [
+      'test/spool/carry-over.test.ts',
+      'a damaged spool that takes long to read > loses nothing and carries nothing over twice when it dies between two steps of the swap',
+    ],
+  },
+  {
+    name: 'completeness forgets what changed since it looked at all epochs',
+    why: 'a gap that opened is not shown for a minute',
+    file: 'src/store/sources.ts',
+    find: 'return keepOpen([...recent, ...this.#known.sources])',
+    replace: 'return keepOpen([...this.#known.sources, ...recent])',
+    test: [
+      'test/store/sources.test.ts',
+      'what an answer may be missing > costs no more with thousands of epochs that are complete, and misses no change of one',
+    ],
   },
 ]

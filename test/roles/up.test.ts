@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
-import { isRunning, readStart } from '../../src/platform/lock-file.ts'
+import { isRunning } from '../../src/platform/lock-file.ts'
 import { freshFolder, launch, until } from '../support/processes.ts'
 import {
   type Child,

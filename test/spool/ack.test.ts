@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import Database from 'better-sqlite3'
 import { Spool } from '../../src/spool/spool.ts'
-import { toAppend } from '../support/draining.ts'
+import { refuse, toAppend } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 
 function openSpool(t: TestContext, dir = freshFolder()): Spool {
@@ -44,7 +44,7 @@ describe('an acknowledgment', () => {
     await append(spool, 3)
     spool.ack('bad', 1)
     for (const seq of [1, 3]) {
-      const refused = [{ seq, field: '', detail: 'odd' }]
+      const refused = [{ ...refuse(spool.peek('bad', 1, 2 ** 20)[0]), seq }]
       assert.throws(() => spool.ack('bad', 2, refused), /bad refuses events outside of 2 to 2/)
     }
     assert.deepEqual([spool.acked('bad'), spool.rejects.list(10)], [1, []])

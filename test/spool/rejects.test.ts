@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test'
 import type { Outgoing } from '../../src/core/delivery.ts'
 import type { RejectChange } from '../../src/spool/rejects.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
-import { sinkName, startDraining, stopAfter, toAppend } from '../support/draining.ts'
+import { refuse, sinkName, startDraining, stopAfter, toAppend } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 const mib = 2 ** 20
@@ -17,17 +17,16 @@ function openSpool(t: TestContext, more: Partial<SpoolOptions> = {}): Spool {
 
 const events = (n: number, bytes = 10) =>
   Array.from({ length: n }, (_, i) => toAppend({ n: i, x: 'y'.repeat(bytes) }))
-const refusalOf = (seq: number) => ({ seq, field: 'event.at', detail: 'odd' })
 const ids = (spool: Spool) => spool.rejects.list(100).map(({ id }) => id)
 
 /** Puts that many events in, all of which the sink refuses. */
-async function refuse(spool: Spool, n: number): Promise<void> {
+async function refuseAll(spool: Spool, n: number): Promise<void> {
   await spool.append(events(n))
   const offered = spool.peek(sinkName, n, mib)
   spool.ack(
     sinkName,
     offered.at(-1)!.seq,
-    offered.map(({ seq }) => refusalOf(seq)),
+    offered.map((event) => refuse(event)),
   )
 }
 
@@ -88,7 +87,7 @@ describe('the rejects of a spool', () => {
     const changes: [string, RejectChange, number][] = []
     const onReject = (...change: [string, RejectChange, number]) => void changes.push(change)
     const spool = openSpool(t, { onReject })
-    await refuse(spool, 6)
+    await refuseAll(spool, 6)
     spool.retryReject(2)
     spool.rejects.drop([4, 5])
     const sizes = spool.rejects
@@ -108,7 +107,7 @@ describe('the rejects of a spool', () => {
 
   test('are dropped one by one or from one to another, and nothing else is', async (t) => {
     const spool = openSpool(t)
-    await refuse(spool, 6)
+    await refuseAll(spool, 6)
     await spool.append(events(2))
     assert.equal(spool.rejects.drop([2, 2]), 1)
     assert.equal(spool.rejects.drop([2, 2]), 0)
@@ -119,10 +118,27 @@ describe('the rejects of a spool', () => {
 
   test('have ids that are not given again: an operator drops what was shown', async (t) => {
     const spool = openSpool(t)
-    await refuse(spool, 2)
+    await refuseAll(spool, 2)
     spool.rejects.drop([2, 2])
-    await refuse(spool, 1)
+    await refuseAll(spool, 1)
     assert.deepEqual(ids(spool), [3, 1])
+  })
+
+  test('are set aside as they were sent: no refused event is read a second time', async (t) => {
+    const spool = openSpool(t)
+    await spool.append(events(3))
+    const sent = spool.peek(sinkName, 3, mib)
+    spool.ack(
+      sinkName,
+      3,
+      sent.map((event, i) => ({ ...refuse(event), body: `${i}: ${event.body}`, bytes: 100 })),
+    )
+    const bodies = ids(spool).map((id) => spool.rejects.get(id)?.body)
+    assert.deepEqual(
+      bodies.reverse(),
+      sent.map(({ body }, i) => `${i}: ${body}`),
+    )
+    assert.deepEqual(spool.rejects.count(sinkName), { count: 3, bytes: 300 })
   })
 
   test('that a commit did not bring are not counted', async (t) => {
@@ -131,7 +147,8 @@ describe('the rejects of a spool', () => {
     spool.rejects.put = () => {
       throw Object.assign(new Error('planted'), { code: 'SQLITE_IOERR_WRITE' })
     }
-    assert.throws(() => spool.ack(sinkName, 1, [refusalOf(1)]), /planted/)
+    const refused = [refuse(spool.peek(sinkName, 1, mib)[0])]
+    assert.throws(() => spool.ack(sinkName, 1, refused), /planted/)
     assert.equal(spool.acked(sinkName), 0)
     assert.deepEqual(spool.rejects.count(sinkName), { count: 0, bytes: 0 })
   })

@@ -8,6 +8,7 @@ import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { describeSpool } from '../../src/spool/report.ts'
 import { isSourceId } from '../../src/spool/source-id.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 
 const options = { sinks: ['a'], maxBytes: 2 ** 26, ballastBytes: 4096 }
@@ -99,7 +100,7 @@ describe('a reject that was refused for its stamp', () => {
     const spool = open(t)
     await spool.append([anEvent({ metadata: { n: 1, source: { id: 'inner' } } })])
     const [before] = spool.peek('a', 1, 2 ** 20)
-    spool.ack('a', 1, [{ seq: 1, field, detail: 'must be text of 1 to 128 characters' }])
+    spool.ack('a', 1, [refuse(before, { field })])
     spool.close()
     const again = open(t, spool.dir)
     assert.equal(again.retryReject(1), true)

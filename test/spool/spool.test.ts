@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import type { Verdict } from '../../src/core/admission.ts'
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
@@ -192,7 +193,8 @@ describe('Spool', () => {
   test('sets aside what a sink refuses, and offers it again when asked', async (t) => {
     const spool = openSpool(t)
     await spool.append(items(3))
-    spool.ack('local-api', 3, [{ seq: 2, field: 'event.at', detail: 'odd' }])
+    const [, second] = spool.peek('local-api', 10, mib)
+    spool.ack('local-api', 3, [refuse(second)])
     const reject = spool.rejects.get(spool.rejects.list(10)[0]!.id)
     assert.deepEqual([reject!.seq, reject!.field, reject!.detail], [2, 'event.at', 'odd'])
     assert.equal(spool.retryReject(reject!.id), true)

@@ -17,6 +17,7 @@ import { findBehind } from '../../src/spool/last-seq.ts'
 import { describeSpool } from '../../src/spool/report.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
 
 /* The files of a spool removed, moved or replaced by somebody, while it runs and while it is down. */
@@ -82,7 +83,7 @@ describe('a file of the spool that goes while it runs', () => {
   test('does not take a reject along', async (t) => {
     const spool = open(t)
     await spool.append(items(1))
-    spool.ack('a', 1, [{ seq: 1, field: 'event.at', detail: 'odd' }])
+    spool.ack('a', 1, [refuse(waiting(spool)[0])])
     renameSync(join(spool.dir, 'spool.db'), join(spool.dir, 'away'))
     assert.throws(() => spool.retryReject(1), /cannot be written/)
     assert.equal(spool.rejects.list(10).length, 1)
@@ -147,8 +148,10 @@ describe('a spool that lags behind its record of the last number', () => {
     const log = join(dir, 'spool.db-wal')
     writeFileSync(log, readFileSync(log).fill(0xa5, 0, 32))
     const spool = open(t, dir)
-    assert.ok(spool.report.damaged)
-    assert.equal(spool.guard.behind?.lost, 150 - spool.report.damaged.salvaged)
+    const { salvaged = 0, unreadable } = spool.report.damaged ?? {}
+    assert.equal(unreadable, 150 - salvaged)
+    assert.ok(salvaged > 0 || unreadable === 150)
+    assert.equal(spool.guard.behind, undefined)
   })
 
   test('still has a record when a power cut tore half of it', async (t) => {
@@ -181,14 +184,13 @@ describe('a spool that lags behind its record of the last number', () => {
 
   test('counts what was delivered as not lost', () => {
     const record = { spool: 's', last: 200, delivered: 180 }
-    const compare = (spool: string, last: number, salvaged?: number) =>
-      findBehind(record, { spool, last }, salvaged)
+    const compare = (spool: string, last: number) => findBehind(record, { spool, last })
     assert.equal(compare('s', 200), undefined)
     assert.equal(compare('s', 201), undefined)
     assert.deepEqual(compare('s', 190), { recorded: 200, found: 190, lost: 10 })
     assert.deepEqual(compare('s', 100), { recorded: 200, found: 100, lost: 20 })
-    assert.deepEqual(compare('new', 5, 5), { recorded: 200, found: 5, lost: 15 })
-    assert.equal(compare('new', 20, 20), undefined)
+    assert.deepEqual(compare('new', 5), { recorded: 200, found: 5, lost: 15 })
+    assert.equal(compare('new', 20), undefined)
   })
 })
 

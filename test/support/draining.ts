@@ -1,13 +1,21 @@
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
-import type { BatchLimits, Sink } from '../../src/core/delivery.ts'
+import type { BatchLimits, Outgoing, Sink } from '../../src/core/delivery.ts'
+import { must } from '../../src/core/must.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Drain } from '../../src/spool/drain.ts'
+import type { RefusedEvent } from '../../src/spool/lanes.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from './admitted.ts'
 import { freshFolder } from './processes.ts'
 
 export const sinkName = 'sink'
+
+/** An event with the refusal that its sink gave. */
+export const refuse = (event: Outgoing | undefined, refusal = {}): RefusedEvent => {
+  const { seq, body, bytes } = must(event, 'the spool has that event')
+  return { seq, field: 'event.at', detail: 'odd', body, bytes, ...refusal }
+}
 
 export const toAppend = (event: object) => admitted({ json: JSON.stringify(event) })
 

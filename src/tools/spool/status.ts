@@ -20,6 +20,7 @@ const healthSchema = z.looseObject({
   /** Why it takes no events at the moment. */
   trouble: z.string().optional(),
   damaged: z.unknown().optional(),
+  carrying_over: z.unknown().optional(),
 })
 /** The spool as its sidecar reports it. */
 export type SpoolStatus = z.infer<typeof healthSchema>
@@ -32,7 +33,7 @@ export async function spoolStatus(sidecar: Sidecar): Promise<SpoolStatus> {
 
 /** For people: the spool, and a line for each sink. */
 export function statusText(status: SpoolStatus): string {
-  const { trouble, damaged } = status
+  const { trouble, damaged, carrying_over } = status
   const sinks = Object.entries(status.sinks)
   const oldestS = Math.max(0, ...sinks.map(([, { lag_s }]) => lag_s))
   const head = [
@@ -42,6 +43,7 @@ export function statusText(status: SpoolStatus): string {
     ['bytes', grouped(status.spool_bytes)],
     ['oldest', ageText(oldestS)],
     ...(damaged ? [['damaged', `set aside at start: ${JSON.stringify(damaged)}`]] : []),
+    ...(carrying_over ? [['carrying over', JSON.stringify(carrying_over)]] : []),
   ]
   const rows = sinks.map(([name, { lag_events, lag_s, failures, rejects, reason }]) => [
     name,
