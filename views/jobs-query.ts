@@ -87,13 +87,6 @@ export const jobsParams = [
   ...['min', 'max', 'sort', 'after', 'before'],
 ]
 
-/** The list of jobs in some states, in the order that such a list has. */
-export const withStatus = (query: JobsQuery, status: readonly JobStatus[]): JobsQuery => ({
-  ...query,
-  status,
-  sort: defaultSort(status),
-})
-
 /** The address of a query. */
 export const jobsUrl = (query: JobsQuery, site: string | undefined, path = '/jobs'): string =>
   withQuery(path, { site, ...toParams(query) })
