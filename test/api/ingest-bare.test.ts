@@ -93,7 +93,8 @@ async function ask(port: number, path: string, said: Said) {
   if (chunked) socket.write(`${bytes.length.toString(16)}\r\n`)
   socket.write(bytes)
   if (chunked) socket.write('\r\n0\r\n\r\n')
-  await once(socket, 'close')
+  // Not by `once`, which fails with an error of the socket: what counts is whether the answer came.
+  await new Promise((resolve) => socket.once('close', resolve))
   return Buffer.concat(chunks)
     .toString('latin1')
     .replace(/^Date: .*\r\n/m, '')

@@ -19,7 +19,9 @@ const now = () => fromMs(Date.now())
 async function aHostileFab(t: TestContext, texts: readonly string[]) {
   const { world, lot } = hostileWorld(texts, now)
   const api = await startFakeApi(t, world)
-  const { url: base } = await startWebFor(t, api.url, { DEFAULT_SITE: `fab1${'x'.repeat(60)}` })
+  const site = `fab1${'x'.repeat(60)}`
+  for (const job of [...world.jobs, ...world.subjobs]) job.siteId = site
+  const { url: base } = await startWebFor(t, api.url, { DEFAULT_SITE: site })
   const [first = '', second = ''] = texts
   const query = new URLSearchParams({ q: first.slice(0, 200), app: second.slice(0, 200) })
   const paths = [
