@@ -5,6 +5,7 @@ import type { Acceptance, Accepted } from '../core/accept.ts'
 import { AppError } from '../core/errors.ts'
 import { checkTree, parseJson } from '../core/json.ts'
 import { must } from '../core/must.ts'
+import { nameCaller, readCaller } from '../platform/auth.ts'
 import { Intake } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
 import { named, whole } from './answers.ts'
@@ -14,8 +15,6 @@ import type { Route } from './route.ts'
 export type AcceptOptions = {
   /** @throws AppError not_found, or conflict when there is nothing to accept */
   accept: (id: string, acceptance: Acceptance) => Promise<Accepted>
-  /** The caller, by its Authorization header, as the audit names it. */
-  nameOf: (authorization: string | undefined) => string
   readTimeoutMs: number
 }
 
@@ -51,7 +50,7 @@ const done = named(
 const maxBytes = 16 * 1024
 
 /** Accepts what a source has lost. */
-export function acceptRoutes({ accept, nameOf, readTimeoutMs }: AcceptOptions): Route[] {
+export function acceptRoutes({ accept, readTimeoutMs }: AcceptOptions): Route[] {
   const intake = new Intake({ maxBytes, maxDecompressedBytes: maxBytes, readTimeoutMs })
   return [
     {
@@ -73,7 +72,7 @@ export function acceptRoutes({ accept, nameOf, readTimeoutMs }: AcceptOptions): 
       async handle(c) {
         const id = sourceId.read(c)
         const { reason, by, missing } = await readBody(c, intake)
-        const name = nameOf(c.req.header('authorization'))
+        const name = nameCaller(readCaller(c))
         const accepted = await accept(id, {
           ...{ reason, expected: missing, address: incoming(c).socket.remoteAddress ?? null },
           actor: by === undefined ? name : `${name}, ${by}`,
@@ -86,7 +85,7 @@ export function acceptRoutes({ accept, nameOf, readTimeoutMs }: AcceptOptions): 
 
 async function readBody(c: Context, intake: Intake): Promise<z.infer<typeof acceptance>> {
   checkJsonType((name) => c.req.header(name))
-  const { text, done: release } = await intake.read(incoming(c))
+  const { text, done: release } = await intake.read(incoming(c), readCaller(c))
   try {
     const input = parseJson(text)
     const fault = checkTree(input, 2)

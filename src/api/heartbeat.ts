@@ -13,8 +13,6 @@ import type { Declaration, Route } from './route.ts'
 export type HeartbeatOptions = {
   /** Keeps it. */
   save: (said: Heartbeat, receivedAt: Micros) => Promise<void>
-  /** The rights of a caller, by its Authorization header. */
-  senderOf: (authorization: string | undefined) => Sender
   /** Longest time for the body to arrive, in milliseconds. */
   readTimeoutMs: number
 }
@@ -67,17 +65,16 @@ const declaration = {
 } satisfies Declaration
 
 /** The route by which sidecars say how they are. */
-export function heartbeatRoutes({ save, senderOf, readTimeoutMs }: HeartbeatOptions): Route[] {
+export function heartbeatRoutes({ save, readTimeoutMs }: HeartbeatOptions): Route[] {
   let made: Intake | undefined
   const intake = () => {
     made ??= new Intake({ maxBytes, maxDecompressedBytes: maxBytes, readTimeoutMs })
     return made
   }
   return [
-    toDoor(declaration, {}, intake, async (text, request) => {
+    toDoor(declaration, {}, intake, async (text, { caller: { sender } }) => {
       const receivedAt = clock.now()
       const said = readHeartbeat(text)
-      const sender = senderOf(request.headersDistinct.authorization?.join(', '))
       if (!sender.mayForward) return { ok: true, stamps: 'ignored' }
       checkRights(said, sender)
       await save(said, receivedAt)

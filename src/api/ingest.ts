@@ -5,7 +5,7 @@ import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
 import { type EventLimits, type FirstHop, readEvent } from '../core/read-event.ts'
-import type { Sender } from '../core/sender.ts'
+import { type Caller, readCaller } from '../platform/auth.ts'
 import { Intake } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
 import { clock } from '../platform/clock.ts'
@@ -23,8 +23,6 @@ import { later, takeBatch } from './take-batch.ts'
 export type IngestOptions = {
   accept: Accept
   metrics: Metrics
-  /** The rights of a caller, by its Authorization header. */
-  senderOf: (authorization: string | undefined) => Sender
   /** Outcomes of the last minutes, for health. */
   recent: EventCounts
   limits: BodyLimits & EventLimits & { maxBatchItems: number }
@@ -47,11 +45,12 @@ export function ingestRoutes(options: IngestOptions): Route[] {
   const turns = new Turns()
   // One is read while the other is committed.
   const parts = new Gate(2)
-  const one: Take = (text, request) =>
+  const one: Take = (text, from) =>
     text.length > smallText
-      ? turns.next().then(() => takeOne(text, request, options))
-      : takeOne(text, request, options)
-  const batch: Take = async (text, request) => {
+      ? turns.next().then(() => takeOne(text, from, options))
+      : takeOne(text, from, options)
+  const batch: Take = async (text, from) => {
+    const { request } = from
     if (text.length > smallText) await turns.next()
     const { maxBatchItems } = options.limits
     const items = readBatch(text, request.headers['content-type'] ?? '', maxBatchItems)
@@ -59,7 +58,7 @@ export function ingestRoutes(options: IngestOptions): Route[] {
     const isGone = () => request.socket.destroyed
     return takeBatch(items, {
       ...options,
-      hop: toHop(request, options),
+      hop: toHop(from, options),
       isGone,
       turns,
       parts,
@@ -74,8 +73,9 @@ export function ingestRoutes(options: IngestOptions): Route[] {
   return [toDoor(ingestEvent, options, intake, one), toDoor(ingestBatch, options, intake, batch)]
 }
 
+type From = { request: IncomingMessage; caller: Caller }
 /** What answers a body. */
-type Take = (text: string, request: IncomingMessage) => Promise<object>
+type Take = (text: string, from: From) => Promise<object>
 
 /** A route whose body is JSON, under the limits of `intake`; answered before the framework too. */
 export function toDoor(
@@ -84,18 +84,22 @@ export function toDoor(
   intake: () => Intake,
   take: Take,
 ): Route {
-  const bare = async (request: IncomingMessage) => {
+  const bare = async (request: IncomingMessage, caller: Caller) => {
     const startedAt = performance.now()
     checkJsonType((name) => request.headers[name] as string | undefined)
-    const { text, done } = await intake().read(request)
+    const { text, done } = await intake().read(request, caller)
     try {
-      const said = await take(text, request)
+      const said = await take(text, { request, caller })
       return timed ? { ...said, duration_s: secondsSince(startedAt) } : said
     } finally {
       done()
     }
   }
-  return { ...declaration, bare, handle: async (c) => c.json(await bare(incoming(c))) }
+  return {
+    ...declaration,
+    bare,
+    handle: async (c) => c.json(await bare(incoming(c), readCaller(c))),
+  }
 }
 
 const incoming = ({ env }: Context): IncomingMessage =>
@@ -103,18 +107,14 @@ const incoming = ({ env }: Context): IncomingMessage =>
 
 const secondsSince = (startedAt: number) => Math.round((performance.now() - startedAt) * 1000) / 1e6
 
-const toHop = (request: IncomingMessage, { startOf, senderOf }: IngestOptions): FirstHop => ({
-  sender: senderOf(request.headersDistinct.authorization?.join(', ')),
+const toHop = ({ caller }: From, { startOf }: IngestOptions): FirstHop => ({
+  sender: caller.sender,
   receivedAt: clock.now(),
   traceparent: activeTraceparent(),
   ...(startOf ? { startOf } : {}),
 })
 
-async function takeOne(
-  text: string,
-  request: IncomingMessage,
-  options: IngestOptions,
-): Promise<object> {
+async function takeOne(text: string, from: From, options: IngestOptions): Promise<object> {
   const { metrics, limits, forwards, recent } = options
   const huge = refuseHuge(text, { start: 0, end: text.length }, limits)
   const input = huge ? undefined : parseJson(text)
@@ -126,7 +126,7 @@ async function takeOne(
   const read = tally.see(
     huge
       ? { ok: false, idempotencyKey: null, ...huge }
-      : readEvent(input, toHop(request, options), limits, isPlain(text), own),
+      : readEvent(input, toHop(from, options), limits, isPlain(text), own),
   )
   try {
     if (!read.ok) throw invalid(read)

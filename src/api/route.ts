@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type * as z from 'zod'
 import { ensure, must } from '../core/must.ts'
-import { type Auth, requireScope, type Scope } from '../platform/auth.ts'
+import { type Auth, type Caller, requireScope, type Scope } from '../platform/auth.ts'
 import type { BareRoute } from '../platform/bare-routes.ts'
 import type { PathId } from './path-id.ts'
 import { readParams } from './query-params.ts'
@@ -41,7 +41,7 @@ export type Route = Declaration & {
   before?: MiddlewareHandler
   handle(c: Context, query: Record<string, unknown>): Response | Promise<Response>
   /** The object to answer with 200, for a request that need not go through the framework. */
-  bare?: (request: IncomingMessage) => Promise<object>
+  bare?: (request: IncomingMessage, caller: Caller) => Promise<object>
 }
 
 type Declared<Q extends z.ZodObject> = Declaration & {

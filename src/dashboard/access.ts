@@ -1,5 +1,7 @@
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { must } from '../core/must.ts'
+import { toNetwork } from '../platform/address.ts'
 import { type Auth, includes, type Known, tokenFromRequest } from '../platform/auth.ts'
 import { RateLimit } from '../platform/rate-limit.ts'
 import { Sessions, sessionS } from '../platform/session.ts'
@@ -37,32 +39,43 @@ export class Access {
 
   /** Undefined for a visitor who may not see the pages. */
   identify(c: Context): Visitor | undefined {
-    if (this.#auth.isOpen('read')) return { kind: 'anonymous' }
-    const token = tokenFromRequest(c)
-    if (token !== undefined) {
-      return this.#auth.allows(token, 'read') === 'yes' ? { kind: 'token' } : undefined
-    }
-    const found = this.#session(c)
-    return found && { kind: 'session', id: found.entry.id }
+    return this.#identify(c)?.visitor
   }
 
   /** True for a visitor who may change what the plant's data says, such as accept a loss. */
   mayOperate(c: Context): boolean {
     if (this.#auth.isOpen('operate')) return true
     const token = tokenFromRequest(c)
-    if (token !== undefined) return this.#auth.allows(token, 'operate') === 'yes'
-    const found = this.#session(c)
-    return found !== undefined && includes(found.entry.scopes, 'operate')
+    const entry = token === undefined ? this.#session(c)?.entry : this.#auth.find(token)
+    return entry !== undefined && includes(entry.scopes, 'operate')
   }
 
-  /** Gives the browser a new session when its own is more than a day old. */
-  renew(c: Context): void {
+  /**
+   * The same, once for a request: {@link readVisitor} has it from then on. A browser gets a new session when
+   * its own is more than a day old.
+   */
+  admit(c: Context): Visitor | undefined {
+    const found = this.#identify(c)
+    if (found?.renew) this.#give(c, found.renew)
+    if (found) c.set('visitor', found.visitor)
+    return found?.visitor
+  }
+
+  #identify(c: Context): { visitor: Visitor; renew?: Known | undefined } | undefined {
+    if (this.#auth.isOpen('read')) return { visitor: { kind: 'anonymous' } }
+    const token = tokenFromRequest(c)
+    if (token !== undefined) {
+      const entry = this.#auth.find(token)
+      return entry && includes(entry.scopes, 'read') ? { visitor: { kind: 'token' } } : undefined
+    }
     const found = this.#session(c)
-    if (found?.renew) this.#give(c, found.entry)
+    if (!found) return undefined
+    const { entry, renew } = found
+    return { visitor: { kind: 'session', id: entry.id }, renew: renew ? entry : undefined }
   }
 
   /** Counts an attempt to sign in. @returns 0, or the seconds until the next one is allowed */
-  countAttempt = (c: Context): number => this.#attempts.take(readAddress(c))
+  countAttempt = (c: Context): number => this.#attempts.take(toNetwork(readAddress(c)))
 
   /** Gives the browser a session when the token may see the pages. @returns the token's id then */
   signIn(c: Context, token: string): { id: string } | 'unknown' | 'forbidden' {
@@ -101,6 +114,10 @@ export class Access {
     })
   }
 }
+
+/** The visitor of a page, once {@link Access.admit} has let it pass. */
+export const readVisitor = (c: Context): Visitor =>
+  must(c.get('visitor') as Visitor | undefined, 'pages are behind the guard')
 
 /** A proxy that terminates TLS says so; a client that lies only makes its own cookie stricter. */
 const isTls = (c: Context) =>

@@ -6,7 +6,7 @@ import type { AppError } from '../core/errors.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
-import type { Access } from './access.ts'
+import { type Access, readVisitor } from './access.ts'
 import { assetUrls } from './assets.ts'
 import type { Live } from './live/live.ts'
 import type { AnswerCache } from './model/answer-cache.ts'
@@ -117,11 +117,11 @@ export function assessFreshness({ failures, oldestAt, dashboard, live }: Visit):
 export function toPage(visit: Visit): Page {
   const { c, dashboard, navigation, name, siteQuery, now } = visit
   const url = new URL(c.req.url)
-  const visitor = dashboard.access.identify(c)
+  const visitor = readVisitor(c)
   return {
     navigation,
     site: name,
-    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
+    signedIn: visitor.kind === 'session' ? visitor.id : undefined,
     siteQuery,
     sites: dashboard.siteNames,
     simulated: dashboard.simulated,

@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import type { Context, MiddlewareHandler } from 'hono'
 import { AppError, ConfigError } from '../core/errors.ts'
+import { must } from '../core/must.ts'
 import type { Sender } from '../core/sender.ts'
 import { siteIdPattern } from '../core/site-id.ts'
 
@@ -91,6 +92,27 @@ export type AuthOptions = {
   anonymous: readonly Scope[]
 }
 
+/** Who sent a request. */
+export type Caller = {
+  /** The entry of its token; undefined without one that is known. */
+  token: Known | undefined
+  /** What it may say about events. */
+  sender: Sender
+}
+
+/** Of a role without a tokens file. */
+const anyone: Caller = { token: undefined, sender: { mayForward: true } }
+
+/** Anonymous callers may say only what is theirs. */
+function toSender(entry: Known | undefined): Sender {
+  if (!entry) return { mayForward: false }
+  return {
+    mayForward: includes(entry.scopes, 'forward'),
+    sites: entry.sites.length > 0 ? entry.sites : undefined,
+    sources: entry.sources.length > 0 ? entry.sources : undefined,
+  }
+}
+
 /** The permissions of callers of one role. Without a tokens file every caller may do everything. */
 export class Auth {
   readonly #file: string | undefined
@@ -131,31 +153,22 @@ export class Auth {
     return !this.enabled || this.#anonymous.includes(scope)
   }
 
-  allows(token: string | undefined, scope: Scope): 'yes' | 'unknown' | 'forbidden' {
-    if (this.isOpen(scope)) return 'yes'
+  /**
+   * Judges a request once: everything else that depends on who sent it takes the caller from here.
+   *
+   * @param authorization reads that header; not called where there are no tokens
+   * @throws AppError unauthorized without a known token, where the scope needs one; forbidden when the
+   * token lacks the scope
+   */
+  admit(scope: Scope, authorization: () => string | undefined): Caller {
+    if (!this.enabled) return anyone
+    const token = readToken(authorization())
     const entry = token === undefined ? undefined : this.find(token)
-    if (!entry) return 'unknown'
-    return includes(entry.scopes, scope) ? 'yes' : 'forbidden'
-  }
-
-  /** What a caller may say about events: without tokens all, and anonymous callers only what is theirs. */
-  senderOf(authorization: string | undefined): Sender {
-    if (!this.enabled) return { mayForward: true }
-    const token = readToken(authorization)
-    const entry = token === undefined ? undefined : this.find(token)
-    if (!entry) return { mayForward: false }
-    return {
-      mayForward: includes(entry.scopes, 'forward'),
-      sites: entry.sites.length > 0 ? entry.sites : undefined,
-      sources: entry.sources.length > 0 ? entry.sources : undefined,
+    if (!this.isOpen(scope)) {
+      if (!entry) throw unauthorized(scope)
+      if (!includes(entry.scopes, scope)) throw lacking(scope)
     }
-  }
-
-  /** The caller as the audit names it: the id of its token, never the token; or that it needs none. */
-  nameOf(authorization: string | undefined): string {
-    const token = readToken(authorization)
-    const entry = this.enabled && token !== undefined ? this.find(token) : undefined
-    return entry ? `token ${entry.id}` : 'anonymous'
+    return { token: entry, sender: toSender(entry) }
   }
 
   /** A new or revoked token counts immediately: the file is read again when it has changed. */
@@ -187,38 +200,33 @@ export function includes(held: readonly Scope[], wanted: Scope): boolean {
   return wanted === 'read' && held.includes('operate')
 }
 
-/** Lets a request pass when its token has the scope; 401 without a token, 403 without the scope. */
+const unauthorized = (scope: Scope) =>
+  new AppError(
+    'unauthorized',
+    `a token with scope ${scope} is required: send it as Authorization: Bearer TOKEN`,
+    { field: 'authorization' },
+  )
+
+const lacking = (scope: Scope) =>
+  new AppError('forbidden', `this token lacks the scope ${scope}`, { field: 'authorization' })
+
+/** Admits a request by its token, and keeps its caller for {@link readCaller}. */
 export function requireScope(auth: Auth, scope: Scope): MiddlewareHandler {
   return async (c, next) => {
-    checkScope(auth, scope, () => c.req.header('authorization'))
+    c.set(
+      'caller',
+      auth.admit(scope, () => c.req.header('authorization')),
+    )
     await next()
   }
 }
 
-/**
- * @param authorization reads that header; not called where no token is needed
- * @throws AppError unauthorized or forbidden
- */
-export function checkScope(
-  auth: Auth,
-  scope: Scope,
-  authorization: () => string | undefined,
-): void {
-  if (auth.isOpen(scope)) return
-  const verdict = auth.allows(readToken(authorization()), scope)
-  if (verdict === 'unknown') {
-    throw new AppError(
-      'unauthorized',
-      `a token with scope ${scope} is required: send it as Authorization: Bearer TOKEN`,
-      { field: 'authorization' },
-    )
-  }
-  if (verdict === 'forbidden') {
-    throw new AppError('forbidden', `this token lacks the scope ${scope}`, {
-      field: 'authorization',
-    })
-  }
-}
+/** The caller of a route that has a scope. */
+export const readCaller = (c: Context): Caller =>
+  must(c.get('caller') as Caller | undefined, 'the route has a scope')
+
+/** The caller as the audit names it: the id of its token, never the token; or that it needs none. */
+export const nameCaller = ({ token }: Caller): string => (token ? `token ${token.id}` : 'anonymous')
 
 /**
  * The token that a caller sends. Never from a cookie: a browser sends those to every port of a

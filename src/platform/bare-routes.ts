@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { AppError } from '../core/errors.ts'
 import { type Answer, answerError, apiHeaders } from './answer.ts'
-import { type Auth, checkScope, type Scope } from './auth.ts'
+import type { Auth, Caller, Scope } from './auth.ts'
 import type { AppOptions } from './http.ts'
 import { logSparsely } from './sparse-log.ts'
 import { inServerSpan } from './tracing.ts'
@@ -17,7 +17,7 @@ import { inServerSpan } from './tracing.ts'
 export type BareRoute = {
   path: string
   scope: Scope
-  answer: (request: IncomingMessage) => Promise<object>
+  answer: (request: IncomingMessage, caller: Caller) => Promise<object>
 }
 
 /** The listener that tries the bare routes first. */
@@ -77,8 +77,8 @@ async function answerOf(
   try {
     callers.checkHost(request.headers.host)
     callers.checkOrigin((name) => textOf(request.headers[name]))
-    checkScope(auth, scope, () => request.headersDistinct.authorization?.join(', '))
-    return { status: 200, headers: json, body: JSON.stringify(await answer(request)) }
+    const caller = auth.admit(scope, () => request.headersDistinct.authorization?.join(', '))
+    return { status: 200, headers: json, body: JSON.stringify(await answer(request, caller)) }
   } catch (error) {
     // The caller went away; the answer has no reader, and nothing is wrong here.
     if (error instanceof AppError || !request.socket.destroyed) return answerError(error, path, log)

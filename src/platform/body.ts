@@ -1,6 +1,8 @@
 import { isAscii } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../core/errors.ts'
+import { toNetwork } from './address.ts'
+import type { Caller } from './auth.ts'
 import { ByteBudget, noRoom, type Room } from './byte-budget.ts'
 import { type BodyLimits, collect, tooLarge } from './collect.ts'
 import { toPacked } from './unpack.ts'
@@ -18,8 +20,8 @@ const bytesOfTree = 16
 
 /**
  * Takes in the bodies of a role under two budgets of bytes: one for what arrives, as it was declared,
- * and one for what is unpacked and parsed. Nothing waits for the first while it holds of the second. An
- * address has half of each, so that one caller never takes it all.
+ * and one for what is unpacked and parsed. Nothing waits for the first while it holds of the second. A
+ * caller has half of each, so that one never takes it all: by its token, or by its address without one.
  */
 export class Intake {
   readonly #limits: BodyLimits
@@ -48,8 +50,9 @@ export class Intake {
    *
    * @throws AppError too_large, unsupported_encoding, unreadable, or overloaded
    */
-  async read(request: IncomingMessage): Promise<Body> {
+  async read(request: IncomingMessage, caller: Caller): Promise<Body> {
     const { maxBytes } = this.#limits
+    const from = { request, caller }
     const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
     if (!encodings.has(encoding)) {
       throw new AppError(
@@ -65,28 +68,27 @@ export class Intake {
       return toBody(await collect(request, this.#limits), noRoom)
     }
     const arriving = new Held()
-    const hold = async (bytes: number) =>
-      arriving.set(await takeRoom(this.#arriving, bytes, request))
+    const hold = async (bytes: number) => arriving.set(await takeRoom(this.#arriving, bytes, from))
     try {
       if (declared > smallBytes) await hold(declared)
       // Without a length it may be anything, and only then it matters what.
       const grow = { bytes: smallBytes, ask: () => hold(maxBytes) }
       const raw = await collect(request, this.#limits, length === undefined ? grow : undefined)
-      if (encoding !== 'identity') return await this.#unpack(raw, encoding, request)
-      return toBody(raw, await this.#takeWork(raw.length, request))
+      if (encoding !== 'identity') return await this.#unpack(raw, encoding, from)
+      return toBody(raw, await this.#takeWork(raw.length, from))
     } finally {
       arriving.give()
     }
   }
 
-  async #unpack(raw: Buffer, encoding: string, request: IncomingMessage): Promise<Body> {
+  async #unpack(raw: Buffer, encoding: string, from: From): Promise<Body> {
     const { maxDecompressedBytes } = this.#limits
     const packed = toPacked(raw, encoding, maxDecompressedBytes)
     // An event or a few, which are most of them, wait for nobody.
     const most = Math.min(smallBytes, maxDecompressedBytes)
     const small = raw.length <= most ? await packed.unpack(most) : undefined
     if (small) return toBody(small, noRoom)
-    const working = await this.#takeWork(packed.most, request)
+    const working = await this.#takeWork(packed.most, from)
     try {
       const bytes = await packed.unpack(maxDecompressedBytes)
       if (!bytes) throw tooLargeUnpacked(maxDecompressedBytes)
@@ -98,8 +100,8 @@ export class Intake {
     }
   }
 
-  async #takeWork(bytes: number, request: IncomingMessage): Promise<Room> {
-    return bytes <= smallBytes ? noRoom : takeRoom(this.#working, weigh(bytes), request)
+  async #takeWork(bytes: number, from: From): Promise<Room> {
+    return bytes <= smallBytes ? noRoom : takeRoom(this.#working, weigh(bytes), from)
   }
 }
 
@@ -127,34 +129,27 @@ const toBudget = (total: number, { readTimeoutMs }: BodyLimits) =>
 /** Bytes of memory that a text takes at most until it is done: itself, and a part of it parsed. */
 const weigh = (bytes: number) => 2 * bytes + bytesOfTree * Math.min(bytes, maxPartBytes)
 
+type From = { request: IncomingMessage; caller: Caller }
+
 async function takeRoom(
   budget: ByteBudget,
   bytes: number,
-  request: IncomingMessage,
+  { request, caller }: From,
 ): Promise<Room> {
   const gone = new AbortController()
   const leave = () => gone.abort()
   // Not of the request, which closes when its body was read.
   request.socket.once('close', leave)
   try {
-    return await budget.take(toCaller(request), bytes, gone.signal)
+    return await budget.take(toName(caller, request), bytes, gone.signal)
   } finally {
     request.socket.off('close', leave)
   }
 }
 
-/** The address of the caller; of IPv6 the network, of which every host has a whole one. */
-function toCaller({ socket }: IncomingMessage): string {
-  const address = socket.remoteAddress ?? ''
-  return address.includes('.') ? address : groupsOf(address).slice(0, 4).join(':')
-}
-
-/** The eight groups of an IPv6 address, those that `::` stands for as well. */
-function groupsOf(address: string): string[] {
-  const [head = '', tail] = address.split('::').map((part) => part.split(':').filter(Boolean))
-  if (tail === undefined) return [...head]
-  return [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail]
-}
+/** One token is one caller, from wherever it comes; all others are told apart by their addresses. */
+const toName = ({ token }: Caller, { socket }: IncomingMessage): string =>
+  token ? `token ${token.hash.toString('base64')}` : toNetwork(socket.remoteAddress ?? '')
 
 function toBody(raw: Buffer, working: Room): Body {
   try {

@@ -3,7 +3,6 @@ import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
 import type { Accept } from '../core/admission.ts'
-import type { Auth } from '../platform/auth.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
@@ -42,13 +41,8 @@ export async function startLocalApi(
   })
   life.onStop('maintenance', () => maintenance.done)
   const alarm = new ReuseAlarm(stores.watch, log, context.metrics)
-  const sources = sourceDoors(config, stores, { watch, auth })
-  const { queue, recent, routes } = ingest(
-    config,
-    stores.write,
-    { watch, alarm },
-    { ...context, auth },
-  )
+  const sources = sourceDoors(config, stores, watch)
+  const { queue, recent, routes } = ingest(config, stores.write, { watch, alarm }, context)
   const stalledMs = () => queue.progress().stalledMs
   void keepUnblocked(stores.watch, { stalledMs, log, signal: life.signal })
 
@@ -75,7 +69,7 @@ function ingest(
   config: LocalApiConfig,
   store: Store,
   { watch, alarm }: { watch: DatabaseWatch; alarm: ReuseAlarm },
-  { metrics, auth }: StartContext & { auth: Auth },
+  { metrics }: StartContext,
 ) {
   const recent: EventCounts = new RecentCounts()
   const queue = new IngestQueue(store, {
@@ -96,7 +90,6 @@ function ingest(
     accept,
     metrics,
     recent,
-    senderOf: (authorization) => auth.senderOf(authorization),
     limits: toIngestLimits(config),
     timed: true,
   })

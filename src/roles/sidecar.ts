@@ -41,7 +41,6 @@ export async function startSidecar(
   const ingest = ingestRoutes({
     accept: heartbeats.noteSites(withStartTimes((items) => spool.append(items), started)),
     metrics,
-    senderOf: (authorization) => auth.senderOf(authorization),
     startOf: (entity) => started.startOf(entity),
     recent,
     forwards: true,

@@ -1,7 +1,6 @@
 import { acceptRoutes } from '../api/accept-source.ts'
 import { heartbeatRoutes } from '../api/heartbeat.ts'
 import type { Route } from '../api/route.ts'
-import type { Auth } from '../platform/auth.ts'
 import { acceptSource } from '../store/accept-source.ts'
 import type { Store } from '../store/connect.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
@@ -12,7 +11,7 @@ import type { LocalApiConfig } from './settings.ts'
 export function sourceDoors(
   config: LocalApiConfig,
   { state }: { state: Store },
-  { watch, auth }: { watch: DatabaseWatch; auth: Auth },
+  watch: DatabaseWatch,
 ): Route[] {
   const readTimeoutMs = config.REQUEST_READ_TIMEOUT_S * 1000
   return [
@@ -21,7 +20,6 @@ export function sourceDoors(
         watch.assertReady()
         await saveHeartbeat(state, said, receivedAt)
       },
-      senderOf: (authorization) => auth.senderOf(authorization),
       readTimeoutMs,
     }),
     ...acceptRoutes({
@@ -29,7 +27,6 @@ export function sourceDoors(
         watch.assertReady()
         return acceptSource(state, id, acceptance)
       },
-      nameOf: (authorization) => auth.nameOf(authorization),
       readTimeoutMs,
     }),
   ]

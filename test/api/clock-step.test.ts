@@ -11,6 +11,7 @@ import { fromMs } from '../../src/core/time.ts'
 import { clock } from '../../src/platform/clock.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
+import { anyone } from '../support/callers.ts'
 import { smallLimits as limits } from '../support/door-limits.ts'
 
 /** A door in a process whose clock the test sets; what it lets in is kept. */
@@ -24,12 +25,11 @@ async function startDoor(t: TestContext) {
     accept,
     metrics: new Metrics(),
     recent: new RecentCounts(),
-    senderOf: () => ({ mayForward: true }),
     limits,
   })
   const take = must(one?.bare, 'the route of one event is bare')
   const server = createServer((request, response) => {
-    void take(request).then((said) => response.end(JSON.stringify(said)))
+    void take(request, anyone).then((said) => response.end(JSON.stringify(said)))
   })
   t.after(() => server.close())
   await once(server.listen(0, '127.0.0.1'), 'listening')

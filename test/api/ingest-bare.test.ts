@@ -54,7 +54,6 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
   const routes = ingestRoutes({
     accept: take,
     metrics,
-    senderOf: (authorization) => door.senderOf(authorization),
     recent: new RecentCounts(),
     limits: { ...limits, ...(readTimeoutMs ? { readTimeoutMs } : {}) },
   })
@@ -216,6 +215,19 @@ describe('a route that is answered before the framework', () => {
       const bare = await ask(port, single, said)
       assert.match(bare, wanted)
       assert.equal(bare, await ask(port, `${single}?`, said))
+    }
+  })
+
+  test('looks a token up once', async (t) => {
+    const tokensFile = join(freshFolder(), 'tokens')
+    const token = newToken(tokensFile, ['forward'])
+    const { mock: find } = t.mock.method(Auth.prototype, 'find')
+    const { port } = await startDoor(t, { auth: new Auth({ tokensFile, anonymous: [] }) })
+    const head = [`authorization: Bearer ${token}`]
+    for (const path of [single, batch, `${single}?`, `${batch}?`]) {
+      assert.match(await ask(port, path, { ...one(), head }), / 200 /)
+      assert.equal(find.callCount(), 1, path)
+      find.resetCalls()
     }
   })
 

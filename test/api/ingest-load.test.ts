@@ -45,7 +45,6 @@ async function startDoor(t: TestContext, accept?: Accept) {
     accept: store,
     metrics,
     recent: new RecentCounts(),
-    senderOf: () => ({ mayForward: true }),
     limits,
     forwards: true,
   })

@@ -58,6 +58,18 @@ describe('a dashboard that needs tokens', () => {
     assert.match(shown.html, /Sign out/)
   })
 
+  test('looks a session or a token up once for a page', async (t) => {
+    const { get, signIn, tokens } = aGuarded(t)
+    const { cookie } = await signIn()
+    const bySession = t.mock.method(Auth.prototype, 'withId')
+    const byToken = t.mock.method(Auth.prototype, 'find')
+    const authorization = `Bearer ${tokens.read}`
+    for (const headers of [{ ...page, cookie }, { authorization }]) {
+      assert.equal((await get('/jobs', { headers })).status, 200)
+    }
+    assert.deepEqual([bySession.mock.callCount(), byToken.mock.callCount()], [1, 1])
+  })
+
   test('shows no page, fragment, export or stream without a session', async (t) => {
     const { get, world } = aGuarded(t)
     world.jobs = [aJob({ jobKey: 'SECRET' })]

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, type TestContext, test } from 'node:test'
@@ -10,6 +11,7 @@ import type { HttpBindings } from '@hono/node-server'
 import fc from 'fast-check'
 import { Hono } from 'hono'
 import { pino } from 'pino'
+import { Auth, newToken } from '../../src/platform/auth.ts'
 import { Intake } from '../../src/platform/body.ts'
 import { collect } from '../../src/platform/collect.ts'
 import { createApp } from '../../src/platform/http.ts'
@@ -17,12 +19,16 @@ import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { anyCallers } from '../support/callers.ts'
+import { freshFolder } from '../support/processes.ts'
 import { runs } from '../support/wild.ts'
 
 const maxBytes = 100_000
 
 /** A server that answers with the body it read, and tells what became of each. */
-async function echo(t: TestContext, readTimeoutMs = 30_000) {
+async function echo(
+  t: TestContext,
+  { readTimeoutMs = 30_000, auth = new Auth({ anonymous: [] }) } = {},
+) {
   const log = pino({ level: 'silent' })
   const life = new Lifecycle(log)
   t.after(() => life.stop(5))
@@ -30,7 +36,8 @@ async function echo(t: TestContext, readTimeoutMs = 30_000) {
   const intake = new Intake({ maxBytes, maxDecompressedBytes: maxBytes, readTimeoutMs })
   const routes = new Hono<{ Bindings: HttpBindings }>().post('/echo', async (c) => {
     try {
-      const { text, done } = await intake.read(c.env.incoming)
+      const caller = auth.admit('ingest', () => c.req.header('authorization'))
+      const { text, done } = await intake.read(c.env.incoming, caller)
       done()
       return c.text(text)
     } catch (error) {
@@ -97,7 +104,7 @@ describe('a body', () => {
     const part = what === 'declared' ? 'abc' : '3\r\nabc\r\n'
 
     test(`is not waited for without end: ${what}`, async (t) => {
-      const { port } = await echo(t, 50)
+      const { port } = await echo(t, { readTimeoutMs: 50 })
       const socket = say(t, port, [head, 'connection: close'], part)
       const answer = await text(socket)
       assert.match(answer, /^HTTP\/1.1 400 /)
@@ -172,6 +179,36 @@ describe('a body', () => {
     assert.match(await text(small), /^HTTP\/1.1 200 /)
     sockets.push(say(t, port, ['transfer-encoding: chunked'], chunk(70_000)))
     while (intake.state().waiting <= count - share) await new Promise(setImmediate)
+    for (const socket of sockets) socket.destroy()
+    while (intake.state().arriving > 0) await new Promise(setImmediate)
+  })
+
+  test('counts for its token, from wherever that comes, and for no other at the same address', async (t) => {
+    const tokensFile = join(freshFolder(), 'tokens')
+    const [mine, other] = [newToken(tokensFile, ['ingest']), newToken(tokensFile, ['ingest'])]
+    const auth = new Auth({ tokensFile, anonymous: ['ingest'] })
+    const { port, intake } = await echo(t, { auth })
+    const share = 8
+    const ask = (token: string | undefined, localAddress: string, body: string) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {})
+      t.after(() => socket.destroy())
+      const head = ['POST /echo HTTP/1.1', 'host: x', 'connection: close']
+      if (token) head.push(`authorization: Bearer ${token}`)
+      socket.write(`${[...head, `content-length: ${maxBytes}`].join('\r\n')}\r\n\r\n${body}`)
+      return socket
+    }
+    const [whole, lacking] = ['x'.repeat(maxBytes), 'x'.repeat(maxBytes - 1)]
+    const sockets = ['127.0.0.1', '127.0.0.2'].flatMap((address) =>
+      Array.from({ length: share }, () => ask(mine, address, lacking)),
+    )
+    const seen = ({ arriving, waiting } = intake.state()) => arriving / maxBytes + waiting
+    while (seen() < sockets.length) await new Promise(setImmediate)
+    assert.deepEqual(intake.state(), { arriving: share * maxBytes, working: 0, waiting: share })
+    // By an unknown token a caller is no one in particular.
+    for (const token of [other, undefined, 'wfm_unknown']) {
+      assert.match(await text(ask(token, '127.0.0.1', whole)), /^HTTP\/1.1 200 /)
+    }
+    assert.equal(intake.state().waiting, share)
     for (const socket of sockets) socket.destroy()
     while (intake.state().arriving > 0) await new Promise(setImmediate)
   })

@@ -41,10 +41,7 @@ export function signInRoutes(dashboard: Dashboard): Hono {
 /** Requires a token or a session; a browser is led to the sign-in page. */
 export function guard(access: Access): MiddlewareHandler {
   return async (c, next) => {
-    const visitor = access.identify(c)
-    if (!visitor) return turnAway(c)
-    if (visitor.kind === 'session') access.renew(c)
-    return next()
+    return access.admit(c) ? next() : turnAway(c)
   }
 }
 
