@@ -86,7 +86,7 @@ export function toDoor(
 ): Route {
   const bare = async (request: IncomingMessage, caller: Caller) => {
     const startedAt = performance.now()
-    checkJsonType((name) => request.headers[name] as string | undefined)
+    checkJsonType(request.headers['content-type'])
     const { text, done } = await intake().read(request, caller)
     try {
       const said = await take(text, { request, caller })

@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net'
 import { hostname } from 'node:os'
 import { AppError } from '../core/errors.ts'
 
@@ -72,7 +73,7 @@ export class Callers {
   }
 
   #isOurs(name: string): boolean {
-    return this.#names.has(name) || isAddress.test(name) || isLocal.test(name)
+    return this.#names.has(name) || isAddress(name) || isLocal.test(name)
   }
 
   /** A proxy may ask us by another name than the one that the browser shows. */
@@ -84,7 +85,7 @@ export class Callers {
 }
 
 /** IPv4, or IPv6 in brackets as URLs have it. */
-const isAddress = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/
+const isAddress = (name: string) => isIPv4(name) || isIPv6(/^\[(.+)\]$/.exec(name)?.[1] ?? '')
 
 /** `localhost`, what is below it, and every other name without a dot. */
 const isLocal = /^([a-z0-9_-]+|[a-z0-9_.-]+\.localhost)$/
@@ -93,19 +94,22 @@ const isLocal = /^([a-z0-9_-]+|[a-z0-9_.-]+\.localhost)$/
 const toName = (host: string) => host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '')
 
 /**
- * For a body that is read as JSON. Browsers send a page's request without asking first only when it
- * is plain text or a form, so from a page only JSON is taken. Programs are taken at their body: `fetch`
- * of Node.js names plain text unless it is told otherwise.
+ * For a body that is read as JSON. A page may send plain text or a form to any address, and its browser
+ * does not ask us first; for JSON it asks, and we do not allow it. A program that names no type at all is
+ * taken at its body: a page that does so says where it comes from, see {@link Callers.checkOrigin}.
  *
- * @throws AppError unsupported_type
+ * @throws AppError unsupported_type that names the header to send
  */
-export function checkJsonType(header: ReadHeader): void {
-  const [type = ''] = (header('content-type') ?? '').split(';')
-  const isFromPage = header('origin') !== undefined || header('sec-fetch-site') !== undefined
-  if (!isFromPage || type.trim() === '' || /json/i.test(type)) return
+export function checkJsonType(header: string | undefined): void {
+  const [type = ''] = (header ?? '').split(';')
+  const name = type.trim()
+  if (name === '' || jsonType.test(name)) return
   throw new AppError(
     'unsupported_type',
-    `Content-Type ${JSON.stringify(type.trim().slice(0, 100))} is not JSON; send application/json or application/x-ndjson`,
+    `Content-Type ${JSON.stringify(name.slice(0, 100))} is not JSON; send application/json, or application/x-ndjson for lines (curl: -H 'content-type: application/json')`,
     { field: 'content-type' },
   )
 }
+
+/** JSON, JSON by lines or in a sequence, and every format that says it is one: `application/cloudevents+json`. */
+const jsonType = /^[a-z]+\/([\w.-]+\+)?(x-)?(json|ndjson|jsonl|json-?lines|json-seq)$/i

@@ -52,7 +52,12 @@ export async function listen(
 ): Promise<string> {
   // For HTTP/1.0, which has no Host: the framework makes an address of it.
   const framework = getRequestListener(app.fetch, { hostname: 'localhost' })
-  const server = makeServer(bare(framework), tls, readTimeoutMs)
+  const listener = bare((request, response) => {
+    const { host } = request.headers
+    if (host?.startsWith('[')) request.headers.host = spellAddress(host)
+    framework(request, response)
+  })
+  const server = makeServer(listener, tls, readTimeoutMs)
   server.keepAliveTimeout = 65_000
   answerUnreadable(server)
   const silent = silentConnections(server)
@@ -64,6 +69,12 @@ export async function listen(
   life.onStop('http server', () => closeServer(server, silent))
   const shownHost = host.includes(':') ? `[${host}]` : host
   return `${tls.cert ? 'https' : 'http'}://${shownHost}:${bound}`
+}
+
+/** An IPv6 address has many spellings, and the framework refuses all but that of URLs: `[::ffff:7f00:1]`. */
+function spellAddress(host: string): string {
+  const url = `http://${host}`
+  return URL.canParse(url) ? new URL(url).host : host
 }
 
 function makeServer(listener: RequestListener, tls: TlsFiles, readTimeoutMs: number): HttpServer {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { networkInterfaces } from 'node:os'
 import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { Auth } from '../../src/platform/auth.ts'
@@ -8,6 +9,7 @@ import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { serve } from '../../src/roles/serve.ts'
 import { type RoleName, readConfig, roleSettings } from '../../src/roles/settings.ts'
+import { aDashboard } from '../support/dashboard.ts'
 import { startWebFor } from '../support/web.ts'
 
 /** What each role needs to be configured at all. */
@@ -39,6 +41,9 @@ async function serveRole(t: TestContext, role: RoleName, env: Record<string, str
   return url
 }
 
+const hasIPv6 = () =>
+  Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+
 async function statusOf(url: string, host: string): Promise<number | undefined> {
   const sent = request(url, { headers: { host } }).end()
   const [answer] = await once(sent, 'response')
@@ -58,10 +63,56 @@ describe('a role without tokens', () => {
     })
   }
 
+  test('listens on every address, IPv6 and IPv4, and answers to them all', async (t) => {
+    if (!hasIPv6()) return t.skip('this machine has no IPv6')
+    const { port } = new URL(await serveRole(t, 'sidecar', { HOST: '::' }))
+    const ours = ['[::1]', '[0:0::1]', '[::ffff:127.0.0.1]', '[::FFFF:7f00:1]', '127.0.0.1']
+    const hosts = [...ours, 'evil.example', '[::1].evil.example']
+    for (const address of ['[::1]', '127.0.0.1']) {
+      const statuses = []
+      for (const host of hosts) {
+        const path = `http://${address}:${port}/metrics`
+        statuses.push(await statusOf(path, `${host}:${port}`))
+      }
+      assert.deepEqual(
+        statuses.slice(0, ours.length),
+        ours.map(() => 200),
+        address,
+      )
+      assert.deepEqual(statuses.slice(ours.length), [403, 400], address)
+    }
+  })
+
   test('shows its pages under its own names only', async (t) => {
     const { url } = await startWebFor(t, 'http://127.0.0.1:1')
     const { status } = await fetch(`${url}/jobs`)
     assert.notEqual(status, 403)
     assert.equal(await statusOf(`${url}/jobs`, 'evil.example'), 403)
+  })
+})
+
+describe('the pages of a dashboard', () => {
+  test('change nothing for a page of another origin', async (t) => {
+    const { app, get } = aDashboard(t)
+    const forms = app.routes.filter(({ method }) => !['GET', 'ALL'].includes(method))
+    const paths = [...new Set(forms.map(({ path }) => path))]
+    assert.deepEqual(paths, ['/sign-in', '/sign-out'])
+    for (const path of paths) {
+      for (const headers of [
+        { 'sec-fetch-site': 'cross-site' },
+        { 'sec-fetch-site': 'same-site' },
+        { origin: 'http://evil.example' },
+        { origin: 'null' },
+        {},
+      ]) {
+        const { status, response } = await get(path, {
+          method: 'POST',
+          headers: { host: 'localhost', ...(headers as Record<string, string>) },
+          body: new URLSearchParams({ token: 'x' }),
+        })
+        assert.equal(status, 403, `${path} ${JSON.stringify(headers)}`)
+        assert.equal(response.headers.get('set-cookie'), null)
+      }
+    }
   })
 })

@@ -81,6 +81,16 @@ const hasJob = async (up: Up, id: string) => {
   return (await fetch(url, { headers }).catch(() => undefined))?.status === 200
 }
 
+type OpenApi = { paths: Record<string, Record<string, object>> }
+
+/** What a browser says of a request that a page of another origin makes. */
+const ofOtherPages = [
+  { 'sec-fetch-site': 'cross-site' },
+  { 'sec-fetch-site': 'same-site' },
+  { origin: 'http://evil.example' },
+  { origin: 'null' },
+]
+
 describe('wafermon up', () => {
   let up: Up
   before(async () => {
@@ -134,6 +144,37 @@ describe('wafermon up', () => {
       [`${at('central-web')}/jobs`],
     ]
     for (const [url, how = {}] of doors) assert.equal((await fetch(url, how)).status, 401, url)
+  })
+
+  test('lets no page of another origin change anything, at any role', async () => {
+    const changed: string[] = []
+    for (const role of roles) {
+      const own = `http://127.0.0.1:${up.ports[role]}`
+      const { paths } = (await (await fetch(`${own}/openapi.json`)).json()) as OpenApi
+      for (const [path, methods] of Object.entries(paths)) {
+        for (const method of Object.keys(methods).filter((name) => name !== 'get')) {
+          changed.push(`${role} ${method} ${path}`)
+          const send = (headers: Record<string, string>) =>
+            fetch(own + path.replace('{id}', '1'), { method: method.toUpperCase(), headers })
+          for (const headers of ofOtherPages) {
+            const answer = await send(headers)
+            assert.equal(answer.status, 403, `${changed.at(-1)} ${JSON.stringify(headers)}`)
+            assert.equal(((await answer.json()) as { field: string }).field, 'origin')
+          }
+          // What remains is the token.
+          for (const headers of [{}, { origin: own }, { 'sec-fetch-site': 'same-origin' }]) {
+            assert.equal((await send(headers)).status, 401, changed.at(-1))
+          }
+        }
+      }
+    }
+    const ingest = ['events', 'events:batch'].map((name) => `post /v1/ingest/${name}`)
+    assert.deepEqual(changed, [
+      ...[...ingest, 'post /v1/rejects/{id}/retry', 'post /v1/rejects/{id}/drop'].map(
+        (route) => `sidecar ${route}`,
+      ),
+      ...ingest.map((route) => `local-api ${route}`),
+    ])
   })
 
   test('keeps everything in its folder from other users, and says what it does not use', () => {
