@@ -114,7 +114,7 @@ export function findHuge(text: string, { start, end }: Cut, maxBytes: number): F
     bytes++
     if (code === quote) {
       const close = Math.min(endOfText(text, at), end)
-      bytes += countText(text, at + 1, close)
+      bytes += countText(text, { start: at + 1, end: close }, maxBytes)
       at = close
     } else if (code === openObject || code === openList) depth++
     else if (code === closeObject || code === closeList) depth--
@@ -126,10 +126,10 @@ export function findHuge(text: string, { start, end }: Cut, maxBytes: number): F
 
 export type Fault = 'deep' | 'large'
 
-/** Characters of a text, those written as `\n` or `\u000a` once. */
-function countText(text: string, start: number, end: number): number {
+/** Characters of a text, those written as `\n` or `\u000a` once; more than `most` are not counted on. */
+function countText(text: string, { start, end }: Cut, most: number): number {
   let count = 0
-  for (let at = start; at < end; at++) {
+  for (let at = start; at < end && count <= most; at++) {
     if (text.charCodeAt(at) === backslash) at += text[at + 1] === 'u' ? 5 : 1
     count++
   }

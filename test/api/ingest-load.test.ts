@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
@@ -6,8 +8,9 @@ import { pino } from 'pino'
 import { ingestRoutes } from '../../src/api/ingest.ts'
 import { mountRoutes, toBareRoutes } from '../../src/api/route.ts'
 import type { Accept } from '../../src/core/admission.ts'
+import { must } from '../../src/core/must.ts'
 import { Auth } from '../../src/platform/auth.ts'
-import { bareRoutes } from '../../src/platform/bare-routes.ts'
+import { type BareRoutes, bareRoutes } from '../../src/platform/bare-routes.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
@@ -15,6 +18,7 @@ import { watchLoopLag } from '../../src/platform/loop-lag.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { anyCallers } from '../support/callers.ts'
+import { until } from '../support/processes.ts'
 import { smallestEvent } from '../support/wire-events.ts'
 
 /* What one caller can do to the others: its requests are large, and the limits are those of a role. */
@@ -30,7 +34,9 @@ const limits = {
 
 type Said = { total: number; failed: number; rejected: { index: number; detail: string }[] }
 
-async function startDoor(t: TestContext, accept?: Accept) {
+type DoorOptions = { accept?: Accept; onRequest?: (request: IncomingMessage) => void }
+
+async function startDoor(t: TestContext, { accept, onRequest }: DoorOptions = {}) {
   const log = pino({ level: 'silent' })
   const metrics = new Metrics()
   const life = new Lifecycle(log)
@@ -52,7 +58,14 @@ async function startDoor(t: TestContext, accept?: Accept) {
   const auth = new Auth({ anonymous: ['ingest'] })
   mountRoutes(app, auth, routes)
   const bare = bareRoutes(toBareRoutes(routes), { log, metrics, auth, callers: anyCallers })
-  const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, bare)
+  const watched: BareRoutes = (framework) => {
+    const listener = bare(framework)
+    return (request, response) => {
+      onRequest?.(request)
+      listener(request, response)
+    }
+  }
+  const url = await listen(app, { host: '127.0.0.1', port: 0 }, life, watched)
   const post = async (path: string, body: string | Buffer, headers = {}) => {
     const answer = await fetch(`${url}/v1/ingest/${path}`, {
       method: 'POST',
@@ -61,7 +74,7 @@ async function startDoor(t: TestContext, accept?: Accept) {
     })
     return { status: answer.status, said: (await answer.json()) as Said & { detail: string } }
   }
-  return { post, parts, metrics }
+  return { post, parts, metrics, port: Number(new URL(url).port) }
 }
 
 const event = JSON.stringify({ ...smallestEvent(), note: 'x'.repeat(200) })
@@ -103,9 +116,12 @@ describe('a large request', () => {
   })
 
   test('is accepted in parts, in its order, and answered as a whole', async (t) => {
-    const { post, parts } = await startDoor(t, async (items) =>
-      items.map(({ event }) => (event.note === 'bad' ? { refused: 'cannot be stored' } : 'stored')),
-    )
+    const { post, parts } = await startDoor(t, {
+      accept: async (items) =>
+        items.map(({ event }) =>
+          event.note === 'bad' ? { refused: 'cannot be stored' } : 'stored',
+        ),
+    })
     const bad = JSON.stringify({ ...smallestEvent(), note: 'bad' })
     const body = `[${`${event},`.repeat(1500)}{},${`${event},`.repeat(700)}${bad}]`
     const { said } = await post('events:batch', body)
@@ -142,14 +158,45 @@ describe('a large request', () => {
     assert.deepEqual(parts, [1000])
   })
 
+  for (const [way, suffix] of [
+    ['before the framework', ''],
+    ['by the framework', '?'],
+  ] as const) {
+    test(`of a caller that went away is not accepted further than it is: ${way}`, async (t) => {
+      const begun = Promise.withResolvers<void>()
+      const gone = Promise.withResolvers<void>()
+      const { port, parts, metrics } = await startDoor(t, {
+        accept: async (items) => {
+          begun.resolve()
+          await gone.promise
+          return items.map(() => 'stored')
+        },
+        onRequest: ({ socket }) => socket.once('close', () => gone.resolve()),
+      })
+      const body = array(2500)
+      const socket = connect(port, '127.0.0.1').on('error', () => {})
+      socket.write(
+        `POST /v1/ingest/events:batch${suffix} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`,
+      )
+      socket.write(body)
+      await begun.promise
+      socket.destroy()
+      const counted = async () => (await metrics.httpRequests.get()).values.length > 0
+      await until('the request to be over', counted)
+      assert.deepEqual(parts, [1000])
+    })
+  }
+
   test('is accepted beside one other at most, and small ones are not held up', async (t) => {
     const held = Promise.withResolvers<void>()
     t.after(() => held.resolve())
     const started: number[] = []
-    const { post } = await startDoor(t, async (items) => {
-      started.push(items.length)
-      if (items.length > 1) await held.promise
-      return items.map(() => 'stored')
+    const { post } = await startDoor(t, {
+      accept: async (items) => {
+        started.push(items.length)
+        if (items.length > 1) await held.promise
+        return items.map(() => 'stored')
+      },
     })
     const large = Array.from({ length: 5 }, () => post('events:batch', array(1001)))
     while (started.length < 2) await wait(5)
@@ -159,32 +206,101 @@ describe('a large request', () => {
     held.resolve()
     for (const { said } of await Promise.all(large)) assert.equal(said.total, 1001)
   })
-
-  test('leaves a client with single events its answers: beside twelve of 10,000 events', async (t) => {
-    const { post, metrics } = await startDoor(t)
-    const body = array(10_000)
-    let pending = 12
-    const batches = Array.from({ length: pending }, async () => {
-      const { said } = await post('events:batch', body)
-      pending--
-      return [said.total, said.failed]
-    })
-    let answered = 0
-    while (pending > 0) {
-      assert.equal((await post('events', event)).status, 200)
-      answered++
-    }
-    for (const counts of await Promise.all(batches)) assert.deepEqual(counts, [10_000, 0])
-    assert.ok(answered >= 20, `${answered} answers`)
-    const buckets = await lagOf(metrics)
-    while ((await lagOf(metrics)).samples === 0) await wait(5)
-    assert.equal(buckets.under5s, buckets.samples, 'the event loop stood still')
-  })
 })
 
-async function lagOf({ loopLag }: Metrics) {
+type Door = Awaited<ReturnType<typeof startDoor>>
+
+/** A turn of the event loop for each: what the test itself sends must not hold up the loop either. */
+async function spread<T>(count: number, start: () => T): Promise<T[]> {
+  const all: T[] = []
+  for (let i = 0; i < count; i++) {
+    all.push(start())
+    await new Promise(setImmediate)
+  }
+  return all
+}
+
+/** One caller at its worst, until the door is done with it. */
+const attacks: Record<string, (door: Door) => Promise<void>> = {
+  '33 kB of gzip that take seconds to parse': async ({ post }) => {
+    const body = gzipSync(`[${hard}]`)
+    const { said } = await post('events:batch', body, { 'content-encoding': 'gzip' })
+    assert.deepEqual([said.total, said.failed], [1, 1])
+  },
+
+  'sixty times a kilobyte of zstd': async ({ post }) => {
+    const bomb = zstdCompressSync(`["${'x'.repeat(limits.maxDecompressedBytes - 4)}"]`)
+    assert.ok(bomb.length < 4000, `${bomb.length} bytes`)
+    const send = () => post('events:batch', bomb, { 'content-encoding': 'zstd' })
+    for (const { said } of await Promise.all(await spread(60, send))) {
+      assert.deepEqual([said.total, said.failed], [1, 1])
+    }
+  },
+
+  '150 bodies that lack a byte': async ({ port }) => {
+    const body = Buffer.alloc(limits.maxBytes - 1, ' ')
+    const head = `POST /v1/ingest/events:batch HTTP/1.1\r\nhost: x\r\ncontent-length: ${limits.maxBytes}`
+    const sockets = await spread(150, () => {
+      const socket = connect(port, '127.0.0.1').on('error', () => {})
+      socket.write(`${head}\r\n\r\n`)
+      socket.write(body)
+      return socket
+    })
+    // Eight are half of the budget, and have arrived; the others wait.
+    const arrived = () => sockets.filter(({ writableLength }) => writableLength === 0)
+    while (arrived().length < 8) await wait(5)
+    for (const socket of sockets) socket.destroy()
+  },
+
+  'twelve batches of 10,000 events': async ({ post }) => {
+    const body = array(10_000)
+    for (const { said } of await Promise.all(await spread(12, () => post('events:batch', body)))) {
+      assert.deepEqual([said.total, said.failed], [10_000, 0])
+    }
+  },
+}
+
+/**
+ * What is promised is a second. What this asserts is a bucket of the metric that lies far above what a
+ * busy machine takes from a process, and far below the 23 seconds that the first of these once took.
+ */
+const boundS = 5
+const leastAnswers = 20
+
+describe('a client with single events', () => {
+  for (const [name, attack] of Object.entries(attacks)) {
+    test(`keeps its answers beside ${name}, and the event loop turns`, async (t) => {
+      const door = await startDoor(t)
+      let isOver = false
+      const attacked = attack(door).finally(() => {
+        isOver = true
+      })
+      let longestMs = 0
+      for (let answered = 0; !isOver || answered < leastAnswers; answered++) {
+        const asked = performance.now()
+        assert.equal((await door.post('events', event)).status, 200)
+        longestMs = Math.max(longestMs, performance.now() - asked)
+      }
+      await attacked
+      // A loop that stood still is measured once it turns again.
+      const { samples } = await lagOf(door.metrics)
+      const lag = await until('the next sample', async () => {
+        const now = await lagOf(door.metrics)
+        return now.samples > samples && now
+      })
+      assert.equal(lag.within, lag.samples, `the event loop stood still for over ${boundS} s`)
+      assert.ok(longestMs < boundS * 1000, `an answer took ${longestMs} ms`)
+    })
+  }
+})
+
+/** How late the event loop was: the samples, and those of them that lie within the bound. */
+async function lagOf({ loopLag }: Metrics): Promise<{ within: number; samples: number }> {
   const { values } = await loopLag.get()
-  const under5s = values.find(({ labels }) => labels.le === 5)?.value
-  const count = values.find(({ metricName }) => metricName?.endsWith('_count'))
-  return { under5s: under5s ?? 0, samples: count?.value ?? 0 }
+  const within = values.find(({ labels }) => labels.le === boundS)
+  const samples = values.find(({ metricName }) => metricName?.endsWith('_count'))
+  return {
+    within: must(within, 'the bound is a bucket').value,
+    samples: must(samples, 'a histogram has a count').value,
+  }
 }

@@ -8,6 +8,7 @@ import { must } from '../../src/core/must.ts'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder, startRole, until } from '../support/processes.ts'
+import { silentProxy } from '../support/proxies.ts'
 import { openOn } from '../support/store.ts'
 import { choosePorts, pidOf, startUp } from '../support/up.ts'
 
@@ -105,6 +106,18 @@ describe('a role that gets nothing done says so', { concurrency: true }, () => {
     await unlock()
     assert.equal((await waiting).status, 200)
     await until('it to be well', async () => (await healthOf(url)).code === 200)
+  })
+
+  test('the local API, whose connection for looking after the others goes silent', async (t) => {
+    const { url: database } = await freshDatabase(t)
+    const proxy = await silentProxy(t, database)
+    const { url } = await startRole(t, 'local-api', { DATABASE_URL: proxy.url })
+    await until('it to be ready', async () => (await healthOf(url)).code === 200)
+    // Nothing is closed and nothing fails, and all other connections work.
+    assert.equal(proxy.silence('wafermon local-api watch'), 1)
+    await until('the trouble', async () => (await healthOf(url)).code === 503)
+    await until('it to be well by itself', async () => (await healthOf(url)).code === 200)
+    assert.equal((await post(url)).status, 200)
   })
 
   test('the archiver, while a table is locked', async (t) => {

@@ -950,6 +950,52 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'the connection that looks after the others has no deadline',
+    why: 'when it goes silent the local API answers 503 for a quarter of an hour',
+    file: 'src/store/open-stores.ts',
+    find: "role: 'local-api watch', max: 1, timeoutS: 10",
+    replace: "role: 'local-api watch', max: 1",
+    test: [
+      'test/faults/stall.test.ts',
+      'a role that gets nothing done says so > the local API, whose connection for looking after the others goes silent',
+    ],
+    built: true,
+    says: 'in vain for it to be well by itself',
+  },
+  {
+    name: 'a batch is accepted to its end although its caller is gone',
+    why: 'what comes again anyway keeps the batches of others waiting',
+    file: 'src/api/take-batch.ts',
+    find: 'if (work.isGone()) throw gone()',
+    replace: '',
+    test: [
+      'test/api/ingest-load.test.ts',
+      'a large request > of a caller that went away is not accepted further than it is: before the framework',
+    ],
+  },
+  {
+    name: 'a budget of bytes goes by addresses alone',
+    why: 'programs behind one address hold each other up, and one token takes all of it from two',
+    file: 'src/platform/body.ts',
+    find: 'token ? `token ${token.hash',
+    replace: 'socket.remoteAddress === undefined && token ? `token ${token.hash',
+    test: [
+      'test/platform/body.test.ts',
+      'a body > counts for its token, from wherever that comes, and for no other at the same address',
+    ],
+  },
+  {
+    name: 'plain text is read as JSON',
+    why: 'a page of another origin posts events: its browser sends plain text without asking',
+    file: 'src/platform/callers.ts',
+    find: "if (name === '' || jsonType.test(name)) return",
+    replace: "if (name === '' || name.startsWith('text/') || jsonType.test(name)) return",
+    test: [
+      'test/platform/callers.test.ts',
+      'the type of a body > is never one that a page may send without asking, and the refusal says what to send',
+    ],
+  },
+  {
     name: 'the parts of all large batches are accepted at the same time',
     why: 'one commit of twelve thousand events holds up a role for a second',
     file: 'src/api/ingest.ts',

@@ -7,6 +7,8 @@ export type Proxy = {
   url: string
   cut(): void
   repair(): void
+  /** Cuts the connections of that name which are open, for good; others, and new ones, work. */
+  silence(name: string): number
 }
 
 /** Hands every connection on, and takes everything down after the test. @returns the address */
@@ -48,10 +50,15 @@ async function through(
 export async function silentProxy(t: Pick<TestContext, 'after'>, to: string): Promise<Proxy> {
   let silent = false
   const sockets = new Set<net.Socket>()
+  /** The first message of each, which has its name, as long as it is not cut by itself. */
+  const greetings = new Map<net.Socket, string>()
   const url = await through(t, to, (client, behind) => {
     sockets.add(client)
-    client.on('data', (data) => silent || behind.write(data))
-    behind.on('data', (data) => silent || client.write(data))
+    client.once('data', (data) => greetings.set(client, data.toString('latin1')))
+    const isSilent = () => silent || greetings.get(client) === ''
+    client.on('close', () => greetings.delete(client))
+    client.on('data', (data) => isSilent() || behind.write(data))
+    behind.on('data', (data) => isSilent() || client.write(data))
   })
   return {
     url,
@@ -62,6 +69,11 @@ export async function silentProxy(t: Pick<TestContext, 'after'>, to: string): Pr
       silent = false
       // Swallowed bytes are lost: the earlier connections are of no use.
       for (const socket of sockets) socket.destroy()
+    },
+    silence: (name) => {
+      const found = [...greetings].filter(([, greeting]) => greeting.includes(name))
+      for (const [socket] of found) greetings.set(socket, '')
+      return found.length
     },
   }
 }
