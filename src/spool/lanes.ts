@@ -14,6 +14,11 @@ import { ensure, must } from '../core/must.ts'
 const laneCount = 2
 /** How much may be read and not acknowledged, in full batches. */
 const aheadBatches = 4
+/**
+ * Maximum events of that: two lanes leave about half as many ranges of numbers open at the receiver, which keeps
+ * a bounded number of them (`maxRanges` in store/source-ranges.ts).
+ */
+export const aheadEvents = 4000
 
 export const laneNumbers: readonly number[] = Array.from({ length: laneCount }, (_, lane) => lane)
 
@@ -102,7 +107,7 @@ export class Lanes {
   /** @returns false when there is nothing more, or no room for it */
   #readMore(): boolean {
     const { limits, read, last } = this.#options
-    const room = aheadBatches * limits.events - this.#entries.size
+    const room = Math.min(aheadBatches * limits.events, aheadEvents) - this.#entries.size
     const full = room <= 0 || this.#bytes >= aheadBatches * limits.bytes
     if (full || this.#read >= last()) return false
     const found = read(this.#read, Math.min(room, limits.events))

@@ -61,11 +61,11 @@ describe('sources', () => {
     await run(
       store,
       `update source set received = (select range_agg(int8range(2 * i, 2 * i + 1))
-        from generate_series(1::int8, 25000) i)`,
+        from generate_series(1::int8, 2500) i)`,
     )
-    await ingest(store, [from('bn-07', 90_001), from('bn-07', 50_001), from('bn-07', 5)])
+    await ingest(store, [from('bn-07', 90_001), from('bn-07', 5001), from('bn-07', 5)])
     const [source] = await listSources(store, {}, signal)
-    assert.deepEqual([source?.lastSeq, source?.received], [50_001, 25_002])
+    assert.deepEqual([source?.lastSeq, source?.received], [5001, 2502])
   })
 
   test('name at most a hundred gaps of one, the oldest', async (t) => {
