@@ -84,7 +84,7 @@ export function acceptRoutes({ accept, readTimeoutMs }: AcceptOptions): Route[] 
 }
 
 async function readBody(c: Context, intake: Intake): Promise<z.infer<typeof acceptance>> {
-  checkJsonType((name) => c.req.header(name))
+  checkJsonType(c.req.header('content-type'))
   const { text, done: release } = await intake.read(incoming(c), readCaller(c))
   try {
     const input = parseJson(text)
