@@ -1700,15 +1700,4 @@ export const bugs: readonly Bug[] = [
       'a damaged spool that takes long to read > loses nothing and carries nothing over twice when it dies between two steps of the swap',
     ],
   },
-  {
-    name: 'completeness forgets what changed since it looked at all epochs',
-    why: 'a gap that opened is not shown for a minute',
-    file: 'src/store/sources.ts',
-    find: 'return keepOpen([...recent, ...this.#known.sources])',
-    replace: 'return keepOpen([...this.#known.sources, ...recent])',
-    test: [
-      'test/store/sources.test.ts',
-      'what an answer may be missing > costs no more with thousands of epochs that are complete, and misses no change of one',
-    ],
-  },
 ]
