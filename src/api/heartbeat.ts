@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
-import { type Heartbeat, heartbeatSchema } from '../core/heartbeat.ts'
+import { type Heartbeat, heartbeatSchema, normalizeHeartbeat } from '../core/heartbeat.ts'
 import { checkTree, parseJson } from '../core/json.ts'
 import { checkSender, type Sender } from '../core/sender.ts'
 import type { Micros } from '../core/time.ts'
@@ -89,7 +89,7 @@ function readHeartbeat(text: string): Heartbeat {
   const fault = checkTree(input, maxDepth)
   if (fault) throw invalid(fault)
   const read = heartbeatSchema.safeParse(input)
-  if (read.success) return read.data
+  if (read.success) return normalizeHeartbeat(read.data)
   const [issue] = read.error.issues
   throw invalid({ field: issue?.path.join('.') ?? '', detail: issue?.message ?? '' })
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { must } from './must.ts'
 import { siteIdMessage, siteIdPattern } from './site-id.ts'
 import { type Micros, parseTime } from './time.ts'
 
@@ -12,17 +13,13 @@ const count = (description: string) => z.int().min(0).describe(description)
 const textTo = (max: number, description: string) =>
   z.string().min(1).max(max).describe(description)
 
+const timeMessage = 'must be an RFC 3339 time with an offset, such as 2026-03-01T12:00:00Z'
+
+/** In any form that can be read; {@link normalizeHeartbeat} brings it to ours. */
 const time = (description: string) =>
   z
-    .string()
-    .transform((value, ctx): Micros => {
-      const read = parseTime(value)
-      if (read === undefined) {
-        const message = 'must be an RFC 3339 time with an offset, such as 2026-03-01T12:00:00Z'
-        ctx.issues.push({ code: 'custom', message, input: value })
-      }
-      return read ?? ''
-    })
+    .string(timeMessage)
+    .refine((value) => parseTime(value) !== undefined, timeMessage)
     .meta({ description, format: 'date-time' })
 
 const sinkSchema = z.object({
@@ -75,3 +72,12 @@ export const heartbeatSchema = z.object({
 
 export type Heartbeat = z.output<typeof heartbeatSchema>
 export type SinkReport = Heartbeat['sinks'][number]
+
+/** With times in our form. A schema that changes them could not be shown in a document. */
+export const normalizeHeartbeat = (said: Heartbeat): Heartbeat => ({
+  ...said,
+  at: canonical(said.at),
+  oldest_at: said.oldest_at === null ? null : canonical(said.oldest_at),
+})
+
+const canonical = (text: string): Micros => must(parseTime(text), 'the schema has read it')

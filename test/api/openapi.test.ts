@@ -95,7 +95,9 @@ describe('the OpenAPI document', () => {
     const [local, central] = [localApiRoutes(limits), centralRoutes(limits)].map(
       (routes) => openApi({ title: 'test', routes }).paths,
     )
-    const questions = Object.keys(local!).filter((path) => /^\/v1\/(?!ingest|healthz)/.test(path))
+    const questions = Object.keys(local!).filter(
+      (path) => /^\/v1\/(?!healthz)/.test(path) && local![path]!.get,
+    )
     assert.ok(questions.length > 8)
     for (const path of questions) {
       const [own, merged] = [local![path]!.get!, central![path]!.get!]

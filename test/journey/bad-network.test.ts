@@ -82,10 +82,10 @@ describe('a network between sidecar and local API that is', () => {
       REQUEST_TIMEOUT_S: '600',
     })
     await send(sidecar.url, 1)
-    await until('a delivery under way', () => proxy.opened() === 1)
+    await until('a heartbeat and a delivery under way', () => proxy.opened() === 2)
     await send(sidecar.url, 100)
-    // It is still under way: nothing of this waited for it.
-    assert.equal(proxy.opened(), 1)
+    // They are still under way: nothing of this waited for them.
+    assert.equal(proxy.opened(), 2)
     const { spool_count, sinks } = await healthOf(sidecar.url)
     assert.deepEqual([spool_count, sinks['local-api'].failures], [101, 0])
     assert.equal((await sidecar.stop()).code, 0)

@@ -1,4 +1,6 @@
+import { acceptRoutes } from '../../src/api/accept-source.ts'
 import { toCentral } from '../../src/api/central-routes.ts'
+import { heartbeatRoutes } from '../../src/api/heartbeat.ts'
 import { ingestRoutes } from '../../src/api/ingest.ts'
 import type { Limits } from '../../src/api/job-params.ts'
 import { questionRoutes } from '../../src/api/questions.ts'
@@ -21,6 +23,8 @@ export const sidecarRoutes = (): Route[] => [...ingest, ...rejectRoutes({} as ne
 export const localApiRoutes = (limits: Limits): Route[] => [
   ...questions(limits),
   ...ingest,
+  ...heartbeatRoutes({} as never),
+  ...acceptRoutes({} as never),
   ...about,
 ]
 

@@ -1,5 +1,6 @@
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { sleep } from '../../platform/backoff.ts'
+import type { Visitor } from '../access.ts'
 import type { DashboardPage } from '../define-page.tsx'
 import { withVisit } from '../respond.tsx'
 import type { RouteContext } from '../visit.ts'
@@ -14,6 +15,12 @@ const most = 200
 type Made = { parts: readonly Part[]; at: number; tookMs: number }
 type Known = { made?: Made | undefined; making?: Promise<void> | undefined }
 
+/** The parts that differ from one visitor to another are not made again. */
+const asAnonymous: MiddlewareHandler = async (c, next) => {
+  c.set('visitor', { kind: 'anonymous' } satisfies Visitor)
+  await next()
+}
+
 /**
  * Makes open pages again: once for all windows that show the same address, by the same code that
  * answers a browser. The address is all that it needs, so nothing of one visitor reaches another.
@@ -25,6 +32,7 @@ export class PageMaker {
 
   constructor(context: RouteContext, pages: readonly DashboardPage[]) {
     this.#signal = context.dashboard.signal
+    this.#app.use(asAnonymous)
     for (const { path, answer } of pages) {
       this.#app.get(path, (c) => withVisit(context, c, answer))
     }
