@@ -1,7 +1,7 @@
 import type { Heartbeat } from '../core/heartbeat.ts'
 import { defaultSourceLimit, type Source, type SourceFilter } from '../core/questions/sources.ts'
 import { longestDelayS, skewLimitS } from '../core/sender-clocks.ts'
-import { lagLimitS } from '../core/source-state.ts'
+import { lagLimitS, silentAfterS } from '../core/source-state.ts'
 import { secondsBetween } from '../core/time.ts'
 import type { Sql, Store } from './connect.ts'
 import { stateSql } from './source-state.ts'
@@ -9,15 +9,21 @@ import { stateSql } from './source-state.ts'
 /*
  * A sidecar that works off a backlog delivers two batches side by side, and the later numbers may
  * arrive first. So while it catches up, this many of its newest numbers are on the way when they are
- * skipped, not missing: until it is silent for this long, or its delay is below this.
+ * skipped, not missing: until its delay is below this, or nothing has come for this long and it does not
+ * say that events wait.
  */
 const onTheWay = { numbers: 40_000, silentS: 10, lagS: 0.2 }
 
+/** True while the opening of row `s` catches up. */
+const catchesUpSql = (sql: Sql) => sql`(s.lag_s > ${onTheWay.lagS}
+  and (s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
+    or exists (select from source_state w
+      where w.source_id = s.source_id and w.epoch = s.epoch and w.waiting > 0
+        and w.heard_at > now() - make_interval(secs => ${silentS}))))`
+
 /** The numbers of row `s` of `source` of which the missing ones are missing: those that are not on the way. */
 const settledSql = (sql: Sql) => sql`int8multirange(int8range(1, greatest(1, upper(s.received)
-  - case when s.lag_s > ${onTheWay.lagS}
-      and s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
-    then ${onTheWay.numbers} else 0 end)))`
+  - case when ${catchesUpSql(sql)} then ${onTheWay.numbers} else 0 end)))`
 
 /** What is open of row `s`, to the first hundred ranges. Cheap: the gaps are kept with the row. */
 export const gapsSql = (sql: Sql) => sql`(s.gaps * ${settledSql(sql)})`
@@ -28,9 +34,7 @@ export const openSql = (sql: Sql) => sql`(open_gaps(s.received, s.accepted) * ${
 /** How many of row `s` are missing; while it catches up, those of its first hundred gaps. */
 export const missingSql = (sql: Sql) => sql`(case
   when s.missing = 0 then 0
-  when s.lag_s > ${onTheWay.lagS}
-    and s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
-    then count_numbers(${gapsSql(sql)})
+  when ${catchesUpSql(sql)} then count_numbers(${gapsSql(sql)})
   else s.missing end)`
 
 /**
