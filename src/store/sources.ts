@@ -19,7 +19,7 @@ const catchesUpSql = (sql: Sql) => sql`(s.lag_s > ${onTheWay.lagS}
   and (s.last_stored_at > now() - make_interval(secs => ${onTheWay.silentS})
     or exists (select from source_state w
       where w.source_id = s.source_id and w.epoch = s.epoch and w.waiting > 0
-        and w.heard_at > now() - make_interval(secs => ${silentS}))))`
+        and w.heard_at > now() - make_interval(secs => ${silentAfterS}))))`
 
 /** The numbers of row `s` of `source` of which the missing ones are missing: those that are not on the way. */
 const settledSql = (sql: Sql) => sql`int8multirange(int8range(1, greatest(1, upper(s.received)
