@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { parseTime, toMs } from '../core/time.ts'
+import { clock } from '../platform/clock.ts'
 import { onSignals } from '../platform/signals.ts'
 import {
   type ConfigFlags,
@@ -15,6 +17,7 @@ type Flags = ConfigFlags & {
   seed: number
   duration?: number
   records?: string | true
+  end?: number
   quiet?: boolean
 }
 
@@ -36,10 +39,16 @@ export function addSimulate(program: Command): void {
       '--records [file]',
       'send nothing, write the jobs of --duration as records for wafermon replay (to standard output unless a file is given)',
     )
+    .option(
+      '--end <time>',
+      'when the records end; the same end, seed, rate and duration give the same records (default: now)',
+      toMoment,
+    )
     .option('--quiet', 'print nothing')
     .action(async (flags: Flags, command: Command) => {
       const { duration: durationS } = flags
       if (flags.records === undefined) {
+        if (flags.end !== undefined) return command.error('error: --end needs --records')
         const fits = durationS === undefined || durationS <= longestS
         return fits
           ? simulate(flags)
@@ -48,7 +57,8 @@ export function addSimulate(program: Command): void {
       if (durationS === undefined) return command.error('error: --records needs --duration')
       const { writeRecords } = await import('../tools/simulate/write-records.ts')
       const file = flags.records === true ? undefined : flags.records
-      await writeRecords({ file, seed: flags.seed, jobsPerMinute: flags.rate, durationS })
+      const endMs = flags.end ?? Math.floor(clock.nowMs() / 1000) * 1000
+      await writeRecords({ file, seed: flags.seed, jobsPerMinute: flags.rate, durationS, endMs })
     })
 }
 
@@ -70,6 +80,12 @@ async function simulate(flags: Flags): Promise<void> {
   }
   await runSimulate(options, stop.signal)
   if (process.channel) process.disconnect?.()
+}
+
+function toMoment(text: string): number {
+  const time = parseTime(text)
+  if (time !== undefined) return Math.floor(toMs(time))
+  throw new InvalidArgumentError('It must be a time such as 2026-03-01T12:00:00Z.')
 }
 
 function positive(text: string): number {

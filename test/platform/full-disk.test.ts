@@ -140,7 +140,7 @@ describe('a tool on a full disk says what it could not write', () => {
   })
 
   test('the records of a simulated fab', async () => {
-    const plan = { seed: 7, jobsPerMinute: 60, durationS: 60 }
+    const plan = { seed: 7, jobsPerMinute: 60, durationS: 60, endMs: 0 }
     const writing = writeRecords({ file: '/dev/full', ...plan })
     await assert.rejects(writing, /--records: cannot write \/dev\/full \(ENOSPC\)/)
   })

@@ -20,6 +20,13 @@ type FabRecord = {
   end_ts: number | null
 }
 
+type Stored = {
+  job_key: string
+  status: string
+  last_error: string | null
+  metadata: Record<string, unknown>
+}
+
 /** Ten minutes of a fab, as the program writes them. */
 async function recorded(): Promise<{ file: string; records: FabRecord[] }> {
   const file = join(freshFolder(), 'fab.ndjson')
@@ -127,6 +134,53 @@ describe('wafermon replay', () => {
       metrics.match(/events_processed_total\{event_type="\w+",status="duplicate"\} (\d+)/g) ?? []
     const sum = duplicates.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
     assert.equal(sum, sent)
+  })
+
+  test('keeps what a record says of its wait, its end and its key', async (t) => {
+    const { url } = await freshDatabase(t)
+    const localApi = await startRole(t, 'local-api', { DATABASE_URL: url })
+    const base = { trace: 't', app: 'a', start_ts: 1_767_592_800_000, end_ts: 1_767_592_809_000 }
+    const records = [
+      { name: 'coded', status: 'failed', exit_code: 137 },
+      { name: 'worded', status: 'failed', exit_code: '1:0', message: 'no space left' },
+      { name: 'in attrs', status: 'failed', attrs: { exit_code: 2, message: 'no such recipe' } },
+      { name: 'both', status: 'failed', message: 'long story', attrs: { error: 'short' } },
+      { name: 'reasoned', status: 'failed', attrs: { reason: 'NODE_FAIL' } },
+      { name: 'bare', status: 'failed' },
+      { name: 'unknown', status: 'unknown', submit_ts: 1_767_592_790_500 },
+      { name: 'odd', status: 'OUT_OF_WORDS', attrs: { reason: 'power' } },
+      { name: 'on', status: 'running', end_ts: null },
+      { name: `${'x'.repeat(255)}😀`, status: 'completed' },
+      { name: `${'x'.repeat(254)}😀y`, status: 'completed' },
+    ]
+    const file = join(freshFolder(), 'ends.ndjson')
+    const lines = records.map((record, i) => JSON.stringify({ ...base, job_id: `${i}`, ...record }))
+    writeFileSync(file, lines.join('\n'))
+    await replay(t, file, localApi.url)
+    const answer = await fetch(`${localApi.url}/v1/jobs?from=2026-01-01T00:00:00Z`)
+    const { items } = (await answer.json()) as { items: Stored[] }
+    const job = (name: string) => {
+      const found = items.find(({ job_key }) => job_key === name)
+      return found && [found.status, found.last_error]
+    }
+    assert.deepEqual(job('coded'), ['failed', 'exit code 137'])
+    assert.deepEqual(job('worded'), ['failed', 'no space left'])
+    assert.deepEqual(job('in attrs'), ['failed', 'no such recipe'])
+    assert.deepEqual(job('both'), ['failed', 'short'])
+    assert.deepEqual(job('reasoned'), ['failed', 'NODE_FAIL'])
+    assert.deepEqual(job('bare'), ['failed', 'error'])
+    assert.deepEqual(job('unknown'), ['canceled', null])
+    assert.deepEqual(job('odd'), ['canceled', null])
+    assert.deepEqual(job('on'), ['running', null])
+    const metadata = (name: string) => items.find(({ job_key }) => job_key === name)?.metadata
+    assert.deepEqual(metadata('unknown'), {
+      submitted_at: '2026-01-05T05:59:50.500000Z',
+      reason: 'the outcome is not known (unknown)',
+    })
+    assert.deepEqual(metadata('odd'), { reason: 'power' })
+    assert.deepEqual(metadata('worded'), { exit_code: '1:0', message: 'no space left' })
+    assert.deepEqual(job('x'.repeat(255)), ['succeeded', null])
+    assert.deepEqual(job(`${'x'.repeat(254)}😀`), ['succeeded', null])
   })
 
   test('names a line that is not a record, and takes the others', async (t) => {

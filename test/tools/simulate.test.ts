@@ -154,7 +154,10 @@ describe('wafermon simulate', () => {
   })
 
   test('writes the same records for a seed, to a file or to standard output', async () => {
-    const args = ['simulate', '--seed', '5', '--duration', '120', '--records']
+    const args = [
+      ...['simulate', '--seed', '5', '--duration', '120', '--end', '2026-03-01T12:00:00Z'],
+      '--records',
+    ]
     const file = join(freshFolder(), 'records.ndjson')
     const printed = await wafermon(args)
     assert.deepEqual([printed.code, printed.err], [0, ''])
@@ -166,8 +169,12 @@ describe('wafermon simulate', () => {
   })
 
   test('records what the books of a fab would say at that moment', async () => {
-    const run = (seconds: string) =>
-      wafermon(['simulate', '--duration', seconds, '--rate', '20', '--records'])
+    const start = Date.UTC(2026, 2, 1, 12)
+    const run = (seconds: string) => {
+      const end = new Date(start + Number(seconds) * 1000).toISOString()
+      const args = ['simulate', '--duration', seconds, '--end', end, '--rate', '20', '--records']
+      return wafermon(args)
+    }
     const records = lines((await run('900')).out) as Rec[]
     const statuses = new Set(records.map(({ status }) => status))
     const all = ['completed', 'failed', 'canceled', 'running', 'waiting']
@@ -196,9 +203,24 @@ describe('wafermon simulate', () => {
     }
   })
 
+  test('records end now, or when told, and nothing in them is later', async () => {
+    const timesOf = (text: string) =>
+      (lines(text) as Rec[]).flatMap(({ start_ts, end_ts }) => [start_ts ?? 0, end_ts ?? 0])
+    const before = Date.now()
+    const { out } = await wafermon(['simulate', '--duration', '300', '--records'])
+    const last = Math.max(...timesOf(out))
+    assert.ok(last <= Date.now() && last > before - 60_000, new Date(last).toISOString())
+    const args = ['--duration', '300', '--records', '--end', '2024-02-29T23:59:59+01:00']
+    const then = Math.max(...timesOf((await wafermon(['simulate', ...args])).out))
+    const end = Date.parse('2024-02-29T22:59:59Z')
+    assert.ok(then <= end && then > end - 60_000, new Date(then).toISOString())
+  })
+
   test('names what is wrong with its flags', async () => {
     const cases: [string[], RegExp][] = [
       [['--records'], /^error: --records needs --duration\n/],
+      [['--end', '2026-03-01T12:00:00Z'], /^error: --end needs --records\n/],
+      [['--records', '--end', 'noon'], /It must be a time such as 2026-03-01T12:00:00Z\./],
       [['--duration', '3000000'], /^error: --duration must be at most 2000000\n/],
       [['--rate', '0'], /--rate <jobs>.* It must be a number over 0\./],
       [['--seed', '5000000000'], /It must be a whole number from 0 to 4294967295\./],

@@ -16,20 +16,27 @@ export function planSteps(records: readonly TraceRecord[]): { steps: Step[]; wai
     const { start_ts, end_ts } = record
     const sub = record.parent_id ? 1 : 0
     if (start_ts != null) steps.push({ atMs: start_ts, rank: sub, record, end: false })
-    if (end_ts != null && endOf(record))
+    if (end_ts != null && !open.has(record.status)) {
       steps.push({ atMs: end_ts, rank: 3 - sub, record, end: true })
+    }
     if (start_ts == null && end_ts == null) waiting++
   }
   steps.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank)
   return { steps, waiting }
 }
 
+/** What these say of a job has not ended. */
+const open: ReadonlySet<string> = new Set(['running', 'waiting'])
+
 const ends: Record<string, { kind: string; status: string }> = {
   completed: { kind: 'finished', status: 'succeeded' },
   failed: { kind: 'error', status: 'failed' },
   canceled: { kind: 'canceled', status: 'canceled' },
 }
-const endOf = ({ status }: TraceRecord) => ends[status]
+/** It ended, and how is not known: not as a success, and not as a failure that somebody has to look at. */
+const unknownEnd = { kind: 'canceled', status: 'canceled' }
+
+const endOf = ({ status }: TraceRecord) => ends[status] ?? unknownEnd
 
 /**
  * The event of a step. All of it follows from the record, so that a second replay sends the same
@@ -46,9 +53,7 @@ export function toEvent({ record, end, atMs }: Step, siteId: string): object {
       type: record.parent_id ? 'subjob' : 'job',
       id,
       ...(record.parent_id ? { parent_id: uuidV5(`${record.trace}:${record.parent_id}`) } : {}),
-      ...(record.parent_id
-        ? { sub_key: record.name.slice(0, 256) }
-        : { business_key: record.name.slice(0, 256) }),
+      [record.parent_id ? 'sub_key' : 'business_key']: cutKey(record.name),
     },
     event: end
       ? {
@@ -64,18 +69,42 @@ export function toEvent({ record, end, atMs }: Step, siteId: string): object {
   }
 }
 
+const longestKey = 256
+
+/** A cut between the halves of a surrogate pair would make a text that is refused. */
+const cutKey = (name: string) => name.slice(0, longestKey).replace(/[\ud800-\udbff]$/, '')
+
 /** Attributes that are known only at the end. */
-const ofTheEnd = ['error', 'error_type', 'reason']
+const ofTheEnd = ['error', 'error_type', 'reason', 'message', 'exit_code', 'signal']
 
 function metadataOf(record: TraceRecord): object {
-  const { tool, user } = record
-  const known = attrsOf(record, (name) => !ofTheEnd.includes(name))
-  return { ...known, ...(tool ? { tool } : {}), ...(user ? { user } : {}) }
+  const { tool, user, submit_ts } = record
+  return {
+    ...(submit_ts == null ? {} : { submitted_at: fromMs(submit_ts) }),
+    ...attrsOf(record, (name) => !ofTheEnd.includes(name)),
+    ...(tool ? { tool } : {}),
+    ...(user ? { user } : {}),
+  }
 }
 
 function saidOf(record: TraceRecord): { metadata?: object } {
-  const metadata = attrsOf(record, (name) => ofTheEnd.includes(name))
+  const { exit_code, message, status } = record
+  const said: Record<string, unknown> = {
+    ...(exit_code == null ? {} : { exit_code }),
+    ...(message ? { message } : {}),
+    ...attrsOf(record, (name) => ofTheEnd.includes(name)),
+  }
+  const metadata = { ...said, ...explainEnd(status, said) }
   return Object.keys(metadata).length > 0 ? { metadata } : {}
+}
+
+/** In words what the record has only as a code, or not at all. */
+function explainEnd(status: string, said: Record<string, unknown>): object {
+  if (status === 'failed' && !said.error && !said.message) {
+    if (said.reason) return { error: said.reason }
+    return said.exit_code === undefined ? {} : { error: `exit code ${said.exit_code}` }
+  }
+  return ends[status] || said.reason ? {} : { reason: `the outcome is not known (${status})` }
 }
 
 const attrsOf = ({ attrs }: TraceRecord, wanted: (name: string) => boolean): object =>

@@ -18,19 +18,16 @@ export type SimulatedRecord = {
   attrs: Record<string, unknown>
 }
 
-/** Start of the recorded fab: fixed, so that a seed always gives the same file. */
-const startMs = Date.UTC(2026, 0, 5, 6)
-
 /**
  * The jobs of the fab up to a time, as its own records would show them: jobs that ended, that still
  * run or fell silent, and lots that wait. They are not ordered by time, and subjobs come before
  * their job, as in the records of real fabs.
  */
 export function* recordJobs(
-  { seed, jobsPerMinute }: Omit<PlanOptions, 'startMs'>,
+  { seed, jobsPerMinute, startMs }: PlanOptions,
   durationMs: number,
 ): Generator<SimulatedRecord> {
-  const book = { trace: `fab-seed${seed}-rate${jobsPerMinute}`, endMs: durationMs }
+  const book = { trace: `fab-seed${seed}-rate${jobsPerMinute}`, startMs, endMs: durationMs }
   for (const job of planJobs({ seed, startMs, jobsPerMinute })) {
     // The later a job starts, the less likely its lot waits already: beyond this, few are missed.
     if (job.atMs > durationMs + lookAheadMs) return
@@ -43,7 +40,8 @@ export function* recordJobs(
 /** How far to look for lots that wait. */
 const lookAheadMs = 60_000
 
-type Book = { trace: string; endMs: number }
+/** Times in ms: the start since 1970, the end from there. */
+type Book = { trace: string; startMs: number; endMs: number }
 
 function recordOfJob(job: PlannedJob, book: Book): SimulatedRecord {
   const { id, lot, metadata, error, reason, cpuUserS, memMb } = job
@@ -81,11 +79,12 @@ const headOf = ({ app, tool }: PlannedJob, { trace }: Book) => ({
 function spanOf(
   { atMs, durationMs, outcome }: Pick<PlannedPart, 'atMs' | 'durationMs' | 'outcome'>,
   submitMs: number,
-  { endMs }: Book,
+  { startMs, endMs }: Book,
 ): Pick<SimulatedRecord, 'submit_ts' | 'start_ts' | 'end_ts' | 'status'> {
   const begun = atMs <= endMs
   const ended = begun && atMs + durationMs <= endMs && outcome !== 'silent'
   const status = outcome === 'succeeded' ? 'completed' : outcome
+  const timeOf = (ms: number) => Math.round(startMs + ms)
   return {
     submit_ts: timeOf(submitMs),
     start_ts: begun ? timeOf(atMs) : null,
@@ -93,5 +92,3 @@ function spanOf(
     status: ended ? (status as 'completed') : begun ? 'running' : 'waiting',
   }
 }
-
-const timeOf = (ms: number) => Math.round(startMs + ms)

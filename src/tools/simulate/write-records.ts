@@ -9,13 +9,17 @@ export type RecordOptions = {
   seed: number
   jobsPerMinute: number
   durationS: number
+  /** When the books are closed, in ms since 1970. */
+  endMs: number
 }
 
 /** Records per write. */
 const chunkSize = 1000
 
 /** Writes the jobs of the fab as records, one job or subjob per line. @throws ConfigError */
-export async function writeRecords({ file, durationS, ...plan }: RecordOptions): Promise<void> {
+export async function writeRecords(options: RecordOptions): Promise<void> {
+  const { file, durationS, endMs, ...fab } = options
+  const plan = { ...fab, startMs: endMs - durationS * 1000 }
   const out = file === undefined ? undefined : attempt(file, () => openSync(file, 'w'))
   const write = async (text: string) => {
     if (out === undefined) return print(text)
