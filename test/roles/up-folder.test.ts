@@ -21,7 +21,7 @@ describe('wafermon up ends at once, with the reason and code 1, in', { concurren
   const base = freshFolder()
   const at = (name: string) => join(base, name)
   writeFileSync(at('file'), 'text', { mode: 0o644 })
-  execFileSync('mkfifo', ['-m', '644', at('pipe')])
+  execFileSync('sh', ['-c', 'mkfifo -m 644 "$0"', at('pipe')])
   symlinkSync(at('loop'), at('loop'))
   symlinkSync(at('nowhere'), at('dangling'))
   const unusable: [string, RegExp][] = [
