@@ -1,4 +1,4 @@
-import fs, { existsSync, readlinkSync } from 'node:fs'
+import fs, { constants, existsSync, readlinkSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import type { TestContext } from 'node:test'
 
@@ -21,7 +21,8 @@ const named = {
 } as const
 
 function full(path: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`ENOSPC: no space left on device, '${path}'`), { code: 'ENOSPC' })
+  const message = `ENOSPC: no space left on device, '${path}'`
+  return Object.assign(new Error(message), { code: 'ENOSPC', syscall: 'write' })
 }
 
 /** A way to fill the disk for one file and what is made beside it under the same beginning. */
@@ -53,7 +54,9 @@ export function diskOf(t: Pick<TestContext, 'after'>) {
     return call(...([file, bytes] as never[]))
   })
   replace('openSync', (call, args) => {
-    if (isFull(args[0]) && !existsSync(String(args[0]))) throw full(String(args[0]))
+    const [path, flags = 'r'] = args as unknown as [string, (string | number)?]
+    const makes = typeof flags === 'number' ? (flags & constants.O_CREAT) !== 0 : /[wa]/.test(flags)
+    if (makes && isFull(path) && !existsSync(path)) throw full(path)
     return call(...args)
   })
   syncBuiltinESMExports()
