@@ -28,10 +28,16 @@ export async function installBinaries(dir: string): Promise<string> {
 
   await clearPartial(dir)
   const partial = `${folder}.partial-${process.pid}`
-  await cp(source.native, partial, { recursive: true })
-  await makeLinks(partial)
-  await syncAll(partial)
-  await rename(partial, folder)
+  try {
+    await cp(source.native, partial, { recursive: true })
+    await makeLinks(partial)
+    await syncAll(partial)
+    await rename(partial, folder)
+  } catch (error) {
+    // On a full disk others need what it took.
+    await rm(partial, { recursive: true, force: true })
+    throw error
+  }
   await sync(dir)
   return folder
 }

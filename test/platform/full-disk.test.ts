@@ -17,6 +17,7 @@ import { takeLock } from '../../src/platform/lock-file.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { rotate } from '../../src/platform/log-rotation.ts'
 import { Supervisor } from '../../src/platform/supervisor.ts'
+import { makeFolder } from '../../src/roles/up/folder.ts'
 import { upLog } from '../../src/roles/up/log.ts'
 import { openCheckpoint } from '../../src/tools/replay/checkpoint.ts'
 import { writeRecords } from '../../src/tools/simulate/write-records.ts'
@@ -90,6 +91,21 @@ describe('a full disk', () => {
     disk.free()
     log.info('written')
     assert.match(readFileSync(path, 'utf8'), /^[^\n]*"written"}\n$/)
+  })
+
+  test('under the folder of `up` and that of its logs refuses in words', (t) => {
+    const dir = join(freshFolder(), 'state')
+    const disk = diskOf(t)
+    for (const path of [dir, join(dir, 'logs')]) {
+      disk.fill(path)
+      assert.throws(
+        () => makeFolder(dir),
+        /cannot write to .*state \(ENOSPC\): choose a folder .*--dir/,
+      )
+    }
+    disk.free()
+    makeFolder(dir)
+    assert.deepEqual(readdirSync(dir), ['logs'])
   })
 
   for (const name of ['up.lock', 'postgres.lock']) {

@@ -17,6 +17,7 @@ import {
   type Up,
   upFlags,
 } from '../support/up.ts'
+import { findUnknown } from '../support/written-files.ts'
 
 const othersOf = (dir: string, name: string) =>
   childrenOf(dir)
@@ -185,6 +186,12 @@ describe('wafermon up', () => {
     assert.deepEqual(open, [])
     assert.equal(statSync(up.dir).mode & 0o066, 0)
     assert.match(up.logs(), /have no effect under `up`, settings \["HOST"\]/)
+  })
+
+  test('gives no name to a file that has no test of a full disk', () => {
+    const names = readdirSync(up.dir, { recursive: true, encoding: 'utf8' })
+    assert.ok(names.length > 100 && names.includes('spool/spool.db'))
+    assert.deepEqual(findUnknown(names), [])
   })
 
   test('runs every role in a process of its own', async () => {

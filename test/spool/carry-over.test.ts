@@ -12,6 +12,7 @@ import { admitted } from '../support/admitted.ts'
 import { crashing } from '../support/crashing-files.ts'
 import { refuse } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
+import { findUnknown } from '../support/written-files.ts'
 
 /*
  * What can be read of a damaged spool is carried over while the new one is in use: nothing is lost,
@@ -155,6 +156,10 @@ describe('a damaged spool that takes long to read', () => {
     const expected = bodiesOf(handedOut(spool))
     const { salvaged, unreadable } = spool.report.damaged!
     assert.ok(states.length > 4, `${states.length}`)
+    const names = [dir, ...states].flatMap((one) =>
+      readdirSync(one, { recursive: true, encoding: 'utf8' }),
+    )
+    assert.deepEqual(findUnknown(names.map((name) => `spool/${name}`)), [])
     for (const state of states) {
       const again = open(t, state)
       assert.deepEqual(await again.append([item()]), ['stored'])
