@@ -1700,4 +1700,26 @@ export const bugs: readonly Bug[] = [
       'a damaged spool that takes long to read > loses nothing and carries nothing over twice when it dies between two steps of the swap',
     ],
   },
+  {
+    name: 'a lane that cannot read leaves the other one running',
+    why: 'events of a job overtake each other in the next round',
+    file: 'src/spool/drain.ts',
+    find: 'run(lane).catch(noting)',
+    replace: 'run(lane).catch((error: unknown) => { void noting; throw error })',
+    test: [
+      'test/spool/drain.test.ts',
+      'Drain > continues where it was when a lane cannot read its spool now and then',
+    ],
+  },
+  {
+    name: 'a role that is stopped while it starts listens all the same',
+    why: 'a process that nobody supervises any more holds the port',
+    file: 'src/platform/lifecycle.ts',
+    find: 'if (this.#stopping) void this.#closeLate({ name, close })\n    else this.#closers',
+    replace: 'this.#closers',
+    test: [
+      'test/platform/run-role.test.ts',
+      'a role that is asked to stop while it starts > ends well and serves nothing, though it continues to listen late',
+    ],
+  },
 ]

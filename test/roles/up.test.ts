@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
@@ -18,6 +26,12 @@ import {
   upFlags,
 } from '../support/up.ts'
 import { findUnknown } from '../support/written-files.ts'
+
+/** The process that holds the folder, as its lock names it. */
+const holderOf = (dir: string) =>
+  lstatSync(join(dir, 'up.lock'), { throwIfNoEntry: false })
+    ? readlinkSync(join(dir, 'up.lock'))
+    : ''
 
 const othersOf = (dir: string, name: string) =>
   childrenOf(dir)
@@ -297,6 +311,36 @@ describe('wafermon up, when it goes down hard', () => {
     const second = await startUp(first.dir, first.ports)
     t.after(second.stop)
     await until('all roles to be well', () => allWell(second))
+  })
+
+  test('leaves nothing running when it is asked to stop while it starts, whatever it is at', async (t) => {
+    const [dir, ports] = [freshFolder(), await choosePorts()]
+    const runs = (name: string) => () => {
+      const there = existsSync(join(dir, 'up.children')) ? childrenOf(dir) : []
+      return there.some((child) => child.name === name && isRunning(child))
+    }
+    const steps: [string, () => boolean][] = [
+      ['its lock', () => true],
+      ['the programs of the database', runs('embedded-postgres')],
+      ['the database', () => existsSync(join(dir, 'postgres/postmaster.pid'))],
+      ['its roles', runs('sidecar')],
+    ]
+    for (const [name, isThere] of steps) {
+      const up = launch([...flags(dir, ports), '--no-simulate'], {})
+      t.after(() => up.kill9())
+      const holdsLock = () => holderOf(dir).startsWith(`${up.pid}@`)
+      await until(name, () => holdsLock() && isThere())
+      up.child.kill('SIGTERM')
+      const { code, signal } = await up.ended
+      assert.deepEqual([code, signal], [0, null], `${name}: ${up.logs()}`)
+      assert.deepEqual(findProcesses(join(dir, 'postgres')), [], name)
+      const running = existsSync(join(dir, 'up.children')) ? childrenOf(dir).filter(isRunning) : []
+      assert.deepEqual(running, [], name)
+      assert.equal(lstatSync(join(dir, 'up.lock'), { throwIfNoEntry: false }), undefined, name)
+    }
+    const up = await startUp(dir, ports)
+    t.after(up.stop)
+    await until('all roles to be well', () => allWell(up))
   })
 
   test('ends immediately on a second signal, a hanging role included', async () => {

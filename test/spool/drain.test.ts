@@ -197,6 +197,65 @@ describe('Drain', () => {
     assert.deepEqual([failing, reason], [0, undefined])
   })
 
+  for (const [name, fails] of [
+    ['now and then', (read: number) => read % 4 === 2],
+    ['many times in a row', (read: number) => read > 5 && read < 15],
+    ['from the first read on', (read: number) => read < 8],
+  ] as const) {
+    test(`continues where it was when a lane cannot read its spool ${name}`, async (t) => {
+      const spool = await fillSpool(eventsOf(300, 7))
+      const peek = spool.peek.bind(spool)
+      let [reads, failures] = [0, 0]
+      spool.peek = (...given) => {
+        if (!fails(reads++)) return peek(...given)
+        failures++
+        throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' })
+      }
+      const underWay = new Set<string>()
+      const sent: Sent[] = []
+      const offers: number[] = []
+      let beside = 0
+      const draining = startDraining(spool, async (batch) => {
+        const jobs = new Set(sentOf(batch).map(({ job }) => job))
+        // A lane that failed waits for the other: none of its round runs beside the next one.
+        beside += [...jobs].filter((job) => underWay.has(job)).length
+        for (const job of jobs) underWay.add(job)
+        sent.push(...sentOf(batch))
+        offers.push(...batch.map(({ seq }) => seq))
+        await turns(1 + (batch[0]!.seq % 4))
+        for (const job of jobs) underWay.delete(job)
+        return taken(batch)
+      })
+      stopAfter(t, spool, draining)
+      await until('the spool to be empty', () => spool.count === 0)
+      assert.ok(failures >= 3, `${failures}`)
+      assert.equal(beside, 0, 'batches with events of one job, at the same time')
+      jobOrder()(sent)
+      const all = Array.from({ length: 300 }, (_, i) => i + 1)
+      assert.deepEqual(
+        offers.sort((a, b) => a - b),
+        all,
+        'each was offered once',
+      )
+      assert.equal(draining.drain.state.reason, undefined)
+      assert.ok(draining.waits.length > 0)
+    })
+  }
+
+  test('says that the spool cannot be read, and waits longer each time', async (t) => {
+    const spool = await fillSpool([{}])
+    spool.peek = () => {
+      throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' })
+    }
+    const draining = startDraining(spool, async (batch) => taken(batch))
+    stopAfter(t, spool, draining)
+    const { state } = draining.drain
+    await until('some attempts', () => state.failures > 5)
+    assert.equal(state.reason, 'the spool cannot be read')
+    assert.deepEqual([spool.count, spool.rejects.list(1)], [1, []])
+    assert.ok(draining.waits.at(-1)! > draining.waits[0]!)
+  })
+
   test('delivers a backlog of a single job, in order', async (t) => {
     const spool = await backlog(t, eventsOf(200, 1))
     const inOrder = jobOrder()

@@ -9,6 +9,7 @@ import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import { describeSpool } from '../../src/spool/report.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from '../support/admitted.ts'
+import { refuse } from '../support/draining.ts'
 import { freshFolder, until } from '../support/processes.ts'
 
 /* A backlog that takes long to read is checked behind the opening, and nothing is answered on it then. */
@@ -128,6 +129,28 @@ describe('a large spool', () => {
       for (const event of batch) assert.equal(event.seq, ++seq)
     }
     assert.ok(seq > 0 && seq < count)
+  })
+
+  test('that an acknowledgment finds damaged ends there: no refusal counts as recorded', async (t) => {
+    const dir = copy()
+    const { spool, found } = open(t, dir)
+    const [first] = spool.peek('a', 1, mib)
+    const path = join(dir, 'spool.db')
+    const content = readFileSync(path)
+    const page = Math.floor(content.indexOf(`{"n":${numberOf(first!)},`) / pageBytes)
+    writeFileSync(path, content.fill(0xa5, page * pageBytes, (page + 1) * pageBytes))
+    // Everything else pushes that page out of memory.
+    for (let seq = 10; spool.peek('a', 200, 64 * mib, seq).length > 0; seq += 200) {}
+    assert.throws(() => spool.ack('a', 1, [refuse(first)]), { code: 'SQLITE_CORRUPT' })
+    assert.equal(found.length, 1)
+    assert.deepEqual([spool.acked('a'), spool.rejects.count('a').count], [0, 0])
+    assert.match(spool.trouble ?? '', /is damaged .*the next start repairs it/)
+    assert.deepEqual(spool.peek('a', 1, mib), [], 'nothing is handed out any more')
+    spool.close()
+    const again = open(t, dir).spool
+    const { salvaged, unreadable } = await until('the end', () => again.report.damaged)
+    assert.equal(salvaged + unreadable, count)
+    assert.ok(unreadable > 0 && unreadable < 4)
   })
 
   test('is not opened at all on what new events need: a header and a last event that are damaged', (t) => {
