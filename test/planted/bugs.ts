@@ -1722,4 +1722,17 @@ export const bugs: readonly Bug[] = [
       'a role that is asked to stop while it starts > ends well and serves nothing, though it continues to listen late',
     ],
   },
+  {
+    name: 'up makes its folder before it looks whose it is',
+    why: 'another user has root change the permissions of what a link leads to',
+    file: 'src/roles/up/folder.ts',
+    find: 'refuseForeign(dir)\n    for (const link',
+    replace:
+      'makeFolders(dir, mode)\n    closeFolder(dir, 0o022)\n    refuseForeign(dir)\n    for (const link',
+    test: [
+      'test/roles/up-foreign.test.ts',
+      'wafermon up as root > refuses before it writes anything in a folder that is not there yet, below one of another user',
+    ],
+    built: true,
+  },
 ]

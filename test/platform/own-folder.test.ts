@@ -66,6 +66,20 @@ describe('a folder of state', () => {
     }
   })
 
+  test('is refused by `up` when another user left a link in it, whatever its name', {
+    skip,
+  }, () => {
+    for (const name of ['logs', 'run', 'postgres', 'spool', 'archive', 'up.lock', 'anything']) {
+      const [dir, elsewhere] = [freshFolder(), freshFolder()]
+      symlinkSync(elsewhere, join(dir, name))
+      lchownSync(join(dir, name), other, other)
+      const words = new RegExp(`${name} is a link that belongs to another user .* with --dir$`)
+      assert.throws(() => makeFolder(dir), words)
+      lchownSync(join(dir, name), 0, 0)
+      makeFolder(dir)
+    }
+  })
+
   test('has the mode that was asked for, whatever the umask', (t) => {
     const before = process.umask(0o077)
     t.after(() => process.umask(before))

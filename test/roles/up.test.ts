@@ -326,7 +326,7 @@ describe('wafermon up, when it goes down hard', () => {
       ['its roles', runs('sidecar')],
     ]
     for (const [name, isThere] of steps) {
-      const up = launch([...flags(dir, ports), '--no-simulate'], {})
+      const up = launch([...upFlags(dir, ports), '--no-simulate'], {})
       t.after(() => up.kill9())
       const holdsLock = () => holderOf(dir).startsWith(`${up.pid}@`)
       await until(name, () => holdsLock() && isThere())

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
 import { clock } from '../../platform/clock.ts'
@@ -17,7 +17,9 @@ export function makeFolder(dir: string): void {
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700
   const logs = join(dir, 'logs')
   try {
+    // All of it before anything is written.
     refuseForeign(dir)
+    for (const link of linksIn(dir)) refuseForeign(link)
     makeFolders(dir, mode)
     closeFolder(dir, 0o022, ours)
     refuseForeign(logs)
@@ -37,6 +39,14 @@ export function makeFolder(dir: string): void {
 
 /** What `up`, its roles and its database write there. */
 const ours = /^(up\.|postgres|run$|logs$|spool$|archive$)/
+
+/** Left by another user, one of them would lead what is written through it elsewhere. */
+const linksIn = (dir: string): string[] =>
+  existsSync(dir)
+    ? readdirSync(dir, { withFileTypes: true })
+        .filter((entry) => entry.isSymbolicLink())
+        .map(({ name }) => join(dir, name))
+    : []
 
 function refuseForeign(dir: string): void {
   const foreign = explainForeign(dir)
