@@ -1,0 +1,80 @@
+import type postgres from 'postgres'
+import { maxPageBytes } from '../core/answer-size.ts'
+import type { Operation, Store } from './connect.ts'
+import type { Sql } from './driver.ts'
+
+/** Items up to the limit and to the bytes of a page; `more` is true when others follow. */
+export type PageOf<Item> = { items: Item[]; more: boolean }
+
+export type PageShape<Row, Item> = {
+  limit: number
+  toItem: (row: Row) => Item
+  /** About how many bytes the item takes in an answer. */
+  sizeOf: (item: Item) => number
+}
+
+/** Rows that are in memory at the same time, as they come from the database. */
+const rowsAtATime = 128
+
+/**
+ * The rows of a question, in its order, as far as they fit into a page; at least one. They are read some at
+ * a time and no further than that, and others get their turn in between.
+ *
+ * @param question asked for one row more than the page has room for, or it cannot be known that others follow
+ * @param begun what is on the page already; it stays as it is
+ * @throws as {@link Store.ask}
+ */
+export async function readPage<Row extends object, Item>(
+  store: Store,
+  op: Operation,
+  question: (sql: Sql) => postgres.PendingQuery<Row[]>,
+  begun: Page<Row, Item>,
+  signal: AbortSignal,
+): Promise<Page<Row, Item>> {
+  let page = begun
+  await store.ask(
+    op,
+    (sql) => {
+      // A statement may run twice.
+      page = begun.copy()
+      const take = (rows: readonly Row[]) => (page.add(rows) ? undefined : sql.CLOSE)
+      const reading = question(sql).cursor(rowsAtATime, take as never)
+      return reading as unknown as postgres.PendingQuery<Row[]>
+    },
+    signal,
+  )
+  return page
+}
+
+/** An empty page, or one that is read in several questions. */
+export class Page<Row, Item> implements PageOf<Item> {
+  readonly items: Item[] = []
+  more = false
+  readonly #shape: PageShape<Row, Item>
+  #bytes = 0
+
+  constructor(shape: PageShape<Row, Item>) {
+    this.#shape = shape
+  }
+
+  copy(): Page<Row, Item> {
+    const page = new Page(this.#shape)
+    for (const item of this.items) page.items.push(item)
+    page.#bytes = this.#bytes
+    return page
+  }
+
+  /** @returns false when it is full, and others would follow */
+  add(rows: readonly Row[]): boolean {
+    const { limit, toItem, sizeOf } = this.#shape
+    for (const row of rows) {
+      const item = toItem(row)
+      this.#bytes += sizeOf(item)
+      const isFull = this.items.length === limit || this.#bytes > maxPageBytes
+      this.more = isFull && this.items.length > 0
+      if (this.more) return false
+      this.items.push(item)
+    }
+    return true
+  }
+}
