@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts'
 import { eventCursorToWire } from '../core/event-cursor.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
-import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
+import { event, job, named, pageAnswer, pagesAnswer, sitesReport, subjob } from './answers.ts'
 import { answerList } from './job-list.ts'
 import {
   eventParams,
@@ -36,9 +36,8 @@ const jobDetail = named('JobDetail', jobTable.shown.extend(counted))
 const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
 const eventList = named(
   'EventList',
-  listAnswer(event).extend({
+  pagesAnswer(event).extend({
     complete: z.boolean().describe('False when there are more events after these.'),
-    next_cursor: z.string().nullable().describe('Cursor of the next page; null on the last page.'),
   }),
 )
 

@@ -1,3 +1,4 @@
+import { AppError } from './errors.ts'
 import type { Job } from './job.ts'
 
 /**
@@ -5,6 +6,9 @@ import type { Job } from './job.ts'
  * that a job can have. A page holds at least one item, and its cursor leads on from where it ends.
  */
 export const maxPageBytes = 16 * 2 ** 20
+
+/** Maximum items in a page of a list that has no `limit`. */
+export const maxListItems = 10_000
 
 /** Fields of a job that are always small: ids, times, numbers, and all names. */
 const smallFields = 1000
@@ -19,3 +23,13 @@ export const estimateBytes = (job: Job): number =>
 
 /** The size of a value as JSON in UTF-8. */
 export const measureJson = (value: unknown): number => Buffer.byteLength(JSON.stringify(value))
+
+/**
+ * For a list that comes whole.
+ *
+ * @throws AppError invalid when it is larger than a page
+ */
+export function checkWhole(items: readonly unknown[]): void {
+  if (measureJson(items) <= maxPageBytes) return
+  throw new AppError('invalid', `the answer is over ${maxPageBytes} bytes; ask for less at a time`)
+}

@@ -4,8 +4,9 @@ import { readEventCursor } from '../core/event-cursor.ts'
 import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
 import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire } from '../core/job-wire.ts'
+import { placeToWire, readPlace } from '../core/list-order.ts'
 import { pageFromWire } from '../core/page-wire.ts'
-import { itemsFromWire } from '../core/wire-table.ts'
+import { cursorOfList, itemsFromWire } from '../core/wire-table.ts'
 import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
 import {
@@ -81,6 +82,18 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
   const getJob: JobReader['getJob'] = (id, signal) =>
     ask(`/v1/jobs/${encodeURIComponent(id)}`, detailFromWire, signal).catch(noneWhenMissing)
 
+  const askPage: JobReader['askPage'] = (question, params, signal, after) => {
+    const { path, table, order, toQuery: queryOf } = question
+    const query = queryOf(params)
+    if (after) query.set('cursor', placeToWire(after))
+    const read = (json: unknown) => {
+      const cursor = cursorOfList(json)
+      const next = order && cursor !== undefined ? readPlace(order, cursor) : null
+      return { items: itemsFromWire(json, table.fromWire), next }
+    }
+    return ask(path, read, signal, query)
+  }
+
   return {
     findJobs: (filter, signal) => ask('/v1/jobs', pageFromWire, signal, jobFilterToQuery(filter)),
     findSubjobs: (filter, signal) =>
@@ -94,8 +107,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
         signal,
         eventFilterToQuery(filter),
       ),
-    ask: ({ path, table, toQuery: queryOf }, params, signal) =>
-      list(path, table.fromWire, signal, queryOf(params)),
+    ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
+    askPage,
     checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
       site === undefined

@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
-import { maxPageBytes } from '../core/answer-size.ts'
+import { maxListItems, maxPageBytes, measureJson } from '../core/answer-size.ts'
+import { type ListPage, type Order, placeOf } from '../core/list-order.ts'
 import type { Operation, Store } from './connect.ts'
 import type { Sql } from './driver.ts'
 
@@ -44,6 +45,28 @@ export async function readPage<Row extends object, Item>(
     signal,
   )
   return page
+}
+
+export type ListRows<Row extends object, Item> = {
+  order: Order<Item>
+  /** The list from where the page begins, in its order. @param limit rows to ask for */
+  question: (sql: Sql, limit: number) => postgres.PendingQuery<Row[]>
+  toItem: (row: Row) => Item
+  limit?: number | undefined
+}
+
+/** A page of a list of `core/questions`. */
+export async function readList<Row extends object, Item extends object>(
+  store: Store,
+  op: Operation,
+  { order, question, toItem, limit = maxListItems }: ListRows<Row, Item>,
+  signal: AbortSignal,
+): Promise<ListPage<Item>> {
+  const ask = (sql: Sql) => question(sql, limit + 1)
+  const empty = new Page({ limit, toItem, sizeOf: measureJson })
+  const { items, more } = await readPage(store, op, ask, empty, signal)
+  const last = more ? items.at(-1) : undefined
+  return { items, next: last ? placeOf(order, last) : null }
 }
 
 /** An empty page, or one that is read in several questions. */

@@ -59,6 +59,8 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     }
   }
 
+  const askPage: JobReader['askPage'] = (question, params, signal, after) =>
+    answerQuestion(store, question, params, { signal, after })
   const toJob = (row: JobRow) => jobFromRow(row, baselines, now())
 
   return {
@@ -79,7 +81,8 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
       return sortByIds(await readJobs(store, 'getJobs', ids, toJob, signal), ids)
     },
     findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
-    ask: (question, params, signal) => answerQuestion(store, question, params, signal),
+    ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
+    askPage,
   }
 }
 

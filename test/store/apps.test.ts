@@ -19,7 +19,7 @@ describe('apps', () => {
     await run(store, `update app set last_seen_at = now() - interval '2 minutes'`)
     const latest = of('etch', 'fab1', crypto.randomUUID(), '2')
     await ingest(store, [latest])
-    const apps = await listApps(store, {}, signal)
+    const { items: apps } = await listApps(store, {}, signal)
     assert.deepEqual(
       apps.map(({ siteId, name, version }) => [siteId, name, version]),
       [
