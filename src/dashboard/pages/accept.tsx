@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import type { ListPage, Place } from '../../core/list-order.ts'
 import { type Source, sourcesQuestion } from '../../core/questions/sources.ts'
 import { sourceStates } from '../../core/source-state.ts'
-import { isFromOurPages, readAddress } from '../access.ts'
+import { isFromOurPages, readAddress, readVisitor } from '../access.ts'
 import { toSentence } from '../model/error-text.ts'
 import { respond, respondMessage } from '../respond.tsx'
 import { readParams, toPage, type Visit } from '../visit.ts'
@@ -31,7 +31,7 @@ async function takeForm(visit: Visit): Promise<Response> {
   const given = await c.req.parseBody()
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
   const [id, reason, by] = [textOf('source'), textOf('reason'), textOf('by')]
-  const visitor = dashboard.access.identify(c)
+  const visitor = readVisitor(c)
   const session = visitor?.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
   const who = [by, session, readAddress(c)].filter(Boolean).join(', ').slice(0, 100)
   const missing = Number(textOf('missing'))
@@ -51,7 +51,7 @@ function refuse(visit: Visit): Promise<Response> | undefined {
   if (visit.backend.acceptSource === undefined) {
     return respondMessage(visit, 403, title, 'A loss is accepted on the dashboard of its site.')
   }
-  if (visit.dashboard.access.mayOperate(visit.c)) return undefined
+  if (readVisitor(visit.c)?.mayOperate) return undefined
   return respondMessage(
     visit,
     403,
