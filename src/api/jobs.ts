@@ -19,7 +19,7 @@ import {
 import { jobsByIdRoute } from './jobs-by-id.ts'
 import { uuidId } from './path-id.ts'
 import { noParams } from './query-params.ts'
-import { type Asked, answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Asked, answer, answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
 export type JobRouteOptions = {
@@ -159,7 +159,7 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
       const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
       const nextCursor = next && eventCursorToWire(next, filter.order)
       const more = { complete: next === null, next_cursor: nextCursor }
-      return answer(c, asked, started, { ...toList(items), ...more })
+      return answerItems(c, asked, started, { items, toWire: (item) => item, more })
     },
   })
 

@@ -2,7 +2,7 @@ import type * as z from 'zod'
 import { placeToWire, readPlace } from '../core/list-order.ts'
 import type { Question } from '../core/questions/question.ts'
 import { cursorParam } from './job-params.ts'
-import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Declaration, type Route, route } from './route.ts'
 
 type ListRoute<Query extends z.ZodObject, Params, Item> = Pick<
@@ -39,7 +39,7 @@ export function listRoute<Query extends z.ZodObject, Params, Item>(
       const asked = ask(reader)
       const { items, next } = await asked.reader.askPage(question, params, c.req.raw.signal, after)
       const more = order ? { next_cursor: next && placeToWire(next) } : {}
-      return answer(c, asked, started, { ...toList(items.map(table.toWire)), ...more })
+      return answerItems(c, asked, started, { items, toWire: table.toWire, more })
     },
   })
 }

@@ -2,17 +2,12 @@ import * as z from 'zod'
 import { completenessTable } from './completeness-wire.ts'
 import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
 import type { JobPage, Total } from './job.ts'
-import { jobFromWire, jobToWire } from './job-wire.ts'
+import { jobFromWire } from './job-wire.ts'
 import { flag, makeTable, notA, readAs, type Wire, whole } from './wire-table.ts'
 
-/**
- * A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). The list is
- * the one the page was asked of.
- */
-export function pageToWire(page: JobPage, list: ListOrder): Wire {
+/** What stands around the jobs of a page. The list is the one the page was asked of. */
+export function pageHeadToWire(page: JobPage, list: ListOrder): Wire {
   return {
-    items: page.items.map(jobToWire),
-    count: page.items.length,
     ...(page.total ? { total: page.total } : {}),
     next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor, list),
     completeness: completenessTable.toWire(page.completeness),

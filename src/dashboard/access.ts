@@ -17,7 +17,7 @@ export type AccessOptions = {
 /** A visitor who may see the pages: with a token, with a session, or where none is needed. */
 export type Visitor = ({ kind: 'anonymous' | 'token' } | { kind: 'session'; id: string }) & {
   /** May change what the plant's data says, such as accept a loss. */
-  mayOperate: boolean
+  mayOperate?: boolean
 }
 
 /** Decides who may see the pages. A browser cannot send a token by itself, so it gets a session. */

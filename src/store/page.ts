@@ -17,6 +17,9 @@ export type PageShape<Row, Item> = {
 /** Rows that are in memory at the same time, as they come from the database. */
 const rowsAtATime = 128
 
+/** Bytes of items that are made of them in one turn of the event loop. */
+const turnBytes = 128 * 1024
+
 /**
  * The rows of a question, in its order, as far as they fit into a page; at least one. They are read some at
  * a time and no further than that, and others get their turn in between.
@@ -33,17 +36,23 @@ export async function readPage<Row extends object, Item>(
   signal: AbortSignal,
 ): Promise<Page<Row, Item>> {
   let page = begun
+  // The driver waits for all calls but the last.
+  let added: Promise<unknown> = Promise.resolve()
   await store.ask(
     op,
     (sql) => {
       // A statement may run twice.
       page = begun.copy()
-      const take = (rows: readonly Row[]) => (page.add(rows) ? undefined : sql.CLOSE)
+      const take = (rows: readonly Row[]) => {
+        added = page.add(rows).then((isOpen) => (isOpen ? undefined : sql.CLOSE))
+        return added
+      }
       const reading = question(sql).cursor(rowsAtATime, take as never)
       return reading as unknown as postgres.PendingQuery<Row[]>
     },
     signal,
   )
+  await added
   return page
 }
 
@@ -88,9 +97,14 @@ export class Page<Row, Item> implements PageOf<Item> {
   }
 
   /** @returns false when it is full, and others would follow */
-  add(rows: readonly Row[]): boolean {
+  async add(rows: readonly Row[]): Promise<boolean> {
     const { limit, toItem, sizeOf } = this.#shape
+    let turnEnds = this.#bytes + turnBytes
     for (const row of rows) {
+      if (this.#bytes > turnEnds) {
+        await new Promise(setImmediate)
+        turnEnds = this.#bytes + turnBytes
+      }
       const item = toItem(row)
       this.#bytes += sizeOf(item)
       const isFull = this.items.length === limit || this.#bytes > maxPageBytes

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { completenessTable } from '../../src/core/completeness-wire.ts'
-import type { Job } from '../../src/core/job.ts'
+import type { Job, JobPage } from '../../src/core/job.ts'
 import {
   detailFromWire,
   detailToWire,
@@ -12,7 +12,7 @@ import {
   jobToWire,
   subjobTable,
 } from '../../src/core/job-wire.ts'
-import { pageFromWire, pageToWire } from '../../src/core/page-wire.ts'
+import { pageFromWire, pageHeadToWire } from '../../src/core/page-wire.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
 import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { statsQuestion } from '../../src/core/questions/stats.ts'
@@ -197,7 +197,11 @@ describe('the other answers on the wire', () => {
   test('a page keeps its cursor, and names the sites that are missing', () => {
     const list = { time: 'ended', order: 'asc' } as const
     const page = { items: [aJob()], nextCursor: { at: noon, id: idOf('x') }, completeness }
-    const read = pageFromWire(overTheWire(pageToWire(page, list)))
+    const toWire = (page: JobPage) => ({
+      items: page.items.map(jobToWire),
+      ...pageHeadToWire(page, list),
+    })
+    const read = pageFromWire(overTheWire(toWire(page)))
     assert.deepEqual(read.nextCursor, { ...page.nextCursor, sites: undefined })
     assert.deepEqual(read.completeness, completeness)
     const details = [
@@ -205,7 +209,7 @@ describe('the other answers on the wire', () => {
       { id: 'fab2', status: 'successful' },
     ]
     const merged = {
-      ...pageToWire({ ...page, nextCursor: null }, list),
+      ...toWire({ ...page, nextCursor: null }),
       sites: { total: 2, details },
     }
     assert.deepEqual(pageFromWire(merged).sites, { total: 2, missing: ['fab1'] })
