@@ -963,6 +963,28 @@ export const bugs: readonly Bug[] = [
     says: 'in vain for it to be well by itself',
   },
   {
+    name: 'the answer of a site is parsed in one turn',
+    why: 'sixteen megabytes of one site hold up central, and with it all others, for up to two seconds',
+    file: 'src/sites/parse-answer.ts',
+    find: 'if (cut.end < turnEnds) continue',
+    replace: 'if (cut.end > 0) continue',
+    test: [
+      'test/sites/parse-answer.test.ts',
+      'an answer with items > is parsed in many turns of the event loop when it is long',
+    ],
+  },
+  {
+    name: 'a page of several sites ends where its own rows do',
+    why: 'what comes after the page of one site is skipped when the others reach further',
+    file: 'src/sites/merged-list.ts',
+    find: 'if (end && comparePlaces(order, row.place, end) > 0) break',
+    replace: '',
+    test: [
+      'test/questions.test.ts',
+      'the question about apps > comes in pages that add up to the list, from a site and from several',
+    ],
+  },
+  {
     name: 'a batch is accepted to its end although its caller is gone',
     why: 'what comes again anyway keeps the batches of others waiting',
     file: 'src/api/take-batch.ts',
