@@ -974,6 +974,17 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'spools take no room in their list',
+    why: 'ten thousand of them with a hundred gaps each are 800 MB',
+    file: 'src/store/page.ts',
+    find: 'toItem, sizeOf: measureJson }',
+    replace: 'toItem, sizeOf: () => measureJson(1) }',
+    test: [
+      'test/store/sources.test.ts',
+      'a source retires > lists come in pages by their bytes as well, when gaps are many',
+    ],
+  },
+  {
     name: 'a page of several sites ends where its own rows do',
     why: 'what comes after the page of one site is skipped when the others reach further',
     file: 'src/sites/merged-list.ts',
@@ -1240,9 +1251,9 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
-    name: 'a page of jobs is bounded by rows alone',
+    name: 'a page is bounded by rows alone',
     why: '5000 jobs with large metadata are 480 MB, and ingest stands still while they are read',
-    file: 'src/store/jobs.ts',
+    file: 'src/store/page.ts',
     find: '|| this.#bytes > maxPageBytes',
     replace: '',
     test: [
@@ -1259,11 +1270,11 @@ export const bugs: readonly Bug[] = [
     test: ['test/sites/site-tokens.test.ts', 'the tokens of sites > go to their own site only'],
   },
   {
-    name: 'the events of a job are bounded by number alone',
+    name: 'the events of a job take no room on their page',
     why: '10,000 events with large metadata are 640 MB',
     file: 'src/store/events.ts',
-    find: '|| this.#bytes > maxPageBytes',
-    replace: '',
+    find: 'sizeOf: measureJson',
+    replace: 'sizeOf: () => measureJson(1)',
     test: [
       'test/store/events.test.ts',
       'events of a job on plain PostgreSQL > come in pages, bounded in rows and in bytes, and none is lost',
