@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { must } from '../core/must.ts'
 import { toNetwork } from '../platform/address.ts'
 import { type Auth, includes, type Known, type Scope, tokenFromRequest } from '../platform/auth.ts'
 import { RateLimit } from '../platform/rate-limit.ts'
@@ -111,8 +112,9 @@ export class Access {
   }
 }
 
-/** The visitor of a page, once {@link Access.admit} let it pass; undefined for a page that is made for no browser. */
-export const readVisitor = (c: Context): Visitor | undefined => c.get('visitor')
+/** The visitor of a page, once {@link Access.admit} has let it pass. */
+export const readVisitor = (c: Context): Visitor =>
+  must(c.get('visitor') as Visitor | undefined, 'pages are behind the guard')
 
 /** A proxy that terminates TLS says so; a client that lies only makes its own cookie stricter. */
 const isTls = (c: Context) =>

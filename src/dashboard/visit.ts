@@ -121,7 +121,7 @@ export function toPage(visit: Visit): Page {
   return {
     navigation,
     site: name,
-    signedIn: visitor?.kind === 'session' ? visitor.id : undefined,
+    signedIn: visitor.kind === 'session' ? visitor.id : undefined,
     siteQuery,
     sites: dashboard.siteNames,
     simulated: dashboard.simulated,

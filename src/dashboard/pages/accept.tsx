@@ -32,7 +32,7 @@ async function takeForm(visit: Visit): Promise<Response> {
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
   const [id, reason, by] = [textOf('source'), textOf('reason'), textOf('by')]
   const visitor = readVisitor(c)
-  const session = visitor?.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
+  const session = visitor.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
   const who = [by, session, readAddress(c)].filter(Boolean).join(', ').slice(0, 100)
   const missing = Number(textOf('missing'))
   try {
@@ -51,7 +51,7 @@ function refuse(visit: Visit): Promise<Response> | undefined {
   if (visit.backend.acceptSource === undefined) {
     return respondMessage(visit, 403, title, 'A loss is accepted on the dashboard of its site.')
   }
-  if (readVisitor(visit.c)?.mayOperate) return undefined
+  if (readVisitor(visit.c).mayOperate) return undefined
   return respondMessage(
     visit,
     403,

@@ -55,7 +55,7 @@ async function load(visit: Visit): Promise<PipelineView> {
     next: sources?.next ? placeToWire(sources.next) : undefined,
     completeness: list?.completeness,
     missingSites: list?.sites?.missing ?? [],
-    accepts: visit.backend.acceptSource !== undefined && readVisitor(visit.c)?.mayOperate === true,
+    accepts: visit.backend.acceptSource !== undefined && readVisitor(visit.c).mayOperate === true,
     health: visit.failures.length > 0 ? undefined : health,
     orphans: counts && newest && { counts, newest: newest.items },
     notices: sitesNotices(list ?? {}, assessFreshness(visit)),
