@@ -14,11 +14,12 @@ export function listApps(
   signal: AbortSignal,
   after?: Place,
 ): Promise<ListPage<App>> {
+  const [name = '', siteId = ''] = after ?? []
   const question = (sql: Sql, limit: number) => sql<App[]>`
     /* apps.list */
     select app_id, name, version, site_id, first_seen_at, last_seen_at from app
     where true ${site === undefined ? sql`` : sql`and site_id = ${site}`}
-    ${after === undefined ? sql`` : sql`and (name collate "C", site_id collate "C") > ${sql([...after])}`}
+    ${after ? sql`and (name collate "C", site_id collate "C") > (${name}, ${siteId})` : sql``}
     order by name collate "C", site_id collate "C" limit ${limit}`
   const order = must(appsQuestion.order, 'it comes in pages')
   const rows = { order, question, toItem: (row: App) => row }

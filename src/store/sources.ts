@@ -93,12 +93,13 @@ export function listSources(
   signal: AbortSignal = new AbortController().signal,
   after?: Place,
 ): Promise<ListPage<Source>> {
+  const [id = '', epoch = ''] = after ?? []
   const question = (sql: Sql, limit: number) => sql<SourceRow[]>`
     /* sources.list */
     with picked as materialized (
       select * from (${openingsSql(sql)}) o
       where ${matchesSql(sql, filter)}
-        ${after ? sql`and (id collate "C", epoch collate "C") > ${sql([...after])}` : sql``}
+        ${after ? sql`and (id collate "C", epoch collate "C") > (${id}, ${epoch})` : sql``}
       order by id collate "C", epoch collate "C" limit ${limit})
     select p.id, p.epoch, p.state, coalesce(upper(s.received) - 1, 0) as last_seq,
       count_numbers(s.received) as received, coalesce(${missingSql(sql)}, 0) as missing,

@@ -49,7 +49,10 @@ describe('GET /v1/jobs', () => {
       assert.deepEqual(item, jobToWire(must(byId.get(item.job_id), 'it is one of them')))
     }
     const head = await ask('/v1/jobs?limit=1000', { method: 'HEAD' })
-    assert.deepEqual([head.headers.get('content-length'), await head.text()], [length, ''])
+    // But for the digits of the time it took.
+    const apart = Math.abs(Number(head.headers.get('content-length')) - Number(length))
+    assert.ok(apart < 8, `${apart} bytes apart`)
+    assert.equal(await head.text(), '')
   })
 
   test('looks back seven days without from and to', async () => {
