@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { JobReader } from '../src/core/job.ts'
+import { comparePlaces, type Place, placeOf, placeToWire } from '../src/core/list-order.ts'
+import { must } from '../src/core/must.ts'
 import { questions } from '../src/core/questions/index.ts'
 import type { Question } from '../src/core/questions/question.ts'
 import { mergedReader } from '../src/sites/merged-reader.ts'
 import { remoteReader } from '../src/sites/remote-reader.ts'
 import { noon, readApp } from './api/read-app.ts'
-import { arrayReader, emptyWorld } from './support/array-reader.ts'
+import { arrayReader, emptyWorld, type World } from './support/array-reader.ts'
 import { startFakeApi } from './support/fake-api.ts'
 import { fillShift, someSources } from './support/sample-jobs.ts'
 
@@ -86,5 +89,61 @@ for (const one of questions) {
         rows.map((row) => JSON.stringify({ ...row, site: undefined }, isSet)).sort()
       assert.deepEqual(texts(merged), texts(alone))
     })
+
+    if (question.order === undefined) return
+
+    test('comes in pages that add up to the list, from a site and from several', async (t) => {
+      const [one, other] = [aWorld(), aWorld()]
+      // What both have, what one has, and a page that ends in the middle of either.
+      other.jobs = other.jobs.map((job) => ({ ...job, appName: `${job.appName}\u{1f600}` }))
+      other.sources = other.sources.map((source) => ({ ...source, epoch: `${source.epoch}x` }))
+      const alone = await arrayReader(one).ask(question, given, signal)
+      const beside = await arrayReader(other).ask(question, given, signal)
+      assert.ok(alone.length > 2 && beside.length > 2, 'there is something to divide')
+      one.listPage = 2
+      other.listPage = 3
+      const remote = async (world: World) =>
+        remoteReader({ baseUrl: (await startFakeApi(t, world)).url, timeoutMs: 5000 })
+      const sites = [
+        { id: 'fab1', reader: await remote(one) },
+        { id: 'fab2', reader: await remote(other) },
+        { id: 'fab3', reader: arrayReader(emptyWorld(() => noon)) },
+        { id: 'fab4', reader: arrayReader({ ...one, listPage: 1 }) },
+      ]
+      const { reader: merged } = mergedReader({ sites, deadlineMs: 5000 })()
+      for (const [reader, expected] of [
+        [sites[0]?.reader, alone],
+        [merged, [...alone, ...alone, ...beside]],
+      ] as const) {
+        const { items, pages } = await allPages(must(reader, 'it is there'), question, given)
+        assert.ok(pages > 1, `${pages} pages`)
+        const { order = [] } = question
+        const places = (rows: readonly object[]) => rows.map((row) => placeOf(order, row))
+        const inOrder = places(expected).sort((a, b) => comparePlaces(order, a, b))
+        assert.deepEqual(places(items), inOrder)
+      }
+    })
+
+    test('refuses a cursor that it did not give', async () => {
+      const { ask } = readApp({ world: aWorld() })
+      const bad = ['x', 'W10', Buffer.from('["a"]').toString('base64url')]
+      for (const value of [...bad, placeToWire(['a', '\0']), placeToWire(['a', 'b', 'c'])]) {
+        const answer = await ask(`${question.path}?cursor=${value}`)
+        assert.equal(answer.status, 422, value)
+        assert.equal(((await answer.json()) as { field: string }).field, 'cursor')
+      }
+    })
   })
+}
+
+async function allPages(reader: JobReader, question: Question<object, object>, given: object) {
+  const items: object[] = []
+  let pages = 0
+  for (let after: Place | undefined; ; ) {
+    const page = await reader.askPage(question, given, signal, after)
+    assert.ok(++pages < 1000, 'the pages end')
+    items.push(...page.items)
+    if (page.next === null) return { items, pages }
+    after = page.next
+  }
 }

@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { appsQuestion } from '../core/questions/apps.ts'
-import { listAnswer, named } from './answers.ts'
+import { named, pagesAnswer } from './answers.ts'
 import { siteParam } from './job-params.ts'
 import { listRoute } from './list-route.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
-const appList = named('AppList', listAnswer(appsQuestion.table.shown))
+const appList = named('AppList', pagesAnswer(appsQuestion.table.shown))
 
 export function appRoutes({ reader }: { reader: ReaderSource }): Route[] {
   return [

@@ -2,10 +2,11 @@ import type { Context } from 'hono'
 import { cursorToWire } from '../core/cursor-wire.ts'
 import { AppError } from '../core/errors.ts'
 import type { Cursor, JobFilter, JobPage } from '../core/job.ts'
-import { pageToWire } from '../core/page-wire.ts'
+import { jobToWire } from '../core/job-wire.ts'
+import { pageHeadToWire } from '../core/page-wire.ts'
 import { chooseFormat, exportRows } from './export.ts'
 import type { JobParams, Limits } from './job-params.ts'
-import { type Asked, answer } from './reader-source.ts'
+import { type Asked, answerItems } from './reader-source.ts'
 
 export type List = {
   name: 'jobs' | 'subjobs'
@@ -40,7 +41,8 @@ export async function answerList(c: Context, list: List, { maxLimit }: Limits): 
   const started = performance.now()
   const page = await find(filter)
   if (page.nextCursor) c.header('Link', `<${nextLink(c, filter, page.nextCursor)}>; rel="next"`)
-  return answer(c, asked, started, pageToWire(page, filter))
+  const listed = { items: page.items, toWire: jobToWire, more: pageHeadToWire(page, filter) }
+  return answerItems(c, asked, started, listed)
 }
 
 /** The same question after the last row. The window is pinned, or it would move between pages. */

@@ -113,6 +113,9 @@ export const eventParams = (limits: Limits) =>
     cursor: text(1000, '`next_cursor` of the previous page, unchanged, with the same sort.'),
   })
 
+/** The place where the next page of a list begins. */
+export const cursorParam = text(8192, '`next_cursor` of the previous page, unchanged.')
+
 export type JobParams = z.infer<ReturnType<typeof subjobParams>>
 
 /** @throws AppError invalid when parameters contradict each other */

@@ -3,7 +3,7 @@ import { maxJobIds } from '../core/job.ts'
 import { jobToWire } from '../core/job-wire.ts'
 import { isUuid } from '../core/uuid.ts'
 import { job, listAnswer, named, subjob } from './answers.ts'
-import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
 const message = `must be a comma-separated list of 1 to ${maxJobIds} UUIDs`
@@ -45,6 +45,6 @@ export const jobsByIdRoute = ({ reader }: { reader: ReaderSource }): Route =>
       const started = performance.now()
       const asked = ask(reader)
       const jobs = await asked.reader.getJobs(ids, c.req.raw.signal)
-      return answer(c, asked, started, toList(jobs.map(jobToWire)))
+      return answerItems(c, asked, started, { items: jobs, toWire: jobToWire })
     },
   })

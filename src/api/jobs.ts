@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts'
 import { eventCursorToWire } from '../core/event-cursor.ts'
 import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
-import { event, job, listAnswer, named, pageAnswer, sitesReport, subjob } from './answers.ts'
+import { event, job, named, pageAnswer, pagesAnswer, sitesReport, subjob } from './answers.ts'
 import { answerList } from './job-list.ts'
 import {
   eventParams,
@@ -19,7 +19,7 @@ import {
 import { jobsByIdRoute } from './jobs-by-id.ts'
 import { uuidId } from './path-id.ts'
 import { noParams } from './query-params.ts'
-import { type Asked, answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { type Asked, answer, answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
 export type JobRouteOptions = {
@@ -36,9 +36,8 @@ const jobDetail = named('JobDetail', jobTable.shown.extend(counted))
 const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
 const eventList = named(
   'EventList',
-  listAnswer(event).extend({
+  pagesAnswer(event).extend({
     complete: z.boolean().describe('False when there are more events after these.'),
-    next_cursor: z.string().nullable().describe('Cursor of the next page; null on the last page.'),
   }),
 )
 
@@ -160,7 +159,7 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
       const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
       const nextCursor = next && eventCursorToWire(next, filter.order)
       const more = { complete: next === null, next_cursor: nextCursor }
-      return answer(c, asked, started, { ...toList(items), ...more })
+      return answerItems(c, asked, started, { items, toWire: (item) => item, more })
     },
   })
 

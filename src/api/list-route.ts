@@ -1,6 +1,8 @@
 import type * as z from 'zod'
+import { placeToWire, readPlace } from '../core/list-order.ts'
 import type { Question } from '../core/questions/question.ts'
-import { answer, ask, type ReaderSource, toList } from './reader-source.ts'
+import { cursorParam } from './job-params.ts'
+import { answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Declaration, type Route, route } from './route.ts'
 
 type ListRoute<Query extends z.ZodObject, Params, Item> = Pick<
@@ -13,29 +15,31 @@ type ListRoute<Query extends z.ZodObject, Params, Item> = Pick<
   toParams(query: z.infer<Query>): Params
   /** The named schema of the list. */
   answer: z.ZodType
-  /** Further fields of the answer, of a list that comes in pages. */
-  more?: (items: readonly Item[], params: Params) => object
 }
 
 /** The route of a question of `core/questions`. */
 export function listRoute<Query extends z.ZodObject, Params, Item>(
   reader: ReaderSource,
-  { question, toParams, answer: list, more, ...declared }: ListRoute<Query, Params, Item>,
+  { question, query, toParams, answer: list, ...declared }: ListRoute<Query, Params, Item>,
 ): Route {
+  const { order, table } = question
   return route({
     ...declared,
     method: 'get',
     path: question.path,
     scope: 'read',
+    query: order ? query.extend({ cursor: cursorParam }) : query,
     answer: { 'application/json': [list] },
     problems: [422, 503],
-    async handle(c, query) {
-      const params = toParams(query)
+    async handle(c, given) {
+      const params = toParams(given as z.infer<Query>)
+      const { cursor } = given as { cursor?: string | undefined }
+      const after = order && cursor !== undefined ? readPlace(order, cursor) : undefined
       const started = performance.now()
       const asked = ask(reader)
-      const items = await asked.reader.ask(question, params, c.req.raw.signal)
-      const shown = toList(items.map(question.table.toWire))
-      return answer(c, asked, started, { ...shown, ...more?.(items, params) })
+      const { items, next } = await asked.reader.askPage(question, params, c.req.raw.signal, after)
+      const more = order ? { next_cursor: next && placeToWire(next) } : {}
+      return answerItems(c, asked, started, { items, toWire: table.toWire, more })
     },
   })
 }

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import type { JobReader } from '../core/job.ts'
 import type { SitesReport } from '../core/sites.ts'
+import { streamBody } from './stream-body.ts'
 
 /** A reader for one question, and the outcome per site once it is answered. */
 export type Asked = { reader: JobReader; sites?: () => SitesReport }
@@ -12,35 +13,81 @@ export const ask = (source: ReaderSource): Asked =>
   typeof source === 'function' ? source() : { reader: source }
 
 /**
- * Answers a question with JSON: the body, the time it took, and over several sites the outcome per
- * site.
+ * Answers a question with one object: the body, the time it took, and over several sites the outcome
+ * per site.
  *
  * @param started when the question came, from performance.now()
  */
-export async function answer(
+export function answer(c: Context, { sites }: Asked, started: number, body: object): Response {
+  // A job has a `duration_s` of its own, which wins.
+  const all = { duration_s: secondsSince(started), ...body, ...(sites && { sites: sites() }) }
+  return c.body(JSON.stringify(all), 200, json)
+}
+
+/** The items of a list, and what stands beside them. */
+export type Listed<Item> = {
+  items: readonly Item[]
+  toWire: (item: Item) => object
+  more?: object
+}
+
+/**
+ * Answers a question with a list. A long one is written, and sent, a piece at a time: others get their
+ * turn in between. It is all written before the answer begins, so that a failure is answered as such.
+ */
+export async function answerItems<Item>(
   c: Context,
   { sites }: Asked,
   started: number,
-  body: object,
+  { items, toWire, more }: Listed<Item>,
 ): Promise<Response> {
-  // A job has a `duration_s` of its own, which wins.
-  const all = { duration_s: secondsSince(started), ...body, ...(sites && { sites: sites() }) }
-  const json = await toJson(all as { items?: unknown })
-  return c.body(json, 200, { 'content-type': 'application/json' })
+  const rest = {
+    duration_s: secondsSince(started),
+    count: items.length,
+    ...more,
+    ...(sites && { sites: sites() }),
+  }
+  const { pieces, bytes } = await writeItems(items, toWire)
+  const [head, end] = [`${JSON.stringify(rest).slice(0, -1)},"items":[`, ']}']
+  if (pieces.length <= 1) return c.body(`${head}${pieces[0] ?? ''}${end}`, 200, json)
+  const length = Buffer.byteLength(head) + bytes + end.length
+  const headers = { ...json, 'content-length': String(length) }
+  if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+  return c.body(streamBody(c, takeEach([head, ...pieces, end]), { stallMs }), 200, headers)
 }
 
-/** Items that are written as JSON in one go. */
-const sliceSize = 100
+const json = { 'content-type': 'application/json' }
 
-/** The JSON of a long list is written some items at a time: others get their turn in between. */
-async function toJson({ items, ...rest }: { items?: unknown }): Promise<string> {
-  if (!Array.isArray(items) || items.length <= sliceSize) return JSON.stringify({ ...rest, items })
-  const texts: string[] = []
-  for (let i = 0; i < items.length; i += sliceSize) {
-    if (i > 0) await new Promise(setImmediate)
-    texts.push(JSON.stringify(items.slice(i, i + sliceSize)).slice(1, -1))
+/** How long a caller may take for a piece: what it does not read stays in our memory. */
+const stallMs = 60_000
+/** Characters of a piece, about, and items that are written in one go. */
+const [pieceLength, pieceItems] = [128 * 1024, 100]
+
+/** The JSON of the items, in pieces that belong after each other, and the bytes of all of them. */
+async function writeItems<Item>(
+  items: readonly Item[],
+  toWire: (item: Item) => object,
+): Promise<{ pieces: string[]; bytes: number }> {
+  const pieces: string[] = []
+  let [piece, bytes] = ['', 0]
+  for (let [i, count] = [0, 1]; i < items.length; ) {
+    const some = JSON.stringify(items.slice(i, i + count).map(toWire)).slice(1, -1)
+    piece += i > 0 ? `,${some}` : some
+    i += count
+    count = Math.max(1, Math.min(pieceItems, Math.floor((count * pieceLength) / some.length)))
+    if (piece.length < pieceLength && i < items.length) continue
+    pieces.push(piece)
+    bytes += Buffer.byteLength(piece)
+    piece = ''
+    if (i < items.length) await new Promise(setImmediate)
   }
-  return `${JSON.stringify(rest).slice(0, -1)},"items":[${texts.join(',')}]}`
+  return { pieces, bytes }
+}
+
+/** Each of them once, and then no longer held. */
+async function* takeEach(texts: string[]): AsyncGenerator<string> {
+  texts.reverse()
+  for (let text = texts.pop(); text !== undefined; text = texts.pop()) yield text
 }
 
 export const secondsSince = (started: number): number =>

@@ -14,7 +14,7 @@ type RawQuestion = {
 type RawAnswer = {
   status: number
   headers: Record<string, string>
-  body: string | ReadableStream<Uint8Array> | null
+  body: Uint8Array | ReadableStream<Uint8Array> | null
 }
 
 /** Puts a question to one site. @throws AppError not_found when there is no such site */

@@ -1,3 +1,4 @@
+import { compareText } from './compare-text.ts'
 import type { Event } from './event.ts'
 import { slotsFromEvent } from './event-slots.ts'
 import type { JobStatus } from './job.ts'
@@ -124,12 +125,6 @@ function mergeUnion(ours: Row, theirs: Row, slot: SlotName): void {
     merged.push(next)
   }
   ours[slot] = merged
-}
-
-/** Order by code point, which is that of UTF-8 bytes and of PostgreSQL's collation "C". */
-export function compareText(a: string, b: string): number {
-  if (a === b) return 0
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
 /** The columns that are shown, as the database generates them from the same slots. */

@@ -20,23 +20,51 @@ export type Cut = { readonly start: number; readonly end: number }
  */
 export function cutArray(text: string, maxItems: number): Cut[] {
   const cuts: Cut[] = []
-  let at = skipSpace(text, skipSpace(text, 0) + 1)
-  if (text[at] === ']') return endArray(text, at, cuts)
+  const walk = walkArray(text, skipSpace(text, 0))
+  let next = walk.next()
+  for (; !next.done; next = walk.next()) {
+    if (cuts.push(next.value) > maxItems) throw tooMany(maxItems)
+  }
+  const end = skipSpace(text, next.value)
+  if (end < text.length) throw notArray(text, end)
+  return cuts
+}
+
+/**
+ * The items of the JSON array that begins at `start`, found as they are asked for. @returns where it ends
+ *
+ * @throws AppError unreadable, with the place where it is not an array
+ */
+export function* walkArray(text: string, start: number): Generator<Cut, number> {
+  let at = skipSpace(text, start + 1)
+  if (text[at] === ']') return at + 1
   for (;;) {
     const end = endOfValue(text, at)
     if (end === at) throw notArray(text, at)
-    if (cuts.push({ start: at, end }) > maxItems) throw tooMany(maxItems)
+    yield { start: at, end }
     const after = skipSpace(text, end)
-    if (text[after] === ']') return endArray(text, after, cuts)
+    if (text[after] === ']') return after + 1
     if (text[after] !== ',') throw notArray(text, after)
     at = skipSpace(text, after + 1)
   }
 }
 
-function endArray(text: string, at: number, cuts: Cut[]): Cut[] {
-  const end = skipSpace(text, at + 1)
-  if (end < text.length) throw notArray(text, end)
-  return cuts
+/** Where the array of that name begins in a JSON object; undefined where it has none, or is none. */
+export function findArray(text: string, name: string): number | undefined {
+  let at = skipSpace(text, 0)
+  if (text[at] !== '{') return undefined
+  do {
+    at = skipSpace(text, at + 1)
+    if (text[at] !== '"') return undefined
+    const close = endOfText(text, at)
+    const isIt = text.slice(at + 1, close) === name
+    const colon = skipSpace(text, close + 1)
+    if (text[colon] !== ':') return undefined
+    at = skipSpace(text, colon + 1)
+    if (isIt) return text[at] === '[' ? at : undefined
+    at = skipSpace(text, endOfValue(text, at))
+  } while (text[at] === ',')
+  return undefined
 }
 
 /**

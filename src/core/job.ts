@@ -1,5 +1,6 @@
 import type { Facts } from './facts.ts'
 import type { Kind } from './kinds.ts'
+import type { ListPage, Place } from './list-order.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 
@@ -206,10 +207,17 @@ export interface JobReader {
   getJobs(ids: readonly string[], signal: AbortSignal): Promise<Job[]>
   /** By time, ties by key; at most `limit`, and no more than a page holds. */
   findEvents(id: string, filter: EventFilter, signal: AbortSignal): Promise<EventPage>
-  /** Every item of the answer to one of `core/questions`. */
+  /** The answer to one of `core/questions`; of one that comes in pages, the first page. */
   ask<Params, Item>(
     question: Question<Params, Item>,
     params: Params,
     signal: AbortSignal,
   ): Promise<Item[]>
+  /** A page of it: all of an answer that comes whole. @param after where a page before ended */
+  askPage<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+    after?: Place,
+  ): Promise<ListPage<Item>>
 }

@@ -1,18 +1,12 @@
 import * as z from 'zod'
 import { completenessTable } from './completeness-wire.ts'
 import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
-import type { JobPage, Total } from './job.ts'
-import { jobFromWire, jobToWire } from './job-wire.ts'
+import type { Job, JobPage, Total } from './job.ts'
 import { flag, makeTable, notA, readAs, type Wire, whole } from './wire-table.ts'
 
-/**
- * A page of a list, but for the fields that only the HTTP layer knows (`duration_s`). The list is
- * the one the page was asked of.
- */
-export function pageToWire(page: JobPage, list: ListOrder): Wire {
+/** What stands around the jobs of a page. The list is the one the page was asked of. */
+export function pageHeadToWire(page: JobPage, list: ListOrder): Wire {
   return {
-    items: page.items.map(jobToWire),
-    count: page.items.length,
     ...(page.total ? { total: page.total } : {}),
     next_cursor: page.nextCursor === null ? null : cursorToWire(page.nextCursor, list),
     completeness: completenessTable.toWire(page.completeness),
@@ -38,17 +32,16 @@ const pageSchema = z.object({
     .nullish(),
 })
 
-/** @throws AppError invalid, when the JSON is not a page of a list */
-export function pageFromWire(json: unknown): JobPage {
-  const { items, total, next_cursor, completeness, sites } = readAs(
-    pageSchema,
-    json,
-    'a list of jobs',
-  )
+/**
+ * @param rest the answer without its items
+ * @throws AppError invalid, when the JSON is not a page of a list
+ */
+export function pageFromWire(items: Job[], rest: unknown): JobPage {
+  const { total, next_cursor, completeness, sites } = readAs(pageSchema, rest, 'a list of jobs')
   const cursor = next_cursor == null ? null : cursorFromWire(next_cursor)
   if (cursor === undefined) throw notA('a list of jobs', 'next_cursor: unreadable')
   return {
-    items: items.map(jobFromWire),
+    items,
     nextCursor: cursor && { at: cursor.at, id: cursor.id, sites: cursor.sites },
     completeness: completenessTable.fromWire(completeness),
     ...(total ? { total } : {}),

@@ -115,8 +115,14 @@ export const notA = (what: string, why: string) =>
 
 /** `{items: [...]}`, as every list is answered. */
 export function itemsFromWire<T>(json: unknown, item: (json: unknown) => T): T[] {
-  return readAs(z.object({ items: z.array(z.unknown()) }), json, 'a list').items.map(item)
+  return readAs(listSchema, json, 'a list').items.map(item)
 }
+
+/** The cursor of the next page of a list; undefined on the last one, and of a list that comes whole. */
+export const cursorOfList = (json: unknown): string | undefined =>
+  readAs(listSchema, json, 'a list').next_cursor ?? undefined
+
+const listSchema = z.object({ items: z.array(z.unknown()), next_cursor: z.string().nullish() })
 
 /*
  * The kinds of fields. They are read less strictly than documented: a newer site may widen a range,

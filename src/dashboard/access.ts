@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { must } from '../core/must.ts'
 import { toNetwork } from '../platform/address.ts'
-import { type Auth, includes, type Known, tokenFromRequest } from '../platform/auth.ts'
+import { type Auth, includes, type Known, type Scope, tokenFromRequest } from '../platform/auth.ts'
 import { RateLimit } from '../platform/rate-limit.ts'
 import { Sessions, sessionS } from '../platform/session.ts'
 
@@ -16,7 +16,10 @@ export type AccessOptions = {
 }
 
 /** A visitor who may see the pages: with a token, with a session, or where none is needed. */
-export type Visitor = { kind: 'anonymous' | 'token' } | { kind: 'session'; id: string }
+export type Visitor = ({ kind: 'anonymous' | 'token' } | { kind: 'session'; id: string }) & {
+  /** May change what the plant's data says, such as accept a loss. */
+  mayOperate?: boolean
+}
 
 /** Decides who may see the pages. A browser cannot send a token by itself, so it gets a session. */
 export class Access {
@@ -42,14 +45,6 @@ export class Access {
     return this.#identify(c)?.visitor
   }
 
-  /** True for a visitor who may change what the plant's data says, such as accept a loss. */
-  mayOperate(c: Context): boolean {
-    if (this.#auth.isOpen('operate')) return true
-    const token = tokenFromRequest(c)
-    const entry = token === undefined ? this.#session(c)?.entry : this.#auth.find(token)
-    return entry !== undefined && includes(entry.scopes, 'operate')
-  }
-
   /**
    * The same, once for a request: {@link readVisitor} has it from then on. A browser gets a new session when
    * its own is more than a day old.
@@ -62,16 +57,18 @@ export class Access {
   }
 
   #identify(c: Context): { visitor: Visitor; renew?: Known | undefined } | undefined {
-    if (this.#auth.isOpen('read')) return { visitor: { kind: 'anonymous' } }
     const token = tokenFromRequest(c)
-    if (token !== undefined) {
-      const entry = this.#auth.find(token)
-      return entry && includes(entry.scopes, 'read') ? { visitor: { kind: 'token' } } : undefined
-    }
-    const found = this.#session(c)
-    if (!found) return undefined
-    const { entry, renew } = found
-    return { visitor: { kind: 'session', id: entry.id }, renew: renew ? entry : undefined }
+    const session = token === undefined ? this.#session(c) : undefined
+    const entry = token === undefined ? session?.entry : this.#auth.find(token)
+    const allows = (scope: Scope) =>
+      this.#auth.isOpen(scope) || (entry !== undefined && includes(entry.scopes, scope))
+    if (!allows('read')) return undefined
+    const mayOperate = allows('operate')
+    if (this.#auth.isOpen('read')) return { visitor: { kind: 'anonymous', mayOperate } }
+    if (!session) return { visitor: { kind: 'token', mayOperate } }
+    const { entry: ofSession, renew } = session
+    const visitor: Visitor = { kind: 'session', id: ofSession.id, mayOperate }
+    return { visitor, renew: renew ? ofSession : undefined }
   }
 
   /** Counts an attempt to sign in. @returns 0, or the seconds until the next one is allowed */

@@ -111,24 +111,29 @@ const jsonLines = sorted(json)
 const headerLines = (headers: Record<string, string>) =>
   headers === json ? jsonLines : sorted(headers)
 
-/** How long, and how much, a caller may continue to send a body that was refused before its end. */
-const [readOnMs, readOnBytes] = [500, 64 * 2 ** 20]
+/**
+ * How long a caller may pause, and how long and how much it may send in all, of a body that was refused
+ * before its end.
+ */
+const [pauseMs, readOnMs, readOnBytes] = [500, 10_000, 64 * 2 ** 20]
 
 /** Closing while a caller still sends would take the answer from it: first the rest is read. */
 function readOn(request: IncomingMessage, done: () => void): void {
   let bytes = 0
+  const began = performance.now()
   const close = () => {
     finish()
     request.socket.destroySoon()
   }
-  const timer = setTimeout(close, readOnMs).unref()
+  const timer = setTimeout(close, pauseMs).unref()
   const finish = () => {
     clearTimeout(timer)
     done()
   }
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
-    if (bytes > readOnBytes) close()
+    if (bytes > readOnBytes || performance.now() - began > readOnMs) close()
+    else timer.refresh()
   })
   for (const over of ['end', 'error', 'close']) request.once(over, finish)
   request.resume()

@@ -1,3 +1,4 @@
+import { maxPageBytes } from '../core/answer-size.ts'
 import { AppError } from '../core/errors.ts'
 import { parseText } from '../core/json.ts'
 import { HttpClient, type HttpHead } from '../platform/http-client.ts'
@@ -17,33 +18,33 @@ export type ApiOptions = {
   token?: string | undefined
   /** Longest wait for an answer, in milliseconds. */
   timeoutMs: number
-  /** Largest answer that is read whole, in bytes (default 64 MiB). */
+  /** Largest answer that is read whole, in bytes (by default a page, and what stands around it). */
   maxBytes?: number
   /** Longest silence of a stream or an export, in milliseconds (default 45,000). */
   maxSilenceMs?: number
 }
 
+/** What an API answers is a page at most; around its items stand some kilobytes. */
+const maxAnswerBytes = maxPageBytes + 2 ** 20
+
 export function openClient(options: ApiOptions): HttpClient {
-  const { baseUrl, token, timeoutMs, maxBytes = 64 * 2 ** 20, maxSilenceMs = 45_000 } = options
+  const { baseUrl, token, timeoutMs, maxBytes = maxAnswerBytes, maxSilenceMs = 45_000 } = options
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return new HttpClient({ baseUrl, timeoutMs, maxBytes, maxSilenceMs, headers })
 }
 
-/** The parsed answer; undefined when the API answers 404. */
-export async function askJson(
+/** The text of an answer; undefined when the API answers 404. */
+export async function askText(
   client: HttpClient,
   path: string,
   signal: AbortSignal,
-): Promise<unknown> {
+): Promise<string | undefined> {
   const request = { path, headers: { accept: 'application/json' } }
   const answer = await client.ask(request, signal).catch(rethrow(client))
   if (answer.status === 404) return undefined
-  if (!answer.ok) throw toRefusal(client, answer, answer.body.toString('utf8'))
-  try {
-    return parseText(answer.body.toString('utf8'))
-  } catch (cause) {
-    throw unreachable(client, 'answered with something that is not JSON', cause)
-  }
+  const text = answer.body.toString('utf8')
+  if (!answer.ok) throw toRefusal(client, answer, text)
+  return text
 }
 
 /**

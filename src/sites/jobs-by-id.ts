@@ -3,6 +3,7 @@ import { type Job, type JobReader, maxJobIds, sortByIds } from '../core/job.ts'
 import { jobFromWire } from '../core/job-wire.ts'
 import { ensure } from '../core/must.ts'
 import { itemsFromWire } from '../core/wire-table.ts'
+import { type ReadAnswer, readItems } from './parse-answer.ts'
 
 /** Questions under way at the same time, of a site that answers for one job at a time. */
 const abreast = 4
@@ -12,7 +13,7 @@ const refusalMs = 60_000
 type Options = {
   ask: <T>(
     path: string,
-    read: (json: unknown) => T,
+    read: ReadAnswer<T>,
     signal: AbortSignal,
     query: URLSearchParams,
   ) => Promise<T>
@@ -36,8 +37,7 @@ export function remoteJobsById({
     if (now() >= refusedUntil) {
       try {
         const query = new URLSearchParams({ id: ids.join(',') })
-        const read = (json: unknown) => itemsFromWire(json, jobFromWire)
-        return sortByIds(await ask('/v1/jobs/by-id', read, signal, query), ids)
+        return sortByIds(await ask('/v1/jobs/by-id', readJobs, signal, query), ids)
       } catch (error) {
         if (!isRefusal(error)) throw error
         refusedUntil = now() + refusalMs
@@ -46,6 +46,11 @@ export function remoteJobsById({
     return sortByIds(await oneByOne(ids, (id) => getJob(id, signal)), ids)
   }
 }
+
+const readJobs = readItems(jobFromWire, (items, rest) => {
+  itemsFromWire(rest, jobFromWire)
+  return items
+})
 
 const isRefusal = (error: unknown) =>
   error instanceof AppError && error.code === 'invalid' && error.field === 'id'

@@ -91,6 +91,9 @@ function cursorAfter(
   return { at: last.at, id: last.id, sites: positions }
 }
 
+/** Maximum gaps, and spools with wrong clocks, named over all sites. */
+const maxNamed = 100
+
 const ranks = ['used', 'available', 'off'] as const
 
 /** The worst value of each: the whole may lack what any part of it may lack. */
@@ -101,24 +104,26 @@ function mergeCompleteness(pages: readonly SitePage[]): Completeness {
   const hot = all.flatMap(({ hotFrom }) => hotFrom ?? [])
   const sum = (of: (one: Completeness) => number) => all.reduce((total, one) => total + of(one), 0)
   const named = (site: string, source: string) => `${site}/${source}`
+  const namesOf = (field: 'silentSources' | 'skewedSources') =>
+    pages
+      .flatMap(({ site, page }) => page.completeness[field].map((source) => named(site, source)))
+      .slice(0, maxNamed)
   return {
     asOf: least(all.map(({ asOf }) => asOf)),
     sources: sum(({ sources }) => sources),
     sourcesReporting: sum(({ sourcesReporting }) => sourcesReporting),
     sourcesSilent: sum(({ sourcesSilent }) => sourcesSilent),
     sourcesGone: sum(({ sourcesGone }) => sourcesGone),
-    silentSources: pages.flatMap(({ site, page }) =>
-      page.completeness.silentSources.map((source) => named(site, source)),
-    ),
+    silentSources: namesOf('silentSources'),
     waiting: sum(({ waiting }) => waiting),
     missing: sum(({ missing }) => missing),
-    gaps: pages.flatMap(({ site, page }) =>
-      page.completeness.gaps.map((gap) => ({ ...gap, source: named(site, gap.source) })),
-    ),
+    gaps: pages
+      .flatMap(({ site, page }) =>
+        page.completeness.gaps.map((gap) => ({ ...gap, source: named(site, gap.source) })),
+      )
+      .slice(0, maxNamed),
     oldestSourceAgeS: ages.length > 0 ? Math.max(...ages) : null,
-    skewedSources: pages.flatMap(({ site, page }) =>
-      page.completeness.skewedSources.map((source) => named(site, source)),
-    ),
+    skewedSources: namesOf('skewedSources'),
     hotFrom: hot.length > 0 ? hot.reduce((a, b) => (a > b ? a : b)) : null,
     archive: must(
       ranks[Math.max(...all.map(({ archive }) => ranks.indexOf(archive)))],

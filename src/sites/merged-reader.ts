@@ -8,8 +8,10 @@ import {
   type JobReader,
   sortByIds,
 } from '../core/job.ts'
+import type { ListPage, Place } from '../core/list-order.ts'
 import type { Question } from '../core/questions/question.ts'
 import type { SitesReport } from '../core/sites.ts'
+import { mergeLists } from './merged-list.ts'
 import { mergePages, positionAt } from './merged-page.ts'
 import { SiteOutcomes } from './site-outcomes.ts'
 
@@ -146,12 +148,21 @@ class MergedReader implements JobReader {
     params: Params,
     signal: AbortSignal,
   ): Promise<Item[]> {
+    return (await this.askPage(question, params, signal)).items
+  }
+
+  async askPage<Params, Item>(
+    question: Question<Params, Item>,
+    params: Params,
+    signal: AbortSignal,
+    after?: Place,
+  ): Promise<ListPage<Item>> {
     const own = question.forSite?.(params) ?? params
     const answers = await this.#askAll(signal, this.#newOutcomes(), async ({ id, reader }) => {
-      const items = await reader.ask(question, own, signal)
-      return { site: id, items }
+      const page = await reader.askPage(question, own, signal, after)
+      return { site: id, ...page }
     })
-    return question.merge(answers, params)
+    return mergeLists(question, params, answers)
   }
 
   /** The answers of the sites that answer. @throws AppError unreachable when none does */

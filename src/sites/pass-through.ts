@@ -12,7 +12,7 @@ export type Passed = {
   status: number
   headers: Record<string, string>
   /** JSON comes whole, everything else as it arrives, and the answer to HEAD has none. */
-  body: string | ReadableStream<Uint8Array> | null
+  body: Uint8Array | ReadableStream<Uint8Array> | null
 }
 
 const sentOn = ['accept', 'last-event-id']
@@ -61,7 +61,7 @@ const isJson = ({ headers }: HttpHead) =>
   /^application\/(problem\+)?json/.test(headers['content-type'] ?? '')
 
 const bodyOf = (answer: HttpAnswer | HttpStream) =>
-  'stream' in answer ? answer.stream : answer.body.toString('utf8')
+  'stream' in answer ? answer.stream : answer.body
 
 function headersOn(given: Headers): Record<string, string> {
   const headers: Record<string, string> = {}

@@ -3,14 +3,15 @@ import { AppError } from '../core/errors.ts'
 import { readEventCursor } from '../core/event-cursor.ts'
 import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
 import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
-import { detailFromWire } from '../core/job-wire.ts'
+import { detailFromWire, jobFromWire } from '../core/job-wire.ts'
+import { placeToWire, readPlace } from '../core/list-order.ts'
 import { pageFromWire } from '../core/page-wire.ts'
-import { itemsFromWire } from '../core/wire-table.ts'
+import { cursorOfList, itemsFromWire } from '../core/wire-table.ts'
 import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
 import {
   type ApiOptions,
-  askJson,
+  askText,
   checkAdmission,
   openClient,
   openStream,
@@ -19,6 +20,7 @@ import {
   unreachable,
 } from './api-client.ts'
 import { remoteJobsById } from './jobs-by-id.ts'
+import { type ReadAnswer, readItems, readWhole } from './parse-answer.ts'
 
 export type ReaderOptions = {
   /** Put on every question as `site=`: one site of a central API. */
@@ -75,33 +77,44 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     const call = () => unguarded(path, read, signal, query)
     return guard ? guard(signal, call) : call()
   }
-  const list = <T>(path: string, item: (json: unknown) => T, signal: AbortSignal, query?: Query) =>
-    ask(path, (json) => itemsFromWire(json, item), signal, query)
 
   const getJob: JobReader['getJob'] = (id, signal) =>
-    ask(`/v1/jobs/${encodeURIComponent(id)}`, detailFromWire, signal).catch(noneWhenMissing)
+    ask(`/v1/jobs/${encodeURIComponent(id)}`, readWhole(detailFromWire), signal).catch(
+      noneWhenMissing,
+    )
+
+  const askPage: JobReader['askPage'] = (question, params, signal, after) => {
+    const { path, table, order, toQuery: queryOf } = question
+    const query = queryOf(params)
+    if (after) query.set('cursor', placeToWire(after))
+    const read = readItems(table.fromWire, (items, rest) => {
+      const cursor = cursorOfList(rest)
+      const next = order && cursor !== undefined ? readPlace(order, cursor) : null
+      return { items, next }
+    })
+    return ask(path, read, signal, query)
+  }
 
   return {
-    findJobs: (filter, signal) => ask('/v1/jobs', pageFromWire, signal, jobFilterToQuery(filter)),
-    findSubjobs: (filter, signal) =>
-      ask('/v1/subjobs', pageFromWire, signal, jobFilterToQuery(filter)),
+    findJobs: (filter, signal) => ask('/v1/jobs', readPage, signal, jobFilterToQuery(filter)),
+    findSubjobs: (filter, signal) => ask('/v1/subjobs', readPage, signal, jobFilterToQuery(filter)),
     getJob,
     getJobs: remoteJobsById({ ask, getJob }),
     findEvents: (id, filter, signal) =>
       ask(
         `/v1/jobs/${encodeURIComponent(id)}/events`,
-        (json) => eventsFromWire(json, filter.order),
+        readEvents(filter.order),
         signal,
         eventFilterToQuery(filter),
       ),
-    ask: ({ path, table, toQuery: queryOf }, params, signal) =>
-      list(path, table.fromWire, signal, queryOf(params)),
+    ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
+    askPage,
     checkAdmission: (signal) => checkAdmission(client, withSite('/v1/stream', site), signal),
     health: (signal) =>
       site === undefined
-        ? unguarded('/v1/healthz', (json) => healthSchema.parse(json), signal)
+        ? unguarded('/v1/healthz', readHealth, signal)
         : findHealth(site, client, signal),
-    listSites: (signal) => list('/v1/sites', (json) => siteSchema.parse(json).id, signal),
+    listSites: async (signal) => (await ask('/v1/sites', readSites, signal)).map(({ id }) => id),
     follow: (lastEventId, signal, wanted = site) =>
       follow(client, withSite('/v1/stream', wanted), lastEventId, signal),
     acceptSource: (id, acceptance, signal) =>
@@ -119,17 +132,11 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
 }
 
 type Query = URLSearchParams
-type Ask = <T>(
-  path: string,
-  read: (json: unknown) => T,
-  signal: AbortSignal,
-  query?: Query,
-) => Promise<T>
+type Ask = <T>(path: string, read: ReadAnswer<T>, signal: AbortSignal, query?: Query) => Promise<T>
 
 /** The health of one site of a central API: `/v1/healthz` there is about central. */
 async function findHealth(id: string, client: HttpClient, signal: AbortSignal): Promise<Health> {
-  const read = (json: unknown) => itemsFromWire(json, (item) => siteSchema.parse(item))
-  const sites = await makeAsk(client, undefined)('/v1/sites', read, signal)
+  const sites = await makeAsk(client, undefined)('/v1/sites', readSites, signal)
   const site = sites.find((one) => one.id === id)
   if (!site || site.status === 'unreachable') {
     throw unreachable(client, `does not reach ${id}${site?.error ? `: ${site.error}` : ''}`)
@@ -148,15 +155,20 @@ const siteSchema = z.object({
   version: z.string().nullish(),
   error: z.string().nullish(),
 })
-const eventPage = z.object({
-  items: z.array(z.record(z.string(), z.unknown())),
-  next_cursor: z.string().nullish(),
-})
 
-function eventsFromWire(json: unknown, order: EventFilter['order']): EventPage {
-  const { items, next_cursor } = eventPage.parse(json)
-  return { items, next: next_cursor == null ? null : readEventCursor(next_cursor, order) }
-}
+const readHealth = readWhole((json) => healthSchema.parse(json))
+const readSites = readWhole((json) => itemsFromWire(json, (item) => siteSchema.parse(item)))
+const readPage = readItems(jobFromWire, pageFromWire)
+
+const eventSchema = z.record(z.string(), z.unknown())
+const readEvents = (order: EventFilter['order']) =>
+  readItems(
+    (json) => eventSchema.parse(json),
+    (items, rest): EventPage => {
+      const cursor = cursorOfList(rest)
+      return { items, next: cursor === undefined ? null : readEventCursor(cursor, order) }
+    },
+  )
 
 function withSite(path: string, site: string | undefined, query: Query = new URLSearchParams()) {
   if (site !== undefined && !query.has('site')) query.set('site', site)
@@ -165,11 +177,14 @@ function withSite(path: string, site: string | undefined, query: Query = new URL
 
 function makeAsk(client: HttpClient, site: string | undefined): Ask {
   return async (path, read, signal, query) => {
-    const json = await askJson(client, withSite(path, site, query), signal)
-    if (json === undefined) throw new AppError('not_found', `the API has no ${path}`)
+    const text = await askText(client, withSite(path, site, query), signal)
+    if (text === undefined) throw new AppError('not_found', `the API has no ${path}`)
     try {
-      return read(json)
+      return await read(text)
     } catch (cause) {
+      if (cause instanceof SyntaxError || (cause as AppError).code === 'unreadable') {
+        throw unreachable(client, 'answered with something that is not JSON', cause)
+      }
       const why = cause instanceof AppError ? cause.message : 'it has another shape'
       throw unreachable(client, `answered with something unexpected: ${why}`, cause)
     }

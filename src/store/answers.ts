@@ -1,3 +1,5 @@
+import { checkWhole } from '../core/answer-size.ts'
+import type { ListPage, Place } from '../core/list-order.ts'
 import { ensure, must } from '../core/must.ts'
 import { appsQuestion } from '../core/questions/apps.ts'
 import { causesQuestion } from '../core/questions/causes.ts'
@@ -17,11 +19,11 @@ import { findStats } from './stats.ts'
 
 /** The function that answers each question with SQL. */
 const answers = new Map([
-  answer(appsQuestion, listApps),
+  inPages(appsQuestion, listApps),
   answer(causesQuestion, countCauses),
   answer(orphansQuestion, countOrphans),
   answer(runningQuestion, countRunning),
-  answer(sourcesQuestion, listSources),
+  inPages(sourcesQuestion, listSources),
   answer(statsQuestion, findStats),
 ])
 
@@ -29,21 +31,42 @@ for (const { name } of questions) {
   ensure(answers.has(name), `every question of core/questions has its SQL, and ${name} has none`)
 }
 
-type Answer<Params, Item> = (store: Store, params: Params, signal: AbortSignal) => Promise<Item[]>
+type Find<Params, Found> = (
+  store: Store,
+  params: Params,
+  signal: AbortSignal,
+  after: Place | undefined,
+) => Promise<Found>
 
-function answer<Params, Item>(
-  { name }: Question<Params, Item>,
-  find: Answer<Params, Item>,
-): [name: string, find: Answer<never, unknown>] {
+/** Answers a question with a list that comes in pages. */
+function inPages<Params, Item>(
+  { name, order }: Question<Params, Item>,
+  find: Find<Params, ListPage<Item>>,
+): [name: string, find: Find<never, ListPage<unknown>>] {
+  ensure(order !== undefined, `the list of ${name} has an order`)
   return [name, find]
+}
+
+/** Answers a question with a list that comes whole. */
+function answer<Params, Item>(
+  { name, order }: Question<Params, Item>,
+  find: Find<Params, Item[]>,
+): [name: string, find: Find<never, ListPage<unknown>>] {
+  ensure(order === undefined, `the list of ${name} comes whole`)
+  const whole: Find<Params, ListPage<Item>> = async (...asked) => {
+    const items = await find(...asked)
+    checkWhole(items)
+    return { items, next: null }
+  }
+  return [name, whole]
 }
 
 export function answerQuestion<Params, Item>(
   store: Store,
   { name }: Question<Params, Item>,
   params: Params,
-  signal: AbortSignal,
-): Promise<Item[]> {
+  { signal, after }: { signal: AbortSignal; after: Place | undefined },
+): Promise<ListPage<Item>> {
   const find = must(answers.get(name), `${name} is a question of core/questions`)
-  return (find as Answer<Params, Item>)(store, params, signal)
+  return (find as Find<Params, ListPage<Item>>)(store, params, signal, after)
 }

@@ -1,26 +1,29 @@
 import type { Event } from '../core/event.ts'
-import type { App } from '../core/questions/apps.ts'
-import type { Store, TransactionSql } from './connect.ts'
+import type { ListPage, Place } from '../core/list-order.ts'
+import { must } from '../core/must.ts'
+import { type App, appsQuestion } from '../core/questions/apps.ts'
+import type { Sql, Store, TransactionSql } from './connect.ts'
+import { readList } from './page.ts'
 
 const table = 'app'
-/** Maximum apps in a list; a program is one app, however many ids it makes. */
-const maxApps = 10_000
 
-/** By site and name. */
+/** A program is one app, however many ids it makes. */
 export function listApps(
   store: Store,
   { site }: { site?: string | undefined },
   signal: AbortSignal,
-): Promise<App[]> {
-  return store.ask<App[]>(
-    { operation: 'listApps', table },
-    (sql) => sql`
-      /* apps.list */
-      select app_id, name, version, site_id, first_seen_at, last_seen_at
-      from app ${site === undefined ? sql`` : sql`where site_id = ${site}`}
-      order by site_id, name limit ${maxApps}`,
-    signal,
-  )
+  after?: Place,
+): Promise<ListPage<App>> {
+  const [name = '', siteId = ''] = after ?? []
+  const question = (sql: Sql, limit: number) => sql<App[]>`
+    /* apps.list */
+    select app_id, name, version, site_id, first_seen_at, last_seen_at from app
+    where true ${site === undefined ? sql`` : sql`and site_id = ${site}`}
+    ${after ? sql`and (name collate "C", site_id collate "C") > (${name}, ${siteId})` : sql``}
+    order by name collate "C", site_id collate "C" limit ${limit}`
+  const order = must(appsQuestion.order, 'it comes in pages')
+  const rows = { order, question, toItem: (row: App) => row }
+  return readList(store, { operation: 'listApps', table }, rows, signal)
 }
 
 /** The distinct names of apps that contain a text, case-insensitively. */

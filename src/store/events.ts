@@ -1,9 +1,9 @@
-import { maxPageBytes } from '../core/answer-size.ts'
-import type { EventFilter, EventPage, EventPosition, StoredEvent } from '../core/job.ts'
-import { must } from '../core/must.ts'
+import { measureJson } from '../core/answer-size.ts'
+import type { EventFilter, EventPage, StoredEvent } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
+import { Page, readPage } from './page.ts'
 
 type Extra = { [part in 'top' | 'app' | 'entity' | 'event' | 'source']?: Record<string, unknown> }
 
@@ -92,8 +92,8 @@ export async function findEvents(
   signal: AbortSignal,
 ): Promise<EventPage> {
   const range = await eventRange(store, id, signal)
-  let page = new Page(limit)
-  await store.ask<EventRow[]>(
+  const { items, more } = await readPage(
+    store,
     { operation: 'findEvents', table: 'event' },
     (sql) => {
       // The bounds keep the planner away from all the other partitions.
@@ -109,53 +109,24 @@ export async function findEvents(
       const of = (table: string) => sql`
         (select ${eventColumnsSql(sql)} from ${sql(table)}
          where entity_id = ${id} ${within} ${rest} ${ofKinds} ${ofStatus} ${ordered})`
-      page = new Page(limit)
-      const question = sql<EventRow[]>`
+      return sql<EventRow[]>`
         /* events.find */
         ${of('event')} union all ${of('event_late')} ${ordered}`
-      const take = (rows: readonly EventRow[]) => (page.add(rows) ? undefined : sql.CLOSE)
-      return question.cursor(rowsAtATime, take as never) as unknown as typeof question
     },
+    new Page({ limit, toItem: (row: EventRow) => row, sizeOf: measureJson }),
     signal,
   )
-  return { items: page.rows.map(eventFromRow), next: page.next }
+  const last = more ? items.at(-1) : undefined
+  return {
+    items: items.map(eventFromRow),
+    next: last ? { at: last.at, key: last.idempotencyKey } : null,
+  }
 }
 
 /** The state that an event reports, or implies by its kind; see wire.md, section 2. */
 const statusSql = (sql: Sql) => sql`
   coalesce(status, case kind when 'finished' then 'succeeded' when 'canceled' then 'canceled'
     else 'running' end)`
-
-/** Rows that are in memory at the same time, as they come from the database. */
-const rowsAtATime = 128
-
-/** Rows up to a limit and to the bytes of a page. */
-class Page {
-  readonly rows: EventRow[] = []
-  next: EventPosition | null = null
-  readonly #limit: number
-  #bytes = 0
-
-  constructor(limit: number) {
-    this.#limit = limit
-  }
-
-  /** @returns false when it is full, and others follow */
-  add(rows: readonly EventRow[]): boolean {
-    for (const row of rows) {
-      this.#bytes +=
-        1000 + Buffer.byteLength(JSON.stringify([row.metadata, row.metrics, row.extra]))
-      const isFull = this.rows.length === this.#limit || this.#bytes > maxPageBytes
-      if (isFull && this.rows.length > 0) {
-        const { at, idempotencyKey } = must(this.rows.at(-1), 'it has a row')
-        this.next = { at, key: idempotencyKey }
-        return false
-      }
-      this.rows.push(row)
-    }
-    return true
-  }
-}
 
 /** The times of a job's first and last event; undefined when there is no such job. */
 async function eventRange(store: Store, id: string, signal: AbortSignal) {

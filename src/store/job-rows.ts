@@ -74,24 +74,6 @@ const lotSql = (sql: Sql) => sql`
 export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
   question.values() as unknown as postgres.PendingQuery<JobRow[]>
 
-/** Rows that are in memory at the same time, as they come from the database. */
-const rowsAtATime = 128
-
-/**
- * The same, some at a time: what follows is only read when `take` wants it, and others get their turn
- * in between.
- *
- * @param take returns `sql.CLOSE` to end there
- */
-export const readJobRows = (
-  question: postgres.PendingQuery<postgres.Row[]>,
-  take: (rows: readonly JobRow[]) => unknown,
-) =>
-  (question.values() as unknown as postgres.PendingQuery<JobRow[]>).cursor(
-    rowsAtATime,
-    take as never,
-  ) as unknown as postgres.PendingQuery<JobRow[]>
-
 /** The job of a row, with what depends on the time of the question. */
 export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job {
   ensure(row.length === rowLength, 'a row has the values of jobColumnsSql')

@@ -1,4 +1,4 @@
-import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
+import { estimateBytes } from '../core/answer-size.ts'
 import type { Job, JobFilter, Total } from '../core/job.ts'
 import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
@@ -8,11 +8,11 @@ import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
 import { healthSql } from './health-sql.ts'
 import {
+  asJobRows,
   type JobRow,
   type JobTable,
   jobColumnsSql,
   jobFromRow,
-  readJobRows,
   rowLength,
 } from './job-rows.ts'
 import {
@@ -24,13 +24,14 @@ import {
   toCondition,
   toStretches,
 } from './job-walks.ts'
+import { Page, readPage } from './page.ts'
 
 /*
  * Lists of jobs and subjobs. Invariants:
  *
  * - A list is ordered by (time, id), both the same way, and a cursor is the last row's pair in
  *   microseconds: pages neither skip nor repeat a row while others arrive.
- * - A page is bounded in bytes as well: its rows are read some at a time, and no further than they fit.
+ * - A page is bounded in bytes as well, see page.ts.
  * - Work is bounded by the window (job-walks.ts): a walk goes along one index in the order of the list
  *   and stops at the limit.
  */
@@ -58,7 +59,8 @@ export async function findRows(
   const apps = await resolveApps(store, asked.filter, signal)
   const list = { ...asked, apps }
   const isNone = apps?.length === 0
-  let page = new Page(list, baselines)
+  const { limit } = asked.filter
+  let page = new Page({ limit, toItem: toJob(list, baselines), sizeOf: estimateBytes })
   for (const stretch of isNone ? [] : toStretches(list)) {
     page = await readStretch(store, list, { stretch, page }, signal)
     if (page.more) break
@@ -73,48 +75,15 @@ export async function findRows(
   return { items, more, total }
 }
 
-/** Jobs up to a limit and to the bytes of a page. */
-class Page {
-  readonly items: Job[] = []
-  more = false
-  readonly #list: List
-  readonly #baselines: Baselines
-  #bytes = 0
-
-  constructor(list: List, baselines: Baselines) {
-    this.#list = list
-    this.#baselines = baselines
-  }
-
-  copy(): Page {
-    const page = new Page(this.#list, this.#baselines)
-    page.items.push(...this.items)
-    page.#bytes = this.#bytes
-    return page
-  }
-
-  /** @returns false when it is full, and others would follow */
-  add(rows: readonly JobRow[]): boolean {
-    for (const row of rows) {
-      const job = this.#toJob(row)
-      this.#bytes += estimateBytes(job)
-      const isFull = this.items.length === this.#list.filter.limit || this.#bytes > maxPageBytes
-      this.more = isFull && this.items.length > 0
-      if (this.more) return false
-      this.items.push(job)
-    }
-    return true
-  }
-
-  /** What selected a row of a list with flags is what the row says, however old our baselines are. */
-  #toJob(row: JobRow): Job {
-    const { filter, now } = this.#list
-    const job = jobFromRow(row.slice(0, rowLength) as JobRow, this.#baselines, now)
+/** What selected a row of a list with flags is what the row says, however old our baselines are. */
+const toJob =
+  ({ filter, now }: List, baselines: Baselines) =>
+  (row: JobRow): Job => {
+    const job = jobFromRow(row.slice(0, rowLength) as JobRow, baselines, now)
     if (!filter.flags) return job
     const [stuck, lost, late] = row.slice(rowLength) as unknown[]
     return { ...job, stuck: stuck === true, lost: lost === true, late: late === true }
   }
-}
 
 /**
  * Exact names for what the filter says of apps; undefined when that narrows nothing. An app's id
@@ -124,25 +93,23 @@ async function resolveApps(store: Store, { appName, site }: JobFilter, signal: A
   return appName === undefined ? undefined : findAppNames(store, appName, site, signal)
 }
 
-/** The page with the rows of one more stretch. A statement may run twice: it adds to a copy. */
-async function readStretch(
+/** The page with the rows of one more stretch. */
+function readStretch(
   store: Store,
   list: List,
-  { stretch, page: before }: { stretch: Stretch; page: Page },
+  { stretch, page }: { stretch: Stretch; page: Page<JobRow, Job> },
   signal: AbortSignal,
-): Promise<Page> {
+): Promise<Page<JobRow, Job>> {
   const { table, filter } = list
-  let page = before
-  await store.ask(
-    { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table },
-    (sql) => {
-      page = before.copy()
-      const question = stretchQuery(sql, list, stretch, filter.limit + 1 - before.items.length)
-      return readJobRows(question, (rows) => (page.add(rows) ? undefined : sql.CLOSE))
-    },
+  const op = { operation: table === 'job' ? 'findJobs' : 'findSubjobs', table }
+  const room = filter.limit + 1 - page.items.length
+  return readPage(
+    store,
+    op,
+    (sql) => asJobRows(stretchQuery(sql, list, stretch, room)),
+    page,
     signal,
   )
-  return page
 }
 
 /** The column of the list's time, its order, and the comparison for "after this row". */

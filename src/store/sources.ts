@@ -1,9 +1,12 @@
 import type { Heartbeat } from '../core/heartbeat.ts'
-import { defaultSourceLimit, type Source, type SourceFilter } from '../core/questions/sources.ts'
+import type { ListPage, Place } from '../core/list-order.ts'
+import { must } from '../core/must.ts'
+import { type Source, type SourceFilter, sourcesQuestion } from '../core/questions/sources.ts'
 import { longestDelayS, skewLimitS } from '../core/sender-clocks.ts'
 import { lagLimitS, silentAfterS } from '../core/source-state.ts'
 import { secondsBetween } from '../core/time.ts'
 import type { Sql, Store } from './connect.ts'
+import { readList } from './page.ts'
 import { stateSql } from './source-state.ts'
 
 /*
@@ -84,36 +87,35 @@ function matchesSql(sql: Sql, { states, trouble }: SourceFilter) {
  * The openings of spools that match, by id and epoch. Unless states are asked for: without those that retired or were
  * replaced, but for those that show a loss.
  */
-export async function listSources(
+export function listSources(
   store: Store,
   filter: SourceFilter = {},
-  signal?: AbortSignal,
-): Promise<Source[]> {
-  const { after, limit = defaultSourceLimit } = filter
-  const rows = await store.ask<SourceRow[]>(
-    { operation: 'listSources', table: 'source' },
-    (sql) => sql`
-      /* sources.list */
-      with picked as materialized (
-        select * from (${openingsSql(sql)}) o
-        where ${matchesSql(sql, filter)}
-          ${after ? sql`and (id collate "C", epoch collate "C") > (${after.id}, ${after.epoch})` : sql``}
-        order by id collate "C", epoch collate "C" limit ${limit})
-      select p.id, p.epoch, p.state, coalesce(upper(s.received) - 1, 0) as last_seq,
-        count_numbers(s.received) as received, coalesce(${missingSql(sql)}, 0) as missing,
-        count_numbers(s.accepted - s.received) as accepted, count_numbers(s.reused) as reused,
-        (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1))
-          from unnest(${gapsSql(sql)}) g) as gaps,
-        s.last_stored_at as last_seen_at, s.last_at, t.heard_at, t.said,
-        c.own as own_offset_s, c.sender as sender_offset_s, s.clock_of
-      from picked p
-      left join source s on s.source_id = p.id and s.epoch = p.epoch
-      left join source_state t on p.is_current and t.source_id = p.id
-      left join lateral (${clocksSql(sql)}) c on true
-      order by p.id collate "C", p.epoch collate "C"`,
-    signal,
-  )
-  return rows.map(toSource)
+  signal: AbortSignal = new AbortController().signal,
+  after?: Place,
+): Promise<ListPage<Source>> {
+  const [id = '', epoch = ''] = after ?? []
+  const question = (sql: Sql, limit: number) => sql<SourceRow[]>`
+    /* sources.list */
+    with picked as materialized (
+      select * from (${openingsSql(sql)}) o
+      where ${matchesSql(sql, filter)}
+        ${after ? sql`and (id collate "C", epoch collate "C") > (${id}, ${epoch})` : sql``}
+      order by id collate "C", epoch collate "C" limit ${limit})
+    select p.id, p.epoch, p.state, coalesce(upper(s.received) - 1, 0) as last_seq,
+      count_numbers(s.received) as received, coalesce(${missingSql(sql)}, 0) as missing,
+      count_numbers(s.accepted - s.received) as accepted, count_numbers(s.reused) as reused,
+      (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1))
+        from unnest(${gapsSql(sql)}) g) as gaps,
+      s.last_stored_at as last_seen_at, s.last_at, t.heard_at, t.said,
+      c.own as own_offset_s, c.sender as sender_offset_s, s.clock_of
+    from picked p
+    left join source s on s.source_id = p.id and s.epoch = p.epoch
+    left join source_state t on p.is_current and t.source_id = p.id
+    left join lateral (${clocksSql(sql)}) c on true
+    order by p.id collate "C", p.epoch collate "C"`
+  const order = must(sourcesQuestion.order, 'it comes in pages')
+  const rows = { order, question, toItem: toSource, limit: filter.limit }
+  return readList(store, { operation: 'listSources', table: 'source' }, rows, signal)
 }
 
 type SourceRow = Pick<

@@ -1,17 +1,22 @@
+import { measureJson } from '../core/answer-size.ts'
 import { AppError } from '../core/errors.ts'
 import type { JobStatus } from '../core/job.ts'
-import type { StatsFilter, StatsRow } from '../core/questions/stats.ts'
+import {
+  maxStatsRows,
+  type StatsFilter,
+  type StatsRow,
+  tooManyGroups,
+} from '../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
+import { Page, readPage } from './page.ts'
 
 const widths = { '5m': '5 minutes', hour: '1 hour', day: '1 day' } as const
 const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 } as const
 /** Maximum buckets of one question: a week of five minutes. */
 const maxBuckets = 2016
-/** Maximum rows of an answer. */
-const maxRows = 20_000
 const weekMs = 7 * 86_400_000
 
 type Row = {
@@ -41,13 +46,14 @@ export async function findStats(
   const { site, appName, status, time = 'started', bucket, groupBy } = filter
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
-  const rows = await store.ask<Row[]>(
+  const { items, more } = await readPage(
+    store,
     { operation: 'stats', table: 'job' },
     (sql) => {
       const by = (group: 'site' | 'app' | 'status', column: string) =>
         groupBy.includes(group) ? sql(column) : sql`null::text`
       const at = sql({ started: 'started_at', ended: 'ended_at' }[time])
-      return sql`
+      return sql<Row[]>`
         /* stats.stats */
         select bucket, site_id, app_name, status, count(*) as n, avg(duration_s) as avg,
           min(duration_s) as min, max(duration_s) as max,
@@ -60,16 +66,13 @@ export async function findStats(
           ${site === undefined ? sql`` : sql`and site_id = ${site}`}
           ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
           ${status === undefined ? sql`` : sql`and status = any(${[...status]})`}) started
-        group by 1, 2, 3, 4 order by 1, 2, 3, 4 limit ${maxRows + 1}`
+        group by 1, 2, 3, 4 order by 1, 2, 3, 4 limit ${maxStatsRows + 1}`
     },
+    new Page({ limit: maxStatsRows, toItem: statsRowOf, sizeOf: measureJson }),
     signal,
   )
-  if (rows.length > maxRows) {
-    throw new AppError('invalid', `more than ${maxRows} groups; choose a shorter window`, {
-      field: 'group_by',
-    })
-  }
-  return rows.map(statsRowOf)
+  if (more) throw tooManyGroups()
+  return items
 }
 
 function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {

@@ -1,3 +1,5 @@
+import { estimateBytes } from '../core/answer-size.ts'
+import { AppError } from '../core/errors.ts'
 import {
   type Job,
   type JobFilter,
@@ -20,6 +22,7 @@ import type { Store } from './connect.ts'
 import { findEvents } from './events.ts'
 import { asJobRows, type JobRow, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
 import { findRows } from './jobs.ts'
+import { Page, readPage } from './page.ts'
 
 export type ReaderOptions = {
   /** `off` when there is no archive; `available` unless given. */
@@ -56,43 +59,50 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     }
   }
 
+  const askPage: JobReader['askPage'] = (question, params, signal, after) =>
+    answerQuestion(store, question, params, { signal, after })
+  const toJob = (row: JobRow) => jobFromRow(row, baselines, now())
+
   return {
     findJobs: (filter, signal) => page('job', filter, signal),
     findSubjobs: (filter, signal) => page('subjob', filter, signal),
     getJob: async (id, signal) => {
       await baselines.refresh()
-      const [[row], subjobs] = await Promise.all([
-        readRows(store, 'getJob', [id], signal),
+      const [[job], subjobs] = await Promise.all([
+        readJobs(store, 'getJob', [id], toJob, signal),
         countSubjobs(store, id, signal),
       ])
-      return row && { job: jobFromRow(row, baselines, now()), subjobs }
+      return job && { job, subjobs }
     },
     getJobs: async (ids, signal) => {
       ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)
       if (ids.length === 0) return []
       await baselines.refresh()
-      const rows = await readRows(store, 'getJobs', ids, signal)
-      return sortByIds(
-        rows.map((row) => jobFromRow(row, baselines, now())),
-        ids,
-      )
+      return sortByIds(await readJobs(store, 'getJobs', ids, toJob, signal), ids)
     },
     findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
-    ask: (question, params, signal) => answerQuestion(store, question, params, signal),
+    ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
+    askPage,
   }
 }
 
 const timeInList = (job: Job, { time }: JobFilter): Micros =>
   must(sortTime(job, time), 'a list by the end holds only jobs that ended')
 
-/** One primary key probe in each table for each id. */
-async function readRows(
+/**
+ * One primary key probe in each table for each id.
+ *
+ * @throws AppError invalid when they are larger than a page; one alone never is
+ */
+async function readJobs(
   store: Store,
   operation: 'getJob' | 'getJobs',
   ids: readonly string[],
+  toItem: (row: JobRow) => Job,
   signal: AbortSignal,
-): Promise<JobRow[]> {
-  const rows = await store.ask(
+): Promise<Job[]> {
+  const { items, more } = await readPage(
+    store,
     { operation, table: 'job' },
     (sql) =>
       asJobRows(sql`
@@ -100,9 +110,13 @@ async function readRows(
         select ${jobColumnsSql(sql, 'job')} from job where job_id = any(${[...ids]}::uuid[])
         union all
         select ${jobColumnsSql(sql, 'subjob')} from subjob where subjob_id = any(${[...ids]}::uuid[])`),
+    new Page({ limit: 2 * ids.length, toItem, sizeOf: estimateBytes }),
     signal,
   )
-  return [...rows]
+  if (!more) return items
+  throw new AppError('invalid', 'id: these jobs are too large for one answer; ask for fewer', {
+    field: 'id',
+  })
 }
 
 /** The number of subjobs of a job by status. */

@@ -1,6 +1,6 @@
 import { type Source, sourcesQuestion } from '../core/questions/sources.ts'
 import { type SourceState, sourceStates } from '../core/source-state.ts'
-import { itemsFromWire } from '../core/wire-table.ts'
+import { cursorOfList, itemsFromWire } from '../core/wire-table.ts'
 import { clock } from '../platform/clock.ts'
 import { print } from '../platform/stdout.ts'
 import { askLocalApi, type LocalApi } from './local-api.ts'
@@ -28,14 +28,14 @@ async function* pagesOf(
   api: LocalApi,
   states: readonly SourceState[] | undefined,
 ): AsyncGenerator<Source[]> {
-  let after: Source | undefined
+  let cursor: string | undefined
   do {
-    const query = sourcesQuestion.toQuery({ states, limit: pageRows, after })
+    const query = sourcesQuestion.toQuery({ states, limit: pageRows })
+    if (cursor !== undefined) query.set('cursor', cursor)
     const json = await askLocalApi(api, `${sourcesQuestion.path}?${query}`)
-    const page = itemsFromWire(json, sourcesQuestion.table.fromWire)
-    yield page
-    after = page.length >= pageRows ? page.at(-1) : undefined
-  } while (after)
+    yield itemsFromWire(json, sourcesQuestion.table.fromWire)
+    cursor = cursorOfList(json)
+  } while (cursor !== undefined)
 }
 
 function toCells(source: Source): string[] {

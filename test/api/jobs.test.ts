@@ -3,6 +3,8 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { cursorFromWire, cursorToWire } from '../../src/core/cursor-wire.ts'
 import { AppError } from '../../src/core/errors.ts'
+import { jobToWire } from '../../src/core/job-wire.ts'
+import { must } from '../../src/core/must.ts'
 import type { StatsFilter } from '../../src/core/questions/stats.ts'
 import { fromMicros, fromMs, toMicros } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
@@ -28,6 +30,29 @@ describe('GET /v1/jobs', () => {
     assert.deepEqual(starts, [...starts].sort().reverse())
     assert.equal(body.completeness.as_of, noon)
     assert.equal(typeof body.duration_s, 'number')
+  })
+
+  test('is written in pieces when it is long, and is the same: with its length, and to HEAD', async () => {
+    const world = shift(900)
+    const heavy = { metadata: { text: 'é"'.repeat(5000), list: ['x'.repeat(200_000)] } }
+    world.jobs = world.jobs.map((job, i) => (i % 90 === 0 ? { ...job, ...heavy } : job))
+    const { ask } = readApp({ world })
+    const answer = await ask('/v1/jobs?limit=1000')
+    const text = await answer.text()
+    const length = String(Buffer.byteLength(text))
+    assert.ok(Number(length) > 2e6, 'it is long')
+    assert.equal(answer.headers.get('content-length'), length)
+    const { items, count } = JSON.parse(text)
+    assert.equal(count, world.jobs.length)
+    const byId = new Map(world.jobs.map((job) => [job.id, job]))
+    for (const item of items) {
+      assert.deepEqual(item, jobToWire(must(byId.get(item.job_id), 'it is one of them')))
+    }
+    const head = await ask('/v1/jobs?limit=1000', { method: 'HEAD' })
+    // But for the digits of the time it took.
+    const apart = Math.abs(Number(head.headers.get('content-length')) - Number(length))
+    assert.ok(apart < 8, `${apart} bytes apart`)
+    assert.equal(await head.text(), '')
   })
 
   test('looks back seven days without from and to', async () => {

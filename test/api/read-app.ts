@@ -48,6 +48,10 @@ export function readApp(options: AppOptions = {}) {
       askedOf[question.name] = params
       return inner.ask(question, params, signal)
     },
+    askPage: (question, params, signal, after) => {
+      askedOf[question.name] = params
+      return inner.askPage(question, params, signal, after)
+    },
   }
   const log = pino({ level: 'silent' })
   const metrics = new Metrics()

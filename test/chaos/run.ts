@@ -125,7 +125,7 @@ ${rows([...tally.refusals].sort(([, a], [, b]) => b - a))}
 | lost | ${verdict.lost.length} |
 | doubled | ${verdict.doubled.length} |
 | jobs with a wrong state | ${verdict.wrong.length} |
-| refused for good though nothing is wrong with them | ${tally.refusedForGood.length} |
+| refused permanently though nothing is wrong with them | ${tally.refusedForGood.length} |
 `)
   const unnamed = [...tally.refusals.keys()].filter((name) => /WITHOUT|NOT JSON/.test(name))
   const bad = { ...verdict, refusedForGood: tally.refusedForGood, unnamed }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { estimateBytes, measureJson } from '../../src/core/answer-size.ts'
 import { completenessTable } from '../../src/core/completeness-wire.ts'
-import type { Job } from '../../src/core/job.ts'
+import type { Job, JobPage } from '../../src/core/job.ts'
 import {
   detailFromWire,
   detailToWire,
@@ -12,7 +13,7 @@ import {
   jobToWire,
   subjobTable,
 } from '../../src/core/job-wire.ts'
-import { pageFromWire, pageToWire } from '../../src/core/page-wire.ts'
+import { pageFromWire, pageHeadToWire } from '../../src/core/page-wire.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
 import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { statsQuestion } from '../../src/core/questions/stats.ts'
@@ -47,6 +48,23 @@ describe('a job on the wire', () => {
         assert.deepEqual(overTheWire(jobFromWire(overTheWire(jobToWire(job)))), overTheWire(job))
       }),
     )
+  })
+
+  test('is never larger than it was taken for when its page was filled', () => {
+    const n = -1.234567890123457e-300
+    const long = {
+      ...{ siteId: 's'.repeat(64), appName: '\n'.repeat(200), appVersion: '😀'.repeat(64) },
+      ...{ durationS: n, cpuUserS: n, cpuSystemS: n, memMaxMb: n, progress: n },
+      ...{
+        errorCount: 2 ** 53,
+        eventCount: 2 ** 53,
+        usual: { runs: n, p05S: n, p50S: n, p95S: n },
+      },
+      ...{ jobKey: '"'.repeat(256), subKey: '\u0001'.repeat(256), lastError: 'é'.repeat(2000) },
+    }
+    const isHeld = (job: Job) => measureJson(jobToWire(job)) <= estimateBytes(job)
+    assert.ok(isHeld(aJob(long)) && isHeld(aSubjob(long)))
+    fc.assert(fc.property(jobs, isHeld))
   })
 
   test('has exactly the fields of its table, in that order, and CSV has the same', () => {
@@ -197,7 +215,8 @@ describe('the other answers on the wire', () => {
   test('a page keeps its cursor, and names the sites that are missing', () => {
     const list = { time: 'ended', order: 'asc' } as const
     const page = { items: [aJob()], nextCursor: { at: noon, id: idOf('x') }, completeness }
-    const read = pageFromWire(overTheWire(pageToWire(page, list)))
+    const toWire = (page: JobPage) => ({ items: [], ...pageHeadToWire(page, list) })
+    const read = pageFromWire(page.items, overTheWire(toWire(page)))
     assert.deepEqual(read.nextCursor, { ...page.nextCursor, sites: undefined })
     assert.deepEqual(read.completeness, completeness)
     const details = [
@@ -205,13 +224,13 @@ describe('the other answers on the wire', () => {
       { id: 'fab2', status: 'successful' },
     ]
     const merged = {
-      ...pageToWire({ ...page, nextCursor: null }, list),
+      ...toWire({ ...page, nextCursor: null }),
       sites: { total: 2, details },
     }
-    assert.deepEqual(pageFromWire(merged).sites, { total: 2, missing: ['fab1'] })
+    assert.deepEqual(pageFromWire([], merged).sites, { total: 2, missing: ['fab1'] })
     for (const cursor of ['', 'x']) {
       assert.throws(
-        () => pageFromWire({ ...merged, next_cursor: cursor }),
+        () => pageFromWire([], { ...merged, next_cursor: cursor }),
         /next_cursor: unreadable/,
       )
     }

@@ -963,6 +963,39 @@ export const bugs: readonly Bug[] = [
     says: 'in vain for it to be well by itself',
   },
   {
+    name: 'the answer of a site is parsed in one turn',
+    why: 'sixteen megabytes of one site hold up central, and with it all others, for up to two seconds',
+    file: 'src/sites/parse-answer.ts',
+    find: 'if (cut.end < turnEnds) continue',
+    replace: 'if (cut.end > 0) continue',
+    test: [
+      'test/sites/parse-answer.test.ts',
+      'an answer with items > is parsed in many turns of the event loop when it is long',
+    ],
+  },
+  {
+    name: 'spools take no room in their list',
+    why: 'ten thousand of them with a hundred gaps each are 800 MB',
+    file: 'src/store/page.ts',
+    find: 'toItem, sizeOf: measureJson }',
+    replace: 'toItem, sizeOf: () => measureJson(1) }',
+    test: [
+      'test/store/sources.test.ts',
+      'a source retires > lists come in pages by their bytes as well, when gaps are many',
+    ],
+  },
+  {
+    name: 'a page of several sites ends where its own rows do',
+    why: 'what comes after the page of one site is skipped when the others reach further',
+    file: 'src/sites/merged-list.ts',
+    find: 'if (end && comparePlaces(order, row.place, end) > 0) break',
+    replace: '',
+    test: [
+      'test/questions.test.ts',
+      'the question about apps > comes in pages that add up to the list, from a site and from several',
+    ],
+  },
+  {
     name: 'a batch is accepted to its end although its caller is gone',
     why: 'what comes again anyway keeps the batches of others waiting',
     file: 'src/api/take-batch.ts',
@@ -1218,9 +1251,9 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
-    name: 'a page of jobs is bounded by rows alone',
+    name: 'a page is bounded by rows alone',
     why: '5000 jobs with large metadata are 480 MB, and ingest stands still while they are read',
-    file: 'src/store/jobs.ts',
+    file: 'src/store/page.ts',
     find: '|| this.#bytes > maxPageBytes',
     replace: '',
     test: [
@@ -1237,11 +1270,11 @@ export const bugs: readonly Bug[] = [
     test: ['test/sites/site-tokens.test.ts', 'the tokens of sites > go to their own site only'],
   },
   {
-    name: 'the events of a job are bounded by number alone',
+    name: 'the events of a job take no room on their page',
     why: '10,000 events with large metadata are 640 MB',
     file: 'src/store/events.ts',
-    find: '|| this.#bytes > maxPageBytes',
-    replace: '',
+    find: 'sizeOf: measureJson',
+    replace: 'sizeOf: () => measureJson(1)',
     test: [
       'test/store/events.test.ts',
       'events of a job on plain PostgreSQL > come in pages, bounded in rows and in bytes, and none is lost',

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { comparePlaces } from '../../src/core/list-order.ts'
+import { must } from '../../src/core/must.ts'
+import { appsQuestion } from '../../src/core/questions/apps.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { escapeLike, findAppNames, listApps } from '../../src/store/apps.ts'
 import { ingest } from '../../src/store/ingest.ts'
@@ -19,7 +22,7 @@ describe('apps', () => {
     await run(store, `update app set last_seen_at = now() - interval '2 minutes'`)
     const latest = of('etch', 'fab1', crypto.randomUUID(), '2')
     await ingest(store, [latest])
-    const apps = await listApps(store, {}, signal)
+    const { items: apps } = await listApps(store, {}, signal)
     assert.deepEqual(
       apps.map(({ siteId, name, version }) => [siteId, name, version]),
       [
@@ -30,6 +33,28 @@ describe('apps', () => {
     )
     assert.equal(apps[1]?.appId, latest.app.app_id)
     assert.ok(apps[1]!.firstSeenAt < apps[1]!.lastSeenAt)
+  })
+
+  test('come in pages when they are many, by name and then site, and none is left out', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await run(
+      store,
+      `insert into app (site_id, name, app_id, version)
+       select site, 'Ä' || n % 5500 || chr(128512 + n % 3), gen_random_uuid(), ''
+       from generate_series(1, 5500) n, unnest(array['fab1', 'Fab2']) site`,
+    )
+    const first = await listApps(store, {}, signal)
+    assert.equal(first.items.length, 10_000)
+    const second = await listApps(store, {}, signal, must(first.next, 'others follow'))
+    assert.deepEqual([second.items.length, second.next], [1000, null])
+    const places = [...first.items, ...second.items].map(({ name, siteId }) => [name, siteId])
+    assert.equal(new Set(places.map(String)).size, 11_000)
+    const order = must(appsQuestion.order, 'it comes in pages')
+    assert.deepEqual(
+      places,
+      places.toSorted((a, b) => comparePlaces(order, a, b)),
+    )
+    assert.equal((await listApps(store, { site: 'Fab2' }, signal)).items.length, 5500)
   })
 
   test('are found by any part of their name, in any case, taken literally', async (t) => {

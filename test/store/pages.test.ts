@@ -95,4 +95,27 @@ describe('pages of jobs with large metadata', () => {
     assert.equal(items.length, 1)
     assert.equal(nextCursor?.id, items[0]?.id)
   })
+
+  test('are refused by their ids when they are more than a page, and come one by one', async (t) => {
+    const { url } = await freshDatabase(t)
+    const store = connect(url, { role: 'test', max: 2 })
+    t.after(() => store.close())
+    const sent = events(2)
+    await ingest(store, sent)
+    const large = { large: 'x'.repeat(9 * 2 ** 20) }
+    await store.sql`update job set start_metadata = ${store.sql.json(large)}`
+    const [first = '', second = ''] = sent.map(({ entity }) => entity.id)
+    const reader = storeReader(store)
+    await assert.rejects(reader.getJobs([first, second], never), {
+      code: 'invalid',
+      field: 'id',
+      message: /too large for one answer; ask for fewer$/,
+    })
+    for (const id of [first, second]) {
+      assert.deepEqual(
+        (await reader.getJobs([id], never)).map((job) => job.id),
+        [id],
+      )
+    }
+  })
 })

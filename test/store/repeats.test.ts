@@ -226,7 +226,8 @@ describe('a number that came before with another event', () => {
     )
     assert.equal(first.reused[0]?.count, 1)
     const { signal } = new AbortController()
-    const found = (await listSources(store, {}, signal)).map(({ id, reused }) => [id, reused])
+    const { items } = await listSources(store, {}, signal)
+    const found = items.map(({ id, reused }) => [id, reused])
     assert.deepEqual(found, [
       ['bn-07', 2],
       ['bn-09', 1],

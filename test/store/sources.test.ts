@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { maxPageBytes } from '../../src/core/answer-size.ts'
 import type { Heartbeat } from '../../src/core/heartbeat.ts'
-import type { Source } from '../../src/core/questions/sources.ts'
+import type { Place } from '../../src/core/list-order.ts'
 import { maxUndelivered, sourceStates } from '../../src/core/source-state.ts'
 import { fromMs, type Micros } from '../../src/core/time.ts'
 import { acceptSource } from '../../src/store/accept-source.ts'
@@ -27,7 +28,9 @@ describe('sources', () => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, [from('bn-07', 3), from('bn-07', 4), from('bn-07', 8), from('bn-08', 1)])
     await noLag(store)
-    const [seven, eight] = await listSources(store, {}, signal)
+    const {
+      items: [seven, eight],
+    } = await listSources(store, {}, signal)
     assert.deepEqual([seven?.id, seven?.lastSeq, seven?.received], ['bn-07', 8, 3])
     assert.deepEqual(seven?.gaps, [
       { source: 'bn-07', from: 1, to: 2 },
@@ -38,7 +41,7 @@ describe('sources', () => {
       store,
       [1, 2, 5, 6, 7].map((seq) => from('bn-07', seq)),
     )
-    assert.deepEqual((await listSources(store, {}, signal))[0]?.gaps, [])
+    assert.deepEqual((await listSources(store, {}, signal)).items[0]?.gaps, [])
   })
 
   test('count skipped numbers of a sidecar that catches up as on the way, but not forever', async (t) => {
@@ -46,7 +49,7 @@ describe('sources', () => {
     const received_at = fromMs(Date.now() - 60_000)
     const behind = (seq: number) => ({ ...from('bn-07', seq), received_at })
     await ingest(store, [behind(1), behind(50_000), behind(50_002)])
-    const gaps = async () => (await listSources(store, {}, signal))[0]?.gaps
+    const gaps = async () => (await listSources(store, {}, signal)).items[0]?.gaps
     assert.deepEqual(await gaps(), [{ source: 'bn-07', from: 2, to: 10_002 }])
     const all = [2, 50_001].map((from, i) => ({ source: 'bn-07', from, to: [49_999, 50_001][i] }))
     await run(store, `update source set last_stored_at = now() - interval '11 seconds'`)
@@ -64,7 +67,9 @@ describe('sources', () => {
         from generate_series(1::int8, 2500) i)`,
     )
     await ingest(store, [from('bn-07', 90_001), from('bn-07', 5001), from('bn-07', 5)])
-    const [source] = await listSources(store, {}, signal)
+    const {
+      items: [source],
+    } = await listSources(store, {}, signal)
     assert.deepEqual([source?.lastSeq, source?.received], [5001, 2502])
   })
 
@@ -75,7 +80,9 @@ describe('sources', () => {
       Array.from({ length: 150 }, (_, i) => from('bn-07', 2 * (i + 1))),
     )
     await noLag(store)
-    const [source] = await listSources(store, {}, signal)
+    const {
+      items: [source],
+    } = await listSources(store, {}, signal)
     assert.equal(source?.gaps.length, 100)
     assert.deepEqual(source?.gaps[0], { source: 'bn-07', from: 1, to: 1 })
     assert.equal(source?.received, 150)
@@ -86,7 +93,9 @@ describe('sources', () => {
     const ahead = fromMs(Date.now() + 300_000)
     await ingest(store, [from('bn-07', 1, {}, ahead)])
     await ingest(store, [{ ...from('bn-08', 1, {}, fromMs(0)), historical: true }])
-    const [seven, eight] = await listSources(store, {}, signal)
+    const {
+      items: [seven, eight],
+    } = await listSources(store, {}, signal)
     assert.ok(Math.abs(seven!.clockOffsetS - 300) < 30, String(seven?.clockOffsetS))
     assert.equal(eight?.clockOffsetS, 0)
     assert.equal(seven!.lagS, null, 'what waits there is not known')
@@ -165,7 +174,7 @@ const said = (id: string, more: Partial<Heartbeat> = {}, lateS = 0): [Heartbeat,
   ]
 }
 const stateOf = async (store: Store, id: string) =>
-  (await listSources(store, { states: sourceStates })).find((one) => one.id === id)?.state
+  (await listSources(store, { states: sourceStates })).items.find((one) => one.id === id)?.state
 
 describe('what a sidecar says', () => {
   test('is believed of its later opening, and not of what was sent before a goodbye', async (t) => {
@@ -173,7 +182,9 @@ describe('what a sidecar says', () => {
     const epoch = (name: string) => ({ source: { id: 'bn-07', epoch: name, seq: 0 } })
     await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }))
     await saveHeartbeat(store, ...said('bn-07', { ...epoch('e1'), waiting: 9 }))
-    const [source, ...others] = await listSources(store, {})
+    const {
+      items: [source, ...others],
+    } = await listSources(store, {})
     assert.deepEqual([source?.epoch, source?.waiting, others], ['e2', 5, []])
     await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), goodbye: true }))
     await saveHeartbeat(store, ...said('bn-07', { ...epoch('e2'), waiting: 5 }, 1))
@@ -223,7 +234,7 @@ describe('what a sidecar says', () => {
       await tx`select from source_state where source_id = 'bn-07' for update`
       await ingest(store, [from('bn-07', 2)])
     })
-    assert.equal((await listSources(store, {}))[0]?.waiting, 3)
+    assert.equal((await listSources(store, {})).items[0]?.waiting, 3)
   })
 })
 
@@ -243,7 +254,7 @@ describe('a source retires', () => {
     await saveHeartbeat(store, ...said('full', { waiting: 500 }))
     const states = async () => {
       await retireSources(store)
-      const found = await listSources(store, { states: sourceStates })
+      const { items: found } = await listSources(store, { states: sourceStates })
       return Object.fromEntries(found.map(({ id, state }) => [id, state]))
     }
     assert.deepEqual(await states(), {
@@ -270,7 +281,9 @@ describe('a source retires', () => {
     await noLag(store)
     await age(store, 8)
     await retireSources(store)
-    const [source] = await listSources(store, {})
+    const {
+      items: [source],
+    } = await listSources(store, {})
     assert.deepEqual([source?.state, source?.missing], ['retired', 2])
     const by = { actor: 'Kim', address: null }
     await assert.rejects(
@@ -279,7 +292,7 @@ describe('a source retires', () => {
     )
     const done = await acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 2 })
     assert.deepEqual(done, { accepted: 2, retired: false })
-    assert.deepEqual(await listSources(store, {}), [])
+    assert.deepEqual((await listSources(store, {})).items, [])
   })
 
   test('lists come in pages, in one order, each source once', async (t) => {
@@ -291,13 +304,38 @@ describe('a source retires', () => {
     )
     await saveHeartbeat(store, ...said('Z'))
     const seen: string[] = []
-    for (let after: Source | undefined; ; ) {
-      const page = await listSources(store, { states: sourceStates, limit: 17, after })
-      seen.push(...page.map(({ id, epoch }) => `${id}\0${epoch}`))
-      after = page.at(-1)
-      if (page.length < 17) break
+    for (let after: Place | undefined; ; ) {
+      const page = await listSources(store, { states: sourceStates, limit: 17 }, signal, after)
+      seen.push(...page.items.map(({ id, epoch }) => `${id}\0${epoch}`))
+      if (page.next === null) break
+      assert.equal(page.items.length, 17)
+      after = page.next
     }
     assert.equal(seen.length, 251)
     assert.deepEqual(seen, [...new Set(seen)].sort())
+  })
+
+  test('lists come in pages by their bytes as well, when gaps are many', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const id = 'ü'.repeat(128)
+    await run(
+      store,
+      `insert into source select '${id}', to_char(n, 'FM0000'),
+         (select range_agg(int8range(2 * i, 2 * i + 1)) from generate_series(1::int8, 100) i),
+         now(), now(), now() - interval '1 hour', 0, 0
+       from generate_series(1, 600) n`,
+    )
+    const seen: string[] = []
+    let after: Place | undefined
+    do {
+      const page = await listSources(store, { states: sourceStates, limit: 10_000 }, signal, after)
+      const bytes = Buffer.byteLength(JSON.stringify(page.items))
+      assert.ok(bytes <= maxPageBytes + page.items.length + 1, `${bytes} bytes`)
+      if (page.next) assert.ok(bytes > maxPageBytes * 0.95, `a page that is not full: ${bytes}`)
+      seen.push(...page.items.map(({ epoch }) => epoch))
+      after = page.next ?? undefined
+    } while (after)
+    assert.equal(new Set(seen).size, 600)
+    assert.equal(seen.length, 600)
   })
 })

@@ -10,6 +10,13 @@ import {
   statuses,
 } from '../../src/core/job.ts'
 import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
+import {
+  comparePlaces,
+  type ListPage,
+  type Order,
+  type Place,
+  placeOf,
+} from '../../src/core/list-order.ts'
 import { must } from '../../src/core/must.ts'
 import type { App } from '../../src/core/questions/apps.ts'
 import {
@@ -19,6 +26,7 @@ import {
   compareCauses,
 } from '../../src/core/questions/causes.ts'
 import type { Orphans } from '../../src/core/questions/orphans.ts'
+import type { Question } from '../../src/core/questions/question.ts'
 import type { Running } from '../../src/core/questions/running.ts'
 import type { Source, SourceFilter } from '../../src/core/questions/sources.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
@@ -33,6 +41,8 @@ export type World = {
   events: Map<string, StoredEvent[]>
   sources: Source[]
   completeness: Partial<Completeness>
+  /** Maximum items in a page of a list; all unless given. */
+  listPage?: number
   /** The outcome per site that a central API adds. */
   sites?: JobPage['sites']
   now: () => Micros
@@ -91,15 +101,42 @@ export function arrayReader(world: World): JobReader {
       const isMore = from + limit < all.length
       return { items, next: isMore ? (places[from + limit - 1] ?? null) : null }
     },
-    ask: async ({ name }, params) => {
-      const answer = must(world.answers[name], `the world has an answer to ${name}`)
-      return [...answer(world, params as never)] as never
-    },
+    ask: async (question, params) => pageOfList(world, question, params).items,
+    askPage: async (question, params, _signal, after) => pageOfList(world, question, params, after),
   }
 }
 
 const saidStatus = ({ kind, status }: Event['event']) =>
   status ?? (kind === 'finished' ? 'succeeded' : kind === 'canceled' ? 'canceled' : 'running')
+
+function pageOfList<Params, Item>(
+  world: World,
+  { name, order, limitOf }: Question<Params, Item>,
+  params: Params,
+  after?: Place,
+): ListPage<Item> {
+  const answer = must(world.answers[name], `the world has an answer to ${name}`)
+  const all = [...answer(world, params as never)] as Item[]
+  if (!order) return { items: all, next: null }
+  const most = Math.min(limitOf?.(params) ?? Infinity, world.listPage ?? Infinity)
+  return listFrom(order, all, after, most)
+}
+
+/** @param most items of a page */
+function listFrom<Item>(
+  order: Order<Item>,
+  all: readonly Item[],
+  after: Place | undefined,
+  most: number,
+): ListPage<Item> {
+  const compare = (a: Item, b: Item) => comparePlaces(order, placeOf(order, a), placeOf(order, b))
+  const rest = all
+    .toSorted(compare)
+    .filter((item) => !after || comparePlaces(order, placeOf(order, item), after) > 0)
+  const items = rest.slice(0, most)
+  const last = items.length < rest.length ? items.at(-1) : undefined
+  return { items, next: last ? placeOf(order, last) : null }
+}
 
 function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
   const sign = filter.order === 'desc' ? -1 : 1
@@ -145,11 +182,10 @@ const inState = ({ sources }: World, wanted: Source['state']) =>
   sources.filter(({ state }) => state === wanted)
 
 function listSources({ sources }: World, filter: SourceFilter): readonly Source[] {
-  const { trouble, after, limit } = filter
-  return sources
-    .filter((one) => !trouble || one.state === 'silent' || one.missing > 0 || isOff(one))
-    .filter(({ id, epoch }) => !after || `${id}\0${epoch}` > `${after.id}\0${after.epoch}`)
-    .slice(0, limit)
+  const { trouble } = filter
+  return sources.filter(
+    (one) => !trouble || one.state === 'silent' || one.missing > 0 || isOff(one),
+  )
 }
 
 const isOff = ({ clockOffsetS, lagS, reused }: Source) =>

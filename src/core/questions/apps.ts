@@ -26,8 +26,6 @@ export const appsQuestion: Question<{ site?: string | undefined }, App> = {
     lastSeenAt: time('When it last reported.'),
   }),
   /** By name, so that a program that runs at several sites stands together. */
-  merge: (answers) =>
-    answers.flatMap(({ items }) => items).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)),
+  order: [{ by: 'name' }, { by: 'siteId' }],
+  merge: (answers) => answers.flatMap(({ items }) => items),
 }
-
-const keyOf = ({ name, siteId, appId }: App) => [name, siteId, appId].join('\n')

@@ -1,7 +1,8 @@
+import type { Order } from '../list-order.ts'
 import type { Table } from '../wire-table.ts'
 
 /**
- * A question that is answered with a whole list, such as `GET /v1/apps`: everything that asking it
+ * A question that is answered with a list, such as `GET /v1/apps`: everything that asking it
  * needs, declared once. Readers know only this. Remote sites are asked by `path`, `toQuery` and
  * `table`, several sites are merged by `forSite` and `merge`; the store answers by name
  * (`src/store/answers.ts`), and the API has a route for it (`src/api`).
@@ -12,12 +13,18 @@ import type { Table } from '../wire-table.ts'
  * - `table` reads what it writes, and what older sites write.
  * - `merge` of what the sites answer to `forSite` is what one store of all sites would answer, but
  *   for what cannot be known from answers, which is null.
+ * - With an `order` the list comes in pages, and `merge` puts the items of all sites together, each as it
+ *   is. Without one it comes whole, or is refused where it is larger than a page.
  */
 export type Question<Params, Item> = {
   name: string
   path: string
   toQuery(params: Params): URLSearchParams
   table: Table<Item>
+  /** No two items of one site have the same values in it. */
+  order?: Order<Item>
+  /** Maximum items of a page, where the caller says it. */
+  limitOf?(params: Params): number | undefined
   /** What to ask each of several sites; the question itself unless given. */
   forSite?(params: Params): Params
   /** One answer from those of several sites, which are in the order of the sites. */

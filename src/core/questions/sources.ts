@@ -67,11 +67,7 @@ export type SourceFilter = {
   /** Only those that need a look: silent, late, with a loss, a wrong clock or a spool in trouble. */
   trouble?: boolean | undefined
   limit?: number | undefined
-  /** The last one of the page before. */
-  after?: { id: string; epoch: string } | undefined
 }
-
-export const defaultSourceLimit = 1000
 
 const sinkTable = makeTable<SinkState>('a sink', {
   name: text('Its name.'),
@@ -92,12 +88,11 @@ const reported = (description: string) =>
 export const sourcesQuestion: Question<SourceFilter, Source> = {
   name: 'sources',
   path: '/v1/sources',
-  toQuery: ({ states, trouble, limit, after }) =>
+  toQuery: ({ states, trouble, limit }) =>
     new URLSearchParams({
       ...(states ? { state: states.join(',') } : {}),
       ...(trouble ? { trouble: 'true' } : {}),
       ...(limit === undefined ? {} : { limit: String(limit) }),
-      ...(after ? { cursor: sourceCursorToWire(after) } : {}),
     }),
   table: makeTable<Source>('a source', {
     id: text('The spool.'),
@@ -146,30 +141,8 @@ export const sourcesQuestion: Question<SourceFilter, Source> = {
     clockOf: orNull(text("The app whose clock that is; null when it is the sidecar's own.")),
     site: optional(text('Central, when asked without `site`: the site that was asked.')),
   }),
-  /** A page is as long as asked, or a little longer: a spool that two sites name is not cut in two. */
-  merge: (answers, { limit = defaultSourceLimit }) => {
-    const all = answers.flatMap(({ site, items }) => items.map((source) => ({ ...source, site })))
-    all.sort((a, b) => compare(keyOf(a), keyOf(b)))
-    const last = all[limit - 1]
-    return last === undefined ? all : all.filter((one) => compare(keyOf(one), keyOf(last)) <= 0)
-  },
-}
-
-/** By code point, as the store orders them. */
-const keyOf = ({ id, epoch }: { id: string; epoch: string }) => Buffer.from(`${id}\0${epoch}`)
-const compare = (a: Buffer, b: Buffer) => a.compare(b)
-
-/** The place of a source in the list, as a cursor. */
-export const sourceCursorToWire = ({ id, epoch }: { id: string; epoch: string }): string =>
-  Buffer.from(JSON.stringify([id, epoch])).toString('base64url')
-
-/** Undefined for what is not a cursor. */
-export function readSourceCursor(given: string): { id: string; epoch: string } | undefined {
-  try {
-    const [id, epoch, ...more] = JSON.parse(Buffer.from(given, 'base64url').toString()) as unknown[]
-    const fits = typeof id === 'string' && typeof epoch === 'string' && more.length === 0
-    return fits ? { id, epoch } : undefined
-  } catch {
-    return undefined
-  }
+  order: [{ by: 'id' }, { by: 'epoch' }],
+  limitOf: ({ limit }) => limit,
+  merge: (answers) =>
+    answers.flatMap(({ site, items }) => items.map((source) => ({ ...source, site }))),
 }

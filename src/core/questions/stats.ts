@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts'
 import { toQuery } from '../filter-wire.ts'
 import { type JobFilter, type JobStatus, statuses } from '../job.ts'
 import { must } from '../must.ts'
@@ -72,12 +73,23 @@ export const statsQuestion: Question<StatsFilter, StatsRow> = {
     isBySite(filter) || filter.groupBy.includes('status')
       ? filter
       : { ...filter, groupBy: [...filter.groupBy, 'status'] },
-  merge: (answers, filter) =>
-    mergeStats(
+  merge: (answers, filter) => {
+    const rows = mergeStats(
       answers.flatMap(({ items }) => items),
       filter,
-    ),
+    )
+    if (rows.length > maxStatsRows) throw tooManyGroups()
+    return rows
+  },
 }
+
+/** Maximum rows of an answer. */
+export const maxStatsRows = 20_000
+
+export const tooManyGroups = () =>
+  new AppError('invalid', `more than ${maxStatsRows} groups; choose a shorter window`, {
+    field: 'group_by',
+  })
 
 const isBySite = ({ groupBy }: StatsFilter) => groupBy.includes('site')
 

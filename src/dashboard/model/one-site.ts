@@ -17,6 +17,8 @@ export function limitToSite(backend: Backend, site: string): Backend {
     getJobs: async (ids, signal) =>
       (await backend.getJobs(ids, signal)).filter(({ siteId }) => siteId === site),
     ask: (question, params, signal) => backend.ask(question, { ...params, site }, signal),
+    askPage: (question, params, signal, after) =>
+      backend.askPage(question, { ...params, site }, signal, after),
     exportJobs: (filter, format, signal) => backend.exportJobs({ ...filter, site }, format, signal),
     follow: (lastEventId, signal) => follow(lastEventId, signal, site),
   }

@@ -2,9 +2,10 @@ import { Layout } from '../../../views/layout.tsx'
 import { AcceptBody, type AcceptView } from '../../../views/pages/accept.tsx'
 import { withQuery } from '../../../views/urls.ts'
 import { AppError } from '../../core/errors.ts'
+import type { ListPage, Place } from '../../core/list-order.ts'
 import { type Source, sourcesQuestion } from '../../core/questions/sources.ts'
 import { sourceStates } from '../../core/source-state.ts'
-import { isFromOurPages, readAddress } from '../access.ts'
+import { isFromOurPages, readAddress, readVisitor } from '../access.ts'
 import { toSentence } from '../model/error-text.ts'
 import { respond, respondMessage } from '../respond.tsx'
 import { readParams, toPage, type Visit } from '../visit.ts'
@@ -30,8 +31,8 @@ async function takeForm(visit: Visit): Promise<Response> {
   const given = await c.req.parseBody()
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
   const [id, reason, by] = [textOf('source'), textOf('reason'), textOf('by')]
-  const visitor = dashboard.access.identify(c)
-  const session = visitor?.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
+  const visitor = readVisitor(c)
+  const session = visitor.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
   const who = [by, session, readAddress(c)].filter(Boolean).join(', ').slice(0, 100)
   const missing = Number(textOf('missing'))
   try {
@@ -50,7 +51,7 @@ function refuse(visit: Visit): Promise<Response> | undefined {
   if (visit.backend.acceptSource === undefined) {
     return respondMessage(visit, 403, title, 'A loss is accepted on the dashboard of its site.')
   }
-  if (visit.dashboard.access.mayOperate(visit.c)) return undefined
+  if (readVisitor(visit.c).mayOperate) return undefined
   return respondMessage(
     visit,
     403,
@@ -66,18 +67,17 @@ async function show(visit: Visit, id: string, form: Form): Promise<Response> {
   const { backend, dashboard } = visit
   const sources: Source[] = []
   // The openings of one spool follow each other; the first is the one after "no epoch".
-  let after = { id, epoch: '' }
-  for (;;) {
-    const page = await backend.ask(
+  let after: Place | null = [id, '']
+  while (after) {
+    const page: ListPage<Source> = await backend.askPage(
       sourcesQuestion,
-      { states: sourceStates, after, limit: pageRows },
+      { states: sourceStates, limit: pageRows },
       dashboard.signal,
+      after,
     )
-    const own = page.filter((source) => source.id === id)
+    const own = page.items.filter((source) => source.id === id)
     sources.push(...own)
-    const last = own.at(-1)
-    if (own.length < pageRows || !last) break
-    after = { id, epoch: last.epoch }
+    after = own.length === page.items.length ? page.next : null
   }
   if (sources.length === 0) {
     return respondMessage(visit, 404, title, `There is no source ${id}.`)

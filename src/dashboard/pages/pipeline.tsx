@@ -1,11 +1,9 @@
 import { PipelineBody, type PipelineView, sidecarRows } from '../../../views/pages/pipeline.tsx'
 import type { JobFilter } from '../../core/job.ts'
+import { type Place, placeToWire, readPlace } from '../../core/list-order.ts'
 import { orphansQuestion } from '../../core/questions/orphans.ts'
-import {
-  readSourceCursor,
-  sourceCursorToWire,
-  sourcesQuestion,
-} from '../../core/questions/sources.ts'
+import { sourcesQuestion } from '../../core/questions/sources.ts'
+import { readVisitor } from '../access.ts'
 import { definePage } from '../define-page.tsx'
 import { sitesNotices } from '../model/notices.ts'
 import { firstTime } from '../model/query.ts'
@@ -37,30 +35,38 @@ const orphans: JobFilter = {
 
 async function load(visit: Visit): Promise<PipelineView> {
   const cursor = readParams(visit).get('after') ?? ''
-  const after = readSourceCursor(cursor)
+  const after = placeFrom(cursor)
   const [troubled, sources, list, health, counts, newest] = await Promise.all([
     ask(visit, ['troubled'], (backend, signal) =>
       backend.ask(sourcesQuestion, { trouble: true, limit: sidecarRows }, signal),
     ),
-    ask(visit, ['sources', after?.id, after?.epoch], (backend, signal) =>
-      backend.ask(sourcesQuestion, { limit: sidecarRows, after }, signal),
+    ask(visit, ['sources', after], (backend, signal) =>
+      backend.askPage(sourcesQuestion, { limit: sidecarRows }, signal, after),
     ),
     ask(visit, ['jobs', anyJob], (backend, signal) => backend.findJobs(anyJob, signal)),
     ask(visit, ['health'], (backend, signal) => backend.health(signal)),
     ask(visit, ['orphans'], (backend, signal) => backend.ask(orphansQuestion, {}, signal)),
     ask(visit, ['subjobs', orphans], (backend, signal) => backend.findSubjobs(orphans, signal)),
   ])
-  const last = sources?.at(-1)
   return {
     troubled,
-    sources,
+    sources: sources?.items,
     after: after && cursor,
-    next: sources && last && sources.length >= sidecarRows ? sourceCursorToWire(last) : undefined,
+    next: sources?.next ? placeToWire(sources.next) : undefined,
     completeness: list?.completeness,
     missingSites: list?.sites?.missing ?? [],
-    accepts: visit.backend.acceptSource !== undefined && visit.dashboard.access.mayOperate(visit.c),
+    accepts: visit.backend.acceptSource !== undefined && readVisitor(visit.c).mayOperate === true,
     health: visit.failures.length > 0 ? undefined : health,
     orphans: counts && newest && { counts, newest: newest.items },
     notices: sitesNotices(list ?? {}, assessFreshness(visit)),
+  }
+}
+
+/** Where the page begins; at the first one for what is not a place. */
+function placeFrom(cursor: string): Place | undefined {
+  try {
+    return cursor === '' ? undefined : readPlace(sourcesQuestion.order ?? [], cursor)
+  } catch {
+    return undefined
   }
 }
