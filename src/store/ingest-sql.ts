@@ -1,4 +1,5 @@
 import { tickBit } from '../core/event-hash.ts'
+import { openingPattern } from '../core/opening.ts'
 import { maxHashes, slotList } from '../core/slots.ts'
 import { type Column, unnestSql } from './unnest.ts'
 
@@ -147,21 +148,25 @@ export const insertEventsOnceSql = `/* ingest.insertEventsOnce */ ${insertInto('
 
 /**
  * True when an event whose raw row is gone was received before: by its identity, as long as its job
- * remembers that; by its number alone only where the job cannot know.
+ * remembers that; by its number alone only where the job cannot know. To lose an event is worse than to
+ * count it twice, so in doubt it is new.
  *
  * 1. Its job remembers it: a repeat, whichever spool sent it.
  * 2. Its number never came: new.
- * 3. Its spool accepted it after everything that had come from there, or after its numbers began
- *    again: new, and its number is used a second time.
- * 4. Its job was never here: new. A job that was deleted for its age is not known to have been here.
- * 5. Its job remembers all of its events, and not this one: new.
- * 6. Its job has more events than it remembers, or is older than its memory: a repeat.
+ * 3. Its number proves nothing: it is not of one opening of a spool, or that opening is known to have
+ *    given numbers to two events. New.
+ * 4. Its spool accepted it after everything that had come from there: new, and its number is used a
+ *    second time.
+ * 5. Its job was never here: new. A job that was deleted for its age is not known to have been here.
+ * 6. Its job remembers all of its events, and not this one: new.
+ * 7. Its job has more events than it remembers, or is older than its memory: a repeat.
  */
 const wasReceived = `(
   select case
     when j.hashes && array[r.hash, r.hash + ${tickBit}] then true
     when s.received is null or not s.received @> r.source_seq then false
-    when r.received_at > s.last_received_at or r.received_at > s.reused_after then false
+    when r.source_epoch !~ '${openingPattern.source}' or not isempty(s.reused) then false
+    when r.received_at > s.last_received_at then false
     when j.events is null then r.at <= h.jobs_from
     else cardinality(j.hashes) is distinct from j.events end
   from horizon h

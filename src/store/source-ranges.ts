@@ -59,12 +59,11 @@ export async function upsertSources(
         last_at timestamptz, last_received_at timestamptz, clock_offset_s float8, clock_of text)),
     noted as (insert into source as s
       (source_id, epoch, received, last_at, last_received_at, lag_s, clock_offset_s, clock_of,
-        reused, reused_at, reused_after)
+        reused, reused_at)
     select r.source_id, r.epoch, r.received, r.last_at, r.last_received_at,
       extract(epoch from clock_timestamp() - r.last_received_at)::float8, r.clock_offset_s, r.clock_of,
       r.twice,
-      case when not isempty(r.twice) then now() end,
-      case when not isempty(r.twice) then r.last_received_at end
+      case when not isempty(r.twice) then now() end
     from given r
     order by 1, 2
     on conflict (source_id, epoch) do update set
@@ -75,8 +74,6 @@ export async function upsertSources(
       reused = case when (select count(*) from unnest(s.reused)) < ${maxRanges}
         then s.reused + ${again} else s.reused end,
       reused_at = case when isempty(${again}) then s.reused_at else now() end,
-      reused_after = case when isempty(${again}) then s.reused_after
-        else coalesce(s.reused_after, s.last_received_at) end,
       last_at = greatest(s.last_at, excluded.last_at),
       last_received_at = greatest(s.last_received_at, excluded.last_received_at),
       last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s,

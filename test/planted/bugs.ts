@@ -282,6 +282,28 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a number is believed that is known to have been given twice',
+    why: 'new events of a cloned sidecar are taken for repeats',
+    file: 'src/store/ingest-sql.ts',
+    find: ' or not isempty(s.reused) then false',
+    replace: ' then false',
+    test: [
+      'test/store/repeats.test.ts',
+      'a number that came before with another event > is no proof any more once one number of its opening came with two events',
+    ],
+  },
+  {
+    name: 'a number of any epoch makes a repeat',
+    why: 'new events of a restored folder of an earlier version are lost',
+    file: 'src/store/ingest-sql.ts',
+    find: 'r.source_epoch !~',
+    replace: 'r.source_epoch is null and r.source_epoch !~',
+    test: [
+      'test/store/repeats.test.ts',
+      'a number that came before with another event > is lost below the line only when all of six things are true, and not when one is false',
+    ],
+  },
+  {
     name: 'spool continues the epoch that it finds',
     why: 'a restored folder numbers other events as those that were delivered, and they are dropped',
     file: 'src/spool/epochs.ts',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
+import { openingPattern } from '../../src/core/opening.ts'
 import { newEpoch } from '../../src/spool/epochs.ts'
 import { epochPattern } from '../../src/spool/schema.ts'
 import { Spool } from '../../src/spool/spool.ts'
@@ -140,6 +141,8 @@ describe('a spool that goes back in time', () => {
         for (const date of dates) {
           const epoch = newEpoch(last, date.getTime())
           assert.match(epoch, epochPattern)
+          // By which a receiver knows that its numbers are given once.
+          assert.match(epoch, openingPattern)
           assert.ok(epoch > last)
           last = epoch
         }

@@ -18,16 +18,28 @@ import { anEvent, count, openStore, run } from '../support/store.ts'
 const minute = (n: number) => `2026-03-01T12:${String(n).padStart(2, '0')}:00.000000Z`
 const id = (n: number) => `b0000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 
-type Told = Partial<Event['event']> & { seq?: number; job?: number; received?: string }
+/** One opening of a spool. */
+const opening = '20260301T115900000Z-0123456789abcdef'
+
+type Told = Partial<Event['event']> & {
+  seq?: number
+  job?: number
+  received?: string
+  epoch?: string
+}
 
 /** An event of one spool, by default of a job of its own number. */
-function from(spool: string, at: string, { seq = 1, job = 1, received = at, ...event }: Told) {
-  const source = { id: spool, epoch: 'e1', seq }
+function from(
+  spool: string,
+  at: string,
+  { seq = 1, job = 1, received = at, epoch = opening, ...event }: Told,
+) {
+  const source = { id: spool, epoch, seq }
   return anEvent(at, event, { source, received_at: received, entity: { id: id(job) } })
 }
 
 const through = (spool: string, events: Event[]) =>
-  events.map((event, i) => ({ ...event, source: { id: spool, epoch: 'e1', seq: i + 1 } }))
+  events.map((event, i) => ({ ...event, source: { id: spool, epoch: opening, seq: i + 1 } }))
 
 let store: Store
 const cleanups: (() => unknown)[] = []
@@ -87,7 +99,7 @@ describe('an event that comes again after its raw row is gone', () => {
       { kind: 'error' },
       {
         entity: { type: 'subjob', id: id(9), parent_id: id(1) },
-        source: { id: 'bn-07', epoch: 'e1', seq: 4 },
+        source: { id: 'bn-07', epoch: opening, seq: 4 },
       },
     )
     const events = [
@@ -163,7 +175,7 @@ describe('a number that came before with another event', () => {
     Array.from({ length: 50 }, (_, i) =>
       from('bn-07', minute(i), { kind: 'error', seq: i + 1, ...change(i + 1) }),
     )
-  const all50 = [{ source: 'bn-07', epoch: 'e1', count: 50, numbers: [{ from: 1, to: 50 }] }]
+  const all50 = [{ source: 'bn-07', epoch: opening, count: 50, numbers: [{ from: 1, to: 50 }] }]
 
   for (const [name, change] of [
     ['of jobs that are here', (n: number) => ({ job: n })],
@@ -206,6 +218,75 @@ describe('a number that came before with another event', () => {
     }
   })
 
+  test('is lost below the line only when all of six things are true, and not when one is false', async () => {
+    type Case = {
+      /** What came with the number first: of the same job, unless told otherwise. */
+      first?: Told
+      /** How many events the job has, of which it remembers 64. */
+      count?: number
+      change?: string
+      second?: Told
+    }
+    const accepted = minute(59)
+    const [before, later] = [minute(58), '2026-03-09T00:00:00.000000Z']
+    const verdictOn = async ({ first = {}, count = 2 * maxHashes, change, second = {} }: Case) => {
+      await run(store, 'truncate event, event_late, job, source')
+      await run(
+        store,
+        `update horizon set frozen_before = '2026-03-01', dropped_before = '-infinity'`,
+      )
+      const ticks = Array.from({ length: count }, (_, i) =>
+        from('bn-07', minute(i % 50), {
+          ...{ kind: 'progress', seq: i + 1, received: accepted },
+          ...first,
+        }),
+      )
+      await ingest(store, ticks)
+      await dropRaw()
+      if (change) await run(store, change)
+      const other = from('bn-07', minute(55), {
+        ...{ kind: 'progress', seq: 1, received: before },
+        ...second,
+      })
+      return (await ingest(store, [other])).verdicts[0]
+    }
+    // A machine cloned while its sidecar ran: two sidecars number under one opening.
+    assert.equal(await verdictOn({}), 'duplicate', 'all six are true')
+    const cases: [string, Case][] = [
+      [
+        'its raw row would still be there',
+        { change: `update horizon set dropped_before = '2026-03-01'` },
+      ],
+      ['its number never came', { second: { seq: 9999 } }],
+      ['its job has no more events than it remembers', { count: maxHashes }],
+      ['its job was never here', { second: { job: 2 } }],
+      ['its spool accepted it after everything that had come', { second: { received: later } }],
+      [
+        'that opening is known to have given a number twice',
+        { change: `update source set reused = '{[7,8)}'` },
+      ],
+      ...['20260301T115900000Z-01234567', 'e1'].map((epoch): [string, Case] => [
+        `its numbers are not of one opening (${epoch})`,
+        { first: { epoch }, second: { epoch } },
+      ]),
+    ]
+    for (const [name, one] of cases) assert.equal(await verdictOn(one), 'stored', name)
+  })
+
+  test('is no proof any more once one number of its opening came with two events', async () => {
+    const ticks = Array.from({ length: 2 * maxHashes }, (_, i) =>
+      from('bn-07', minute(i % 60), { kind: 'progress', seq: i + 1, received: minute(59) }),
+    )
+    await ingest(store, ticks)
+    await dropRaw()
+    const clone = (seq: number, job: number) =>
+      from('bn-07', minute(30), { kind: 'progress', seq, job, received: minute(58) })
+    // Of a job that was never here: known to be new, and that its number was used.
+    const { reused } = await ingest(store, [clone(100, 2)])
+    assert.equal(reused[0]?.count, 1)
+    assert.deepEqual((await ingest(store, [clone(5, 1)])).verdicts, ['stored'])
+  })
+
   test('is reported above that line as well, also from two events of one request', async () => {
     await ingest(store, [
       from('bn-07', minute(1), { seq: 1 }),
@@ -219,7 +300,7 @@ describe('a number that came before with another event', () => {
     ])
     assert.deepEqual(verdicts, allAre('stored', 4))
     const numbers = [2, 5].map((n) => ({ from: n, to: n }))
-    assert.deepEqual(reused, [{ source: 'bn-07', epoch: 'e1', count: 2, numbers }])
+    assert.deepEqual(reused, [{ source: 'bn-07', epoch: opening, count: 2, numbers }])
     const first = await ingest(
       store,
       [8, 8].map((seq, i) => from('bn-09', minute(8 + i), { seq })),
@@ -267,7 +348,10 @@ describe('a number that came before with another event', () => {
         )
       ).reused,
     )
-    assert.match(lines.join(), /"source":"bn-07","epoch":"e1","count":50.*gave numbers again/)
+    assert.match(
+      lines.join(),
+      /"source":"bn-07","epoch":"20260301T[^"]*","count":50.*gave numbers again/,
+    )
     alarm.raise(
       (
         await ingest(
@@ -280,7 +364,7 @@ describe('a number that came before with another event', () => {
     assert.match(await metrics.registry.metrics(), /^wafermon_reused_numbers_total 100$/m)
     for (const one of [alarm, alarmOf().alarm]) {
       const named = (await one.spools()).map(({ last_at, ...spool }) => spool)
-      assert.deepEqual(named, [{ source: 'bn-07', epoch: 'e1', numbers: 50 }])
+      assert.deepEqual(named, [{ source: 'bn-07', epoch: opening, numbers: 50 }])
     }
     await run(store, `update source set reused_at = now() - interval '25 hours'`)
     assert.deepEqual(await alarm.spools(), [])
