@@ -36,14 +36,14 @@ export class EventWriter {
   ): Written {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
-    const rows: Row[] = []
+    const rows: Values = []
     const receivedMs = readReceived()
     for (const [i, item] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
       const { event } = item
       // An event that carries the stamp of an earlier spool gets no number of ours.
-      rows.push([seq, event.source ? null : ++given, receivedMs(event), item.json])
+      rows.push(seq, event.source ? null : ++given, receivedMs(event), item.json)
     }
     inChunks(rows, this.#statements.put)
     return { verdicts: split(verdicts, groups), seq, given }
@@ -63,7 +63,10 @@ export class EventWriter {
   }
 }
 
-type Row = [seq: number, sourceSeq: number | null, receivedMs: number, body: string]
+/** The values of rows, one row after the other. */
+type Values = (number | string | null)[]
+/** seq, source_seq, received_ms, body */
+const columns = 4
 
 /** Reads the time of arrival, once for all events of a request: they share its text. */
 function readReceived(): (event: Event) => number {
@@ -78,10 +81,11 @@ function readReceived(): (event: Event) => number {
   }
 }
 
-function inChunks(rows: readonly Row[], put: Statements['put']): void {
-  const whole = rows.length - (rows.length % put.chunk)
-  for (let i = 0; i < whole; i += put.chunk) put.many.run(rows.slice(i, i + put.chunk).flat())
-  for (const row of rows.slice(whole)) put.one.run(row)
+function inChunks(rows: Values, put: Statements['put']): void {
+  const chunk = put.chunk * columns
+  const whole = rows.length - (rows.length % chunk)
+  for (let i = 0; i < whole; i += chunk) put.many.run(rows.slice(i, i + chunk))
+  for (let i = whole; i < rows.length; i += columns) put.one.run(rows.slice(i, i + columns))
 }
 
 function split(verdicts: readonly Verdict[], groups: readonly (readonly unknown[])[]): Verdict[][] {
