@@ -57,10 +57,15 @@ async function look(one: Sql, other: Sql): Promise<void> {
 
 type Session = { pid: number; idle: string }
 
-/** True when one client gets the session of another, while both are connected. */
+/** How often it is tried: other clients may use the very session at the time of one try. */
+const tries = 20
+
+/** True when one client gets the session of another, or another one than before, while both are connected. */
 async function isShared(one: Sql, other: Sql, pid: number): Promise<boolean> {
   // Without a transaction first: pooling by statement knows none.
-  if ((await pidOf(other)) === pid) return true
+  for (let i = 0; i < tries; i++) {
+    if ((await pidOf(other)) === pid || (await pidOf(one)) !== pid) return true
+  }
   return other.begin(async (tx) => {
     if ((await pidOf(tx)) === pid) return true
     return (await pidOf(one)) !== pid

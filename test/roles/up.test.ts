@@ -233,7 +233,9 @@ describe('wafermon up', () => {
     for (const dir of [file, join(file, 'deeper')]) {
       const second = launch(upFlags(dir, up.ports), {})
       assert.equal((await second.ended).code, 1)
-      assert.match(second.logs(), new RegExp(`^wafermon: cannot write to ${dir} .*--dir\n$`))
+      const words =
+        dir === file ? `--dir: ${dir} is not a folder.*` : `cannot write to ${dir} .*--dir`
+      assert.match(second.logs(), new RegExp(`^wafermon: ${words}\n$`))
     }
   })
 

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { pino } from 'pino'
 import { fromMs } from '../../src/core/time.ts'
 import { DatabaseWatch } from '../../src/store/database-watch.ts'
+import { openDriver } from '../../src/store/driver.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { openLease } from '../../src/store/lease.ts'
 import { migrate } from '../../src/store/migrate.ts'
@@ -34,6 +35,30 @@ describe('behind PgBouncer', needsPgBouncer, () => {
       assert.match(JSON.stringify(found), /connection pooler/)
     })
   }
+
+  test('in transaction mode it is found out however busy the pooler is, and with our settings on the database', async (t) => {
+    const { store, url } = await openStore(t, 'plain')
+    const database = new URL(url).pathname.slice(1)
+    await run(store, `alter database ${database} set idle_in_transaction_session_timeout = '2s'`)
+    const pooled = await startPgBouncer(t, url, {
+      pool_mode: 'transaction',
+      ignore_startup_parameters: ignored,
+    })
+    let over = false
+    const busy = Array.from({ length: 6 }, async () => {
+      const sql = openDriver(pooled, { name: 'busy', max: 1 })
+      while (!over) await sql.unsafe('select 1').catch(() => {})
+      await sql.end({ timeout: 0 })
+    })
+    try {
+      for (let i = 0; i < 40; i++) {
+        await assert.rejects(refuseUnfitPooler(pooled), { message: /pool_mode = session/ })
+      }
+    } finally {
+      over = true
+      await Promise.all(busy)
+    }
+  })
 
   test('that rejects our settings, every role is refused in words', async (t) => {
     const { url } = await openStore(t, 'plain')

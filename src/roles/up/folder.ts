@@ -27,7 +27,8 @@ export function makeFolder(dir: string): void {
     closeFolder(logs, 0o077, /\.log/)
     accessSync(dir, constants.W_OK)
   } catch (cause) {
-    if (cause instanceof AppError) throw cause
+    if (cause instanceof AppError && cause.code === 'forbidden') throw cause
+    if (cause instanceof AppError) throw new AppError(cause.code, `--dir: ${cause.message}`)
     const { code } = cause as NodeJS.ErrnoException
     throw new AppError(
       'invalid',
