@@ -78,7 +78,7 @@ export class CarryOver {
     this.#options = options
     this.#rows = options.carry
     this.#statements = prepare(options.db)
-    options.positions.carried(this.#end, !this.#isDone)
+    options.positions.carried(this.#end, this.#left)
   }
 
   /** What was carried over; undefined until that is all. */
@@ -90,14 +90,21 @@ export class CarryOver {
   get carrying(): Carrying | undefined {
     if (this.#isDone) return undefined
     const { movedTo, reason, salvaged, unreadable } = this.#describe()
-    const left = this.#rows.map(({ last, high }) => (last ?? Infinity) - high)
-    const of = left.reduce((sum, some) => sum + Math.max(0, some), salvaged + unreadable)
+    const isKnown = this.#rows.every((row) => isCarried(row) || row.last !== null)
     const trouble = this.#trouble
     return {
       ...{ from: movedTo, reason, events: salvaged },
-      ...(of === Infinity ? {} : { of }),
+      ...(isKnown ? { of: salvaged + unreadable + this.#left } : {}),
       ...(trouble ? { trouble } : {}),
     }
+  }
+
+  /** How many events are still to be carried over; while that is not known, and at least, one of each database. */
+  get #left(): number {
+    const left = this.#rows
+      .filter((row) => !isCarried(row))
+      .map(({ last, high }) => Math.max(1, (last ?? high) - high))
+    return left.reduce((sum, some) => sum + some, 0)
   }
 
   #describe(): Damage {
@@ -187,7 +194,7 @@ export class CarryOver {
     this.#part = undefined
     Object.assign(row, next)
     written()
-    positions.carried(this.#end, !this.#isDone)
+    positions.carried(this.#end, this.#left)
     disk.attempt(() => (disk.works ? space.checkLog() : space.emptyLog()))
     if (isCarried(row)) endCarrying(this.#options.dir, row.folder)
     onPart()

@@ -20,6 +20,7 @@ export class Positions {
   /** The last event that was carried over; 0 where none was. */
   #carried = 0
   #isCarrying = false
+  #left = 0
 
   /** @param last number of the last event that came in */
   constructor(acked: Map<string, number>, last: number) {
@@ -44,7 +45,7 @@ export class Positions {
 
   /** How many events that came in are delivered; below 0 by those that were carried over and are not. */
   get delivered(): number {
-    return this.#last - this.countAfter(this.ackedByAll)
+    return this.#last + this.#left - this.countAfter(this.ackedByAll)
   }
 
   get sinks(): Iterable<[sink: string, acked: number]> {
@@ -58,9 +59,9 @@ export class Positions {
     return acked
   }
 
-  /** Events after a number. */
+  /** Events after a number, those that are still to be carried over among them. */
   countAfter(seq: number): number {
-    return this.#last - seq - (seq < 0 ? -this.#carried : 0)
+    return this.#last - seq - (seq < 0 ? -this.#carried : 0) + this.#left
   }
 
   /** The number that follows: nothing may be missing in between. */
@@ -82,10 +83,15 @@ export class Positions {
     this.#last = last
   }
 
-  /** Events were carried over, up to a number. */
-  carried(last: number, isCarrying: boolean): void {
+  /**
+   * Events were carried over, up to a number.
+   *
+   * @param left how many are still to be carried over, as far as that is known; 0 when it is done
+   */
+  carried(last: number, left: number): void {
     this.#carried = last
-    this.#isCarrying = isCarrying
+    this.#isCarrying = left > 0
+    this.#left = left
     for (const [sink, seq] of this.#acked) this.#acked.set(sink, this.settle(seq))
   }
 

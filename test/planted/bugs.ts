@@ -1736,9 +1736,9 @@ export const bugs: readonly Bug[] = [
     why: 'a job ends before it starts',
     file: 'src/spool/carry-over.ts',
     find: `written()
-    positions.carried(this.#end, !this.#isDone)`,
+    positions.carried(this.#end, this.#left)`,
     replace: `written()
-    positions.carried(this.#end, false)`,
+    positions.carried(this.#end, 0)`,
     test: [
       'test/spool/carry-over.test.ts',
       'a damaged spool that takes long to read > delivers while it is carried over: each event once, in order, also those that come in',

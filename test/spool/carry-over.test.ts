@@ -103,6 +103,8 @@ describe('a damaged spool that takes long to read', () => {
     const event = item()
     assert.deepEqual(await spool.append([event]), ['stored'])
     assert.ok(spool.carrying)
+    // Whoever is told that nothing waits takes what has not come for lost.
+    assert.deepEqual([spool.count, spool.lag('a')], [waiting.length + 1, waiting.length + 1])
     const { salvaged, unreadable, movedTo } = await carriedOver(spool)
     assert.equal(salvaged + unreadable, waiting.length)
     assert.ok(unreadable > 0 && unreadable < 6, `${unreadable}`)
