@@ -17,7 +17,7 @@ describe('the store through the API', () => {
   test('answers seven days, and links to pages that add up while jobs arrive', async (t) => {
     const { store } = await openStore(t, 'plain')
     const inside = Array.from({ length: 25 }, (_, i) => anEvent(ago((i % 3) * day)))
-    await ingest(store, [...inside, anEvent(ago(7.01 * day))])
+    await ingest(store, [...inside, anEvent(ago(7.01 * day), { kind: 'finished' })])
     const { ask } = readApp({ reader: storeReader(store) })
     const seen: string[] = []
     let path: string | undefined = '/v1/jobs?limit=4'

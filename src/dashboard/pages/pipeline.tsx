@@ -3,7 +3,6 @@ import type { JobFilter } from '../../core/job.ts'
 import { type Place, placeToWire, readPlace } from '../../core/list-order.ts'
 import { orphansQuestion } from '../../core/questions/orphans.ts'
 import { sourcesQuestion } from '../../core/questions/sources.ts'
-import { readVisitor } from '../access.ts'
 import { definePage } from '../define-page.tsx'
 import { sitesNotices } from '../model/notices.ts'
 import { firstTime } from '../model/query.ts'
@@ -55,7 +54,8 @@ async function load(visit: Visit): Promise<PipelineView> {
     next: sources?.next ? placeToWire(sources.next) : undefined,
     completeness: list?.completeness,
     missingSites: list?.sites?.missing ?? [],
-    accepts: visit.backend.acceptSource !== undefined && readVisitor(visit.c).mayOperate === true,
+    // The same for every visitor, as an open page is made again for all: the form says who may send it.
+    accepts: visit.backend.acceptSource !== undefined,
     health: visit.failures.length > 0 ? undefined : health,
     orphans: counts && newest && { counts, newest: newest.items },
     notices: sitesNotices(list ?? {}, assessFreshness(visit)),
