@@ -25,6 +25,8 @@ export function explainShape(item: Item, text: string): string | undefined {
   }
   const { input } = item
   if (Array.isArray(input)) return 'send the events of an inner list by themselves'
+  // What is no double is a symbol here; see parseJson.
+  if (typeof input === 'symbol') return 'a number is not an event'
   if (typeof input !== 'object' || input === null) return `${JSON.stringify(input)} is not an event`
   if (eventFields.some((name) => Object.hasOwn(input, name))) return undefined
   const list = Object.entries(input).find(([, value]) => Array.isArray(value))?.[0]

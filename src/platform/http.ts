@@ -28,7 +28,7 @@ export function createApp({ log, metrics, callers }: AppOptions): Hono {
   })
   app.onError((error, c) => answerFailure(c, error, log))
   app.notFound((c) => {
-    const error = new AppError('not_found', `there is no ${c.req.method} ${c.req.path}`)
+    const error = new AppError('not_found', `there is no ${c.req.method} ${shown(c.req.path)}`)
     return respond(c, answerError(error, toEndpoint(c), log))
   })
   return app
@@ -77,3 +77,6 @@ function answerFailure(c: Context, error: Error, log: Logger): Response {
 
 const respond = (c: Context, { status, headers, body }: Answer) =>
   c.body(body, status as ContentfulStatusCode, headers)
+
+/** An address may be as long as all headers together. */
+const shown = (path: string) => (path.length > 200 ? `${path.slice(0, 200)}…` : path)

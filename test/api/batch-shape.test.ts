@@ -76,6 +76,7 @@ describe('a batch', () => {
     ],
     ['a list of texts', json(['a', 'b']), /"a" is not an event/],
     ['a list of null', json([null]), /null is not an event/],
+    ['a list with a number that no double holds', '[1e-400]', /a number is not an event/],
     ['a text', json('a'), /must be a JSON array of events, or NDJSON/],
     ['a number', '1', /must be a JSON array of events, or NDJSON/],
   ]
