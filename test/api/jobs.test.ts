@@ -481,6 +481,12 @@ describe('every route', () => {
     }
   })
 
+  test('an unknown path is not given back whole', async () => {
+    const { ask } = readApp()
+    const { detail } = (await (await ask(`/v1/${'x'.repeat(5000)}`)).json()) as Refusal
+    assert.match(detail, /^there is no GET \/v1\/x{196}…$/)
+  })
+
   test('limits of the role are the limits of the document', async () => {
     const { json } = readApp()
     const { paths } = await json('/openapi.json')
