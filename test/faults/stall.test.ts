@@ -152,7 +152,7 @@ describe('a role that gets nothing done says so', { concurrency: true }, () => {
       SITES: `fab1=${address}`,
       REQUEST_TIMEOUT_S: '0.5',
     })
-    assert.equal((await healthOf(url)).status, 'ok')
+    await until('it to be well', async () => (await healthOf(url)).status === 'ok')
     assert.equal((await fetch(`${url}/v1/apps`)).status, 502)
     assert.equal((await healthOf(url)).status, 'degraded')
   })
@@ -165,7 +165,17 @@ describe('a role that gets nothing done says so', { concurrency: true }, () => {
     assert.equal((await healthOf(url)).code, 503)
   })
 
-  test('up, one of whose roles stands still, and one whose database does', async (t) => {
+  test('web, whose API takes connections and never answers', async (t) => {
+    const env = { LOCAL_API: await mute(t), REQUEST_TIMEOUT_S: '600' }
+    const { url } = await startRole(t, 'web', env)
+    const { code, status, stream } = await healthOf(url)
+    assert.deepEqual([code, status], [200, 'degraded'])
+    assert.notEqual(stream, 'live')
+  })
+})
+
+describe('wafermon up says so of its roles', () => {
+  test('of one that stands still, and of one whose database does', async (t) => {
     const up = await startUp(freshFolder(), await choosePorts())
     const sidecar = must(pidOf(up.dir, 'sidecar'), 'it runs')
     const standing = new Set<number>()
@@ -185,13 +195,5 @@ describe('a role that gets nothing done says so', { concurrency: true }, () => {
     goOn()
     await said('role works again, role "sidecar"')
     await said('role works again, role "local-api"')
-  })
-
-  test('web, whose API takes connections and never answers', async (t) => {
-    const env = { LOCAL_API: await mute(t), REQUEST_TIMEOUT_S: '600' }
-    const { url } = await startRole(t, 'web', env)
-    const { code, status, stream } = await healthOf(url)
-    assert.deepEqual([code, status], [200, 'degraded'])
-    assert.notEqual(stream, 'live')
   })
 })
