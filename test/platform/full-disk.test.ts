@@ -17,7 +17,7 @@ import { takeLock } from '../../src/platform/lock-file.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { rotate } from '../../src/platform/log-rotation.ts'
 import { Supervisor } from '../../src/platform/supervisor.ts'
-import { makeFolder } from '../../src/roles/up/folder.ts'
+import { makeFolder, noteSimulated } from '../../src/roles/up/folder.ts'
 import { upLog } from '../../src/roles/up/log.ts'
 import { openCheckpoint } from '../../src/tools/replay/checkpoint.ts'
 import { writeRecords } from '../../src/tools/simulate/write-records.ts'
@@ -106,6 +106,17 @@ describe('a full disk', () => {
     disk.free()
     makeFolder(dir)
     assert.deepEqual(readdirSync(dir), ['logs'])
+  })
+
+  test('under the note that a folder is simulated refuses in words, and needs no space later', (t) => {
+    const dir = freshFolder()
+    const disk = diskOf(t)
+    disk.fill(join(dir, 'simulated'))
+    assert.throws(() => noteSimulated(dir), /cannot write .*simulated \(ENOSPC\): free some space/)
+    disk.free()
+    noteSimulated(dir)
+    disk.fill(join(dir, 'simulated'))
+    noteSimulated(dir)
   })
 
   for (const name of ['up.lock', 'postgres.lock']) {

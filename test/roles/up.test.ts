@@ -188,7 +188,9 @@ describe('wafermon up', () => {
       ...[...ingest, 'post /v1/rejects/{id}/retry', 'post /v1/rejects/{id}/drop'].map(
         (route) => `sidecar ${route}`,
       ),
-      ...ingest.map((route) => `local-api ${route}`),
+      ...[...ingest, 'post /v1/ingest/heartbeat', 'post /v1/sources/{id}/accept'].map(
+        (route) => `local-api ${route}`,
+      ),
     ])
   })
 

@@ -132,9 +132,14 @@ export const written: readonly Written[] = [
   },
   ...['up.token', 'up.tokens'].map((name) => ({
     name,
-    by: ['roles/up/tokens.ts', 'platform/durable-file.ts'],
+    by: ['roles/up/folder.ts', 'platform/durable-file.ts'],
     test: [tokens, 'on a full disk need no space for'] as const,
   })),
+  {
+    name: 'simulated',
+    by: ['roles/up/folder.ts', 'platform/durable-file.ts'],
+    test: [platform, 'under the note that a folder is simulated refuses in words'],
+  },
   ...['postgres.password', 'postgres.initial'].map((name) => ({
     name,
     by: ['embedded-postgres/cluster.ts', 'platform/durable-file.ts'],
@@ -147,11 +152,7 @@ export const written: readonly Written[] = [
   })),
   ...['postgres', 'postgres/**', 'postgres.new', 'postgres.new/**'].map((name) => ({
     name,
-    by: [
-      'embedded-postgres/cluster.ts',
-      'embedded-postgres/user.ts',
-      'embedded-postgres/server.ts',
-    ],
+    by: ['embedded-postgres/cluster.ts', 'embedded-postgres/user.ts'],
     test: [database, 'under the programs of PostgreSQL and its data'] as const,
   })),
   ...['postgres-*', 'postgres-*/**'].map((name) => ({
@@ -186,11 +187,10 @@ export const written: readonly Written[] = [
  * needs a line above.
  */
 export const calls: Readonly<Record<string, number>> = {
-  'archive/places/folder-files.ts': 6,
-  'archive/places/folder.ts': 2,
+  'archive/places/folder-files.ts': 7,
+  'archive/places/folder.ts': 1,
   'embedded-postgres/cluster.ts': 3,
   'embedded-postgres/install.ts': 5,
-  'embedded-postgres/server.ts': 1,
   'embedded-postgres/socket.ts': 3,
   'embedded-postgres/user.ts': 1,
   'platform/auth.ts': 1,
@@ -200,7 +200,7 @@ export const calls: Readonly<Record<string, number>> = {
   'platform/log-rotation.ts': 4,
   'platform/own-folder.ts': 1,
   'platform/supervisor.ts': 1,
-  'roles/up/tokens.ts': 1,
+  'roles/up/folder.ts': 1,
   'sdk/usage.ts': 1,
   'spool/ballast.ts': 2,
   'spool/carry-table.ts': 1,
@@ -211,7 +211,7 @@ export const calls: Readonly<Record<string, number>> = {
   'spool/salvage.ts': 1,
   'spool/source-id.ts': 2,
   'spool/swap.ts': 9,
-  'tools/replay/checkpoint.ts': 2,
+  'tools/replay/checkpoint.ts': 1,
   'tools/simulate/write-records.ts': 2,
   'tools/token.ts': 2,
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
 import { clock } from '../../platform/clock.ts'
@@ -39,11 +39,11 @@ export function makeFolder(dir: string): void {
 }
 
 /** What `up`, its roles and its database write there. */
-const ours = /^(up\.|postgres|run$|logs$|spool$|archive$)/
+const ours = /^(up\.|postgres|run$|logs$|spool$|archive$|simulated)/
 
 /** Left by another user, one of them would lead what is written through it elsewhere. */
 const linksIn = (dir: string): string[] =>
-  existsSync(dir)
+  statSync(dir, { throwIfNoEntry: false })?.isDirectory()
     ? readdirSync(dir, { withFileTypes: true })
         .filter((entry) => entry.isSymbolicLink())
         .map(({ name }) => join(dir, name))
@@ -78,6 +78,24 @@ export const isNewFolder = (dir: string): boolean =>
 
 export const isSimulated = (dir: string): boolean => existsSync(join(dir, marker))
 
+/** @throws AppError as {@link writeOwn} */
 export function noteSimulated(dir: string): void {
-  if (!isSimulated(dir)) writeDurably(join(dir, marker), `since ${clock.now()}\n`)
+  if (!isSimulated(dir)) writeOwn(join(dir, marker), `since ${clock.now()}\n`)
+}
+
+/**
+ * Writes a small file of `up`. What is there already needs no space.
+ *
+ * @throws AppError `unavailable` when the disk does not take it, or a folder is in its place
+ */
+export function writeOwn(path: string, content: string): void {
+  try {
+    if (existsSync(path) && readFileSync(path, 'utf8') === content) return
+    writeDurably(path, content, { mode: 0o600 })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const remedy =
+      code === 'EISDIR' ? 'a folder is in its place, remove it' : 'free some space on its disk'
+    throw new AppError('unavailable', `cannot write ${path} (${code}): ${remedy}`, { cause })
+  }
 }

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
 import { Auth, makeToken, tokenPattern, toTokenLine } from '../../platform/auth.ts'
-import { writeDurably } from '../../platform/durable-file.ts'
 import { Sessions } from '../../platform/session.ts'
+import { writeOwn } from './folder.ts'
 
 /*
  * The tokens of `up`. Its roles listen on loopback, which every user and every page in a browser of
@@ -52,10 +51,10 @@ export function openTokens(dir: string, operators: string | undefined, log: Logg
     if (content === written) return
     // A role that starts with a file that is wrong ends.
     if (operators) new Auth({ tokensFile: operators, anonymous: [] })
-    write(file, content)
+    writeOwn(file, content)
     written = content
   }
-  write(tokenFile, `${token}\n`)
+  writeOwn(tokenFile, `${token}\n`)
   update()
   let trouble = ''
   const look = () => {
@@ -85,18 +84,5 @@ function readOr<T>(path: string, otherwise: T): string | T {
     return readFileSync(path, 'utf8')
   } catch {
     return otherwise
-  }
-}
-
-/** What is there already needs no space. */
-function write(path: string, content: string): void {
-  if (readOr(path, undefined) === content) return
-  try {
-    writeDurably(path, content, { mode: 0o600 })
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const remedy =
-      code === 'EISDIR' ? 'a folder is in its place, remove it' : 'free some space on its disk'
-    throw new AppError('unavailable', `cannot write ${path} (${code}): ${remedy}`, { cause })
   }
 }
