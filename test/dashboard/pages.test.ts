@@ -5,7 +5,7 @@ import type { Job } from '../../src/core/job.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { pagePaths } from '../support/dashboard-pages.ts'
-import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
+import { addLot, aJob, fillShift, idOf, manySteps, someSources } from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
 const ago = (minutes: number) => fromMs(toMs(noon) - minutes * 60_000)
@@ -324,20 +324,10 @@ describe('GET /jobs/{id}', () => {
   test('shows the failed and running of 10,000 subjobs first, in under 100 kB, and leads to all others', async (t) => {
     const { world, get } = aDashboard(t)
     const lot = addLot(world, noon)
-    const statusOf = (i: number) => (i === 7 ? 'failed' : i === 11 ? 'running' : 'succeeded')
-    world.subjobs = Array.from({ length: 10_000 }, (_, i) =>
-      aJob({
-        id: idOf(`step ${i}`),
-        entityType: 'subjob',
-        parentId: lot.id,
-        subKey: `step ${i}`,
-        startedAt: ago(2000 - i / 10),
-        status: statusOf(i),
-        lastError: i === 7 ? 'pattern score 0.31 '.repeat(20) : null,
-        usual: { runs: 412, p05S: 20, p50S: 66, p95S: 90 },
-        metadata: { tool: 'SCN-05', chamber: 'B' },
-      }),
-    )
+    world.subjobs = manySteps(lot, {
+      startedAt: (i) => ago(2000 - i / 10),
+      lastError: 'pattern score 0.31 '.repeat(20),
+    })
     const told = Array.from({ length: 10_000 }, (_, i) => ({
       idempotency_key: idOf(`event ${i}`),
       event: { kind: 'progress', at: ago(600 - i / 100), metadata: { note: 'x'.repeat(200) } },

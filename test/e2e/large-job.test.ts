@@ -5,7 +5,7 @@ import { fromMs } from '../../src/core/time.ts'
 import { emptyWorld } from '../support/array-reader.ts'
 import { needsBrowser, openBrowser, openPage, picture } from '../support/browser.ts'
 import { startFakeApi } from '../support/fake-api.ts'
-import { addLot, aJob, fillShift, idOf, someSources } from '../support/sample-jobs.ts'
+import { addLot, aJob, fillShift, idOf, manySteps, someSources } from '../support/sample-jobs.ts'
 import { startWebFor } from '../support/web.ts'
 
 const now = () => fromMs(Date.now())
@@ -17,19 +17,10 @@ async function aLargeLot(t: TestContext) {
   fillShift(world, now(), 300)
   const lot = addLot(world, now())
   world.sources = someSources(now())
-  world.subjobs = Array.from({ length: 10_000 }, (_, i) =>
-    aJob({
-      id: idOf(`step ${i}`),
-      entityType: 'subjob',
-      parentId: lot.id,
-      subKey: `step ${i}`,
-      startedAt: ago(12_000 - i),
-      status: i === 7 ? 'failed' : i === 11 ? 'running' : 'succeeded',
-      lastError: i === 7 ? 'pattern score 0.31 below 0.60' : null,
-      usual: { runs: 412, p05S: 20, p50S: 66, p95S: 90 },
-      metadata: { tool: 'SCN-05', chamber: 'B' },
-    }),
-  )
+  world.subjobs = manySteps(lot, {
+    startedAt: (i) => ago(12_000 - i),
+    lastError: 'pattern score 0.31 below 0.60',
+  })
   const part = { entityType: 'subjob', parentId: idOf('step 7'), jobKey: 'L26N4402.1' } as const
   world.subjobs.push(aJob({ id: idOf('align'), subKey: 'align', startedAt: ago(11_990), ...part }))
   const lost = { ...part, parentId: idOf('nowhere'), jobKey: 'L77.1' }

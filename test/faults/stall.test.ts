@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
@@ -11,6 +10,7 @@ import { freshFolder, startRole, until } from '../support/processes.ts'
 import { silentProxy } from '../support/proxies.ts'
 import { openOn } from '../support/store.ts'
 import { choosePorts, pidOf, startUp } from '../support/up.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 /*
  * A role that runs, and gets nothing done, because what it works with is stuck: not away, not slow, and
@@ -24,18 +24,7 @@ async function healthOf(url: string): Promise<Health> {
   return { ...((await answer.json()) as Health), code: answer.status }
 }
 
-const post = (url: string) =>
-  fetch(`${url}/v1/ingest/events`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      idempotency_key: randomUUID(),
-      site_id: 'fab1',
-      app: { app_id: randomUUID(), name: 'litho-apc', version: '1' },
-      entity: { type: 'job', id: randomUUID() },
-      event: { kind: 'started', at: new Date().toISOString() },
-    }),
-  })
+const post = (url: string) => postEvents(url, startOfJob())
 
 /** Locks a table until it is let go. */
 async function lockTable(t: TestContext, url: string, table: string) {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { freshDatabase } from '../support/database.ts'
 import { needsPgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
 import { freshFolder, launch, startRole, until } from '../support/processes.ts'
 import { openOn, run } from '../support/store.ts'
+import { postEvents, startOfJob } from '../support/wire-events.ts'
 
 /* The built program behind Debian's PgBouncer. */
 
@@ -14,20 +14,9 @@ const ignore_startup_parameters =
 
 /** Sends the start of a job. @returns its id */
 async function send(url: string): Promise<string> {
-  const id = randomUUID()
-  const answer = await fetch(`${url}/v1/ingest/events`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      idempotency_key: randomUUID(),
-      site_id: 'fab1',
-      app: { app_id: randomUUID(), name: 'litho-apc', version: '1' },
-      entity: { type: 'job', id },
-      event: { kind: 'started', at: new Date().toISOString() },
-    }),
-  })
-  assert.equal(answer.status, 200)
-  return id
+  const event = startOfJob()
+  assert.equal((await postEvents(url, event)).status, 200)
+  return event.entity.id
 }
 
 describe('behind PgBouncer', needsPgBouncer, () => {

@@ -251,3 +251,22 @@ export function someSources(now: Micros): Source[] {
     source('bn-12', { clockOffsetS: 74.1, clockOf: 'etch', waiting: 1200, lagS: 372 }),
   ]
 }
+
+/** 10,000 steps of a lot in the order of their starts: the eighth failed, the twelfth is running. */
+export const manySteps = (
+  lot: Job,
+  { startedAt, lastError }: { startedAt: (step: number) => Micros; lastError: string },
+): Job[] =>
+  Array.from({ length: 10_000 }, (_, i) =>
+    aJob({
+      id: idOf(`step ${i}`),
+      entityType: 'subjob',
+      parentId: lot.id,
+      subKey: `step ${i}`,
+      startedAt: startedAt(i),
+      status: i === 7 ? 'failed' : i === 11 ? 'running' : 'succeeded',
+      lastError: i === 7 ? lastError : null,
+      usual: { runs: 412, p05S: 20, p50S: 66, p95S: 90 },
+      metadata: { tool: 'SCN-05', chamber: 'B' },
+    }),
+  )

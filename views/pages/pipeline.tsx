@@ -172,7 +172,8 @@ function describeQuiet({ completeness, missingSites }: PipelineView): string {
   const { sources, sourcesReporting, sourcesGone } = completeness
   const unheard = sources - sourcesReporting - sourcesGone
   const some = missingSites.length > 0 ? ' of the sites that answered' : ''
-  if (unheard > 0) return `None known${some}. ${count(unheard, 'spool')} do not report.`
+  if (unheard > 0)
+    return `None known${some}. ${count(unheard, 'spool does not report', 'spools do not report')}.`
   return `None${some}. All that run report, deliver in time, and have the right time.`
 }
 
