@@ -27,13 +27,19 @@ create function open_gaps(received int8multirange, accepted int8multirange) retu
 immutable parallel safe language sql as $$
   select int8multirange(int8range(1, greatest(1, upper(received)))) - received - accepted $$;
 
+-- In PL/pgSQL, because in a generated column a function in SQL that is not one expression is planned for
+-- every row.
 create function count_numbers(ranges int8multirange) returns int8
-immutable parallel safe language sql as $$
-  select coalesce(sum(upper(r) - lower(r)), 0)::int8 from unnest(ranges) r $$;
+immutable parallel safe language plpgsql as $$
+begin
+  return (select coalesce(sum(upper(r) - lower(r)), 0)::int8 from unnest(ranges) r);
+end $$;
 
 create function first_ranges(ranges int8multirange, n int) returns int8multirange
-immutable parallel safe language sql as $$
-  select coalesce(range_agg(r), '{}') from (select r from unnest(ranges) r limit n) first $$;
+immutable parallel safe language plpgsql as $$
+begin
+  return (select coalesce(range_agg(r), '{}') from (select r from unnest(ranges) r limit n) first);
+end $$;
 
 -- Kept with the row, so that no question has to compute them for every source.
 alter table source

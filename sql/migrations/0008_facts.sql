@@ -15,19 +15,25 @@ create function fact_seconds(given jsonb) returns float8 immutable parallel safe
       then least(greatest((given #>> '{}')::numeric, 1e-300), 1e300)::float8 end end $$;
 
 -- The rules of parseTime in src/core/time.ts: RFC 3339 with an offset, 1970 to 9999, cut to
--- microseconds; null for anything else. A cast would depend on settings, and would raise.
-create function fact_time(given jsonb) returns timestamptz immutable parallel safe language sql as $$
-  select case when at >= timestamp '1970-01-01' and at < timestamp '10000-01-01' then at at time zone 'UTC' end
-  from (select regexp_match(case when jsonb_typeof(given) = 'string' then given #>> '{}' end,
-    '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$') as m) a,
-  lateral (select case
-    when m is null or m[1] < '1970' or m[2] not between '01' and '12' or m[3] < '01' or m[4] > '23'
-      or m[5] > '59' or m[6] > '59' or m[9] > '23' or m[10] > '59' then null
-    when m[3]::int > extract(day from make_date(m[1]::int, m[2]::int, 1) + interval '1 month' - interval '1 day') then null
-    else make_timestamp(m[1]::int, m[2]::int, m[3]::int, m[4]::int, m[5]::int, m[6]::int)
-      + interval '1 microsecond' * coalesce(rpad(left(m[7], 6), 6, '0'), '0')::int
-      - case m[8] when '-' then -1 else 1 end * make_interval(hours => coalesce(m[9], '0')::int, mins => coalesce(m[10], '0')::int)
-    end as at) b $$;
+-- microseconds; null for anything else. A cast would depend on settings, and would raise. In PL/pgSQL,
+-- because in a generated column a function in SQL that is not one expression is planned for every row.
+create function fact_time(given jsonb) returns timestamptz immutable strict parallel safe language plpgsql as $$
+declare
+  m text[];
+  at timestamp;
+begin
+  if jsonb_typeof(given) <> 'string' then return null; end if;
+  m := regexp_match(given #>> '{}',
+    '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$');
+  if m is null or m[1] < '1970' or m[2] not between '01' and '12' or m[3] < '01' or m[4] > '23'
+    or m[5] > '59' or m[6] > '59' or m[9] > '23' or m[10] > '59' then return null; end if;
+  if m[3]::int > extract(day from make_date(m[1]::int, m[2]::int, 1) + interval '1 month' - interval '1 day') then return null; end if;
+  at := make_timestamp(m[1]::int, m[2]::int, m[3]::int, m[4]::int, m[5]::int, m[6]::int)
+    + interval '1 microsecond' * coalesce(rpad(left(m[7], 6), 6, '0'), '0')::int
+    - case m[8] when '-' then -1 else 1 end * make_interval(hours => coalesce(m[9], '0')::int, mins => coalesce(m[10], '0')::int);
+  if at < timestamp '1970-01-01' or at >= timestamp '10000-01-01' then return null; end if;
+  return at at time zone 'UTC';
+end $$;
 
 alter table job
   add column tool text generated always as (fact_text(coalesce(end_metadata -> 'tool', progress_metadata -> 'tool', start_metadata -> 'tool'))) stored,

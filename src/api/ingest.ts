@@ -4,7 +4,7 @@ import type { Accept, Admitted, Verdict } from '../core/admission.ts'
 import { AppError } from '../core/errors.ts'
 import { isPlain, parseJson } from '../core/json.ts'
 import { ensure, must } from '../core/must.ts'
-import { type EventLimits, type FirstHop, readEvent } from '../core/read-event.ts'
+import { type FirstHop, readEvent } from '../core/read-event.ts'
 import { type Caller, readCaller } from '../platform/auth.ts'
 import { Intake } from '../platform/body.ts'
 import { checkJsonType } from '../platform/callers.ts'
@@ -16,7 +16,7 @@ import { activeTraceparent, runInTraces } from '../platform/tracing.ts'
 import { Gate, Turns } from '../platform/turns.ts'
 import { ingestBatch, ingestEvent } from './ingest-declarations.ts'
 import { IngestTally } from './ingest-tally.ts'
-import { readBatch, refuseHuge } from './read-batch.ts'
+import { type BatchLimits, readBatch, refuseHuge } from './read-batch.ts'
 import type { Declaration, Route } from './route.ts'
 import { later, takeBatch } from './take-batch.ts'
 
@@ -25,7 +25,7 @@ export type IngestOptions = {
   metrics: Metrics
   /** Outcomes of the last minutes, for health. */
   recent: EventCounts
-  limits: BodyLimits & EventLimits & { maxBatchItems: number }
+  limits: BodyLimits & BatchLimits
   /** When a job started, if this hop saw it; the sidecar fills it in. */
   startOf?: NonNullable<FirstHop['startOf']>
   /** Answers say how long they took; the local API's do. */
@@ -52,8 +52,7 @@ export function ingestRoutes(options: IngestOptions): Route[] {
   const batch: Take = async (text, from) => {
     const { request } = from
     if (text.length > smallText) await turns.next()
-    const { maxBatchItems } = options.limits
-    const items = readBatch(text, request.headers['content-type'] ?? '', maxBatchItems)
+    const items = readBatch(text, request.headers['content-type'] ?? '', options.limits)
     const accept = (some: readonly Admitted[]) => acceptTraced(some, options)
     const isGone = () => request.socket.destroyed
     return takeBatch(items, {

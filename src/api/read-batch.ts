@@ -23,6 +23,8 @@ export type Batch = {
 /** An item as parsed, with its text; or why it cannot be. */
 export type Item = { input: unknown; text: string; plain: boolean } | Unread
 
+export type BatchLimits = EventLimits & { maxBatchItems: number }
+
 /** `unreadable`: it is not JSON. */
 export type Unread = Refusal & { unreadable?: true }
 
@@ -32,14 +34,37 @@ export type Unread = Refusal & { unreadable?: true }
  *
  * @throws AppError unreadable, invalid or too_large
  */
-export function readBatch(text: string, contentType: string, maxItems: number): Batch {
+export function readBatch(text: string, contentType: string, limits: BatchLimits): Batch {
   const begin = text.trimStart()[0]
   if (begin === undefined)
     throw new AppError('unreadable', 'the body is empty; send a JSON array or NDJSON')
   const isLines = /ndjson|jsonl|json-seq/i.test(contentType) || begin === '{' || begin === '\x1e'
   if (!isLines && begin !== '[') refuseOther(text)
-  const cuts = isLines ? (cutObject(text) ?? cutLines(text, maxItems)) : cutArray(text, maxItems)
+  const cuts = isLines ? cutObjects(text, limits) : cutArray(text, limits.maxBatchItems)
   return { text, cuts, isLines, isPlain: isPlain(text) }
+}
+
+/** One object over all lines, or one on each; a line that was cut off never takes the others along. */
+function cutObjects(text: string, limits: BatchLimits): readonly Cut[] {
+  const whole = cutObject(text)
+  const isOne = whole?.every((cut) => !holdsLines(text, cut) || isOneEvent(text, cut, limits))
+  return whole && isOne ? whole : cutLines(text, limits.maxBatchItems)
+}
+
+const holdsLines = (text: string, { start, end }: Cut) => {
+  const feed = text.indexOf('\n', start)
+  return feed !== -1 && feed < end
+}
+
+/** Of what is too large to be parsed, lines that begin with an object tell. */
+function isOneEvent(text: string, cut: Cut, limits: EventLimits): boolean {
+  if (refuseHuge(text, cut, limits)) return !text.includes('\n{')
+  try {
+    parseJson(text.slice(cut.start, cut.end))
+    return true
+  } catch {
+    return false
+  }
 }
 
 export const wantedShape = 'must be a JSON array of events, or NDJSON with one event per line'

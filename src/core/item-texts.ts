@@ -87,7 +87,10 @@ export function cutLines(text: string, maxItems: number): Cut[] {
   return cuts
 }
 
-/** The one object that the text is, over all its lines; undefined when it is more, or something else. */
+/**
+ * The one object that the text may be, over all its lines; undefined when it is more, or something
+ * else. Brackets alone do not prove it: lines that were cut off may close one another's.
+ */
 export function cutObject(text: string): Cut[] | undefined {
   const start = skipSpace(text, 0)
   if (text[start] !== '{') return undefined

@@ -119,4 +119,24 @@ describe('a batch', () => {
       assert.deepEqual([status, said.ok, said.success], [200, true, 1], json(said))
     }
   })
+
+  const torn: [string, string, string][] = [
+    ['cut off', '{"a":', '{}'],
+    ['cut off, and a later one that closes it', '{"a":1,', '}'],
+    ['cut off in a text', '{"a":"b', '"}'],
+    ['cut off deep within, and larger than an event', `{"a":"${'x'.repeat(300_000)}","b":{`, '}}'],
+  ]
+  for (const [what, first, last] of torn) {
+    test(`with a line that is ${what} keeps the good lines beside it`, async () => {
+      const { status, said } = await post(
+        [first, json(event()), json(event()), last].join('\n'),
+        lines,
+      )
+      assert.deepEqual([status, said.ok, said.success, said.failed], [200, true, 2, 2], json(said))
+      assert.deepEqual(
+        (said.rejected as { index: number }[]).map(({ index }) => index),
+        [0, 3],
+      )
+    })
+  }
 })

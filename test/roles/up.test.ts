@@ -71,6 +71,15 @@ function leftOf(dir: string, children: Child[]): number[] {
   ]
 }
 
+/** What the processes are, and the logs of those that had to end them. */
+const tellOf = (dir: string, pids: readonly number[]) =>
+  [
+    ...pids.map((pid) => `/proc/${pid}/cmdline`),
+    ...['up', 'embedded-postgres'].map((name) => join(dir, 'logs', `${name}.log`)),
+  ]
+    .map((file) => (existsSync(file) ? `${file}: ${readFileSync(file, 'utf8').slice(-4000)}` : ''))
+    .join('\n')
+
 /** Sends a finished job to the sidecar. */
 async function sendJob(up: Up): Promise<string> {
   const id = randomUUID()
@@ -337,7 +346,8 @@ describe('wafermon up, when it goes down hard', () => {
       up.child.kill('SIGTERM')
       const { code, signal } = await up.ended
       assert.deepEqual([code, signal], [0, null], `${name}: ${up.logs()}`)
-      assert.deepEqual(findProcesses(join(dir, 'postgres')), [], name)
+      const left = findProcesses(join(dir, 'postgres'))
+      assert.deepEqual(left, [], left.length > 0 ? `${name}: ${tellOf(dir, left)}` : name)
       const running = existsSync(join(dir, 'up.children')) ? childrenOf(dir).filter(isRunning) : []
       assert.deepEqual(running, [], name)
       assert.equal(lstatSync(join(dir, 'up.lock'), { throwIfNoEntry: false }), undefined, name)
