@@ -8,12 +8,9 @@ export function addDb(program: Command): void {
   const db = program.command('db').description('handles the database of a site')
   db.command('horizon')
     .description(
-      'shows what the clocks say, and from when on events are open; exit code 1 while the time is in doubt, for then nothing is archived or deleted',
+      'shows what the clocks say, and the freeze horizon; exit code 1 while the time is in doubt: nothing is archived or deleted then',
     )
-    .option(
-      '--set',
-      "confirm that the database's clock is right, and put the horizon where it belongs by it",
-    )
+    .option('--set', "confirm that the database's clock is right, and set the horizon from it")
     .addOption(settingOption('--database-url <url>', 'address of the database', 'DATABASE_URL'))
     .addOption(configOption())
     .addOption(jsonOption())

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { LocalApi } from '../tools/local-api.ts'
 import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
@@ -21,7 +21,12 @@ export function addSources(program: Command): void {
       'accepts what a source has lost: its missing events no longer count as missing, and a silent one retires; kept in the audit',
     )
     .requiredOption('--reason <text>', 'why; kept in the audit')
-    .option('--by <name>', 'who accepts it (default: the user of the system)')
+    .option(
+      '--missing <number>',
+      'how many events the list said are missing: with another number nothing is accepted',
+      toCount,
+    )
+    .option('--by <name>', 'who accepts it (default: the current system user)')
     .addOption(jsonOption())
     .action(accept)
 }
@@ -41,10 +46,18 @@ async function list(flags: Flags & { all?: boolean }): Promise<void> {
   await printSources(await readLocalApi(flags), { all: !!flags.all, json: !!flags.json })
 }
 
-async function accept(id: string, flags: Flags & { reason: string; by?: string }): Promise<void> {
+type AcceptFlags = Flags & { reason: string; missing?: number; by?: string }
+
+async function accept(id: string, flags: AcceptFlags): Promise<void> {
   const { acceptLoss } = await import('../tools/sources.ts')
-  const { reason, by = userName(), json = false } = flags
-  await acceptLoss(await readLocalApi(flags), id, { reason, by, json })
+  const { reason, missing, by = userName(), json = false } = flags
+  await acceptLoss(await readLocalApi(flags), id, { reason, missing, by, json })
+}
+
+function toCount(text: string): number {
+  const count = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count
+  throw new InvalidArgumentError('It must be a whole number, as in the list.')
 }
 
 /** A container may have a user without a name. */

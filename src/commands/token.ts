@@ -13,7 +13,7 @@ export function addToken(program: Command): void {
   withFile(token.command('new'))
     .description('creates a token and prints it, once; the file keeps only its hash')
     .requiredOption('--scope <scopes>', 'comma-separated: ingest, read, forward, operate, admin')
-    .option('--site <id...>', 'sites that the events are of; others are refused')
+    .option('--site <id...>', 'sites whose events it may send; others are refused')
     .option('--source <id...>', 'spools whose stamps count, with scope forward')
     .option('--note <text>', 'who holds the token, and for what')
     .action(async (flags: NewFlags) => {

@@ -18,6 +18,10 @@ export function addUp(program: Command): void {
     .option('--central-port <number>', 'port of the central API', toPort, 19_000)
     .option('--web-port <number>', 'port of the dashboard', toPort, 8501)
     .option('--central-web-port <number>', 'port of the dashboard of all sites', toPort, 8502)
+    .addHelpText(
+      'after',
+      '\nThe settings of all roles count, from the environment (docs/configuration.md), but for those that say where\nsomething is, such as HOST and SPOOL_DIR: those it decides itself, and names what it ignores.',
+    )
     .action(async (flags: UpFlags) => (await import('../roles/up/run.ts')).runUp(flags))
   program
     .command('embedded-postgres', { hidden: true })

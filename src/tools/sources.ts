@@ -52,14 +52,16 @@ function toCells(source: Source): string[] {
   ]
 }
 
+type Acceptance = { reason: string; missing: number | undefined; by: string | undefined }
+
 /** Accepts what a source has lost, and says what that was. */
 export async function acceptLoss(
   api: LocalApi,
   id: string,
-  { reason, by, json }: { reason: string; by: string | undefined; json: boolean },
+  { json, ...acceptance }: Acceptance & { json: boolean },
 ): Promise<void> {
   const path = `${sourcesQuestion.path}/${encodeURIComponent(id)}/accept`
-  const done = (await askLocalApi(api, path, { reason, ...(by ? { by } : {}) })) as {
+  const done = (await askLocalApi(api, path, acceptance)) as {
     accepted: number
     retired: boolean
   }

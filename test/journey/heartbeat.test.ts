@@ -162,7 +162,12 @@ describe('a lost spool', () => {
     const shown = await wafermon(['sources', 'ls'], env)
     assert.match(shown.out, /^bn-07 +unknown +not known +\S+ s ago +2 +3 +0$/m)
     const args = ['sources', 'accept', 'bn-07', '--reason', 'disk replaced', '--by', 'Kim']
-    const accepted = await wafermon(args, env)
+    const changed = await wafermon([...args, '--missing', '2'], env)
+    assert.equal(changed.code, 1)
+    assert.match(changed.err, /\b3\b/)
+    const noNumber = await wafermon([...args, '--missing', 'two'], env)
+    assert.deepEqual([noNumber.code, /must be a whole number/.test(noNumber.err)], [2, true])
+    const accepted = await wafermon([...args, '--missing', '3'], env)
     assert.equal(accepted.out, '3 missing events accepted as lost; the source is retired\n')
     const known = await until('lists to know it', async () => {
       const now = await completeness(api.url)
