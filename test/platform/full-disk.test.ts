@@ -111,11 +111,11 @@ describe('a full disk', () => {
   test('under the note that a folder is simulated refuses in words, and needs no space later', (t) => {
     const dir = freshFolder()
     const disk = diskOf(t)
-    disk.fill(join(dir, 'simulated'))
+    disk.fill(join(dir, 'up.simulated'))
     assert.throws(() => noteSimulated(dir), /cannot write .*simulated \(ENOSPC\): free some space/)
     disk.free()
     noteSimulated(dir)
-    disk.fill(join(dir, 'simulated'))
+    disk.fill(join(dir, 'up.simulated'))
     noteSimulated(dir)
   })
 

@@ -136,7 +136,7 @@ export const written: readonly Written[] = [
     test: [tokens, 'on a full disk need no space for'] as const,
   })),
   {
-    name: 'simulated',
+    name: 'up.simulated',
     by: ['roles/up/folder.ts', 'platform/durable-file.ts'],
     test: [platform, 'under the note that a folder is simulated refuses in words'],
   },

@@ -39,7 +39,7 @@ export function makeFolder(dir: string): void {
 }
 
 /** What `up`, its roles and its database write there. */
-const ours = /^(up\.|postgres|run$|logs$|spool$|archive$|simulated)/
+const ours = /^(up\.|postgres|run$|logs$|spool$|archive$)/
 
 /** Left by another user, one of them would lead what is written through it elsewhere. */
 const linksIn = (dir: string): string[] =>
@@ -70,7 +70,7 @@ export function lockFolder(dir: string): { release: () => void } {
 }
 
 /** Says that the folder has simulated jobs; they stay when a later start simulates none. */
-const marker = 'simulated'
+const marker = 'up.simulated'
 
 /** True for a folder that no `up` has put data into. */
 export const isNewFolder = (dir: string): boolean =>
