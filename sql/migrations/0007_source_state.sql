@@ -17,7 +17,11 @@ create table source_state (
   offset_before_s float8,
   -- The last heartbeat, in the shape of the wire.
   said            jsonb,
-  retired_at      timestamptz
+  retired_at      timestamptz,
+  -- Since when `epoch` is heard; and another opening that a living sidecar still speaks for, and when it last did.
+  epoch_since     timestamptz,
+  twin_epoch      text,
+  twin_at         timestamptz
 );
 insert into source_state (source_id, epoch, delivered_at)
 select distinct on (source_id) source_id, epoch, last_stored_at from source
@@ -45,6 +49,8 @@ end $$;
 alter table source
   -- Missing numbers that a person accepted as lost.
   add column accepted int8multirange not null default '{}',
+  -- Numbers that came with two events, as far as a person accepted that.
+  add column accepted_reuse int8multirange not null default '{}',
   -- The sender whose clock is furthest off: the name of its app.
   add column clock_of text,
   -- Missing numbers, and the first hundred ranges of them.

@@ -33,7 +33,7 @@ const acceptance = named(
       .min(0)
       .optional()
       .describe(
-        'How many events were missing when you looked: with another number nothing is done.',
+        'How many events were missing in all openings of the source when you looked: with another number nothing is done.',
       ),
   }),
 )
@@ -60,7 +60,7 @@ export function acceptRoutes({ accept, readTimeoutMs }: AcceptOptions): Route[] 
       tag: 'Pipeline',
       summary: 'Accepts what a source has lost',
       description:
-        'Its missing events no longer count as missing, and one that is silent or never reported retires, with what it may still hold. They stay in the ledger, as accepted; an event that arrives later counts as received. Who, when and why are kept.',
+        'Its missing events no longer count as missing, and one that is silent, or never reported and has not delivered for 10 min, retires, with what it may still hold. Numbers that came with two events are accepted too. They stay in the ledger, as accepted; an event that arrives later counts as received. Who, when and why are kept.',
       scope: 'operate',
       body: {
         schema: acceptance,

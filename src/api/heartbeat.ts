@@ -61,7 +61,7 @@ const declaration = {
     ),
   },
   answer: { 'application/json': [kept] },
-  problems: [400, 413, 415, 422, 503],
+  problems: [400, 409, 413, 415, 422, 503],
 } satisfies Declaration
 
 /** The route by which sidecars say how they are. */

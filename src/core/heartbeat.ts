@@ -8,7 +8,8 @@ import { type Micros, parseTime } from './time.ts'
  * keeps the last one of each source. Names are those of the wire on both sides.
  */
 
-const count = (description: string) => z.int().min(0).describe(description)
+/** Bounded, so that sums over all sources are. */
+const count = (description: string) => z.int().min(0).max(1e14).describe(description)
 
 const textTo = (max: number, description: string) =>
   z.string().min(1).max(max).describe(description)
@@ -37,7 +38,7 @@ export const heartbeatSchema = z.object({
   source: z.object({
     id: textTo(128, 'The spool.'),
     epoch: textTo(64, 'This opening of it.'),
-    seq: count('The last number that it has given; 0 while it has given none.'),
+    seq: z.int().min(0).describe('The last number that it has given; 0 while it has given none.'),
   }),
   site_id: z
     .string()

@@ -6,7 +6,8 @@
  *   2. A clock is behind when the *least* delay over many events says so, in two stretches of time one after
  *      the other, and both agree. What was only held back catches up, and its least delay shrinks.
  *   3. A delay longer than any queue in front of the first hop is a wrong clock as well: a device that
- *      says the year 2000 at boot.
+ *      says the year 2000 at boot. It is told for ten minutes, whatever else comes: an app may run on
+ *      many devices, of which one is wrong.
  *
  * A heartbeat is sent just now, so two of them are enough for the clock of a sidecar.
  */
@@ -20,18 +21,24 @@ export const longestDelayS = 7 * 86_400
 const [stretchS, stretchEvents] = [60, 3]
 /** Two stretches agree when their least delays differ by at most this, in seconds. */
 const agreementS = 10
+/** How long a clock is told of that once was behind by more than any delay, in seconds. */
+const tellBehindS = 600
 /** A sender that was silent for longer says nothing about its clock now, in seconds. */
 const forgetAfterS = 3600
 /** Senders remembered of one source, and sources: the one heard longest ago goes first. */
 const [maxSenders, maxSources] = [200, 2000]
 
-/** What is known of one sender; `offset` is the greatest of (time of the event - receipt), in seconds. */
+/**
+ * What is known of one sender; `offset` is the greatest of (time of the event - receipt), in seconds, `farBehind`
+ * the last one beyond any delay.
+ */
 export type SenderClock = {
   startS: number
   lastS: number
   events: number
   offset: number
   before?: number
+  farBehind?: { offset: number; atS: number }
 }
 
 /** @param receivedS when an event was received, and how far its time was ahead (+) or behind (-) then */
@@ -41,23 +48,26 @@ export function noteOffset(
   offset: number,
 ): SenderClock {
   const isNew = known === undefined || Math.abs(receivedS - known.lastS) > forgetAfterS
-  if (isNew) return { startS: receivedS, lastS: receivedS, events: 1, offset }
+  const last = isNew ? undefined : known.farBehind
+  const farBehind = offset < -longestDelayS ? { offset, atS: receivedS } : last
+  const first = { startS: receivedS, lastS: receivedS, events: 1, offset }
+  if (isNew) return { ...first, ...(farBehind ? { farBehind } : {}) }
   const isFull = known.events >= stretchEvents && receivedS - known.startS >= stretchS
-  if (isFull) {
-    return { startS: receivedS, lastS: receivedS, events: 1, offset, before: known.offset }
-  }
+  if (isFull) return { ...first, before: known.offset, ...(farBehind ? { farBehind } : {}) }
   return {
     ...known,
     lastS: Math.max(known.lastS, receivedS),
     events: known.events + 1,
     offset: Math.max(known.offset, offset),
+    ...(farBehind ? { farBehind } : {}),
   }
 }
 
 /** By how much a sender's clock is ahead (+) or behind (-), in seconds; 0 while that is not known. */
-export function tellOffset({ events, offset, before }: SenderClock): number {
+export function tellOffset({ events, offset, before, lastS, farBehind }: SenderClock): number {
+  if (farBehind && lastS - farBehind.atS <= tellBehindS) return farBehind.offset
   const least = Math.max(offset, before ?? offset)
-  if (least > 0 || least < -longestDelayS) return least
+  if (least > 0) return least
   const agree = before !== undefined && Math.abs(before - offset) <= agreementS
   return agree && events >= stretchEvents ? least : 0
 }

@@ -8,6 +8,7 @@ import { upsertApps } from './apps.ts'
 import { decideCorrections, isCorrected, settleClocks } from './clock-corrections.ts'
 import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
+import { noteDeliveries } from './deliveries.ts'
 import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
 import { slotColumns, upsertSql } from './ingest-sql.ts'
 import { locks } from './locks.ts'
@@ -110,8 +111,9 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
     const ended = await endedNow(tx, fresh)
     await mergeFolds(tx, fresh)
     await upsertApps(tx, fresh)
-    const reused = await upsertSources(tx, events, isNew, clocksOf(store))
+    const { reused, due } = await upsertSources(tx, events, isNew, clocksOf(store))
     await announce(tx, horizon.batch, fresh)
+    await noteDeliveries(tx, due)
     return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused, late }
   })
 }

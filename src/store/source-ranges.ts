@@ -2,6 +2,7 @@ import type { Event } from '../core/event.ts'
 import { SenderClocks } from '../core/sender-clocks.ts'
 import { type Micros, toMs } from '../core/time.ts'
 import type { Store, TransactionSql } from './connect.ts'
+import { isDue, type Opening } from './deliveries.ts'
 
 /**
  * Maximum ranges of numbers kept of one spool: more than a sidecar's batches that overtake each other leave
@@ -38,20 +39,21 @@ export function clocksOf(store: Store): SenderClocks {
  *
  * @param isNew for each event true when it was stored now. Its number must be new as well: one that
  * came before was given to two events, by a spool whose folder went back in time.
- * @returns those numbers, of each spool that has any in this batch
+ * @returns those numbers, of each spool that has any in this batch; and the openings whose delivery is due
+ * to be noted, see deliveries.ts
  */
 export async function upsertSources(
   tx: TransactionSql,
   events: readonly Event[],
   isNew: readonly boolean[],
   known: SenderClocks,
-): Promise<ReusedNumbers[]> {
+): Promise<{ reused: ReusedNumbers[]; due: Opening[] }> {
   const rows = toSourceRows(events, isNew, known)
-  if (rows.length === 0) return []
+  if (rows.length === 0) return { reused: [], due: [] }
   // The numbers of new events of this batch. A spool's row is locked when this is read.
   const fresh = tx`(select g.fresh from given g where g.source_id = s.source_id and g.epoch = s.epoch)`
   const again = tx`(excluded.reused + s.received * ${fresh})`
-  const reused = await tx<ReusedNumbers[]>`
+  const told = await tx<(ReusedNumbers & { isDue: boolean; isReused: boolean })[]>`
     /* ingest.upsertSources */
     with given as materialized (
       select * from json_to_recordset(${JSON.stringify(rows)}::text::json) as r (source_id text,
@@ -79,28 +81,17 @@ export async function upsertSources(
       last_stored_at = now(), lag_s = excluded.lag_s, clock_offset_s = excluded.clock_offset_s,
       clock_of = excluded.clock_of
     returning source_id, epoch, reused_at, reused * ${fresh} as numbers),
-    seen as (${noteDelivery(tx)})
-    select source_id as source, epoch,
+    told as (select n.*, reused_at = now() and not isempty(numbers) as is_reused, ${isDue(tx)} as is_due from noted n)
+    select source_id as source, epoch, is_due,
       (select sum(upper(r) - lower(r)) from unnest(numbers) r)::int8 as count,
       (select jsonb_agg(jsonb_build_object('from', lower(r), 'to', upper(r) - 1))
-        from (select r from unnest(numbers) r limit 20) r) as numbers
-    from noted where reused_at = now() and not isempty(numbers)`
-  return [...reused]
+        from (select r from unnest(numbers) r limit 20) r) as numbers, is_reused
+    from told where is_reused or is_due order by 1, 2`
+  return {
+    reused: told.flatMap(({ isReused, isDue, ...one }) => (isReused ? [one] : [])),
+    due: told.filter(({ isDue }) => isDue).map(({ source, epoch }) => ({ source, epoch })),
+  }
 }
-
-/**
- * That each source delivers: to ten seconds, so that a batch seldom writes here. The opening that speaks is
- * known from heartbeats; without any it is the one that delivered last.
- */
-const noteDelivery = (tx: TransactionSql) => tx`
-  insert into source_state as t (source_id, epoch, delivered_at)
-  select distinct on (n.source_id) n.source_id, n.epoch, now() from noted n
-  where not exists (select from source_state k where k.source_id = n.source_id
-    and k.delivered_at > now() - interval '10 seconds' and k.retired_at is null
-    and (k.heard_at is not null or k.epoch = n.epoch))
-  order by n.source_id, n.epoch desc
-  on conflict (source_id) do update set delivered_at = now(), retired_at = null,
-    epoch = case when t.heard_at is null then excluded.epoch else t.epoch end`
 
 /** A row for the table `source`: the state of one sidecar's spool after a batch. */
 type SourceRow = {

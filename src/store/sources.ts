@@ -55,6 +55,10 @@ const isLateSql = (sql: Sql) => sql`coalesce(t.waiting > 0 and t.heard_at is not
   and (t.said ->> 'at')::timestamptz - (t.said ->> 'oldest_at')::timestamptz
     > make_interval(secs => ${lagLimitS}), false)`
 
+/** Another living sidecar says that it is this one. */
+const hasTwinSql = (sql: Sql) => sql`coalesce(t.twin_at
+  > clock_timestamp() - make_interval(secs => ${silentAfterS}), false)`
+
 /**
  * Every opening of every spool: of what is in `source`, and of sidecars whose present opening has delivered nothing.
  * Only what filters and the order need; `t` is the sidecar, `s` the opening.
@@ -62,25 +66,25 @@ const isLateSql = (sql: Sql) => sql`coalesce(t.waiting > 0 and t.heard_at is not
 const openingsSql = (sql: Sql) => sql`
   select s.source_id as id, s.epoch, t.epoch is not distinct from s.epoch as is_current,
     case when t.epoch is not distinct from s.epoch then ${stateSql(sql)} else 'replaced' end as state,
-    s.missing > 0 or not isempty(s.reused) as is_lossy,
+    ${missingSql(sql)} > 0 or not isempty(s.reused - s.accepted_reuse) as is_lossy,
     t.epoch is not distinct from s.epoch and t.retired_at is null
       and (abs(c.own) > ${skewLimitS} or abs(c.sender) > ${skewLimitS} or ${isLateSql(sql)}
-        or t.said #>> '{spool,trouble}' is not null) as is_bad
+        or t.said #>> '{spool,trouble}' is not null or ${hasTwinSql(sql)}) as is_bad
   from source s left join source_state t on t.source_id = s.source_id
   left join lateral (${clocksSql(sql)}) c on true
   where not isempty(s.received)
   union all
   select t.source_id, t.epoch, true, ${stateSql(sql)}, false,
-    abs(coalesce(t.offset_s, 0)) > ${skewLimitS} or ${isLateSql(sql)}
-      or t.said #>> '{spool,trouble}' is not null
+    t.retired_at is null and (abs(coalesce(t.offset_s, 0)) > ${skewLimitS} or ${isLateSql(sql)}
+      or t.said #>> '{spool,trouble}' is not null or ${hasTwinSql(sql)})
   from source_state t
   where not exists (select from source s
     where s.source_id = t.source_id and s.epoch = t.epoch and not isempty(s.received))`
 
 function matchesSql(sql: Sql, { states, trouble }: SourceFilter) {
-  if (trouble) return sql`(state = 'silent' or is_lossy or is_bad)`
-  if (states) return sql`state = any(${[...states]})`
-  return sql`(state not in ('retired', 'replaced') or is_lossy)`
+  const isIn = states ? sql`state = any(${[...states]})` : sql`true`
+  if (trouble) return sql`(${isIn} and (state = 'silent' or is_lossy or is_bad))`
+  return states ? isIn : sql`(state not in ('retired', 'replaced') or is_lossy)`
 }
 
 /**
@@ -103,10 +107,11 @@ export function listSources(
       order by id collate "C", epoch collate "C" limit ${limit})
     select p.id, p.epoch, p.state, coalesce(upper(s.received) - 1, 0) as last_seq,
       count_numbers(s.received) as received, coalesce(${missingSql(sql)}, 0) as missing,
-      count_numbers(s.accepted - s.received) as accepted, count_numbers(s.reused) as reused,
+      count_numbers(s.accepted - s.received) as accepted, count_numbers(s.reused - s.accepted_reuse) as reused,
       (select jsonb_agg(jsonb_build_object('from', lower(g), 'to', upper(g) - 1))
         from unnest(${gapsSql(sql)}) g) as gaps,
       s.last_stored_at as last_seen_at, s.last_at, t.heard_at, t.said,
+      case when ${hasTwinSql(sql)} then t.twin_epoch end as twin_epoch,
       c.own as own_offset_s, c.sender as sender_offset_s, s.clock_of
     from picked p
     left join source s on s.source_id = p.id and s.epoch = p.epoch
@@ -134,13 +139,15 @@ type SourceRow = Pick<
 > & {
   gaps: { from: number; to: number }[] | null
   said: Heartbeat | null
+  /** The opening of another living sidecar under the same id. */
+  twinEpoch: string | null
   ownOffsetS: number
   senderOffsetS: number
   clockOf: string | null
 }
 
 function toSource(row: SourceRow): Source {
-  const { gaps, said, ownOffsetS: own, senderOffsetS: sender, clockOf, ...rest } = row
+  const { gaps, said, ownOffsetS: own, senderOffsetS: sender, clockOf, twinEpoch, ...rest } = row
   const isSender = Math.abs(sender) > Math.abs(own)
   return {
     ...rest,
@@ -151,7 +158,7 @@ function toSource(row: SourceRow): Source {
     rejects: said?.rejects ?? null,
     spoolBytes: said?.spool?.bytes ?? null,
     spoolMaxBytes: said?.spool?.max_bytes ?? null,
-    trouble: said?.spool?.trouble ?? null,
+    trouble: twinEpoch ? toTwinTrouble(twinEpoch) : (said?.spool?.trouble ?? null),
     sinks: (said?.sinks ?? []).map(({ name, lag_events, lag_s, state }) => ({
       ...{ name, lagEvents: lag_events, lagS: lag_s, state },
     })),
@@ -161,6 +168,9 @@ function toSource(row: SourceRow): Source {
     clockOf: isSender ? clockOf : null,
   }
 }
+
+const toTwinTrouble = (epoch: string) =>
+  `another sidecar reports under this id (epoch ${epoch}): its machine or folder was copied; give one of them an empty SPOOL_DIR`
 
 const lagOf = ({ oldest_at, at }: Heartbeat) =>
   oldest_at === null ? 0 : Math.max(0, secondsBetween(oldest_at, at))

@@ -40,6 +40,13 @@ describe('the clock of a sender', () => {
     assert.ok(tellAfter([[0, -26 * 365 * 86_400]]) < -skewLimitS)
   })
 
+  test('is off when one of many devices of an app says the year 2000, and right 10 min after it was set', () => {
+    const mixed = every(1, 1200, (i) => (i % 2 === 0 ? -0.1 : -26 * 365 * 86_400))
+    assert.ok(tellAfter(mixed) < -skewLimitS)
+    const later = every(10, 30, () => -0.1).map(([at, by]): Receipt => [at + 1900, by])
+    assert.ok(Math.abs(tellAfter([...mixed, ...later])) < 1)
+  })
+
   test('is right again soon after it was set', () => {
     const wrong = every(10, 60, () => -1200)
     const right = every(10, 60, () => -0.2).map(([at, by]): Receipt => [at + 600, by])

@@ -155,6 +155,7 @@ describe('a lost spool', () => {
     })
     await postEvents(api.url, [stamped(1), stamped(5)], ':batch')
     await run(store, 'update source set lag_s = 0')
+    await run(store, "update source_state set delivered_at = now() - interval '1 hour'")
     assert.equal((await list(api.url))[0]?.missing, 3)
     const env = { LOCAL_API_BASE: api.url }
     const refused = await wafermon(['sources', 'accept', 'bn-99', '--reason', 'x'], env)

@@ -41,6 +41,19 @@ function suite(edition: Edition) {
     assert.deepEqual(await listed(), [])
   })
 
+  test('finds those of a long past, a span of time after the other', async (t) => {
+    const { store } = await openStore(t, edition)
+    await ingest(store, [aSubjob(wafer, lot), aSubjob(step, wafer)])
+    await run(store, "update subjob set inserted_at = now() - interval '3 hours'")
+    await findOrphans(store)
+    assert.equal(Number((await run(store, 'select count(*) as n from orphan'))[0]?.n), 1)
+    const [row] = await run(
+      store,
+      "select orphans_checked > now() - interval '1 hour' as done from horizon",
+    )
+    assert.equal(row?.done, true)
+  })
+
   test('looks at a subjob once, so that one whose job was deleted by age is none', async (t) => {
     const { store } = await openStore(t, edition)
     await ingest(store, [aLot(), aSubjob(wafer, lot)])

@@ -3,17 +3,19 @@ import { describe, test } from 'node:test'
 import { maxPageBytes } from '../../src/core/answer-size.ts'
 import type { Heartbeat } from '../../src/core/heartbeat.ts'
 import type { Place } from '../../src/core/list-order.ts'
-import { maxUndelivered, sourceStates } from '../../src/core/source-state.ts'
+import { maxUndelivered, type SourceState, sourceStates } from '../../src/core/source-state.ts'
 import { fromMs, type Micros } from '../../src/core/time.ts'
 import { acceptSource } from '../../src/store/accept-source.ts'
 import { CompletenessCache } from '../../src/store/completeness.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { locks } from '../../src/store/locks.ts'
 import { retireSources } from '../../src/store/retire-sources.ts'
 import { saveHeartbeat } from '../../src/store/source-state.ts'
 import { listSources } from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
-import { anEvent, openStore, run } from '../support/store.ts'
+import { until } from '../support/processes.ts'
+import { anEvent, openOn, openStore, run } from '../support/store.ts'
 
 const { signal } = new AbortController()
 const now = () => fromMs(Date.now())
@@ -223,6 +225,68 @@ describe('what a sidecar says', () => {
     assert.equal(await stateOf(store, 'bn-07'), 'reporting')
   })
 
+  test('waits for no batch that waits, also when that is the first in a while', async (t) => {
+    const { store, url } = await openStore(t, 'plain')
+    const other = openOn(t, url)
+    await ingest(store, [from('bn-07', 1)])
+    await run(store, "update source_state set delivered_at = now() - interval '1 minute'")
+    let waiting: Promise<unknown> = Promise.resolve()
+    await store.begin({ operation: 'test', table: 'source' }, async (tx) => {
+      await tx`select pg_advisory_xact_lock(${locks.live})`
+      waiting = ingest(other, [from('bn-07', 2)])
+      await until('the batch to wait', async () => {
+        const [row] = await run(
+          store,
+          "select count(*)::int as n from pg_stat_activity where wait_event = 'advisory' and query ~ 'advisory'",
+        )
+        return Number(row?.n) > 0
+      })
+      await saveHeartbeat(store, ...said('bn-07', { waiting: 3 }))
+    })
+    await waiting
+    const [row] = await run(
+      store,
+      "select delivered_at > now() - interval '30 seconds' as noted from source_state",
+    )
+    assert.equal(row?.noted, true)
+  })
+
+  test('of another living sidecar with the same id is refused, and shown as trouble', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const epoch = (name: string) => ({ source: { id: 'bn-07', epoch: name, seq: 0 } })
+    const trouble = async () =>
+      (await listSources(store, { trouble: true })).items.map((one) => [one.epoch, one.trouble])
+    await saveHeartbeat(store, ...said('bn-07', epoch('e1')))
+    await saveHeartbeat(store, ...said('bn-07', epoch('e2')))
+    // What was under way when the later one started.
+    await saveHeartbeat(store, ...said('bn-07', epoch('e1')))
+    assert.deepEqual(await trouble(), [])
+    await run(store, "update source_state set epoch_since = now() - interval '1 minute'")
+    await assert.rejects(saveHeartbeat(store, ...said('bn-07', epoch('e1'))), /another sidecar/)
+    await saveHeartbeat(store, ...said('bn-07', epoch('e2')))
+    const [[shown, why] = []] = await trouble()
+    assert.equal(shown, 'e2')
+    assert.match(String(why), /another sidecar reports under this id \(epoch e1\)/)
+    await run(store, "update source_state set twin_at = now() - interval '1 minute'")
+    assert.deepEqual(await trouble(), [])
+  })
+
+  test('no more is followed by its openings that only deliver', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const deliver = (epoch: string, seq: number) =>
+      ingest(store, [
+        anEvent(now(), {}, { received_at: now(), source: { id: 'bn-07', epoch, seq } }),
+      ])
+    await saveHeartbeat(store, ...said('bn-07'))
+    await run(store, "update source_state set heard_at = now() - interval '2 minutes'")
+    await deliver('e2', 1)
+    const { items } = await listSources(store, {})
+    assert.deepEqual(
+      items.map(({ epoch, state }) => [epoch, state]),
+      [['e2', 'unknown']],
+    )
+  })
+
   test('waits for no batch of the same source, and no batch for it', async (t) => {
     const { store } = await openStore(t, 'plain')
     await ingest(store, [from('bn-07', 1)])
@@ -293,6 +357,63 @@ describe('a source retires', () => {
     const done = await acceptSource(store, 'bn-07', { ...by, reason: 'x', expected: 2 })
     assert.deepEqual(done, { accepted: 2, retired: false })
     assert.deepEqual((await listSources(store, {})).items, [])
+  })
+
+  test('and no longer counts as trouble, whatever its last word was', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await saveHeartbeat(
+      store,
+      ...said('bn-07', { waiting: 5, oldest_at: fromMs(Date.now() - 3_600_000) }),
+    )
+    await age(store, 1)
+    const trouble = async () => (await listSources(store, { trouble: true })).items.length
+    assert.equal(await trouble(), 1)
+    await acceptSource(store, 'bn-07', { actor: 'Kim', address: null, reason: 'x' })
+    assert.equal(await trouble(), 0)
+  })
+
+  test('numbers that came twice are accepted as well', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 1)])
+    await run(store, "update source set reused = '{[1,2)}', reused_at = now()")
+    const trouble = async () => (await listSources(store, { trouble: true })).items.length
+    assert.equal(await trouble(), 1)
+    const by = { actor: 'Kim', address: null, reason: 'x' }
+    assert.deepEqual(await acceptSource(store, 'bn-07', by), { accepted: 0, retired: false })
+    assert.equal(await trouble(), 0)
+    await assert.rejects(acceptSource(store, 'bn-07', by), /nothing to accept/)
+  })
+
+  test('of a state and in trouble are those that are both', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('lossy', 1), from('lossy', 4)])
+    await noLag(store)
+    await saveHeartbeat(store, ...said('quiet'))
+    await age(store, 1)
+    const found = async (states: SourceState[]) =>
+      (await listSources(store, { trouble: true, states })).items.map(({ id }) => id)
+    assert.deepEqual(await found(['unknown']), ['lossy'])
+    assert.deepEqual(await found(['silent']), ['quiet'])
+  })
+
+  test('that still delivers does not retire with its loss; the loss of each opening is told', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    const lose = (epoch: string) =>
+      ingest(
+        store,
+        [1, 4].map((seq) =>
+          anEvent(now(), {}, { received_at: now(), source: { id: 'bn-07', epoch, seq } }),
+        ),
+      )
+    await lose('e1')
+    await lose('e2')
+    await noLag(store)
+    const by = { actor: 'Kim', address: null, reason: 'x' }
+    await assert.rejects(
+      acceptSource(store, 'bn-07', { ...by, expected: 2 }),
+      /4 events are missing now, not 2 \(2 openings: 2 of e1, 2 of e2\)/,
+    )
+    assert.deepEqual(await acceptSource(store, 'bn-07', by), { accepted: 4, retired: false })
   })
 
   test('lists come in pages, in one order, each source once', async (t) => {
