@@ -224,7 +224,6 @@ export const bugs: readonly Bug[] = [
       'test/spool/verdicts.test.ts',
       'whatever a sink answers > what is acknowledged is a beginning of what it took or refused, each refused event is a reject once, no event is left out or overtakes',
     ],
-    says: 'in vain for the spool to be empty',
   },
   {
     name: 'sink believes an answer that does not add up',
