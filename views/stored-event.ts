@@ -16,7 +16,8 @@ export function readEvent(event: StoredEvent) {
   )
   const kind = toText(body.kind)
   const status = toText(body.status)
-  const implied = { finished: 'succeeded', canceled: 'canceled' }[kind] ?? 'running'
+  const implied =
+    { queued: 'queued', finished: 'succeeded', canceled: 'canceled' }[kind] ?? 'running'
   const parts = [...(status === implied ? [] : [status]), ...metrics, ...metadata]
   return {
     kind,

@@ -8,6 +8,10 @@ const accepted = named(
   z.object({
     ok: z.literal(true),
     duplicate: z.boolean().describe('True when the event was already stored.'),
+    truncated: z
+      .literal(true)
+      .optional()
+      .describe('The event had over 32 KiB of metadata: its largest values were cut.'),
     duration_s: seconds('Time to answer, in seconds.').optional(),
   }),
 )
@@ -35,6 +39,10 @@ const batchVerdict = named(
       .literal('ignored')
       .optional()
       .describe('The token lacks the scope `forward`: stamps were dropped, the events were not.'),
+    truncated: z
+      .array(whole('Position in the batch, from 0.'))
+      .optional()
+      .describe('Events with over 32 KiB of metadata, whose largest values were cut.'),
     duration_s: seconds('Time to answer, in seconds.').optional(),
   }),
 )

@@ -13,7 +13,7 @@ export class IngestTally {
   see<T extends ReadEvent>(read: T): T {
     this.#read++
     if (!read.ok) this.#add('unknown', 'rejected')
-    else if (read.corrected) this.#add(read.event.event.kind, 'corrected')
+    else if (read.corrected || read.truncated || read.zeroTime) this.#addRepairs(read)
     return read
   }
 
@@ -30,6 +30,13 @@ export class IngestTally {
         if (status === 'shed') recent.add('failed', count)
       }
     }
+  }
+
+  #addRepairs({ event, corrected, truncated, zeroTime }: ReadEvent & { ok: true }): void {
+    const { kind } = event.event
+    if (corrected) this.#add(kind, 'corrected')
+    if (truncated) this.#add(kind, 'truncated')
+    if (zeroTime) this.#add(kind, 'zero_time')
   }
 
   #add(kind: string, status: string): void {

@@ -131,7 +131,8 @@ async function takeOne(text: string, from: From, options: IngestOptions): Promis
     if (!read.ok) throw invalid(read)
     const [verdict] = await acceptTraced([read], options)
     tally.add(read.event, must(verdict, 'accept gives a verdict per event'))
-    return { ok: true, duplicate: isDuplicate(verdict) }
+    const answer = { ok: true, duplicate: isDuplicate(verdict) }
+    return read.truncated ? { ...answer, truncated: true } : answer
   } finally {
     tally.countIn(metrics, recent)
   }

@@ -104,6 +104,7 @@ class Outcome {
   total = 0
   #duplicates = 0
   readonly #rejected: Rejected[] = []
+  readonly #truncated: number[] = []
   readonly #tally: IngestTally
   #unstamped = false
 
@@ -119,6 +120,7 @@ class Outcome {
       if (read.ok) {
         const verdict = must(verdicts[next++], 'accept gives a verdict per event')
         this.#judge(index, read, verdict)
+        if (read.truncated) this.#truncated.push(index)
         this.#unstamped ||= read.unstamped
       } else {
         const { idempotencyKey, field, detail } = read
@@ -156,6 +158,7 @@ class Outcome {
       duplicates: this.#duplicates,
       rejected,
       ...(this.#unstamped ? { stamps: 'ignored' } : {}),
+      ...(this.#truncated.length > 0 ? { truncated: this.#truncated } : {}),
     }
   }
 }

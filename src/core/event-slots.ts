@@ -1,6 +1,6 @@
 import type { Event } from './event.ts'
 import { hashEvent } from './event-hash.ts'
-import type { JobStatus } from './job.ts'
+import { type EndStatus, isOpen } from './job.ts'
 import type { NamedValue, Slots } from './slots.ts'
 
 /*
@@ -59,8 +59,8 @@ function setStart(slots: Slots, { kind, at, started_at, started_at_added }: Even
 }
 
 /** The status that an event ends its job with; undefined when it does not end it. */
-export function toEndStatus({ event }: Event): JobStatus | undefined {
-  const given = event.status === 'running' ? undefined : event.status
+export function toEndStatus({ event }: Event): EndStatus | undefined {
+  const given = event.status && !isOpen(event.status) ? event.status : undefined
   if (event.kind === 'finished') return given ?? 'succeeded'
   if (event.kind === 'canceled') return given ?? 'canceled'
   if (event.kind === 'error' && given === 'failed') return 'failed'
@@ -84,7 +84,7 @@ function errorText({ metadata, kind }: Event['event']): string {
   return kind
 }
 
-function setEnd(slots: Slots, { event, idempotency_key }: Event, status: JobStatus): void {
+function setEnd(slots: Slots, { event, idempotency_key }: Event, status: EndStatus): void {
   const duration = event.metrics?.duration_s
   slots.end_event_at = event.at
   slots.end_event_key = idempotency_key

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { JobStatus } from './job.ts'
+import { type JobStatus, statuses } from './job.ts'
 import { type Kind, kinds } from './kinds.ts'
 import { siteIdMessage, siteIdPattern } from './site-id.ts'
 import type { Micros } from './time.ts'
@@ -35,6 +35,10 @@ export const siteIdSchema = z.string(siteIdMessage).regex(siteIdPattern, siteIdM
 
 const object = 'must be an object'
 
+/** Far more tries than any job has, and far fewer than its column holds. */
+export const maxAttempt = 1_000_000
+const attemptMessage = `must be a whole number from 1 to ${maxAttempt}: which try of the job this is`
+
 export const eventSchema = z
   .looseObject(
     {
@@ -60,6 +64,12 @@ export const eventSchema = z
             parent_id: uuid().nullish().describe('For a subjob, the job or subjob it belongs to.'),
             business_key: textTo(256, { empty: true }).nullish().describe('Usually the lot.'),
             sub_key: textTo(256, { empty: true }).nullish().describe('Usually the wafer or step.'),
+            attempt: z
+              .int(attemptMessage)
+              .min(1, attemptMessage)
+              .max(maxAttempt, attemptMessage)
+              .nullish()
+              .describe('Which try of the job this is, from 1. Default: 1.'),
           },
           object,
         )
@@ -70,13 +80,10 @@ export const eventSchema = z
             kind: z.enum(kinds, `must be one of ${kinds.join(', ')}`),
             at: time().describe("Time of the event, by the sender's clock."),
             status: z
-              .enum(
-                ['running', 'succeeded', 'failed', 'canceled'],
-                'must be one of running, succeeded, failed, canceled',
-              )
+              .enum(statuses, `must be one of ${statuses.join(', ')}`)
               .nullish()
               .describe(
-                'Default: succeeded for finished, canceled for canceled, otherwise running.',
+                'Default: succeeded for finished, canceled for canceled, queued for queued, otherwise running.',
               ),
             metrics: z
               .record(
@@ -92,7 +99,9 @@ export const eventSchema = z
             metadata: z
               .record(z.string(), z.unknown(), object)
               .nullish()
-              .describe('Any JSON object, up to 32 KiB.'),
+              .describe(
+                'Any JSON object. Over 32 KiB its largest values are cut. Some names are well known.',
+              ),
             started_at: time().nullish().describe('Start of the job; recommended on every event.'),
             started_at_added: z
               .boolean('must be true or false')
@@ -100,7 +109,7 @@ export const eventSchema = z
               .describe(
                 'True when a hop added `started_at` from a `started` that it saw. It counts as one more `started`.',
               ),
-            ended_at: time().nullish(),
+            ended_at: time().nullish().describe('End of the job. Default: `at`.'),
             reported_at: time()
               .nullish()
               .describe('The original `at`, before the clock was corrected.'),
@@ -146,6 +155,7 @@ export type Event = {
     parent_id?: string | null
     business_key?: string | null
     sub_key?: string | null
+    attempt?: number | null
     [unknown: string]: unknown
   }
   event: {

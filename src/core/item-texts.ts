@@ -1,5 +1,5 @@
+import { endOfText } from './end-of-text.ts'
 import { AppError } from './errors.ts'
-import { endOfText } from './json.ts'
 
 /*
  * Batches are cut into the texts of their items before anything is parsed. So each item is parsed by

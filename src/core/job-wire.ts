@@ -116,10 +116,12 @@ export function jobFromWire(json: unknown): Job {
 /** Sent as held: the names are alike. */
 export const countsTable = makeTable<SubjobCounts>('counts of subjobs', {
   total: whole('All subjobs.'),
+  queued: orElse(whole('Subjobs that wait for their start.'), 0),
   running: whole('Running subjobs.'),
   succeeded: whole('Succeeded subjobs.'),
   failed: whole('Failed subjobs.'),
   canceled: whole('Canceled subjobs.'),
+  unknown: orElse(whole('Subjobs that ended, and how is not known.'), 0),
 })
 
 /** `GET /v1/jobs/{id}`: the job itself with the counts of its subjobs. */

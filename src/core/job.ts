@@ -4,8 +4,16 @@ import type { ListPage, Place } from './list-order.ts'
 import type { Question } from './questions/question.ts'
 import type { Micros } from './time.ts'
 
-export const statuses = ['running', 'succeeded', 'failed', 'canceled'] as const
+export const statuses = ['queued', 'running', 'succeeded', 'failed', 'canceled', 'unknown'] as const
 export type JobStatus = (typeof statuses)[number]
+
+/** Of these a job has not ended. `unknown` has, and how is not known. */
+export const openStatuses = ['queued', 'running'] as const
+export type OpenStatus = (typeof openStatuses)[number]
+export type EndStatus = Exclude<JobStatus, OpenStatus>
+
+export const isOpen = (status: JobStatus): status is OpenStatus =>
+  status === 'running' || status === 'queued'
 
 /** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
 export type Job = {

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { replaceBareNumbers } from './bare-numbers.ts'
+import { endOfText } from './end-of-text.ts'
 import { AppError } from './errors.ts'
 import { ExactNumber, hasLongNumber, toExact } from './exact-number.ts'
 
@@ -18,7 +20,8 @@ const mayUnderflow = (text: string) => smallExponent.test(text) || text.includes
 /**
  * Parses JSON without losing what it said: a number that underflows to zero becomes
  * {@link badNumber}, for {@link checkTree} to name; a whole number that no double holds exactly
- * becomes an {@link ExactNumber}.
+ * becomes an {@link ExactNumber}; NaN and Infinity, which are no JSON, become numbers that
+ * {@link checkTree} names.
  *
  * @param text no longer than an event may be: a hard one takes microseconds a value
  * @param offset where it begins in the body
@@ -28,7 +31,18 @@ export function parseJson(text: string, offset = 0): unknown {
   try {
     return parse(text, mayUnderflow(text) || hasLongNumber(text) ? markNumber : undefined)
   } catch (error) {
+    const repaired = replaceBareNumbers(text)
+    if (repaired !== undefined && isJson(repaired)) return parseJson(repaired, offset)
     throw new AppError('unreadable', `the body is not JSON${placeOf(error as Error, offset)}`)
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -131,18 +145,6 @@ function withNames(value: unknown, names: ReadonlyMap<string, string>): unknown 
   return named
 }
 
-const backslash = 0x5c
-
-/** Where the text that begins at `start` ends: at the next quotation mark that is not escaped. */
-export function endOfText(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let before = end - 1
-    while (text.charCodeAt(before) === backslash) before--
-    if ((end - before) % 2 === 1) return end
-  }
-  return text.length
-}
-
 function markNumber(_name: string, value: unknown, context?: { source?: string }): unknown {
   const source = context?.source
   if (typeof value !== 'number' || source === undefined) return value
@@ -233,5 +235,6 @@ function checkText(text: string): Found | undefined {
 
 const outOfRange: Found = {
   field: '',
-  detail: 'is a number outside the range of a double; send a smaller one, or text',
+  detail:
+    'is not a number, or outside the range of a double; send one that is finite, text, or leave it out',
 }

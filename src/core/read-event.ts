@@ -1,8 +1,11 @@
 import type { Admitted } from './admission.ts'
 import { boundStamp, correctClocks } from './correct-clocks.ts'
+import { cutMetadata, maxMetadataBytes } from './cut-metadata.ts'
+import { describeAt, describeValue, pathToText, readKey } from './describe-fault.ts'
 import { type Event, eventSchema, timeMessage } from './event.ts'
-import { ExactNumber } from './exact-number.ts'
-import { badNumber, checkTree } from './json.ts'
+import { isZeroTime, readTime } from './event-time.ts'
+import { isOpen } from './job.ts'
+import { checkTree } from './json.ts'
 import { checkSender, type Sender } from './sender.ts'
 import { type Micros, parseTime } from './time.ts'
 import { boundUsual, unusual } from './usual-event.ts'
@@ -13,6 +16,8 @@ export type EventLimits = {
   maxEventBytes: number
   /** A time further ahead of `received_at` than this is corrected, in seconds. */
   maxSkewS: number
+  /** The zone of times that have none (SITE_ZONE); without it they are refused. */
+  siteZone?: string | undefined
 }
 
 /** Facts of the first hop that an event may lack. */
@@ -26,7 +31,6 @@ export type FirstHop = {
   startOf?: (entity: Event['entity']) => Micros | undefined
 }
 
-const maxMetadataBytes = 32 * 1024
 /** Bytes that every later hop allows on top, for the stamp of the first one. */
 const maxStampBytes = 1024
 /** Bytes that the normal form may add to an event: times, a version, a traceparent, a longer key. */
@@ -36,28 +40,43 @@ const maxDepth = 32
 /** Why an event was not taken: the field, the fault, and what would be right. */
 export type Refusal = { field: string; detail: string }
 
-/** `corrected`: a clock ran ahead and was put right. `unstamped`: its stamp was not believed. */
+/** What the door did to an event besides bringing it to its normal form. */
+export type Repairs = {
+  /** A clock ran ahead and was put right. */
+  corrected: boolean
+  /** Its stamp was not believed. */
+  unstamped: boolean
+  /** It had too much metadata, and values were cut. */
+  truncated: boolean
+  /** A start or an end was the zero of another language, and counts as absent. */
+  zeroTime: boolean
+}
+
 export type ReadEvent =
-  | (Admitted & { ok: true; corrected: boolean; unstamped: boolean })
+  | (Admitted & Repairs & { ok: true })
   | ({ ok: false; idempotencyKey: string | null } & Refusal)
 
-class Read implements Admitted {
+class Read implements Admitted, Repairs {
   readonly ok = true
   readonly event: Event
   readonly corrected: boolean
   readonly unstamped: boolean
+  readonly truncated: boolean
+  readonly zeroTime: boolean
   #text: string | undefined
   #json: string | undefined
 
   /** @param text the event as it came, where its normal form only adds `received_at` */
   constructor(
     event: Event,
-    { corrected, unstamped }: { corrected: boolean; unstamped: boolean },
+    { corrected, unstamped, truncated, zeroTime }: Repairs,
     text: string | undefined,
   ) {
     this.event = event
     this.corrected = corrected
     this.unstamped = unstamped
+    this.truncated = truncated
+    this.zeroTime = zeroTime
     this.#text = text
   }
 
@@ -96,9 +115,9 @@ export function readEvent(
   const refusal = bound === unusual ? checkAll(input) : undefined
   if (refusal) return refuse(input, refusal)
   const isStamped = !!(input as Event).source && hop.sender?.mayForward !== false
-  const normal = normalize(input as Event, isStamped ? undefined : hop)
+  const normal = normalize(input as Event, isStamped ? undefined : hop, limits.siteZone)
   if (!normal.ok) return refuse(input, normal.refusal)
-  const { event } = normal
+  const { event, zeroTime } = normal
   const source = isStamped ? event.source?.id : undefined
   const foreign = hop.sender && checkSender(event.site_id, source, hop.sender)
   if (foreign) return refuse(input, foreign)
@@ -106,26 +125,39 @@ export function readEvent(
   const corrected = isStamped
     ? boundStamp(event, hop.receivedAt)
     : atFirstHop(event, hop, limits.maxSkewS)
+  const truncated = bound > maxMetadataBytes || bound === unusual ? cutIfOver(event) : false
+  const repairs = { corrected, unstamped, truncated, zeroTime }
   const most = bound === unusual ? Infinity : bound + maxAddedBytes
   const kept =
+    !truncated &&
     most <= limits.maxEventBytes &&
     mayKeep(text, bound, limits.maxEventBytes) &&
     isSame(input as Event, event)
-  const read = new Read(event, { corrected, unstamped }, kept ? text : undefined)
+  const read = new Read(event, repairs, kept ? text : undefined)
   const tooLarge = checkSize(read, most, limits.maxEventBytes)
   if (tooLarge) return refuse(input, tooLarge)
-  return addStart(event, hop) ? new Read(event, { corrected, unstamped }, undefined) : read
+  return addStart(event, hop) ? new Read(event, repairs, undefined) : read
+}
+
+/** @returns true when there was too much metadata, and values were cut */
+function cutIfOver({ event }: Event): boolean {
+  if (!event.metadata) return false
+  const cut = cutMetadata(event.metadata)
+  if (cut === event.metadata) return false
+  event.metadata = cut
+  return true
 }
 
 /**
  * Adds the start of the job where this first hop saw it, marked as added; of one that was added
  * before the earlier stays. Last, so that nothing depends on it: whether an event is small enough and
- * whether its clocks are right is a matter of what its sender said.
+ * whether its clocks are right is a matter of what its sender said. Only to the first attempt: what it
+ * remembers of a job may be the start of an earlier one.
  *
  * @returns true when the event has changed
  */
 function addStart({ entity, event, source }: Event, { startOf }: FirstHop): boolean {
-  if (source || !startOf || event.kind === 'started') return false
+  if (source || !startOf || event.kind === 'started' || (entity.attempt ?? 1) > 1) return false
   if (event.started_at && !event.started_at_added) return false
   const seen = startOf(entity)
   if (seen === undefined || (event.started_at && event.started_at <= seen)) return false
@@ -161,7 +193,7 @@ function isSame(input: Event, normal: Event): boolean {
 
 const refuse = (input: unknown, refusal: Refusal): ReadEvent => ({
   ok: false,
-  idempotencyKey: keyOf(input),
+  idempotencyKey: readKey(input),
   ...refusal,
 })
 
@@ -172,7 +204,10 @@ function checkSchema(input: unknown): Refusal | undefined {
   const result = eventSchema.safeParse(input)
   if (result.success) return undefined
   const issue = result.error.issues[0]!
-  return { field: pathOf(issue.path), detail: `${issue.message}; ${gotAt(input, issue.path)}` }
+  return {
+    field: pathToText(issue.path),
+    detail: `${issue.message}; ${describeAt(input, issue.path)}`,
+  }
 }
 
 /** Checks that no schema can say, because they are about several fields. */
@@ -186,11 +221,10 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
       detail: 'is the id of the entity itself; send the id of its parent',
     }
   }
-  if (event.kind === 'finished' && event.status === 'running') {
+  if (event.kind === 'finished' && event.status && isOpen(event.status)) {
     return {
       field: 'event.status',
-      detail:
-        'cannot be running on a finished event; omit it, or send succeeded, failed or canceled',
+      detail: `cannot be ${event.status} on a finished event; omit it, or send succeeded, failed, canceled or unknown`,
     }
   }
   const metric = event.metrics && Object.getOwnPropertyDescriptor(event.metrics, '__proto__')
@@ -198,27 +232,36 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
   if (metric && typeof metric.value !== 'number') {
     return {
       field: 'event.metrics.__proto__',
-      detail: `must be a finite number; ${got(metric.value)}`,
+      detail: `must be a finite number; ${describeValue(metric.value)}`,
     }
   }
   return undefined
 }
 
-type Normalized = { ok: true; event: Event } | { ok: false; refusal: Refusal }
+type Normalized = { ok: true; event: Event; zeroTime: boolean } | { ok: false; refusal: Refusal }
 
 /**
  * A copy with canonical times and ids, or the field that cannot be read.
  *
  * @param firstHop absent for a stamped event
  */
-function normalize(input: Event, firstHop: FirstHop | undefined): Normalized {
+function normalize(
+  input: Event,
+  firstHop: FirstHop | undefined,
+  siteZone: string | undefined,
+): Normalized {
   const event = { ...input.event }
+  let zeroTime = false
   for (const name of eventTimes) {
     const given = event[name]
     if (given === undefined || given === null) continue
-    const read = parseTime(given)
-    if (read === undefined) return { ok: false, refusal: badTime(`event.${name}`, given) }
-    if (read !== given) event[name] = read
+    const read = readTime(given, siteZone)
+    if (read === given) continue
+    if (read !== undefined) event[name] = read
+    else if ((name === 'started_at' || name === 'ended_at') && isZeroTime(given)) {
+      delete event[name]
+      zeroTime = true
+    } else return { ok: false, refusal: badTime(`event.${name}`, given) }
   }
   const received = firstHop ? firstHop.receivedAt : parseTime(input.received_at ?? '')
   if (received === undefined) {
@@ -232,6 +275,7 @@ function normalize(input: Event, firstHop: FirstHop | undefined): Normalized {
   return {
     ok: true,
     event: { ...input, idempotency_key, app, entity, event, received_at: received },
+    zeroTime,
   }
 }
 
@@ -248,7 +292,7 @@ const reportedTimes = ['reported_at', 'reported_started_at', 'reported_ended_at'
 
 const badTime = (field: string, given: unknown): Refusal => ({
   field,
-  detail: `${timeMessage}; ${got(given)}`,
+  detail: `${timeMessage}; ${describeValue(given)}`,
 })
 
 /** Keeps a UUID; makes one of any other key, within its site and job (wire.md, section 2). */
@@ -269,52 +313,10 @@ function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {
 
 /** @param bound bytes of the event as JSON, at most: what is small for sure is not measured */
 function checkSize(read: Admitted, bound: number, maxEventBytes: number): Refusal | undefined {
-  const { event, source } = read.event
-  if (event.metadata && bound > maxMetadataBytes && isOver(event.metadata, maxMetadataBytes)) {
-    return {
-      field: 'event.metadata',
-      detail: `must be at most ${maxMetadataBytes} bytes as JSON; store large data elsewhere and send its address`,
-    }
-  }
+  const { source } = read.event
   const most = source ? maxEventBytes + maxStampBytes : maxEventBytes
   if (bound > most && Buffer.byteLength(read.json) > most) {
     return { field: '', detail: `the event must be at most ${maxEventBytes} bytes as JSON` }
   }
   return undefined
-}
-
-const isOver = (value: object, bytes: number) => Buffer.byteLength(JSON.stringify(value)) > bytes
-
-/** `event.metrics.cd_mean_nm`, `0` for the first item of a list; empty for the whole. */
-const pathOf = (path: readonly PropertyKey[]): string => path.map(String).join('.').slice(0, 200)
-
-function gotAt(input: unknown, path: readonly PropertyKey[]): string {
-  let value = input
-  for (const part of path) {
-    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part))
-      return 'it is missing'
-    value = (value as Record<PropertyKey, unknown>)[part]
-  }
-  return got(value)
-}
-
-const why = ', which no double holds exactly; round it, or send it as text in metadata'
-
-/** The value found instead, short enough to show. */
-function got(value: unknown): string {
-  if (value === undefined) return 'it is missing'
-  if (value === null) return 'got null'
-  if (value === badNumber) return 'got a number that is too small for a double'
-  if (value instanceof ExactNumber) return `got the number ${value.text.slice(0, 40)}${why}`
-  if (Array.isArray(value)) return 'got a list'
-  if (typeof value === 'object') return 'got an object'
-  if (typeof value !== 'string') return `got the ${typeof value} ${value}`
-  return `got ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`
-}
-
-function keyOf(input: unknown): string | null {
-  const key = (input as { idempotency_key?: unknown } | null)?.idempotency_key
-  return typeof key === 'string' && key.length <= 128
-    ? key.toWellFormed().replaceAll('\0', '')
-    : null
 }

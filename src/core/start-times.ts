@@ -28,10 +28,12 @@ export class StartTimes {
 
   /**
    * Learns from an event that was taken in. Not from one whose clock was corrected: each copy of it
-   * has another time, and the first copy to be stored decides, which may have come another way.
+   * has another time, and the first copy to be stored decides, which may have come another way. Not
+   * from a later attempt: the start of a job is that of its first.
    */
   see({ event, entity }: Event): void {
     if (event.kind !== 'started' || event.reported_at || event.reported_started_at) return
+    if ((entity.attempt ?? 1) > 1) return
     const start = event.started_at ?? event.at
     const known = this.startOf(entity)
     this.#remember(nameOf(entity), known !== undefined && known < start ? known : start)

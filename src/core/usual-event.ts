@@ -1,3 +1,5 @@
+import { maxAttempt } from './event.ts'
+import { isOpen, type JobStatus, statuses } from './job.ts'
 import { kinds } from './kinds.ts'
 import { siteIdPattern } from './site-id.ts'
 import { isUuid } from './uuid.ts'
@@ -55,22 +57,28 @@ const isId = (value: unknown): value is string => typeof value === 'string' && i
 const isUsualApp = ({ app_id, name, version }: Fields) =>
   isId(app_id) && isText(name, 1, 200) && isTextOrNone(version, 64)
 
-function isUsualEntity({ type, id, parent_id, business_key, sub_key }: Fields): boolean {
+function isUsualEntity({ type, id, parent_id, business_key, sub_key, attempt }: Fields): boolean {
+  if (attempt !== undefined && !isAttemptOrNull(attempt)) return false
   if (!isId(id) || !isTextOrNone(business_key, 256) || !isTextOrNone(sub_key, 256)) return false
   if (isNone(parent_id)) return type === 'job'
   if (type !== 'job' && type !== 'subjob') return false
   return isId(parent_id) && parent_id.toLowerCase() !== id.toLowerCase()
 }
 
+const isAttemptOrNull = (value: unknown) =>
+  value === null ||
+  (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxAttempt)
+
 const kindSet: ReadonlySet<unknown> = new Set(kinds)
-const statusSet: ReadonlySet<unknown> = new Set(['running', 'succeeded', 'failed', 'canceled'])
+const statusSet: ReadonlySet<unknown> = new Set(statuses)
 
 function isUsualBody(event: Fields): boolean {
   const { kind, status, metrics, metadata } = event
   return (
     kindSet.has(kind) &&
     typeof event.at === 'string' &&
-    (isNone(status) || (statusSet.has(status) && !(status === 'running' && kind === 'finished'))) &&
+    (isNone(status) ||
+      (statusSet.has(status) && !(kind === 'finished' && isOpen(status as JobStatus)))) &&
     (isNone(metrics) || areUsualMetrics(metrics)) &&
     (isNone(metadata) || isObject(metadata)) &&
     isTimeOrNone(event.started_at) &&

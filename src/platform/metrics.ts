@@ -48,7 +48,7 @@ export class Metrics {
   )
   readonly eventsProcessed = this.#counter(
     'events_processed_total',
-    'Events received, by kind and outcome: accepted, duplicate, rejected, shed, corrected.',
+    'Events received, by kind and outcome: accepted, duplicate, rejected, shed; and what was put right: corrected (a clock), truncated (metadata), zero_time.',
     ['event_type', 'status'],
   )
   readonly eventsInSpool = this.#gauge(

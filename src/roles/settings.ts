@@ -2,10 +2,11 @@ import * as z from 'zod'
 import { ingestSettings, querySettings } from '../api/settings.ts'
 import { placeSettings } from '../archive/places/index.ts'
 import { archiveSettings } from '../archive/settings.ts'
+import { isZone } from '../core/event-time.ts'
 import { dashboardSettings } from '../dashboard/settings.ts'
 import { describeSetting } from '../platform/settings/describe.ts'
 import { joinSettings } from '../platform/settings/group.ts'
-import { httpUrl, number, port, tokenToSend } from '../platform/settings/kinds.ts'
+import { httpUrl, number, port, text, tokenToSend } from '../platform/settings/kinds.ts'
 import { readSettings } from '../platform/settings/read.ts'
 import { sharedSettings } from '../platform/settings/shared.ts'
 import type { Known, Sources } from '../platform/settings/sources.ts'
@@ -29,6 +30,12 @@ const LOCAL_API_BASE = httpUrl('Local API of the site.', { place: true }).defaul
   'http://127.0.0.1:18000',
 )
 
+const SITE_ZONE = text(
+  'Zone of event times that have none, such as Europe/Berlin; unless set, they are refused.',
+)
+  .refine(isZone, 'must be a name of the time zone database, such as Europe/Berlin')
+  .optional()
+
 export const roleSettings = {
   sidecar: joinSettings(
     sharedSettings,
@@ -39,6 +46,7 @@ export const roleSettings = {
       REQUEST_TIMEOUT_S: number('Maximum time to wait for the local API to answer.', {
         ...{ min: 0.1, max: 600, standard: 30, unit: 's' },
       }),
+      SITE_ZONE,
     }),
     spoolSettings,
     ingestSettings,

@@ -44,7 +44,7 @@ export async function startSidecar(
     startOf: (entity) => started.startOf(entity),
     recent,
     forwards: true,
-    limits: toIngestLimits(config),
+    limits: { ...toIngestLimits(config), siteZone: config.SITE_ZONE },
   })
   const rejects = rejectRoutes({
     list: (limit, beforeId) => spool.rejects.list(limit, beforeId),

@@ -132,8 +132,10 @@ async function countSubjobs(
       select status, count(*) as n from subjob where parent_id = ${jobId} group by status`,
     signal,
   )
-  const counts: SubjobCounts = { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 }
-  for (const status of statuses) counts[status] = rows.find((row) => row.status === status)?.n ?? 0
-  counts.total = rows.reduce((sum, { n }) => sum + n, 0)
-  return counts
+  const of = (status: JobStatus) => rows.find((row) => row.status === status)?.n ?? 0
+  const counts = Object.fromEntries(statuses.map((status) => [status, of(status)]))
+  return {
+    ...(counts as Record<JobStatus, number>),
+    total: rows.reduce((sum, { n }) => sum + n, 0),
+  }
 }

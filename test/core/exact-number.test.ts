@@ -108,7 +108,7 @@ describe('a whole number that no double holds', () => {
   test('counts for the size and the depth of its event', () => {
     const wide = smallestEvent({ metadata: { list: Array(2000).fill('#') } })
     const tooWide = read(wide)
-    assert.ok(!tooWide.ok && tooWide.field === 'event.metadata')
+    assert.ok(tooWide.ok && tooWide.truncated)
     let deep: unknown = '#'
     for (let i = 0; i < 28; i++) deep = [deep]
     assert.equal(read({ ...base, event: { ...base.event, metadata: { deep } } }).ok, true)

@@ -149,7 +149,15 @@ describe('a job on the wire', () => {
   test('has the counts of its subjobs in its detail', () => {
     const detail = {
       job: aJob(),
-      subjobs: { total: 3, running: 1, succeeded: 1, failed: 1, canceled: 0 },
+      subjobs: {
+        total: 3,
+        queued: 0,
+        running: 1,
+        succeeded: 1,
+        failed: 1,
+        canceled: 0,
+        unknown: 0,
+      },
     }
     assert.deepEqual(detailFromWire(overTheWire(detailToWire(detail))), detail)
     assert.throws(() => detailFromWire(jobToWire(aJob())), /subjobs/)

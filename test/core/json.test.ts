@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { badNumber, parseJson, parseText } from '../../src/core/json.ts'
+import { badNumber, checkTree, parseJson, parseText } from '../../src/core/json.ts'
 
 describe('parseJson', () => {
   for (const text of [
@@ -27,6 +27,25 @@ describe('parseJson', () => {
     const text = '[0, 0e-400, 1e-300, "1e-400", "a 1e-400", "0193581e-123a-7d10-9a35-6f0c41c2b7e8"]'
     assert.deepEqual(parseJson(text), JSON.parse(text))
   })
+})
+
+describe('NaN and Infinity, which are no JSON', () => {
+  test('are numbers beyond the doubles, so that a check names their field', () => {
+    const text = '{"x": NaN, "y": [-Infinity, "NaN"], "Infinity": 1, "e\\"NaN": Infinity}'
+    assert.deepEqual(parseJson(text), {
+      x: Infinity,
+      y: [-Infinity, 'NaN'],
+      Infinity: 1,
+      'e"NaN': Infinity,
+    })
+    assert.equal(checkTree(parseJson('{"a": {"b": NaN}}'), 9)?.field, 'a.b')
+  })
+
+  for (const text of ['{"x": NaNa}', '{"x": NaN', 'Infinity1', '{NaN: 1}', '"NaN']) {
+    test(`do not make JSON of ${text}`, () => {
+      assert.throws(() => parseJson(text), /not JSON/)
+    })
+  }
 })
 
 describe('parseText', () => {

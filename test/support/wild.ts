@@ -1,5 +1,7 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
+import { isOpen, statuses } from '../../src/core/job.ts'
+import { kinds } from '../../src/core/kinds.ts'
 
 /*
  * Events at the limits of the wire, events that are almost right, and values that are not events at all; and
@@ -34,6 +36,11 @@ const at = fc.oneof(
     '2026-03-01 12:00:00.123456789+14:00',
     '2026-03-01T00:00:00-23:59',
     '2026-03-01T12:00:00.0000009Z',
+    '2026-03-01T12:00:00+0100',
+    '2026-03-01 12:00:00 -05',
+    '20260301T120000.5Z',
+    '2016-12-31T23:59:60.5Z',
+    '2026-03-01T12:00:00.0000001234567Z',
   ),
 )
 
@@ -80,15 +87,13 @@ const unknown = objectOf(
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
 
 const kindAndStatus = fc
-  .tuple(
-    fc.constantFrom('started', 'progress', 'metric', 'finished', 'error', 'canceled'),
-    fc.constantFrom(undefined, null, 'running', 'succeeded', 'failed', 'canceled'),
-  )
-  .filter(([kind, status]) => kind !== 'finished' || status !== 'running')
+  .tuple(fc.constantFrom(...kinds), fc.constantFrom(undefined, null, ...statuses))
+  .filter(([kind, status]) => kind !== 'finished' || !status || !isOpen(status))
 
+const attempt = fc.constantFrom(undefined, undefined, null, 1, 2, 1_000_000)
 const entity = fc.oneof(
-  fc.record({ type: fc.constant('job'), id, parent_id: fc.constantFrom(undefined, null) }),
-  fc.record({ type: fc.constant('subjob'), id, parent_id: id }),
+  fc.record({ type: fc.constant('job'), id, parent_id: fc.constantFrom(undefined, null), attempt }),
+  fc.record({ type: fc.constant('subjob'), id, parent_id: id, attempt }),
 )
 
 export type WildEvent = {
@@ -153,6 +158,8 @@ const odd = fc.oneof(
       '"1969-12-31T10:00:00-14:00"',
     ],
     ...['"+275760-09-13T00:00:00Z"', '"10000-01-01T00:00:00Z"', '"2016-12-31T23:59:60Z"'],
+    ...['NaN', '-Infinity', '[Infinity]', '"NaN Infinity"'],
+    ...['"0001-01-01T00:00:00Z"', '"1899-12-30T00:00:00+01:00"', '"1601-01-01"'],
     ...['"2026-03-01T24:00:00Z"', '"2026-02-30T00:00:00Z"', '"2026-03-01T12:00:00"'],
     ...['"2026-03-01T12:00:00+24:00"', '"2026-03-01T12:00:00.1234567890Z"', '"2026-03-01"'],
     ...['1772366400000', '"now"', '"infinity"', '"NaN"', 'finished', '"00-0-0-00"'],
@@ -169,7 +176,14 @@ const odd = fc.oneof(
 const paths = [
   ...['idempotency_key', 'site_id', 'app', 'entity', 'event', 'traceparent', 'source'],
   ...['received_at', 'historical', 'app.app_id', 'app.name', 'app.version', 'entity.type'],
-  ...['entity.id', 'entity.parent_id', 'entity.business_key', 'entity.sub_key', 'event.kind'],
+  ...[
+    'entity.attempt',
+    'entity.id',
+    'entity.parent_id',
+    'entity.business_key',
+    'entity.sub_key',
+    'event.kind',
+  ],
   ...['event.at', 'event.status', 'event.metrics', 'event.metadata', 'event.started_at'],
   'event.started_at_added',
   ...['event.ended_at', 'event.reported_at', 'event.reported_started_at', 'event.metrics.x'],

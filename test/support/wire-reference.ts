@@ -6,6 +6,7 @@ import { openApi } from '../../src/api/openapi.ts'
 import { toEndStatus } from '../../src/core/event-slots.ts'
 import { statuses } from '../../src/core/job.ts'
 import { kinds } from '../../src/core/kinds.ts'
+import { knownMetadata } from '../../src/core/known-metadata.ts'
 import { internalProblem, problemType, statusByCode } from '../../src/platform/problem.ts'
 import { describeSetting } from '../../src/platform/settings/describe.ts'
 import { readConfig, roleSettings } from '../../src/roles/settings.ts'
@@ -32,12 +33,26 @@ export const kindsHead: Row = ['Kind', 'Default status', 'Ends the job with', 'M
 export function kindsReference(): Reference {
   const rows = kinds.map((kind): Row => {
     const ends = statuses.filter((status) => toEndStatus(normalEvent({ kind, status })) === status)
-    const standard = toEndStatus(normalEvent({ kind })) ?? 'running'
+    const open = kind === 'queued' ? 'queued' : 'running'
+    const standard = toEndStatus(normalEvent({ kind })) ?? open
     const tick = kind === 'progress' || kind === 'metric'
     return [`\`${kind}\``, `\`${standard}\``, ends.join(', '), tick ? 'yes' : 'no']
   })
   return new Map([['Kinds of events', rows]])
 }
+
+export const knownMetadataHead: Row = ['Name', 'Type', 'Meaning']
+
+/** The names in metadata that mean something. */
+export const knownMetadataReference = (): Reference =>
+  new Map([
+    [
+      'Well-known metadata',
+      Object.entries(knownMetadata).map(
+        ([name, [type, about]]): Row => [`\`${name}\``, type, about],
+      ),
+    ],
+  ])
 
 export const limitsHead: Row = ['Limit', 'By default', 'Setting']
 
@@ -46,8 +61,8 @@ type FixedLimit = {
   unit: string
   /** An event with this much of it. */
   event: (much: number) => object
-  /** Beginning of the field that a refusal names. */
-  field: string
+  /** Beginning of the field that a refusal names; absent where more is cut. */
+  field?: string
 }
 
 /** `{"a":{"a":...}}`, this many objects deep. */
@@ -55,11 +70,10 @@ const nested = (depth: number): object => (depth === 1 ? {} : { a: nested(depth 
 
 /** Limits that no setting changes, each with an event to try it with. */
 export const fixedLimits: Readonly<Record<string, FixedLimit>> = {
-  '`event.metadata`, as JSON': {
+  '`event.metadata`, as JSON; more is cut': {
     most: 32_768,
     unit: 'bytes',
     event: (bytes) => smallestEvent({ metadata: { x: 'y'.repeat(bytes - '{"x":""}'.length) } }),
-    field: 'event.metadata',
   },
   '`event.metrics`': {
     most: 64,
@@ -240,6 +254,7 @@ export async function wireReferences() {
   })
   return [
     page('envelope', envelopeReference(), envelopeHead),
+    page('known-metadata', knownMetadataReference(), knownMetadataHead),
     page('kinds', kindsReference(), kindsHead),
     page('limits', limitsReference(), limitsHead),
     page('endpoints', endpointsReference(), endpointsHead),

@@ -39,7 +39,15 @@ const draw = (view: JobView) =>
 const jobPage = (job: Job, subjobs: Job[] = []) =>
   draw({
     job,
-    counts: { total: subjobs.length, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+    counts: {
+      total: subjobs.length,
+      queued: 0,
+      running: 0,
+      succeeded: 0,
+      failed: 0,
+      canceled: 0,
+      unknown: 0,
+    },
     parent: undefined,
     query: {},
     subjobs: { rows: subjobs, read: subjobs, isAll: true, older: undefined },
@@ -117,7 +125,7 @@ describe('a page', () => {
   test('draws an event without any of its fields', () => {
     const html = draw({
       job: aJob(),
-      counts: { total: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 },
+      counts: { total: 0, queued: 0, running: 0, succeeded: 0, failed: 0, canceled: 0, unknown: 0 },
       parent: undefined,
       query: {},
       subjobs: undefined,

@@ -232,9 +232,11 @@ function waferNote({ counts, subjobs: found }: JobView): string {
   ])
   const all = listCounts([
     [counts.succeeded, 'done'],
+    [counts.queued, 'queued'],
     [counts.running, 'running'],
     [counts.failed, 'failed'],
     [counts.canceled, 'canceled'],
+    [counts.unknown, 'ended, outcome unknown'],
   ])
   const some = listCounts(flagged)
   const whole = some === '' ? all : `${all}; of the running, ${some}`

@@ -1,8 +1,9 @@
+import type { EndStatus } from '../../src/core/job.ts'
 import { capitalize, duration, number, percent } from '../format.ts'
 import { defaultQuery, type JobsQuery, jobsUrl } from '../jobs-query.ts'
 
 /** Counts of the jobs that ended in a window, and of those that run now, whenever they began. */
-export type Tally = Record<'succeeded' | 'failed' | 'canceled', number> & {
+export type Tally = Record<EndStatus, number> & {
   /** Without the lost. */
   running: number
   lost: number
@@ -26,12 +27,12 @@ type Props = {
   /** Of those that ended: `ended in 6 h`. */
   span: string
   /** The list of the jobs that a card counts; undefined where no list has exactly these. */
-  href: (counted: 'lost' | 'succeeded' | 'failed' | 'canceled') => string | undefined
+  href: (counted: 'lost' | EndStatus) => string | undefined
 }
 
 /** Cards of a window; swapped as one. */
 export function Cards({ tally, usual, span, href }: Props) {
-  const ended = tally.succeeded + tally.failed + tally.canceled
+  const ended = tally.succeeded + tally.failed + tally.canceled + tally.unknown
   const share = (n: number) => (ended === 0 ? 'none ended' : `${percent(n / ended)} of ended`)
   const median = duration(tally.medianS)
   const counted = (['succeeded', 'failed', 'canceled'] as const).map((status) => (
@@ -56,6 +57,14 @@ export function Cards({ tally, usual, span, href }: Props) {
         note={`${now}: silent for too long`}
       />
       {counted}
+      {tally.unknown === 0 ? null : (
+        <Card
+          label="Unknown"
+          value={number(tally.unknown)}
+          href={href('unknown')}
+          note={`${share(tally.unknown)}, how is not known`}
+        />
+      )}
       <Card
         label={tally.medianExact ? 'Median duration' : 'Median duration, approx.'}
         value={median === '' ? '–' : median}

@@ -11,7 +11,7 @@ import { fillClass } from './status.tsx'
 export type Bucket = { at: Micros } & Record<JobStatus, number>
 
 /** From the bottom up; failures on top, where they are seen. */
-const stack = ['succeeded', 'running', 'canceled', 'failed'] as const
+const stack = ['succeeded', 'running', 'queued', 'canceled', 'unknown', 'failed'] as const
 
 type Props = { buckets: readonly Bucket[]; stepS: number; now: Micros }
 
@@ -137,9 +137,11 @@ export function emptyBuckets(fromAt: number, toAt: number, stepS: number): Bucke
   const first = (Math.floor(toAt / step) - n + 1) * step
   return Array.from({ length: n }, (_, i) => ({
     at: fromMs(first + i * step),
+    queued: 0,
     running: 0,
     succeeded: 0,
     failed: 0,
     canceled: 0,
+    unknown: 0,
   }))
 }

@@ -4,10 +4,12 @@ import type { Job, JobStatus } from '../../src/core/job.ts'
 export type Shown = JobStatus | 'stuck' | 'lost' | 'late'
 
 const classes: Record<Shown, string> = {
+  queued: 'wait',
   running: 'run',
   succeeded: 'ok',
   failed: 'fail',
   canceled: 'can',
+  unknown: 'unk',
   stuck: 'stuck',
   lost: 'lost',
   late: 'late',

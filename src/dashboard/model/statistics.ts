@@ -1,7 +1,7 @@
 import type { AppTally } from '../../../views/pages/overview.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { type Bucket, emptyBuckets } from '../../../views/partials/chart.tsx'
-import type { JobStatus } from '../../core/job.ts'
+import { isOpen, type JobStatus } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
 import type { StatsBucket, StatsRow } from '../../core/questions/stats.ts'
 import { type Micros, toMs } from '../../core/time.ts'
@@ -16,9 +16,9 @@ export function chooseBucket(spanS: number | null): { bucket: StatsBucket; stepS
 export function tallyEnded(
   rows: readonly StatsRow[],
 ): Omit<Tally, 'running' | 'lost' | 'complete'> {
-  const tally = { succeeded: 0, failed: 0, canceled: 0 }
+  const tally = { succeeded: 0, failed: 0, canceled: 0, unknown: 0 }
   for (const { status, count } of rows) {
-    if (status !== null && status !== 'running') tally[status] += count
+    if (status !== null && !isOpen(status)) tally[status] += count
   }
   return { ...tally, ...medianOf(rows) }
 }
@@ -30,7 +30,7 @@ export function tallyEnded(
 function medianOf(rows: readonly StatsRow[]): Pick<Tally, 'medianS' | 'medianExact'> {
   const medians = rows
     .flatMap(({ status, durationP50S: s, count: n }) =>
-      status === 'running' || s === null ? [] : [{ s, n }],
+      (status !== null && isOpen(status)) || s === null ? [] : [{ s, n }],
     )
     .sort((a, b) => a.s - b.s)
   const half = medians.reduce((sum, { n }) => sum + n, 0) / 2
@@ -72,5 +72,5 @@ export function tallyApps(rows: readonly StatsRow[], most: number): AppTally[] {
 const addTo = (app: AppTally, status: JobStatus | null, n: number): AppTally => ({
   ...app,
   failed: app.failed + (status === 'failed' ? n : 0),
-  ended: app.ended + (status === 'running' ? 0 : n),
+  ended: app.ended + (status !== null && isOpen(status) ? 0 : n),
 })

@@ -61,7 +61,8 @@ function toRanges(rows: readonly StatsRow[], from: number, spanS: number): Usual
     const seen = windowsSeen[Math.floor((toMs(bucket) - from) / (spanS * 1000))]
     if (!seen) continue
     seen.jobs += count
-    if (status !== null && status !== 'running') seen[status] += count
+    if (status === 'succeeded' || status === 'failed' || status === 'canceled')
+      seen[status] += count
   }
   if (windowsSeen.some(({ jobs }) => jobs === 0)) return undefined
   const range = (status: keyof UsualCounts): Range => {
