@@ -1,9 +1,16 @@
 import * as z from 'zod'
 import { readCursor, sorts, toOrder } from '../core/cursor-wire.ts'
 import { AppError } from '../core/errors.ts'
-import { siteIdSchema } from '../core/event.ts'
+import { maxAttempt, siteIdSchema } from '../core/event.ts'
 import { readEventCursor } from '../core/event-cursor.ts'
-import { type FactName, type Facts, factNames, facts, maxFact } from '../core/facts.ts'
+import {
+  type FactName,
+  type Facts,
+  factNames,
+  facts,
+  maxFact,
+  searchedFacts,
+} from '../core/facts.ts'
 import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
 import { defaultTime } from '../core/job-filter.ts'
 import { kinds } from '../core/kinds.ts'
@@ -34,7 +41,7 @@ export const appNameParam = text(200, 'Case-insensitive substring of the app nam
 export const statusParam = choices(statuses, 'Only jobs in these states.')
 
 /** A parameter for each fact of metadata. */
-const factParams = Object.fromEntries(
+export const factParams = Object.fromEntries(
   factNames.map((name) => [
     name,
     text(maxFact, `Exactly ${facts[name].about}: \`metadata.${name}\`, case included.`),
@@ -50,7 +57,7 @@ export const jobParams = (limits: Limits) =>
     ...windowParams,
     time: choice(
       timeFields,
-      'The time that the window and the order use: the start, the end, or the last event. `active` is ordered by the start, and has what started or ended in the window and what began before its end and is still running. Default: `ended` when `status` has only states of ended jobs, else `active`.',
+      'The time that the window and the order use: the start, the end, or the last event. `active` is ordered by the start, and has what started or ended in the window and what began before its end and still waits or runs. Default: `ended` when `status` has only states of ended jobs, else `active`.',
     ).optional(),
     status: statusParam,
     app_name: appNameParam,
@@ -64,10 +71,14 @@ export const jobParams = (limits: Limits) =>
     ),
     q: text(
       200,
-      `Case-insensitive substring of the key, sub key, app name, last error, ${factNames.join(', ')}. A job whose business key or id is exactly this is found outside the window too.`,
+      `Case-insensitive substring of the key, sub key, app name, last error, ${searchedFacts.join(', ')}. A job whose business key or id is exactly this is found outside the window too.`,
     ),
     min_duration_s: number({ min: 0 }, 'Minimum duration, in seconds.').optional(),
     max_duration_s: number({ min: 0 }, 'Maximum duration, in seconds.').optional(),
+    min_attempts: number(
+      { min: 1, max: maxAttempt, whole: true },
+      'Only jobs that were tried at least so often; 2 for those that were tried again.',
+    ).optional(),
     sort: choice(sorts, 'Newest or oldest first, by the selected time; ties by id.')
       .optional()
       .meta({ default: 'newest' }),
@@ -136,6 +147,7 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     q: params.q,
     minDurationS: params.min_duration_s,
     maxDurationS: params.max_duration_s,
+    minAttempts: params.min_attempts,
     jobId: params.job_id,
     parent: params.parent,
     limit: params.limit ?? limits.defaultLimit,
@@ -155,7 +167,7 @@ export function toEventFilter(
   return { order, kinds: kind, status, limit: limit ?? defaultLimit, after }
 }
 
-function readFacts(params: JobParams): Facts | undefined {
+export function readFacts(params: { [N in FactName]?: string | undefined }): Facts | undefined {
   const given = factNames.filter((name) => params[name] !== undefined)
   return given.length === 0
     ? undefined

@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import * as z from 'zod'
 import { AppError } from '../core/errors.ts'
 import { eventCursorToWire } from '../core/event-cursor.ts'
-import { countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
+import { attemptTable, countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
 import { event, job, named, pageAnswer, pagesAnswer, sitesReport, subjob } from './answers.ts'
 import { answerList } from './job-list.ts'
@@ -31,7 +31,15 @@ export type JobRouteOptions = {
 
 const jobList = named('JobList', pageAnswer(job))
 const subjobList = named('SubjobList', pageAnswer(subjob))
-const counted = { subjobs: countsTable.shown, sites: sitesReport.optional() }
+const counted = {
+  subjobs: countsTable.shown,
+  attempts: z
+    .array(attemptTable.shown)
+    .describe(
+      'Its attempts, the newest first: the one that is shown, and of those before it the newest 15.',
+    ),
+  sites: sitesReport.optional(),
+}
 const jobDetail = named('JobDetail', jobTable.shown.extend(counted))
 const subjobDetail = named('SubjobDetail', subjobTable.shown.extend(counted))
 const eventList = named(
@@ -105,7 +113,7 @@ const showJob = ({ reader }: JobRouteOptions) =>
     method: 'get',
     path: '/v1/jobs/{id}',
     tag: 'Jobs',
-    summary: 'Shows one job or subjob, with the counts of its subjobs',
+    summary: 'Shows one job or subjob, with the counts of its subjobs and its attempts',
     scope: 'read',
     query: noParams,
     answer: { 'application/json': [jobDetail, subjobDetail] },

@@ -15,6 +15,8 @@ import {
   appNameParam,
   checkWindow,
   defaultWindowMs,
+  factParams,
+  readFacts,
   siteParam,
   statusParam,
   windowParams,
@@ -39,6 +41,7 @@ const statsParams = z.object({
   site: siteParam('Only this site.'),
   app_name: appNameParam,
   status: statusParam,
+  ...factParams,
 })
 
 const bucketMs: Record<StatsBucket, number> = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
@@ -82,5 +85,6 @@ function toFilter(params: z.infer<typeof statsParams>, nowMs: number): StatsFilt
     )
   }
   const { site, app_name: appName, status, time } = params
-  return { from, to, time, bucket, groupBy, site, appName, status }
+  const facts = readFacts(params)
+  return { from, to, time, bucket, groupBy, site, appName, status, facts }
 }

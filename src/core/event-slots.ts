@@ -1,5 +1,6 @@
 import type { Event } from './event.ts'
 import { hashEvent } from './event-hash.ts'
+import { readFact } from './facts.ts'
 import { type EndStatus, isOpen } from './job.ts'
 import type { NamedValue, Slots } from './slots.ts'
 
@@ -31,6 +32,7 @@ export function slotsFromEvent(envelope: Event): Slots {
     app_name: app.name,
     app_version: app.version,
     site_id: envelope.site_id,
+    attempt: entity.attempt ?? 1,
     event_count: 1,
     error_count: 0,
     event_hashes: [hashEvent(envelope)],
@@ -38,6 +40,7 @@ export function slotsFromEvent(envelope: Event): Slots {
   if (entity.parent_id) slots.parent_id = entity.parent_id
   if (typeof entity.business_key === 'string') slots.job_key = entity.business_key
   if (typeof entity.sub_key === 'string') slots.sub_key = entity.sub_key
+  if (event.kind === 'queued') setQueued(slots, envelope)
   setStart(slots, event)
   const endStatus = toEndStatus(envelope)
   if (event.kind === 'error' || endStatus === 'failed') setError(slots, envelope)
@@ -49,13 +52,27 @@ export function slotsFromEvent(envelope: Event): Slots {
 
 /**
  * A start that a hop added is what a `started` said. It counts as that event, not as given: which
- * events a hop adds to depends on what it still remembers, and the state must not.
+ * events a hop adds to depends on what it still remembers, and the state must not. Of a later attempt it
+ * counts as nothing: a hop of an earlier version adds the start of the first.
  */
 function setStart(slots: Slots, { kind, at, started_at, started_at_added }: Event['event']): void {
-  if (kind === 'started') slots.started_event_at = at
+  if (kind === 'started') {
+    slots.started_event_at = at
+    slots.last_started_at = at
+  }
   if (!started_at) return
   if (!started_at_added) slots.given_started_at = started_at
+  else if (slots.attempt > 1) return
   else if (kind !== 'started' || started_at < at) slots.started_event_at = started_at
+}
+
+function setQueued(slots: Slots, { event, idempotency_key }: Event): void {
+  slots.queued_at = event.at
+  slots.last_queued_at = event.at
+  if (!isFilled(event.metadata)) return
+  slots.queue_meta_at = event.at
+  slots.queue_meta_key = idempotency_key
+  slots.queue_metadata = event.metadata
 }
 
 /** The status that an event ends its job with; undefined when it does not end it. */
@@ -74,14 +91,19 @@ function setError(slots: Slots, { event, idempotency_key }: Event): void {
   slots.last_error = errorText(event)
 }
 
+/** The first that says something: in words, or else in numbers. */
 function errorText({ metadata, kind }: Event['event']): string {
-  for (const value of [metadata?.error, metadata?.message]) {
+  for (const value of [metadata?.error, metadata?.message, metadata?.reason]) {
     if (value === undefined || value === null || value === '') continue
     const text = typeof value === 'string' ? value : JSON.stringify(value)
     // Cutting between the halves of a surrogate pair would make text that cannot be stored.
     return text.length > maxErrorLength ? text.slice(0, maxErrorLength).toWellFormed() : text
   }
-  return kind
+  const exitCode = readFact(metadata?.exit_code)
+  // A process that a signal ended may have the exit code 0, which says nothing of an error.
+  if (exitCode !== undefined && exitCode !== '0') return `exit code ${exitCode}`
+  const signal = readFact(metadata?.signal)
+  return signal === undefined ? kind : `signal ${signal}`
 }
 
 function setEnd(slots: Slots, { event, idempotency_key }: Event, status: EndStatus): void {
@@ -116,18 +138,26 @@ function setMetadata(slots: Slots, { event, idempotency_key }: Event): void {
   }
 }
 
+/** How far it is, as programs say it that send no metric: a share, or so many of so many. */
+function readProgress({ progress, current, total }: Metadata): number | undefined {
+  if (typeof progress === 'number') return progress
+  if (typeof current !== 'number' || typeof total !== 'number' || total <= 0) return undefined
+  return current / total
+}
+
 function setMetrics(slots: Slots, { event, idempotency_key }: Event): void {
   const given = event.metrics
+  const progress = given?.progress ?? (event.metadata ? readProgress(event.metadata) : undefined)
+  if (isProgress(progress)) {
+    slots.progress_at = event.at
+    slots.progress_key = idempotency_key
+    slots.progress = progress
+  }
   if (!given) return
   for (const name of ['cpu_user_s', 'cpu_system_s', 'mem_max_mb'] as const) {
     const value = given[name]
     // The sum makes 0 of -0: which of two equal values stays depends on their order.
     if (value !== undefined && value >= 0) slots[name] = value + 0
-  }
-  if (isProgress(given.progress)) {
-    slots.progress_at = event.at
-    slots.progress_key = idempotency_key
-    slots.progress = given.progress
   }
   const others = Object.keys(given).filter((name) => !ownSlot.has(name))
   if (others.length === 0) return

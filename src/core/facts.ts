@@ -11,10 +11,16 @@ export const facts = {
   recipe: { label: 'Recipe', about: 'the recipe' },
   host: { label: 'Host', about: 'the host that ran it' },
   error_type: { label: 'Error type', about: 'the type of the error that ended it' },
+  exit_code: { label: 'Exit code', about: 'the exit code of its process' },
+  queue: { label: 'Queue', about: 'the queue in which it waited' },
+  priority: { label: 'Priority', about: 'the priority' },
 } as const
 
 export type FactName = keyof typeof facts
 export const factNames = Object.keys(facts) as FactName[]
+
+/** Facts that a search looks through; of the others every number would find too many. */
+export const searchedFacts = factNames.filter((name) => name !== 'exit_code' && name !== 'priority')
 
 /** Facts that a list is limited to, each compared as a whole. An absent one does not filter. */
 export type Facts = { [N in FactName]?: string | undefined }

@@ -19,6 +19,7 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     q: filter.q,
     min_duration_s: filter.minDurationS,
     max_duration_s: filter.maxDurationS,
+    min_attempts: filter.minAttempts,
     job_id: filter.jobId,
     parent: filter.parent,
     limit: filter.limit,

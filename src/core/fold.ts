@@ -1,18 +1,20 @@
+import { entryFromSlots, uniteEntries } from './attempts.ts'
 import { compareText } from './compare-text.ts'
 import type { Event } from './event.ts'
 import { slotsFromEvent } from './event-slots.ts'
-import type { JobStatus } from './job.ts'
 import { ensure } from './must.ts'
 import {
+  isOfJob,
+  type MergeRule,
   maxHashes,
   type NamedValue,
   type SlotGroup,
   type SlotName,
   type Slots,
-  slotGroups,
-  slotsMergedBy,
+  slotList,
+  toGroups,
 } from './slots.ts'
-import { fromMicros, secondsBetween, toMicros } from './time.ts'
+import { toSpans } from './spans.ts'
 
 /*
  * The state of a job as a fold over its events. Rules: wire.md, section 5.
@@ -50,33 +52,74 @@ const isGreater: Wins = (value: number, known: number) => value > known
 const isGreaterText: Wins = (value: string, known: string) => compareText(value, known) > 0
 const isLessText: Wins = (value: string, known: string) => compareText(value, known) < 0
 
-/** Times and ids are text that `<` orders as the database does; of other text it is by code point. */
-const bounds: { name: SlotName; wins: Wins }[] = [
-  ...slotsMergedBy('least').map(([name, { type }]) => ({
-    name,
-    wins: type === 'text' ? isLessText : isLess,
-  })),
-  ...slotsMergedBy('greatest').map(([name, { type }]) => ({
-    name,
-    wins: type === 'text' ? isGreaterText : isGreater,
-  })),
-]
-const sums = slotsMergedBy('sum').map(([name]) => name)
-const unions = slotsMergedBy('union').map(([name]) => name)
-const named = slotsMergedBy('latest_by_name').map(([name]) => name)
+/** Slots by their rules. */
+type Rules = {
+  bounds: { name: SlotName; wins: Wins }[]
+  groups: SlotGroup[]
+  named: SlotName[]
+  unions: SlotName[]
+  sums: SlotName[]
+}
+
+function rulesOf(list: typeof slotList): Rules {
+  const by = (rule: MergeRule) => list.filter(([, { merge }]) => merge === rule)
+  const names = (rule: MergeRule) => by(rule).map(([name]) => name)
+  // Times and ids are text that `<` orders as the database does; of other text it is by code point.
+  const bounds = (rule: MergeRule, plain: Wins, ofText: Wins) =>
+    by(rule).map(([name, { type }]) => ({ name, wins: type === 'text' ? ofText : plain }))
+  return {
+    bounds: [
+      ...bounds('least', isLess, isLessText),
+      ...bounds('greatest', isGreater, isGreaterText),
+    ],
+    groups: toGroups(list),
+    named: names('latest_by_name'),
+    unions: names('union'),
+    sums: names('sum'),
+  }
+}
+
+const ofJob = rulesOf(slotList.filter(([, slot]) => isOfJob(slot)))
+const ownSlots = slotList.filter(([, slot]) => !isOfJob(slot))
+const ofAttempt = rulesOf(ownSlots)
 
 /** Merges `other`, a fold of other events of the same job, into `into`, by the rules of the table. */
 export function mergeSlots(into: Slots, other: Slots): void {
   ensure(into.id === other.id, 'only folds of the same job are merged')
-  const ours: Row = into
-  const theirs: Row = other
+  const ahead = other.attempt - into.attempt
+  if (ahead !== 0 || other.attempts !== undefined) mergeAttempts(into, other)
+  mergeBy(ofJob, into, other)
+  if (ahead === 0) mergeBy(ofAttempt, into, other)
+  else if (ahead > 0) takeAttempt(into, other)
+}
+
+/** Of two folds of different attempts, the lower one leaves an entry. */
+function mergeAttempts(into: Slots, other: Slots): void {
+  const lower = into.attempt < other.attempt ? into : other
+  const left =
+    into.attempt === other.attempt ? undefined : { [lower.attempt]: entryFromSlots(lower) }
+  const entries = uniteEntries(uniteEntries(into.attempts, other.attempts), left)
+  if (entries !== undefined) into.attempts = entries
+}
+
+/** A later attempt begins anew: nothing of the earlier one stays, also where it says nothing. */
+function takeAttempt(ours: Row, theirs: Row): void {
+  for (const [name] of ownSlots) take(ours, theirs, name)
+}
+
+function take(ours: Row, theirs: Row, name: SlotName): void {
+  if (theirs[name] === undefined) delete ours[name]
+  else ours[name] = theirs[name]
+}
+
+function mergeBy({ bounds, groups, named, unions, sums }: Rules, ours: Row, theirs: Row): void {
   for (const { name, wins } of bounds) {
     const value = theirs[name]
     if (value === undefined) continue
     const known = ours[name]
     if (known === undefined || wins(value as never, known as never)) ours[name] = value
   }
-  for (const group of slotGroups) mergeGroup(ours, theirs, group)
+  for (const group of groups) mergeGroup(ours, theirs, group)
   for (const name of named) mergeNamed(ours, theirs, name)
   for (const name of unions) mergeUnion(ours, theirs, name)
   for (const name of sums) ours[name] = (ours[name] as number) + (theirs[name] as number)
@@ -87,10 +130,7 @@ function mergeGroup(ours: Row, theirs: Row, { at, key, values }: SlotGroup): voi
   if (theirs[at] === undefined || !isLater(theirs, ours, at, key)) return
   ours[at] = theirs[at]
   ours[key] = theirs[key]
-  for (const name of values) {
-    if (theirs[name] === undefined) delete ours[name]
-    else ours[name] = theirs[name]
-  }
+  for (const name of values) take(ours, theirs, name)
 }
 
 function isLater(a: Row, b: Row, at: SlotName, key: SlotName): boolean {
@@ -129,26 +169,29 @@ function mergeUnion(ours: Row, theirs: Row, slot: SlotName): void {
 
 /** The columns that are shown, as the database generates them from the same slots. */
 export function toShown(slots: Slots) {
-  const { ended_at, given_duration_s } = slots
-  const known = slots.given_started_at ?? slots.started_event_at
-  const counted =
-    ended_at !== undefined && given_duration_s !== undefined
-      ? fromMicros(toMicros(ended_at) - BigInt(roundHalfEven(given_duration_s * 1e6)))
-      : undefined
-  const startedAt = known ?? counted ?? slots.first_event_at
+  const { ended_at } = slots
+  const spans = toSpans(slots)
   return {
-    status: slots.end_status ?? ('running' as JobStatus),
-    startedAt,
-    durationS:
-      given_duration_s ??
-      (ended_at === undefined ? null : Math.max(0, secondsBetween(startedAt, ended_at))),
-    metadata: { ...slots.start_metadata, ...slots.progress_metadata, ...slots.end_metadata },
-    endBeforeStart: ended_at !== undefined && ended_at < startedAt,
+    status: slots.end_status ?? (isQueued(slots) ? ('queued' as const) : ('running' as const)),
+    ...spans,
+    metadata: {
+      ...slots.queue_metadata,
+      ...slots.start_metadata,
+      ...slots.progress_metadata,
+      ...slots.end_metadata,
+    },
+    endBeforeStart: ended_at !== undefined && ended_at < spans.startedAt,
   }
 }
 
-/** As the C library's rint, which PostgreSQL uses for intervals. */
-function roundHalfEven(value: number): number {
-  const rounded = Math.round(value)
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
+/** It waits when it was queued after every start that is known. */
+function isQueued({
+  last_queued_at,
+  given_started_at,
+  started_event_at,
+  last_started_at,
+}: Slots): boolean {
+  if (last_queued_at === undefined) return false
+  const starts = [given_started_at, started_event_at, last_started_at]
+  return starts.every((start) => start === undefined || start < last_queued_at)
 }

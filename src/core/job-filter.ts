@@ -1,5 +1,5 @@
-import { factNames, readFact } from './facts.ts'
-import type { Job, JobFilter, JobStatus, TimeField } from './job.ts'
+import { factNames, readFact, searchedFacts } from './facts.ts'
+import { isOpen, type Job, type JobFilter, type JobStatus, type TimeField } from './job.ts'
 
 /**
  * The time of a list that names none, for the API, pages, exports and central alike: lists of ended
@@ -7,7 +7,7 @@ import type { Job, JobFilter, JobStatus, TimeField } from './job.ts'
  * others show what was active in the window.
  */
 export const defaultTime = (status: readonly JobStatus[] | undefined): TimeField =>
-  status === undefined || status.length === 0 || status.includes('running') ? 'active' : 'ended'
+  status === undefined || status.length === 0 || status.some(isOpen) ? 'active' : 'ended'
 
 /**
  * True when a job belongs to the list of this filter. The rules are those by which the store selects
@@ -38,7 +38,7 @@ const isExactly = ({ id, jobKey }: Job, q: string | undefined) =>
   q !== undefined && (jobKey === q || id === q.toLowerCase())
 
 function isOfThose(job: Job, filter: JobFilter): boolean {
-  const { status, flags, appName, appId, site, businessKey, jobId, q } = filter
+  const { status, flags, appName, appId, site, businessKey, jobId, minAttempts = 1, q } = filter
   if (status !== undefined && !status.includes(job.status)) return false
   if (flags && !(job.status === 'running' && flags.some((flag) => job[flag]))) return false
   if (appName !== undefined && !contains(job.appName, appName)) return false
@@ -46,6 +46,7 @@ function isOfThose(job: Job, filter: JobFilter): boolean {
   if (site !== undefined && job.siteId !== site) return false
   if (businessKey !== undefined && job.jobKey !== businessKey) return false
   if (jobId !== undefined && job.parentId !== jobId) return false
+  if (job.attempt < minAttempts) return false
   return q === undefined || isExactly(job, q) || textsOf(job).some((text) => contains(text, q))
 }
 
@@ -54,7 +55,7 @@ const hasFacts = ({ metadata }: Job, { facts = {} }: JobFilter) =>
 
 const textsOf = ({ jobKey, subKey, appName, lastError, metadata }: Job): string[] => [
   ...[jobKey ?? '', subKey ?? '', appName, lastError ?? ''],
-  ...factNames.map((name) => readFact(metadata[name]) ?? ''),
+  ...searchedFacts.map((name) => readFact(metadata[name]) ?? ''),
 ]
 const contains = (text: string, part: string) => text.toLowerCase().includes(part.toLowerCase())
 

@@ -39,7 +39,7 @@ type Judged = Pick<Job, 'status' | 'startedAt' | 'lastEventAt' | 'updatedAt' | '
  *   or without one for longer than max(1 min, 3 x the usual gap between events).
  * - *stuck*: running and not lost, for longer than max(10 min, 3 x the p99 of finished runs), or
  *   than its own limit (`metadata.max_duration_s`, in seconds).
- * - *late*: began after `metadata.due_at`.
+ * - *late*: began after `metadata.due_at`, or waits and has not begun by then.
  *
  * Without a baseline only what the job says of itself counts. Silence ends when an event arrives,
  * so neither a slow clock nor a spool that was held up makes a living job lost.
@@ -49,16 +49,16 @@ export function judgeHealth(
   baseline: Baseline | undefined,
   now: Micros,
 ): Pick<Job, 'stuck' | 'lost' | 'late'> {
-  const late = isLate(job)
+  const late = isLate(job, now)
   if (job.status !== 'running') return { stuck: false, lost: false, late }
   const lost = silenceS(job, now) > longestSilenceS(job, baseline)
   const stuck = !lost && secondsBetween(job.startedAt, now) > longestRunS(job, baseline)
   return { stuck, lost, late }
 }
 
-function isLate({ metadata, startedAt }: Judged): boolean {
+function isLate({ status, metadata, startedAt }: Judged, now: Micros): boolean {
   const dueAt = typeof metadata.due_at === 'string' ? parseTime(metadata.due_at) : undefined
-  return dueAt !== undefined && startedAt > dueAt
+  return dueAt !== undefined && (status === 'queued' ? now : startedAt) > dueAt
 }
 
 function silenceS({ lastEventAt, updatedAt }: Judged, now: Micros): number {

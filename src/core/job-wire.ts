@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { Job, SubjobCounts, Usual } from './job.ts'
+import type { Attempt, Job, JobDetail, SubjobCounts, Usual } from './job.ts'
 import { statuses } from './job.ts'
 import {
   choice,
@@ -46,10 +46,15 @@ const shared = {
   appName: text('Name of the app.'),
   appVersion: orElse(text('Version of the app; may be empty.'), ''),
   siteId: text('The site (fab).'),
-  status: choice(statuses, 'From the latest terminal event; running until there is one.'),
-  startedAt: time('When it started.'),
+  status: choice(
+    statuses,
+    'From the latest terminal event; until there is one queued or running. Unknown: it ended, and how is not known.',
+  ),
+  startedAt: time('When it started; until it is known, its first event.'),
   endedAt: orNull(time('When it ended; null while it runs.')),
-  durationS: orNull(number('Duration in seconds; null while it runs.')),
+  durationS: orNull(
+    number('Duration in seconds; null while it runs, and where a job that waited told no start.'),
+  ),
   cpuUserS: orNull(number('CPU time in user mode in seconds, the maximum reported.')),
   cpuSystemS: orNull(number('CPU time in system mode in seconds, the maximum reported.')),
   memMaxMb: orNull(number('Peak memory in MiB, the maximum reported.')),
@@ -59,7 +64,7 @@ const shared = {
     record(
       z.unknown(),
       () => true,
-      'Metadata of the start, overlaid by that of the latest progress, then by that of the end.',
+      'Metadata of the latest queued, overlaid by that of the start, then of the latest progress, then of the end.',
     ),
     {},
   ),
@@ -77,7 +82,17 @@ const shared = {
     false,
   ),
   usual,
-} satisfies { [K in keyof Omit<Job, keyof Own>]-?: Field<Job[K]> }
+} satisfies { [K in keyof Omit<Job, keyof Own | keyof Later>]-?: Field<Job[K]> }
+
+/** What came later, at the end: it moves no column of a CSV file. An older site sends none of it. */
+const later = {
+  attempt: orElse(whole('Which try this is, from 1; all that is shown is of it.'), 1),
+  failedAttempts: orElse(whole('Tries that failed, this one included, among the newest 16.'), 0),
+  queuedAt: orNull(time('When it was first queued; null when it never was.')),
+  queueS: orNull(number('Seconds from there to its start; null until it starts.')),
+  truncated: orElse(flag('It sent more metadata than is kept: values were cut.'), false),
+} satisfies { [K in keyof Later]-?: Field<Job[K]> }
+type Later = Pick<Job, 'attempt' | 'failedAttempts' | 'queuedAt' | 'queueS' | 'truncated'>
 
 type Own = Pick<Job, 'id' | 'entityType' | 'parentId' | 'jobKey' | 'subKey'>
 
@@ -86,6 +101,7 @@ export const jobTable = makeTable<Omit<Job, 'entityType' | 'parentId' | 'subKey'
   id: { ...uuid('Id of the job.'), name: 'job_id' },
   jobKey: orNull(text('The business key, usually the lot.')),
   ...shared,
+  ...later,
 })
 
 /** A subjob as `GET /v1/subjobs` shows it. */
@@ -96,6 +112,7 @@ export const subjobTable = makeTable<Omit<Job, 'entityType'>>('a subjob', {
   ...shared,
   // Last, where it moves no column of a CSV file.
   jobKey: orNull(text('Its business key, or else that of the job it belongs to: usually the lot.')),
+  ...later,
 })
 
 export const jobToWire = (job: Job): Wire => tableFor(job).toWire(job)
@@ -124,18 +141,37 @@ export const countsTable = makeTable<SubjobCounts>('counts of subjobs', {
   unknown: orElse(whole('Subjobs that ended, and how is not known.'), 0),
 })
 
-/** `GET /v1/jobs/{id}`: the job itself with the counts of its subjobs. */
-export type JobDetail = { job: Job; subjobs: SubjobCounts }
-
-export const detailToWire = ({ job, subjobs }: JobDetail): Wire => ({
-  ...jobToWire(job),
-  subjobs,
+/** A try of a job, as `GET /v1/jobs/{id}` shows it. */
+export const attemptTable = makeTable<Attempt>('an attempt', {
+  attempt: whole('Its number, from 1.'),
+  status: choice(statuses, 'How it ended; unknown also for an earlier one that reported no end.'),
+  queuedAt: orNull(time('When it was first queued; null when it never was.')),
+  queueS: orNull(number('Seconds from there to its start; null until it starts.')),
+  startedAt: time('When it started.'),
+  endedAt: orNull(time('When it ended; null while it runs, and where it reported no end.')),
+  durationS: orNull(number('Duration in seconds; null without an end.')),
+  exitCode: orNull(text('`metadata.exit_code` of its end.')),
+  lastError: orNull(text('The first 200 characters of its latest error.')),
 })
 
-const detailSchema = z.object({ subjobs: countsTable.read })
+/** `GET /v1/jobs/{id}`: the job itself with the counts of its subjobs, and its attempts. */
+export const detailToWire = ({ job, subjobs, attempts }: JobDetail): Wire => ({
+  ...jobToWire(job),
+  subjobs,
+  attempts: attempts.map(attemptTable.toWire),
+})
+
+/** An older site sends no attempts. */
+const detailSchema = z.object({
+  subjobs: countsTable.read,
+  attempts: z
+    .array(attemptTable.read)
+    .nullish()
+    .transform((given) => given ?? []),
+})
 
 /** @throws AppError invalid, when the JSON is not a job with the counts of its subjobs */
 export function detailFromWire(json: unknown): JobDetail {
-  const { subjobs } = readAs(detailSchema, json, 'a job with its subjobs')
-  return { job: jobFromWire(json), subjobs }
+  const { subjobs, attempts } = readAs(detailSchema, json, 'a job with its subjobs')
+  return { job: jobFromWire(json), subjobs, attempts }
 }

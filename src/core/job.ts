@@ -56,6 +56,16 @@ export type Job = {
   late: boolean
   /** Its events say that it ended before it began: a clock is wrong, and the duration is 0. */
   endBeforeStart: boolean
+  /** Which try this is; all that is shown is of it. Also how many tries there were. */
+  attempt: number
+  /** Tries that failed, this one included; of the newest 16. */
+  failedAttempts: number
+  /** When it was first queued; null when it never was. */
+  queuedAt: Micros | null
+  /** Seconds from there to its start; null until it starts. */
+  queueS: number | null
+  /** It sent more metadata than is kept: values were cut. */
+  truncated: boolean
   /** How long runs of its kind usually take; undefined where too few are known. */
   usual?: Usual | undefined
 }
@@ -66,6 +76,22 @@ export type Usual = { runs: number; p05S: number; p50S: number; p95S: number }
 /** The number of a job's subjobs in each state. */
 export type SubjobCounts = { total: number } & Record<JobStatus, number>
 
+/** A try of a job, as it is shown. */
+export type Attempt = {
+  attempt: number
+  status: JobStatus
+  queuedAt: Micros | null
+  queueS: number | null
+  startedAt: Micros
+  endedAt: Micros | null
+  durationS: number | null
+  exitCode: string | null
+  lastError: string | null
+}
+
+/** All about one job: the job, the counts of its subjobs, and its attempts, the newest first. */
+export type JobDetail = { job: Job; subjobs: SubjobCounts; attempts: Attempt[] }
+
 /** Judgments on a running job, made when it is read; see `job-health.ts`. */
 export const flags = ['stuck', 'lost', 'late'] as const
 export type Flag = (typeof flags)[number]
@@ -73,7 +99,7 @@ export type Flag = (typeof flags)[number]
 /**
  * The time by which a list is windowed and ordered: the start, the end or the last event. `active` is
  * ordered by the start, and has every job that started or ended in the window, and those that began
- * before its end and are still running.
+ * before its end and still wait or run.
  */
 export const timeFields = ['active', 'started', 'ended', 'seen'] as const
 export type TimeField = (typeof timeFields)[number]
@@ -94,12 +120,14 @@ export type JobFilter = {
   /** Only running jobs that are one of these. */
   flags?: readonly Flag[] | undefined
   /**
-   * Case-insensitive substring of a key, the app name, the last error or a fact. A job whose business
+   * Case-insensitive substring of a key, the app name, the last error or a searched fact. A job whose business
    * key or id is exactly this is found outside the window too.
    */
   q?: string | undefined
   minDurationS?: number | undefined
   maxDurationS?: number | undefined
+  /** Only jobs of which there were at least so many attempts. */
+  minAttempts?: number | undefined
   /** Subjobs only: the job they belong to. */
   jobId?: string | undefined
   /** Subjobs only: those whose job (or parent subjob) has not reported. */
@@ -207,7 +235,7 @@ export interface JobReader {
   findJobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   findSubjobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   /** Undefined when there is no such job or subjob. */
-  getJob(id: string, signal: AbortSignal): Promise<{ job: Job; subjobs: SubjobCounts } | undefined>
+  getJob(id: string, signal: AbortSignal): Promise<JobDetail | undefined>
   /**
    * The jobs and subjobs with these ids (at most {@link maxJobIds}), in the order of the ids, without
    * those that do not exist.

@@ -1,4 +1,5 @@
-import type { JobStatus } from './job.ts'
+import type { AttemptEntries } from './attempts.ts'
+import type { EndStatus } from './job.ts'
 import { must } from './must.ts'
 import type { Micros } from './time.ts'
 
@@ -20,9 +21,9 @@ export const slots = {
   app_name: { type: 'text', merge: 'latest', group: 'last_event', always: true },
   app_version: { type: 'text', merge: 'latest', group: 'last_event', always: true },
   site_id: { type: 'text', merge: 'latest', group: 'last_event', always: true },
-  parent_id: { type: 'uuid', merge: 'greatest' },
-  job_key: { type: 'text', merge: 'greatest' },
-  sub_key: { type: 'text', merge: 'greatest' },
+  parent_id: { type: 'uuid', merge: 'greatest', scope: 'job' },
+  job_key: { type: 'text', merge: 'greatest', scope: 'job' },
+  sub_key: { type: 'text', merge: 'greatest', scope: 'job' },
   end_event_at: { type: 'timestamptz', merge: 'latest', group: 'end_event' },
   end_event_key: { type: 'uuid', merge: 'latest', group: 'end_event' },
   end_status: { type: 'text', merge: 'latest', group: 'end_event' },
@@ -45,9 +46,17 @@ export const slots = {
   cpu_system_s: { type: 'float8', merge: 'greatest' },
   mem_max_mb: { type: 'float8', merge: 'greatest' },
   metrics: { type: 'jsonb', merge: 'latest_by_name' },
-  event_count: { type: 'int', merge: 'sum', always: true },
+  event_count: { type: 'int', merge: 'sum', scope: 'job', always: true },
   error_count: { type: 'int', merge: 'sum', always: true },
-  event_hashes: { type: 'int8[]', merge: 'union' },
+  event_hashes: { type: 'int8[]', merge: 'union', scope: 'job' },
+  last_started_at: { type: 'timestamptz', merge: 'greatest' },
+  attempt: { type: 'int', merge: 'greatest', scope: 'job', always: true, rare: true },
+  attempts: { type: 'jsonb', merge: 'attempts', scope: 'job', rare: true },
+  queued_at: { type: 'timestamptz', merge: 'least', rare: true },
+  last_queued_at: { type: 'timestamptz', merge: 'greatest', rare: true },
+  queue_meta_at: { type: 'timestamptz', merge: 'latest', group: 'queue_meta', rare: true },
+  queue_meta_key: { type: 'uuid', merge: 'latest', group: 'queue_meta', rare: true },
+  queue_metadata: { type: 'jsonb', merge: 'latest', group: 'queue_meta', rare: true },
 } as const satisfies Record<string, Slot>
 
 /**
@@ -59,15 +68,21 @@ export const slots = {
  *   which are slots of the group themselves. A value that this event leaves out becomes absent.
  * - `union`: the least {@link maxHashes} numbers of both, as a set: in order here, in any order in a row.
  * - `latest_by_name`: of an object of {@link NamedValue}s, `latest` name by name.
+ * - `attempts`: the entries of earlier attempts (core/attempts.ts).
+ *
+ * A slot is of the highest attempt: its rule holds among the events of that one, and events of others do
+ * not touch it. With the scope `job` it is of all attempts together.
  *
  * `always`: every event sets it, and the column is not null. Any other slot may be absent, which is null.
+ * `rare`: of most jobs it has what the column has by default, and is then left out of the upsert.
  */
-export type Slot = { always?: true } & (
+export type Slot = { always?: true; scope?: 'job'; rare?: true } & (
   | { type: Exclude<keyof Values, 'jsonb' | 'int8[]'>; merge: 'least' | 'greatest' }
   | { type: 'int'; merge: 'sum'; always: true }
   | { type: 'int8[]'; merge: 'union' }
   | { type: keyof Values; merge: 'latest'; group: string }
   | { type: 'jsonb'; merge: 'latest_by_name' }
+  | { type: 'jsonb'; merge: 'attempts'; scope: 'job' }
 )
 export type MergeRule = Slot['merge']
 
@@ -93,10 +108,12 @@ type AlwaysName = {
 }[SlotName]
 
 type ValueOf<N extends SlotName> = N extends 'end_status'
-  ? JobStatus
-  : (typeof slots)[N]['merge'] extends 'latest_by_name'
-    ? Record<string, NamedValue>
-    : Values[(typeof slots)[N]['type']]
+  ? EndStatus
+  : N extends 'attempts'
+    ? AttemptEntries
+    : (typeof slots)[N]['merge'] extends 'latest_by_name'
+      ? Record<string, NamedValue>
+      : Values[(typeof slots)[N]['type']]
 
 /** The slots of one job or subjob: what goes into its row. */
 export type Slots = { id: string } & { [N in AlwaysName]: ValueOf<N> } & {
@@ -106,15 +123,14 @@ export type Slots = { id: string } & { [N in AlwaysName]: ValueOf<N> } & {
 /** The table as a list, in the order of its lines. */
 export const slotList = Object.entries(slots) as [SlotName, Slot][]
 
-/** The slots that follow one rule. */
-export const slotsMergedBy = (rule: MergeRule) => slotList.filter(([, { merge }]) => merge === rule)
-
 /** The slots of a group of the rule `latest`: the two that decide, and the others. */
 export type SlotGroup = { at: SlotName; key: SlotName; values: SlotName[] }
 
-export const slotGroups: SlotGroup[] = toGroups(slotList)
+/** True when the events of all attempts count for a slot. */
+export const isOfJob = ({ scope }: Slot): boolean => scope === 'job'
 
-function toGroups(list: typeof slotList): SlotGroup[] {
+/** The groups of the rule `latest` among some slots. */
+export function toGroups(list: typeof slotList): SlotGroup[] {
   const members = new Map<string, SlotName[]>()
   for (const [name, slot] of list) {
     if (slot.merge !== 'latest') continue

@@ -1,7 +1,40 @@
-import { type CauseCount, type CausesFilter, maxCauses } from '../core/questions/causes.ts'
+import { type FactName, factNames } from '../core/facts.ts'
+import {
+  type CauseCount,
+  type CauseFact,
+  type CausesFilter,
+  maxCauses,
+} from '../core/questions/causes.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
+
+/** The columns that each fact is counted by; the last has its value. */
+const groups: Readonly<Record<CauseFact, readonly string[]>> = {
+  all: [],
+  site: ['site_id'],
+  app: ['app_name'],
+  version: ['app_name', 'app_version'],
+  ...(Object.fromEntries(factNames.map((name) => [name, [name]])) as Record<FactName, string[]>),
+  chamber: ['tool', 'chamber'],
+  error: ['error'],
+}
+const facts = Object.entries(groups)
+/** Each once; the error, which is made of several, comes last. */
+const columns = [...new Set(facts.flatMap(([, names]) => names))]
+
+/** What `grouping` of all columns says where a row is counted by these: a bit for each of the others. */
+const maskOf = (names: readonly string[]): number =>
+  columns.reduce((mask, column) => mask * 2 + (names.includes(column) ? 0 : 1), 0)
+
+const factOfMask = facts.map(([fact, names]) => `when ${maskOf(names)} then '${fact}'`).join(' ')
+const groupingSets = facts.map(([, names]) => `(${names.join(', ')})`).join(', ')
+const valued = facts.flatMap(([fact, names]) => {
+  const value = names.at(-1)
+  return value === undefined ? [] : [{ fact, value }]
+})
+const valueOfFact = valued.map(({ fact, value }) => `when '${fact}' then ${value}`).join(' ')
+const hasValue = valued.map(({ fact, value }) => `when '${fact}' then ${value} <> ''`).join(' ')
 
 /**
  * Ended and failed jobs of a window by each value of each fact, most failures first. One walk over the
@@ -15,40 +48,31 @@ export async function countCauses(
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   return store.ask<CauseCount[]>(
     { operation: 'causes', table: 'job' },
-    (sql) => sql`
-      /* causes.count */
-      with counted as (
-        select case grouping(site_id, app_name, app_version, tool, chamber, recipe, host, error_type, error)
-            when 511 then 'all' when 255 then 'site' when 383 then 'app' when 319 then 'version'
-            when 479 then 'tool' when 463 then 'chamber' when 503 then 'recipe' when 507 then 'host'
-            when 509 then 'error_type' when 510 then 'error' end as fact,
-          site_id, app_name, app_version, tool, chamber, recipe, host, error_type, error,
-          count(*) as ended, count(*) filter (where failed) as failed,
-          count(*) filter (where recent) as recent_ended,
-          count(*) filter (where failed and recent) as recent_failed
-        from (
-          select site_id, app_name, app_version, tool, chamber, recipe, host, error_type,
-            status = 'failed' as failed, ended_at >= ${recentFrom} as recent,
-            case when status = 'failed' then ${errorClassSql(sql)} end as error
-          from job where ended_at >= ${from} and ended_at < ${to}
-          ${site === undefined ? sql`` : sql`and site_id = ${site}`}
-          ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}) ended
-        group by grouping sets ((), (site_id), (app_name), (app_name, app_version), (tool),
-          (tool, chamber), (recipe), (host), (error_type), (error))
-        having count(*) filter (where failed) >= ${minFailed}
-          or grouping(site_id, app_name, tool, recipe, host, error_type, error) = 127)
-      select fact, coalesce(case fact when 'site' then site_id when 'app' then app_name
-          when 'version' then app_version when 'tool' then tool when 'chamber' then chamber
-          when 'recipe' then recipe when 'host' then host when 'error_type' then error_type
-          when 'error' then error end, '') as value,
-        case fact when 'version' then app_name when 'chamber' then tool end as of,
-        ended, failed, recent_ended, recent_failed
-      from counted
-      where case fact when 'all' then true when 'version' then app_version <> ''
-        when 'tool' then tool is not null when 'chamber' then chamber is not null
-        when 'recipe' then recipe is not null when 'host' then host is not null
-        when 'error_type' then error_type is not null when 'error' then error <> '' else true end
-      order by failed desc, ended desc, fact <> 'all', fact, of nulls first, value limit ${maxCauses}`,
+    (sql) => {
+      const names = sql.unsafe(columns.join(', '))
+      return sql`
+        /* causes.count */
+        with counted as (
+          select case grouping(${names}) ${sql.unsafe(factOfMask)} end as fact, ${names},
+            count(*) as ended, count(*) filter (where failed) as failed,
+            count(*) filter (where recent) as recent_ended,
+            count(*) filter (where failed and recent) as recent_failed
+          from (
+            select ${sql.unsafe(columns.slice(0, -1).join(', '))},
+              status = 'failed' as failed, ended_at >= ${recentFrom} as recent,
+              case when status = 'failed' then ${errorClassSql(sql)} end as error
+            from job where ended_at >= ${from} and ended_at < ${to}
+            ${site === undefined ? sql`` : sql`and site_id = ${site}`}
+            ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}) ended
+          group by grouping sets (${sql.unsafe(groupingSets)})
+          having count(*) filter (where failed) >= ${minFailed} or grouping(${names}) = ${maskOf([])}::int)
+        select fact, coalesce(case fact ${sql.unsafe(valueOfFact)} end, '') as value,
+          case fact when 'version' then app_name when 'chamber' then tool end as of,
+          ended, failed, recent_ended, recent_failed
+        from counted
+        where case fact when 'all' then true ${sql.unsafe(hasValue)} end
+        order by failed desc, ended desc, fact <> 'all', fact, of nulls first, value limit ${maxCauses}`
+    },
     signal,
   )
 }

@@ -126,19 +126,22 @@ export async function findEvents(
 /** The state that an event reports, or implies by its kind; see wire.md, section 2. */
 const statusSql = (sql: Sql) => sql`
   coalesce(status, case kind when 'finished' then 'succeeded' when 'canceled' then 'canceled'
-    else 'running' end)`
+    when 'queued' then 'queued' else 'running' end)`
 
-/** The times of a job's first and last event; undefined when there is no such job. */
+/**
+ * The times of a job's first and last event; undefined when there is no such job, and of one with several
+ * attempts, of which the row shows those of the latest.
+ */
 async function eventRange(store: Store, id: string, signal: AbortSignal) {
   const [range] = await store.ask<{ first: Micros; last: Micros }[]>(
     { operation: 'eventRange', table: 'job' },
     (sql) => sql`
       /* events.range */
       select min(first_event_at) as first, max(last_event_at) as last from (
-        select first_event_at, last_event_at from job where job_id = ${id}
+        select first_event_at, last_event_at, attempt from job where job_id = ${id}
         union all
-        select first_event_at, last_event_at from subjob where subjob_id = ${id}) found
-      having count(*) > 0`,
+        select first_event_at, last_event_at, attempt from subjob where subjob_id = ${id}) found
+      having count(*) > 0 and max(attempt) = 1`,
     signal,
   )
   return range

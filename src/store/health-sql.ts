@@ -51,7 +51,7 @@ export function healthSql(sql: Sql, table: JobTable, now: Micros): HealthSql {
           and k.recipe = coalesce(${t}.recipe, '')) b on true`,
     lost: sql`(${isRunning} and ${isSilent})`,
     stuck: sql`(${isRunning} and not ${isSilent} and coalesce(${run} > ${longestRun}, false))`,
-    late: sql`coalesce(${t}.started_at > ${t}.due_at, false)`,
+    late: sql`coalesce(case when ${t}.status = 'queued' then ${now}::timestamptz else ${t}.started_at end > ${t}.due_at, false)`,
     lostIsKnown: sql`(${longestSilence} is not null)`,
     stuckIsKnown: sql`(${longestRun} is not null)`,
   }

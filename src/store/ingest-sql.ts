@@ -1,6 +1,13 @@
 import { tickBit } from '../core/event-hash.ts'
 import { openingPattern } from '../core/opening.ts'
-import { maxHashes, slotList } from '../core/slots.ts'
+import {
+  isOfJob,
+  maxHashes,
+  type Slot,
+  type SlotName,
+  type Slots,
+  slotList,
+} from '../core/slots.ts'
 import { type Column, unnestSql } from './unnest.ts'
 
 /*
@@ -8,31 +15,81 @@ import { type Column, unnestSql } from './unnest.ts'
  * each it does in SQL what core/fold.ts does in memory. A property test compares the two.
  */
 
-/** The columns of a row of slots, in the order of the parameters of {@link upsertSql}. */
-export const slotColumns: readonly Column[] = [
-  ['id', 'uuid'],
-  ...slotList.map(([name, { type }]): Column => [name, type]),
-]
+type Slotted = (typeof slotList)[number]
 
-/** The assignment to a column, by its rule; `j` is the stored row, `excluded` the one that comes. */
-function assignment([name, slot]: (typeof slotList)[number]): string {
+/** The columns of a row of slots, in the order of the parameters of {@link upsertSql}. */
+export const slotColumns = toColumns(slotList)
+
+const usualSlots = slotList.filter(([, { rare }]) => !rare)
+/** The same of a row that has nothing in its rare slots: of nearly all. */
+export const usualColumns = toColumns(usualSlots)
+
+function toColumns(list: readonly Slotted[]): readonly Column[] {
+  return [['id', 'uuid'], ...list.map(([name, { type }]): Column => [name, type])]
+}
+
+/** True for a row with something in its rare slots. */
+export const isRare = ({ attempt, attempts, queued_at }: Slots): boolean =>
+  attempt > 1 || attempts !== undefined || queued_at !== undefined
+
+/**
+ * The assignment to a column, by its rule; `j` is the stored row, `excluded` the one that comes. Where
+ * only one of two attempts counts, it is the later one, whole.
+ */
+function assignment([name, slot]: Slotted): string {
+  const merged = mergeSql(name, slot)
+  if (isOfJob(slot)) return `${name} = ${merged}`
+  return `${name} = case when j.attempt = excluded.attempt then ${merged}
+    when j.attempt < excluded.attempt then excluded.${name} else j.${name} end`
+}
+
+function mergeSql(name: SlotName, slot: Slot): string {
   const [stored, given] = [`j.${name}`, `excluded.${name}`]
   const collation = slot.type === 'text' ? ' collate "C"' : ''
   switch (slot.merge) {
     case 'least':
-      return `${name} = least(${stored}${collation}, ${given}${collation})`
+      return `least(${stored}${collation}, ${given}${collation})`
     case 'greatest':
-      return `${name} = greatest(${stored}${collation}, ${given}${collation})`
+      return `greatest(${stored}${collation}, ${given}${collation})`
     case 'sum':
-      return `${name} = ${stored} + ${given}`
+      return `${stored} + ${given}`
     case 'latest':
-      return `${name} = case when ${isLater(slot.group)} then ${given} else ${stored} end`
+      return `case when ${isLater(slot.group)} then ${given} else ${stored} end`
     case 'union':
-      return `${name} = ${union(stored, given)}`
+      return union(stored, given)
     case 'latest_by_name':
-      return `${name} = case when ${given} is null then ${stored} when ${stored} is null then ${given} else metric_merge(${stored}, ${given}) end`
+      return `case when ${given} is null then ${stored} when ${stored} is null then ${given} else metric_merge(${stored}, ${given}) end`
+    case 'attempts':
+      return `case when j.attempt = excluded.attempt and ${given} is null then ${stored}
+    else attempts_union(attempts_union(${stored}, ${given}), ${entryOfLower}) end`
   }
 }
+
+/** The columns that make the entry of an attempt, in the order of `attempt_entry` (migration 0010). */
+const entryColumns = [
+  'given_started_at',
+  'started_event_at',
+  'first_event_at',
+  'queued_at',
+  'end_event_at',
+  'end_event_key',
+  'end_status',
+  'ended_at',
+  'given_duration_s',
+  'end_metadata',
+  'error_at',
+  'error_key',
+  'last_error',
+] satisfies SlotName[]
+
+/** The entry of the attempt that a row shows, as {@link entryFromSlots} of core makes it. */
+export const entrySql = (row: string): string =>
+  `attempt_entry(${entryColumns.map((name) => `${row}.${name}`).join(', ')})`
+
+/** Of two attempts the lower one leaves an entry. */
+const entryOfLower = `case
+      when j.attempt < excluded.attempt then jsonb_build_object(j.attempt::text, ${entrySql('j')})
+      when j.attempt > excluded.attempt then jsonb_build_object(excluded.attempt::text, ${entrySql('excluded')}) end`
 
 /**
  * The least numbers of both. To merge lists costs ten times what adding one to the other costs, so that is done
@@ -52,16 +109,19 @@ function isLater(group: string): string {
 }
 
 /**
- * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`. Rows
- * are locked in the order of their ids, so two transactions never deadlock.
+ * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`, or with
+ * `usual` those of {@link usualColumns}: of rows that have nothing in the others, which then are as they
+ * were. Rows are locked in the order of their ids, so two transactions never deadlock.
  */
-export function upsertSql(table: 'job' | 'subjob'): string {
+export function upsertSql(table: 'job' | 'subjob', usual = false): string {
   const id = `${table}_id`
-  const names = slotList.map(([name]) => name)
-  const sets = [...slotList.map(assignment), 'updated_at = now()']
-  return `/* ingest.fold */ insert into ${table} as j (${id}, ${names.join(', ')})
-select d.id, ${slotList.map(([name, { type }]) => `d.${name}${type === 'int8[]' ? '::int8[]' : ''}`).join(', ')}
-from ${unnestSql('d', slotColumns)}
+  const given = usual ? usualSlots : slotList
+  // A first attempt that comes late has its entry, whichever way it came.
+  const set = usual ? slotList.filter(([name, { rare }]) => !rare || name === 'attempts') : slotList
+  const sets = [...set.map(assignment), 'updated_at = now()']
+  return `/* ingest.fold */ insert into ${table} as j (${id}, ${given.map(([name]) => name).join(', ')})
+select d.id, ${given.map(([name, { type }]) => `d.${name}${type === 'int8[]' ? '::int8[]' : ''}`).join(', ')}
+from ${unnestSql('d', usual ? usualColumns : slotColumns)}
 order by d.id
 on conflict (${id}) do update set ${sets.join(', ')}`
 }

@@ -1,3 +1,4 @@
+import type { AttemptEntries } from '../core/attempts.ts'
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
@@ -10,7 +11,7 @@ import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
 import { noteDeliveries } from './deliveries.ts'
 import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
-import { slotColumns, upsertSql } from './ingest-sql.ts'
+import { isRare, slotColumns, upsertSql, usualColumns } from './ingest-sql.ts'
 import { locks } from './locks.ts'
 import { clocksOf, type ReusedNumbers, upsertSources } from './source-ranges.ts'
 import { toArrays } from './unnest.ts'
@@ -118,23 +119,43 @@ function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
   })
 }
 
-/** Asked before the folds are merged: a job may be ended twice, as by an error and then a finish. */
+/**
+ * Asked before the folds are merged: an attempt may be ended twice, as by an error and then a finish. Each
+ * attempt of a job ends by itself.
+ */
 async function endedNow(tx: TransactionSql, fresh: readonly Event[]): Promise<Event[]> {
   const ends = new Map<string, Event>()
   for (const event of fresh) {
-    const { id, type } = event.entity
-    if (type !== 'job' || event.historical || !toEndStatus(event)) continue
-    if (!ends.has(id)) ends.set(id, event)
+    if (event.entity.type !== 'job' || event.historical || !toEndStatus(event)) continue
+    const name = nameAttempt(event.entity.id, event.entity.attempt ?? 1)
+    if (!ends.has(name)) ends.set(name, event)
   }
   if (ends.size === 0) return []
-  const before = await tx<{ jobId: string }[]>`
+  const ids = [...ends.values()].map(({ entity }) => entity.id)
+  const before = await tx<EndedBefore[]>`
     /* ingest.endedBefore */
-    select job_id from job where job_id = any(${[...ends.keys()]}::uuid[]) and end_status is not null`
-  for (const { jobId } of before) ends.delete(jobId)
+    select job_id, attempt, end_status is not null as ended, attempts from job
+    where job_id = any(${ids}::uuid[]) and (end_status is not null or attempts is not null)`
+  for (const { jobId, attempt, ended, attempts } of before) {
+    if (ended) ends.delete(nameAttempt(jobId, attempt))
+    for (const [number, { end }] of Object.entries(attempts ?? {})) {
+      if (end) ends.delete(nameAttempt(jobId, number))
+    }
+  }
   return [...ends.values()]
 }
 
+type EndedBefore = {
+  jobId: string
+  attempt: number
+  ended: boolean
+  attempts: AttemptEntries | null
+}
+
+const nameAttempt = (id: string, attempt: number | string) => `${id} ${attempt}`
+
 const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }
+const usualUpserts = { job: upsertSql('job', true), subjob: upsertSql('subjob', true) }
 
 async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
   const { jobs, subjobs } = foldEvents(fresh)
@@ -144,7 +165,10 @@ async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<
 
 async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slots[]) {
   if (rows.length === 0) return
-  await tx.unsafe(upserts[table], toArrays(rows, slotColumns), { prepare: true })
+  const [statement, columns] = rows.some(isRare)
+    ? [upserts[table], slotColumns]
+    : [usualUpserts[table], usualColumns]
+  await tx.unsafe(statement, toArrays(rows, columns), { prepare: true })
 }
 
 /** Live events are those that happened now; replayed history is not among them. */

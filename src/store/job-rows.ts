@@ -39,10 +39,14 @@ export type JobRow = [
   insertedAt: Micros,
   updatedAt: Micros,
   metadata: Record<string, unknown>,
+  attempt: number,
+  failedAttempts: number,
+  queuedAt: Micros | null,
+  queueS: number | null,
 ]
 
 /** How many values a row has. */
-export const rowLength: JobRow['length'] = 25
+export const rowLength: JobRow['length'] = 29
 
 /** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {
@@ -51,9 +55,20 @@ export function jobColumnsSql(sql: Sql, table: JobTable) {
     site_id, ${table === 'job' ? sql`job_key` : lotSql(sql)} as job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
     mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
     inserted_at, updated_at,
-    coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
-      || coalesce(end_metadata, '{}') as metadata`
+    coalesce(queue_metadata, '{}') || coalesce(start_metadata, '{}')
+      || coalesce(progress_metadata, '{}') || coalesce(end_metadata, '{}') as metadata,
+    attempt, ${failedAttemptsSql(sql)} as failed_attempts, queued_at, ${queueSql(sql)} as queue_s`
 }
+
+/** The tries of a job that failed, the one it shows included. */
+export const failedAttemptsSql = (sql: Sql) => sql`
+  ((end_status is not distinct from 'failed')::int + case when attempts is null then 0 else count_failed(attempts) end)`
+
+/** How long it waited for its start, in seconds: toSpans in core. Null until an event tells the start. */
+export const queueSql = (sql: Sql) => sql`
+  case when queued_at is not null and (given_started_at is not null or started_event_at is not null
+      or (ended_at is not null and given_duration_s is not null))
+    then greatest(0, extract(epoch from started_at - queued_at)::float8) end`
 
 /**
  * The business key of a subjob, or else of the job above it. A job is found by one probe; above a
@@ -81,7 +96,8 @@ export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job 
   const [
     id, entityType, parentId, appId, appName, appVersion, siteId, jobKey, subKey, status,
     startedAt, endedAt, durationS, cpuUserS, cpuSystemS, memMaxMb, progress, metrics, errorCount,
-    lastError, lastEventAt, eventCount, insertedAt, updatedAt, metadata,
+    lastError, lastEventAt, eventCount, insertedAt, updatedAt, metadata, attempt, failedAttempts,
+    queuedAt, queueS,
   ] = row
   const baseline = baselines.of({ entityType, siteId, appName, appVersion, metadata })
   const { stuck, lost, late } = judgeHealth(
@@ -119,6 +135,11 @@ export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job 
     lost,
     late,
     endBeforeStart: endedAt !== null && endedAt < startedAt,
+    attempt,
+    failedAttempts,
+    queuedAt,
+    queueS,
+    truncated: metadata.truncated === true,
     usual: baseline && usualOf(baseline),
   }
 }

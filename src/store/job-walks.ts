@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
-import { factNames } from '../core/facts.ts'
-import type { JobFilter, JobStatus } from '../core/job.ts'
+import { type Facts, factNames, searchedFacts } from '../core/facts.ts'
+import { isOpen, type JobFilter, type JobStatus, openStatuses, statuses } from '../core/job.ts'
 import type { Micros } from '../core/time.ts'
 import { isUuid } from '../core/uuid.ts'
 import type { Sql } from './driver.ts'
@@ -12,12 +12,12 @@ import type { JobTable } from './job-rows.ts'
  * stretch is a union of walks, each along one index, that stop at the limit. No row is met by two walks.
  *
  *   time started, ended, seen   the window
- *   time active                 the window by the start; and what began before it: what is running,
+ *   time active                 the window by the start; and what began before it: what runs or waits,
  *                               and what ended in the window
  *   with q                      before and after the window, the jobs whose key or id is exactly q
  *
  * So a page of the newest touches the window by the start alone, and every walk is bounded by the
- * window, by the running jobs, or by one key.
+ * window, by the jobs that have not ended, or by one key.
  */
 
 export type Fragment = postgres.PendingQuery<postgres.Row[]>
@@ -69,7 +69,7 @@ export const toCondition =
   }
 
 /** Statuses that have an index of their own; together with `succeeded` they are all. */
-const indexed: readonly JobStatus[] = ['running', 'failed', 'canceled']
+const indexed: readonly JobStatus[] = statuses.filter((status) => status !== 'succeeded')
 
 /** A walk of its own for each value that has an index by it, so that it need not pass all others. */
 function inWindow(list: List): Stretch {
@@ -95,7 +95,9 @@ function beforeWindow(list: List): Stretch {
   const exact = exactly(list, outside(list, 'before'))
   if (time !== 'active') return exact
   const wants = (some: (one: JobStatus) => boolean) => status === undefined || status.some(some)
-  const running: Walk = { where: (sql) => sql`status = 'running' and started_at < ${from}` }
+  const open = openStatuses
+    .filter((one) => wants((wanted) => wanted === one) && (one === 'running' || !filter.flags))
+    .map((one): Walk => ({ where: (sql) => sql`status = ${one} and started_at < ${from}` }))
   const ended = (where: Where): Walk => ({
     where: (sql) => sql`
       started_at < ${from} and ended_at >= ${from}
@@ -103,10 +105,8 @@ function beforeWindow(list: List): Stretch {
     picked: true,
   })
   return [
-    ...(wants((one) => one === 'running') ? [running] : []),
-    ...(wants((one) => one !== 'running') && !filter.flags
-      ? [ended(isShort(from)), ended(isLong)]
-      : []),
+    ...open,
+    ...(wants((one) => !isOpen(one)) && !filter.flags ? [ended(isShort(from)), ended(isLong)] : []),
     ...exact,
   ]
 }
@@ -129,7 +129,7 @@ const outside =
     if (from === undefined) return sql`false`
     if (time !== 'active') return sql`${column} < ${from}`
     const bound = to === undefined ? sql`` : sql`and ended_at < ${to}`
-    return sql`${column} < ${from} and status <> 'running' and not (ended_at >= ${from} ${bound})`
+    return sql`${column} < ${from} and ended_at is not null and not (ended_at >= ${from} ${bound})`
   }
 
 /** The jobs whose key or id is exactly what is searched for. */
@@ -185,8 +185,9 @@ const ofApps = (sql: Sql, apps: string[] | undefined): Fragment =>
  */
 export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: HealthSql): Fragment {
   const { site, appId, businessKey, q, minDurationS, maxDurationS, jobId, parent } = filter
+  const { minAttempts = 1 } = filter
   const parts: Fragment[] = [sql`and ${ofApps(sql, apps)}`]
-  if (filter.status && filter.status.length < 4)
+  if (filter.status && filter.status.length < statuses.length)
     parts.push(sql`and status = any(${[...filter.status]})`)
   if (site !== undefined) {
     // Asked once, before the walk: a site that is not here costs nothing.
@@ -196,10 +197,9 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
   if (businessKey !== undefined) parts.push(sql`and job_key = ${businessKey}`)
   if (jobId !== undefined) parts.push(sql`and parent_id = ${jobId}`)
   if (parent === 'missing') parts.push(sql`and subjob_id in (select subjob_id from orphan)`)
-  for (const name of factNames) {
-    const wanted = filter.facts?.[name]
-    if (wanted !== undefined) parts.push(sql`and ${sql(name)} = ${wanted}`)
-  }
+  if (filter.facts) parts.push(factsSql(sql, filter.facts))
+  // The first condition is that of an index.
+  if (minAttempts > 1) parts.push(sql`and attempt > 1 and attempt >= ${minAttempts}`)
   if (minDurationS !== undefined) parts.push(sql`and duration_s >= ${minDurationS}`)
   if (maxDurationS !== undefined) parts.push(sql`and duration_s <= ${maxDurationS}`)
   if (q !== undefined) parts.push(sql`and ${matchesText(sql, table, q)}`)
@@ -210,6 +210,15 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
   return joined(sql, parts, sql` `)
 }
 
+/** The conditions of facts: `and ...`, or nothing. */
+export function factsSql(sql: Sql, facts: Facts): Fragment {
+  const parts = factNames.flatMap((name) => {
+    const wanted = facts[name]
+    return wanted === undefined ? [] : [sql`and ${sql(name)} = ${wanted}`]
+  })
+  return parts.length === 0 ? sql`` : joined(sql, parts, sql` `)
+}
+
 /** All texts as one, in lower case: a fifth of the cost of a comparison each. */
 function matchesText(sql: Sql, table: JobTable, q: string): Fragment {
   const found = sql`strpos(lower(${searched(sql)}), lower(${q})) > 0`
@@ -218,4 +227,4 @@ function matchesText(sql: Sql, table: JobTable, q: string): Fragment {
 
 /** Between texts stands a character that no search has: a query with it finds nothing. */
 const searched = (sql: Sql) =>
-  sql`concat_ws(chr(31), job_key, sub_key, app_name, last_error, ${sql(factNames)})`
+  sql`concat_ws(chr(31), job_key, sub_key, app_name, last_error, ${sql(searchedFacts)})`

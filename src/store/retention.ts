@@ -41,7 +41,7 @@ export async function inUse(
       const since = sql`(select trusted_at - make_interval(secs => ${hours * 3600}) from horizon)`
       const running = (table: 'job' | 'subjob') => sql`
         select r.${sql(`${table}_id`)} as id from ${sql(table)} r
-        where r.status = 'running' and r.updated_at > ${since}
+        where r.status in ('running', 'queued') and r.updated_at > ${since}
           and exists (select from event e where e.entity_id = r.${sql(`${table}_id`)}
             and e.at >= ${startsAt} and e.at < ${endsAt})`
       return sql`
@@ -54,7 +54,7 @@ export async function inUse(
   )
   const { storedAt, running } = must(row, 'a select without a table answers one row')
   if (storedAt) return `some of the events were taken in at ${storedAt}`
-  return running ? `${running} is still running` : undefined
+  return running ? `${running} has not ended` : undefined
 }
 
 /**

@@ -11,6 +11,8 @@ import { fromMs, type Micros, toMs } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
+import { failedAttemptsSql, queueSql } from './job-rows.ts'
+import { factsSql } from './job-walks.ts'
 import { Page, readPage } from './page.ts'
 
 const widths = { '5m': '5 minutes', hour: '1 hour', day: '1 day' } as const
@@ -28,8 +30,11 @@ type Row = {
   avg: number | null
   min: number | null
   max: number | null
-  p: [number | null, number | null, number | null] | null
+  p: Percentiles
+  failed: number
+  q: Percentiles
 }
+type Percentiles = [number | null, number | null, number | null] | null
 
 /**
  * Counts and durations of the jobs that started (or ended) in the window (the last seven days unless given),
@@ -43,7 +48,7 @@ export async function findStats(
   signal: AbortSignal,
 ): Promise<StatsRow[]> {
   const { from, to } = windowOf(filter)
-  const { site, appName, status, time = 'started', bucket, groupBy } = filter
+  const { site, appName, status, facts = {}, time = 'started', bucket, groupBy } = filter
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
   const { items, more } = await readPage(
@@ -57,15 +62,19 @@ export async function findStats(
         /* stats.stats */
         select bucket, site_id, app_name, status, count(*) as n, avg(duration_s) as avg,
           min(duration_s) as min, max(duration_s) as max,
-          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_s) as p
+          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_s) as p,
+          sum(failed) as failed,
+          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by queue_s) as q
         from (
           select date_bin(${widths[bucket]}::interval, ${at}, '2000-01-01T00:00:00Z') as bucket,
             ${by('site', 'site_id')} as site_id, ${by('app', 'app_name')} as app_name,
-            ${by('status', 'status')} as status, duration_s
+            ${by('status', 'status')} as status, duration_s,
+            ${failedAttemptsSql(sql)} as failed, ${queueSql(sql)} as queue_s
           from job where ${at} >= ${from} and ${at} < ${to}
           ${site === undefined ? sql`` : sql`and site_id = ${site}`}
           ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
-          ${status === undefined ? sql`` : sql`and status = any(${[...status]})`}) started
+          ${status === undefined ? sql`` : sql`and status = any(${[...status]})`}
+          ${factsSql(sql, facts)}) started
         group by 1, 2, 3, 4 order by 1, 2, 3, 4 limit ${maxStatsRows + 1}`
     },
     new Page({ limit: maxStatsRows, toItem: statsRowOf, sizeOf: measureJson }),
@@ -88,7 +97,7 @@ function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros
   return { from: start, to: end }
 }
 
-function statsRowOf({ n, avg, min, max, p, ...rest }: Row): StatsRow {
+function statsRowOf({ n, avg, min, max, p, failed, q, ...rest }: Row): StatsRow {
   return {
     ...rest,
     count: n,
@@ -98,5 +107,9 @@ function statsRowOf({ n, avg, min, max, p, ...rest }: Row): StatsRow {
     durationP50S: p?.[0] ?? null,
     durationP95S: p?.[1] ?? null,
     durationP99S: p?.[2] ?? null,
+    failedAttempts: failed,
+    queueP50S: q?.[0] ?? null,
+    queueP95S: q?.[1] ?? null,
+    queueP99S: q?.[2] ?? null,
   }
 }

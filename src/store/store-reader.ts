@@ -1,7 +1,9 @@
 import { estimateBytes } from '../core/answer-size.ts'
+import { type AttemptEntries, type AttemptEntry, listAttempts } from '../core/attempts.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type Job,
+  type JobDetail,
   type JobFilter,
   type JobPage,
   type JobReader,
@@ -19,8 +21,18 @@ import { answerQuestion } from './answers.ts'
 import { Baselines } from './baselines.ts'
 import { CompletenessCache } from './completeness.ts'
 import type { Store } from './connect.ts'
+import type { Sql } from './driver.ts'
 import { findEvents } from './events.ts'
-import { asJobRows, type JobRow, type JobTable, jobColumnsSql, jobFromRow } from './job-rows.ts'
+import { entrySql } from './ingest-sql.ts'
+import {
+  asJobRows,
+  type JobRow,
+  type JobTable,
+  jobColumnsSql,
+  jobFromRow,
+  rowLength,
+} from './job-rows.ts'
+import type { Fragment } from './job-walks.ts'
 import { findRows } from './jobs.ts'
 import { Page, readPage } from './page.ts'
 
@@ -68,17 +80,23 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     findSubjobs: (filter, signal) => page('subjob', filter, signal),
     getJob: async (id, signal) => {
       await baselines.refresh()
-      const [[job], subjobs] = await Promise.all([
-        readJobs(store, 'getJob', [id], toJob, signal),
+      const [[found], subjobs] = await Promise.all([
+        readJobs(store, [id], signal, {
+          operation: 'getJob',
+          toItem: (row) => toDetail(row, toJob(row.slice(0, rowLength) as JobRow)),
+          sizeOf: ({ job }) => estimateBytes(job),
+          more: attemptsSql,
+        }),
         countSubjobs(store, id, signal),
       ])
-      return job && { job, subjobs }
+      return found && { ...found, subjobs }
     },
     getJobs: async (ids, signal) => {
       ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)
       if (ids.length === 0) return []
       await baselines.refresh()
-      return sortByIds(await readJobs(store, 'getJobs', ids, toJob, signal), ids)
+      const asked = { operation: 'getJobs', toItem: toJob, sizeOf: estimateBytes } as const
+      return sortByIds(await readJobs(store, ids, signal, asked), ids)
     },
     findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
     ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
@@ -89,31 +107,49 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
 const timeInList = (job: Job, { time }: JobFilter): Micros =>
   must(sortTime(job, time), 'a list by the end holds only jobs that ended')
 
+/** What makes the attempts of a job, after the columns of its row. */
+const attemptsSql = (sql: Sql, table: JobTable): Fragment =>
+  sql`, attempts, ${sql.unsafe(entrySql(table))} as entry`
+
+function toDetail(row: JobRow, job: Job): Omit<JobDetail, 'subjobs'> {
+  const [earlier, current] = (row as unknown[]).slice(rowLength)
+  const entries = earlier as AttemptEntries | null
+  return { job, attempts: listAttempts(job, current as AttemptEntry, entries) }
+}
+
+type AskedJobs<Item> = {
+  operation: 'getJob' | 'getJobs'
+  toItem: (row: JobRow) => Item
+  sizeOf: (item: Item) => number
+  /** Columns after those of a row. */
+  more?: (sql: Sql, table: JobTable) => Fragment
+}
+
 /**
  * One primary key probe in each table for each id.
  *
  * @throws AppError invalid when they are larger than a page; one alone never is
  */
-async function readJobs(
+async function readJobs<Item>(
   store: Store,
-  operation: 'getJob' | 'getJobs',
   ids: readonly string[],
-  toItem: (row: JobRow) => Job,
   signal: AbortSignal,
-): Promise<Job[]> {
-  const { items, more } = await readPage(
+  { operation, toItem, sizeOf, more }: AskedJobs<Item>,
+): Promise<Item[]> {
+  const { items, more: isMore } = await readPage(
     store,
     { operation, table: 'job' },
-    (sql) =>
-      asJobRows(sql`
-        /* reader.${sql.unsafe(operation)} */
-        select ${jobColumnsSql(sql, 'job')} from job where job_id = any(${[...ids]}::uuid[])
-        union all
-        select ${jobColumnsSql(sql, 'subjob')} from subjob where subjob_id = any(${[...ids]}::uuid[])`),
-    new Page({ limit: 2 * ids.length, toItem, sizeOf: estimateBytes }),
+    (sql) => {
+      const of = (table: JobTable) => sql`
+        select ${jobColumnsSql(sql, table)}${more ? more(sql, table) : sql``} from ${sql(table)}
+        where ${sql(`${table}_id`)} = any(${[...ids]}::uuid[])`
+      return asJobRows(sql`
+        /* reader.${sql.unsafe(operation)} */ ${of('job')} union all ${of('subjob')}`)
+    },
+    new Page({ limit: 2 * ids.length, toItem, sizeOf }),
     signal,
   )
-  if (!more) return items
+  if (!isMore) return items
   throw new AppError('invalid', 'id: these jobs are too large for one answer; ask for fewer', {
     field: 'id',
   })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { entryFromSlots, listAttempts } from '../../src/core/attempts.ts'
 import type { Event } from '../../src/core/event.ts'
 import { foldEvents, mergeSlots, toShown } from '../../src/core/fold.ts'
 import type { Slots } from '../../src/core/slots.ts'
@@ -35,6 +36,8 @@ function foldBatches(batches: Event[][]): Map<string, Slots> {
 
 function asExpected(slots: Slots): Expected {
   const shown = toShown(slots)
+  const current = { attempt: slots.attempt, status: shown.status }
+  const attempts = listAttempts(current, entryFromSlots(slots), slots.attempts ?? null)
   return {
     id: slots.id,
     parent: slots.parent_id ?? null,
@@ -56,6 +59,11 @@ function asExpected(slots: Slots): Expected {
     lastError: slots.last_error ?? null,
     lastEventAt: slots.last_event_at,
     eventCount: slots.event_count,
+    queuedAt: slots.queued_at ?? null,
+    queueS: shown.queueS,
+    attempt: slots.attempt,
+    failedAttempts: attempts.filter(({ status }) => status === 'failed').length,
+    attempts,
   }
 }
 

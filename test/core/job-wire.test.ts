@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { estimateBytes, measureJson } from '../../src/core/answer-size.ts'
 import { completenessTable } from '../../src/core/completeness-wire.ts'
-import type { Job, JobPage } from '../../src/core/job.ts'
+import type { Attempt, Job, JobPage } from '../../src/core/job.ts'
 import {
   detailFromWire,
   detailToWire,
@@ -41,6 +41,19 @@ const jobs = fc
     return usual ? { ...made, usual } : made
   })
 
+const anAttempt = (changes: Partial<Attempt>): Attempt => ({
+  attempt: 1,
+  status: 'succeeded',
+  queuedAt: null,
+  queueS: null,
+  startedAt: '2026-03-01T12:00:00.000000Z',
+  endedAt: '2026-03-01T12:01:00.000000Z',
+  durationS: 60,
+  exitCode: null,
+  lastError: null,
+  ...changes,
+})
+
 describe('a job on the wire', () => {
   test('comes back as it was sent', () => {
     fc.assert(
@@ -54,7 +67,8 @@ describe('a job on the wire', () => {
     const n = -1.234567890123457e-300
     const long = {
       ...{ siteId: 's'.repeat(64), appName: '\n'.repeat(200), appVersion: '😀'.repeat(64) },
-      ...{ durationS: n, cpuUserS: n, cpuSystemS: n, memMaxMb: n, progress: n },
+      ...{ durationS: n, cpuUserS: n, cpuSystemS: n, memMaxMb: n, progress: n, queueS: n },
+      ...{ attempt: 1_000_000, queuedAt: '2026-03-01T12:00:00.000000Z' },
       ...{
         errorCount: 2 ** 53,
         eventCount: 2 ** 53,
@@ -81,6 +95,8 @@ describe('a job on the wire', () => {
   test('is written byte for byte as it always was', () => {
     const same =
       '"app_id":"A","app_name":"litho-apc","app_version":"3.8.1","site_id":"fab1","status":"succeeded","started_at":"2026-03-01T12:00:00.000000Z","ended_at":"2026-03-01T12:01:06.000000Z","duration_s":66,"cpu_user_s":12.5,"cpu_system_s":1.5,"mem_max_mb":655,"progress":null,"metrics":{"myRate":1},"metadata":{"waferId":"W","a_b":{"cD":1}},"error_count":0,"last_error":null,"last_event_at":"2026-03-01T12:00:00.000000Z","event_count":2,"inserted_at":"2026-03-01T12:00:00.000000Z","updated_at":"2026-03-01T12:00:00.000000Z","stuck":false,"lost":false,"late":false,"end_before_start":false'
+    const later =
+      '"attempt":1,"failed_attempts":0,"queued_at":null,"queue_s":null,"truncated":false'
     const common = {
       id: 'I',
       appId: 'A',
@@ -89,11 +105,11 @@ describe('a job on the wire', () => {
     }
     assert.equal(
       JSON.stringify(jobToWire(aJob({ ...common, usual }))),
-      `{"job_id":"I","job_key":"L26N4402.1",${same},"usual":{"runs":20,"p05_s":1,"p50_s":2.5,"p95_s":9}}`,
+      `{"job_id":"I","job_key":"L26N4402.1",${same},"usual":{"runs":20,"p05_s":1,"p50_s":2.5,"p95_s":9},${later}}`,
     )
     assert.equal(
       JSON.stringify(jobToWire(aSubjob({ ...common, parentId: 'P', jobKey: 'L26N4402.1' }))),
-      `{"subjob_id":"I","job_id":"P","sub_key":"W03",${same},"usual":null,"job_key":"L26N4402.1"}`,
+      `{"subjob_id":"I","job_id":"P","sub_key":"W03",${same},"usual":null,"job_key":"L26N4402.1",${later}}`,
     )
   })
 
@@ -158,9 +174,15 @@ describe('a job on the wire', () => {
         canceled: 0,
         unknown: 0,
       },
+      attempts: [
+        anAttempt({ attempt: 2 }),
+        anAttempt({ attempt: 1, status: 'failed', exitCode: '137' }),
+      ],
     }
     assert.deepEqual(detailFromWire(overTheWire(detailToWire(detail))), detail)
     assert.throws(() => detailFromWire(jobToWire(aJob())), /subjobs/)
+    const { attempts, ...older } = overTheWire(detailToWire(detail)) as Record<string, unknown>
+    assert.deepEqual(detailFromWire(older).attempts, [], 'an older site sends none')
   })
 })
 
@@ -209,6 +231,10 @@ describe('the other answers on the wire', () => {
       durationP50S: 1,
       durationP95S: null,
       durationP99S: null,
+      failedAttempts: 0,
+      queueP50S: null,
+      queueP95S: null,
+      queueP99S: null,
     }
     assert.deepEqual(
       statsQuestion.table.fromWire(overTheWire(statsQuestion.table.toWire(row))),

@@ -130,6 +130,10 @@ describe('statistics', () => {
     durationP50S: null,
     durationP95S: null,
     durationP99S: null,
+    failedAttempts: 0,
+    queueP50S: null,
+    queueP95S: null,
+    queueP99S: null,
     ...changes,
   })
 

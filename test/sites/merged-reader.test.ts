@@ -220,6 +220,10 @@ describe('statistics over several sites', () => {
     durationP50S: 1,
     durationP95S: 1,
     durationP99S: 1,
+    failedAttempts: 1,
+    queueP50S: 1,
+    queueP95S: 1,
+    queueP99S: 1,
     ...changes,
   })
   const mergeRows = (rows: StatsRow[], filter: StatsFilter) =>

@@ -43,6 +43,9 @@ const anEnd = fc.record({
     recipe: word('R', 2),
     host: word('h', 1),
     error_type: word('E', 1),
+    exit_code: word('1', 1),
+    queue: word('q', 1),
+    priority: word('p', 1),
   }),
 })
 type End = { minute: number; status: string; site: string; app: string; version: string } & {

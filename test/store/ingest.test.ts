@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { type AttemptEntry, listAttempts } from '../../src/core/attempts.ts'
 import type { Event } from '../../src/core/event.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { findEvents } from '../../src/store/events.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { IngestQueue } from '../../src/store/ingest-queue.ts'
+import { entrySql } from '../../src/store/ingest-sql.ts'
+import { failedAttemptsSql, type JobTable, queueSql } from '../../src/store/job-rows.ts'
 import { type Edition, freshDatabase, needsTimescale } from '../support/database.ts'
 import { arbitraryArrival, noon, permutations, splits } from '../support/histories.ts'
 import { ModelSidecar } from '../support/model-sidecar.ts'
@@ -47,12 +50,17 @@ const minute = (n: number) =>
 async function storedRows(store: Store): Promise<Map<string, Expected>> {
   const columns = `parent_id, site_id, app_name, job_key, sub_key, status, started_at, ended_at, duration_s,
     cpu_user_s, cpu_system_s, mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
-    coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}') || coalesce(end_metadata, '{}') as metadata`
-  const rows = (await run(
-    store,
-    `select 'job' as type, job_id as id, ${columns} from job
-     union all select 'subjob', subjob_id, ${columns} from subjob`,
-  )) as unknown as Record<string, never>[]
+    coalesce(queue_metadata, '{}') || coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
+      || coalesce(end_metadata, '{}') as metadata,
+    queued_at, attempt, attempts`
+  const rows = await store.ask<Record<string, unknown>[]>(op, (sql) => {
+    const of = (table: JobTable) => sql`
+      select ${table}::text as type, ${sql(`${table}_id`)} as id, ${sql.unsafe(columns)},
+        ${queueSql(sql)} as queue_s, ${failedAttemptsSql(sql)} as failed_attempts,
+        ${sql.unsafe(entrySql(table))} as entry
+      from ${sql(table)}`
+    return sql`${of('job')} union all ${of('subjob')}`
+  })
   return new Map(rows.map((row) => [String(row.type) + row.id, expectedFrom(row)]))
 }
 
@@ -79,6 +87,11 @@ function expectedFrom(row: Record<string, unknown>): Expected {
     lastError: row.lastError,
     lastEventAt: row.lastEventAt,
     eventCount: row.eventCount,
+    queuedAt: row.queuedAt,
+    queueS: row.queueS,
+    attempt: row.attempt,
+    failedAttempts: row.failedAttempts,
+    attempts: listAttempts(row as never, row.entry as AttemptEntry, row.attempts as never),
   } as Expected
 }
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { mergeSlots } from '../../src/core/fold.ts'
 import { type Slot, type Slots, slotList } from '../../src/core/slots.ts'
-import { slotColumns, upsertSql } from '../../src/store/ingest-sql.ts'
+import { isRare, slotColumns, upsertSql, usualColumns } from '../../src/store/ingest-sql.ts'
 import { toArrays } from '../../src/store/unnest.ts'
 import { openStore, run } from '../support/store.ts'
 
@@ -42,6 +42,26 @@ const namedValues = fc.dictionary(
   { minKeys: 1 },
 )
 
+const part = fc.record({
+  at: values.timestamptz,
+  key: values.uuid,
+  text: fc.constantFrom('a', 'b'),
+})
+const entry = fc.record(
+  {
+    first_event_at: values.timestamptz,
+    given_started_at: values.timestamptz,
+    end: part,
+    error: part,
+  },
+  { requiredKeys: ['first_event_at'] },
+)
+/** More than a row keeps, together. */
+const entries = fc.dictionary(fc.integer({ min: 1, max: 24 }).map(String), entry, {
+  minKeys: 1,
+  maxKeys: 15,
+})
+
 /** A row as an event or a fold makes it: of a group all that decides, or nothing. */
 const anySlots: fc.Arbitrary<Slots> = fc
   .record(Object.fromEntries(slotList.map(([name, slot]) => [name, anyValue(slot)])))
@@ -52,11 +72,18 @@ const anySlots: fc.Arbitrary<Slots> = fc
         row[`${slot.group}_at`] !== undefined && row[`${slot.group}_key`] !== undefined
       if (!decided) delete row[name]
     }
-    return { id, ...row } as Slots
+    if (row.queued_at === undefined) {
+      for (const name of slotList.map(([one]) => one)) if (/queue/.test(name)) delete row[name]
+    }
+    return { id, ...row, attempt: Number(row.attempt) + 1 } as Slots
   })
 
 function anyValue(slot: Slot): fc.Arbitrary<unknown> {
-  const value = slot.merge === 'latest_by_name' ? namedValues : values[slot.type]
+  const ofRule = { latest_by_name: namedValues, attempts: entries } as Record<
+    string,
+    fc.Arbitrary<unknown> | undefined
+  >
+  const value = ofRule[slot.merge] ?? values[slot.type]
   return slot.always ? value : fc.option(value, { nil: undefined, freq: 2 })
 }
 
@@ -109,7 +136,10 @@ describe('the table of slots', () => {
     const merge = async (rows: Slots[]) => {
       await run(store, 'truncate job')
       for (const row of rows) {
-        await store.sql.unsafe(upsertSql('job'), toArrays([row], slotColumns))
+        // As ingest chooses.
+        const usual = !isRare(row)
+        const columns = usual ? usualColumns : slotColumns
+        await store.sql.unsafe(upsertSql('job', usual), toArrays([row], columns))
       }
       const [found] = await store.sql.unsafe(`select ${names.join(', ')} from job`).values()
       return found

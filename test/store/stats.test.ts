@@ -13,24 +13,45 @@ const { signal } = new AbortController()
 const noon = '2026-03-01T12:00:00.000000Z'
 const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 
-type Spec = { minutes: number; app: string; site: string; tookS: number | null; failed: boolean }
+type Spec = {
+  minutes: number
+  app: string
+  site: string
+  tool: string
+  tookS: number | null
+  failed: boolean
+  /** Before its start. */
+  waitedS: number | null
+  /** An attempt before it. */
+  failedBefore: boolean
+}
 
 const startOf = ({ minutes }: Spec) => fromMicros(toMicros(noon) + BigInt(minutes) * 60_000_000n)
 
-const eventOf = (spec: Spec): Event =>
-  anEvent(
-    startOf(spec),
-    spec.tookS === null
-      ? {}
-      : {
-          kind: 'finished',
-          started_at: startOf(spec),
-          ended_at: endOf(spec) ?? startOf(spec),
-          status: spec.failed ? 'failed' : 'succeeded',
-          metrics: { duration_s: spec.tookS },
-        },
-    { site_id: spec.site, app: { app_id: crypto.randomUUID(), name: spec.app, version: '' } },
-  )
+function eventsOf(spec: Spec): Event[] {
+  const app = { app_id: crypto.randomUUID(), name: spec.app, version: '' }
+  const attempt = spec.failedBefore ? 2 : 1
+  const envelope = { site_id: spec.site, app, entity: { id: crypto.randomUUID(), attempt } }
+  const at = startOf(spec)
+  const metadata = { tool: spec.tool }
+  const before = (s: number) => fromMs(toMs(at) - s * 1000)
+  const end = {
+    kind: 'finished',
+    started_at: at,
+    ended_at: endOf(spec) ?? at,
+    status: spec.failed ? 'failed' : 'succeeded',
+    metrics: { duration_s: spec.tookS ?? 0 },
+    metadata,
+  } as const
+  const first = { ...envelope, entity: { id: envelope.entity.id, attempt: 1 } }
+  return [
+    ...(spec.failedBefore
+      ? [anEvent(before(5000), { kind: 'finished', status: 'failed' }, first)]
+      : []),
+    ...(spec.waitedS === null ? [] : [anEvent(before(spec.waitedS), { kind: 'queued' }, envelope)]),
+    anEvent(at, spec.tookS === null ? { metadata } : end, envelope),
+  ]
+}
 
 const endOf = (spec: Spec) =>
   spec.tookS === null ? null : fromMs(toMs(startOf(spec)) + spec.tookS * 1000)
@@ -57,7 +78,8 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
       at < filter.to! &&
       spec.site === (filter.site ?? spec.site) &&
       spec.app.includes(filter.appName?.toLowerCase() ?? '') &&
-      (filter.status?.includes(statusOf(spec)) ?? true)
+      (filter.status?.includes(statusOf(spec)) ?? true) &&
+      spec.tool === (filter.facts?.tool ?? spec.tool)
     if (!wanted) continue
     const width = widthMs[filter.bucket]
     const key = JSON.stringify([
@@ -72,6 +94,8 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
   return inOrder.map(([key, members]) => {
     const [bucket, siteId, appName, status] = JSON.parse(key)
     const took = members.flatMap(({ tookS }) => tookS ?? []).sort((a, b) => a - b)
+    const waited = members.flatMap(({ waitedS }) => waitedS ?? []).sort((x, y) => x - y)
+    const isFailed = (one: Spec) => Number(statusOf(one) === 'failed') + Number(one.failedBefore)
     const sum = took.reduce((a, b) => a + b, 0)
     return {
       bucket,
@@ -85,6 +109,10 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
       durationP50S: percentile(took, 0.5),
       durationP95S: percentile(took, 0.95),
       durationP99S: percentile(took, 0.99),
+      failedAttempts: members.reduce((total, one) => total + isFailed(one), 0),
+      queueP50S: percentile(waited, 0.5),
+      queueP95S: percentile(waited, 0.95),
+      queueP99S: percentile(waited, 0.99),
     }
   })
 }
@@ -106,6 +134,9 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   site: fc.constantFrom('fab1', 'fab2'),
   tookS: fc.option(fc.integer({ min: 0, max: 4000 }).map((n) => n / 4)),
   failed: fc.boolean(),
+  tool: fc.constantFrom('SCN-1', 'SCN-2'),
+  waitedS: fc.option(fc.integer({ min: 1, max: 4000 }).map((n) => n / 4)),
+  failedBefore: fc.boolean(),
 })
 
 const anyFilter: fc.Arbitrary<StatsFilter> = fc.record({
@@ -116,6 +147,7 @@ const anyFilter: fc.Arbitrary<StatsFilter> = fc.record({
   to: fc.constantFrom('2026-03-02T00:00:00.000000Z', '2026-03-01T12:00:00.000000Z'),
   site: fc.constantFrom(undefined, 'fab2'),
   appName: fc.constantFrom(undefined, 'ETC', 'none'),
+  facts: fc.constantFrom(undefined, { tool: 'SCN-1' }, { tool: 'SCN-9' }),
   status: fc.constantFrom(undefined, ['failed'] as const, ['running', 'succeeded'] as const),
 })
 
@@ -127,7 +159,7 @@ function suite(edition: Edition) {
       fc.array(anyFilter, { minLength: 6, maxLength: 6 }),
       async (specs, filters) => {
         for (const table of ['job', 'event', 'event_late']) await run(store, `delete from ${table}`)
-        if (specs.length > 0) await ingest(store, specs.map(eventOf))
+        if (specs.length > 0) await ingest(store, specs.flatMap(eventsOf))
         for (const filter of filters) {
           const rows = await findStats(store, filter, signal)
           assert.deepEqual(rounded(rows), rounded(expected(specs, filter)), JSON.stringify(filter))

@@ -1,10 +1,13 @@
 import type { Event } from '../../src/core/event.ts'
+import { readFact } from '../../src/core/facts.ts'
 import {
+  type Attempt,
   type Completeness,
   type Job,
   type JobFilter,
   type JobPage,
   type JobReader,
+  type JobStatus,
   type StoredEvent,
   sortByIds,
   statuses,
@@ -62,6 +65,19 @@ export function emptyWorld(now: () => Micros): World {
   return { jobs: [], subjobs: [], events: new Map(), sources: [], completeness: {}, now, answers }
 }
 
+/** Of a job that was tried once. */
+const attemptOf = (job: Job): Attempt => ({
+  attempt: job.attempt,
+  status: job.status,
+  queuedAt: job.queuedAt,
+  queueS: job.queueS,
+  startedAt: job.startedAt,
+  endedAt: job.endedAt,
+  durationS: job.durationS,
+  exitCode: readFact(job.metadata.exit_code) ?? null,
+  lastError: job.lastError,
+})
+
 /** A JobReader over arrays: what the store does, without the store. */
 export function arrayReader(world: World): JobReader {
   const inJob = (id: string) => world.subjobs.filter(({ parentId }) => parentId === id)
@@ -82,7 +98,11 @@ export function arrayReader(world: World): JobReader {
       if (!job) return undefined
       const count = (status: string) => inJob(id).filter((one) => one.status === status).length
       const counts = Object.fromEntries(statuses.map((status) => [status, count(status)]))
-      return { job, subjobs: { total: inJob(id).length, ...counts } as never }
+      return {
+        job,
+        subjobs: { total: inJob(id).length, ...counts } as never,
+        attempts: [attemptOf(job)],
+      }
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
     findEvents: async (id, { order, kinds, status, limit, after }) => {
@@ -106,8 +126,11 @@ export function arrayReader(world: World): JobReader {
   }
 }
 
-const saidStatus = ({ kind, status }: Event['event']) =>
-  status ?? (kind === 'finished' ? 'succeeded' : kind === 'canceled' ? 'canceled' : 'running')
+const saidStatus = ({ kind, status }: Event['event']) => status ?? implied[kind] ?? 'running'
+
+const implied: { [kind: string]: JobStatus | undefined } = {
+  ...{ finished: 'succeeded', canceled: 'canceled', queued: 'queued' },
+}
 
 function pageOfList<Params, Item>(
   world: World,
@@ -229,6 +252,9 @@ function countCauses({ jobs }: World, filter: CausesFilter): CauseCount[] {
       ['recipe', read('recipe')],
       ['host', read('host')],
       ['error_type', read('error_type')],
+      ['exit_code', read('exit_code')],
+      ['queue', read('queue')],
+      ['priority', read('priority')],
       ['error', failed ? lastError?.replaceAll(/(?<![\w-])\d[0-9a-f]*\b/g, '#') : undefined],
     ]
     for (const [fact, value, of = null] of shared) {
@@ -305,6 +331,8 @@ function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
     const [bucket, appName, status] = JSON.parse(key)
     const took = members.flatMap(({ durationS }) => durationS ?? []).sort((a, b) => a - b)
     const at = (share: number) => took[Math.floor(share * (took.length - 1))] ?? null
+    const waited = members.flatMap(({ queueS }) => queueS ?? []).sort((a, b) => a - b)
+    const atQueue = (share: number) => waited[Math.floor(share * (waited.length - 1))] ?? null
     return {
       bucket,
       siteId: null,
@@ -317,6 +345,10 @@ function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
       durationP50S: at(0.5),
       durationP95S: at(0.95),
       durationP99S: at(0.99),
+      failedAttempts: members.reduce((sum, { failedAttempts }) => sum + failedAttempts, 0),
+      queueP50S: atQueue(0.5),
+      queueP95S: atQueue(0.95),
+      queueP99S: atQueue(0.99),
     }
   })
 }

@@ -21,11 +21,20 @@ const id = (n: number, kind: string) =>
 const word = fc.constantFrom('a', 'b', 'lot-1', 'é', '\uffff', '😀', '__proto__', '')
 const metadata = fc.option(
   fc.dictionary(
-    fc.constantFrom('recipe', 'tool', 'error', 'message', 'x'),
-    fc.oneof(word, fc.integer(), fc.constant(null)),
-    { maxKeys: 3 },
+    fc.constantFrom(
+      ...['recipe', 'tool', 'error', 'message', 'x', 'reason', 'exit_code', 'signal'],
+      ...['progress', 'current', 'total', 'queue'],
+    ),
+    fc.oneof(word, fc.integer(), fc.constantFrom(0, 0.25, 1, 4), fc.constant(null)),
+    { maxKeys: 4 },
   ),
   { nil: undefined },
+)
+/** Many jobs have only one; some have more than a row keeps. */
+const attempt = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(undefined, 1) },
+  { weight: 3, arbitrary: fc.constantFrom(2, 3) },
+  { weight: 1, arbitrary: fc.integer({ min: 4, max: 24 }) },
 )
 const finite = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }),
@@ -46,6 +55,9 @@ const metrics = fc.option(
 )
 
 const kindAndStatus = fc.constantFrom<[Kind, Event['event']['status']]>(
+  ['queued', undefined],
+  ['queued', undefined],
+  ['queued', 'running'],
   ['started', undefined],
   ['started', 'failed'],
   ['progress', undefined],
@@ -54,6 +66,9 @@ const kindAndStatus = fc.constantFrom<[Kind, Event['event']['status']]>(
   ['finished', undefined],
   ['finished', 'failed'],
   ['finished', 'canceled'],
+  ['finished', 'unknown'],
+  ['canceled', 'queued'],
+  ['error', 'unknown'],
   ['error', undefined],
   ['error', 'failed'],
   ['error', 'succeeded'],
@@ -68,6 +83,7 @@ export function arbitraryEvent(jobs: number): fc.Arbitrary<Event> {
       key: fc.uuid(),
       job: fc.integer({ min: 1, max: jobs }),
       sub: fc.boolean(),
+      attempt,
       kind: kindAndStatus,
       at: time,
       startedAt: fc.option(time, { nil: undefined }),
@@ -88,6 +104,7 @@ export function arbitraryEvent(jobs: number): fc.Arbitrary<Event> {
         type: r.sub ? 'subjob' : 'job',
         id: id(r.job, r.sub ? 'c' : 'b'),
         ...(r.sub ? { parent_id: id(r.parent, 'b') } : {}),
+        ...(r.attempt === undefined ? {} : { attempt: r.attempt }),
         ...(r.businessKey === undefined
           ? {}
           : { business_key: r.businessKey, sub_key: r.businessKey }),

@@ -25,11 +25,70 @@ export type Expected = {
   lastError: string | null
   lastEventAt: string
   eventCount: number
+  queuedAt: string | null
+  queueS: number | null
+  attempt: number
+  failedAttempts: number
+  attempts: ExpectedAttempt[]
+}
+
+export type ExpectedAttempt = {
+  attempt: number
+  status: string
+  queuedAt: string | null
+  queueS: number | null
+  startedAt: string
+  endedAt: string | null
+  durationS: number | null
+  exitCode: string | null
+  lastError: string | null
 }
 
 type E = Event['event']
 
-export function expectedOf(all: Event[]): Expected {
+export function expectedOf(every: Event[]): Expected {
+  const numbers = [...new Set(every.map(attemptOf))].sort((a, b) => b - a).slice(0, 16)
+  const [attempt = 1, ...earlier] = numbers
+  const of = (number: number) =>
+    expectedAttempt(every.filter((event) => attemptOf(event) === number))
+  const shown = of(attempt)
+  const withText = (name: 'business_key' | 'sub_key') =>
+    every.map(({ entity }) => entity[name]).filter((key) => typeof key === 'string')
+  const attempts = [
+    summaryOf(attempt, shown, shown.status),
+    ...earlier.map((number) => summaryOf(number, of(number), 'unknown')),
+  ]
+  const { exitCode, waits, ...row } = shown
+  return {
+    ...row,
+    parent: greatest(every.flatMap(({ entity }) => entity.parent_id ?? [])),
+    key: greatest(withText('business_key') as string[]),
+    subKey: greatest(withText('sub_key') as string[]),
+    eventCount: every.length,
+    attempt,
+    failedAttempts: attempts.filter(({ status }) => status === 'failed').length,
+    attempts,
+  }
+}
+
+const attemptOf = ({ entity }: Event) => entity.attempt ?? 1
+
+type OneAttempt = ReturnType<typeof expectedAttempt>
+
+const summaryOf = (attempt: number, one: OneAttempt, open: string): ExpectedAttempt => ({
+  attempt,
+  status: one.endedAt === null ? open : one.status,
+  queuedAt: one.queuedAt,
+  queueS: one.queueS,
+  startedAt: one.startedAt,
+  endedAt: one.endedAt,
+  durationS: one.durationS,
+  exitCode: one.exitCode,
+  lastError: one.lastError && [...one.lastError].slice(0, 200).join(''),
+})
+
+/** What the events of one attempt say. */
+function expectedAttempt(all: Event[]) {
   const events = [...all].sort((a, b) =>
     a.event.at === b.event.at
       ? compare(a.idempotency_key, b.idempotency_key)
@@ -39,27 +98,33 @@ export function expectedOf(all: Event[]): Expected {
   const end = events.filter((event) => isTerminal(event.event)).at(-1)?.event
   const endedAt = end ? (end.ended_at ?? end.at) : null
   const given = usable(end?.metrics?.duration_s)
-  const startedAt = startOf(events, endedAt, given)
+  const told = startOf(events, endedAt, given)
+  const startedAt = told ?? events.map(({ event }) => event.at).sort()[0]!
+  const queued = events.filter(({ event }) => event.kind === 'queued').map(({ event }) => event.at)
+  const waits = queued.length > 0 && startsOf(events).every((start) => start < queued.at(-1)!)
   const failures = events.filter(({ event }) => event.kind === 'error' || isFailedEnd(event))
-  const withText = (name: 'business_key' | 'sub_key') =>
-    events.map(({ entity }) => entity[name]).filter((key) => typeof key === 'string')
+  const ran = told !== null || queued.length === 0
+  const exitCode = end?.metadata?.exit_code ?? ''
   return {
     id: last.entity.id,
-    parent: greatest(events.flatMap(({ entity }) => entity.parent_id ?? [])),
     site: last.site_id,
     app: last.app.name,
-    key: greatest(withText('business_key') as string[]),
-    subKey: greatest(withText('sub_key') as string[]),
-    status: end ? endStatus(end) : 'running',
+    status: end ? endStatus(end) : waits ? 'queued' : 'running',
     startedAt,
     endedAt,
-    durationS: endedAt === null ? null : (given ?? Math.max(0, seconds(startedAt, endedAt))),
+    durationS:
+      endedAt === null ? null : (given ?? (ran ? Math.max(0, seconds(startedAt, endedAt)) : null)),
+    queuedAt: queued[0] ?? null,
+    queueS: queued[0] && told ? Math.max(0, seconds(queued[0], told)) : null,
+    waits,
+    exitCode: exitCode === '' ? null : String(exitCode),
     cpuUserS: most(events, 'cpu_user_s'),
     cpuSystemS: most(events, 'cpu_system_s'),
     memMaxMb: most(events, 'mem_max_mb'),
     progress: latestProgress(events),
     metrics: otherMetrics(latestMetrics(events)),
     metadata: {
+      ...metadataOf(events.filter(({ event }) => event.kind === 'queued')),
       ...metadataOf(events.filter(({ event }) => event.kind === 'started')),
       ...metadataOf(events.filter(({ event }) => event.kind === 'progress')),
       ...end?.metadata,
@@ -67,7 +132,6 @@ export function expectedOf(all: Event[]): Expected {
     errorCount: failures.length,
     lastError: failures.length === 0 ? null : textOf(failures.at(-1)!.event),
     lastEventAt: last.event.at,
-    eventCount: events.length,
   }
 }
 
@@ -77,7 +141,7 @@ const isTerminal = ({ kind, status }: E) =>
   kind === 'finished' || kind === 'canceled' || (kind === 'error' && status === 'failed')
 
 function endStatus({ kind, status }: E): string {
-  if (status && status !== 'running') return status
+  if (status && status !== 'running' && status !== 'queued') return status
   return kind === 'finished' ? 'succeeded' : 'canceled'
 }
 
@@ -86,16 +150,34 @@ const isFailedEnd = (event: E) => isTerminal(event) && endStatus(event) === 'fai
 const usable = (duration: number | undefined) =>
   duration !== undefined && duration >= 0 && duration <= 1e9 ? duration : null
 
-function startOf(events: Event[], endedAt: string | null, given: number | null): string {
-  const told = events
-    .flatMap(({ event }) => (event.started_at_added ? [] : (event.started_at ?? [])))
+/** Of a later attempt a start that a hop added counts as nothing. */
+const isAdded = ({ event, entity }: Event) =>
+  event.started_at_added === true && (entity.attempt ?? 1) === 1
+
+function startOf(events: Event[], endedAt: string | null, given: number | null): string | null {
+  const told = givenStarts(events)
+  const counted = endedAt !== null && given !== null ? minus(endedAt, given) : null
+  return told[0] ?? seenStarts(events)[0] ?? counted
+}
+
+const seenStarts = (events: Event[]) =>
+  events
+    .flatMap((one) => [
+      ...(one.event.kind === 'started' ? [one.event.at] : []),
+      ...(isAdded(one) && one.event.started_at ? [one.event.started_at] : []),
+    ])
     .sort()
-  const started = events.flatMap(({ event }) => [
-    ...(event.kind === 'started' ? [event.at] : []),
-    ...(event.started_at_added && event.started_at ? [event.started_at] : []),
-  ])
-  const counted = endedAt !== null && given !== null ? minus(endedAt, given) : undefined
-  return told[0] ?? started.sort()[0] ?? counted ?? events.map(({ event }) => event.at).sort()[0]!
+
+const givenStarts = (events: Event[]) =>
+  events.flatMap(({ event }) => (event.started_at_added ? [] : (event.started_at ?? []))).sort()
+
+/** The starts that end the waiting: the earliest given, the earliest seen, and every `started`. */
+function startsOf(events: Event[]): string[] {
+  const started = events
+    .filter(({ event }) => event.kind === 'started')
+    .map(({ event }) => event.at)
+  const earliest = seenStarts(events).slice(0, 1)
+  return [...givenStarts(events).slice(0, 1), ...earliest, ...started]
 }
 
 const micros = (time: string) => BigInt(Date.parse(time)) * 1000n + BigInt(time.slice(23, 26))
@@ -126,7 +208,13 @@ function most(events: Event[], name: string): number | null {
 }
 
 function latestProgress(events: Event[]): number | null {
-  const said = events.flatMap(({ event }) => event.metrics?.progress ?? [])
+  const said = events.map(({ event: { metrics, metadata: m } }) => {
+    if (metrics?.progress !== undefined) return metrics.progress
+    if (typeof m?.progress === 'number') return m.progress
+    const [current, total] = [m?.current, m?.total]
+    const counts = typeof current === 'number' && typeof total === 'number' && total > 0
+    return counts ? current / total : Number.NaN
+  })
   return said.filter((value) => value >= 0 && value <= 1).at(-1) ?? null
 }
 
@@ -147,11 +235,15 @@ function metadataOf(events: Event[]): Record<string, unknown> {
 }
 
 function textOf({ metadata, kind }: E): string {
-  const said = [metadata?.error, metadata?.message].find(
-    (v) => v !== undefined && v !== null && v !== '',
-  )
-  if (said === undefined) return kind
-  return (typeof said === 'string' ? said : JSON.stringify(said)).slice(0, 2000).toWellFormed()
+  const isSaid = (value: unknown) => value !== undefined && value !== null && value !== ''
+  const said = [metadata?.error, metadata?.message, metadata?.reason].find(isSaid)
+  if (said !== undefined) {
+    const text = typeof said === 'string' ? said : JSON.stringify(said)
+    return text.slice(0, 2000).toWellFormed()
+  }
+  const { exit_code: code, signal } = metadata ?? {}
+  if (isSaid(code) && String(code) !== '0') return `exit code ${code}`
+  return isSaid(signal) ? `signal ${signal}` : kind
 }
 
 /** The expected state of every job and subjob of a history. */

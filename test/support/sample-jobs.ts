@@ -45,6 +45,11 @@ export function aJob(changes: Partial<Job> = {}): Job {
     lost: false,
     late: false,
     endBeforeStart: false,
+    attempt: 1,
+    failedAttempts: changes.status === 'failed' ? 1 : 0,
+    queuedAt: null,
+    queueS: null,
+    truncated: false,
     ...changes,
   } as Job
 }

@@ -82,6 +82,9 @@ const names: Record<CauseFact, string> = {
   chamber: 'chamber',
   recipe: 'recipe',
   host: 'host',
+  exit_code: 'exit code',
+  queue: 'queue',
+  priority: 'priority',
   error_type: 'error type',
   error: 'error',
 }

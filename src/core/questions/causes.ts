@@ -16,6 +16,9 @@ export const causeFacts = [
   'recipe',
   'host',
   'error_type',
+  'exit_code',
+  'queue',
+  'priority',
   'error',
 ] as const
 export type CauseFact = (typeof causeFacts)[number]

@@ -3,7 +3,7 @@ import { toQuery } from '../filter-wire.ts'
 import { type JobFilter, type JobStatus, statuses } from '../job.ts'
 import { must } from '../must.ts'
 import type { Micros } from '../time.ts'
-import { choice, makeTable, number, orNull, text, time, whole } from '../wire-table.ts'
+import { choice, makeTable, number, orElse, orNull, text, time, whole } from '../wire-table.ts'
 import type { Question } from './question.ts'
 
 /** A group of jobs. */
@@ -19,6 +19,11 @@ export type StatsRow = {
   durationP50S: number | null
   durationP95S: number | null
   durationP99S: number | null
+  /** Attempts that failed, of all these jobs. */
+  failedAttempts: number
+  queueP50S: number | null
+  queueP95S: number | null
+  queueP99S: number | null
 }
 
 export const statsGroups = ['site', 'app', 'status'] as const
@@ -27,7 +32,10 @@ export const statsTimes = ['started', 'ended'] as const
 export const statsBuckets = ['5m', 'hour', 'day'] as const
 export type StatsBucket = (typeof statsBuckets)[number]
 
-export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | 'status'> & {
+export type StatsFilter = Pick<
+  JobFilter,
+  'from' | 'to' | 'site' | 'appName' | 'status' | 'facts'
+> & {
   /** The time by which jobs are counted; the start unless given. By the end, running jobs are not counted. */
   time?: (typeof statsTimes)[number] | undefined
   bucket: StatsBucket
@@ -36,6 +44,9 @@ export type StatsFilter = Pick<JobFilter, 'from' | 'to' | 'site' | 'appName' | '
 
 const ofDurations = (what: string) =>
   orNull(number(`${what} duration in seconds; null without one.`))
+
+const ofQueues = (what: string) =>
+  orNull(number(`${what} time from queue to start in seconds; null where none waited.`))
 
 /** Counts of jobs and their durations, by time and group. */
 export const statsQuestion: Question<StatsFilter, StatsRow> = {
@@ -48,6 +59,7 @@ export const statsQuestion: Question<StatsFilter, StatsRow> = {
       site: filter.site,
       app_name: filter.appName,
       status: filter.status?.join(','),
+      ...filter.facts,
       time: filter.time,
       bucket: filter.bucket,
       group_by: filter.groupBy.join(','),
@@ -64,6 +76,10 @@ export const statsQuestion: Question<StatsFilter, StatsRow> = {
     durationP50S: ofDurations('Median'),
     durationP95S: ofDurations('95th percentile'),
     durationP99S: ofDurations('99th percentile'),
+    failedAttempts: orElse(whole('Attempts of these jobs that failed.'), 0),
+    queueP50S: ofQueues('Median'),
+    queueP95S: ofQueues('95th percentile of the'),
+    queueP99S: ofQueues('99th percentile of the'),
   }),
   /**
    * So that the rows can be added up: with the status, because then every job that counts in a row
@@ -123,6 +139,10 @@ function sum(rows: readonly StatsRow[]): StatsRow {
     durationP50S: null,
     durationP95S: null,
     durationP99S: null,
+    failedAttempts: rows.reduce((total, row) => total + row.failedAttempts, 0),
+    queueP50S: null,
+    queueP95S: null,
+    queueP99S: null,
   }
 }
 

@@ -84,8 +84,8 @@ const jobColumns = (ids: Given[]) =>
       [
         'metadata',
         'json',
-        `coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
-           || coalesce(end_metadata, '{}')`,
+        `coalesce(queue_metadata, '{}') || coalesce(start_metadata, '{}')
+           || coalesce(progress_metadata, '{}') || coalesce(end_metadata, '{}')`,
       ],
       ['error_count', 'int'],
       ['last_error', 'text'],
@@ -93,6 +93,9 @@ const jobColumns = (ids: Given[]) =>
       ['event_count', 'int'],
       ['inserted_at', 'time'],
       ['updated_at', 'time'],
+      ['attempt', 'int'],
+      ['queued_at', 'time'],
+      ['attempts', 'json'],
     ] satisfies Given[]),
   ].map(column)
 
