@@ -531,8 +531,8 @@ export const bugs: readonly Bug[] = [
     name: 'a slot is merged by another rule than its SQL',
     why: 'a job differs by whether its events came in one batch or in two',
     file: 'src/store/ingest-sql.ts',
-    find: '= least(',
-    replace: '= greatest(',
+    find: "case 'least':\n      return `least(",
+    replace: "case 'least':\n      return `greatest(",
     test: [
       'test/store/slots.test.ts',
       'the table of slots > is merged by the same rules in SQL as in memory',

@@ -90,6 +90,13 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     list('chamber none', { facts: { chamber: 'Z' } }, 0),
     list('error_type none', { facts: { error_type: 'Nothing' } }, 0),
     list('tool ended', { time: 'ended', facts: { tool: 'SCN-3' }, status: ['failed'] }),
+    list('exit_code none', { facts: { exit_code: '99' } }, 0),
+    list('queue none', { facts: { queue: 'nowhere' } }, 0),
+    list('priority none', { facts: { priority: 'none' } }, 0),
+    list('tried again', { minAttempts: 2 }, 0),
+    list('queued', { time: 'active', status: ['queued'] }, 0),
+    list('unknown', { time: 'ended', status: ['unknown'] }, 0),
+    stats('stats of a tool', { bucket: 'day', groupBy: ['status'], facts: { tool: 'SCN-3' } }),
     list('flag lost', { time: 'active', flags: ['lost'] }),
     list('flag any', { time: 'active', flags: ['stuck', 'lost', 'late'] }),
     { name: 'running', ask: (reader) => reader.ask(runningQuestion, {}, signal) },
@@ -144,6 +151,7 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
     sub('subjobs failed', { status: ['failed'] }),
     sub('subjobs of an app', { appName: 'app-39' }),
+    sub('subjobs tried again', { minAttempts: 2 }, 0),
   ]
 }
 

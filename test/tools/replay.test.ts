@@ -169,8 +169,8 @@ describe('wafermon replay', () => {
     assert.deepEqual(job('both'), ['failed', 'short'])
     assert.deepEqual(job('reasoned'), ['failed', 'NODE_FAIL'])
     assert.deepEqual(job('bare'), ['failed', 'error'])
-    assert.deepEqual(job('unknown'), ['canceled', null])
-    assert.deepEqual(job('odd'), ['canceled', null])
+    assert.deepEqual(job('unknown'), ['unknown', null])
+    assert.deepEqual(job('odd'), ['unknown', null])
     assert.deepEqual(job('on'), ['running', null])
     const metadata = (name: string) => items.find(({ job_key }) => job_key === name)?.metadata
     assert.deepEqual(metadata('unknown'), {

@@ -33,8 +33,8 @@ const ends: Record<string, { kind: string; status: string }> = {
   failed: { kind: 'error', status: 'failed' },
   canceled: { kind: 'canceled', status: 'canceled' },
 }
-/** It ended, and how is not known: not as a success, and not as a failure that somebody has to look at. */
-const unknownEnd = { kind: 'canceled', status: 'canceled' }
+/** It ended, and how is not known. */
+const unknownEnd = { kind: 'finished', status: 'unknown' }
 
 const endOf = ({ status }: TraceRecord) => ends[status] ?? unknownEnd
 
