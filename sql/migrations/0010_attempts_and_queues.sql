@@ -23,14 +23,14 @@ alter table subjob
   add column queue_metadata jsonb;
 
 -- Times as core writes them; of this one form text order is time order.
-create function micros_text(given timestamptz) returns text immutable parallel safe language sql as $$
+create function micros_text(given timestamptz) returns text stable parallel safe language sql as $$
   select to_char(given at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
 -- What is kept of an attempt: entryFromSlots in src/core/attempts.ts. Each part that is absent is left out.
 create function attempt_entry(given_started_at timestamptz, started_event_at timestamptz, first_event_at timestamptz,
   queued_at timestamptz, end_event_at timestamptz, end_event_key uuid, end_status text, ended_at timestamptz,
   given_duration_s float8, end_metadata jsonb, error_at timestamptz, error_key uuid, last_error text)
-returns jsonb immutable parallel safe language sql as $$
+returns jsonb stable parallel safe language sql as $$
   select jsonb_strip_nulls(jsonb_build_object(
     'given_started_at', micros_text(given_started_at), 'started_event_at', micros_text(started_event_at),
     'first_event_at', micros_text(first_event_at), 'queued_at', micros_text(queued_at),
@@ -54,18 +54,22 @@ create function attempt_merge(a jsonb, b jsonb) returns jsonb immutable parallel
     'end', attempt_later(a -> 'end', b -> 'end'),
     'error', attempt_later(a -> 'error', b -> 'error'))) $$;
 
--- The entries of both, merged where both have one; of too many the newest 15 stay. Null for none.
-create function attempts_union(a jsonb, b jsonb) returns jsonb immutable parallel safe language sql as $$
-  select jsonb_object_agg(number, entry) from (
+-- The entries of both, merged where both have one; of too many the newest 15 stay. In PL/pgSQL, which
+-- plans it once.
+create function attempts_union(a jsonb, b jsonb) returns jsonb immutable parallel safe language plpgsql as $$
+begin
+  if a is null or b is null then return coalesce(a, b); end if;
+  return (select jsonb_object_agg(number, entry) from (
     select coalesce(x.key, y.key) as number,
       case when x.value is null then y.value when y.value is null then x.value
         else attempt_merge(x.value, y.value) end as entry
-    from jsonb_each(coalesce(a, '{}')) x full join jsonb_each(coalesce(b, '{}')) y on x.key = y.key
-    order by coalesce(x.key, y.key)::int desc limit 15) newest $$;
+    from jsonb_each(a) x full join jsonb_each(b) y on x.key = y.key
+    order by coalesce(x.key, y.key)::int desc limit 15) newest);
+end $$;
 
 -- How many of the entries are of attempts that failed.
 create function count_failed(attempts jsonb) returns int immutable parallel safe language sql as $$
-  select count(*)::int from jsonb_each(attempts) e where e.value #>> '{end,status}' = 'failed' $$;
+  select jsonb_array_length(jsonb_path_query_array(attempts, '$.*.end ? (@.status == "failed")')) $$;
 
 -- One rewrite of each table for all that is generated: what waits is "queued" until it starts; of a job
 -- that waited and whose start no event tells, it is not known how long it ran; and facts may come with

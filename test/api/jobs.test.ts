@@ -74,7 +74,7 @@ describe('GET /v1/jobs', () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')
     await ask(
-      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&limit=7`,
+      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&min_attempts=2&limit=7`,
     )
     assert.deepEqual(asked[0], {
       time: 'ended',
@@ -91,6 +91,7 @@ describe('GET /v1/jobs', () => {
       q: 'x',
       minDurationS: 1.5,
       maxDurationS: 9,
+      minAttempts: 2,
       jobId: undefined,
       parent: undefined,
       limit: 7,

@@ -130,7 +130,7 @@ describe('raw events past retention', () => {
        where job_id = (select min(job_id::text)::uuid from job) returning job_id::text as id`,
     )
     assert.deepEqual(await drop(store, dir), {
-      why: `${job?.id} is still running`,
+      why: `${job?.id} has not ended`,
       wrong: false,
       gone: 0,
     })
