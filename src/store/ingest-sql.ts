@@ -109,21 +109,35 @@ function isLater(group: string): string {
 }
 
 /**
- * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`, or with
- * `usual` those of {@link usualColumns}: of rows that have nothing in the others, which then are as they
- * were. Rows are locked in the order of their ids, so two transactions never deadlock.
+ * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`. Rows are
+ * locked in the order of their ids, so two transactions never deadlock.
  */
-export function upsertSql(table: 'job' | 'subjob', usual = false): string {
+export const upsertSql = (table: 'job' | 'subjob'): string =>
+  upsertOf(table, slotList, slotList.map(assignment))
+
+/**
+ * The same for rows that have nothing in their rare slots, with the parameters of {@link usualColumns}. It
+ * costs such a row one comparison: a stored row of a later attempt is locked and left as it is, which
+ * shows in the number of rows, and is merged by {@link upsertSql} afterwards.
+ */
+export const usualUpsertSql = (table: 'job' | 'subjob'): string =>
+  `${upsertOf(
+    table,
+    usualSlots,
+    usualSlots.map(([name, slot]) => `${name} = ${mergeSql(name, slot)}`),
+  )} where j.attempt = 1`
+
+/** Which of some jobs have a later attempt than the first; its parameter is the list of ids. */
+export const laterAttemptsSql = (table: 'job' | 'subjob'): string =>
+  `/* ingest.laterAttempts */ select ${table}_id as id from ${table} where ${table}_id = any($1::uuid[]) and attempt > 1`
+
+function upsertOf(table: 'job' | 'subjob', given: readonly Slotted[], sets: string[]): string {
   const id = `${table}_id`
-  const given = usual ? usualSlots : slotList
-  // A first attempt that comes late has its entry, whichever way it came.
-  const set = usual ? slotList.filter(([name, { rare }]) => !rare || name === 'attempts') : slotList
-  const sets = [...set.map(assignment), 'updated_at = now()']
   return `/* ingest.fold */ insert into ${table} as j (${id}, ${given.map(([name]) => name).join(', ')})
 select d.id, ${given.map(([name, { type }]) => `d.${name}${type === 'int8[]' ? '::int8[]' : ''}`).join(', ')}
-from ${unnestSql('d', usual ? usualColumns : slotColumns)}
+from ${unnestSql('d', toColumns(given))}
 order by d.id
-on conflict (${id}) do update set ${sets.join(', ')}`
+on conflict (${id}) do update set ${[...sets, 'updated_at = now()'].join(', ')}`
 }
 
 /** The columns of `event` and `event_late`, in the order of the parameters of the statements below. */

@@ -2,6 +2,7 @@ import type { AttemptEntries } from '../core/attempts.ts'
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
+import { ensure } from '../core/must.ts'
 import type { Slots } from '../core/slots.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { Gate } from '../platform/turns.ts'
@@ -11,10 +12,17 @@ import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
 import { noteDeliveries } from './deliveries.ts'
 import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
-import { isRare, slotColumns, upsertSql, usualColumns } from './ingest-sql.ts'
+import {
+  isRare,
+  laterAttemptsSql,
+  slotColumns,
+  upsertSql,
+  usualColumns,
+  usualUpsertSql,
+} from './ingest-sql.ts'
 import { locks } from './locks.ts'
 import { clocksOf, type ReusedNumbers, upsertSources } from './source-ranges.ts'
-import { toArrays } from './unnest.ts'
+import { type Column, toArrays } from './unnest.ts'
 
 /**
  * How events become rows. One transaction takes the events of many requests:
@@ -154,8 +162,15 @@ type EndedBefore = {
 
 const nameAttempt = (id: string, attempt: number | string) => `${id} ${attempt}`
 
-const upserts = { job: upsertSql('job'), subjob: upsertSql('subjob') }
-const usualUpserts = { job: upsertSql('job', true), subjob: upsertSql('subjob', true) }
+const statements = { job: statementsOf('job'), subjob: statementsOf('subjob') }
+
+function statementsOf(table: 'job' | 'subjob') {
+  return {
+    usual: usualUpsertSql(table),
+    later: laterAttemptsSql(table),
+    any: upsertSql(table),
+  }
+}
 
 async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
   const { jobs, subjobs } = foldEvents(fresh)
@@ -163,12 +178,30 @@ async function mergeFolds(tx: TransactionSql, fresh: readonly Event[]): Promise<
   await mergeRows(tx, 'subjob', subjobs)
 }
 
-async function mergeRows(tx: TransactionSql, table: 'job' | 'subjob', rows: Slots[]) {
+async function mergeRows(
+  tx: TransactionSql,
+  table: 'job' | 'subjob',
+  rows: Slots[],
+): Promise<void> {
   if (rows.length === 0) return
-  const [statement, columns] = rows.some(isRare)
-    ? [upserts[table], slotColumns]
-    : [usualUpserts[table], usualColumns]
-  await tx.unsafe(statement, toArrays(rows, columns), { prepare: true })
+  const { usual, later, any } = statements[table]
+  const merge = (sql: string, some: Slots[], columns: readonly Column[]) =>
+    tx.unsafe(sql, toArrays(some, columns), { prepare: true })
+  if (rows.some(isRare)) {
+    await merge(any, rows, slotColumns)
+    return
+  }
+  const { count } = await merge(usual, rows, usualColumns)
+  if (count === rows.length) return
+  const ids = `{${rows.map(({ id }) => id).join(',')}}`
+  const found = await tx.unsafe<{ id: string }[]>(later, [ids], { prepare: true })
+  const left = new Set(found.map(({ id }) => id))
+  ensure(left.size === rows.length - count, 'a row that was left alone is of a later attempt')
+  await merge(
+    any,
+    rows.filter(({ id }) => left.has(id)),
+    slotColumns,
+  )
 }
 
 /** Live events are those that happened now; replayed history is not among them. */

@@ -3,7 +3,13 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { mergeSlots } from '../../src/core/fold.ts'
 import { type Slot, type Slots, slotList } from '../../src/core/slots.ts'
-import { isRare, slotColumns, upsertSql, usualColumns } from '../../src/store/ingest-sql.ts'
+import {
+  isRare,
+  slotColumns,
+  upsertSql,
+  usualColumns,
+  usualUpsertSql,
+} from '../../src/store/ingest-sql.ts'
 import { toArrays } from '../../src/store/unnest.ts'
 import { openStore, run } from '../support/store.ts'
 
@@ -136,10 +142,13 @@ describe('the table of slots', () => {
     const merge = async (rows: Slots[]) => {
       await run(store, 'truncate job')
       for (const row of rows) {
-        // As ingest chooses.
-        const usual = !isRare(row)
-        const columns = usual ? usualColumns : slotColumns
-        await store.sql.unsafe(upsertSql('job', usual), toArrays([row], columns))
+        // As ingest does it.
+        const usual = isRare(row)
+          ? undefined
+          : await store.sql.unsafe(usualUpsertSql('job'), toArrays([row], usualColumns))
+        if (usual?.count !== 1) {
+          await store.sql.unsafe(upsertSql('job'), toArrays([row], slotColumns))
+        }
       }
       const [found] = await store.sql.unsafe(`select ${names.join(', ')} from job`).values()
       return found
