@@ -1,3 +1,4 @@
+import type { Refusal } from '../core/describe-fault.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type Cut,
@@ -8,7 +9,7 @@ import {
   findHuge,
 } from '../core/item-texts.ts'
 import { isPlain, parseJson } from '../core/json.ts'
-import type { EventLimits, Refusal } from '../core/read-event.ts'
+import type { EventLimits } from '../core/read-event.ts'
 
 /** The items of a request, not parsed yet. */
 export type Batch = {

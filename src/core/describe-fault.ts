@@ -5,6 +5,9 @@ import { badNumber } from './json.ts'
  * How a refusal names what is wrong with an event: the field, the value found instead, and the key.
  */
 
+/** Why an event was not taken: the field, the fault, and what would be right. */
+export type Refusal = { field: string; detail: string }
+
 /** `event.metrics.cd_mean_nm`, `0` for the first item of a list; empty for the whole. */
 export const pathToText = (path: readonly PropertyKey[]): string =>
   path.map(String).join('.').slice(0, 200)

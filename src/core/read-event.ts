@@ -1,15 +1,14 @@
 import type { Admitted } from './admission.ts'
 import { boundStamp, correctClocks } from './correct-clocks.ts'
 import { cutMetadata, maxMetadataBytes } from './cut-metadata.ts'
-import { describeAt, describeValue, pathToText, readKey } from './describe-fault.ts'
-import { type Event, eventSchema, timeMessage } from './event.ts'
-import { isZeroTime, readTime } from './event-time.ts'
+import { describeAt, describeValue, pathToText, type Refusal, readKey } from './describe-fault.ts'
+import { type Event, eventSchema } from './event.ts'
 import { isOpen } from './job.ts'
 import { checkTree } from './json.ts'
+import { eventTimes, normalize } from './normal-form.ts'
 import { checkSender, type Sender } from './sender.ts'
-import { type Micros, parseTime } from './time.ts'
+import type { Micros } from './time.ts'
 import { boundUsual, unusual } from './usual-event.ts'
-import { isUuid, uuidV5 } from './uuid.ts'
 
 export type EventLimits = {
   /** Largest event, as JSON in UTF-8. */
@@ -36,9 +35,6 @@ const maxStampBytes = 1024
 /** Bytes that the normal form may add to an event: times, a version, a traceparent, a longer key. */
 const maxAddedBytes = 1024
 const maxDepth = 32
-
-/** Why an event was not taken: the field, the fault, and what would be right. */
-export type Refusal = { field: string; detail: string }
 
 /** What the door did to an event besides bringing it to its normal form. */
 export type Repairs = {
@@ -115,7 +111,7 @@ export function readEvent(
   const refusal = bound === unusual ? checkAll(input) : undefined
   if (refusal) return refuse(input, refusal)
   const isStamped = !!(input as Event).source && hop.sender?.mayForward !== false
-  const normal = normalize(input as Event, isStamped ? undefined : hop, limits.siteZone)
+  const normal = normalize(input as Event, isStamped ? undefined : hop.receivedAt, limits.siteZone)
   if (!normal.ok) return refuse(input, normal.refusal)
   const { event, zeroTime } = normal
   const source = isStamped ? event.source?.id : undefined
@@ -238,68 +234,7 @@ function checkRules({ entity, event }: Event): Refusal | undefined {
   return undefined
 }
 
-type Normalized = { ok: true; event: Event; zeroTime: boolean } | { ok: false; refusal: Refusal }
-
-/**
- * A copy with canonical times and ids, or the field that cannot be read.
- *
- * @param firstHop absent for a stamped event
- */
-function normalize(
-  input: Event,
-  firstHop: FirstHop | undefined,
-  siteZone: string | undefined,
-): Normalized {
-  const event = { ...input.event }
-  let zeroTime = false
-  for (const name of eventTimes) {
-    const given = event[name]
-    if (given === undefined || given === null) continue
-    const read = readTime(given, siteZone)
-    if (read === given) continue
-    if (read !== undefined) event[name] = read
-    else if ((name === 'started_at' || name === 'ended_at') && isZeroTime(given)) {
-      delete event[name]
-      zeroTime = true
-    } else return { ok: false, refusal: badTime(`event.${name}`, given) }
-  }
-  const received = firstHop ? firstHop.receivedAt : parseTime(input.received_at ?? '')
-  if (received === undefined) {
-    return { ok: false, refusal: badTime('received_at', input.received_at) }
-  }
-  const { app_id, version } = input.app
-  const app = { ...input.app, app_id: app_id.toLowerCase(), version: version ?? '' }
-  const entity = { ...input.entity, id: input.entity.id.toLowerCase() }
-  if (entity.parent_id) entity.parent_id = entity.parent_id.toLowerCase()
-  const idempotency_key = identityOf(input)
-  return {
-    ok: true,
-    event: { ...input, idempotency_key, app, entity, event, received_at: received },
-    zeroTime,
-  }
-}
-
-const eventTimes = [
-  'at',
-  'started_at',
-  'ended_at',
-  'reported_at',
-  'reported_started_at',
-  'reported_ended_at',
-] as const
-
 const reportedTimes = ['reported_at', 'reported_started_at', 'reported_ended_at'] as const
-
-const badTime = (field: string, given: unknown): Refusal => ({
-  field,
-  detail: `${timeMessage}; ${describeValue(given)}`,
-})
-
-/** Keeps a UUID; makes one of any other key, within its site and job (wire.md, section 2). */
-function identityOf({ idempotency_key: key, site_id, entity }: Event): string {
-  if (isUuid(key)) return key.toLowerCase()
-  return uuidV5(`${site_id}\n${entity.id.toLowerCase()}\n${key}`)
-}
 
 /** The work of the first hop alone. @returns true when a clock was corrected */
 function atFirstHop(envelope: Event, hop: FirstHop, maxSkewS: number): boolean {

@@ -539,6 +539,28 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'an earlier attempt that comes late changes what the job shows',
+    why: 'a job that succeeded at its third try is failed again when the first one is delivered',
+    file: 'src/store/ingest-sql.ts',
+    find: 'when j.attempt < excluded.attempt then excluded.',
+    replace: 'when j.attempt <> excluded.attempt then excluded.',
+    test: [
+      'test/store/slots.test.ts',
+      'the table of slots > is merged by the same rules in SQL as in memory',
+    ],
+  },
+  {
+    name: 'metadata is cut without a mark',
+    why: 'an operator takes the beginning of an error text for all of it',
+    file: 'src/core/cut-metadata.ts',
+    find: "define(cut, 'truncated', true)",
+    replace: '',
+    test: [
+      'test/core/cut-metadata.test.ts',
+      'metadata that is too large > fits once it is cut, whatever is in it, and says that it was cut',
+    ],
+  },
+  {
     name: 'fold in memory lets the last write win',
     why: 'a job changes with the order in which its events happen to arrive',
     file: 'src/core/fold.ts',
