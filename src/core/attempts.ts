@@ -1,5 +1,6 @@
+import type { AttemptEntries, AttemptEntry } from './attempt-entry.ts'
 import { readFact } from './facts.ts'
-import type { Attempt, EndStatus, JobStatus } from './job.ts'
+import type { Attempt, JobStatus } from './job.ts'
 import type { Slots } from './slots.ts'
 import { toSpans } from './spans.ts'
 import type { Micros } from './time.ts'
@@ -11,28 +12,6 @@ import type { Micros } from './time.ts'
  *
  * The SQL of the same is in the migration 0010: attempt_entry, attempt_merge and attempts_union.
  */
-
-/** What is kept of an attempt. */
-export type AttemptEntry = {
-  given_started_at?: Micros
-  started_event_at?: Micros
-  first_event_at: Micros
-  queued_at?: Micros
-  /** Of the terminal event that decides. */
-  end?: {
-    at: Micros
-    key: string
-    status: EndStatus
-    ended_at: Micros
-    duration_s?: number
-    exit_code?: string
-  }
-  /** Of the latest error. */
-  error?: { at: Micros; key: string; text: string }
-}
-
-/** Entries by number of the attempt. */
-export type AttemptEntries = Record<string, AttemptEntry>
 
 /** Attempts that a job shows, the newest: all but one of them have an entry. */
 export const maxAttempts = 16

@@ -1,4 +1,4 @@
-import type { AttemptEntries } from './attempts.ts'
+import type { AttemptEntries } from './attempt-entry.ts'
 import type { EndStatus } from './job.ts'
 import { must } from './must.ts'
 import type { Micros } from './time.ts'

@@ -1,4 +1,4 @@
-import type { AttemptEntries } from '../core/attempts.ts'
+import type { AttemptEntries } from '../core/attempt-entry.ts'
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'

@@ -1,5 +1,6 @@
 import { estimateBytes } from '../core/answer-size.ts'
-import { type AttemptEntries, type AttemptEntry, listAttempts } from '../core/attempts.ts'
+import type { AttemptEntries, AttemptEntry } from '../core/attempt-entry.ts'
+import { listAttempts } from '../core/attempts.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type Job,
