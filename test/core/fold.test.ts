@@ -224,4 +224,49 @@ describe('the fold', () => {
     assert.ok(row.lastError!.isWellFormed())
     assert.equal(row.lastError!.length, 2000)
   })
+
+  const ofAttempt = (attempt: number, one: Event): Event => ({
+    ...one,
+    entity: { ...one.entity, attempt },
+  })
+
+  test('of a later attempt takes no start that a hop of an earlier version added', () => {
+    const added = event('finished', at(9), { started_at: at(1), started_at_added: true })
+    const row = one(event('started', at(1)), ofAttempt(2, added))
+    assert.deepEqual([row.attempt, row.startedAt, row.durationS], [2, at(9), 0])
+    const told = one(ofAttempt(2, event('started', at(7))), ofAttempt(2, added))
+    assert.deepEqual([told.startedAt, told.durationS], [at(7), 120])
+  })
+
+  test('takes progress from metadata where no metric says it', () => {
+    const progress = (metadata: object, metrics?: Record<string, number>) =>
+      one(event('progress', at(1), { metadata: { ...metadata }, ...(metrics && { metrics }) }))
+        .progress
+    assert.equal(progress({ progress: 0.5 }), 0.5)
+    assert.equal(progress({ current: 13, total: 25 }), 0.52)
+    assert.equal(progress({ progress: 0.25, current: 1, total: 2 }), 0.25)
+    assert.equal(progress({ progress: 0.5 }, { progress: 0.75 }), 0.75)
+    assert.equal(progress({ progress: 0.5 }, { cd: 1 }), 0.5)
+    for (const wrong of [
+      { progress: 50 },
+      { progress: '0.5' },
+      { current: 3, total: 0 },
+      { current: 3 },
+    ]) {
+      assert.equal(progress(wrong), null, JSON.stringify(wrong))
+    }
+  })
+
+  test('tells the last error by the first of what says something', () => {
+    const said = (metadata: Record<string, unknown>) =>
+      one(event('finished', at(1), { status: 'failed', metadata })).lastError
+    const all = { error: 'E', message: 'M', reason: 'R', exit_code: 137, signal: 'SIGKILL' }
+    const { error, ...noError } = all
+    const { message, ...noMessage } = noError
+    const { reason, ...codes } = noMessage
+    assert.deepEqual(
+      [all, noError, noMessage, codes, { ...codes, exit_code: 0 }, { exit_code: 0 }].map(said),
+      [error, message, reason, 'exit code 137', 'signal SIGKILL', 'finished'],
+    )
+  })
 })

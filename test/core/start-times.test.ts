@@ -51,6 +51,29 @@ describe('StartTimes', () => {
     assert.equal(times.startOf(job('first')), undefined)
   })
 
+  test('learns from the first attempt alone, and adds to no other', () => {
+    const times = new StartTimes()
+    const again = {
+      ...started('a', '2026-03-01T12:00:00.000000Z'),
+      entity: { ...job('a'), attempt: 2 },
+    }
+    times.see(again as Event)
+    assert.equal(times.startOf(job('a')), undefined)
+    times.see(started('a', '2026-03-01T11:00:00.000000Z'))
+    const hop = {
+      receivedAt: '2026-03-01T12:30:00.000000Z',
+      startOf: () => times.startOf(job('a')),
+    }
+    const addedTo = (attempt: number) => {
+      const sent = smallestEvent({ kind: 'progress' })
+      const input = { ...sent, entity: { ...sent.entity, attempt } }
+      const read = readEvent(input, hop, { maxEventBytes: 65_536, maxSkewS: 600 })
+      assert.ok(read.ok)
+      return read.event.event.started_at
+    }
+    assert.deepEqual([addedTo(1), addedTo(2)], ['2026-03-01T11:00:00.000000Z', undefined])
+  })
+
   test('learns from starts alone, and takes the start they repeat over their own time', () => {
     const times = new StartTimes()
     times.see({ entity: job('a'), event: { kind: 'progress', at: 'now' } } as Event)
