@@ -50,13 +50,14 @@ export const rowLength: JobRow['length'] = 29
 
 /** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {
+  const overlaid = sql`(coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
+      || coalesce(end_metadata, '{}'))`
   return sql`
     ${sql(`${table}_id`)} as id, ${table}::text as entity_type, parent_id, app_id, app_name, app_version,
     site_id, ${table === 'job' ? sql`job_key` : lotSql(sql)} as job_key, sub_key, status, started_at, ended_at, duration_s, cpu_user_s, cpu_system_s,
     mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
     inserted_at, updated_at,
-    coalesce(queue_metadata, '{}') || coalesce(start_metadata, '{}')
-      || coalesce(progress_metadata, '{}') || coalesce(end_metadata, '{}') as metadata,
+    case when queue_metadata is null then ${overlaid} else queue_metadata || ${overlaid} end as metadata,
     attempt, ${failedAttemptsSql(sql)} as failed_attempts, queued_at, ${queueSql(sql)} as queue_s`
 }
 
