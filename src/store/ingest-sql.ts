@@ -66,7 +66,7 @@ function mergeSql(name: SlotName, slot: Slot): string {
 }
 
 /** The columns that make the entry of an attempt, in the order of `attempt_entry` (migration 0010). */
-const entryColumns = [
+export const entryColumns = [
   'given_started_at',
   'started_event_at',
   'first_event_at',

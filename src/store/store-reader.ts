@@ -1,6 +1,6 @@
 import { estimateBytes } from '../core/answer-size.ts'
-import type { AttemptEntries, AttemptEntry } from '../core/attempt-entry.ts'
-import { listAttempts } from '../core/attempts.ts'
+import type { AttemptEntries } from '../core/attempt-entry.ts'
+import { entryFromSlots, listAttempts } from '../core/attempts.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type Job,
@@ -16,6 +16,7 @@ import {
 } from '../core/job.ts'
 import { sortTime } from '../core/job-filter.ts'
 import { ensure, must } from '../core/must.ts'
+import type { Slots } from '../core/slots.ts'
 import type { Micros } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
 import { answerQuestion } from './answers.ts'
@@ -24,7 +25,7 @@ import { CompletenessCache } from './completeness.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
 import { findEvents } from './events.ts'
-import { entrySql } from './ingest-sql.ts'
+import { entryColumns } from './ingest-sql.ts'
 import {
   asJobRows,
   type JobRow,
@@ -109,13 +110,13 @@ const timeInList = (job: Job, { time }: JobFilter): Micros =>
   must(sortTime(job, time), 'a list by the end holds only jobs that ended')
 
 /** What makes the attempts of a job, after the columns of its row. */
-const attemptsSql = (sql: Sql, table: JobTable): Fragment =>
-  sql`, attempts, ${sql.unsafe(entrySql(table))} as entry`
+const attemptsSql = (sql: Sql): Fragment => sql`, attempts, ${sql(entryColumns)}`
 
 function toDetail(row: JobRow, job: Job): Omit<JobDetail, 'subjobs'> {
-  const [earlier, current] = (row as unknown[]).slice(rowLength)
-  const entries = earlier as AttemptEntries | null
-  return { job, attempts: listAttempts(job, current as AttemptEntry, entries) }
+  const [earlier, ...own] = (row as unknown[]).slice(rowLength)
+  const slots = Object.fromEntries(entryColumns.map((name, i) => [name, own[i] ?? undefined]))
+  const current = entryFromSlots(slots as Slots)
+  return { job, attempts: listAttempts(job, current, earlier as AttemptEntries | null) }
 }
 
 type AskedJobs<Item> = {
@@ -123,7 +124,7 @@ type AskedJobs<Item> = {
   toItem: (row: JobRow) => Item
   sizeOf: (item: Item) => number
   /** Columns after those of a row. */
-  more?: (sql: Sql, table: JobTable) => Fragment
+  more?: (sql: Sql) => Fragment
 }
 
 /**
@@ -142,7 +143,7 @@ async function readJobs<Item>(
     { operation, table: 'job' },
     (sql) => {
       const of = (table: JobTable) => sql`
-        select ${jobColumnsSql(sql, table)}${more ? more(sql, table) : sql``} from ${sql(table)}
+        select ${jobColumnsSql(sql, table)}${more ? more(sql) : sql``} from ${sql(table)}
         where ${sql(`${table}_id`)} = any(${[...ids]}::uuid[])`
       return asJobRows(sql`
         /* reader.${sql.unsafe(operation)} */ ${of('job')} union all ${of('subjob')}`)
