@@ -82,13 +82,13 @@ export const listAnswer = (item: z.ZodType) =>
 /** A list that comes in pages. */
 export const pagesAnswer = (item: z.ZodType) =>
   listAnswer(item).extend({
-    total: totalTable.shown.optional().describe('Only with `flag`.'),
     next_cursor: text('Cursor of the next page; null on the last page.').nullable(),
   })
 
 /** A page of jobs or subjobs. */
 export const pageAnswer = (item: z.ZodType) =>
   pagesAnswer(item).extend({
+    total: totalTable.shown.optional().describe('Only with `flag`.'),
     completeness: completenessTable.shown.describe('What may be missing from this answer.'),
   })
 

@@ -174,11 +174,11 @@ export function readFacts(params: { [N in FactName]?: string | undefined }): Fac
     : Object.fromEntries(given.map((name) => [name, params[name]]))
 }
 
-/** The jobs of a key, the subjobs of a job and what is lost are wanted whole; any other list has a window. */
+/** The jobs of a key, the subjobs of a job or without one, and what is lost are wanted whole; any other list has a window. */
 function windowOf(params: JobParams, nowMs: number): Pick<JobFilter, 'from' | 'to'> {
-  const { from, to, job_id, business_key, flag } = params
+  const { from, to, job_id, business_key, flag, parent } = params
   const isGiven = from !== undefined || to !== undefined
-  const isWhole = job_id !== undefined || business_key !== undefined || flag !== undefined
+  const isWhole = [job_id, business_key, flag, parent].some((one) => one !== undefined)
   if (isGiven || isWhole) return { from, to }
   return { from: fromMs(nowMs - defaultWindowMs), to }
 }

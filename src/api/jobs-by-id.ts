@@ -40,7 +40,7 @@ export const jobsByIdRoute = ({ reader }: { reader: ReaderSource }): Route =>
     scope: 'read',
     query: params,
     answer: { 'application/json': [jobsById] },
-    problems: [422, 503],
+    problems: [413, 422, 503],
     async handle(c, { id: ids }) {
       const started = performance.now()
       const asked = ask(reader)

@@ -136,10 +136,6 @@ const listOwnSubjobs = (options: JobRouteOptions) =>
     query: ownSubjobParams(options.limits),
     answer: listOf(subjobList),
     problems: [404, 422, 503],
-    examples: [
-      { query: 'kind=error&limit=20', about: 'the latest errors of a job' },
-      { query: 'sort=oldest', about: 'its events as they happened' },
-    ],
     async handle(c, params) {
       await findJob(c, ask(options.reader))
       return answerParams(c, 'subjobs', { ...params, job_id: uuidId.read(c) }, options)
@@ -158,6 +154,10 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     query: eventParams(limits),
     answer: { 'application/json': [eventList] },
     problems: [404, 422, 503],
+    examples: [
+      { query: 'kind=error&limit=20', about: 'the latest errors of a job' },
+      { query: 'sort=oldest', about: 'its events as they happened' },
+    ],
     async handle(c, params) {
       const filter = toEventFilter(params, limits)
       const started = performance.now()

@@ -1,6 +1,10 @@
+import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { JobReader } from '../core/job.ts'
 import type { SitesReport } from '../core/sites.ts'
+import { readCaller } from '../platform/auth.ts'
+import { nameCallerOf } from '../platform/body.ts'
+import { ByteBudget, type Room } from '../platform/byte-budget.ts'
 import { streamBody } from './stream-body.ts'
 
 /** A reader for one question, and the outcome per site once it is answered. */
@@ -53,13 +57,29 @@ export async function answerItems<Item>(
   const length = Buffer.byteLength(head) + bytes + end.length
   const headers = { ...json, 'content-length': String(length) }
   if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-  return c.body(streamBody(c, takeEach([head, ...pieces, end]), { stallMs }), 200, headers)
+  const room = await takeRoom(c, length)
+  const body = takeEach([head, ...pieces, end], room)
+  return c.body(streamBody(c, body, { stallMs, longestMs }), 200, headers)
 }
 
 const json = { 'content-type': 'application/json' }
 
-/** How long a caller may take for a piece: what it does not read stays in our memory. */
-const stallMs = 60_000
+/** How long a caller may take for a piece, and for all of it: what it does not read stays in our memory. */
+const [stallMs, longestMs] = [60_000, 600_000]
+/** What long answers take of the memory of a role until they are read, and how long one waits for room. */
+const budget = new ByteBudget({ total: 256 * 2 ** 20, share: 128 * 2 ** 20, waitMs: 10_000 })
+
+/** @throws AppError overloaded, while others read too much and too slowly */
+async function takeRoom(c: Context, bytes: number): Promise<Room> {
+  const { incoming, outgoing } = (c.env ?? {}) as Partial<HttpBindings>
+  const caller = incoming ? nameCallerOf(incoming, readCaller(c)) : 'this process'
+  const room = await budget.take(caller, bytes, c.req.raw.signal)
+  // Also when nothing of it is ever asked for.
+  if (outgoing?.destroyed) room.give()
+  else outgoing?.once('close', room.give)
+  return room
+}
+
 /** Characters of a piece, about, and items that are written in one go. */
 const [pieceLength, pieceItems] = [128 * 1024, 100]
 
@@ -85,9 +105,18 @@ async function writeItems<Item>(
 }
 
 /** Each of them once, and then no longer held. */
-async function* takeEach(texts: string[]): AsyncGenerator<string> {
+async function* takeEach(texts: string[], room: Room): AsyncGenerator<string> {
   texts.reverse()
-  for (let text = texts.pop(); text !== undefined; text = texts.pop()) yield text
+  let left = texts.reduce((sum, { length }) => sum + length, 0)
+  try {
+    for (let text = texts.pop(); text !== undefined; text = texts.pop()) {
+      yield text
+      left -= text.length
+      room.shrink(left)
+    }
+  } finally {
+    room.give()
+  }
 }
 
 export const secondsSince = (started: number): number =>

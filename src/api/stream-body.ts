@@ -3,6 +3,8 @@ import type { Context } from 'hono'
 export type StreamBodyOptions = {
   /** Maximum time the reader may take for a piece, in milliseconds; unlimited unless given. */
   stallMs?: number
+  /** Maximum time for all of it, in milliseconds; unlimited unless given. */
+  longestMs?: number
   /** Called when the reader was disconnected because it was too slow. */
   onStall?: () => void
   /** Called when making a piece failed. */
@@ -17,21 +19,33 @@ export type StreamBodyOptions = {
 export function streamBody(
   c: Context,
   pieces: AsyncGenerator<string | Uint8Array>,
-  { stallMs, onStall, onError }: StreamBodyOptions = {},
+  { stallMs, longestMs, onStall, onError }: StreamBodyOptions = {},
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   let timer: NodeJS.Timeout | undefined
+  let whole: NodeJS.Timeout | undefined
   const stop = () => {
     clearTimeout(timer)
+    clearTimeout(whole)
     void pieces.return(undefined).catch(() => {})
   }
   return new ReadableStream(
     {
+      start(controller) {
+        if (longestMs === undefined) return
+        whole = setTimeout(() => {
+          stop()
+          breakOff(c, controller, new Error('the reader is too slow'))
+        }, longestMs)
+      },
       async pull(controller) {
         clearTimeout(timer)
         try {
           const { done, value } = await pieces.next()
-          if (done) return controller.close()
+          if (done) {
+            clearTimeout(whole)
+            return controller.close()
+          }
           controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value)
           if (stallMs !== undefined) {
             timer = setTimeout(() => {

@@ -18,6 +18,7 @@ import {
  *   filter. Their cost is one write per turn, whatever the number of events in it.
  * - A reader gets every event after it joined, in order, each once. One that comes back with a position
  *   follows a subscription of its own until an event in it is among the recent ones here.
+ * - A subscription that breaks off is taken up again from the last event, as long as each brings some.
  * - No reader is waited for. What waits for one is bounded by its PushBody, which cuts it off.
  * - The more readers, the longer the pause between two writes: one reader is written to immediately, a
  *   thousand ten times a second. A write costs the same whatever the number of events in it.
@@ -126,14 +127,20 @@ export class StreamHub {
 
   /** @returns the failure that ended it; undefined when the feed ended by itself */
   async #run(feed: LiveFeed<Batch>, signal: AbortSignal): Promise<unknown> {
-    try {
-      for await (const batch of feed.subscribe({ signal })) {
-        this.#take(batch)
-        if (this.#pendingChars >= maxPending) await this.#due
+    for (let after: string | undefined; ; ) {
+      try {
+        for await (const batch of feed.subscribe({ after, signal })) {
+          this.#take(batch)
+          if (this.#pendingChars >= maxPending) await this.#due
+        }
+        return undefined
+      } catch (failure) {
+        this.#flush()
+        // One subscription stands for all readers: it goes on as each of them would, once it got further.
+        if (signal.aborted) return undefined
+        if (this.#position === undefined || this.#position === after) return failure
+        after = this.#position
       }
-      return undefined
-    } catch (failure) {
-      return signal.aborted ? undefined : failure
     }
   }
 

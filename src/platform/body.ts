@@ -141,14 +141,17 @@ async function takeRoom(
   // Not of the request, which closes when its body was read.
   request.socket.once('close', leave)
   try {
-    return await budget.take(toName(caller, request), bytes, gone.signal)
+    return await budget.take(nameCallerOf(request, caller), bytes, gone.signal)
   } finally {
     request.socket.off('close', leave)
   }
 }
 
-/** One token is one caller, from wherever it comes; all others are told apart by their addresses. */
-const toName = ({ token }: Caller, { socket }: IncomingMessage): string =>
+/**
+ * Whose share of a budget a request uses: one token is one caller, from wherever it comes; all others are told
+ * apart by their addresses.
+ */
+export const nameCallerOf = ({ socket }: IncomingMessage, { token }: Caller): string =>
   token ? `token ${token.hash.toString('base64')}` : toNetwork(socket.remoteAddress ?? '')
 
 function toBody(raw: Buffer, working: Room): Body {

@@ -39,8 +39,10 @@ export function remoteJobsById({
         const query = new URLSearchParams({ id: ids.join(',') })
         return sortByIds(await ask('/v1/jobs/by-id', readJobs, signal, query), ids)
       } catch (error) {
-        if (!isRefusal(error)) throw error
-        refusedUntil = now() + refusalMs
+        if (!isTooLarge(error)) {
+          if (!isRefusal(error)) throw error
+          refusedUntil = now() + refusalMs
+        }
       }
     }
     return sortByIds(await oneByOne(ids, (id) => getJob(id, signal)), ids)
@@ -51,6 +53,9 @@ const readJobs = readItems(jobFromWire, (items, rest) => {
   itemsFromWire(rest, jobFromWire)
   return items
 })
+
+/** Together: one at a time they may pass. */
+const isTooLarge = (error: unknown) => error instanceof AppError && error.code === 'too_large'
 
 const isRefusal = (error: unknown) =>
   error instanceof AppError && error.code === 'invalid' && error.field === 'id'

@@ -111,7 +111,10 @@ class Outages {
 }
 
 const writePositions = (positions: ReadonlyMap<string, string>): string =>
-  [...positions].map(([site, position]) => `${site}=${encodeURIComponent(position)}`).join(',')
+  [...positions]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([site, position]) => `${site}=${encodeURIComponent(position)}`)
+    .join(',')
 
 /**
  * Ids of events as sites write them. Everything else stays here: the first reader's position opens

@@ -4,6 +4,7 @@ import {
   type CauseFact,
   type CausesFilter,
   maxCauses,
+  maxCounted,
 } from '../core/questions/causes.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
@@ -37,7 +38,8 @@ const valueOfFact = valued.map(({ fact, value }) => `when '${fact}' then ${value
 const hasValue = valued.map(({ fact, value }) => `when '${fact}' then ${value} <> ''`).join(' ')
 
 /**
- * Ended and failed jobs of a window by each value of each fact, most failures first. One walk over the
+ * Ended and failed jobs of a window by each value of each fact, most failures first; with those that never failed,
+ * most jobs first. One walk over the
  * jobs that ended in the window, which counts them by all facts at the same time.
  */
 export async function countCauses(
@@ -71,7 +73,8 @@ export async function countCauses(
           ended, failed, recent_ended, recent_failed
         from counted
         where case fact when 'all' then true ${sql.unsafe(hasValue)} end
-        order by failed desc, ended desc, fact <> 'all', fact, of nulls first, value limit ${maxCauses}`
+        order by ${minFailed > 0 ? sql`failed desc, ended desc` : sql`ended desc, failed desc`},
+          fact <> 'all', fact, of nulls first, value limit ${minFailed > 0 ? maxCauses : maxCounted}`
     },
     signal,
   )

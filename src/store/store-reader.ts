@@ -152,7 +152,7 @@ async function readJobs<Item>(
     signal,
   )
   if (!isMore) return items
-  throw new AppError('invalid', 'id: these jobs are too large for one answer; ask for fewer', {
+  throw new AppError('too_large', 'id: these jobs are too large for one answer; ask for fewer', {
     field: 'id',
   })
 }

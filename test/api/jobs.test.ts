@@ -70,6 +70,12 @@ describe('GET /v1/jobs', () => {
     )
   })
 
+  test('of subjobs without a job are all there are, as they are counted', async () => {
+    const { ask, asked } = readApp()
+    await ask('/v1/subjobs?parent=missing')
+    assert.equal(asked[0]?.from, undefined)
+  })
+
   test('passes every filter on', async () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')

@@ -304,6 +304,28 @@ describe('many readers of GET /v1/stream', () => {
     assert.equal(await count('streamCutOff'), 0)
   })
 
+  test('notice nothing when the shared subscription breaks off and goes on', async (t) => {
+    const asked: (string | undefined)[] = []
+    const feed: LiveFeed = {
+      async *subscribe({ after, signal }) {
+        asked.push(after)
+        await wait(100)
+        if (asked.length === 1) {
+          yield [event(1), event(2)]
+          throw new Error('the subscriber is too slow')
+        }
+        yield [event(3)]
+        await wait(60_000, undefined, { signal }).catch(() => {})
+      },
+    }
+    const { url } = await serve(t, { feed })
+    const readers = [1, 2].map(() => take(`${url}/v1/stream`, 3))
+    for (const messages of await Promise.all(readers)) {
+      assert.deepEqual(numbers(messages), [1, 2, 3])
+    }
+    assert.deepEqual(asked, [undefined, 'p-2'])
+  })
+
   test('that resume follow their own subscription until the shared one has their event', async (t) => {
     const { feed, told, open } = numberedFeed()
     const { url } = await serve(t, { feed })

@@ -99,6 +99,19 @@ function suite(edition: Edition) {
     assert.ok(counts.some(({ fact, of, value }) => fact === 'chamber' && of === 'SCN-01' && value))
   })
 
+  test('of a site, for merging, has the values with most jobs, whether they failed or not', async (t) => {
+    const { store } = await openStore(t, edition)
+    const ends = Array.from({ length: 2100 }, (_, n) => ({
+      ...{ minute: 20, status: 'failed', site: 'fab1', app: 'apc', version: '', error: 'x' },
+      metadata: { host: `bad-${n}` },
+    }))
+    const good = { ...ends[0]!, status: 'succeeded', metadata: { host: 'good' } }
+    await ingest(store, [...ends, good, good].map(toEvent))
+    const counts = await storeReader(store).ask(causesQuestion, filter, signal)
+    const host = counts.find(({ fact, value }) => fact === 'host' && value === 'good')
+    assert.deepEqual([host?.ended, host?.failed], [2, 0])
+  })
+
   test('takes errors for one that differ in their numbers, and cuts no name at a digit', async (t) => {
     const { store } = await openStore(t, edition)
     const texts: [text: string, is: string, key?: string][] = [
