@@ -39,7 +39,7 @@ const sortTimes: Record<Sort, TimeField> = {
   'ended-desc': 'ended',
   'seen-desc': 'seen',
 }
-export const sortTime = (sort: Sort): TimeField => sortTimes[sort]
+export const toTimeField = (sort: Sort): TimeField => sortTimes[sort]
 /** The order of a list that names none: by the time that the API would take. */
 export const defaultSort = (status: readonly JobStatus[]): Sort =>
   defaultTime(status) === 'ended' ? 'ended-desc' : 'started-desc'

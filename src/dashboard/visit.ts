@@ -108,7 +108,8 @@ export async function ask<T>(
 /** An answer that is kept for longer says nothing about whether the API answers now. */
 const justNowMs = 5000
 
-const isOutage = (error: unknown): error is AppError =>
+/** True for a failure that may be over at the next try. */
+export const isOutage = (error: unknown): error is AppError =>
   (error as AppError).name === 'AppError' && (error as AppError).retryable
 
 /** 503 when the API is away and there is nothing to show, else 200: old values are values. */

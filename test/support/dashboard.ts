@@ -117,11 +117,7 @@ function extras(
 const unreachable = 'the API at fab1 cannot be reached'
 
 /** The same, which throws as a remote reader does while the API is away. */
-function failing(
-  backend: Backend,
-  away: () => boolean,
-  watched: Watched,
-): Backend {
+function failing(backend: Backend, away: () => boolean, watched: Watched): Backend {
   const guard =
     (name: string, call: (...given: unknown[]) => unknown) =>
     (...given: unknown[]) => {

@@ -1,4 +1,4 @@
-import type { Job, JobPage, Total } from '../../src/core/job.ts'
+import type { Job, JobPage, TimeField, Total } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { count, number, when } from '../format.ts'
@@ -10,7 +10,7 @@ import {
   type Sort,
   sortOrder,
   sorts,
-  sortTime,
+  toTimeField,
   windowNames,
 } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -24,9 +24,9 @@ import { FoundSubjobs } from '../partials/subjob-lists.tsx'
 /** Parts that are undefined were never answered; `notices` and the top bar say why. */
 export type JobsView = {
   query: JobsQuery
-  /** Of the window; null reaches back to the first job. */
+  /** Of the window; null reaches back to the first job. Without an end it begins later than now. */
   from: Micros | null
-  to: Micros
+  to: Micros | undefined
   apps: readonly string[]
   tally: Tally | undefined
   usual: UsualCounts | undefined
@@ -82,11 +82,19 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
   )
 }
 
+/** What the jobs of a list did in its window. */
+const listVerbs: Record<TimeField, string> = {
+  started: 'started',
+  active: 'active',
+  ended: 'ended',
+  seen: 'last heard of',
+}
+
 /** What the list has: of flagged jobs their number, of all others what they did in the window. */
 function listText(view: JobsView): string {
   const { query, total } = view
   if (query.flags.length === 0) {
-    return windowText(view, sortTime(query.sort) === 'ended' ? 'ended' : 'active')
+    return `${listVerbs[toTimeField(query.sort)]} ${windowText(view)}`
   }
   const which = `${query.flags.join(', ')}, whenever they began`
   if (total === undefined) return which

@@ -30,7 +30,7 @@ export type Causes = {
 
 type Props = { causes: Causes; window: Window; site: string | undefined }
 
-const title = 'What failures have in common'
+export const causesTitle = 'What failures have in common'
 
 export function CausesPanel({ causes, window, site }: Props) {
   const { rows, failed, ended } = causes
@@ -39,9 +39,9 @@ export function CausesPanel({ causes, window, site }: Props) {
       ? undefined
       : `${number(failed)} failed of ${count(ended, 'job')} that ended; each value against all others`
   return (
-    <Panel title={title} note={note} class="fill w5">
+    <Panel title={causesTitle} note={note} class="fill w5">
       <DataTable
-        caption={title}
+        caption={causesTitle}
         columns={columns(window, site)}
         rows={rows}
         stack

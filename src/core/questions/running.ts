@@ -19,6 +19,12 @@ export type Running = {
   complete: boolean
 }
 
+/** The running jobs of all sites together. */
+export type RunningTotals = Omit<Running, 'siteId'>
+
+/** Maximum running jobs that are judged, the newest; a fab has a few thousand. */
+export const mostJudged = 200_000
+
 /** All running jobs, whenever they began, by site. */
 export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Running> = {
   name: 'running',
@@ -35,7 +41,9 @@ export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Runn
       'Cannot be judged as lost: no heartbeat, and no history of their kind yet.',
     ),
     stuckNotJudged: whole('Cannot be judged as stuck: no limit, and no history of their kind yet.'),
-    complete: flag('False when there are more running jobs: the newest 200,000 are judged.'),
+    complete: flag(
+      `False when there are more running jobs: the newest ${mostJudged.toLocaleString('en-US')} are judged.`,
+    ),
   }),
   merge: (answers) => answers.flatMap(({ items }) => items),
 }

@@ -4,7 +4,7 @@ import {
   type JobsQuery,
   sortOrder,
   sorts,
-  sortTime,
+  toTimeField,
   type Window,
   windows,
 } from '../../../views/jobs-query.ts'
@@ -43,8 +43,8 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; prob
     min: read.seconds('min'),
     max: read.seconds('max'),
     sort,
-    after: read.cursor('after', { time: sortTime(sort), order: sortOrder(sort) }),
-    before: read.cursor('before', { time: sortTime(sort), order: flip(sortOrder(sort)) }),
+    after: read.cursor('after', { time: toTimeField(sort), order: sortOrder(sort) }),
+    before: read.cursor('before', { time: toTimeField(sort), order: flip(sortOrder(sort)) }),
   }
   checkTogether(query, problems)
   return { query, problems }
@@ -62,6 +62,9 @@ function checkTogether(
 ) {
   if (from !== undefined && to !== undefined && from >= to) {
     problems.push({ name: 'from', detail: 'must be before to' })
+  }
+  if (to !== undefined && to <= firstTime) {
+    problems.push({ name: 'to', detail: 'must be after the start of 1970' })
   }
   if (min !== '' && max !== '' && Number(min) > Number(max)) {
     problems.push({ name: 'min', detail: 'must not be greater than max' })
@@ -162,6 +165,23 @@ export function startWindow(window: Window, now: Micros): Micros | null {
 export const firstTime: Micros = '1970-01-01T00:00:00.000000Z'
 
 /**
+ * What a jobs page is about: its list, its cards and its heading alike. `from` is null when it reaches
+ * back to the first job, and `to` undefined when it begins later than now. Without `from` it is the window
+ * that ends at `to`.
+ */
+export type JobsSpan = { from: Micros | null; to: Micros | undefined }
+
+export function readSpan(
+  { from, to, window }: Pick<JobsQuery, 'from' | 'to' | 'window'>,
+  now: Micros,
+): JobsSpan {
+  const end = to ?? now
+  if (from !== undefined) return { from, to: from < end ? end : undefined }
+  const start = startWindow(window, end)
+  return { from: start !== null && start < firstTime ? firstTime : start, to: end }
+}
+
+/**
  * The question to the API for a page. A page before a cursor is read in reverse (`flipped`): the
  * rows nearest to the cursor come first, and the page reverses them again.
  */
@@ -171,9 +191,9 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
   return {
     flipped,
     filter: {
-      from: query.from ?? windowStart(query, now),
+      from: listFrom(query, now),
       to: query.to,
-      time: sortTime(query.sort),
+      time: toTimeField(query.sort),
       order: flipped ? flip(order) : order,
       status: query.status.length === 0 ? undefined : query.status,
       appName: query.app === '' ? undefined : query.app,
@@ -189,8 +209,9 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
 }
 
 /** Every running job is judged, whenever it began and was last heard of. */
-function windowStart({ flags: some, window, to }: JobsQuery, now: Micros): Micros | undefined {
-  return some.length > 0 ? undefined : (startWindow(window, to ?? now) ?? firstTime)
+function listFrom(query: JobsQuery, now: Micros): Micros | undefined {
+  if (query.flags.length > 0) return query.from
+  return readSpan(query, now).from ?? firstTime
 }
 
 function parseCursor(text: string | undefined): Cursor | undefined {
