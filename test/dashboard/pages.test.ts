@@ -240,7 +240,7 @@ describe('GET /jobs', () => {
     const { value, href } = cardIn(only.html, 'Succeeded')
     assert.equal(value, '1')
     assert.deepEqual(keysIn((await get(href)).html), ['IN'])
-    assert.match(only.html, /id="window"[^>]*>active 03:00:00 to 04:00:00 UTC</)
+    assert.match(only.html, /id="window"[^>]*>active 03:00:00 to 04:00:00.UTC</)
     assert.match(only.html, /<summary>Filters: 1.h up to 04:00 UTC, /)
     assert.doesNotMatch(only.html, /href="[^"]*" aria-current="true">1.h</)
   })
@@ -520,7 +520,7 @@ describe('GET /', () => {
 
   test('says of its window what holds for all of it', async (t) => {
     const { html } = await aDashboard(t).get('/?w=6h')
-    assert.match(html, /id="window"[^>]*>06:00:00 to 12:00:00 UTC</)
+    assert.match(html, /id="window"[^>]*>06:00:00 to 12:00:00.UTC</)
   })
 })
 

@@ -42,6 +42,7 @@ export function aDashboard(
     onChange: () => cache.expire(),
     gatherMs: 10,
     now,
+    timeOfDay: now,
   })
   const running = live.run()
   t.after(() => running)
