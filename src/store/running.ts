@@ -1,6 +1,6 @@
 import { mostJudged, type Running, type runningQuestion } from '../core/questions/running.ts'
 import { clock } from '../platform/clock.ts'
-import { findAppNames } from './apps.ts'
+import { resolveApps } from './apps.ts'
 import type { Store } from './connect.ts'
 import { healthSql } from './health-sql.ts'
 
@@ -9,10 +9,10 @@ type Params = Parameters<typeof runningQuestion.toQuery>[0]
 /** Judges every running job where it lies: one walk of the running ones, none of it leaves the database. */
 export async function countRunning(
   store: Store,
-  { site, appName }: Params,
+  { site, appName, exactApp }: Params,
   signal: AbortSignal,
 ): Promise<Running[]> {
-  const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
+  const apps = await resolveApps(store, { appName, exactApp, site }, signal)
   if (apps?.length === 0) return []
   const rows = await store.ask<(Running & { judged: number })[]>(
     { operation: 'countRunning', table: 'job' },

@@ -133,6 +133,26 @@ describe('GET /jobs', () => {
     assert.match(html, /href="\/jobs\?app=litho">Show the page without it/)
   })
 
+  test('refuses values that are not understood on every page', async (t) => {
+    const { world, get } = aDashboard(t)
+    const { id } = addLot(world, noon)
+    for (const [path, name] of [
+      [`/jobs/${id}?subjobs=faild`, 'subjobs'],
+      [`/jobs/${id}?subjobs_after=zzz`, 'subjobs_after'],
+      [`/jobs/${id}?events=eror`, 'events'],
+      [`/jobs/${id}?events_after=zzz`, 'events_after'],
+      ['/pipeline?after=zzz', 'after'],
+      ['/pipeline?source=bn-05', 'source'],
+    ] as const) {
+      const { status, html } = await get(path)
+      assert.equal(status, 422, path)
+      assert.match(html, new RegExp(`${name}: .* “[^”]*” was not applied`))
+      const [plain = ''] = path.split('?')
+      assert.ok(html.includes(`href="${plain}">Show the page without it`))
+    }
+    assert.equal((await get(`/jobs/${id}?subjobs=failed&events=errors`)).status, 200)
+  })
+
   test('refuses unknown parameters on every page', async (t) => {
     const { world, get } = aDashboard(t)
     const job = aJob({ jobKey: 'A', startedAt: ago(5) })
@@ -381,6 +401,43 @@ describe('GET /jobs/{id}', () => {
     assert.deepEqual(numbersIn(errors.html), [50, 3])
   })
 
+  test('names no sidecar for an event that came without one', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const lot = addLot(world, noon)
+    const event = { kind: 'progress', at: ago(5) }
+    const told = { idempotency_key: idOf('e'), event, received_at: ago(4) }
+    world.events.set(lot.id, [told])
+    const { html } = await get(`/jobs/${lot.id}`)
+    assert.match(html, /<small>API<\/small>.*received, by no sidecar/s)
+    assert.doesNotMatch(html, /on disk/)
+    world.events.set(lot.id, [{ ...told, source: { id: 'bn-05', seq: 7 } }])
+    pass(5)
+    assert.match((await get(`/jobs/${lot.id}`)).html, /Sidecar bn-05.*on disk, seq 7/s)
+  })
+
+  test('leaves no hole in the newest errors', async (t) => {
+    const { world, get } = aDashboard(t)
+    const lot = addLot(world, noon)
+    // Errors that ended nothing are frequent: the list of them is cut long before that of the failed.
+    const told = Array.from({ length: 200 }, (_, i) => ({
+      idempotency_key: idOf(`event ${i}`),
+      event: {
+        ...{ kind: i < 100 ? 'error' : 'progress', at: ago(300 - i), metadata: { n: i } },
+        ...(i % 30 === 0 && i < 100 ? { status: 'failed' } : { status: 'running' }),
+      },
+      received_at: ago(300 - i),
+    }))
+    world.events.set(lot.id, told)
+    const { html } = await get(`/jobs/${lot.id}`)
+    const [, errors = ''] = /Errors before the newest events(.*?)<\/section>/s.exec(html) ?? []
+    const numbers = [...errors.matchAll(/n: (\d+)</g)].map(([, n]) => Number(n))
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 20 }, (_, i) => 99 - i),
+    )
+    assert.match(errors, /the newest 20/)
+  })
+
   test('shows the failed and running of 10,000 subjobs first, in under 100 kB, and leads to all others', async (t) => {
     const { world, get } = aDashboard(t)
     const lot = addLot(world, noon)
@@ -499,6 +556,36 @@ describe('GET /', () => {
     assert.equal(status, 200)
     assert.match(html, /No job failed in this window/)
     assert.match(html, /No job was active in this window/)
+  })
+
+  test('leads from a cause and an app to the failed jobs that it counts, and no others', async (t) => {
+    const { world, get } = aDashboard(t)
+    const many = (n: number, of: Partial<Job>) =>
+      Array.from({ length: n }, (_, i) =>
+        aJob({ id: idOf(`${JSON.stringify(of)} ${i}`), jobKey: `K${i}`, startedAt: ago(9), ...of }),
+      )
+    const failed = { status: 'failed', appName: 'apc', appVersion: '2.0' } as const
+    world.jobs = [
+      ...many(9, { ...failed, lastError: '17', siteId: 'fab2' }),
+      ...many(30, { appName: 'apc', appVersion: '1.0' }),
+      ...many(200, { appName: 'litho-apc', appVersion: '2.0' }),
+      ...many(1, { ...failed, appName: 'litho-apc' }),
+    ]
+    const { html } = await get('/?w=1h')
+    const rows = [...html.matchAll(/<small>(\w[\w ]*)<\/small> (?:<a href="([^"]*)">)?([^<]+)</g)]
+    const facts = new Map(rows.map(([, fact, href]) => [fact, href?.replaceAll('&amp;', '&')]))
+    for (const [fact, jobs] of [
+      ['app', 9],
+      ['version', 9],
+    ] as const) {
+      const list = await get(facts.get(fact) ?? 'no link')
+      assert.equal(keysIn(list.html).length, jobs, fact)
+    }
+    // Nothing to search for in an error of numbers, and no other site to lead to.
+    assert.equal(facts.has('error') && facts.get('error') === undefined, true)
+    assert.equal(facts.has('site'), false)
+    const [, app = ''] = /<a href="([^"]*)">apc<\/a><\/th><td[^>]*>39</.exec(html) ?? []
+    assert.equal(keysIn((await get(app.replaceAll('&amp;', '&'))).html).length, 39)
   })
 
   test('is not blanked by one question that was never answered', async (t) => {

@@ -34,7 +34,7 @@ export function aDashboard(
     () => away,
     watched,
   )
-  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
+  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, mostRows: 60_000, now })
   const live = new Live({
     backend,
     signal: stop.signal,

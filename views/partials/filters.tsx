@@ -59,6 +59,7 @@ export function Filters({ query, apps, site }: Props) {
           <input id="search" type="search" name="q" value={query.q} placeholder="L26N44…" />
         </label>
         <Choice name="app" label="App" value={query.app} options={appOptions(apps, query.app)} />
+        <Field name="version" label="Version" value={query.version} />
         {factNames.map((name) => (
           <Field name={name} label={facts[name].label} value={query.facts[name] ?? ''} />
         ))}
@@ -183,6 +184,7 @@ function summary(query: JobsQuery): string {
     query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen,
   ]
   if (query.app !== '') parts.push(cut(query.app, 60))
+  if (query.version !== '') parts.push(`version ${cut(query.version, 60)}`)
   if (query.q !== '') parts.push(`“${cut(query.q, 60)}”`)
   for (const name of factNames) {
     const value = query.facts[name]

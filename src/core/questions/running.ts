@@ -26,10 +26,14 @@ export type RunningTotals = Omit<Running, 'siteId'>
 export const mostJudged = 200_000
 
 /** All running jobs, whenever they began, by site. */
-export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Running> = {
+export const runningQuestion: Question<
+  Pick<JobFilter, 'site' | 'appName' | 'exactApp'>,
+  Running
+> = {
   name: 'running',
   path: '/v1/running',
-  toQuery: ({ site, appName }) => toQuery({ site, app_name: appName }),
+  toQuery: ({ site, appName, exactApp }) =>
+    toQuery({ site, app_name: appName, exact_app: exactApp }),
   table: makeTable<Running>('counts of running jobs', {
     siteId: text('The site.'),
     running: whole('Running jobs, whenever they began.'),

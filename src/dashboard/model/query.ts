@@ -17,6 +17,9 @@ import { fromMs, type Micros, parseTime, toMs } from '../../core/time.ts'
 /** Rows on a page. */
 export const pageSize = 100
 
+/** What is wrong with a place in a list where the list is another. */
+export const ofAnotherList = 'belongs to another list; it is omitted on the first page'
+
 /** A part of an address that was not understood. */
 export type Problem = { name: string; detail: string }
 
@@ -39,6 +42,7 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; prob
     flags: read.words('flag', flags),
     q: read.text('q', 200),
     app: read.text('app', 200),
+    version: read.text('version', 64),
     facts: readFacts(read),
     min: read.seconds('min'),
     max: read.seconds('max'),
@@ -136,7 +140,7 @@ class Reader {
     if (given === '') return undefined
     const read = cursorFromWire(given)
     if (read?.time === list.time && read.order === list.order) return given
-    return this.#refuse(name, 'belongs to another list; it is omitted on the first page')
+    return this.#refuse(name, ofAnotherList)
   }
 
   #refuse(name: string, detail: string): undefined {
@@ -196,7 +200,8 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
       time: toTimeField(query.sort),
       order: flipped ? flip(order) : order,
       status: query.status.length === 0 ? undefined : query.status,
-      appName: query.app === '' ? undefined : query.app,
+      exactApp: query.app === '' ? undefined : query.app,
+      appVersion: query.version === '' ? undefined : query.version,
       facts: Object.keys(query.facts).length === 0 ? undefined : query.facts,
       flags: query.flags.length === 0 ? undefined : query.flags,
       q: query.q === '' ? undefined : query.q,

@@ -35,7 +35,7 @@ async function load(visit: Visit): Promise<JobsView | Response> {
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadCards(visit, query),
     loadUsual(visit, query),
-    query.flags.length === 0 ? undefined : loadRunning(visit, filter.appName),
+    query.flags.length === 0 ? undefined : loadRunning(visit, filter.exactApp),
     findSubjobs(visit, query),
   ])
   return {
@@ -69,9 +69,9 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
   )
 }
 
-async function loadRunning(visit: Visit, appName: string | undefined) {
-  const rows = await ask(visit, ['running', appName], (backend, signal) =>
-    backend.ask(runningQuestion, { appName }, signal),
+async function loadRunning(visit: Visit, exactApp: string | undefined) {
+  const rows = await ask(visit, ['running', exactApp], (backend, signal) =>
+    backend.ask(runningQuestion, { exactApp }, signal),
   )
   return rows && sumRunning(rows)
 }

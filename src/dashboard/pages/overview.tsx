@@ -53,7 +53,8 @@ async function load(visit: Visit): Promise<OverviewView> {
     buckets: byStatus && fillBuckets(byStatus, { from, to: visit.now, stepS }),
     stepS,
     apps: byApp && tallyApps(byApp, linesShown),
-    causes: causes && findCauses(causes),
+    // Where there is one site, all jobs are of it, and no other can be chosen.
+    causes: causes && findCauses(causes.filter(({ fact }) => fact !== 'site' || isMany(visit))),
     flagged: flagged && running && { jobs: flagged.items, running: sumRunning(running) },
     failures: failed?.items,
     newest: all?.items,
@@ -63,6 +64,8 @@ async function load(visit: Visit): Promise<OverviewView> {
     ],
   }
 }
+
+const isMany = ({ siteQuery }: Visit) => siteQuery !== undefined
 
 const countCauses = (visit: Visit, window: Exclude<Window, 'all'>, from: Micros) => {
   const filter = {
