@@ -1512,8 +1512,8 @@ export const bugs: readonly Bug[] = [
     name: 'a page ignores parameters that it does not know',
     why: 'a misspelled filter lists everything',
     file: 'src/dashboard/define-page.tsx',
-    find: 'if (problems.length === 0) return undefined',
-    replace: 'if (problems.length >= 0) return undefined',
+    find: 'return problems.length === 0 ? undefined',
+    replace: 'return problems.length >= 0 ? undefined',
     test: ['test/dashboard/pages.test.ts', 'GET /jobs > refuses unknown parameters on every page'],
   },
   {
