@@ -1605,6 +1605,61 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'an open page does not hear that one of its questions fails',
+    why: 'the overview keeps "Failed 0" beside "connected" while fifty jobs fail',
+    file: 'src/dashboard/live/open-window.tsx',
+    find: 'this.#behind = isBehind ? fresh : undefined',
+    replace: 'this.#behind = undefined',
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > calls no figure current whose question fails while the API answers others',
+    ],
+  },
+  {
+    name: 'only lists by the start count new rows',
+    why: 'an open list of failed jobs never says that more have failed',
+    file: 'src/dashboard/live/open-window.tsx',
+    find: "if (sortOrder(sort) !== 'desc'",
+    replace: "if (sort !== 'started-desc'",
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > counts new rows in every list with the newest on top',
+    ],
+  },
+  {
+    name: 'every event that arrives is one of now',
+    why: 'a backlog of hours ago makes a silent plant "Live"',
+    file: 'src/dashboard/live/live.ts',
+    find: 'this.#sawEvent(this.#boundByArrival(entity.at, entity.receivedAt))',
+    replace: 'this.#sawEvent(fromMs(clock.nowMs()))',
+    test: [
+      'test/dashboard/live.test.ts',
+      'Live > takes a backlog that arrives now for what it is, not for a plant that runs',
+    ],
+  },
+  {
+    name: 'the audit of a loss begins with the name that was typed',
+    why: 'a long name pushes out the token and the address of who accepted it',
+    file: 'src/dashboard/pages/accept.tsx',
+    find: "[...token, address].join(', ')",
+    replace: "[by, ...token, address].join(', ')",
+    test: [
+      'test/dashboard/pages.test.ts',
+      'GET /pipeline > lets no name that was typed push the token and the address out of the audit',
+    ],
+  },
+  {
+    name: 'an exact app is a part of a name',
+    why: 'the link of the app "apc" lists the jobs of "litho-apc" too',
+    file: 'src/store/apps.ts',
+    find: 'exactApp === undefined ? undefined : [exactApp]',
+    replace: 'exactApp === undefined ? undefined : findAppNames(store, exactApp, site, signal)',
+    test: [
+      'test/store/filters.test.ts',
+      'pages list exactly what core says belongs to the list, in its order, each once',
+    ],
+  },
+  {
     name: 'rows that move up count as new',
     why: 'every job that ends makes an open list of running jobs say "1 new"',
     file: 'src/dashboard/live/open-window.tsx',

@@ -52,10 +52,10 @@ export class OpenWindow {
   }
 
   /** Notes how the page was made for this window. @returns true when that changes how current it is */
-  note({ fresh, parts, fault, at }: Outcome): boolean {
+  note({ fresh, parts, fault, at, goodAt = this.#currentAt }: Outcome): boolean {
     const before = this.#behind?.state
     if (parts === undefined) {
-      const ageS = (performance.now() - this.#currentAt) / 1000
+      const ageS = (performance.now() - Math.min(goodAt, this.#currentAt)) / 1000
       this.#behind = { state: 'behind', whole: true, ageS, reason: fault }
     } else {
       this.#currentAt = at

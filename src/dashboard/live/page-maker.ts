@@ -22,6 +22,8 @@ export type Outcome = {
   fault: string
   /** When its making began, in the time of `performance.now()`: later changes may not be in it. */
   at: number
+  /** The same of the last making that brought a page. */
+  goodAt: number | undefined
 }
 
 type Made = Outcome & { tookMs: number }
@@ -95,7 +97,8 @@ export class PageMaker {
     const { fresh = { state: 'loaded' } } = told
     const parts = response.status === 200 ? readPage(html) : undefined
     const fault = parts ? '' : describeFault(response.status, fresh)
-    known.made = { parts, fresh, fault, at, tookMs }
+    const goodAt = parts ? at : known.made?.goodAt
+    known.made = { parts, fresh, fault, at, goodAt, tookMs }
     return known.made
   }
 }
