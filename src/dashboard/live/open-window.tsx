@@ -71,7 +71,7 @@ export class OpenWindow {
     if (this.#behind) return this.#behind
     const ageMs = performance.now() - this.#currentAt
     if (ageMs < currentMs) return fresh
-    return { state: 'behind', whole: true, ageS: ageMs / 1000, reason: 'It takes long to make.' }
+    return { state: 'behind', whole: true, ageS: ageMs / 1000, reason: 'It is still being made.' }
   }
 
   /** The HTML to send so that the window shows this version of its page; empty when it does. */
