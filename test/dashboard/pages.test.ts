@@ -605,6 +605,15 @@ describe('GET /', () => {
     }
   })
 
+  test('says in plain words that no value stands out', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.jobs = Array.from({ length: 30 }, (_, i) =>
+      aJob({ id: idOf(`${i}`), startedAt: ago(9), ...(i % 10 === 0 ? { status: 'failed' } : {}) }),
+    )
+    const words = 'Nothing stands out: no value fails more often than the rest by more than chance.'
+    assert.ok((await get('/')).html.includes(words))
+  })
+
   test('says of its window what holds for all of it', async (t) => {
     const { html } = await aDashboard(t).get('/?w=6h')
     assert.match(html, /id="window"[^>]*>06:00:00 to 12:00:00.UTC</)
