@@ -54,6 +54,8 @@ export type JobEvents = {
   older: string | undefined
   /** Errors that are older than those. */
   errors: readonly StoredEvent[]
+  /** False when there may be others between them, because a question was not answered. */
+  errorsWhole: boolean
   /** True when the first of `items` is the newest of all. */
   isFirst: boolean
 }

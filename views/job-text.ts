@@ -40,15 +40,9 @@ export function metadataText(job: Job, name: string): string {
 export const toolText = (job: Job): string =>
   [metadataText(job, 'tool'), metadataText(job, 'chamber')].filter((part) => part !== '').join(' ')
 
-/**
- * `started 13:42:00 to 14:42:00 CET`, or what else the window is about.
- *
- * @param what what its jobs did in it
- */
-export function windowText(
-  { from, to }: { from: Micros | null; to: Micros },
-  what = 'started',
-): string {
-  if (from === null) return `${what} up to ${whenZoned(to, to)}`
-  return `${what} ${when(from, to)} to ${whenZoned(to, to)}`
+/** `13:42:00 to 14:42:00 CET`. A window without a start reaches back to the first job. */
+export function windowText({ from, to }: { from: Micros | null; to: Micros | undefined }): string {
+  if (to === undefined) return from === null ? '' : `from ${whenZoned(from, from)} on`
+  if (from === null) return `up to ${whenZoned(to, to)}`
+  return `${when(from, to)} to ${whenZoned(to, to)}`
 }

@@ -39,7 +39,7 @@ const sortTimes: Record<Sort, TimeField> = {
   'ended-desc': 'ended',
   'seen-desc': 'seen',
 }
-export const sortTime = (sort: Sort): TimeField => sortTimes[sort]
+export const toTimeField = (sort: Sort): TimeField => sortTimes[sort]
 /** The order of a list that names none: by the time that the API would take. */
 export const defaultSort = (status: readonly JobStatus[]): Sort =>
   defaultTime(status) === 'ended' ? 'ended-desc' : 'started-desc'
@@ -58,7 +58,9 @@ export type JobsQuery = {
   /** Only running jobs that are one of these; empty means every job. */
   flags: readonly Flag[]
   q: string
+  /** Whole names, case included. */
   app: string
+  version: string
   facts: Facts
   /** Seconds, as text so that the form shows what was typed. */
   min: string
@@ -75,6 +77,7 @@ export const defaultQuery: JobsQuery = {
   flags: [],
   q: '',
   app: '',
+  version: '',
   facts: {},
   min: '',
   max: '',
@@ -83,7 +86,7 @@ export const defaultQuery: JobsQuery = {
 
 /** Every parameter of the address; what else it has is refused. */
 export const jobsParams = [
-  ...['w', 'from', 'to', 'status', 'flag', 'q', 'app', ...factNames],
+  ...['w', 'from', 'to', 'status', 'flag', 'q', 'app', 'version', ...factNames],
   ...['min', 'max', 'sort', 'after', 'before'],
 ]
 
@@ -102,6 +105,7 @@ export function toParams(query: JobsQuery): Query {
     flag: query.flags,
     q: query.q,
     app: query.app,
+    version: query.version,
     ...query.facts,
     min: query.min,
     max: query.max,

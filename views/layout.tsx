@@ -26,12 +26,12 @@ type Props = {
 
 /** Around the body of every page: title, top bar, foot. */
 export function Layout({ page, title, section, live = false, children }: Props) {
-  // A page with nothing to show reloads by itself, so it has nothing to follow; see `html`.
+  // A page with nothing to show reloads by itself, so it has nothing to follow: see `respond`.
   const hasNothing = page.fresh.state === 'stale' && page.fresh.ageS === null
   return (
     <Document
       theme={page.theme}
-      stale={page.fresh.state === 'stale'}
+      stale={page.fresh.state === 'stale' || page.fresh.state === 'behind'}
       assets={page.assets}
       title={`${title} · ${page.site} · wafermon`}
       scripts

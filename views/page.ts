@@ -16,6 +16,11 @@ export type Fresh =
   | { state: 'partial'; ageS: number; total: number; missing: readonly MissingSite[] }
   /** The API does not answer; the values are this old, null when there never were any. */
   | { state: 'stale'; ageS: number | null; reason?: string | undefined }
+  /**
+   * The API answers, but not every question of the page; or the page (`whole`) cannot be made any more.
+   * What that concerns is this old, null when it was never known.
+   */
+  | { state: 'behind'; whole: boolean; ageS: number | null; reason: string }
   /** Rendered just now, not yet followed. */
   | { state: 'loaded' }
 

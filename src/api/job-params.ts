@@ -38,6 +38,7 @@ export const windowParams = {
 }
 
 export const appNameParam = text(200, 'Case-insensitive substring of the app name.')
+export const exactAppParam = text(200, 'Exactly this app name, case included.')
 export const statusParam = choices(statuses, 'Only jobs in these states.')
 
 /** A parameter for each fact of metadata. */
@@ -61,6 +62,8 @@ export const jobParams = (limits: Limits) =>
     ).optional(),
     status: statusParam,
     app_name: appNameParam,
+    exact_app: exactAppParam,
+    app_version: text(64, 'Exactly this version of the app, case included.'),
     app_id: uuid('Only this app.').optional(),
     site: siteParam('Only this site.'),
     business_key: text(256, 'Exact business key, usually the lot; without a default window.'),
@@ -139,6 +142,8 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     ...windowOf(params, nowMs),
     status: params.status,
     appName: params.app_name,
+    exactApp: params.exact_app,
+    appVersion: params.app_version,
     appId: params.app_id,
     site: params.site,
     businessKey: params.business_key,

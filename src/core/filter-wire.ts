@@ -11,6 +11,8 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     sort: toSort(filter.order),
     status: filter.status?.join(','),
     app_name: filter.appName,
+    exact_app: filter.exactApp,
+    app_version: filter.appVersion,
     app_id: filter.appId,
     site: filter.site,
     business_key: filter.businessKey,

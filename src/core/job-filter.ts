@@ -10,8 +10,8 @@ export const defaultTime = (status: readonly JobStatus[] | undefined): TimeField
   status === undefined || status.length === 0 || status.some(isOpen) ? 'active' : 'ended'
 
 /**
- * True when a job belongs to the list of this filter. The rules are those by which the store selects
- * (store/job-walks.ts), for jobs that arrive while the list is on a screen.
+ * True when a job belongs to the list of this filter: the rules, said once and plainly. The store selects
+ * by them in SQL (store/job-walks.ts), which tests hold against this.
  */
 export function matchesFilter(job: Job, filter: JobFilter): boolean {
   const at = sortTime(job, filter.time)
@@ -38,10 +38,13 @@ const isExactly = ({ id, jobKey }: Job, q: string | undefined) =>
   q !== undefined && (jobKey === q || id === q.toLowerCase())
 
 function isOfThose(job: Job, filter: JobFilter): boolean {
-  const { status, flags, appName, appId, site, businessKey, jobId, minAttempts = 1, q } = filter
+  const { status, flags, appName, exactApp, appVersion, appId, site, businessKey, jobId } = filter
+  const { minAttempts = 1, q } = filter
   if (status !== undefined && !status.includes(job.status)) return false
   if (flags && !(job.status === 'running' && flags.some((flag) => job[flag]))) return false
   if (appName !== undefined && !contains(job.appName, appName)) return false
+  if (exactApp !== undefined && job.appName !== exactApp) return false
+  if (appVersion !== undefined && job.appVersion !== appVersion) return false
   if (appId !== undefined && job.appId !== appId) return false
   if (site !== undefined && job.siteId !== site) return false
   if (businessKey !== undefined && job.jobKey !== businessKey) return false

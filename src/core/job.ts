@@ -113,6 +113,9 @@ export type JobFilter = {
   order: 'asc' | 'desc'
   status?: readonly JobStatus[] | undefined
   appName?: string | undefined
+  /** The whole name, case included. */
+  exactApp?: string | undefined
+  appVersion?: string | undefined
   appId?: string | undefined
   site?: string | undefined
   businessKey?: string | undefined

@@ -15,8 +15,11 @@ export type AccessOptions = {
   now?: () => number
 }
 
-/** A visitor who may see the pages: with a token, with a session, or where none is needed. */
-export type Visitor = ({ kind: 'anonymous' | 'token' } | { kind: 'session'; id: string }) & {
+/**
+ * A visitor who may see the pages: without a token where none is needed, or with one, known by its id,
+ * sent along or exchanged for a session. Who has one is never anonymous.
+ */
+export type Visitor = ({ kind: 'anonymous' } | { kind: 'token' | 'session'; id: string }) & {
   /** May change what the plant's data says, such as accept a loss. */
   mayOperate?: boolean
 }
@@ -64,11 +67,12 @@ export class Access {
       this.#auth.isOpen(scope) || (entry !== undefined && includes(entry.scopes, scope))
     if (!allows('read')) return undefined
     const mayOperate = allows('operate')
-    if (this.#auth.isOpen('read')) return { visitor: { kind: 'anonymous', mayOperate } }
-    if (!session) return { visitor: { kind: 'token', mayOperate } }
-    const { entry: ofSession, renew } = session
-    const visitor: Visitor = { kind: 'session', id: ofSession.id, mayOperate }
-    return { visitor, renew: renew ? ofSession : undefined }
+    if (entry === undefined) return { visitor: { kind: 'anonymous', mayOperate } }
+    const kind = session ? 'session' : 'token'
+    return {
+      visitor: { kind, id: entry.id, mayOperate },
+      renew: session?.renew ? entry : undefined,
+    }
   }
 
   /** Counts an attempt to sign in. @returns 0, or the seconds until the next one is allowed */

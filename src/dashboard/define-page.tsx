@@ -3,7 +3,7 @@ import { Layout } from '../../views/layout.tsx'
 import type { NavigationEntry, Page } from '../../views/page.ts'
 import { stampPage } from './live/parts.ts'
 import { findUnknown, respond, respondNotUnderstood } from './respond.tsx'
-import { answerStatus, readParams, toPage, type Visit } from './visit.ts'
+import { answerStatus, toPage, type Visit } from './visit.ts'
 
 /**
  * A page of the dashboard, declared once, in a file of `pages/`. From the list in `pages/index.ts`
@@ -60,11 +60,7 @@ export function definePage<View>(declaration: PageDeclaration<View>): DashboardP
 
 function refuseUnknown(visit: Visit, params: readonly string[]): Promise<Response> | undefined {
   const problems = findUnknown(visit, params)
-  if (problems.length === 0) return undefined
-  const without = new URLSearchParams(readParams(visit))
-  for (const { name } of problems) without.delete(name)
-  const { path } = visit.c.req
-  return respondNotUnderstood(visit, problems, without.size > 0 ? `${path}?${without}` : path)
+  return problems.length === 0 ? undefined : respondNotUnderstood(visit, problems)
 }
 
 async function answerPage<View>(declaration: PageDeclaration<View>, visit: Visit) {

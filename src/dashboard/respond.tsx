@@ -2,7 +2,6 @@ import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { Layout } from '../../views/layout.tsx'
 import { MessageBody } from '../../views/pages/message.tsx'
-import { withQuery } from '../../views/urls.ts'
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import { describeUnknown } from '../core/spelling.ts'
@@ -112,16 +111,15 @@ export function respondMessage(
 
 /**
  * 422: what of the address was not understood, and so not applied. Nothing is shown without it, for a
- * list that ignores a filter looks like one that has it.
- *
- * @param without the address of the page without those parts; the page's path unless given
+ * list that ignores a filter looks like one that has it. The way out is the same address without those
+ * parts.
  */
-export function respondNotUnderstood(
-  visit: Visit,
-  problems: readonly Problem[],
-  without = withQuery(visit.c.req.path, { site: visit.siteQuery }),
-) {
+export function respondNotUnderstood(visit: Visit, problems: readonly Problem[]) {
   const given = readParams(visit)
+  const rest = readParams(visit)
+  for (const { name } of problems) rest.delete(name)
+  const { path } = visit.c.req
+  const without = rest.size > 0 ? `${path}?${rest}` : path
   const sentences = problems.map(({ name, detail }) => {
     const value = given.getAll(name).join(', ')
     return `${name.slice(0, 64)}: ${detail.replace(/[^?]$/, '$&.')} “${value.slice(0, 100)}” was not applied.`

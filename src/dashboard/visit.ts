@@ -47,6 +47,10 @@ export type Visit = SiteView &
     failures: AppError[]
     /** The time of the oldest answer shown, in milliseconds since 1970. */
     oldestAt: number | undefined
+    /** The same of those that stand in for a newer one; null when a question was never answered. */
+    behindAt: number | null | undefined
+    /** A question was answered just now. */
+    answered: boolean
   }
 
 /** Starts a visit of a site. */
@@ -60,6 +64,8 @@ export function openVisit(context: RouteContext, c: Context, site: SiteView): Vi
     siteQuery: dashboard.siteNames.length > 1 ? site.name : undefined,
     failures: [],
     oldestAt: undefined,
+    behindAt: undefined,
+    answered: false,
   }
 }
 
@@ -86,31 +92,45 @@ export async function ask<T>(
       keepMs,
     )
     visit.oldestAt = Math.min(at, visit.oldestAt ?? at)
-    if (failure) visit.failures.push(failure)
+    if (failure) {
+      visit.failures.push(failure)
+      if (visit.behindAt !== null) visit.behindAt = Math.min(at, visit.behindAt ?? at)
+    } else if (dashboard.now() - at < justNowMs) visit.answered = true
     return value
   } catch (error) {
     if (!isOutage(error)) throw error
     visit.failures.push(error)
+    visit.behindAt = null
     return undefined
   }
 }
 
-const isOutage = (error: unknown): error is AppError =>
+/** An answer that is kept for longer says nothing about whether the API answers now. */
+const justNowMs = 5000
+
+/** True for a failure that may be over at the next try. */
+export const isOutage = (error: unknown): error is AppError =>
   (error as AppError).name === 'AppError' && (error as AppError).retryable
 
 /** 503 when the API is away and there is nothing to show, else 200: old values are values. */
 export const answerStatus = ({ failures, oldestAt }: Visit): 200 | 503 =>
   failures.length > 0 && oldestAt === undefined ? 503 : 200
 
-/** How current the answers of a visit are: as old as the oldest, once a question has failed. */
-export function assessFreshness({ failures, oldestAt, dashboard, live }: Visit): Fresh {
+/**
+ * How current the answers of a visit are. Once a question has failed they are as old as the oldest; while
+ * others are answered, only what the failed ones concern is old.
+ */
+export function assessFreshness(visit: Visit): Fresh {
+  const { failures, oldestAt, behindAt = null, answered, dashboard, live } = visit
   const failure = failures[0]
   if (!failure) return live.fresh.state === 'partial' ? live.fresh : { state: 'loaded' }
-  return {
-    state: 'stale',
-    ageS: oldestAt === undefined ? null : (dashboard.now() - oldestAt) / 1000,
-    reason: describeOutage(failure),
+  const ageOf = (at: number | null | undefined) =>
+    at == null ? null : Math.max(0, dashboard.now() - at) / 1000
+  const reason = describeOutage(failure)
+  if (answered && live.fresh.state !== 'stale') {
+    return { state: 'behind', whole: false, ageS: ageOf(behindAt), reason }
   }
+  return { state: 'stale', ageS: ageOf(oldestAt), reason }
 }
 
 /** The frame of a page, around its body. Call it once, after the questions: it may set a cookie. */

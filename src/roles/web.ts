@@ -12,8 +12,11 @@ import { type RemoteSite, remoteReader } from '../sites/remote-reader.ts'
 import { openAuth, serve } from './serve.ts'
 import type { WebConfig } from './settings.ts'
 
-/** Answers younger than this are shared; see AnswerCache. */
-const cacheOptions = { freshMs: 2000, restMs: 3000, most: 60 }
+/**
+ * Answers younger than this are shared; see AnswerCache. 200 open pages ask up to 2,000 questions, most of
+ * them for a few rows; a row of a list is about 1 kB.
+ */
+const cacheOptions = { freshMs: 2000, restMs: 3000, mostRows: 60_000 }
 
 /** Shows the dashboard of one site (LOCAL_API), or of all of them (CENTRAL_API). Keeps nothing. */
 export async function startWeb(config: WebConfig, context: StartContext): Promise<RoleReady> {

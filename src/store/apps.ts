@@ -1,4 +1,5 @@
 import type { Event } from '../core/event.ts'
+import type { JobFilter } from '../core/job.ts'
 import type { ListPage, Place } from '../core/list-order.ts'
 import { must } from '../core/must.ts'
 import { type App, appsQuestion } from '../core/questions/apps.ts'
@@ -43,6 +44,20 @@ export async function findAppNames(
     signal,
   )
   return rows.map(({ name }) => name)
+}
+
+/**
+ * Exact names for what a filter says of apps; undefined when that narrows nothing. An app's id does not
+ * give its name: old programs make an id for every run.
+ */
+export async function resolveApps(
+  store: Store,
+  { appName, exactApp, site }: Partial<Pick<JobFilter, 'appName' | 'exactApp' | 'site'>>,
+  signal: AbortSignal,
+): Promise<string[] | undefined> {
+  if (appName === undefined) return exactApp === undefined ? undefined : [exactApp]
+  const names = await findAppNames(store, appName, site, signal)
+  return exactApp === undefined ? names : names.filter((name) => name === exactApp)
 }
 
 /** Text that LIKE takes literally. */

@@ -193,6 +193,7 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
     // Asked once, before the walk: a site that is not here costs nothing.
     parts.push(sql`and site_id = ${site} and exists (select from app where site_id = ${site})`)
   }
+  if (filter.appVersion !== undefined) parts.push(sql`and app_version = ${filter.appVersion}`)
   if (appId !== undefined) parts.push(sql`and app_id = ${appId}`)
   if (businessKey !== undefined) parts.push(sql`and job_key = ${businessKey}`)
   if (jobId !== undefined) parts.push(sql`and parent_id = ${jobId}`)

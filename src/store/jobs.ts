@@ -2,7 +2,7 @@ import { estimateBytes } from '../core/answer-size.ts'
 import type { Job, JobFilter, Total } from '../core/job.ts'
 import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
-import { findAppNames } from './apps.ts'
+import { resolveApps } from './apps.ts'
 import type { Baselines } from './baselines.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
@@ -84,14 +84,6 @@ const toJob =
     const [stuck, lost, late] = row.slice(rowLength) as unknown[]
     return { ...job, stuck: stuck === true, lost: lost === true, late: late === true }
   }
-
-/**
- * Exact names for what the filter says of apps; undefined when that narrows nothing. An app's id
- * does not give its name: old programs make an id for every run.
- */
-async function resolveApps(store: Store, { appName, site }: JobFilter, signal: AbortSignal) {
-  return appName === undefined ? undefined : findAppNames(store, appName, site, signal)
-}
 
 /** The page with the rows of one more stretch. */
 function readStretch(

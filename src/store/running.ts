@@ -1,21 +1,18 @@
-import type { Running, runningQuestion } from '../core/questions/running.ts'
+import { mostJudged, type Running, type runningQuestion } from '../core/questions/running.ts'
 import { clock } from '../platform/clock.ts'
-import { findAppNames } from './apps.ts'
+import { resolveApps } from './apps.ts'
 import type { Store } from './connect.ts'
 import { healthSql } from './health-sql.ts'
-
-/** Maximum running jobs that are judged, the newest; a fab has a few thousand. */
-const maxJudged = 200_000
 
 type Params = Parameters<typeof runningQuestion.toQuery>[0]
 
 /** Judges every running job where it lies: one walk of the running ones, none of it leaves the database. */
 export async function countRunning(
   store: Store,
-  { site, appName }: Params,
+  { site, appName, exactApp }: Params,
   signal: AbortSignal,
 ): Promise<Running[]> {
-  const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
+  const apps = await resolveApps(store, { appName, exactApp, site }, signal)
   if (apps?.length === 0) return []
   const rows = await store.ask<(Running & { judged: number })[]>(
     { operation: 'countRunning', table: 'job' },
@@ -40,10 +37,10 @@ export async function countRunning(
           where status = 'running'
           ${site === undefined ? sql`` : sql`and site_id = ${site}`}
           ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}
-          order by started_at desc limit ${maxJudged + 1}) judged
+          order by started_at desc limit ${mostJudged + 1}) judged
         group by site_id order by site_id`
     },
     signal,
   )
-  return rows.map(({ judged, ...row }) => ({ ...row, complete: judged <= maxJudged }))
+  return rows.map(({ judged, ...row }) => ({ ...row, complete: judged <= mostJudged }))
 }

@@ -80,7 +80,7 @@ describe('GET /v1/jobs', () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')
     await ask(
-      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&min_attempts=2&limit=7`,
+      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&exact_app=litho-apc&app_version=2.1&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&min_attempts=2&limit=7`,
     )
     assert.deepEqual(asked[0], {
       time: 'ended',
@@ -89,6 +89,8 @@ describe('GET /v1/jobs', () => {
       to: undefined,
       status: ['failed', 'canceled', 'running'],
       appName: 'apc',
+      exactApp: 'litho-apc',
+      appVersion: '2.1',
       appId: app_id,
       site: 'fab1',
       businessKey: 'L1',

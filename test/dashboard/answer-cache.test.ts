@@ -4,9 +4,9 @@ import { AppError } from '../../src/core/errors.ts'
 import { AnswerCache } from '../../src/dashboard/model/answer-cache.ts'
 import { clock } from '../../src/platform/clock.ts'
 
-function aCache({ most = 10 } = {}) {
+function aCache({ mostRows = 10 } = {}) {
   let nowMs = 1_000_000
-  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most, now: () => nowMs })
+  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, mostRows, now: () => nowMs })
   let asked = 0
   return {
     cache,
@@ -84,18 +84,43 @@ describe('AnswerCache', () => {
   })
 
   test('keeps no more than its maximum, and drops the least recently asked', async () => {
-    const { answer, asked } = aCache({ most: 2 })
+    const { answer, asked } = aCache({ mostRows: 2 })
     for (const key of ['a', 'b', 'a', 'c', 'a']) await answer(key)
     assert.equal(asked(), 3)
     await answer('b')
     assert.equal(asked(), 4)
   })
 
+  test('holds the answers of every open page, and apart from them what is kept for long', async () => {
+    const { cache } = aCache({ mostRows: 5000 })
+    let counted = 0
+    const causes = () => cache.ask('causes', async () => ++counted, 600_000)
+    await causes()
+    const asked: string[] = []
+    const ask = (key: string, rows: number) =>
+      cache.ask(key, async () => {
+        asked.push(key)
+        return { items: Array.from({ length: rows }) }
+      })
+    for (let page = 0; page < 200; page++) for (let n = 0; n < 8; n++) await ask(`${page} ${n}`, 3)
+    await causes()
+    assert.equal(counted, 1)
+    asked.length = 0
+    await ask('0 0', 3)
+    assert.deepEqual(asked, [])
+    // By rows, not by answers: one long list is worth many short ones.
+    await ask('long', 4990)
+    await ask('100 0', 3)
+    assert.deepEqual(asked, ['long', '100 0'])
+    await causes()
+    assert.equal(counted, 1)
+  })
+
   test('takes the newer answer also when the clock was set back in between', async (t) => {
     let wallMs = Date.UTC(2026, 2, 1, 12)
     const monotonicMs = () => 0
     t.after(clock.use({ wallMs: () => wallMs, monotonicMs, uptimeMs: monotonicMs }))
-    const cache = new AnswerCache({ freshMs: 0, restMs: 0, most: 1 })
+    const cache = new AnswerCache({ freshMs: 0, restMs: 0, mostRows: 1 })
     assert.equal((await cache.ask('a', async () => 'before')).at, wallMs)
     wallMs -= 3_600_000
     assert.deepEqual(await cache.ask('a', async () => 'after'), {

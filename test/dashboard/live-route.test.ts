@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { AppError } from '../../src/core/errors.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { eachPart, readPage } from '../../src/dashboard/live/parts.ts'
 import { parseSse } from '../../src/platform/sse.ts'
@@ -50,6 +51,17 @@ async function listen(t: TestContext, dashboard: Dashboard, windows: Window[]) {
   }
   return { until, heard, reading }
 }
+
+/** Fails these questions and no others: methods of the API, or names of questions. */
+const failing =
+  (...names: string[]) =>
+  (name: string, question?: unknown) => {
+    const asked = name === 'ask' ? (question as { name: string }).name : name
+    // The probe, which has one row, is answered.
+    const isProbe = (question as { limit?: number } | undefined)?.limit === 1
+    if (!names.includes(asked) || isProbe) return undefined
+    return Promise.reject(new AppError('unreachable', 'fab1 says: the database is away'))
+  }
 
 describe('POST /events', () => {
   test('first says what is heard of the plant, and how it is connected', async (t) => {
@@ -179,6 +191,148 @@ describe('POST /events', () => {
     dashboard.away(false)
     await until(/<tr hx-swap-oob/)
   })
+
+  test('calls no figure current whose question fails while the API answers others', async (t) => {
+    const dashboard = aDashboard(t)
+    const window = await load(dashboard, '/')
+    dashboard.hinder = failing('stats')
+    dashboard.pass(20)
+    const { until } = await listen(t, dashboard, [window])
+    const heard = await until(/data-state="behind"/)
+    assert.match(heard, /id="link">part of this page is 20.s old</)
+    assert.match(heard, /Part of this page is not current.*Fab1 says: the database is away\./s)
+    assert.doesNotMatch(heard, /The API is not answering/)
+  })
+
+  test('says on a load that one question failed, not that the API does not answer', async (t) => {
+    const dashboard = aDashboard(t)
+    await dashboard.get('/')
+    dashboard.pass(30)
+    dashboard.hinder = failing('stats')
+    const { status, html } = await dashboard.get('/')
+    assert.equal(status, 200)
+    assert.match(html, /<html[^>]* data-stale/)
+    assert.match(html, /Part of this page is not current/)
+    assert.doesNotMatch(html, /The API is not answering/)
+  })
+
+  test('calls no page connected that cannot be made any more', async (t) => {
+    for (const [why, words] of [
+      [undefined, /What it shows is not there any more/],
+      [new AppError('invalid', 'no'), /The API refuses what it asks/],
+      [new Error('a bug'), /the log of the web role has the reason/],
+    ] as const) {
+      const dashboard = aDashboard(t)
+      const job = aJob({ id: idOf('mine'), status: 'running', startedAt: ago(5) })
+      dashboard.world.jobs = [job]
+      const window = await load(dashboard, `/jobs/${job.id}`)
+      dashboard.world.jobs = []
+      dashboard.pass(5)
+      if (why) dashboard.hinder = (name) => (name === 'getJob' ? Promise.reject(why) : undefined)
+      const { until } = await listen(t, dashboard, [window])
+      const heard = await until(words)
+      assert.match(heard, /This page is not current/)
+      assert.match(heard, /id="link">this page is/)
+      dashboard.stop()
+    }
+  })
+
+  test('fills an open list of ended jobs that was empty', async (t) => {
+    const dashboard = aDashboard(t)
+    const window = await load(dashboard, '/jobs?status=failed')
+    const failed = { status: 'failed', startedAt: ago(50) } as const
+    dashboard.pass(5)
+    dashboard.world.jobs = [aJob({ id: idOf('first'), ...failed, endedAt: ago(1) })]
+    const text = await (await ask(dashboard, [window], false)).text()
+    assert.match(text, new RegExp(`id="list".*id="job-${idOf('first')}"`, 's'))
+  })
+
+  test('counts new rows in every list with the newest on top', async (t) => {
+    for (const sort of ['started-desc', 'ended-desc', 'seen-desc']) {
+      const dashboard = aDashboard(t)
+      const jobs = [1, 2].map((n) => {
+        const at = { startedAt: ago(9 - n), endedAt: ago(3 - n), lastEventAt: ago(3 - n) }
+        return aJob({ id: idOf(`${n}`), ...at })
+      })
+      dashboard.world.jobs = jobs.slice(0, 1)
+      const window = await load(dashboard, `/jobs?sort=${sort}`)
+      dashboard.world.jobs = jobs
+      dashboard.pass(5)
+      assert.match(await (await ask(dashboard, [window], false)).text(), /1 new/, sort)
+    }
+  })
+
+  test('fills a jobs page that was opened while some questions had no answer', async (t) => {
+    const dashboard = aDashboard(t)
+    dashboard.world.jobs = [aJob({ id: idOf('a'), jobKey: 'LATER', startedAt: ago(5) })]
+    dashboard.world.subjobs = [aJob({ id: idOf('s'), jobKey: 'LATER', startedAt: ago(5) })]
+    dashboard.hinder = failing('stats', 'findJobs', 'findSubjobs')
+    const window = await load(dashboard, '/jobs?q=LATER')
+    assert.equal(Object.keys(window.parts).includes('list'), true)
+    delete dashboard.hinder
+    dashboard.pass(5)
+    const text = await (await ask(dashboard, [window], false)).text()
+    assert.match(text, /id="rows"/)
+    assert.match(text, /id="cards"[^>]*><ul class="cards">/)
+    assert.match(text, /Subjobs that match/)
+  })
+
+  test('lets no id that a browser made up cost the other windows their rows', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('ended'), status: 'running', stuck: true, startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const window = await load(dashboard, '/jobs?flag=stuck')
+    dashboard.world.jobs = [{ ...job, stuck: false, status: 'failed', updatedAt: noon }]
+    const made = Array.from({ length: 5000 }, (_, i) => [`job-${idOf(`made up ${i}`)}`, 'v'])
+    const bad = { ...window, key: 'w2', parts: { 'job-x': 'v', ...Object.fromEntries(made) } }
+    const asked: string[][] = []
+    dashboard.asked = (name, ids) => {
+      if (name === 'getJobs') asked.push(ids as string[])
+    }
+    dashboard.pass(5)
+    const { until } = await listen(t, dashboard, [bad, window])
+    assert.match(await until(/st fail/), new RegExp(`id="job-${job.id}"`))
+    assert.ok(asked.flat().length <= 121 * asked.length)
+    assert.equal(asked.flat().includes('x'), false)
+  })
+
+  test('sends rows that left their list before the slowest page is made', async (t) => {
+    const dashboard = aDashboard(t)
+    const job = aJob({ id: idOf('ended'), status: 'running', stuck: true, startedAt: ago(5) })
+    dashboard.world.jobs = [job]
+    const window = await load(dashboard, '/jobs?flag=stuck')
+    const slow = await load(dashboard, '/', 'w2')
+    const { until } = await listen(t, dashboard, [slow, window])
+    await until(/id="clock"/)
+    await until(/id="clock"/, 'w2')
+    const held = Promise.withResolvers<void>()
+    t.after(() => held.resolve())
+    // A question of the overview alone.
+    dashboard.hinder = (_, __, params) =>
+      (params as { groupBy?: string[] }).groupBy?.includes('app') ? held.promise : undefined
+    dashboard.world.jobs = [{ ...job, stuck: false, status: 'failed', updatedAt: noon }]
+    await until(/st fail/)
+  })
+
+  const bounded = { timeout: 20_000 }
+  test(
+    'answers a browser that asks before it gives up on a page that takes long',
+    bounded,
+    async (t) => {
+      const dashboard = aDashboard(t)
+      const window = await load(dashboard, '/')
+      dashboard.world.jobs = [aJob({ jobKey: 'LATER', startedAt: ago(1) })]
+      dashboard.pass(5)
+      const held = Promise.withResolvers<void>()
+      dashboard.hinder = (name) => (name === 'findJobs' ? held.promise : undefined)
+      const first = await (await ask(dashboard, [window], false)).text()
+      assert.match(first, /id="fresh"/)
+      assert.doesNotMatch(first, /LATER/)
+      held.resolve()
+      delete dashboard.hinder
+      assert.match(await (await ask(dashboard, [window], false)).text(), /LATER/)
+    },
+  )
 
   test('answers a browser that cannot listen, and ends', async (t) => {
     const dashboard = aDashboard(t)

@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { JobPage } from '../../src/core/job.ts'
 import { type Change, Live } from '../../src/dashboard/live/live.ts'
 import type { LiveMessage } from '../../src/dashboard/model/backend.ts'
+import { firstTime } from '../../src/dashboard/model/query.ts'
 import { aJob, idOf } from '../support/sample-jobs.ts'
 
 const eventOf = (id: string): LiveMessage => ({
@@ -42,7 +43,12 @@ function follows(
   t.after(() => stop.abort())
   const resumed: (string | undefined)[] = []
   const lookedUp: string[] = []
-  const probes: { fault?: Error | undefined; hangs?: boolean; newest?: string } = {}
+  const probes: {
+    fault?: Error | undefined
+    hangs?: boolean
+    newest?: string
+    from?: string | undefined
+  } = {}
   const errors: unknown[] = []
   const live = new Live({
     backend: {
@@ -53,7 +59,8 @@ function follows(
         yield* stream ?? []
         while (stream === undefined && !signal.aborted) await wait(5)
       },
-      findJobs: async () => {
+      findJobs: async ({ from }) => {
+        probes.from = from
         if (probes.hangs) await new Promise(() => {})
         if (probes.fault) throw probes.fault
         return { ...noJobs, items: probes.newest ? [aJob({ lastEventAt: probes.newest })] : [] }
@@ -150,6 +157,44 @@ describe('Live', () => {
     probes.newest = '2026-03-01T11:00:00.000000Z'
     run()
     await until(() => live.plant.lastEventAt === probes.newest)
+  })
+
+  test('calls an event no newer than its arrival, whatever clock its sender has', async (t) => {
+    const { live, probes, run } = follows(t, [])
+    probes.newest = '2126-03-01T11:00:00.000000Z'
+    run()
+    await until(() => live.plant.lastEventAt != null)
+    // When the store changed it, by its own clock.
+    assert.equal(live.plant.lastEventAt, aJob({}).updatedAt)
+  })
+
+  test('takes a backlog that arrives now for what it is, not for a plant that runs', async (t) => {
+    const told = (at: string, received_at: string) => ({
+      ...eventOf(idOf('a')),
+      data: JSON.stringify({
+        ...{ entity: { type: 'job', id: idOf('a'), parent_id: null }, event: { at }, received_at },
+      }),
+    })
+    const [old, received, ahead] = ['09:00', '09:30', '09:50'].map(
+      (time) => `2026-03-01T${time}:00.000000Z`,
+    ) as [string, string, string]
+    const { live, changes, run } = follows(t, [[told(old, '2026-03-01T11:59:00.000000Z')]])
+    live.subscribe((change) => changes.push(change))
+    run()
+    await until(() => changes.length > 0)
+    assert.equal(live.plant.lastEventAt, old)
+    const other = follows(t, [[told(ahead, received)]])
+    other.run()
+    await until(() => other.live.plant.lastEventAt != null)
+    assert.equal(other.live.plant.lastEventAt, received)
+  })
+
+  test('knows the newest event of a plant that has been silent for more than a week', async (t) => {
+    const { live, probes, run } = follows(t, [])
+    probes.newest = '2026-02-01T11:00:00.000000Z'
+    run()
+    await until(() => live.plant.lastEventAt === probes.newest)
+    assert.equal(probes.from, firstTime)
   })
 
   test('has pages reload when the stream is back, because missed events may not come again', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { AppError } from '../../src/core/errors.ts'
 import type { Job } from '../../src/core/job.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
@@ -132,6 +133,26 @@ describe('GET /jobs', () => {
     assert.match(html, /href="\/jobs\?app=litho">Show the page without it/)
   })
 
+  test('refuses values that are not understood on every page', async (t) => {
+    const { world, get } = aDashboard(t)
+    const { id } = addLot(world, noon)
+    for (const [path, name] of [
+      [`/jobs/${id}?subjobs=faild`, 'subjobs'],
+      [`/jobs/${id}?subjobs_after=zzz`, 'subjobs_after'],
+      [`/jobs/${id}?events=eror`, 'events'],
+      [`/jobs/${id}?events_after=zzz`, 'events_after'],
+      ['/pipeline?after=zzz', 'after'],
+      ['/pipeline?source=bn-05', 'source'],
+    ] as const) {
+      const { status, html } = await get(path)
+      assert.equal(status, 422, path)
+      assert.match(html, new RegExp(`${name}: .* “[^”]*” was not applied`))
+      const [plain = ''] = path.split('?')
+      assert.ok(html.includes(`href="${plain}">Show the page without it`))
+    }
+    assert.equal((await get(`/jobs/${id}?subjobs=failed&events=errors`)).status, 200)
+  })
+
   test('refuses unknown parameters on every page', async (t) => {
     const { world, get } = aDashboard(t)
     const job = aJob({ jobKey: 'A', startedAt: ago(5) })
@@ -224,6 +245,65 @@ describe('GET /jobs', () => {
     const ended = ['15 75.0\u00a0% of ended', '5 25.0\u00a0% of ended']
     assert.deepEqual(seen, Array(5).fill([...same, ...ended]))
     assert.equal(cardIn((await get('/')).html, 'Failed').value, '5')
+  })
+
+  test('takes one span for its list, its cards and its heading', async (t) => {
+    const { world, get } = aDashboard(t)
+    const at = (minutes: number) => ({ startedAt: ago(minutes), endedAt: ago(minutes) })
+    world.jobs = [
+      aJob({ jobKey: 'BEFORE', ...at(600) }),
+      aJob({ jobKey: 'IN', ...at(500) }),
+      aJob({ jobKey: 'AFTER', ...at(100) }),
+    ]
+    const only = await get(`/jobs?w=1h&to=${ago(480)}`)
+    assert.deepEqual(keysIn(only.html), ['IN'])
+    const { value, href } = cardIn(only.html, 'Succeeded')
+    assert.equal(value, '1')
+    assert.deepEqual(keysIn((await get(href)).html), ['IN'])
+    assert.match(only.html, /id="window"[^>]*>active 03:00:00 to 04:00:00.UTC</)
+    assert.match(only.html, /<summary>Filters: 1.h up to 04:00 UTC, /)
+    assert.doesNotMatch(only.html, /href="[^"]*" aria-current="true">1.h</)
+  })
+
+  test('shows the list without cards where a span cannot be counted', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.jobs = [aJob({ jobKey: 'A', startedAt: ago(5) })]
+    world.answers.stats = ((_: unknown, { from, to }: { from: string; to: string }) => {
+      const days = (toMs(to) - toMs(from)) / 86_400_000
+      // As the API does.
+      if (days <= 0 || days > 10_000) throw new AppError('invalid', 'from: must be before to')
+      return []
+    }) as never
+    for (const [query, keys] of [
+      ['from=1970-01-01T00:00:00Z', ['A']],
+      ['from=2030-01-01T00:00:00Z', []],
+      ['w=all&to=1980-01-01T00:00:00Z', []],
+      ['w=7d&to=1970-01-02T00:00:00Z', []],
+    ] as const) {
+      const { status, html } = await get(`/jobs?${query}`)
+      assert.equal(status, 200, query)
+      assert.deepEqual(keysIn(html), keys)
+    }
+    assert.match((await get('/jobs?from=2030-01-01T00:00:00Z')).html, /active from .* on</)
+    assert.equal((await get('/jobs?to=1970-01-01T00:00:00Z')).status, 422)
+  })
+
+  test('leads out of a refused address to the same list without what was refused', async (t) => {
+    const { get } = aDashboard(t)
+    for (const query of [
+      'from=2026-03-01T12:00:00Z&to=2026-03-01T11:00:00Z',
+      'min=9&max=1',
+      'flag=lost&status=failed',
+      'flag=lost&sort=ended-desc',
+      'w=zz',
+      'after=zz',
+    ]) {
+      const { status, html } = await get(`/jobs?app=litho&${query}`)
+      assert.equal(status, 422, query)
+      const [, out = ''] = /href="([^"]*)">Show the page without it/.exec(html) ?? []
+      assert.match(out, /app=litho/)
+      assert.equal((await get(out.replaceAll('&amp;', '&'))).status, 200, out)
+    }
   })
 
   test('names missing events and wrong clocks', async (t) => {
@@ -319,6 +399,43 @@ describe('GET /jobs/{id}', () => {
     assert.deepEqual(seen, told.map((_, i) => i).reverse())
     const errors = await get(`/jobs/${lot.id}?events=errors`)
     assert.deepEqual(numbersIn(errors.html), [50, 3])
+  })
+
+  test('names no sidecar for an event that came without one', async (t) => {
+    const { world, get, pass } = aDashboard(t)
+    const lot = addLot(world, noon)
+    const event = { kind: 'progress', at: ago(5) }
+    const told = { idempotency_key: idOf('e'), event, received_at: ago(4) }
+    world.events.set(lot.id, [told])
+    const { html } = await get(`/jobs/${lot.id}`)
+    assert.match(html, /<small>API<\/small>.*received, by no sidecar/s)
+    assert.doesNotMatch(html, /on disk/)
+    world.events.set(lot.id, [{ ...told, source: { id: 'bn-05', seq: 7 } }])
+    pass(5)
+    assert.match((await get(`/jobs/${lot.id}`)).html, /Sidecar bn-05.*on disk, seq 7/s)
+  })
+
+  test('leaves no hole in the newest errors', async (t) => {
+    const { world, get } = aDashboard(t)
+    const lot = addLot(world, noon)
+    // Errors that ended nothing are frequent: the list of them is cut long before that of the failed.
+    const told = Array.from({ length: 200 }, (_, i) => ({
+      idempotency_key: idOf(`event ${i}`),
+      event: {
+        ...{ kind: i < 100 ? 'error' : 'progress', at: ago(300 - i), metadata: { n: i } },
+        ...(i % 30 === 0 && i < 100 ? { status: 'failed' } : { status: 'running' }),
+      },
+      received_at: ago(300 - i),
+    }))
+    world.events.set(lot.id, told)
+    const { html } = await get(`/jobs/${lot.id}`)
+    const [, errors = ''] = /Errors before the newest events(.*?)<\/section>/s.exec(html) ?? []
+    const numbers = [...errors.matchAll(/n: (\d+)</g)].map(([, n]) => Number(n))
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 20 }, (_, i) => 99 - i),
+    )
+    assert.match(errors, /the newest 20/)
   })
 
   test('shows the failed and running of 10,000 subjobs first, in under 100 kB, and leads to all others', async (t) => {
@@ -440,6 +557,67 @@ describe('GET /', () => {
     assert.match(html, /No job failed in this window/)
     assert.match(html, /No job was active in this window/)
   })
+
+  test('leads from a cause and an app to the failed jobs that it counts, and no others', async (t) => {
+    const { world, get } = aDashboard(t)
+    const many = (n: number, of: Partial<Job>) =>
+      Array.from({ length: n }, (_, i) =>
+        aJob({ id: idOf(`${JSON.stringify(of)} ${i}`), jobKey: `K${i}`, startedAt: ago(9), ...of }),
+      )
+    const failed = { status: 'failed', appName: 'apc', appVersion: '2.0' } as const
+    world.jobs = [
+      ...many(9, { ...failed, lastError: '17', siteId: 'fab2' }),
+      ...many(30, { appName: 'apc', appVersion: '1.0' }),
+      ...many(200, { appName: 'litho-apc', appVersion: '2.0' }),
+      ...many(1, { ...failed, appName: 'litho-apc' }),
+    ]
+    const { html } = await get('/?w=1h')
+    const rows = [...html.matchAll(/<small>(\w[\w ]*)<\/small> (?:<a href="([^"]*)">)?([^<]+)</g)]
+    const facts = new Map(rows.map(([, fact, href]) => [fact, href?.replaceAll('&amp;', '&')]))
+    for (const [fact, jobs] of [
+      ['app', 9],
+      ['version', 9],
+    ] as const) {
+      const list = await get(facts.get(fact) ?? 'no link')
+      assert.equal(keysIn(list.html).length, jobs, fact)
+    }
+    // Nothing to search for in an error of numbers, and no other site to lead to.
+    assert.equal(facts.has('error') && facts.get('error') === undefined, true)
+    assert.equal(facts.has('site'), false)
+    const [, app = ''] = /<a href="([^"]*)">apc<\/a><\/th><td[^>]*>39</.exec(html) ?? []
+    assert.equal(keysIn((await get(app.replaceAll('&amp;', '&'))).html).length, 39)
+  })
+
+  test('is not blanked by one question that was never answered', async (t) => {
+    for (const [name, down] of Object.entries({ causes: 1, stats: 3, running: 2, findJobs: 3 })) {
+      const dashboard = aDashboard(t)
+      fillShift(dashboard.world, noon, 40)
+      dashboard.hinder = (method, question) => {
+        const asked = method === 'ask' ? (question as { name: string }).name : method
+        if (asked !== name || (question as { limit?: number }).limit === 1) return undefined
+        return Promise.reject(new AppError('unreachable', 'fab1 says: it took too long'))
+      }
+      const { status, html } = await dashboard.get('/')
+      assert.equal(status, 200)
+      const panels = [...html.matchAll(/<section [^>]*class="panel( down)?/g)]
+      assert.equal(panels.filter(([, isDown]) => isDown).length, down, name)
+      assert.equal(panels.length, name === 'stats' || name === 'running' ? 7 : 6)
+    }
+  })
+
+  test('says in plain words that no value stands out', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.jobs = Array.from({ length: 30 }, (_, i) =>
+      aJob({ id: idOf(`${i}`), startedAt: ago(9), ...(i % 10 === 0 ? { status: 'failed' } : {}) }),
+    )
+    const words = 'Nothing stands out: no value fails more often than the rest by more than chance.'
+    assert.ok((await get('/')).html.includes(words))
+  })
+
+  test('says of its window what holds for all of it', async (t) => {
+    const { html } = await aDashboard(t).get('/?w=6h')
+    assert.match(html, /id="window"[^>]*>06:00:00 to 12:00:00.UTC</)
+  })
 })
 
 describe('GET /pipeline', () => {
@@ -519,7 +697,48 @@ describe('GET /pipeline', () => {
     assert.equal(accepted.length, 1)
     const [[id, { reason, by, missing }]] = accepted as [[string, Record<string, unknown>]]
     assert.deepEqual([id, reason, missing], ['bn-05', 'disk gone', 7])
-    assert.match(String(by), /^Kim, /)
+    assert.equal(by, 'unknown, says “Kim”')
+  })
+
+  test('lets no name that was typed push the token and the address out of the audit', async (t) => {
+    const { world, get, accepted } = aDashboard(t)
+    world.sources = someSources(noon)
+    const typed = `token admin of the dashboard, 10.0.0.1”, ${'x'.repeat(200)}`
+    const body = new URLSearchParams({ source: 'bn-05', missing: '7', reason: 'gone', by: typed })
+    await get('/pipeline/accept', {
+      ...{ method: 'POST', body },
+      headers: { 'sec-fetch-site': 'same-origin' },
+    })
+    const by = String((accepted as [string, { by: string }][])[0]![1].by)
+    assert.match(by, /^unknown, says “token admin of the dashboard, 10\.0\.0\.1", x+”$/)
+    assert.ok(by.length <= 100)
+  })
+
+  test('keeps what was typed when the API is away while a loss is accepted', async (t) => {
+    const { world, get, away } = aDashboard(t)
+    world.sources = someSources(noon)
+    away(true)
+    const typed = { source: 'bn-05', missing: '7', reason: 'disk gone', by: 'Kim' }
+    const { status, html, response } = await get('/pipeline/accept', {
+      ...{ method: 'POST', body: new URLSearchParams(typed) },
+      headers: { 'sec-fetch-site': 'same-origin' },
+    })
+    assert.equal(status, 503)
+    for (const [name, value] of Object.entries(typed)) {
+      assert.match(html, new RegExp(`name="${name}"[^>]* value="${value}"`))
+    }
+    assert.match(html, /role="alert"><b>Nothing was accepted.*cannot be reached\./s)
+    // A reload would lose it after all.
+    assert.equal(response.headers.get('refresh'), null)
+    assert.equal((await get('/pipeline/accept?source=bn-05')).status, 503)
+  })
+
+  test('speaks of no missing events where a silent source has none', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.sources = someSources(noon).map((source) => ({ ...source, missing: 0, gaps: [] }))
+    const { html } = await get('/pipeline/accept?source=bn-05')
+    assert.doesNotMatch(html, /will no longer count/)
+    assert.match(html, /A source that is silent is retired/)
   })
 
   test('puts problems first', async (t) => {

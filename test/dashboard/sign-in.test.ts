@@ -11,7 +11,7 @@ import { listTokens, makeToken, revokeToken } from '../../src/tools/token.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { pagePaths, partPaths } from '../support/dashboard-pages.ts'
 import { freshFolder } from '../support/processes.ts'
-import { aJob } from '../support/sample-jobs.ts'
+import { aJob, someSources } from '../support/sample-jobs.ts'
 
 const page = { accept: 'text/html', 'sec-fetch-site': 'same-origin' }
 const day = 86_400
@@ -226,6 +226,56 @@ const openStream = ({ request }: Pick<Hono, 'request'>, cookie: string) =>
     headers: { cookie, 'content-type': 'application/json' },
     body: JSON.stringify({ listen: true, windows: [] }),
   })
+
+describe('a dashboard that everyone may read', () => {
+  test('lets a visitor sign in to accept a loss, and names the token in the audit', async (t) => {
+    const file = join(freshFolder(), 'tokens')
+    const [read, operate] = [makeToken(file, ['read']), makeToken(file, ['operate'])]
+    const auth = new Auth({ tokensFile: file, anonymous: ['read'] })
+    const { get, world, accepted } = aDashboard(t, { auth })
+    world.sources = someSources('2026-03-01T12:00:00.000000Z')
+    const asked = '/pipeline/accept?source=bn-05'
+    const refused = await get(asked, { headers: page })
+    assert.equal(refused.status, 403)
+    const to = /href="(\/sign-in[^"]*)"/.exec(refused.html)![1]!.replaceAll('&amp;', '&')
+    const signIn = async (token: string) => {
+      const body = new URLSearchParams({ token, next: asked })
+      const headers = { host: 'localhost', ...page }
+      const { response } = await get('/sign-in', { method: 'POST', body, headers })
+      assert.equal(response.headers.get('location'), asked)
+      return cookieOf(response).cookie
+    }
+    // A token that may only read is not enough, and leads to the form once more.
+    for (const cookie of ['', await signIn(read)]) {
+      const form = await get(to, { headers: { ...page, cookie } })
+      assert.match(form.html, /a token with the scope operate/)
+    }
+    assert.equal((await get('/sign-in', { headers: page })).status, 200)
+    const cookie = await signIn(operate)
+    assert.equal((await get('/sign-in', { headers: { ...page, cookie } })).status, 303)
+    assert.match((await get('/', { headers: { ...page, cookie } })).html, /Sign out/)
+    const [, { id }] = listTokens(file) as [unknown, { id: string }]
+    for (const headers of [{ cookie }, { authorization: `Bearer ${operate}` }]) {
+      const body = new URLSearchParams({ source: 'bn-05', missing: '7', reason: 'disk gone' })
+      await get('/pipeline/accept', { method: 'POST', body, headers: { ...page, ...headers } })
+      const { by } = accepted.pop()![1] as { by: string }
+      assert.equal(by, `token ${id} of the dashboard, unknown`)
+    }
+  })
+
+  test('redeems an invitation', async (t) => {
+    const file = join(freshFolder(), 'tokens')
+    const token = makeToken(file, ['admin'])
+    const auth = new Auth({ tokensFile: file, anonymous: ['read'] })
+    const entry = auth.find(token)!
+    const { get } = aDashboard(t, { auth })
+    const noonMs = Date.parse('2026-03-01T12:00:00Z')
+    const once = new Sessions(auth, 'of the role', () => noonMs).invite(entry)
+    const { response } = await get(`/sign-in?once=${once}`, { headers: page })
+    assert.equal(response.status, 303)
+    assert.match(cookieOf(response).set, /^wafermon_session_8501=/)
+  })
+})
 
 describe('a dashboard without tokens', () => {
   test('needs no sign-in', async (t) => {

@@ -1512,8 +1512,8 @@ export const bugs: readonly Bug[] = [
     name: 'a page ignores parameters that it does not know',
     why: 'a misspelled filter lists everything',
     file: 'src/dashboard/define-page.tsx',
-    find: 'if (problems.length === 0) return undefined',
-    replace: 'if (problems.length >= 0) return undefined',
+    find: 'return problems.length === 0 ? undefined',
+    replace: 'return problems.length >= 0 ? undefined',
     test: ['test/dashboard/pages.test.ts', 'GET /jobs > refuses unknown parameters on every page'],
   },
   {
@@ -1602,6 +1602,61 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/dashboard/live.test.ts',
       'Live > is stale while a question is not answered, although the stream is open',
+    ],
+  },
+  {
+    name: 'an open page does not hear that one of its questions fails',
+    why: 'the overview keeps "Failed 0" beside "connected" while fifty jobs fail',
+    file: 'src/dashboard/live/open-window.tsx',
+    find: 'this.#behind = isBehind ? fresh : undefined',
+    replace: 'this.#behind = undefined',
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > calls no figure current whose question fails while the API answers others',
+    ],
+  },
+  {
+    name: 'only lists by the start count new rows',
+    why: 'an open list of failed jobs never says that more have failed',
+    file: 'src/dashboard/live/open-window.tsx',
+    find: "if (sortOrder(sort) !== 'desc'",
+    replace: "if (sort !== 'started-desc'",
+    test: [
+      'test/dashboard/live-route.test.ts',
+      'POST /events > counts new rows in every list with the newest on top',
+    ],
+  },
+  {
+    name: 'every event that arrives is one of now',
+    why: 'a backlog of hours ago makes a silent plant "Live"',
+    file: 'src/dashboard/live/live.ts',
+    find: 'this.#sawEvent(this.#boundByArrival(entity.at, entity.receivedAt))',
+    replace: 'this.#sawEvent(fromMs(clock.nowMs()))',
+    test: [
+      'test/dashboard/live.test.ts',
+      'Live > takes a backlog that arrives now for what it is, not for a plant that runs',
+    ],
+  },
+  {
+    name: 'the audit of a loss begins with the name that was typed',
+    why: 'a long name pushes out the token and the address of who accepted it',
+    file: 'src/dashboard/pages/accept.tsx',
+    find: "[...token, address].join(', ')",
+    replace: "[by, ...token, address].join(', ')",
+    test: [
+      'test/dashboard/pages.test.ts',
+      'GET /pipeline > lets no name that was typed push the token and the address out of the audit',
+    ],
+  },
+  {
+    name: 'an exact app is a part of a name',
+    why: 'the link of the app "apc" lists the jobs of "litho-apc" too',
+    file: 'src/store/apps.ts',
+    find: 'exactApp === undefined ? undefined : [exactApp]',
+    replace: 'exactApp === undefined ? undefined : findAppNames(store, exactApp, site, signal)',
+    test: [
+      'test/store/filters.test.ts',
+      'pages list exactly what core says belongs to the list, in its order, each once',
     ],
   },
   {

@@ -108,6 +108,8 @@ describe('remoteReader', () => {
       to: now,
       status: ['failed', 'canceled'],
       appName: 'a&b',
+      exactApp: 'A&B',
+      appVersion: '2+1',
       q: 'L 1',
       minDurationS: 0.5,
       maxDurationS: 9,
@@ -130,6 +132,10 @@ describe('remoteReader', () => {
         site: 'fab2',
         limit: '100',
       },
+    )
+    assert.deepEqual(
+      ['exact_app', 'app_version'].map((name) => asked[0]?.get(name)),
+      ['A&B', '2+1'],
     )
     assert.equal(asked[1]?.get('site'), 'fab3')
   })

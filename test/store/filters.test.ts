@@ -52,6 +52,8 @@ const aFilter = fc.record({
   status: list(...statuses),
   flags: list(...flags),
   appName: maybe(fc.constantFrom('e', 'ETCH', 'zzz'), 8),
+  exactApp: maybe(fc.constantFrom('etch', 'ETCH', 'etc'), 8),
+  appVersion: maybe(fc.constantFrom('1', '2'), 10),
   site: maybe(fc.constantFrom('fab1', 'fab9'), 8),
   businessKey: maybe(fc.constantFrom('L1', 'none'), 10),
   q: maybe(fc.oneof(word, fc.constantFrom('L1', 'l', 'etc', 'zzz', 'timeout', '_', idOf(3))), 3),

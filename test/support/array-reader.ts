@@ -287,8 +287,8 @@ const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
       lastSeenAt: job.updatedAt,
     }))
 
-function countRunning({ jobs }: World, { site, appName }: Partial<JobFilter>): Running[] {
-  const wanted: JobFilter = { site, appName, status: ['running'], ...newest }
+function countRunning({ jobs }: World, { site, appName, exactApp }: Partial<JobFilter>): Running[] {
+  const wanted: JobFilter = { site, appName, exactApp, status: ['running'], ...newest }
   const running = jobs.filter((job) => matchesFilter(job, wanted))
   const count = (of: readonly Job[], is: (job: Job) => boolean) => of.filter(is).length
   return [...Map.groupBy(running, ({ siteId }) => siteId)].map(([siteId, all]) => ({

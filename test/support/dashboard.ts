@@ -28,13 +28,13 @@ export function aDashboard(
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
   const accepted: [id: string, acceptance: object][] = []
-  const watched: { asked?: (name: string, ...given: unknown[]) => void } = {}
+  const watched: Watched = {}
   const backend = failing(
     { ...arrayReader(world), ...extras(queue, accepted) },
     () => away,
     watched,
   )
-  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, most: 60, now })
+  const cache = new AnswerCache({ freshMs: 2000, restMs: 3000, mostRows: 60_000, now })
   const live = new Live({
     backend,
     signal: stop.signal,
@@ -42,6 +42,7 @@ export function aDashboard(
     onChange: () => cache.expire(),
     gatherMs: 10,
     now,
+    timeOfDay: now,
   })
   const running = live.run()
   t.after(() => running)
@@ -86,6 +87,12 @@ export function aDashboard(
   })
 }
 
+type Watched = {
+  asked?: (name: string, ...given: unknown[]) => void
+  /** What a question waits for before it is answered; it fails when that is rejected. */
+  hinder?: (name: string, ...given: unknown[]) => Promise<unknown> | undefined
+}
+
 /** The part of a site's API beyond a JobReader. */
 function extras(
   queue: LiveMessage[],
@@ -108,18 +115,17 @@ function extras(
   }
 }
 
+const unreachable = 'the API at fab1 cannot be reached'
+
 /** The same, which throws as a remote reader does while the API is away. */
-function failing(
-  backend: Backend,
-  away: () => boolean,
-  watched: { asked?: (name: string, ...given: unknown[]) => void },
-): Backend {
+function failing(backend: Backend, away: () => boolean, watched: Watched): Backend {
   const guard =
     (name: string, call: (...given: unknown[]) => unknown) =>
     (...given: unknown[]) => {
       watched.asked?.(name, ...given)
-      if (!away()) return call(...given)
-      return Promise.reject(new AppError('unreachable', 'the API at fab1 cannot be reached'))
+      if (away()) return Promise.reject(new AppError('unreachable', unreachable))
+      const hindrance = watched.hinder?.(name, ...given)
+      return hindrance ? hindrance.then(() => call(...given)) : call(...given)
     }
   const { follow, ...calls } = backend
   const guarded = Object.entries(calls).map(([name, call]) => [name, guard(name, call as never)])

@@ -55,6 +55,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
       isFirst: true,
       older: undefined,
       errors: [],
+      errorsWhole: true,
       items: [
         {
           event: { kind: evil, at: now, metadata: { [evil]: evil }, metrics: { [evil]: 1 } },
@@ -63,7 +64,6 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
         },
       ],
     },
-    notices: [{ kind: 'error', title: evil, detail: evil }],
   })
 
 const evilJob = (changes: Partial<Job> = {}) =>
@@ -133,9 +133,9 @@ describe('a page', () => {
         items: [{}, { event: null }, { event: { at: 7, metrics: 'x', metadata: [1] } }],
         older: undefined,
         errors: [{}],
+        errorsWhole: true,
         isFirst: true,
       },
-      notices: [],
     })
     assert.ok(html.includes('</html>'))
   })

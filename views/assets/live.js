@@ -230,7 +230,7 @@
       .then(() => htmx.swap({ text: html, sourceElement: live, target: live, swap: 'none' }))
       .catch(() => {})
       .then(() => {
-        mark(document.getElementById('fresh')?.dataset.state === 'stale')
+        mark(['stale', 'behind'].includes(document.getElementById('fresh')?.dataset.state))
         const link = document.getElementById('link')
         if (state === 'polling' && link?.textContent === 'connected') link.textContent = 'polling'
       })

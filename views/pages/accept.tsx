@@ -6,19 +6,27 @@ import { describeFaults } from '../partials/sidecars.tsx'
 import { withQuery } from '../urls.ts'
 
 export type AcceptView = {
-  /** Every opening of one spool that shows a loss, and the present one. */
-  sources: readonly Source[]
+  /** Every opening of one spool that shows a loss, and the present one; undefined when the API is away. */
+  sources: readonly Source[] | undefined
   id: string
+  /** Events that the person is shown as missing. */
+  missing: number
   /** What was wrong with the form, and what was in it. */
   problem: string | undefined
   reason: string
   by: string
 }
 
+const Missing = ({ count: n }: { count: number }) => (
+  <>
+    {count(n, 'missing event')} of this source will no longer count as missing. They stay in the
+    ledger, as accepted; one that arrives later counts as received.{' '}
+  </>
+)
+
 /** Asks once more, with what is lost and what it means, and for a reason. */
 export function AcceptBody({ page, view }: { page: Page; view: AcceptView }) {
-  const { sources, id, problem, reason, by } = view
-  const missing = sources.reduce((sum, source) => sum + source.missing, 0)
+  const { sources = [], id, problem, reason, by, missing } = view
   const site = page.siteQuery
   return (
     <>
@@ -33,10 +41,9 @@ export function AcceptBody({ page, view }: { page: Page; view: AcceptView }) {
       </div>
       <Panel title="What this does" class="w8">
         <p>
-          {count(missing, 'missing event')} of this source will no longer count as missing. They
-          stay in the ledger, as accepted; one that arrives later counts as received. A source that
-          is silent is retired, with what may still be in its spool; it comes back by itself when it
-          reports again. Who, when and why are kept.
+          {missing === 0 ? null : <Missing count={missing} />}A source that is silent is retired,
+          with what may still be in its spool; it comes back by itself when it reports again. Who,
+          when and why are kept.
         </p>
         {problem === undefined ? null : (
           <p class="banner" role="alert">

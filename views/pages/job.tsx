@@ -3,7 +3,7 @@ import { capitalize, cut, isVisible, number } from '../format.ts'
 import { type JobEvents, type JobQuery, jobUrl, type Subjobs } from '../job-query.ts'
 import { jobName, toolText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl } from '../jobs-query.ts'
-import type { Notice, Page } from '../page.ts'
+import type { Page } from '../page.ts'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { DeliveryPath } from '../partials/delivery-path.tsx'
 import { EventsTable } from '../partials/events.tsx'
@@ -16,7 +16,6 @@ import {
   Metadata,
   otherMetadata,
 } from '../partials/metadata.tsx'
-import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
@@ -33,7 +32,6 @@ export type JobView = {
   /** Undefined when the API was away; events likewise. */
   subjobs: Subjobs | undefined
   events: JobEvents | undefined
-  notices: readonly Notice[]
 }
 
 /** One job or subjob. */
@@ -42,7 +40,6 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
   return (
     <div id="job" class="body">
       <Head view={view} site={page.siteQuery} />
-      <Notices notices={view.notices} />
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
         <SubjobsPanel page={page} view={view} />
@@ -115,7 +112,7 @@ const metricColumns: Column<readonly [name: string, value: string]>[] = [
 function Events({ page, view }: { page: Page; view: JobView }) {
   const { job, events } = view
   if (events === undefined) return null
-  const { items, errors } = events
+  const { items, errors, errorsWhole } = events
   const total = number(Math.max(job.eventCount, items.length))
   const { events: only, eventsAfter } = view.query
   const listed = only === 'errors' ? 'errors and ends' : `${number(items.length)} of ${total}`
@@ -123,7 +120,10 @@ function Events({ page, view }: { page: Page; view: JobView }) {
   return (
     <>
       {errors.length === 0 ? null : (
-        <Panel title="Errors before the newest events" note={`the newest ${number(errors.length)}`}>
+        <Panel
+          title="Errors before the newest events"
+          note={`${errorsWhole ? 'the newest' : 'some of them:'} ${number(errors.length)}`}
+        >
           <EventsTable
             caption="Errors before the newest events, newest first"
             events={errors}

@@ -1,4 +1,4 @@
-import type { Job, JobPage, Total } from '../../src/core/job.ts'
+import type { Job, JobPage, TimeField, Total } from '../../src/core/job.ts'
 import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { count, number, when } from '../format.ts'
@@ -10,7 +10,7 @@ import {
   type Sort,
   sortOrder,
   sorts,
-  sortTime,
+  toTimeField,
   windowNames,
 } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
@@ -18,15 +18,15 @@ import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
-import { Panel } from '../partials/panel.tsx'
+import { Down, Panel } from '../partials/panel.tsx'
 import { FoundSubjobs } from '../partials/subjob-lists.tsx'
 
 /** Parts that are undefined were never answered; `notices` and the top bar say why. */
 export type JobsView = {
   query: JobsQuery
-  /** Of the window; null reaches back to the first job. */
+  /** Of the window; null reaches back to the first job. Without an end it begins later than now. */
   from: Micros | null
-  to: Micros
+  to: Micros | undefined
   apps: readonly string[]
   tally: Tally | undefined
   usual: UsualCounts | undefined
@@ -61,24 +61,40 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       </div>
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
-      {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
-      {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
-      {view.subjobs === undefined ? null : (
-        <FoundSubjobs
-          page={page}
-          subjobs={view.subjobs.items}
-          more={view.subjobs.nextCursor !== null}
-        />
-      )}
+      {/* Each is there from the start, if empty: an open page fills what was not known when it loaded. */}
+      <section id="cards" aria-label="Counts">
+        {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
+      </section>
+      <div id="list" class="body">
+        {view.jobs === undefined ? <Down title="Jobs" /> : null}
+        {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
+      </div>
+      <div id="found" class="body">
+        {view.subjobs === undefined ? null : (
+          <FoundSubjobs
+            page={page}
+            subjobs={view.subjobs.items}
+            more={view.subjobs.nextCursor !== null}
+          />
+        )}
+      </div>
     </>
   )
+}
+
+/** What the jobs of a list did in its window. */
+const listVerbs: Record<TimeField, string> = {
+  started: 'started',
+  active: 'active',
+  ended: 'ended',
+  seen: 'last heard of',
 }
 
 /** What the list has: of flagged jobs their number, of all others what they did in the window. */
 function listText(view: JobsView): string {
   const { query, total } = view
   if (query.flags.length === 0) {
-    return windowText(view, sortTime(query.sort) === 'ended' ? 'ended' : 'active')
+    return `${listVerbs[toTimeField(query.sort)]} ${windowText(view)}`
   }
   const which = `${query.flags.join(', ')}, whenever they began`
   if (total === undefined) return which
@@ -96,14 +112,12 @@ function JobsCards({
 }) {
   const { query } = view
   return (
-    <section id="cards" aria-label="Counts">
-      <Cards
-        tally={tally}
-        usual={view.usual}
-        span={`ended in ${isRange(query) ? 'the range' : windowNames[query.window]}`}
-        href={(counted) => cardUrl(counted, query, site)}
-      />
-    </section>
+    <Cards
+      tally={tally}
+      usual={view.usual}
+      span={`ended in ${isRange(query) ? 'the range' : windowNames[query.window]}`}
+      href={(counted) => cardUrl(counted, query, site)}
+    />
   )
 }
 
@@ -199,9 +213,15 @@ function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
   const { query } = view
   const wide = query.window === '7d' || query.window === 'all' ? 'all' : '7d'
   const plain: JobsQuery = { ...firstPage(query), from: undefined, to: undefined, window: wide }
-  if (query.flags.length > 0) return <p class="empty">No running job matches these filters.</p>
+  if (query.flags.length > 0) {
+    return (
+      <p id="none" class="empty">
+        No running job matches these filters.
+      </p>
+    )
+  }
   return (
-    <p class="empty">
+    <p id="none" class="empty">
       No job matches these filters, {listText(view)}.{' '}
       <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all jobs' : 'Show 7 days'}</a>
     </p>

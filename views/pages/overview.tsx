@@ -1,12 +1,12 @@
 import type { Job } from '../../src/core/job.ts'
-import type { Running } from '../../src/core/questions/running.ts'
+import type { RunningTotals } from '../../src/core/questions/running.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { capitalize, count, cut, duration, number, percent } from '../format.ts'
 import { windowText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
 import type { Notice, Page } from '../page.ts'
 import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
-import { type Causes, CausesPanel } from '../partials/causes.tsx'
+import { type Causes, CausesPanel, causesTitle } from '../partials/causes.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Windows } from '../partials/filters.tsx'
@@ -20,7 +20,7 @@ import {
   toolColumn,
 } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
-import { Panel } from '../partials/panel.tsx'
+import { Down, Panel } from '../partials/panel.tsx'
 import { withQuery } from '../urls.ts'
 
 /** An app's jobs that ended in the window. */
@@ -30,30 +30,21 @@ export type AppTally = {
   ended: number
 }
 
-/** The running jobs of all sites together. */
-type RunningTotals = Omit<Running, 'siteId'>
-
 export type OverviewView = {
   window: Window
   from: Micros
   to: Micros
-  /** Undefined when the API is away and there is no earlier answer. */
-  data:
-    | {
-        tally: Tally
-        usual: UsualCounts | undefined
-        buckets: readonly Bucket[]
-        stepS: number
-        apps: readonly AppTally[]
-        causes: Causes
-        /** The newest of the running jobs that are stuck, lost or late. */
-        flagged: readonly Job[]
-        /** All running jobs, judged. */
-        running: RunningTotals
-        failures: readonly Job[]
-        newest: readonly Job[]
-      }
-    | undefined
+  stepS: number
+  usual: UsualCounts | undefined
+  /** Each of these is undefined while the API has not answered it; the others stand all the same. */
+  tally: Tally | undefined
+  buckets: readonly Bucket[] | undefined
+  apps: readonly AppTally[] | undefined
+  causes: Causes | undefined
+  /** The newest of the running jobs that are stuck, lost or late, and all running jobs, judged. */
+  flagged: { jobs: readonly Job[]; running: RunningTotals } | undefined
+  failures: readonly Job[] | undefined
+  newest: readonly Job[] | undefined
   notices: readonly Notice[]
 }
 
@@ -70,38 +61,50 @@ export function OverviewBody({ page, view }: { page: Page; view: OverviewView })
         <Windows query={{ window: view.window }} href={path} all={false} />
       </div>
       <Notices notices={view.notices} />
-      {view.data === undefined ? null : <Panels page={page} view={view} data={view.data} />}
+      <Counts page={page} view={view} />
+      <Chart page={page} view={view} />
+      {view.causes === undefined ? (
+        <Down title={causesTitle} class="fill w5" />
+      ) : (
+        <CausesPanel causes={view.causes} window={view.window} site={site} />
+      )}
+      <Flagged page={page} view={view} />
+      <Failures page={page} view={view} />
+      <Apps page={page} view={view} />
+      <Newest page={page} view={view} />
     </div>
   )
 }
 
-type Data = NonNullable<OverviewView['data']>
-type PanelProps = { page: Page; view: OverviewView; data: Data }
+type PanelProps = { page: Page; view: OverviewView }
 
-function Panels({ page, view, data }: PanelProps) {
+function Counts({ page, view: { tally, usual, window } }: PanelProps) {
+  if (tally === undefined) return <Down title="Counts" />
   return (
-    <>
-      <section id="cards" aria-label="Counts">
-        <Cards
-          tally={data.tally}
-          usual={data.usual}
-          span={`ended in ${windowNames[view.window]}`}
-          href={(counted) => cardUrl(counted, { window: view.window }, page.siteQuery)}
-        />
-      </section>
-      <Panel title="Jobs over time" note={`started per ${stepName(data.stepS)}`} class="fill w7">
-        <JobsChart buckets={data.buckets} stepS={data.stepS} now={page.now} />
-      </Panel>
-      <CausesPanel causes={data.causes} window={view.window} site={page.siteQuery} />
-      <Flagged page={page} data={data} />
-      <Failures page={page} view={view} data={data} />
-      <Apps page={page} view={view} data={data} />
-      <Newest page={page} data={data} />
-    </>
+    <section id="cards" aria-label="Counts">
+      <Cards
+        tally={tally}
+        usual={usual}
+        span={`ended in ${windowNames[window]}`}
+        href={(counted) => cardUrl(counted, { window }, page.siteQuery)}
+      />
+    </section>
   )
 }
 
-function Flagged({ page, data: { flagged, running } }: Pick<PanelProps, 'page' | 'data'>) {
+function Chart({ page, view: { buckets, stepS } }: PanelProps) {
+  const title = 'Jobs over time'
+  if (buckets === undefined) return <Down title={title} class="fill w7" />
+  return (
+    <Panel title={title} note={`started per ${stepName(stepS)}`} class="fill w7">
+      <JobsChart buckets={buckets} stepS={stepS} now={page.now} />
+    </Panel>
+  )
+}
+
+function Flagged({ page, view }: PanelProps) {
+  if (view.flagged === undefined) return <Down title="Stuck, lost, late" class="fill w6" />
+  const { jobs: flagged, running } = view.flagged
   const site = page.siteQuery
   const all = jobsUrl({ ...defaultQuery, flags }, site)
   return (
@@ -160,7 +163,9 @@ function notJudged({ lostNotJudged, stuckNotJudged }: RunningTotals): string {
 const usualText = ({ usual }: Job) =>
   usual === undefined ? '' : `${duration(usual.p05S)} to ${duration(usual.p95S)}`
 
-function Failures({ page, view, data: { failures } }: PanelProps) {
+function Failures({ page, view }: PanelProps) {
+  const { failures } = view
+  if (failures === undefined) return <Down title="Newest failures" class="fill w6" />
   const site = page.siteQuery
   const all = cardUrl('failed', { window: view.window }, site)
   return (
@@ -186,7 +191,8 @@ function Failures({ page, view, data: { failures } }: PanelProps) {
   )
 }
 
-function Newest({ page, data: { newest } }: Pick<PanelProps, 'page' | 'data'>) {
+function Newest({ page, view: { newest } }: PanelProps) {
+  if (newest === undefined) return <Down title="Newest jobs" class="fill w6" />
   const site = page.siteQuery
   return (
     <Panel
@@ -212,7 +218,9 @@ function Newest({ page, data: { newest } }: Pick<PanelProps, 'page' | 'data'>) {
   )
 }
 
-function Apps({ page, view, data: { apps } }: PanelProps) {
+function Apps({ page, view }: PanelProps) {
+  const { apps } = view
+  if (apps === undefined) return <Down title="By app" class="fill w6" />
   const href = (app: string) =>
     jobsUrl({ ...defaultQuery, window: view.window, app }, page.siteQuery)
   const columns: Column<AppTally>[] = [

@@ -9,10 +9,12 @@ export type SignInView = Bare & {
   next: string
   /** Why the last attempt failed. */
   problem: string | undefined
+  /** What the token has to allow. */
+  scope: 'read' | 'operate'
 }
 
 /** Takes a token once. Says nothing about the site, because anyone may open this page. */
-export function SignInPage({ theme, assets, version, next, problem }: SignInView) {
+export function SignInPage({ theme, assets, version, next, problem, scope }: SignInView) {
   return (
     <Document theme={theme} assets={assets} title="Sign in · wafermon">
       <main class="sign-in" id="main">
@@ -42,9 +44,9 @@ export function SignInPage({ theme, assets, version, next, problem }: SignInView
           </button>
           <p id="token-help">
             <small>
-              Paste a token with the scope read. The operator of this dashboard creates one with{' '}
-              <code>wafermon token new --scope read</code>. This browser stays signed in while it is
-              used, and for a week after that.
+              Paste a token with the scope {scope}. The operator of this dashboard creates one with{' '}
+              <code>wafermon token new --scope {scope}</code>. This browser stays signed in while it
+              is used, and for a week after that.
             </small>
           </p>
           <p>

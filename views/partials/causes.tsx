@@ -1,8 +1,7 @@
 import type { CauseFact } from '../../src/core/questions/causes.ts'
 import { pct } from '../axis.ts'
 import { count, cut, number, percent } from '../format.ts'
-import { defaultQuery, jobsUrl, toParams, type Window } from '../jobs-query.ts'
-import { type Query, withQuery } from '../urls.ts'
+import { defaultQuery, jobsUrl, type Window } from '../jobs-query.ts'
 import { type Column, DataTable } from './data-table.tsx'
 import { Panel } from './panel.tsx'
 
@@ -30,7 +29,7 @@ export type Causes = {
 
 type Props = { causes: Causes; window: Window; site: string | undefined }
 
-const title = 'What failures have in common'
+export const causesTitle = 'What failures have in common'
 
 export function CausesPanel({ causes, window, site }: Props) {
   const { rows, failed, ended } = causes
@@ -39,16 +38,16 @@ export function CausesPanel({ causes, window, site }: Props) {
       ? undefined
       : `${number(failed)} failed of ${count(ended, 'job')} that ended; each value against all others`
   return (
-    <Panel title={title} note={note} class="fill w5">
+    <Panel title={causesTitle} note={note} class="fill w5">
       <DataTable
-        caption={title}
+        caption={causesTitle}
         columns={columns(window, site)}
         rows={rows}
         stack
         empty={
           failed === 0
             ? 'No job failed in this window.'
-            : 'Nothing stands out: the jobs of no value fail more often than the others, beyond chance.'
+            : 'Nothing stands out: no value fails more often than the rest by more than chance.'
         }
       />
     </Panel>
@@ -89,11 +88,13 @@ const names: Record<CauseFact, string> = {
   error: 'error',
 }
 
-function Value({ cause: { fact, of, value, now }, href }: { cause: Cause; href: string }) {
+type ValueProps = { cause: Cause; href: string | undefined }
+
+function Value({ cause: { fact, of, value, now }, href }: ValueProps) {
+  const text = cut(of === null ? value : `${of} ${value}`, 80)
   return (
     <>
-      <small>{names[fact]}</small>{' '}
-      <a href={href}>{cut(of === null ? value : `${of} ${value}`, 80)}</a>
+      <small>{names[fact]}</small> {href === undefined ? text : <a href={href}>{text}</a>}
       {now === undefined ? null : (
         <b>
           {' '}
@@ -104,20 +105,26 @@ function Value({ cause: { fact, of, value, now }, href }: { cause: Cause; href: 
   )
 }
 
-/** The failed jobs of a value in the same window. */
-function causeUrl(cause: Cause, window: Window, site: string | undefined): string {
+/** The failed jobs of a value in the same window; undefined where no list has them. */
+function causeUrl(cause: Cause, window: Window, site: string | undefined): string | undefined {
   const failed = { ...defaultQuery, window, status: ['failed'], sort: 'ended-desc' } as const
   const { fact, value, of } = cause
   if (fact === 'app') return jobsUrl({ ...failed, app: value }, site)
-  if (fact === 'version') return factUrl({ app: of ?? '', version: value })
-  if (fact === 'error') return jobsUrl({ ...failed, q: longestText(value) }, site)
+  if (fact === 'version') return jobsUrl({ ...failed, app: of ?? '', version: value }, site)
+  if (fact === 'error') return errorUrl(value)
   if (fact === 'site') return jobsUrl(failed, value)
-  return factUrl({ ...(of === null ? {} : { tool: of }), [fact]: value })
+  const facts = { ...(of === null ? {} : { tool: of }), [fact]: value }
+  return jobsUrl({ ...failed, facts }, site)
 
-  function factUrl(facts: Query): string {
-    return withQuery('/jobs', { site, ...toParams(failed), ...facts })
+  /** Numbers differ from one error to the next, so it is a search, for enough text to tell it from others. */
+  function errorUrl(text: string): string | undefined {
+    const q = longestText(text)
+    return q.length < fewestLetters ? undefined : jobsUrl({ ...failed, q }, site)
   }
 }
+
+/** A shorter text is in errors of other kinds as well. */
+const fewestLetters = 4
 
 /** The longest part of an error text that its occurrences share: `#` stands for what differs. */
 const longestText = (text: string): string =>

@@ -14,14 +14,16 @@ export function DeliveryPath({ job, event, now }: Props) {
   const receivedAt = toTime(event.received_at)
   if (at === undefined || receivedAt === undefined) return null
   const { id, seq } = toRecord(event.source)
+  const sidecar = toText(id)
+  const onDisk = typeof seq === 'number' ? `on disk, seq ${number(seq)}` : 'on disk'
   return (
     <Panel title="Delivery path" note={`of the newest event, ${cut(kind, 40)}`} class="all">
       <ol class="path">
         <Step name="Program" value={whenMs(at, now)} note="happened" />
         <Step
-          name={`Sidecar ${cut(toText(id), 30)}`}
+          name={sidecar === '' ? 'API' : `Sidecar ${cut(sidecar, 30)}`}
           value={`+${duration(Math.max(0, secondsBetween(at, receivedAt)))}`}
-          note={typeof seq === 'number' ? `on disk, seq ${number(seq)}` : 'on disk'}
+          note={sidecar === '' ? 'received, by no sidecar' : onDisk}
         />
         {job.status === 'running' ? (
           <Step

@@ -1,5 +1,6 @@
 import { factNames, facts } from '../../src/core/facts.ts'
 import { statuses } from '../../src/core/job.ts'
+import type { Micros } from '../../src/core/time.ts'
 import { cut, hourMinute, zoneShort } from '../format.ts'
 import {
   firstPage,
@@ -58,6 +59,7 @@ export function Filters({ query, apps, site }: Props) {
           <input id="search" type="search" name="q" value={query.q} placeholder="L26N44…" />
         </label>
         <Choice name="app" label="App" value={query.app} options={appOptions(apps, query.app)} />
+        <Field name="version" label="Version" value={query.version} />
         {factNames.map((name) => (
           <Field name={name} label={facts[name].label} value={query.facts[name] ?? ''} />
         ))}
@@ -93,7 +95,10 @@ const inWindow = (query: JobsQuery, window: Window): JobsQuery => ({
   to: undefined,
 })
 
-type WindowsProps = { query: Pick<JobsQuery, 'window' | 'from'>; href: (window: Window) => string }
+type WindowsProps = {
+  query: Pick<JobsQuery, 'window' | 'from' | 'to'>
+  href: (window: Window) => string
+}
 
 /** The windows as links; without `all` where a page cannot show it. */
 export function Windows({ query, href, all = true }: WindowsProps & { all?: boolean }) {
@@ -103,7 +108,7 @@ export function Windows({ query, href, all = true }: WindowsProps & { all?: bool
       {names.map((name) => (
         <a
           href={href(name)}
-          {...(query.from === undefined && name === query.window ? { 'aria-current': 'true' } : {})}
+          {...(isWindow(query) && name === query.window ? { 'aria-current': 'true' } : {})}
         >
           {windowNames[name]}
         </a>
@@ -159,15 +164,27 @@ function appOptions(apps: readonly string[], chosen: string): [string, string][]
   return [['', 'all'], ...names.map((name): [string, string] => [name, cut(name, 60)])]
 }
 
+/** The window up to now, and no range of a link. */
+const isWindow = ({ from, to }: Pick<JobsQuery, 'from' | 'to'>) =>
+  from === undefined && to === undefined
+
+/** `6 h`, `from 12:00 UTC to 14:00 UTC`, or `6 h up to 14:00 UTC`. */
+function rangeText({ window, from, to }: JobsQuery): string {
+  const at = (time: Micros) => `${hourMinute(time)} ${zoneShort(time)}`
+  const start = from === undefined ? windowNames[window] : `from ${at(from)}`
+  if (to === undefined) return start
+  return `${start} ${from === undefined ? 'up to' : 'to'} ${at(to)}`
+}
+
 function summary(query: JobsQuery): string {
-  const window =
-    query.from === undefined
-      ? windowNames[query.window]
-      : `from ${hourMinute(query.from)} ${zoneShort(query.from)}`
   const some = query.status.length > 0 && query.status.length < statuses.length
   const chosen = some ? query.status.join(', ') : 'all statuses'
-  const parts = [window, query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen]
+  const parts = [
+    rangeText(query),
+    query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen,
+  ]
   if (query.app !== '') parts.push(cut(query.app, 60))
+  if (query.version !== '') parts.push(`version ${cut(query.version, 60)}`)
   if (query.q !== '') parts.push(`“${cut(query.q, 60)}”`)
   for (const name of factNames) {
     const value = query.facts[name]

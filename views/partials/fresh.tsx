@@ -19,7 +19,7 @@ export function Freshness({ fresh, plant, now, oob = false }: Props) {
       id="fresh"
       aria-live="off"
       data-state={state}
-      class={state === 'stale' || state === 'partial' ? 'fresh stale' : 'fresh'}
+      class={state === 'live' || state === 'loaded' ? 'fresh' : 'fresh stale'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
       <span id="plant">{describePlant(fresh, plant, now)}</span>{' '}
@@ -45,6 +45,10 @@ function describePlant(fresh: Fresh, plant: Plant, now: Micros): string {
 }
 
 function describeLink(fresh: Fresh): string {
+  if (fresh.state === 'behind') {
+    const what = fresh.whole ? 'this page' : 'part of this page'
+    return fresh.ageS === null ? `${what} has no answer` : `${what} is ${age(fresh.ageS)} old`
+  }
   if (fresh.state !== 'stale') return 'connected'
   return fresh.ageS === null ? 'not connected' : `stale, ${age(fresh.ageS)}`
 }

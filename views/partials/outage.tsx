@@ -8,7 +8,7 @@ type Props = { fresh: Fresh; now: Micros; oob?: boolean }
 const named = 6
 
 /**
- * Says that the API is away, or some of the sites; empty while all answer. It comes after the
+ * Says that the API is away, or some of the sites, or that it does not answer all of the page; empty while all answer. It comes after the
  * content and sticks to the lower edge of the window, so it is seen wherever the reader is, and
  * moves nothing when it appears. `oob` marks it as a replacement for the one on the page.
  */
@@ -34,6 +34,7 @@ export function Outage({ fresh, now, oob = false }: Props) {
 
 function describe(fresh: Fresh, now: Micros): { title: string; detail: string } | undefined {
   if (fresh.state === 'partial') return describeSites(fresh, now)
+  if (fresh.state === 'behind') return describeBehind(fresh)
   if (fresh.state !== 'stale') return undefined
   const why = fresh.reason === undefined ? '' : `${fresh.reason} `
   return {
@@ -42,6 +43,15 @@ function describe(fresh: Fresh, now: Micros): { title: string; detail: string } 
       fresh.ageS === null
         ? `${why}There is nothing to show yet. This page updates by itself as soon as the API answers.`
         : `${why}These are the last known values, ${age(fresh.ageS)} old. The page updates by itself as soon as the API answers.`,
+  }
+}
+
+function describeBehind({ whole, ageS, reason }: Extract<Fresh, { state: 'behind' }>) {
+  const what = whole ? 'This page' : 'Part of this page'
+  const shown = ageS === null ? 'was never answered' : `is ${age(ageS)} old`
+  return {
+    title: `${what} is not current`,
+    detail: `${reason} What that concerns ${shown}; the API answers other questions.`,
   }
 }
 

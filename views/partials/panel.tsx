@@ -35,3 +35,12 @@ export function Panel({ class: more, title, note, label, id, children }: Props) 
     </section>
   )
 }
+
+/** In the place of a panel whose question was not answered. The top bar says since when. */
+export function Down({ title, class: more }: { title: string; class?: string }) {
+  return (
+    <Panel title={title} class={more === undefined ? 'down' : `down ${more}`}>
+      <p class="empty">No answer yet. This fills by itself as soon as there is one.</p>
+    </Panel>
+  )
+}

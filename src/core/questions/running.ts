@@ -19,11 +19,21 @@ export type Running = {
   complete: boolean
 }
 
+/** The running jobs of all sites together. */
+export type RunningTotals = Omit<Running, 'siteId'>
+
+/** Maximum running jobs that are judged, the newest; a fab has a few thousand. */
+export const mostJudged = 200_000
+
 /** All running jobs, whenever they began, by site. */
-export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Running> = {
+export const runningQuestion: Question<
+  Pick<JobFilter, 'site' | 'appName' | 'exactApp'>,
+  Running
+> = {
   name: 'running',
   path: '/v1/running',
-  toQuery: ({ site, appName }) => toQuery({ site, app_name: appName }),
+  toQuery: ({ site, appName, exactApp }) =>
+    toQuery({ site, app_name: appName, exact_app: exactApp }),
   table: makeTable<Running>('counts of running jobs', {
     siteId: text('The site.'),
     running: whole('Running jobs, whenever they began.'),
@@ -35,7 +45,9 @@ export const runningQuestion: Question<Pick<JobFilter, 'site' | 'appName'>, Runn
       'Cannot be judged as lost: no heartbeat, and no history of their kind yet.',
     ),
     stuckNotJudged: whole('Cannot be judged as stuck: no limit, and no history of their kind yet.'),
-    complete: flag('False when there are more running jobs: the newest 200,000 are judged.'),
+    complete: flag(
+      `False when there are more running jobs: the newest ${mostJudged.toLocaleString('en-US')} are judged.`,
+    ),
   }),
   merge: (answers) => answers.flatMap(({ items }) => items),
 }

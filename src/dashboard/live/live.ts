@@ -1,12 +1,12 @@
-import * as z from 'zod'
 import type { Fresh, MissingSite, Plant } from '../../../views/page.ts'
 import { type Job, maxJobIds } from '../../core/job.ts'
-import { parseText } from '../../core/json.ts'
 import { fromMs, type Micros } from '../../core/time.ts'
 import { Backoff, sleep } from '../../platform/backoff.ts'
 import { clock } from '../../platform/clock.ts'
 import type { Backend, LiveMessage } from '../model/backend.ts'
 import { describeOutage } from '../model/error-text.ts'
+import { firstTime } from '../model/query.ts'
+import { parseEntity, parseSites } from './stream-data.ts'
 
 /** The changes since the last call; handed to every page that listens. */
 export type Change = {
@@ -31,6 +31,8 @@ export type LiveOptions = {
   /** How long such an answer may take until the API counts as away, in milliseconds. */
   patienceMs?: number
   now?: () => number
+  /** Milliseconds since 1970; for tests. */
+  timeOfDay?: () => number
 }
 
 /** Maximum changed jobs that wait to be looked up. With more, pages are told to reload. */
@@ -40,7 +42,8 @@ const patienceOfManyMs = 3300
 const patienceOfOneMs = 2500
 /** Without an open page the pauses between two questions are longer by this. */
 const unheardFactor = 10
-const newestEvent = { time: 'seen', order: 'desc', limit: 1 } as const
+/** However long ago: without a start the API looks back a week. */
+const newestEvent = { from: firstTime, time: 'seen', order: 'desc', limit: 1 } as const
 const noAnswer = 'It does not answer a question.'
 /** The API sends a heartbeat every 15 s; a stream that misses more than two is not live. */
 const silenceMs = 40_000
@@ -180,14 +183,21 @@ export class Live {
     const { backend, signal } = this.#options
     this.#newest ??= backend
       .findJobs(newestEvent, signal)
-      .then(({ items, completeness }) => {
-        this.#sawEvent(items[0]?.lastEventAt ?? null)
+      .then(({ items: [newest], completeness }) => {
+        this.#sawEvent(newest ? this.#boundByArrival(newest.lastEventAt, newest.updatedAt) : null)
         this.#silentSidecars = completeness.sourcesSilent
       })
       .finally(() => {
         this.#newest = undefined
       })
     return this.#newest
+  }
+
+  /** A sender's clock may run ahead: an event is no newer than its arrival, nor than now. */
+  #boundByArrival(at: Micros, arrivedAt: Micros | undefined): Micros {
+    const now = fromMs((this.#options.timeOfDay ?? clock.nowMs)())
+    const arrival = arrivedAt !== undefined && arrivedAt < now ? arrivedAt : now
+    return at < arrival ? at : arrival
   }
 
   #sawEvent(at: Micros | null): void {
@@ -206,7 +216,8 @@ export class Live {
     }
     const entity = parseEntity(data)
     if (entity === undefined) return
-    this.#sawEvent(fromMs(clock.nowMs()))
+    // By its own time: what a sidecar had held back says nothing about the plant of now.
+    if (entity.at !== undefined) this.#sawEvent(this.#boundByArrival(entity.at, entity.receivedAt))
     this.#touched.add(entity.id)
     if (entity.parentId !== null) this.#touched.add(entity.parentId)
     if (entity.type === 'job') this.#waiting.add(entity.id)
@@ -261,33 +272,4 @@ export class Live {
       return []
     }
   }
-}
-
-/** The sites that a merged stream is missing; undefined when the message cannot be read. */
-function parseSites(data: string): { total: number; missing: MissingSite[] } | undefined {
-  return sitesSchema.safeParse(parseOrUndefined(data)).data
-}
-
-const sitesSchema = z.object({
-  total: z.number(),
-  missing: z.array(z.object({ id: z.string(), since: z.string() })),
-})
-
-function parseOrUndefined(data: string): unknown {
-  try {
-    return parseText(data)
-  } catch {
-    return undefined
-  }
-}
-
-type Entity = { id: string; parentId: string | null; type: string }
-
-/** The job or subjob of an event; undefined when it is not an event. */
-function parseEntity(data: string): Entity | undefined {
-  const event = parseOrUndefined(data) as { entity?: Record<string, unknown> } | null | undefined
-  const entity = event?.entity
-  if (typeof entity?.id !== 'string') return undefined
-  const parentId = typeof entity.parent_id === 'string' ? entity.parent_id : null
-  return { id: entity.id, parentId, type: String(entity.type) }
 }

@@ -1,7 +1,10 @@
-import { jobsUrl } from '../../../views/jobs-query.ts'
+import { jobsUrl, sortOrder } from '../../../views/jobs-query.ts'
+import type { Fresh } from '../../../views/page.ts'
 import { NewRows } from '../../../views/pages/jobs.tsx'
+import { isUuid } from '../../core/uuid.ts'
 import { pageSize, readJobsQuery } from '../model/query.ts'
-import { asReplacement, eachPart, type Part, rowsId } from './parts.ts'
+import type { Outcome } from './page-maker.ts'
+import { asReplacement, eachPart, listId, type Part, rowsId } from './parts.ts'
 
 /** What a browser says about one of its windows. */
 export type WindowState = {
@@ -16,6 +19,10 @@ export type WindowState = {
 }
 
 const rowPrefix = 'job-'
+/** Maximum rows of one window that are looked up apart: a page of them, and some that it shows besides. */
+const mostLeft = pageSize + 20
+/** A page that was not made for so long is not current, whatever the reason, in milliseconds. */
+const currentMs = 15_000
 
 /**
  * One open window, as its browser described it, and what it was sent since. Everything it is sent
@@ -29,6 +36,10 @@ export class OpenWindow {
   readonly about: string | undefined
   readonly #versions: Map<string, string>
   #news: number
+  /** How far the page itself is behind its site; undefined while it is as current as that. */
+  #behind: Fresh | undefined
+  /** When the making of what the window shows began, in the time of `performance.now()`. */
+  #currentAt = performance.now()
   /** Rows that left the page of the list, and will not change while nothing happens. */
   readonly #settled = new Set<string>()
 
@@ -38,6 +49,29 @@ export class OpenWindow {
     this.about = /^\/jobs\/([0-9a-fA-F-]{36})(?:\?|$)/.exec(url)?.[1]?.toLowerCase()
     this.#versions = new Map(Object.entries(parts))
     this.#news = news
+  }
+
+  /** Notes how the page was made for this window. @returns true when that changes how current it is */
+  note({ fresh, parts, fault, at, goodAt = this.#currentAt }: Outcome): boolean {
+    const before = this.#behind?.state
+    if (parts === undefined) {
+      const ageS = (performance.now() - Math.min(goodAt, this.#currentAt)) / 1000
+      this.#behind = { state: 'behind', whole: true, ageS, reason: fault }
+    } else {
+      this.#currentAt = at
+      const isBehind = fresh.state === 'behind' || fresh.state === 'stale'
+      this.#behind = isBehind ? fresh : undefined
+    }
+    return this.#behind?.state !== before
+  }
+
+  /** How current the window is, where its site is as current as `fresh`. */
+  assess(fresh: Fresh): Fresh {
+    if (fresh.state === 'stale') return fresh
+    if (this.#behind) return this.#behind
+    const ageMs = performance.now() - this.#currentAt
+    if (ageMs < currentMs) return fresh
+    return { state: 'behind', whole: true, ageS: ageMs / 1000, reason: 'It is still being made.' }
   }
 
   /** The HTML to send so that the window shows this version of its page; empty when it does. */
@@ -63,10 +97,11 @@ export class OpenWindow {
     const left: string[] = []
     for (const id of this.#versions.keys()) {
       const jobId = id.slice(rowPrefix.length)
-      if (!id.startsWith(rowPrefix) || listed.has(id) || this.#settled.has(jobId)) continue
-      left.push(jobId)
+      // A browser may send anything, and one id that the API refuses would cost all others.
+      if (!id.startsWith(rowPrefix) || !isUuid(jobId)) continue
+      if (!listed.has(id) && !this.#settled.has(jobId)) left.push(jobId)
     }
-    return left
+    return left.slice(0, mostLeft)
   }
 
   /** Rows that left the list may have changed unnoticed. */
@@ -80,7 +115,9 @@ export class OpenWindow {
       const shown = this.#versions.get(part.id)
       // It is new, so what holds it has another version: it is sent with that.
       if (shown === undefined) continue
-      if (part.id === rowsId || shown === part.version) {
+      // No row enters or leaves a list under a finger; one that shows none is filled.
+      const stays = part.id === rowsId || (part.id === listId && this.#versions.has(rowsId))
+      if (stays || shown === part.version) {
         html += this.#replace(part.parts)
         continue
       }
@@ -95,8 +132,8 @@ export class OpenWindow {
     if (url.pathname !== '/jobs') return ''
     const { query } = readJobsQuery(url.searchParams)
     const { sort, after, before, to } = query
-    // Only a list with the newest on top has a place for new ones.
-    if (sort !== 'started-desc' || after !== undefined || before !== undefined) return ''
+    // Only a list with the newest on top, by whatever time, has a place for new ones.
+    if (sortOrder(sort) !== 'desc' || after !== undefined || before !== undefined) return ''
     if (to !== undefined) return ''
     const rows = [...eachPart(parts)].filter(({ id }) => id.startsWith(rowPrefix))
     const isShown = ({ id }: Part) => this.#versions.has(id)

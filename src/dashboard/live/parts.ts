@@ -9,7 +9,8 @@ import { must } from '../../core/must.ts'
  *    remembered about it.
  *  - What is in a form is never replaced: a reader may be filling it in.
  *  - The rows of `#rows` are replaced one by one; none enters, leaves or moves, because that would shift
- *    the list under a finger. `#new` says how many wait, to each reader another number.
+ *    the list under a finger. `#new` says how many wait, to each reader another number. A `#list`
+ *    without rows has nothing to shift, and is filled.
  */
 
 export type Part = {
@@ -20,8 +21,9 @@ export type Part = {
   parts: readonly Part[]
 }
 
-/** The part whose rows never enter or leave. */
+/** The part whose rows never enter or leave, and the one that holds it, or says that there are none. */
 export const rowsId = 'rows'
+export const listId = 'list'
 const notPart = 'new'
 
 const open = '<main '

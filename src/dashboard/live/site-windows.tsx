@@ -1,9 +1,11 @@
+import type { Fresh } from '../../../views/page.ts'
 import { Clock, Freshness } from '../../../views/partials/fresh.tsx'
 import { JobRow } from '../../../views/partials/jobs-table.tsx'
 import { Outage } from '../../../views/partials/outage.tsx'
 import { type Job, maxJobIds } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
 import { fromMs } from '../../core/time.ts'
+import { sleep } from '../../platform/backoff.ts'
 import type { Dashboard, SiteView } from '../visit.ts'
 import type { Change } from './live.ts'
 import type { OpenWindow } from './open-window.tsx'
@@ -18,6 +20,13 @@ export const tickMs = 4000
 /** How often a page hears how current it is, and how soon that the API is away or back. */
 const freshEveryMs = 2000
 const beatMs = 1000
+/** How long the rows that left their lists wait for pages that take long, in milliseconds. */
+const rowsWaitMs = 1000
+/**
+ * How long a browser that asks waits for its page, in milliseconds. It gives up after 5 s; a page that
+ * takes longer reaches it with a later question.
+ */
+const answerWaitMs = 3000
 
 export type Send = (window: OpenWindow, html: string) => void
 
@@ -49,7 +58,7 @@ export class SiteWindows {
   add(window: OpenWindow, send: Send): () => void {
     this.#windows.set(window, send)
     if (this.#windows.size === 1) this.#start()
-    send(window, this.#freshness())
+    send(window, this.#freshness(window))
     this.#log(this.#update([window], this.#windowMs))
     return () => {
       this.#windows.delete(window)
@@ -59,12 +68,21 @@ export class SiteWindows {
 
   /** The HTML that brings a window up to date; for browsers that ask instead of listening. */
   async answer(window: OpenWindow): Promise<string> {
-    let html = this.#freshness()
+    let html = ''
     const send = (_to: OpenWindow, more: string) => {
       html += more
     }
-    await this.#update([window], tickMs, send).catch((error: unknown) => this.#debug(error))
-    return html
+    // Before the question: a page that is made again has a last version, not one of now.
+    const last = this.#maker.last(window.url)
+    const update = this.#update([window], tickMs, send).then(() => true)
+    const inTime = await Promise.race([update, sleep(answerWaitMs, this.#dashboard.signal)]).catch(
+      (error: unknown) => this.#debug(error),
+    )
+    if (inTime === undefined && last?.parts) {
+      html += window.update(last.parts, this.#site)
+      window.note(last)
+    }
+    return this.#freshness(window) + html
   }
 
   /** A page that was made a moment ago serves a window that opens now. */
@@ -88,8 +106,7 @@ export class SiteWindows {
     if (state !== this.#said || now - this.#saidAt >= freshEveryMs) {
       this.#said = state
       this.#saidAt = now
-      const html = this.#freshness()
-      for (const [window, send] of this.#windows) send(window, html)
+      this.#sayFreshness()
     }
     // Values that are not known any more stay as they are: an age that counts on would be invented.
     if (state === 'stale' || (!back && now - this.#tickedAt < tickMs)) return
@@ -118,21 +135,36 @@ export class SiteWindows {
   ): Promise<void> {
     const left = new Map<OpenWindow, string[]>()
     const work = [...Map.groupBy(windows, ({ url }) => url)].map(async ([url, showing]) => {
-      const parts = await this.#maker.make(url, maxAgeMs)
-      for (const window of parts ? showing : []) {
-        const html = window.update(parts ?? [], this.#site)
+      const outcome = await this.#maker.make(url, maxAgeMs)
+      for (const window of showing) {
+        if (window.note(outcome)) send(window, this.#freshness(window))
+        if (outcome.parts === undefined) continue
+        const html = window.update(outcome.parts, this.#site)
         if (html !== '') send(window, html)
-        left.set(window, window.findLeft(parts ?? []))
+        left.set(window, window.findLeft(outcome.parts))
       }
     })
-    await Promise.all(work)
+    const all = Promise.all(work)
+    await Promise.race([all, sleep(rowsWaitMs, this.#dashboard.signal)])
+    await this.#updateLeft(left, send)
+    await all
+    await this.#updateLeft(left, send)
+  }
+
+  /** Looks up the rows that left their lists, in few questions, and sends them. */
+  async #updateLeft(left: Map<OpenWindow, string[]>, send: Send): Promise<void> {
+    const windows = [...left.keys()]
     const ids = [...new Set([...left.values()].flat())]
+    left.clear()
     for (let i = 0; i < ids.length; i += maxJobIds) {
-      const jobs = await this.#view.backend.getJobs(
-        ids.slice(i, i + maxJobIds),
-        this.#dashboard.signal,
-      )
-      this.#sendRows([...left.keys()], jobs, send)
+      const asked = ids.slice(i, i + maxJobIds)
+      try {
+        const jobs = await this.#view.backend.getJobs(asked, this.#dashboard.signal)
+        this.#sendRows(windows, jobs, send)
+      } catch (error) {
+        // The others are looked up all the same.
+        this.#debug(error)
+      }
     }
   }
 
@@ -156,8 +188,24 @@ export class SiteWindows {
     }
   }
 
-  #freshness(): string {
-    const { fresh, plant } = this.#view.live
+  /** Tells every window how current it is; all that are as current as the site hear the same. */
+  #sayFreshness(): void {
+    const { fresh } = this.#view.live
+    const said = new Map<Fresh, string>()
+    for (const [window, send] of this.#windows) {
+      const own = window.assess(fresh)
+      const html = said.get(own) ?? this.#describe(own)
+      said.set(own, html)
+      send(window, html)
+    }
+  }
+
+  #freshness(window: OpenWindow): string {
+    return this.#describe(window.assess(this.#view.live.fresh))
+  }
+
+  #describe(fresh: Fresh): string {
+    const { plant } = this.#view.live
     const now = fromMs(this.#dashboard.now())
     const parts = [
       <Freshness fresh={fresh} plant={plant} now={now} oob />,

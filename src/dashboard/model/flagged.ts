@@ -1,10 +1,7 @@
 import { count, number } from '../../../views/format.ts'
 import type { Notice } from '../../../views/page.ts'
 import type { Flag } from '../../core/job.ts'
-import type { Running } from '../../core/questions/running.ts'
-
-/** The running jobs of all sites together. */
-export type RunningTotals = Omit<Running, 'siteId'>
+import { mostJudged, type Running, type RunningTotals } from '../../core/questions/running.ts'
 
 export function sumRunning(rows: readonly Running[]): RunningTotals {
   const sum = (key: Exclude<keyof RunningTotals, 'complete'>) =>
@@ -41,7 +38,7 @@ export function judgedNotices(
   if (!complete) {
     notices.push({
       kind: 'stale',
-      title: `Only the newest ${number(200_000)} running jobs were judged`,
+      title: `Only the newest ${number(mostJudged)} running jobs were judged`,
       detail: 'There are more running jobs than that.',
     })
   }

@@ -5,17 +5,18 @@ import { readEvent, toText } from '../../../views/stored-event.ts'
 import { cursorFromWire, cursorToWire } from '../../core/cursor-wire.ts'
 import { AppError } from '../../core/errors.ts'
 import { eventCursorToWire, readEventCursor } from '../../core/event-cursor.ts'
-import type {
-  Cursor,
-  EventFilter,
-  EventPage,
-  Job,
-  JobFilter,
-  JobPage,
-  StoredEvent,
+import {
+  type Cursor,
+  type EventFilter,
+  type EventPage,
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type StoredEvent,
+  statuses,
 } from '../../core/job.ts'
 import { ask, type Visit } from '../visit.ts'
-import { firstTime } from './query.ts'
+import { firstTime, ofAnotherList, type Problem } from './query.ts'
 
 /** Maximum subjobs and events on a page; it counts the others, and leads on to them. */
 export const rowsShown = 60
@@ -24,24 +25,39 @@ const mostRead = 500
 /** Maximum errors shown before the newest events. */
 const mostErrors = 20
 
-/** Reads the query of a job page. What cannot be read is the first page. */
-export function readJobQuery(params: URLSearchParams): JobQuery {
-  const list = params.get('subjobs') ?? ''
-  const after = cursorFromWire(params.get('subjobs_after') ?? '')
-  const isOfList = after?.time === 'started' && after.order === 'desc'
-  return {
-    subjobs: isSubjobList(list) ? list : undefined,
-    subjobsAfter: isOfList ? (params.get('subjobs_after') ?? undefined) : undefined,
-    events: params.get('events') === 'errors' ? 'errors' : undefined,
-    eventsAfter: readablePosition(params.get('events_after') ?? '') && params.get('events_after')!,
+/** Reads the query of a job page, as {@link readJobsQuery} does: what cannot be read is a problem. */
+export function readJobQuery(params: URLSearchParams): { query: JobQuery; problems: Problem[] } {
+  const problems: Problem[] = []
+  const read = <T extends string>(
+    name: string,
+    is: (text: string) => text is T,
+    detail: string,
+  ) => {
+    const given = params.get(name) ?? ''
+    if (given === '' || is(given)) return given === '' ? undefined : given
+    problems.push({ name, detail })
+    return undefined
   }
+  const query: JobQuery = {
+    subjobs: read('subjobs', isSubjobList, `must be one of all, ${statuses.join(', ')}`),
+    subjobsAfter: read('subjobs_after', isSubjobCursor, ofAnotherList),
+    events: read('events', (text) => text === 'errors', 'must be errors'),
+    eventsAfter: read('events_after', isEventCursor, ofAnotherList),
+  }
+  return { query, problems }
 }
 
-function readablePosition(text: string) {
+function isSubjobCursor(text: string): text is string {
+  const after = cursorFromWire(text)
+  return after?.time === 'started' && after.order === 'desc'
+}
+
+function isEventCursor(text: string): text is string {
   try {
-    return text === '' ? undefined : readEventCursor(text, 'desc')
+    readEventCursor(text, 'desc')
+    return true
   } catch {
-    return undefined
+    return false
   }
 }
 
@@ -114,13 +130,27 @@ export async function loadEvents(
   if (page === undefined) return undefined
   const { items, next } = page
   const older = next === null ? undefined : eventCursorToWire(next, 'desc')
-  if (!isFirst || next === null) return { items, older, errors: [], isFirst }
+  if (!isFirst || next === null) return { items, older, errors: [], errorsWhole: true, isFirst }
   const [failed, errors] = await Promise.all([
     find({ status: ['failed', 'canceled'], limit: mostErrors }),
     find({ kinds: ['error'], limit: mostErrors }),
   ])
-  const found = [...(failed?.items ?? []), ...(errors?.items ?? [])]
-  return { items, older, errors: notAmong(items, found), isFirst }
+  return {
+    ...{ items, older, isFirst },
+    errors: notAmong(items, joinWhole([failed, errors])),
+    errorsWhole: failed !== undefined && errors !== undefined,
+  }
+}
+
+/** The events of several lists, newest first, as far back as each has all of its own. */
+export function joinWhole(lists: readonly (EventPage | undefined)[]): StoredEvent[] {
+  const timeOf = (event: StoredEvent) => readEvent(event).at ?? ''
+  const ends = lists.map((list) => {
+    const last = list?.next ? list.items.at(-1) : undefined
+    return last ? timeOf(last) : ''
+  })
+  const from = ends.reduce((a, b) => (a > b ? a : b), '')
+  return lists.flatMap((list) => list?.items ?? []).filter((event) => timeOf(event) >= from)
 }
 
 /** Kinds of events that say how a job fared. */

@@ -4,7 +4,7 @@ import {
   type JobsQuery,
   sortOrder,
   sorts,
-  sortTime,
+  toTimeField,
   type Window,
   windows,
 } from '../../../views/jobs-query.ts'
@@ -16,6 +16,9 @@ import { fromMs, type Micros, parseTime, toMs } from '../../core/time.ts'
 
 /** Rows on a page. */
 export const pageSize = 100
+
+/** What is wrong with a place in a list where the list is another. */
+export const ofAnotherList = 'belongs to another list; it is omitted on the first page'
 
 /** A part of an address that was not understood. */
 export type Problem = { name: string; detail: string }
@@ -39,12 +42,13 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; prob
     flags: read.words('flag', flags),
     q: read.text('q', 200),
     app: read.text('app', 200),
+    version: read.text('version', 64),
     facts: readFacts(read),
     min: read.seconds('min'),
     max: read.seconds('max'),
     sort,
-    after: read.cursor('after', { time: sortTime(sort), order: sortOrder(sort) }),
-    before: read.cursor('before', { time: sortTime(sort), order: flip(sortOrder(sort)) }),
+    after: read.cursor('after', { time: toTimeField(sort), order: sortOrder(sort) }),
+    before: read.cursor('before', { time: toTimeField(sort), order: flip(sortOrder(sort)) }),
   }
   checkTogether(query, problems)
   return { query, problems }
@@ -62,6 +66,9 @@ function checkTogether(
 ) {
   if (from !== undefined && to !== undefined && from >= to) {
     problems.push({ name: 'from', detail: 'must be before to' })
+  }
+  if (to !== undefined && to <= firstTime) {
+    problems.push({ name: 'to', detail: 'must be after the start of 1970' })
   }
   if (min !== '' && max !== '' && Number(min) > Number(max)) {
     problems.push({ name: 'min', detail: 'must not be greater than max' })
@@ -133,7 +140,7 @@ class Reader {
     if (given === '') return undefined
     const read = cursorFromWire(given)
     if (read?.time === list.time && read.order === list.order) return given
-    return this.#refuse(name, 'belongs to another list; it is omitted on the first page')
+    return this.#refuse(name, ofAnotherList)
   }
 
   #refuse(name: string, detail: string): undefined {
@@ -162,6 +169,23 @@ export function startWindow(window: Window, now: Micros): Micros | null {
 export const firstTime: Micros = '1970-01-01T00:00:00.000000Z'
 
 /**
+ * What a jobs page is about: its list, its cards and its heading alike. `from` is null when it reaches
+ * back to the first job, and `to` undefined when it begins later than now. Without `from` it is the window
+ * that ends at `to`.
+ */
+export type JobsSpan = { from: Micros | null; to: Micros | undefined }
+
+export function readSpan(
+  { from, to, window }: Pick<JobsQuery, 'from' | 'to' | 'window'>,
+  now: Micros,
+): JobsSpan {
+  const end = to ?? now
+  if (from !== undefined) return { from, to: from < end ? end : undefined }
+  const start = startWindow(window, end)
+  return { from: start !== null && start < firstTime ? firstTime : start, to: end }
+}
+
+/**
  * The question to the API for a page. A page before a cursor is read in reverse (`flipped`): the
  * rows nearest to the cursor come first, and the page reverses them again.
  */
@@ -171,12 +195,13 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
   return {
     flipped,
     filter: {
-      from: query.from ?? windowStart(query, now),
+      from: listFrom(query, now),
       to: query.to,
-      time: sortTime(query.sort),
+      time: toTimeField(query.sort),
       order: flipped ? flip(order) : order,
       status: query.status.length === 0 ? undefined : query.status,
-      appName: query.app === '' ? undefined : query.app,
+      exactApp: query.app === '' ? undefined : query.app,
+      appVersion: query.version === '' ? undefined : query.version,
       facts: Object.keys(query.facts).length === 0 ? undefined : query.facts,
       flags: query.flags.length === 0 ? undefined : query.flags,
       q: query.q === '' ? undefined : query.q,
@@ -189,8 +214,9 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
 }
 
 /** Every running job is judged, whenever it began and was last heard of. */
-function windowStart({ flags: some, window, to }: JobsQuery, now: Micros): Micros | undefined {
-  return some.length > 0 ? undefined : (startWindow(window, to ?? now) ?? firstTime)
+function listFrom(query: JobsQuery, now: Micros): Micros | undefined {
+  if (query.flags.length > 0) return query.from
+  return readSpan(query, now).from ?? firstTime
 }
 
 function parseCursor(text: string | undefined): Cursor | undefined {

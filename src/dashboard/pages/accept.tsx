@@ -5,10 +5,10 @@ import { AppError } from '../../core/errors.ts'
 import type { ListPage, Place } from '../../core/list-order.ts'
 import { type Source, sourcesQuestion } from '../../core/questions/sources.ts'
 import { sourceStates } from '../../core/source-state.ts'
-import { isFromOurPages, readAddress, readVisitor } from '../access.ts'
-import { toSentence } from '../model/error-text.ts'
-import { respond, respondMessage } from '../respond.tsx'
-import { readParams, toPage, type Visit } from '../visit.ts'
+import { isFromOurPages, readAddress, readVisitor, type Visitor } from '../access.ts'
+import { describeOutage, toSentence } from '../model/error-text.ts'
+import { respond, respondHtml, respondMessage } from '../respond.tsx'
+import { isOutage, readParams, toPage, type Visit } from '../visit.ts'
 
 /** The form by which a person accepts what a source has lost. It is part of the pipeline page. */
 export const acceptParts = { '/pipeline/accept': showForm }
@@ -18,7 +18,7 @@ const title = 'Accept a loss'
 
 async function showForm(visit: Visit): Promise<Response> {
   const id = readParams(visit).get('source') ?? ''
-  return refuse(visit) ?? show(visit, id, { problem: undefined, reason: '', by: '' })
+  return refuse(visit) ?? show(visit, id, { problem: undefined, reason: '', by: '', missing: 0 })
 }
 
 async function takeForm(visit: Visit): Promise<Response> {
@@ -31,19 +31,28 @@ async function takeForm(visit: Visit): Promise<Response> {
   const given = await c.req.parseBody()
   const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
   const [id, reason, by] = [textOf('source'), textOf('reason'), textOf('by')]
-  const visitor = readVisitor(c)
-  const session = visitor.kind === 'session' ? `token ${visitor.id} of the dashboard` : ''
-  const who = [by, session, readAddress(c)].filter(Boolean).join(', ').slice(0, 100)
+  const who = nameWho(readVisitor(c), readAddress(c), by)
   const missing = Number(textOf('missing'))
   try {
     await backend.acceptSource?.(id, { reason, by: who, missing }, dashboard.signal)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    return show(visit, id, { problem: toSentence(error.message), reason, by })
+    return show(visit, id, { problem: toSentence(error.message), reason, by, missing })
   }
   dashboard.log.info({ source: id, by: who }, 'loss accepted')
   dashboard.cache.expire()
   return c.redirect(withQuery('/pipeline', { site: visit.siteQuery }), 303)
+}
+
+/** Maximum characters that the API keeps of who accepted. */
+const mostWho = 100
+
+/** Who accepted: first what we know, then what was typed, marked as such and cut to what room is left. */
+function nameWho(visitor: Visitor, address: string, by: string): string {
+  const token = visitor.kind === 'anonymous' ? [] : [`token ${visitor.id} of the dashboard`]
+  const known = [...token, address].join(', ').slice(0, mostWho)
+  const name = [...by.replaceAll(/[“”]/g, '"')].slice(0, mostWho - known.length - 10).join('')
+  return name === '' ? known : `${known}, says “${name}”`
 }
 
 /** Undefined for a visitor who may accept a loss here. */
@@ -52,19 +61,41 @@ function refuse(visit: Visit): Promise<Response> | undefined {
     return respondMessage(visit, 403, title, 'A loss is accepted on the dashboard of its site.')
   }
   if (readVisitor(visit.c).mayOperate) return undefined
+  const { pathname, search } = new URL(visit.c.req.url)
+  const next = visit.c.req.method === 'GET' ? pathname + search : '/pipeline'
   return respondMessage(
     visit,
     403,
     title,
     'This needs a token with the scope operate: sign in with one.',
+    { href: withQuery('/sign-in', { scope: 'operate', next }), text: 'Sign in' },
   )
 }
 
-type Form = Pick<AcceptView, 'problem' | 'reason' | 'by'>
+type Form = Pick<AcceptView, 'problem' | 'reason' | 'by' | 'missing'>
+
+async function show(visit: Visit, id: string, form: Form): Promise<Response> {
+  try {
+    const sources = await findSources(visit, id)
+    if (sources.length === 0) {
+      return respondMessage(visit, 404, title, `There is no source ${id}.`)
+    }
+    const missing = sources.reduce((sum, source) => sum + source.missing, 0)
+    const status = form.problem === undefined ? 200 : 422
+    return respond(visit, toForm(visit, { sources, id, ...form, missing }), status)
+  } catch (error) {
+    if (!isOutage(error)) throw error
+    const detail = `${describeOutage(error)} Try again in a moment.`
+    if (form.problem === undefined) return respondMessage(visit, 503, title, detail)
+    // Without a reload by itself: it would lose what was typed.
+    const problem = `Nothing was accepted as far as is known. ${detail}`
+    const content = toForm(visit, { sources: undefined, id, ...form, problem })
+    return respondHtml(visit.c, content, 503)
+  }
+}
 
 /** Asked anew, past the cache: what is accepted is what is shown. */
-async function show(visit: Visit, id: string, form: Form): Promise<Response> {
-  const { backend, dashboard } = visit
+async function findSources({ backend, dashboard }: Visit, id: string): Promise<Source[]> {
   const sources: Source[] = []
   // The openings of one spool follow each other; the first is the one after "no epoch".
   let after: Place | null = [id, '']
@@ -79,17 +110,16 @@ async function show(visit: Visit, id: string, form: Form): Promise<Response> {
     sources.push(...own)
     after = own.length === page.items.length ? page.next : null
   }
-  if (sources.length === 0) {
-    return respondMessage(visit, 404, title, `There is no source ${id}.`)
-  }
+  return sources
+}
+
+function toForm(visit: Visit, view: AcceptView) {
   const page = toPage(visit)
-  const view = { sources, id, ...form }
-  const content = (
+  return (
     <Layout page={page} title={title} section="/pipeline">
       <AcceptBody page={page} view={view} />
     </Layout>
   )
-  return respond(visit, content, form.problem === undefined ? 200 : 422)
 }
 
 const pageRows = 1000

@@ -4,7 +4,7 @@ import type { Job } from '../../core/job.ts'
 import { definePage } from '../define-page.tsx'
 import { toSentence } from '../model/error-text.ts'
 import { loadEvents, loadSubjobs, readJobQuery } from '../model/job-parts.ts'
-import { respondMessage } from '../respond.tsx'
+import { respondMessage, respondNotUnderstood } from '../respond.tsx'
 import { ask, readParams, type Visit } from '../visit.ts'
 
 const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
@@ -26,7 +26,8 @@ async function load(visit: Visit): Promise<JobView | Response> {
   if (!uuid.test(id)) {
     return respondMessage(visit, 404, 'No such job', `${id} is not the id of a job.`)
   }
-  const query = readJobQuery(readParams(visit))
+  const { query, problems } = readJobQuery(readParams(visit))
+  if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const [found, subjobs, events] = await Promise.all([
     ask(visit, ['job', id], (backend, signal) => backend.getJob(id, signal)),
     loadSubjobs(visit, id, query),
@@ -41,7 +42,6 @@ async function load(visit: Visit): Promise<JobView | Response> {
     query,
     subjobs,
     events,
-    notices: [],
   }
 }
 

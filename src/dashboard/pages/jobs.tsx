@@ -1,14 +1,14 @@
-import { type JobsQuery, jobsParams, jobsUrl } from '../../../views/jobs-query.ts'
+import { type JobsQuery, jobsParams } from '../../../views/jobs-query.ts'
 import { JobsBody, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
 import { appsQuestion } from '../../core/questions/apps.ts'
 import { runningQuestion } from '../../core/questions/running.ts'
-import type { Micros } from '../../core/time.ts'
+import { secondsBetween } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { judgedNotices, sumRunning } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
 import { completenessNotices, sitesNotices } from '../model/notices.ts'
-import { readJobsQuery, startWindow, toFilter } from '../model/query.ts'
+import { readJobsQuery, readSpan, toFilter } from '../model/query.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { respondNotUnderstood } from '../respond.tsx'
@@ -28,15 +28,14 @@ export const jobsPage = definePage({
 
 async function load(visit: Visit): Promise<JobsView | Response> {
   const { query, problems } = readJobsQuery(readParams(visit))
-  if (problems.length > 0)
-    return respondNotUnderstood(visit, problems, jobsUrl(query, visit.siteQuery))
+  if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const { filter, flipped } = toFilter(query, visit.now)
   const [list, apps, tally, usual, running, subjobs] = await Promise.all([
     ask(visit, ['jobs', query], (backend, signal) => backend.findJobs(filter, signal)),
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadCards(visit, query),
     loadUsual(visit, query),
-    query.flags.length === 0 ? undefined : loadRunning(visit, filter.appName),
+    query.flags.length === 0 ? undefined : loadRunning(visit, filter.exactApp),
     findSubjobs(visit, query),
   ])
   return {
@@ -70,27 +69,27 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
   )
 }
 
-async function loadRunning(visit: Visit, appName: string | undefined) {
-  const rows = await ask(visit, ['running', appName], (backend, signal) =>
-    backend.ask(runningQuestion, { appName }, signal),
+async function loadRunning(visit: Visit, exactApp: string | undefined) {
+  const rows = await ask(visit, ['running', exactApp], (backend, signal) =>
+    backend.ask(runningQuestion, { exactApp }, signal),
   )
   return rows && sumRunning(rows)
 }
-
-const readSpan = (query: JobsQuery, now: Micros) => ({
-  from: query.from ?? startWindow(query.window, now),
-  to: query.to ?? now,
-})
 
 /** The usual counts of the window; a range from a link is compared with nothing. */
 async function loadUsual(visit: Visit, { from, to, window }: JobsQuery) {
   return from === undefined && to === undefined ? usualCounts(visit, window) : undefined
 }
 
-/** The cards; undefined when the API is away, or the window is unbounded: it has more days than the API counts. */
+/** The API counts no more days at once. */
+const mostDays = 9999
+
+/** The cards; undefined when the API is away, or the span is empty or too long to be counted. */
 async function loadCards(visit: Visit, query: JobsQuery): Promise<Tally | undefined> {
   const { from, to } = readSpan(query, visit.now)
-  if (from === null) return undefined
+  if (from === null || to === undefined) return undefined
+  if (secondsBetween(from, to) > mostDays * 86_400) return undefined
   const isWindow = query.from === undefined && query.to === undefined
-  return loadTally(visit, { from, to, key: isWindow ? query.window : `${query.from} ${query.to}` })
+  const key = isWindow ? query.window : JSON.stringify([query.window, query.from, query.to])
+  return loadTally(visit, { from, to, key })
 }

@@ -48,31 +48,24 @@ async function load(visit: Visit): Promise<OverviewView> {
     window,
     from,
     to: visit.now,
-    data: tally &&
-      byStatus &&
-      byApp &&
-      failed &&
-      all &&
-      causes &&
-      flagged &&
-      running && {
-        tally,
-        usual,
-        buckets: fillBuckets(byStatus, { from, to: visit.now, stepS }),
-        stepS,
-        apps: tallyApps(byApp, linesShown),
-        causes: findCauses(causes),
-        flagged: flagged.items,
-        running: sumRunning(running),
-        failures: failed.items,
-        newest: all.items,
-      },
+    tally,
+    usual,
+    buckets: byStatus && fillBuckets(byStatus, { from, to: visit.now, stepS }),
+    stepS,
+    apps: byApp && tallyApps(byApp, linesShown),
+    // Where there is one site, all jobs are of it, and no other can be chosen.
+    causes: causes && findCauses(causes.filter(({ fact }) => fact !== 'site' || isMany(visit))),
+    flagged: flagged && running && { jobs: flagged.items, running: sumRunning(running) },
+    failures: failed?.items,
+    newest: all?.items,
     notices: [
       ...sitesNotices(all ?? {}, assessFreshness(visit)),
       ...completenessNotices(all?.completeness, visit.siteQuery),
     ],
   }
 }
+
+const isMany = ({ siteQuery }: Visit) => siteQuery !== undefined
 
 const countCauses = (visit: Visit, window: Exclude<Window, 'all'>, from: Micros) => {
   const filter = {

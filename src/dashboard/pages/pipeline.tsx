@@ -5,7 +5,8 @@ import { orphansQuestion } from '../../core/questions/orphans.ts'
 import { sourcesQuestion } from '../../core/questions/sources.ts'
 import { definePage } from '../define-page.tsx'
 import { sitesNotices } from '../model/notices.ts'
-import { firstTime } from '../model/query.ts'
+import { firstTime, ofAnotherList } from '../model/query.ts'
+import { respondNotUnderstood } from '../respond.tsx'
 import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { acceptForms, acceptParts } from './accept.tsx'
 
@@ -32,9 +33,15 @@ const orphans: JobFilter = {
   limit: 20,
 }
 
-async function load(visit: Visit): Promise<PipelineView> {
-  const cursor = readParams(visit).get('after') ?? ''
+async function load(visit: Visit): Promise<PipelineView | Response> {
+  const params = readParams(visit)
+  const cursor = params.get('after') ?? ''
   const after = placeFrom(cursor)
+  const problems = [
+    ...(cursor === '' || after ? [] : [{ name: 'after', detail: ofAnotherList }]),
+    ...(params.has('source') ? [{ name: 'source', detail: 'is for the form of a loss' }] : []),
+  ]
+  if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const [troubled, sources, list, health, counts, newest] = await Promise.all([
     ask(visit, ['troubled'], (backend, signal) =>
       backend.ask(sourcesQuestion, { trouble: true, limit: sidecarRows }, signal),
@@ -62,7 +69,7 @@ async function load(visit: Visit): Promise<PipelineView> {
   }
 }
 
-/** Where the page begins; at the first one for what is not a place. */
+/** Where the page begins; undefined for what is not a place. */
 function placeFrom(cursor: string): Place | undefined {
   try {
     return cursor === '' ? undefined : readPlace(sourcesQuestion.order ?? [], cursor)

@@ -8,7 +8,7 @@ import { AppError } from '../../core/errors.ts'
 import { tokenFromRequest } from '../../platform/auth.ts'
 import { logSparsely } from '../../platform/sparse-log.ts'
 import { version } from '../../platform/version.ts'
-import { type Access, isFromOurPages, readAddress, toOwnPath } from '../access.ts'
+import { type Access, isFromOurPages, readAddress, toOwnPath, type Visitor } from '../access.ts'
 import { assetUrls } from '../assets.ts'
 import { respondHtml } from '../respond.tsx'
 import { type Dashboard, readTheme } from '../visit.ts'
@@ -22,10 +22,11 @@ export function signInRoutes(dashboard: Dashboard): Hono {
   return new Hono()
     .get('/sign-in', async (c) => {
       const next = toOwnPath(c.req.query('next'))
-      if (access.identify(c)) return c.redirect(next, 303)
+      const scope = readScope(c)
+      if (hasEnough(access.identify(c), scope)) return c.redirect(next, 303)
       const invitation = c.req.query('once')
       // A look at the headers alone must not use it up.
-      if (invitation === undefined || c.req.method !== 'GET') return form(c, next)
+      if (invitation === undefined || c.req.method !== 'GET') return form(c, next, { scope })
       return acceptInvitation(c, dashboard, invitation, next)
     })
     .post('/sign-in', bodyLimit({ maxSize: mostBytes, onError: tooLarge }), (c) =>
@@ -37,6 +38,14 @@ export function signInRoutes(dashboard: Dashboard): Hono {
       return c.redirect('/sign-in', 303)
     })
 }
+
+/** What the token has to allow: a link to this page says so where more than reading is needed. */
+const readScope = (c: Context) => (c.req.query('scope') === 'operate' ? 'operate' : 'read')
+
+/** True for a visitor whom a token would give nothing more. Where reading is open, it may. */
+const hasEnough = (visitor: Visitor | undefined, scope: 'read' | 'operate'): boolean =>
+  visitor !== undefined &&
+  (visitor.mayOperate === true || (scope === 'read' && visitor.kind !== 'anonymous'))
 
 /** Requires a token or a session; a browser is led to the sign-in page. */
 export function guard(access: Access): MiddlewareHandler {
@@ -58,7 +67,7 @@ function acceptInvitation(
     refused(c, log, 'invitation')
     const problem =
       'This link was used, or is over an hour old. Paste a token, or start wafermon again.'
-    return form(c, next, problem, 401)
+    return form(c, next, { problem, status: 401 })
   }
   log.info({ address: readAddress(c), token: accepted.id }, 'signed in by link')
   c.header('Cache-Control', 'no-store')
@@ -67,7 +76,8 @@ function acceptInvitation(
 
 function tooOften(c: Context, next: string, waitS: number) {
   c.header('Retry-After', String(waitS))
-  return form(c, next, `Too many attempts. Wait ${count(waitS, 'second')}, then try again.`, 429)
+  const problem = `Too many attempts. Wait ${count(waitS, 'second')}, then try again.`
+  return form(c, next, { problem, status: 429 })
 }
 
 function refused(c: Context, log: Logger, reason: string): void {
@@ -86,7 +96,8 @@ async function signIn(c: Context, { access, log }: Dashboard): Promise<Response>
   const result = access.signIn(c, textOf('token').replace(/^Bearer\s+/i, ''))
   if (typeof result === 'string') {
     refused(c, log, result)
-    return form(c, next, refusals[result], result === 'unknown' ? 401 : 403)
+    const status = result === 'unknown' ? 401 : 403
+    return form(c, next, { problem: refusals[result], status })
   }
   log.info({ address: readAddress(c), token: result.id }, 'signed in')
   return c.redirect(next, 303)
@@ -98,15 +109,23 @@ const refusals = {
 }
 
 const foreign = (c: Context) =>
-  form(c, '/', 'The form was not sent from this dashboard. Try again here.', 403)
+  form(c, '/', {
+    problem: 'The form was not sent from this dashboard. Try again here.',
+    status: 403,
+  })
 
-const tooLarge = (c: Context) => form(c, '/', 'This is too long to be a token.', 413)
+const tooLarge = (c: Context) =>
+  form(c, '/', { problem: 'This is too long to be a token.', status: 413 })
 
-type Status = 200 | 401 | 403 | 413 | 429
+type Form = {
+  problem?: string
+  status?: 200 | 401 | 403 | 413 | 429
+  scope?: 'read' | 'operate'
+}
 
-function form(c: Context, next: string, problem?: string, status: Status = 200) {
+function form(c: Context, next: string, { problem, status = 200, scope = 'read' }: Form) {
   const theme = readTheme(c)
-  const view = { theme, assets: assetUrls, version, next, problem }
+  const view = { theme, assets: assetUrls, version, next, problem, scope }
   return respondHtml(c, SignInPage(view), status)
 }
 
