@@ -3,8 +3,9 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
 import { arbitraryEvent } from '../support/histories.ts'
-import { type Expected, expectedRows } from '../support/oracle.ts'
+import { expectedRows } from '../support/oracle.ts'
 import { ask, assertAllTaken, countStored, type Site, startSite } from '../support/site.ts'
+import { plain, storedRows } from '../support/stored-rows.ts'
 import { runs } from '../support/wild.ts'
 
 /*
@@ -56,33 +57,6 @@ async function send({ sidecar }: Site, batch: Wire[]): Promise<number> {
   return said.duplicates
 }
 
-const columns = `parent_id, site_id, app_name, job_key, sub_key, status, started_at, ended_at,
-  duration_s, cpu_user_s, cpu_system_s, mem_max_mb, progress, metrics, error_count, last_error,
-  last_event_at, event_count, coalesce(start_metadata, '{}') || coalesce(progress_metadata, '{}')
-    || coalesce(end_metadata, '{}') as metadata`
-
-async function shownBy({ store }: Site): Promise<Map<string, Expected>> {
-  const rows = (await ask(
-    store,
-    `select 'job' as type, job_id as id, ${columns} from job
-     union all select 'subjob', subjob_id, ${columns} from subjob`,
-  )) as unknown as Record<string, never>[]
-  return new Map(rows.map((row) => [String(row.type) + row.id, expectedFrom(row)]))
-}
-
-function expectedFrom({ type: _, ...row }: Record<string, never>): Expected {
-  const { parentId, siteId, appName, jobKey, metrics, ...same } = row as Record<string, never>
-  const slots = Object.entries((metrics ?? {}) as Record<string, [string, number]>)
-  return {
-    ...same,
-    parent: parentId,
-    site: siteId,
-    app: appName,
-    key: jobKey,
-    metrics: Object.fromEntries(slots.map(([name, [, value]]) => [name, value])),
-  } as unknown as Expected
-}
-
 /** The events as the local API keeps them, each once. */
 async function storedBy({ api }: Site, ids: Iterable<string>): Promise<Event[]> {
   const found: Event[] = []
@@ -93,9 +67,6 @@ async function storedBy({ api }: Site, ids: Iterable<string>): Promise<Event[]> 
   }
   return found
 }
-
-const plain = (rows: Map<string, Expected>) =>
-  Object.fromEntries([...rows].sort().map(([name, row]) => [name, JSON.parse(JSON.stringify(row))]))
 
 const maxSkewMs = 600 * second
 
@@ -139,7 +110,7 @@ describe('events from wrong clocks, in any order, some of them twice', () => {
           assert.equal(duplicates, order.length - events.length)
           await assertAllTaken(site)
           assert.equal(await countStored(site.store), events.length)
-          const rows = await shownBy(site)
+          const rows = await storedRows(site.store)
           const stored = await storedBy(site, new Set([...rows.values()].map(({ id }) => id)))
           const bySent = new Map(events.map((event) => [event.idempotency_key, event]))
           for (const event of stored) assertClock(bySent.get(event.idempotency_key)!, event)

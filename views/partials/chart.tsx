@@ -12,6 +12,11 @@ export type Bucket = { at: Micros } & Record<JobStatus, number>
 
 /** From the bottom up; failures on top, where they are seen. */
 const stack = ['succeeded', 'running', 'queued', 'canceled', 'unknown', 'failed'] as const
+/** Of these, shown only where there are any. */
+const rare: readonly JobStatus[] = ['queued', 'unknown']
+
+const shownOf = (buckets: readonly Bucket[]) =>
+  stack.filter((status) => !rare.includes(status) || buckets.some((bucket) => bucket[status] > 0))
 
 type Props = { buckets: readonly Bucket[]; stepS: number; now: Micros }
 
@@ -38,7 +43,7 @@ export function JobsChart({ buckets, stepS, now }: Props) {
           <Axis buckets={buckets} now={now} />
         </div>
       </figure>
-      <Key shown={stack} />
+      <Key shown={shownOf(buckets)} />
       <details class="data" id="figures">
         <summary>Figures</summary>
         <Figures buckets={buckets} now={now} />
@@ -89,6 +94,7 @@ function Axis({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
 /** The figures, at most a dozen lines: neighboring steps are added up. */
 function Figures({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) {
   const per = Math.max(1, Math.ceil(buckets.length / 12))
+  const shown = shownOf(buckets)
   const groups = Array.from({ length: Math.ceil(buckets.length / per) }, (_, i) =>
     buckets.slice(i * per, (i + 1) * per),
   )
@@ -96,20 +102,20 @@ function Figures({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) 
     <DataTable
       caption="Jobs over time, figures"
       class="narrow"
-      columns={figureColumns(now)}
+      columns={figureColumns(shown, now)}
       rows={groups}
-      scroll={false}
+      scroll={shown.length > stack.length - rare.length}
     />
   )
 }
 
-const figureColumns = (now: Micros): Column<readonly Bucket[]>[] => [
+const figureColumns = (shown: readonly JobStatus[], now: Micros): Column<readonly Bucket[]>[] => [
   {
     head: 'From',
     rowHeader: true,
     cell: ([first]) => when(must(first, 'a group has a bucket').at, now),
   },
-  ...stack.map((status) => ({
+  ...shown.map((status) => ({
     head: status,
     number: true as const,
     cell: (group: readonly Bucket[]) =>
