@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseTime, toMs } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
+import { tellReady } from '../platform/parent.ts'
 import { onSignals } from '../platform/signals.ts'
 import {
   type ConfigFlags,
@@ -69,7 +70,7 @@ async function simulate(flags: Flags): Promise<void> {
   const stop = new AbortController()
   onSignals(() => stop.abort())
   if (process.channel) process.once('disconnect', () => stop.abort())
-  process.send?.({ ready: true, url: sidecar.url })
+  tellReady(sidecar.url)
   const options = {
     sidecar,
     siteId: site,

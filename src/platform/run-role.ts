@@ -4,6 +4,7 @@ import { LineWriter, openStandard } from './line-writer.ts'
 import { createLog } from './log.ts'
 import { watchLoopLag } from './loop-lag.ts'
 import { Metrics } from './metrics.ts'
+import { tellReady } from './parent.ts'
 import type { RoleContext, RoleReady, StartContext } from './role.ts'
 import type { SharedConfig } from './settings/shared.ts'
 import { startTracing, traceFields } from './tracing.ts'
@@ -48,7 +49,7 @@ export async function runRole<C extends SharedConfig>(
     const { url } = await start(config, { log, life, metrics, insecure })
     if (life.signal.aborted) return
     log.info({ url }, 'listening')
-    process.send?.({ ready: true, url })
+    tellReady(url)
   } catch (error) {
     const asked = life.signal.aborted
     await life.stop(config.SHUTDOWN_TIMEOUT_S)

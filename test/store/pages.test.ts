@@ -107,7 +107,7 @@ describe('pages of jobs with large metadata', () => {
     const [first = '', second = ''] = sent.map(({ entity }) => entity.id)
     const reader = storeReader(store)
     await assert.rejects(reader.getJobs([first, second], never), {
-      code: 'invalid',
+      code: 'too_large',
       field: 'id',
       message: /too large for one answer; ask for fewer$/,
     })

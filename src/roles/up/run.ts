@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { Lifecycle } from '../../platform/lifecycle.ts'
 import { LineWriter, openStandard } from '../../platform/line-writer.ts'
 import { createLog } from '../../platform/log.ts'
+import { tellReady } from '../../platform/parent.ts'
 import { upLog } from './log.ts'
 import type { UpReady } from './start.ts'
 
@@ -48,7 +49,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     const up = { dir, site, simulate, ports, program, env: process.env, onSlow, onOwned }
     const ready = await startUp(up, { log, life })
     new LineWriter(openStandard(1)).write(addressLines(ready))
-    process.send?.({ ready: true, url: ready.url })
+    tellReady(ready.url)
   })
 }
 
@@ -60,7 +61,7 @@ export async function runEmbeddedPostgres({ dir }: { dir: string }): Promise<voi
   const { startEmbeddedPostgres } = await import('./embedded-postgres.ts')
   await startOrExplain(life, async () => {
     const { url } = await startEmbeddedPostgres({ dir }, { log, life })
-    process.send?.({ ready: true, url })
+    tellReady(url)
   })
 }
 
