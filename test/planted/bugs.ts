@@ -659,7 +659,7 @@ export const bugs: readonly Bug[] = [
     find: "rmSync(join(dataDir, 'postmaster.pid'), { force: true })",
     replace: '',
     test: [
-      'test/embedded-postgres/server.test.ts',
+      'test/faults/embedded-postgres.test.ts',
       'startEmbedded > starts when postmaster.pid names a process that is another one by now',
     ],
     says: 'lock file "postmaster.pid" already exists',
