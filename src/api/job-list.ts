@@ -38,11 +38,11 @@ export async function answerList(c: Context, list: List, { maxLimit }: Limits): 
     const { limit } = params
     return exportRows(c, { name, format, filter, limit, maxLimit, find, sites: asked.sites })
   }
-  const started = performance.now()
-  const page = await find(filter)
-  if (page.nextCursor) c.header('Link', `<${nextLink(c, filter, page.nextCursor)}>; rel="next"`)
-  const listed = { items: page.items, toWire: jobToWire, more: pageHeadToWire(page, filter) }
-  return answerItems(c, asked, started, listed)
+  return answerItems(c, asked, filter.limit, async () => {
+    const page = await find(filter)
+    if (page.nextCursor) c.header('Link', `<${nextLink(c, filter, page.nextCursor)}>; rel="next"`)
+    return { items: page.items, toWire: jobToWire, more: pageHeadToWire(page, filter) }
+  })
 }
 
 /** The same question after the last row. The window is pinned, or it would move between pages. */

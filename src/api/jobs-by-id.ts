@@ -42,9 +42,10 @@ export const jobsByIdRoute = ({ reader }: { reader: ReaderSource }): Route =>
     answer: { 'application/json': [jobsById] },
     problems: [413, 422, 503],
     async handle(c, { id: ids }) {
-      const started = performance.now()
       const asked = ask(reader)
-      const jobs = await asked.reader.getJobs(ids, c.req.raw.signal)
-      return answerItems(c, asked, started, { items: jobs, toWire: jobToWire })
+      return answerItems(c, asked, ids.length, async () => ({
+        items: await asked.reader.getJobs(ids, c.req.raw.signal),
+        toWire: jobToWire,
+      }))
     },
   })

@@ -160,14 +160,15 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     ],
     async handle(c, params) {
       const filter = toEventFilter(params, limits)
-      const started = performance.now()
       const asked = ask(reader)
       await findJob(c, asked)
-      const { signal } = c.req.raw
-      const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
-      const nextCursor = next && eventCursorToWire(next, filter.order)
-      const more = { complete: next === null, next_cursor: nextCursor }
-      return answerItems(c, asked, started, { items, toWire: (item) => item, more })
+      return answerItems(c, asked, filter.limit, async () => {
+        const { signal } = c.req.raw
+        const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
+        const nextCursor = next && eventCursorToWire(next, filter.order)
+        const more = { complete: next === null, next_cursor: nextCursor }
+        return { items, toWire: (item) => item, more }
+      })
     },
   })
 

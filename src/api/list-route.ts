@@ -17,6 +17,9 @@ type ListRoute<Query extends z.ZodObject, Params, Item> = Pick<
   answer: z.ZodType
 }
 
+/** Room for a list without a limit: its items are counts, and small. */
+const usualItems = 40
+
 /** The route of a question of `core/questions`. */
 export function listRoute<Query extends z.ZodObject, Params, Item>(
   reader: ReaderSource,
@@ -35,11 +38,14 @@ export function listRoute<Query extends z.ZodObject, Params, Item>(
       const params = toParams(given as z.infer<Query>)
       const { cursor } = given as { cursor?: string | undefined }
       const after = order && cursor !== undefined ? readPlace(order, cursor) : undefined
-      const started = performance.now()
       const asked = ask(reader)
-      const { items, next } = await asked.reader.askPage(question, params, c.req.raw.signal, after)
-      const more = order ? { next_cursor: next && placeToWire(next) } : {}
-      return answerItems(c, asked, started, { items, toWire: table.toWire, more })
+      const { limit = usualItems } = given as { limit?: number | undefined }
+      return answerItems(c, asked, limit, async () => {
+        const { signal } = c.req.raw
+        const { items, next } = await asked.reader.askPage(question, params, signal, after)
+        const more = order ? { next_cursor: next && placeToWire(next) } : {}
+        return { items, toWire: table.toWire, more }
+      })
     },
   })
 }

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import { maxPageBytes } from '../core/answer-size.ts'
 import type { JobReader } from '../core/job.ts'
 import type { SitesReport } from '../core/sites.ts'
 import { readCaller } from '../platform/auth.ts'
@@ -38,38 +39,51 @@ export type Listed<Item> = {
 /**
  * Answers a question with a list. A long one is written, and sent, a piece at a time: others get their
  * turn in between. It is all written before the answer begins, so that a failure is answered as such.
+ *
+ * @param most how many items may come; room for them is taken before the question is asked
+ * @throws AppError overloaded, while others read too much and too slowly; as `find`
  */
 export async function answerItems<Item>(
   c: Context,
   { sites }: Asked,
-  started: number,
-  { items, toWire, more }: Listed<Item>,
+  most: number,
+  find: () => Promise<Listed<Item>>,
 ): Promise<Response> {
-  const rest = {
-    duration_s: secondsSince(started),
-    count: items.length,
-    ...more,
-    ...(sites && { sites: sites() }),
+  const started = performance.now()
+  const room = await takeRoom(c, Math.min(maxPageBytes, most * itemBytes))
+  let isSent = false
+  try {
+    const { items, toWire, more } = await find()
+    const rest = {
+      duration_s: secondsSince(started),
+      count: items.length,
+      ...more,
+      ...(sites && { sites: sites() }),
+    }
+    const { pieces, bytes } = await writeItems(items, toWire)
+    const [head, end] = [`${JSON.stringify(rest).slice(0, -1)},"items":[`, ']}']
+    if (pieces.length <= 1) return c.body(`${head}${pieces[0] ?? ''}${end}`, 200, json)
+    const length = Buffer.byteLength(head) + bytes + end.length
+    const headers = { ...json, 'content-length': String(length) }
+    if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+    room.shrink(length)
+    const body = streamBody(c, takeEach([head, ...pieces, end], room), { stallMs, longestMs })
+    isSent = true
+    return c.body(body, 200, headers)
+  } finally {
+    if (!isSent) room.give()
   }
-  const { pieces, bytes } = await writeItems(items, toWire)
-  const [head, end] = [`${JSON.stringify(rest).slice(0, -1)},"items":[`, ']}']
-  if (pieces.length <= 1) return c.body(`${head}${pieces[0] ?? ''}${end}`, 200, json)
-  const length = Buffer.byteLength(head) + bytes + end.length
-  const headers = { ...json, 'content-length': String(length) }
-  if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-  const room = await takeRoom(c, length)
-  const body = takeEach([head, ...pieces, end], room)
-  return c.body(streamBody(c, body, { stallMs, longestMs }), 200, headers)
 }
 
 const json = { 'content-type': 'application/json' }
 
 /** How long a caller may take for a piece, and for all of it: what it does not read stays in our memory. */
 const [stallMs, longestMs] = [60_000, 600_000]
-/** What long answers take of the memory of a role until they are read, and how long one waits for room. */
+/** An item is counted as this many bytes before it is known, which few reach. */
+const itemBytes = 50_000
+/** What answers take of the memory of a role until they are read, and how long one waits for room. */
 const budget = new ByteBudget({ total: 256 * 2 ** 20, share: 128 * 2 ** 20, waitMs: 10_000 })
 
-/** @throws AppError overloaded, while others read too much and too slowly */
 async function takeRoom(c: Context, bytes: number): Promise<Room> {
   const { incoming, outgoing } = (c.env ?? {}) as Partial<HttpBindings>
   const caller = incoming ? nameCallerOf(incoming, readCaller(c)) : 'this process'
@@ -107,11 +121,11 @@ async function writeItems<Item>(
 /** Each of them once, and then no longer held. */
 async function* takeEach(texts: string[], room: Room): AsyncGenerator<string> {
   texts.reverse()
-  let left = texts.reduce((sum, { length }) => sum + length, 0)
+  let left = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
   try {
     for (let text = texts.pop(); text !== undefined; text = texts.pop()) {
       yield text
-      left -= text.length
+      left -= Buffer.byteLength(text)
       room.shrink(left)
     }
   } finally {

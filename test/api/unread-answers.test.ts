@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { pino } from 'pino'
+import type { JobReader } from '../../src/core/job.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
-import { emptyWorld } from '../support/array-reader.ts'
+import { arrayReader, emptyWorld } from '../support/array-reader.ts'
 import { until } from '../support/processes.ts'
 import { fillShift } from '../support/sample-jobs.ts'
 import { noon, readApp } from './read-app.ts'
@@ -18,7 +19,17 @@ test('answers that one caller does not read are bounded together, and make room 
   world.jobs = world.jobs.map((job) => ({ ...job, ...heavy }))
   const life = new Lifecycle(pino({ level: 'silent' }))
   t.after(() => life.stop(2))
-  const { app } = readApp({ world, auth: { anonymous: ['read'] } })
+  // What was found and is not written yet takes memory as well: nothing is asked for without room.
+  let asked = 0
+  const inner = arrayReader(world)
+  const reader: JobReader = {
+    ...inner,
+    findJobs: (filter, signal) => {
+      asked++
+      return inner.findJobs(filter, signal)
+    },
+  }
+  const { app } = readApp({ world, reader, auth: { anonymous: ['read'] } })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life)
 
   const said: string[] = []
@@ -42,6 +53,7 @@ test('answers that one caller does not read are bounded together, and make room 
   await until('an answer to each', () => said.length === many)
   const refused = said.filter((status) => status === '503').length
   assert.ok(refused > 0 && refused < many, said.join(' '))
+  assert.equal(asked, many - refused)
 
   for (const socket of sockets.splice(0)) socket.destroy()
   const answer = await fetch(`${url}/v1/jobs?limit=1000`)
