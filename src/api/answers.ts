@@ -60,9 +60,11 @@ const siteAnswer = z.object({
 export const sitesReport = z
   .object({
     total: whole('Number of sites.'),
-    successful: whole('Sites that answered in full.'),
+    successful: whole(
+      'Sites that answered. Only lists of jobs say whether events of theirs are missing.',
+    ),
     partial: whole(
-      'Sites that answered, and know of events that are missing, or of silent sidecars.',
+      'For lists of jobs: sites that answered, and know of events that are missing, or of silent sidecars.',
     ),
     failed: whole('Sites that did not answer in time.'),
     skipped: whole('Sites that were not needed.'),

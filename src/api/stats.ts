@@ -1,7 +1,6 @@
 import * as z from 'zod'
-import { AppError } from '../core/errors.ts'
 import {
-  type StatsBucket,
+  checkBuckets,
   type StatsFilter,
   statsBuckets,
   statsGroups,
@@ -44,9 +43,6 @@ const statsParams = z.object({
   ...factParams,
 })
 
-const bucketMs: Record<StatsBucket, number> = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
-const maxBuckets = 10_000
-
 export type StatsRouteOptions = {
   reader: ReaderSource
   /** Milliseconds since 1970. */
@@ -76,14 +72,7 @@ function toFilter(params: z.infer<typeof statsParams>, nowMs: number): StatsFilt
   const { bucket = 'hour', group_by: groupBy = [], to } = params
   const from = params.from ?? fromMs((to === undefined ? nowMs : toMs(to)) - defaultWindowMs)
   checkWindow({ from, to })
-  const buckets = ((to === undefined ? nowMs : toMs(to)) - toMs(from)) / bucketMs[bucket]
-  if (buckets > maxBuckets) {
-    throw new AppError(
-      'invalid',
-      `bucket: ${bucket} divides this window into over ${maxBuckets} buckets; use a longer bucket or a shorter window`,
-      { field: 'bucket' },
-    )
-  }
+  checkBuckets(bucket, toMs(from), to === undefined ? nowMs : toMs(to))
   const { site, app_name: appName, status, time } = params
   const facts = readFacts(params)
   return { from, to, time, bucket, groupBy, site, appName, status, facts }

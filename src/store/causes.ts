@@ -39,7 +39,7 @@ const hasValue = valued.map(({ fact, value }) => `when '${fact}' then ${value} <
 
 /**
  * Ended and failed jobs of a window by each value of each fact, most failures first; with those that never failed,
- * most jobs first. One walk over the
+ * those with most jobs as well. One walk over the
  * jobs that ended in the window, which counts them by all facts at the same time.
  */
 export async function countCauses(
@@ -73,12 +73,16 @@ export async function countCauses(
           ended, failed, recent_ended, recent_failed
         from counted
         where case fact when 'all' then true ${sql.unsafe(hasValue)} end
-        order by ${minFailed > 0 ? sql`failed desc, ended desc` : sql`ended desc, failed desc`},
+        order by ${minFailed > 0 ? sql`failed desc, ended desc` : bothSql(sql)},
           fact <> 'all', fact, of nulls first, value limit ${minFailed > 0 ? maxCauses : maxCounted}`
     },
     signal,
   )
 }
+
+/** First those with most failures and those with most jobs, in turn. */
+const bothSql = (sql: Sql) => sql`
+  least(row_number() over (order by failed desc, ended desc), row_number() over (order by ended desc, failed desc))`
 
 /** Characters of an error that count. */
 const maxError = 300

@@ -1,7 +1,7 @@
 import { measureJson } from '../core/answer-size.ts'
-import { AppError } from '../core/errors.ts'
 import type { JobStatus } from '../core/job.ts'
 import {
+  checkBuckets,
   maxStatsRows,
   type StatsFilter,
   type StatsRow,
@@ -16,9 +16,6 @@ import { factsSql } from './job-walks.ts'
 import { Page, readPage } from './page.ts'
 
 const widths = { '5m': '5 minutes', hour: '1 hour', day: '1 day' } as const
-const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 } as const
-/** Maximum buckets of one question: a week of five minutes. */
-const maxBuckets = 2016
 const weekMs = 7 * 86_400_000
 
 type Row = {
@@ -87,13 +84,7 @@ export async function findStats(
 function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros } {
   const end = to ?? fromMs(clock.nowMs() + 1)
   const start = from ?? fromMs(toMs(end) - weekMs)
-  if (Math.floor((toMs(end) - toMs(start)) / widthMs[bucket]) > maxBuckets) {
-    throw new AppError(
-      'invalid',
-      `the window has more than ${maxBuckets} buckets; choose a wider bucket or a shorter window`,
-      { field: 'bucket' },
-    )
-  }
+  checkBuckets(bucket, toMs(start), toMs(end))
   return { from: start, to: end }
 }
 

@@ -198,6 +198,16 @@ describe('the check of a folder', () => {
     }
   })
 
+  test('names the file that is in the place of a folder of its own', async () => {
+    const dir = freshFolder()
+    const place = new FolderPlace(dir)
+    writeFileSync(join(dir, 'site=b'), 'x')
+    const words = /site=b cannot be used: a file is in the place of a folder; move it away/
+    await assert.rejects(put(place, 'site=b/one.parquet', text), words)
+    await assert.rejects(place.stat('site=b/one.parquet'), words)
+    await assert.rejects(place.read('site=b/one.parquet'), words)
+  })
+
   test('says of a full disk to make room, and so does staging', needsRoot, async (t) => {
     const noFiles = smallDisk(t, '64k,nr_inodes=1')
     await assert.rejects(

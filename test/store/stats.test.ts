@@ -197,7 +197,7 @@ describe('the window of statistics', () => {
     await assert.rejects(findStats(store, filter, signal), {
       code: 'invalid',
       field: 'bucket',
-      message: /2016 buckets; choose a wider bucket or a shorter window/,
+      message: /into over 2016 buckets; use a longer bucket or a shorter window/,
     })
     assert.deepEqual(await findStats(store, { ...filter, bucket: 'hour' }, signal), [])
   })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, statSync } from 'node:fs'
 import { access, mkdir, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError } from '../../core/errors.ts'
@@ -141,7 +141,7 @@ export class FolderPlace implements Place {
 
   async stat(name: string): Promise<{ bytes: number } | undefined> {
     assertName(name)
-    const bytes = await readSize(this.#toPath(name))
+    const bytes = await readSize(this.#toPath(name)).catch(this.#explain)
     return bytes === undefined ? undefined : { bytes }
   }
 
@@ -168,9 +168,9 @@ export class FolderPlace implements Place {
   /** @throws AppError for trouble with the disk, saying what to do; any other error as it came */
   readonly #explain = (cause: unknown): never => {
     const code = codeFromError(cause)
-    const { path } = cause as NodeJS.ErrnoException
-    if (path && /^(ENOTDIR|EEXIST)$/.test(code)) {
-      const message = `${this.setting}: ${path} cannot be used: a file is in the place of a folder; move it away`
+    const { path, dest = path } = cause as NodeJS.ErrnoException & { dest?: string }
+    if (dest && /^(ENOTDIR|EEXIST)$/.test(code)) {
+      const message = `${this.setting}: ${findFile(dest)} cannot be used: a file is in the place of a folder; move it away`
       throw new AppError('unavailable', message, { cause })
     }
     const what = diskTrouble[code]
@@ -190,4 +190,13 @@ function remedyFor(code: string): string {
   if (code === 'EROFS') return 'the file system is mounted read-only'
   if (code === 'ENOSPC' || code === 'EDQUOT') return 'the disk is full; free some space'
   return 'choose a folder that this user may write to'
+}
+
+/** The part of a path that is a file though more follows; the whole of it when none is. */
+function findFile(path: string): string {
+  const above = dirname(path)
+  if (above === path) return path
+  const found = findFile(above)
+  if (found !== above) return found
+  return statSync(above, { throwIfNoEntry: false })?.isDirectory() === false ? above : path
 }

@@ -59,8 +59,9 @@ export function startRecent(from: Micros, to: Micros): Micros {
 /** Maximum values in an answer, those with most failures. */
 export const maxCauses = 2000
 /**
- * The same of an answer with values that never failed, which is for merging: those with most jobs. What is left out
- * there has so few jobs that it changes no rate by much.
+ * The same of an answer with values that never failed, which is for merging: about half of them those with most
+ * failures, half those with most jobs. A value that is left out at one site looks worse than it is by its jobs there,
+ * which are fewer than those of so many others.
  */
 export const maxCounted = 20_000
 

@@ -32,6 +32,23 @@ export const statsTimes = ['started', 'ended'] as const
 export const statsBuckets = ['5m', 'hour', 'day'] as const
 export type StatsBucket = (typeof statsBuckets)[number]
 
+const bucketMs: Record<StatsBucket, number> = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
+/** Maximum buckets of one question: a week of five minutes. */
+const maxBuckets = 2016
+
+/**
+ * @param fromMs since 1970, as `toMs`
+ * @throws AppError invalid, when a window has too many buckets
+ */
+export function checkBuckets(bucket: StatsBucket, fromMs: number, toMs: number): void {
+  if ((toMs - fromMs) / bucketMs[bucket] < maxBuckets + 1) return
+  throw new AppError(
+    'invalid',
+    `bucket: ${bucket} divides this window into over ${maxBuckets} buckets; use a longer bucket or a shorter window`,
+    { field: 'bucket' },
+  )
+}
+
 export type StatsFilter = Pick<
   JobFilter,
   'from' | 'to' | 'site' | 'appName' | 'status' | 'facts'
