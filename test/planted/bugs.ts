@@ -1440,7 +1440,7 @@ export const bugs: readonly Bug[] = [
     file: 'src/roles/up/folder.ts',
     find: "!['postgres', 'spool', 'archive', marker].some",
     replace: "!['postgres', 'archive', marker].some",
-    test: ['test/roles/first-start.test.ts', 'a folder with data of any kind is not new'],
+    test: ['test/faults/first-start.test.ts', 'a folder with data of any kind is not new'],
   },
   {
     name: 'a job page shows its newest subjobs first, the failed among them or not',
@@ -1578,7 +1578,7 @@ export const bugs: readonly Bug[] = [
     find: 'now - this.#tickedAt < tickMs',
     replace: 'now - this.#tickedAt < Infinity',
     test: [
-      'test/dashboard/live-route.test.ts',
+      'test/faults/live-route.test.ts',
       'POST /events > makes a job lost on every open page although nothing happens',
     ],
   },
@@ -1589,7 +1589,7 @@ export const bugs: readonly Bug[] = [
     find: "if (state === 'stale' || (!back",
     replace: 'if ((!back',
     test: [
-      'test/dashboard/live-route.test.ts',
+      'test/faults/live-route.test.ts',
       'POST /events > lets the values of an unreachable API stand as they are',
     ],
   },
@@ -1611,7 +1611,7 @@ export const bugs: readonly Bug[] = [
     find: 'this.#behind = isBehind ? fresh : undefined',
     replace: 'this.#behind = undefined',
     test: [
-      'test/dashboard/live-route.test.ts',
+      'test/faults/live-route.test.ts',
       'POST /events > calls no figure current whose question fails while the API answers others',
     ],
   },
@@ -1622,7 +1622,7 @@ export const bugs: readonly Bug[] = [
     find: "if (sortOrder(sort) !== 'desc'",
     replace: "if (sort !== 'started-desc'",
     test: [
-      'test/dashboard/live-route.test.ts',
+      'test/faults/live-route.test.ts',
       'POST /events > counts new rows in every list with the newest on top',
     ],
   },
@@ -1666,7 +1666,7 @@ export const bugs: readonly Bug[] = [
     find: 'last < 0 ? rows : rows.slice(0, last)',
     replace: 'rows',
     test: [
-      'test/dashboard/live-route.test.ts',
+      'test/faults/live-route.test.ts',
       'POST /events > does not count rows that only moved up because others left the list',
     ],
   },
