@@ -44,7 +44,7 @@ describe('the children of wafermon up', () => {
       ...['MAX_DECOMPRESSED_BYTES', 'MAX_EVENT_BYTES', 'MAX_SKEW_S', 'OTLP_ENDPOINT'],
       ...['QUERY_DEFAULT_LIMIT', 'QUERY_MAX_LIMIT', 'QUERY_TIMEOUT_S', 'REQUEST_READ_TIMEOUT_S'],
       ...['REQUEST_TIMEOUT_S', 'RETENTION_HOURS', 'SHUTDOWN_TIMEOUT_S', 'SIDECAR_TOKEN'],
-      ...['SIMULATED', 'SPOOL_MAX_BYTES'],
+      ...['SIMULATED', 'SITE_ZONE', 'SPOOL_MAX_BYTES'],
     ])
   })
 
