@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../../src/core/errors.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { eachPart, readPage } from '../../src/dashboard/live/parts.ts'
@@ -187,6 +188,8 @@ describe('POST /events', () => {
     await until(/data-state="stale"/)
     dashboard.pass(20)
     await until(/stale, 2\d/)
+    // As long as it takes until pages are made again.
+    await wait(5000)
     assert.doesNotMatch(heard.get('w1') ?? '', /<tr/)
     dashboard.away(false)
     await until(/<tr hx-swap-oob/)
