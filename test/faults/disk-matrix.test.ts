@@ -77,7 +77,11 @@ async function drainCarried(spool: Spool) {
       return false
     },
     60_000,
-  )
+  ).catch((error: Error) => {
+    const { trouble, carrying, count, report } = spool
+    error.message += `: ${JSON.stringify({ trouble, carrying, count, seen: seen.length, report })}`
+    throw error
+  })
   return { seen, refused }
 }
 
