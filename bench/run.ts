@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { backlog } from './backlog.ts'
 import { drain } from './drain.ts'
+import { fanout } from './fanout.ts'
 import type { Bench, Options } from './frame/bench.ts'
 import { measure } from './frame/measure.ts'
 import { printed, writeReport } from './frame/report.ts'
@@ -9,13 +11,15 @@ import { live } from './live.ts'
 import { query } from './query.ts'
 import { judge } from './running.ts'
 import { sidecarBatch, sidecarSingle } from './sidecar.ts'
+import { sinks } from './sinks.ts'
+import { soak } from './soak.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
 import { startBacklog } from './start-backlog.ts'
 
 const benches: Bench[] = [
   ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, judge, start],
-  startBacklog,
+  ...[startBacklog, fanout, sinks, backlog, soak],
 ]
 const names = benches.map(({ name }) => name)
 
@@ -31,7 +35,7 @@ await new Command('npm run bench --')
     numbers,
     [1, 2],
   )
-  .option('--backlog <n>', 'events that wait before drain', positive, 1_000_000)
+  .option('--backlog <n>', 'events that wait before drain and backlog', positive, 1_000_000)
   .option('--jobs <n,n>', 'sizes of the table for query', numbers, [100_000, 1_000_000])
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {

@@ -2,8 +2,11 @@ import { Command } from 'commander'
 import { addArchive } from './commands/archive.ts'
 import { addConfig } from './commands/config.ts'
 import { addDb } from './commands/db.ts'
+import { addImport } from './commands/import.ts'
+import { addJobs } from './commands/jobs.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addReplay } from './commands/replay.ts'
+import { addResend } from './commands/resend.ts'
 import { addRoles } from './commands/roles.ts'
 import { addSimulate } from './commands/simulate.ts'
 import { addSources } from './commands/sources.ts'
@@ -26,8 +29,11 @@ addToken(program)
 addUp(program)
 addSimulate(program)
 addReplay(program)
+addResend(program)
+addImport(program)
 addSpool(program)
 addSources(program)
+addJobs(program)
 
 nameHelp(program, 'wafermon')
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { format } from './house/format.ts'
 import { migration } from './house/migration.ts'
 import { page } from './house/page.ts'
 import { place } from './house/place.ts'
@@ -35,6 +36,7 @@ const additions: readonly Tried[] = [
   { addition: page, allowed: 1, unlisted: /404 !== 200/ },
   { addition: question, allowed: 2, unlisted: /a question named fixture is listed/ },
   { addition: setting, allowed: 0 },
+  { addition: format, allowed: 0, unlisted: /there is no format fixture/ },
   { addition: migration, allowed: 0 },
   { addition: place, allowed: 0, unlisted: /'ARCHIVE_DIR'\s.*'FIXTURE_PLACE'/s },
 ]

@@ -22,6 +22,42 @@ export const elapsedS = (job: Job, now: Micros): number | null =>
 export const elapsedText = (job: Job, now: Micros): string =>
   job.status === 'running' ? running(elapsedS(job, now)) : duration(job.durationS)
 
+/** False where a job was queued and no event tells its start: `startedAt` is then its first event. */
+export const isStartKnown = ({ queuedAt, queueS }: Pick<Job, 'queuedAt' | 'queueS'>): boolean =>
+  queuedAt === null || queueS !== null
+
+/** True of a job that was queued again after its start, as a held lot. */
+export const waitsAgain = ({ status, queueS }: Pick<Job, 'status' | 'queueS'>): boolean =>
+  status === 'queued' && queueS !== null
+
+/**
+ * How long it has waited since it was last queued; empty at a site of an earlier version, which does not say. It is
+ * the whole wait unless the program has said again meanwhile that it waits.
+ */
+const sinceQueued = ({ lastQueuedAt }: Job, now: Micros): string =>
+  lastQueuedAt === null ? '' : running(Math.max(0, secondsBetween(lastQueuedAt, now)))
+
+/**
+ * How long it waited before its start, or has been waiting; empty when it was never queued. `again` where it waits
+ * once more: the time before its start would be taken for that of this wait.
+ */
+export function queueText(job: Job, now: Micros): string {
+  const { status, queuedAt, queueS } = job
+  if (waitsAgain(job)) return `again ${sinceQueued(job, now)}`.trim()
+  if (queueS !== null) return duration(queueS)
+  if (status !== 'queued' || queuedAt === null) return ''
+  return running(Math.max(0, secondsBetween(queuedAt, now)))
+}
+
+/** The same of a job that waits again, in words. */
+export function waitsAgainText(job: Job, now: Micros): string {
+  const since = sinceQueued(job, now)
+  return since === '' ? 'again, after its start' : `again, ${since} since it was last queued`
+}
+
+/** `attempt 3`; empty for the first. */
+export const attemptText = ({ attempt }: Job): string => (attempt > 1 ? `attempt ${attempt}` : '')
+
 /** User and system time together; null when neither was reported. */
 export const cpuSeconds = (job: Job): number | null =>
   job.cpuUserS === null && job.cpuSystemS === null

@@ -55,13 +55,15 @@ export type JobsQuery = {
   to?: Micros | undefined
   /** Empty means every status. */
   status: readonly JobStatus[]
-  /** Only running jobs that are one of these; empty means every job. */
+  /** Only jobs that have not ended and are one of these; empty means every job. */
   flags: readonly Flag[]
   q: string
   /** Whole names, case included. */
   app: string
   version: string
   facts: Facts
+  /** The least number of attempts, as text; empty for any. */
+  minAttempts: string
   /** Seconds, as text so that the form shows what was typed. */
   min: string
   max: string
@@ -79,6 +81,7 @@ export const defaultQuery: JobsQuery = {
   app: '',
   version: '',
   facts: {},
+  minAttempts: '',
   min: '',
   max: '',
   sort: 'started-desc',
@@ -87,7 +90,7 @@ export const defaultQuery: JobsQuery = {
 /** Every parameter of the address; what else it has is refused. */
 export const jobsParams = [
   ...['w', 'from', 'to', 'status', 'flag', 'q', 'app', 'version', ...factNames],
-  ...['min', 'max', 'sort', 'after', 'before'],
+  ...['min_attempts', 'min', 'max', 'sort', 'after', 'before'],
 ]
 
 /** The address of a query. */
@@ -107,6 +110,7 @@ export function toParams(query: JobsQuery): Query {
     app: query.app,
     version: query.version,
     ...query.facts,
+    min_attempts: query.minAttempts,
     min: query.min,
     max: query.max,
     sort: query.sort === defaultSort(query.status) ? undefined : query.sort,

@@ -1,8 +1,7 @@
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
-import { zoneFull } from './format.ts'
 import type { AssetUrls, Page, Theme } from './page.ts'
-import { Clock, Freshness } from './partials/fresh.tsx'
+import { Clock, Freshness, ZoneName } from './partials/fresh.tsx'
 import { Outage } from './partials/outage.tsx'
 import { withQuery } from './urls.ts'
 
@@ -31,7 +30,7 @@ export function Layout({ page, title, section, live = false, children }: Props) 
   return (
     <Document
       theme={page.theme}
-      stale={page.fresh.state === 'stale' || page.fresh.state === 'behind'}
+      stale={page.fresh.state === 'stale' || (page.fresh.state === 'behind' && page.fresh.whole)}
       assets={page.assets}
       title={`${title} · ${page.site} · wafermon`}
       scripts
@@ -179,7 +178,7 @@ function Foot({ page }: { page: Page }) {
   }
   return (
     <footer>
-      <span>Times are in the server's zone, {zoneFull(page.now)}</span>
+      <ZoneName now={page.now} />
       <span>wafermon {page.version}</span>
       {page.simulated ? <Simulated /> : null}
       <span class="themes">

@@ -8,6 +8,16 @@ export type Plant = {
   silentSidecars: number
 }
 
+/**
+ * How old a part of a page is that shows the answers to these questions, in seconds. Undefined while all were
+ * answered, and where the whole page is old: it says so itself.
+ */
+export function ageOfPart({ fresh, behind }: Page, ...questions: string[]): number | undefined {
+  if (fresh.state !== 'behind' || fresh.whole) return undefined
+  const ages = questions.flatMap((name) => behind.get(name) ?? [])
+  return ages.length === 0 ? undefined : Math.max(...ages)
+}
+
 /** The state of the connection to the API, and with it how current a page is. */
 export type Fresh =
   /** Follows the API, which was last heard this many seconds ago. */
@@ -59,6 +69,8 @@ export type Page = {
   now: Micros
   plant: Plant
   fresh: Fresh
+  /** Questions that failed, and the age in seconds of the answer that stands in for a newer one. */
+  behind: ReadonlyMap<string, number>
   /** Path and query of this page. */
   here: string
   assets: AssetUrls

@@ -14,6 +14,10 @@ export function withQuery(path: string, query: Query): string {
 export const jobPath = (id: string, site?: string): string =>
   withQuery(`/jobs/${encodeURIComponent(id)}`, { site })
 
+/** The form that closes a job. */
+export const jobClosePath = (id: string, site?: string): string =>
+  withQuery(`/jobs/${encodeURIComponent(id)}/close`, { site })
+
 /**
  * An address found in data, when a browser may safely open it: http or https. Undefined for
  * `javascript:`, `data:` and the like, which are shown as text.

@@ -7,7 +7,18 @@ import { randomUUID } from 'node:crypto'
  */
 
 const openJobs = 300
-const kinds = ['started', 'progress', 'finished'] as const
+
+type Step = { kind: 'queued' | 'started' | 'progress' | 'finished'; attempt: number }
+
+/** What the events of a job report, in turn. */
+const plain: Step[] = (['started', 'progress', 'finished'] as const).map((kind) => ({
+  kind,
+  attempt: 1,
+}))
+/** Of one that waits, fails, waits again and succeeds at its second try. */
+const triedAgain: Step[] = [1, 2].flatMap((attempt) =>
+  (['queued', 'started', 'finished'] as const).map((kind) => ({ kind, attempt })),
+)
 
 type Job = { id: string; app: number; lot: string; step: number; startedAt: string }
 
@@ -18,18 +29,23 @@ export type EventMaker = {
   batch(count: number): string
 }
 
-/** @param key makes idempotency keys; random ones unless given */
+/**
+ * @param key makes idempotency keys; random ones unless given
+ * @param attempts jobs that wait and are tried twice, in place of those that run once
+ */
 export function eventMaker({
   key = randomUUID as () => string,
   random = Math.random,
+  attempts = false,
 } = {}): EventMaker {
+  const steps = attempts ? triedAgain : plain
   const jobs: Job[] = Array.from({ length: openJobs }, () => newJob(random))
   const next = () => {
     const index = Math.floor(random() * openJobs)
     const job = jobs[index]!
-    const text = eventJson(job, key())
+    const text = eventJson(job, key(), steps)
     job.step++
-    if (job.step === kinds.length) jobs[index] = newJob(random)
+    if (job.step === steps.length) jobs[index] = newJob(random)
     return text
   }
   const batch = (count: number) => `[${Array.from({ length: count }, next).join(',')}]`
@@ -45,7 +61,7 @@ export function jobStarts(jobs = Infinity): EventMaker {
   const next = () => {
     const job = known[turn++ % jobs] ?? newJob(Math.random)
     if (known.length < jobs && jobs !== Infinity) known.push(job)
-    return eventJson(job, randomUUID())
+    return eventJson(job, randomUUID(), plain)
   }
   const batch = (count: number) => `[${Array.from({ length: count }, next).join(',')}]`
   return { next, batch }
@@ -66,16 +82,24 @@ const now = () => {
   return new Date().toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`)
 }
 
-function eventJson({ id, app, lot, step, startedAt }: Job, key: string): string {
-  const kind = kinds[step]!
+function eventJson({ id, app, lot, step, startedAt }: Job, key: string, steps: Step[]): string {
+  const { kind, attempt } = steps[step]!
   const at = now()
+  const again = steps === triedAgain
+  const tried = again ? `,"attempt":${attempt}` : ''
+  // A start is given by the job's only try alone: of those that wait an event tells it.
+  const start = again ? '' : `"started_at":"${startedAt}",`
   const detail =
     kind === 'progress'
       ? `"metrics":{"progress":0.5,"cd_mean_nm":38.${micros}},"metadata":{"step":"measure","slot":${app}}`
-      : kind === 'finished'
-        ? `"status":"succeeded","metrics":{"cpu_user_s":1.25,"mem_max_mb":512},"metadata":{"sites":17}`
-        : `"metadata":{"recipe":"ETCH-${app}","tool":"TOOL-${app % 12}","chamber":"B"}`
-  return `{"idempotency_key":"${key}","site_id":"fab1","app":{"app_id":"${appIds[app]}","name":"metrology-${app}","version":"4.2.1"},"entity":{"type":"job","id":"${id}","business_key":"${lot}","sub_key":"W${String(app % 25).padStart(2, '0')}"},"event":{"kind":"${kind}","at":"${at}","started_at":"${startedAt}",${detail}}}`
+      : kind === 'queued'
+        ? `"metadata":{"queue":"short","priority":${app},"reason":"no chamber is free"}`
+        : kind === 'finished' && again && attempt === 1
+          ? `"status":"failed","metrics":{"cpu_user_s":1.25},"metadata":{"exit_code":3,"error":"the chamber did not reach its pressure"}`
+          : kind === 'finished'
+            ? `"status":"succeeded","metrics":{"cpu_user_s":1.25,"mem_max_mb":512},"metadata":{"sites":17}`
+            : `"metadata":{"recipe":"ETCH-${app}","tool":"TOOL-${app % 12}","chamber":"B"}`
+  return `{"idempotency_key":"${key}","site_id":"fab1","app":{"app_id":"${appIds[app]}","name":"metrology-${app}","version":"4.2.1"},"entity":{"type":"job","id":"${id}","business_key":"${lot}","sub_key":"W${String(app % 25).padStart(2, '0')}"${tried}},"event":{"kind":"${kind}","at":"${at}",${start}${detail}}}`
 }
 
 let stampedAt = 0

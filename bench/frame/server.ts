@@ -8,8 +8,8 @@ import { folder } from './context.ts'
 /** Builds one of bench/servers/ as the program is built, and starts it. */
 export async function startServer(
   context: Context,
-  name: 'floor' | 'canned' | 'readers',
-): Promise<{ url: string; pid: number; child: ChildProcess }> {
+  name: 'floor' | 'canned' | 'readers' | 'receiver',
+): Promise<{ url: string; trapper?: string; pid: number; child: ChildProcess }> {
   const outfile = join(folder(context), `${name}.mjs`)
   await build({
     entryPoints: [`bench/servers/${name}.ts`],
@@ -37,5 +37,5 @@ export async function startServer(
     throw new Error(`the server ${name} ended with ${code}`)
   })
   const [said] = await Promise.race([once(child, 'message'), ended])
-  return { url: (said as { url: string }).url, pid: child.pid!, child }
+  return { ...(said as { url: string; trapper?: string }), pid: child.pid!, child }
 }

@@ -61,10 +61,10 @@ export const sitesReport = z
   .object({
     total: whole('Number of sites.'),
     successful: whole(
-      'Sites that answered. Only lists of jobs say whether events of theirs are missing.',
+      'Sites that answered. Only lists and counts of jobs say whether events of theirs are missing.',
     ),
     partial: whole(
-      'For lists of jobs: sites that answered, and know of events that are missing, or of silent sidecars.',
+      'For lists and counts of jobs: sites that answered, and know of events that are missing, or of silent sidecars.',
     ),
     failed: whole('Sites that did not answer in time.'),
     skipped: whole('Sites that were not needed.'),
@@ -79,6 +79,19 @@ export const listAnswer = (item: z.ZodType) =>
     count: whole('Number of items in this answer.'),
     duration_s: seconds('Time to answer, in seconds.'),
     sites: sitesReport.optional(),
+  })
+
+/** A list of counts, which comes whole. */
+export const countsAnswer = (item: z.ZodType) =>
+  listAnswer(item).extend({
+    partial: z
+      .boolean()
+      .describe(
+        'True when jobs may be missing: events are known to be missing, a sidecar is silent, or a site did not answer.',
+      ),
+    cut: z
+      .boolean()
+      .describe('True when not everything is counted or listed: each count is a minimum.'),
   })
 
 /** A list that comes in pages. */

@@ -2,14 +2,14 @@ import * as z from 'zod'
 import { type CausesFilter, causesQuestion, startRecent } from '../core/questions/causes.ts'
 import { fromMs, toMs } from '../core/time.ts'
 import { clock } from '../platform/clock.ts'
-import { listAnswer, named } from './answers.ts'
+import { countsAnswer, named } from './answers.ts'
 import { appNameParam, checkWindow, defaultWindowMs, siteParam } from './job-params.ts'
 import { listRoute } from './list-route.ts'
 import { number, time } from './query-params.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
-const causeList = named('CauseList', listAnswer(causesQuestion.table.shown))
+const causeList = named('CauseList', countsAnswer(causesQuestion.table.shown))
 
 const causeParams = z.object({
   from: time('Jobs that ended from then on. Without from and to: the last 7 days.'),

@@ -12,7 +12,7 @@ import {
   searchedFacts,
 } from '../core/facts.ts'
 import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
-import { defaultTime } from '../core/job-filter.ts'
+import { defaultTime, toStatuses } from '../core/job-filter.ts'
 import { kinds } from '../core/kinds.ts'
 import { fromMs } from '../core/time.ts'
 import { choice, choices, limitParam, number, text, time, uuid } from './query-params.ts'
@@ -66,15 +66,18 @@ export const jobParams = (limits: Limits) =>
     app_version: text(64, 'Exactly this version of the app, case included.'),
     app_id: uuid('Only this app.').optional(),
     site: siteParam('Only this site.'),
-    business_key: text(256, 'Exact business key, usually the lot; without a default window.'),
+    business_key: text(
+      256,
+      'Exact business key, usually the lot, a subjob without one having that of the job above it; without a default window.',
+    ),
     ...factParams,
     flag: choices(
       flags,
-      'Only running jobs that are one of these, whenever they began; `total` counts them.',
+      'Only jobs that have not ended and are one of these, whenever they began; `total` counts them.',
     ),
     q: text(
       200,
-      `Case-insensitive substring of the key, sub key, app name, last error, ${searchedFacts.join(', ')}. A job whose business key or id is exactly this is found outside the window too.`,
+      `Case-insensitive substring of the key, sub key, app name, last error, ${searchedFacts.join(', ')}. A job whose business key or id is exactly this is found outside the window too, and so are subjobs without a key below it.`,
     ),
     min_duration_s: number({ min: 0 }, 'Minimum duration, in seconds.').optional(),
     max_duration_s: number({ min: 0 }, 'Maximum duration, in seconds.').optional(),
@@ -198,20 +201,18 @@ function checkPairs({ min_duration_s: min, max_duration_s: max, ...params }: Job
   }
 }
 
-/** Only running jobs are judged: a list of others would be empty, and look as if all were well. */
+/** Jobs that ended are not listed, and of those that wait only the late: the list would be empty, and look as if all were well. */
 function checkFlag({ flag, status, time }: Pick<JobParams, 'flag' | 'status' | 'time'>): void {
   if (flag === undefined) return
-  if (status !== undefined && !status.includes('running')) {
+  if (toStatuses({ status, flags: flag })?.length === 0) {
     throw new AppError(
       'invalid',
-      'status: flag lists running jobs; send status=running, or omit it',
-      {
-        field: 'status',
-      },
+      'status: flag lists running jobs, and with late queued ones; send one of these, or omit it',
+      { field: 'status' },
     )
   }
   if (time === 'ended') {
-    throw new AppError('invalid', 'time: flag lists running jobs, which have no end; omit time', {
+    throw new AppError('invalid', 'time: flag lists jobs that have not ended; omit time', {
       field: 'time',
     })
   }

@@ -42,8 +42,9 @@ export function listRoute<Query extends z.ZodObject, Params, Item>(
       const { limit = usualItems } = given as { limit?: number | undefined }
       return answerItems(c, asked, limit, async () => {
         const { signal } = c.req.raw
-        const { items, next } = await asked.reader.askPage(question, params, signal, after)
-        const more = order ? { next_cursor: next && placeToWire(next) } : {}
+        const page = await asked.reader.askPage(question, params, signal, after)
+        const { items, next, partial = false, cut = false } = page
+        const more = order ? { next_cursor: next && placeToWire(next) } : { partial, cut }
         return { items, toWire: table.toWire, more }
       })
     },

@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { orphansQuestion } from '../core/questions/orphans.ts'
-import { listAnswer, named } from './answers.ts'
+import { countsAnswer, named } from './answers.ts'
 import { siteParam } from './job-params.ts'
 import { listRoute } from './list-route.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
-const orphanList = named('OrphanList', listAnswer(orphansQuestion.table.shown))
+const orphanList = named('OrphanList', countsAnswer(orphansQuestion.table.shown))
 
 export function orphanRoutes({ reader }: { reader: ReaderSource }): Route[] {
   return [

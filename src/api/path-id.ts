@@ -32,14 +32,30 @@ export const numberId: PathId<number> = {
   },
 }
 
-export const sourceId: PathId<string> = {
-  description: 'Id of the source, as in the list.',
-  schema: { type: 'string', minLength: 1, maxLength: 128 },
+/** Below 1 are events that were carried over from a damaged spool. */
+export const spoolSeq: PathId<number> = {
+  description: 'Number of the event in the spool, as in the list.',
+  schema: { type: 'integer' },
   read(c) {
     const id = c.req.param('id') ?? ''
-    if (id !== '' && id.length <= 128 && !id.includes('\0')) return id
-    throw invalid('must be 1 to 128 characters', id)
+    if (/^-?\d{1,16}$/.test(id) && Number.isSafeInteger(Number(id))) return Number(id)
+    throw invalid('must be a whole number', id)
   },
+}
+
+export const sourceId = textId('Id of the source, as in the list.')
+export const sinkId = textId('Name of the sink, as in the health of the sidecar.')
+
+function textId(description: string): PathId<string> {
+  return {
+    description,
+    schema: { type: 'string', minLength: 1, maxLength: 128 },
+    read(c) {
+      const id = c.req.param('id') ?? ''
+      if (id !== '' && id.length <= 128 && !id.includes('\0')) return id
+      throw invalid('must be 1 to 128 characters', id)
+    },
+  }
 }
 
 const invalid = (message: string, id: string) =>

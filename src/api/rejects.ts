@@ -5,7 +5,7 @@ import { parseText } from '../core/json.ts'
 import { fromMs } from '../core/time.ts'
 import { listAnswer, named, text, time, whole } from './answers.ts'
 import { numberId } from './path-id.ts'
-import { limitParam, number } from './query-params.ts'
+import { limitParam, number, text as textParam } from './query-params.ts'
 import { secondsSince, toList } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
@@ -26,12 +26,13 @@ type ListedReject = {
 }
 
 export type RejectsOptions = {
-  list: (limit: number, beforeId?: number) => ListedReject[]
+  /** Of one sink when it is named. */
+  list: (limit: number, beforeId?: number, sink?: string) => ListedReject[]
   get: (id: number) => RejectView | undefined
   /** Sends it again. @returns false when there is no such reject */
   retry: (id: number) => boolean
-  /** Deletes those with an id in this range. @returns how many there were */
-  drop: (ids: readonly [first: number, last: number]) => number
+  /** Deletes those with an id in this range, of one sink when it is named. @returns how many there were */
+  drop: (ids: readonly [first: number, last: number], sink?: string) => number
 }
 
 const reject = z.object({
@@ -58,6 +59,7 @@ export function rejectRoutes(options: RejectsOptions): Route[] {
 }
 
 const defaultLimit = 100
+const ofSink = textParam(128, 'Only rejects of this sink.')
 
 const listRejects = ({ list }: RejectsOptions) =>
   route({
@@ -72,12 +74,13 @@ const listRejects = ({ list }: RejectsOptions) =>
         { min: 1, whole: true },
         'Only older rejects: those with an id below this.',
       ).optional(),
+      sink: ofSink,
     }),
     answer: { 'application/json': [rejectList] },
     problems: [422],
-    handle(c, { limit = defaultLimit, before }) {
+    handle(c, { limit = defaultLimit, before, sink }) {
       const started = performance.now()
-      const rows = list(limit, before).map(toWire)
+      const rows = list(limit, before, sink).map(toWire)
       return c.json({ ...toList(rows), duration_s: secondsSince(started) })
     },
   })
@@ -126,12 +129,13 @@ const dropReject = ({ drop }: RejectsOptions) =>
         { min: 1, whole: true },
         'First reject to delete, with all up to the one in the path; that one alone unless given.',
       ).optional(),
+      sink: ofSink,
     }),
     answer: { 'application/json': [dropped] },
     problems: [404, 422],
-    handle(c, { from }) {
+    handle(c, { from, sink }) {
       const id = numberId.read(c)
-      const count = drop([from ?? id, id])
+      const count = drop([from ?? id, id], sink)
       if (count === 0) throw notFound(c)
       return c.json({ ok: true, dropped: count })
     },

@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { runningQuestion } from '../core/questions/running.ts'
-import { listAnswer, named } from './answers.ts'
+import { countsAnswer, named } from './answers.ts'
 import { appNameParam, exactAppParam, siteParam } from './job-params.ts'
 import { listRoute } from './list-route.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
-const runningList = named('RunningList', listAnswer(runningQuestion.table.shown))
+const runningList = named('RunningList', countsAnswer(runningQuestion.table.shown))
 
 export function runningRoutes({ reader }: { reader: ReaderSource }): Route[] {
   return [

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { LiveBatch, LiveEvent, LiveSites } from '../core/live.ts'
+import type { LiveBatch, LiveEvent, LivePosition, LiveSites } from '../core/live.ts'
 import { formatSse } from '../platform/sse.ts'
 import { appNameParam, siteParam } from './job-params.ts'
 import { choice, text, uuid } from './query-params.ts'
@@ -21,11 +21,17 @@ export type StreamFilter = Pick<
 
 /** What a feed of one site, or of several, brings at once. */
 export type Batch = LiveBatch | LiveSites
-/** An event, missed events, or the sites of a merged feed. */
-export type Entry = LiveEvent | 'reset' | LiveSites
+/** An event, missed events, the position after them, or the sites of a merged feed. */
+export type Entry = LiveEvent | 'reset' | LivePosition | LiveSites
 
 export const toEntries = (batch: Batch): readonly Entry[] =>
-  batch === 'reset' || 'missing' in batch ? [batch] : batch
+  batch === 'reset' || !('length' in batch) ? [batch] : batch
+
+/** The position of a reader that has had this entry; undefined where that tells none. */
+export function positionAfter(entry: Entry): string | undefined {
+  if (entry === 'reset' || 'missing' in entry) return undefined
+  return 'position' in entry ? entry.position : entry.id
+}
 
 /** The same for all filters that let the same events pass. */
 export const filterKey = ({ site, app, entity_type, job_id }: StreamFilter): string =>
@@ -33,9 +39,13 @@ export const filterKey = ({ site, app, entity_type, job_id }: StreamFilter): str
 
 const texts = new WeakMap<LiveEvent, string>()
 
-/** The entry as every reader is sent it. An event is written once, however many readers it has. */
+/**
+ * The entry as every reader is sent it; empty for a position, which signs of life carry. An event is written once,
+ * however many readers it has.
+ */
 export function frame(entry: Entry): string {
   if (entry === 'reset') return formatSse({ event: 'reset', data: '{}' })
+  if ('position' in entry) return ''
   if ('missing' in entry) return formatSse({ event: 'sites', data: JSON.stringify(entry) })
   let known = texts.get(entry)
   if (known === undefined) {
@@ -63,7 +73,7 @@ type Envelope = {
 const kindOf = (event: Envelope) => event.event?.kind ?? 'message'
 
 function passes(entry: Entry, { site, app, entity_type, job_id }: StreamFilter): boolean {
-  if (entry === 'reset' || 'missing' in entry) return true
+  if (entry === 'reset' || !('event' in entry)) return true
   const envelope: Envelope = entry.event
   const { entity } = envelope
   return (

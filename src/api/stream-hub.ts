@@ -7,6 +7,7 @@ import {
   filterKey,
   frame,
   frameAll,
+  positionAfter,
   type StreamFilter,
   toEntries,
 } from './stream-frames.ts'
@@ -17,7 +18,8 @@ import {
  * - An event is made into text once, and a piece of text into bytes once for all readers with the same
  *   filter. Their cost is one write per turn, whatever the number of events in it.
  * - A reader gets every event after it joined, in order, each once. One that comes back with a position
- *   follows a subscription of its own until an event in it is among the recent ones here.
+ *   goes on from there: where that is not here, on a subscription of its own until an event in it is among
+ *   the recent ones here.
  * - A subscription that breaks off is taken up again from the last event, as long as each brings some.
  * - No reader is waited for. What waits for one is bounded by its PushBody, which cuts it off.
  * - The more readers, the longer the pause between two writes: one reader is written to immediately, a
@@ -51,6 +53,8 @@ export class StreamHub {
   #recentChars = 0
   #sites: LiveSites | undefined
   #position: string | undefined
+  /** The same, if it is exactly where the hub is: events were missed after it otherwise. */
+  #place: string | undefined
   /** Resolved by the next write; undefined while none is due. */
   #due: Promise<void> | undefined
   #pauseUntil = 0
@@ -87,18 +91,28 @@ export class StreamHub {
   }
 
   /**
-   * Goes on for a reader with a subscription of its own, from after its position.
+   * Goes on for a reader with a position, from after that.
    *
-   * @returns false when that is not among the recent events: the reader has to follow its own a little longer
+   * @returns false when that is neither here nor among the recent events: the reader has to follow its own
+   *   subscription until it is
    */
   takeOver(reader: Reader): boolean {
-    const at = this.#recent.findLastIndex(({ id }) => id === reader.position)
-    if (at < 0 || this.over) return false
+    if (this.over || reader.position === undefined) return false
     this.#flush()
+    const recent = this.#recent.findLastIndex(({ id }) => id === reader.position)
+    const at = reader.position === this.#place ? this.#recent.length : recent
+    if (at < 0) return false
     const missed = frameAll(this.#recent.slice(at + 1), reader.filter)
     if (missed) this.write(reader, missed)
     reader.position = this.#position
     this.#add(reader)
+    return true
+  }
+
+  /** The same for a reader that has no subscription of its own, and so has not heard about sites either. */
+  resume(reader: Reader): boolean {
+    if (!this.takeOver(reader)) return false
+    if (this.#sites) this.write(reader, Buffer.from(frame(this.#sites)))
     return true
   }
 
@@ -151,7 +165,7 @@ export class StreamHub {
       this.#pendingChars += chars
       if (entry === 'reset') this.#forget()
       else if ('missing' in entry) this.#sites = entry
-      else {
+      else if ('event' in entry) {
         this.#recent.push(entry)
         this.#recentChars += chars
       }
@@ -193,8 +207,11 @@ export class StreamHub {
     if (entries.length === 0) return written
     this.#pending = []
     this.#pendingChars = 0
-    const last = entries.findLast((entry) => entry !== 'reset' && 'id' in entry)
-    if (last) this.#position = (last as LiveEvent).id
+    for (const entry of entries) {
+      if (entry === 'reset') this.#place = undefined
+      const position = positionAfter(entry)
+      if (position !== undefined) this.#position = this.#place = position
+    }
     for (const group of this.#groups.values()) {
       const [first] = group
       const bytes = first && frameAll(entries, first.filter)

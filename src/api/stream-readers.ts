@@ -4,7 +4,14 @@ import type { Metrics } from '../platform/metrics.ts'
 import { PushBody } from '../platform/push-body.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
 import { formatSseComment } from '../platform/sse.ts'
-import { type Batch, type Entry, frameAll, type StreamFilter, toEntries } from './stream-frames.ts'
+import {
+  type Batch,
+  type Entry,
+  frameAll,
+  positionAfter,
+  type StreamFilter,
+  toEntries,
+} from './stream-frames.ts'
 import { type Reader, StreamHub } from './stream-hub.ts'
 
 export type StreamRouteOptions = {
@@ -111,6 +118,7 @@ export class StreamReaders {
     const joined = new AbortController()
     const signal = AbortSignal.any([stopping, reader.gone.signal, joined.signal])
     reader.position = after
+    if (this.#hub?.resume(reader)) return
     try {
       for await (const batch of feed.subscribe({ after, signal })) {
         if (!reader.push.open) return
@@ -119,8 +127,10 @@ export class StreamReaders {
           if (bytes) this.#write(reader, bytes)
           await reader.push.room()
         }
-        if (batch === 'reset' || 'missing' in batch) continue
-        reader.position = batch.at(-1)?.id ?? reader.position
+        const last = toEntries(batch).at(-1)
+        const position = last && positionAfter(last)
+        if (position === undefined) continue
+        reader.position = position
         // Not before: the first subscriber's position decides from where a site is followed.
         if (reader.push.open && this.#hubNow().takeOver(reader)) return
       }

@@ -1,22 +1,27 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import { fromMs, type Micros, secondsBetween, toMs } from '../core/time.ts'
+import type { Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { type ArchivedFile, notedSite } from '../store/archive/files.ts'
-import { closedHours, type Hour, type SiteHour, sitesOfHour } from '../store/archive/hours.ts'
+import { type DueDay, dueDays } from '../store/archive/days.ts'
+import { hotManifests, notedSite } from '../store/archive/files.ts'
 import { askAgainMs, type Lease } from '../store/lease.ts'
 import { readDoubt } from '../store/trusted-time.ts'
-import { archiveDueHour, overdueHours } from './due-hour.ts'
-import { HourFailure } from './hour-failure.ts'
-import { toManifestFolder } from './layout.ts'
+import { catchUp } from './chain.ts'
+import { concernsDay } from './day-failure.ts'
+import { archiveDay, isDue, type Outcome } from './due-day.ts'
+import { type DayKey, toManifestFolder } from './layout.ts'
+import { dayOfRecord, readRecorded } from './manifest.ts'
+import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
+import { assertThere } from './read-back.ts'
 import { dropArchived, type Held, secondsLate } from './retention.ts'
+import { nothingWaits, toWaiting, type Waiting } from './waiting.ts'
 
 /*
- * Finds the closed hours and archives those that are due, oldest first, until it is stopped; then
- * retention. An hour that fails by itself does not keep the others waiting. One archiver works per
+ * Finds the closed days and archives those that are due, oldest first, until it is stopped; then
+ * retention. A day that fails by itself does not keep the others waiting. One archiver works per
  * database: nothing becomes visible, is noted or dropped but while it holds the lease.
  */
 
@@ -29,29 +34,30 @@ export type ArchiverOptions = {
   intervalMs: number
   /** How long raw events stay in the hot store; longer until they are archived. */
   retentionHours: number
+  /** How long late events and changed jobs of an archived day wait until they become a further part of it. */
+  lateHours: number
   log: Logger
   metrics: Metrics
   signal: AbortSignal
 }
 
-/** Hours found complete are checked again after a day: a replay may bring another site to them. */
+/** A day found whole is looked at again after a day. */
 const recheckMs = 24 * 3_600_000
 
-type Failed = { site: string; hour: Micros; why: string }
+type Failed = { site: string; day: Micros; why: string }
 
 export type ArchiverState = {
   /** This process is the one that archives; it does not wait for another to end. */
   here: boolean
   /** The reason why nothing can be archived now. */
   trouble: string | undefined
-  /** Hours that could not be archived as things are; every round tries them again. */
+  /** Days that could not be archived as things are; every round tries them again. */
   failed: readonly Failed[]
-  /** Hours whose jobs are still changing. */
+  /** Days whose jobs are still changing. */
   unsettled: number
-  /** Hours archived by this process. */
-  hours: number
-  /** Age of the end of the oldest closed hour that is not archived yet, in seconds; 0 when all are. */
-  behindS: number
+  /** Days archived by this process, each for the first time. */
+  days: number
+  waiting: Waiting
   /** What it is doing, and since when on the clock of `performance`. */
   step: { name: string; sinceMs: number } | undefined
   /** The reason why raw events past retention have to stay. */
@@ -65,8 +71,8 @@ export class Archiver {
     trouble: undefined,
     failed: [],
     unsettled: 0,
-    hours: 0,
-    behindS: 0,
+    days: 0,
+    waiting: nothingWaits,
     step: undefined,
     held: undefined,
     lastRunAt: null,
@@ -74,8 +80,11 @@ export class Archiver {
   readonly #options: ArchiverOptions
   /** Findings of the current round so far. */
   #found: { failed: Failed[]; unsettled: number } = { failed: [], unsettled: 0 }
-  /** Hours in which nothing was left to do, and when that was seen. */
-  readonly #complete = new Map<Micros, number>()
+  /** Sites whose chain in the archive is the one on record, and the lease under which that was seen. */
+  readonly #caughtUp = new Map<string, number>()
+  #number = 0
+  /** When the days that are still hot were last looked at, under which lease, and whether all was well. */
+  #checked = { at: 0, number: -1, well: false }
 
   constructor(options: ArchiverOptions) {
     this.#options = options
@@ -92,7 +101,7 @@ export class Archiver {
         backoff.reset()
         await sleep(this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs), signal)
       } else {
-        // An archive or database that is back is seen soon; hours that fail can wait longer.
+        // An archive or database that is back is seen soon; days that fail can wait longer.
         const waitMs = Math.min(intervalMs, backoff.next() * (this.state.trouble ? 1 : 10))
         log.warn(
           { retry_ms: Math.round(waitMs), failures: backoff.failures },
@@ -103,14 +112,16 @@ export class Archiver {
     }
   }
 
-  /** Looks once at every closed hour. @returns false when anything due failed. Never rejects. */
+  /** Looks once at every closed day. @returns false when anything due failed. Never rejects. */
   async round(): Promise<boolean> {
     const { state } = this
     const { place, lease, signal, log, metrics } = this.#options
     try {
       this.#begin('the look at the archive')
       await place.check('write')
-      state.here = (await lease.hold()) !== undefined
+      const number = await lease.hold()
+      state.here = number !== undefined
+      this.#number = number ?? 0
       if (state.here) {
         await this.#assertRightPlace()
         await this.#assertTimeTrusted()
@@ -148,30 +159,48 @@ export class Archiver {
     )
   }
 
-  /** Whether an hour is settled, and what is past retention, depends on the time. */
+  /** What is settled, and past retention, depends on the time. */
   async #assertTimeTrusted(): Promise<void> {
     const doubt = await readDoubt(this.#options.lease.reader)
     if (doubt !== undefined) throw new AppError('unavailable', doubt)
   }
 
   async #archiveDue(): Promise<void> {
-    const { lease, signal } = this.#options
-    const hours = (await closedHours(lease.reader, signal)).filter(
-      (hour) => !this.#isComplete(hour),
-    )
-    let oldest: Micros | undefined
+    const { metrics } = this.#options
     this.#found = { failed: [], unsettled: 0 }
-    for (const from of hours) {
-      this.#noteBehind(oldest ?? from)
-      if (!(await this.#archiveHour(from))) oldest ??= from
-    }
-    this.#noteBehind(oldest)
+    await this.#checkKept()
+    let due = await this.#dueDays()
+    this.state.waiting = toWaiting(due, metrics)
+    for (const day of due) await this.#archive(day)
+    due = await this.#dueDays()
+    // A job that moved is archived in its new day first; now its old day has to say so.
+    const left = due.filter(({ moves }) => moves > 0)
+    for (const day of left) await this.#archive(day)
+    if (left.length > 0) due = await this.#dueDays()
+    this.state.waiting = toWaiting(due, metrics)
     Object.assign(this.state, this.#found)
   }
 
-  #noteBehind(oldest: Micros | undefined): void {
-    this.state.behindS = oldest === undefined ? 0 : secondsBehind(oldest)
-    this.#options.metrics.archiveBehind.set(this.state.behindS)
+  async #dueDays(): Promise<DueDay[]> {
+    const { lease, site, signal } = this.#options
+    const days = await dueDays(lease.reader, signal)
+    return site === undefined ? days : days.filter((day) => day.site === site)
+  }
+
+  /** Days of which the hot store still has raw events: once a day it is seen that the archive has them. */
+  async #checkKept(): Promise<void> {
+    const { lease, place } = this.#options
+    const isRecent = performance.now() - this.#checked.at < recheckMs
+    if (isRecent && this.#checked.number === this.#number && this.#checked.well) return
+    this.#checked = { at: performance.now(), number: this.#number, well: true }
+    for (const recorded of await hotManifests(lease.reader)) {
+      const { site, from } = dayOfRecord(recorded)
+      const isWell = await this.#attempt({ site, from }, async () => {
+        const { manifest } = await readRecorded(place, recorded)
+        for (const file of toArchivedFiles(manifest.files)) await assertThere(place, file)
+      })
+      if (!isWell) this.#checked.well = false
+    }
   }
 
   #begin(name: string): void {
@@ -197,42 +226,38 @@ export class Archiver {
     this.state.held = held
   }
 
-  #isComplete(hour: Micros): boolean {
-    const seen = this.#complete.get(hour)
-    if (seen !== undefined && performance.now() - seen < recheckMs) return true
-    this.#complete.delete(hour)
-    return false
-  }
-
-  /** @returns true when nothing of the hour is left to do, for any site */
-  async #archiveHour(from: Micros): Promise<boolean> {
-    const { lease, site, signal } = this.#options
-    const found = await sitesOfHour(lease.reader, from, overdueHours, signal)
-    const ours = found.filter((hour) => site === undefined || hour.site === site)
-    let complete = true
-    for (const hour of ours) {
-      signal.throwIfAborted()
-      this.#begin(`${hour.site} ${hour.from}`)
-      complete = (await this.#attempt(hour)) && complete
+  /** Archives a day if it is due. */
+  async #archive(day: DueDay): Promise<void> {
+    const { lateHours, signal } = this.#options
+    signal.throwIfAborted()
+    if (!isDue(day, lateHours)) {
+      if (!day.archived) this.#found.unsettled++
+      return
     }
-    if (complete) this.#complete.set(from, performance.now())
-    return complete
+    this.#begin(`${day.site} ${day.from.slice(0, 10)}`)
+    await this.#attempt(day, () => this.#archiveNow(day))
   }
 
-  /** @returns false when the hour has to wait until its jobs have settled, or failed by itself */
-  async #attempt(hour: SiteHour): Promise<boolean> {
+  async #archiveNow(day: DueDay): Promise<void> {
     const { lease, place, log, signal } = this.#options
+    const { site } = day
+    if (this.#caughtUp.get(site) !== this.#number) await catchUp(site, { lease, place, log })
+    // Again after any failure: it may have come between a manifest and its record.
+    this.#caughtUp.delete(site)
+    const assertOurs = () => this.#assertOurs()
+    const outcome = await archiveDay(day, { lease, place, log, signal, assertOurs })
+    this.#caughtUp.set(site, this.#number)
+    this.#count(day, outcome)
+  }
+
+  /** @returns false when the day failed by itself */
+  async #attempt({ site, from }: DayKey, work: () => Promise<void>): Promise<boolean> {
     try {
-      const outcome = await archiveDueHour(hour, {
-        ...{ lease, place, log, signal },
-        assertOurs: () => this.#assertOurs(),
-      })
-      if (outcome.unsettled) this.#found.unsettled++
-      else if (outcome.files.length > 0) this.#count(hour, outcome.files)
-      return !outcome.unsettled
+      await work()
+      return true
     } catch (error) {
-      if (!concernsHour(error)) throw error
-      this.#noteFailed({ site: hour.site, hour: hour.from, why: error.message })
+      if (!concernsDay(error)) throw error
+      this.#noteFailed({ site, day: from, why: error.message })
       return false
     }
   }
@@ -240,11 +265,12 @@ export class Archiver {
   #noteFailed(failed: Failed): void {
     const { log, metrics } = this.#options
     metrics.archiveFailures.inc()
+    if (this.#found.failed.some((known) => isSame(known, failed))) return
     this.#found.failed.push(failed)
     // Shown now, for a round may take long; what has stopped failing goes at its end.
     if (this.state.failed.some((known) => isSame(known, failed))) return
     this.state.failed = [...this.state.failed, failed]
-    log.error(failed, 'hour not archived, will retry')
+    log.error(failed, 'day not archived, will retry')
   }
 
   /** Before anything becomes visible: the lease may be lost by now, and the disk unmounted. */
@@ -253,26 +279,21 @@ export class Archiver {
     await this.#options.lease.assertHeld()
   }
 
-  #count(hour: Hour, files: readonly ArchivedFile[]): void {
+  #count({ site, from, archived }: DueDay, { files, repeats }: Outcome): void {
     const { log, metrics } = this.#options
-    this.state.hours++
+    metrics.archiveRepeats.inc(repeats)
+    if (repeats > 0) log.info({ site, day: from, repeats }, 'events that came again dropped')
+    if (files.length === 0) return
+    if (!archived) this.state.days++
     for (const { kind, rows } of files) {
       metrics.archiveFiles.inc({ table: kind })
       metrics.archiveRows.inc({ table: kind }, rows)
     }
-    const rows = files.reduce((sum, file) => sum + file.rows, 0)
-    log.info({ site: hour.site, hour: hour.from, files: files.length, rows }, 'hour archived')
+    const message = archived ? 'more of a day archived' : 'day archived'
+    log.info({ site, day: from, files: files.length, rows: sumOf(files) }, message)
   }
 }
 
-const isSame = (a: Failed, b: Failed) => a.site === b.site && a.hour === b.hour && a.why === b.why
+const sumOf = (files: Outcome['files']) => files.reduce((sum, { rows }) => sum + rows, 0)
 
-/** A name that is invalid or taken, or a {@link HourFailure}; any other error concerns all hours. */
-const concernsHour = (error: unknown): error is Error =>
-  error instanceof HourFailure ||
-  (error instanceof AppError && (error.code === 'invalid' || error.code === 'conflict'))
-
-const hourMs = 3_600_000
-/** Never negative, whatever the clock says. */
-const secondsBehind = (hour: Micros) =>
-  Math.max(0, secondsBetween(fromMs(toMs(hour) + hourMs), clock.now()))
+const isSame = (a: Failed, b: Failed) => a.site === b.site && a.day === b.day && a.why === b.why

@@ -72,7 +72,7 @@ async function drained(out: ReadableStreamDefaultReader<Uint8Array>): Promise<vo
 
 /** Turns rows into a batch in the memory of the wasm, by way of Arrow's stream format. */
 function encoder(columns: readonly ArchiveColumn[]): (rows: ArchiveRow[]) => unknown {
-  const schema = new Schema(columns.map(({ name, type }) => new Field(name, arrowType(type), true)))
+  const schema = new Schema(columns.map(toField))
   return (rows) => {
     const batch = new RecordBatch(schema, batchData(schema, columns, rows))
     const table = loadWasm().Table.fromIPCStream(tableToIPC(new Table([batch]), 'stream'))
@@ -81,6 +81,10 @@ function encoder(columns: readonly ArchiveColumn[]): (rows: ArchiveRow[]) => unk
     return inWasm
   }
 }
+
+/** With the number of the column, by which readers bind old and new files alike. */
+const toField = ({ fieldId, name, type }: ArchiveColumn) =>
+  new Field(name, arrowType(type), true, new Map([['PARQUET:field_id', String(fieldId)]]))
 
 function properties(
   columns: readonly ArchiveColumn[],

@@ -1,16 +1,16 @@
 import { ensure, must } from '../core/must.ts'
 import { fromMicros } from '../core/time.ts'
 import { type ArchiveKind, type ArchiveRow, archiveColumns } from '../store/archive/columns.ts'
+import { type Day, toDate } from '../store/archive/days.ts'
 import type { ArchivedFile } from '../store/archive/files.ts'
-import type { Hour } from '../store/archive/hours.ts'
-import { HourFailure } from './hour-failure.ts'
+import { DayFailure } from './day-failure.ts'
 import { fileName, schemaVersion, siteFolder, toPartition } from './layout.ts'
 import { parquetBytes } from './parquet-write.ts'
 import type { Place, Staged } from './places/place.ts'
 import { assertReadsBack } from './read-back.ts'
 
 /*
- * One kind of an hour as Parquet files: staged and read back, and none of them has its name yet.
+ * One kind of a day as Parquet files: staged and read back, and none of them has its name yet.
  * Every row that the database counted is in exactly one of them.
  */
 
@@ -19,7 +19,7 @@ export type Part = { file: ArchivedFile; staged: Staged }
 
 export type PartOptions = {
   place: Place
-  hour: Hour
+  day: Day
   kind: ArchiveKind
   /** After how many rows a file ends. */
   maxRows: number
@@ -31,7 +31,7 @@ export type PartOptions = {
  *
  * @param batches in the order of time
  * @param count of the rows, as the database says
- * @throws HourFailure when a file does not read back, or the rows are not as many
+ * @throws DayFailure when a file does not read back, or the rows are not as many
  */
 export async function stageParts(
   batches: AsyncGenerator<ArchiveRow[]>,
@@ -49,7 +49,7 @@ export async function stageParts(
   // An independent count: whatever ended the rows early is seen here.
   const written = parts.reduce((sum, { file }) => sum + file.rows, 0)
   if (written !== count) {
-    throw new HourFailure(`the database has ${count} rows of ${kind}, but ${written} were written`)
+    throw new DayFailure(`the database has ${count} rows of ${kind}, but ${written} were written`)
   }
   return parts
 }
@@ -65,26 +65,27 @@ async function stagePart(
   number: number,
   head: ArchiveRow[],
   rest: AsyncGenerator<ArchiveRow[]>,
-  { place, hour, kind, maxRows }: PartOptions,
+  { place, day, kind, maxRows }: PartOptions,
 ): Promise<Part> {
-  const { site, from } = hour
+  const { site, from } = day
   // One entry: the order of several changes from file to file, and with it the hash.
-  const about = { schema: schemaVersion, table: kind, site, hour: from }
+  const about = { schema: schemaVersion, table: kind, site, day: toDate(day) }
   const metadata = new Map([['wafermon', JSON.stringify(about)]])
   const taken: Taken = { rows: 0 }
   const rows = takeRows(taken, head, rest, maxRows)
   const chunks = parquetBytes(archiveColumns[kind], rows, metadata)
   const staged = await place.stage(`${siteFolder(site)}/${kind}-${number}.parquet`, chunks)
   const { bytes, sha256 } = staged
-  const atMin = fromMicros(must(taken.first, 'a file has a row'))
-  const atMax = fromMicros(must(taken.last, 'a file has a row'))
-  const path = `${kind}/${toPartition(hour)}/${fileName(atMin, atMax, sha256)}`
+  // Jobs that never ended, or have left the day, have no time.
+  const atMin = taken.first === undefined ? from : fromMicros(taken.first)
+  const atMax = taken.last === undefined ? from : fromMicros(taken.last)
+  const path = `${kind}/${toPartition(day)}/${fileName(atMin, atMax, sha256)}`
   const file = { kind, path, rows: taken.rows, bytes, sha256, atMin, atMax }
   await assertReadsBack(staged, file)
   return { file, staged }
 }
 
-/** The rows of one file so far. Times are microseconds since 1970. */
+/** The rows of one file so far. Times are microseconds since 1970; undefined when no row has one. */
 type Taken = { rows: number; first?: bigint; last?: bigint }
 
 /** Takes batches while another one of the same size would fit; notes what it has taken. */
@@ -97,20 +98,27 @@ async function* takeRows(
   let next: IteratorResult<ArchiveRow[]> = { done: false, value: head }
   while (!next.done) {
     const rows = next.value
-    const [first, last] = [readTime(rows[0]), readTime(rows.at(-1))]
-    const inOrder = (taken.last ?? first) <= first && first <= last
-    ensure(inOrder, 'rows come in the order of time')
+    noteTimes(taken, rows)
     taken.rows += rows.length
-    taken.first ??= first
-    taken.last = last
     yield rows
     if (taken.rows + rows.length > maxRows) return
     next = await rest.next()
   }
 }
 
-/** The time is the first column of every kind. */
+/** The time is the first column of every kind; rows without one come first. */
+function noteTimes(taken: Taken, rows: readonly ArchiveRow[]): void {
+  const timed = rows.findIndex(([time]) => time !== null)
+  ensure(timed >= 0 || taken.first === undefined, 'rows without a time come first')
+  if (timed < 0) return
+  const [first, last] = [readTime(rows[timed]), readTime(rows.at(-1))]
+  const inOrder = (taken.last ?? first) <= first && first <= last
+  ensure(inOrder, 'rows come in the order of time')
+  taken.first ??= first
+  taken.last = last
+}
+
 function readTime(row: ArchiveRow | undefined): bigint {
   const time = must(row, 'a batch has a row')[0]
-  return BigInt(must(time as number | null | undefined, 'every row has its time'))
+  return BigInt(must(time as number | null | undefined, 'rows without a time come first'))
 }

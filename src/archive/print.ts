@@ -1,10 +1,11 @@
 import { AppError, ConfigError } from '../core/errors.ts'
 import { print, printLine } from '../platform/stdout.ts'
-import { recordedFiles } from '../store/archive/files.ts'
+import { recordedFiles, recordedManifests } from '../store/archive/files.ts'
 import { connect } from '../store/connect.ts'
 import { manifestFolder } from './layout.ts'
 import type { Place } from './places/place.ts'
-import { type HourSummary, listArchive, type Problem, verifyArchive } from './verify.ts'
+import type { Problem } from './problem.ts'
+import { listArchive, type Summary, verifyArchive } from './verify.ts'
 
 export type PrintFlags = { json: boolean; deep?: boolean }
 
@@ -17,7 +18,7 @@ export async function runList(place: Place, { json }: PrintFlags): Promise<void>
 /**
  * `wafermon archive verify`. The exit code is 1 when there is a problem.
  *
- * @param databaseUrl the database whose list of files is compared
+ * @param databaseUrl the database whose record is compared
  */
 export async function runVerify(
   place: Place,
@@ -26,16 +27,16 @@ export async function runVerify(
   await assertArchive(place)
   const done = deep ? 'read and compared' : 'compared'
   if (databaseUrl === undefined) {
-    const hint = "not compared with the database's list (--database-url)"
+    const hint = "not compared with the database's record (--database-url)"
     return report(verifyArchive(place, { deep }), json, `${done}, ${hint}`)
   }
   const store = connect(databaseUrl, { role: 'archive verify', max: 1 })
   try {
-    const recorded = recordedFiles(store)
+    const recorded = { files: recordedFiles(store), manifests: recordedManifests(store) }
     await report(
       verifyArchive(place, { deep, recorded }),
       json,
-      `${done}, also with the database's list`,
+      `${done}, also with the database's record`,
     )
   } finally {
     await store.close()
@@ -54,9 +55,9 @@ async function assertArchive(place: Place): Promise<void> {
   )
 }
 
-type Found = HourSummary | Problem
+type Found = Summary | Problem
 
-/** Prints as it goes: an archive of ten years has a hundred thousand hours. */
+/** Prints as it goes: an archive of ten years and forty sites has a hundred thousand days. */
 async function report(found: AsyncGenerator<Found>, json: boolean, done: string): Promise<void> {
   const printer = json ? jsonPrinter() : linePrinter(done)
   await printer.begin()
@@ -67,22 +68,22 @@ async function report(found: AsyncGenerator<Found>, json: boolean, done: string)
   await printer.end()
 }
 
-/** One document, `{hours: [...], problems: [...]}`. Hours are printed as they come; problems are few. */
+/** One document, `{days: [...], problems: [...]}`. Days are printed as they come; problems are few. */
 function jsonPrinter() {
   const problems: Problem[] = []
-  let hours = 0
+  let days = 0
   return {
-    begin: () => print('{"hours":['),
+    begin: () => print('{"days":['),
     async item(found: Found) {
       if ('problem' in found) problems.push(found)
-      else await print(`${hours++ === 0 ? '\n' : ',\n'}${JSON.stringify(found)}`)
+      else await print(`${days++ === 0 ? '\n' : ',\n'}${JSON.stringify(found)}`)
     },
     end: () => print(`],\n"problems":${JSON.stringify(problems)}}\n`),
   }
 }
 
 function linePrinter(done: string) {
-  const sum = { hours: 0, files: 0, bytes: 0, problems: 0 }
+  const sum = { days: 0, files: 0, bytes: 0, problems: 0 }
   return {
     begin: async () => {},
     async item(found: Found) {
@@ -90,7 +91,7 @@ function linePrinter(done: string) {
         sum.problems++
         return printLine(`PROBLEM  ${found.path} ${found.problem}`)
       }
-      sum.hours++
+      sum.days++
       sum.files += found.files
       sum.bytes += found.bytes
       await printLine(toLine(found))
@@ -98,15 +99,16 @@ function linePrinter(done: string) {
     end: () => {
       const size = (sum.bytes / 1e6).toFixed(1)
       return printLine(
-        `${sum.hours} hours, ${sum.files} files, ${size} MB ${done}; ${sum.problems} problems`,
+        `${sum.days} days, ${sum.files} files, ${size} MB ${done}; ${sum.problems} problems`,
       )
     },
   }
 }
 
-function toLine({ site, hour, rows, late_events, files, bytes }: HourSummary): string {
+function toLine({ site, day, hour, rows, late_events, files, bytes }: Summary): string {
   const events = rows.event === null ? 'raw events were already dropped' : `${rows.event} events`
-  const late = late_events > 0 ? `, ${late_events} late events not archived` : ''
-  const counts = `${events}, ${rows.job} jobs, ${rows.subjob} subjobs${late}`
-  return `${site}  ${hour.slice(0, 13)}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
+  const late = late_events > 0 ? ` (${late_events} late)` : ''
+  const counts = `${events}${late}, ${rows.job} jobs, ${rows.subjob} subjobs`
+  const unit = hour === undefined ? day : `${day}T${String(hour).padStart(2, '0')}`
+  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
 }

@@ -4,14 +4,14 @@ import { longestLockWait } from '../store/lock-wait.ts'
 import type { ArchiverState } from './archiver.ts'
 import type { Place } from './places/place.ts'
 
-/** Maximum failed hours that are named. */
+/** Maximum failed days that are named. */
 const maxNamed = 10
-/** A step (an hour, or retention) that takes longer is a fault, in minutes: an hour takes seconds. */
+/** A step (a day, or retention) that takes longer is a fault, in minutes: a day takes seconds. */
 const longestStepMin = 30
 
 /**
  * The health of an archiver. Ready while the archive and the database are available, the last round was
- * finished, and none waits for a lock. Hours that fail by themselves, a step that does not end, and an
+ * finished, and none waits for a lock. Days that fail by themselves, a step that does not end, and an
  * archive that does not match what is to be dropped, only make it degraded; another archiver at work
  * is not a problem.
  */
@@ -24,11 +24,14 @@ export async function describeArchiver(state: ArchiverState, probe: Store, place
     status: isDegraded ? ('degraded' as const) : ('ok' as const),
     archive_dir: place.address,
     here: state.here,
-    hours_archived: state.hours,
-    unsettled_hours: state.unsettled,
-    failed_hours: state.failed.length,
+    days_archived: state.days,
+    unsettled_days: state.unsettled,
+    failed_days: state.failed.length,
     failures: state.failed.slice(0, maxNamed),
-    oldest_waiting_s: Math.round(state.behindS),
+    oldest_waiting_s: Math.round(state.waiting.behindS),
+    oldest_waiting_day: state.waiting.oldestDay?.slice(0, 10) ?? null,
+    late_events_waiting: state.waiting.lateEvents,
+    changed_jobs_waiting: state.waiting.changedJobs,
     ...(state.held ? { retention_waits: state.held.why } : {}),
     last_run_at: state.lastRunAt,
     ...(faults.length > 0 ? { faults } : {}),

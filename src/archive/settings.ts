@@ -7,7 +7,11 @@ export const archiveSettings = z.object({
     place: true,
   }).optional(),
   ...placeSettings,
-  ARCHIVE_INTERVAL_HOURS: number('How often to look for closed hours.', {
+  ARCHIVE_INTERVAL_HOURS: number('How often to look for closed days.', {
     ...{ min: 0.001, max: 24, standard: 1, unit: 'h' },
   }),
+  ARCHIVE_LATE_HOURS: number(
+    'How long late events and changed jobs of an archived day wait until they become a further part of it; 10,000 of them do not wait.',
+    { min: 0.001, max: 720, standard: 24, unit: 'h' },
+  ),
 })

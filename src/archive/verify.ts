@@ -1,112 +1,213 @@
+import { dirname } from 'node:path'
 import { archiveKinds } from '../store/archive/columns.ts'
-import type { RecordedFile } from '../store/archive/files.ts'
-import { HourFailure } from './hour-failure.ts'
-import { type HourKey, isOurFile, manifestFolder, parseManifestPath } from './layout.ts'
-import { type Manifest, readManifest, toArchivedFiles } from './manifest.ts'
+import type { ArchivedFile, RecordedFile, RecordedManifest } from '../store/archive/files.ts'
+import { ChainCheck } from './chain-check.ts'
+import { DayFailure } from './day-failure.ts'
+import { filesOfHours, type HourManifest, readHourManifest, readHours } from './hour-manifest.ts'
+import {
+  type DayKey,
+  isOurFile,
+  type ManifestName,
+  manifestFolder,
+  manifestPath,
+  parseManifestPath,
+} from './layout.ts'
+import { dayOfRecord, type Found, readManifest, readNewest, readRecorded } from './manifest.ts'
+import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
+import { type Problem, toProblem } from './problem.ts'
 import { assertFileReadsBack } from './read-back.ts'
 
 /*
  * Checks an archive by itself. Needs no database and changes nothing, so it can be run on a copy, in
- * ten years, by an operator who has only the files. That a whole hour was removed, manifest and all,
- * only the database's list of files can tell: it is compared where there is one.
+ * ten years, by an operator who has only the files. The chain of each site shows that a whole day was removed,
+ * manifest and all; that the end of the chain was removed, only the database's record can tell: it is compared where there
+ * is one. The hours of earlier versions have no chain.
  */
 
-export type HourSummary = Pick<Manifest, 'site' | 'hour' | 'rows' | 'late_events'> & {
+/** A day of a site, or an hour of one that has no manifest of the day. */
+export type Summary = {
+  site: string
+  /** `2026-03-01` */
+  day: string
+  /** Of the day, 0 to 23. */
+  hour?: number
+  rows: { event: number | null; job: number; subjob: number }
+  /** Of the events, those that came too late for the hot table; of an hour, those that it does not have. */
+  late_events: number
   files: number
   bytes: number
 }
 
-export type Problem = { path: string; problem: string }
+/** What counts of a day: its newest manifest, or those of its hours. */
+type Counting = { found: Found } | { hour: HourManifest }
 
-/** The hours that have a manifest, in the order of names, or the problem of the manifest. */
-async function* manifests(place: Place): AsyncGenerator<Manifest | Problem> {
+/** The manifests that count, in the order of names, and problems of manifests. */
+async function* counting(place: Place, chains?: ChainCheck): AsyncGenerator<Counting | Problem> {
+  let group: ManifestName[] = []
+  let folder: string | undefined
   for await (const path of place.list(manifestFolder)) {
-    const key = parseManifestPath(path)
-    yield key ? await read(place, key, path) : { path, problem: 'is not the name of a manifest' }
+    if (dirname(path) !== folder) {
+      yield* ofDay(place, group, chains)
+      group = []
+      folder = dirname(path)
+    }
+    const name = parseManifestPath(path)
+    if (name) group.push(name)
+    else yield { path, problem: 'is not the name of a manifest' }
+  }
+  yield* ofDay(place, group, chains)
+}
+
+/** @param names those of one day */
+async function* ofDay(
+  place: Place,
+  names: readonly ManifestName[],
+  chains: ChainCheck | undefined,
+): AsyncGenerator<Counting | Problem> {
+  const numbered = names.flatMap((name) => ('number' in name ? [name] : []))
+  const newest = numbered.sort((a, b) => a.number - b.number).at(-1)
+  let counts: Found | undefined
+  // Without a chain to check only the newest is read.
+  for (const name of chains ? numbered : numbered.slice(-1)) {
+    const path = manifestPath(name, name.number)
+    const found = await attempt(path, () => readManifest(place, name, name.number))
+    if (!found) continue
+    if ('problem' in found) yield found
+    else {
+      chains?.add(found, name === newest)
+      counts = found
+    }
+  }
+  // Without the newest the one before it: its files are still the archive's.
+  if (counts) yield { found: counts }
+  if (newest) return
+  for (const name of names) {
+    if (!('hour' in name)) continue
+    const hour = { site: name.site, from: name.hour }
+    const found = await attempt(toHourPath(name.hour, name), () => readHourManifest(place, hour))
+    if (found) yield 'problem' in found ? found : { hour: found }
   }
 }
 
-async function read(place: Place, key: HourKey, path: string): Promise<Manifest | Problem> {
+const toHourPath = (hour: string, { site, from }: DayKey) =>
+  `${manifestFolder}/site=${site}/dt=${from.slice(0, 10)}/hour=${hour.slice(11, 13)}.json`
+
+/** What `work` gives, or its error as a problem; undefined when the file has gone meanwhile. */
+async function attempt<T extends object>(
+  path: string,
+  work: () => Promise<T | undefined>,
+): Promise<T | Problem | undefined> {
   try {
-    return (await readManifest(place, key)) ?? { path, problem: 'is gone' }
+    return await work()
   } catch (error) {
     return toProblem(path, error)
   }
 }
 
-function toProblem(path: string, error: unknown): Problem {
-  const text = error instanceof Error ? error.message : String(error)
-  return { path, problem: text.startsWith(`${path} `) ? text.slice(path.length + 1) : text }
-}
-
-function toSummary({ site, hour, rows, late_events, files }: Manifest): HourSummary {
+function toSummary(one: Counting): Summary {
+  const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
-  return { site, hour, rows, late_events, files: files.length, bytes }
+  if ('found' in one) {
+    const { site, day, rows, late_events } = one.found.manifest
+    return { site, day, rows, late_events, files: files.length, bytes }
+  }
+  const { site, hour, rows, late_events } = one.hour
+  const [day, ofDay] = [hour.slice(0, 10), Number(hour.slice(11, 13))]
+  return { site, day, hour: ofDay, rows, late_events, files: files.length, bytes }
 }
 
-/** The hours of the archive, from its manifests. */
-export async function* listArchive(place: Place): AsyncGenerator<HourSummary | Problem> {
-  for await (const found of manifests(place)) yield 'problem' in found ? found : toSummary(found)
+const filesOf = (one: Counting): ArchivedFile[] =>
+  'found' in one ? toArchivedFiles(one.found.manifest.files) : filesOfHours([one.hour])
+
+/** The days of the archive, from their manifests. */
+export async function* listArchive(place: Place): AsyncGenerator<Summary | Problem> {
+  for await (const one of counting(place)) yield 'problem' in one ? one : toSummary(one)
+}
+
+export type VerifyOptions = {
+  deep?: boolean
+  /** What the database has on record. */
+  recorded?: { files: AsyncIterable<RecordedFile>; manifests: AsyncIterable<RecordedManifest> }
 }
 
 /**
  * Compares every file with its manifest: that it exists and has its size; `deep` reads it all,
  * compares the SHA-256, and decodes every column. Files that no manifest names are problems too: an
- * engine that reads the archive would take them for part of it.
- *
- * @param recorded the files that the database has on record
+ * engine that reads the archive would take them for part of it. So is a chain that lacks a manifest.
  */
 export async function* verifyArchive(
   place: Place,
-  { deep = false, recorded }: { deep?: boolean; recorded?: AsyncIterable<RecordedFile> } = {},
-): AsyncGenerator<HourSummary | Problem> {
+  { deep = false, recorded }: VerifyOptions = {},
+): AsyncGenerator<Summary | Problem> {
   const named = new Set<string>()
-  for await (const found of manifests(place)) {
-    if ('problem' in found) {
-      yield found
+  const chains = new ChainCheck()
+  for await (const one of counting(place, chains)) {
+    if ('problem' in one) {
+      yield one
       continue
     }
-    for (const { path } of found.files) named.add(path)
-    yield* problemsOf(place, found, deep)
-    yield toSummary(found)
+    const files = filesOf(one)
+    for (const { path } of files) named.add(path)
+    yield* problemsOf(place, files, deep)
+    yield toSummary(one)
   }
+  yield* chains.problems()
   yield* unnamed(place, named)
-  if (recorded) yield* removed(place, named, recorded)
+  if (!recorded) return
+  yield* lostManifests(place, chains, recorded.manifests)
+  yield* lostFiles(place, named, recorded.files)
 }
 
-/** Files on record of hours without a manifest. An hour may have been archived meanwhile: it is looked up. */
-async function* removed(
+/** Manifests on record that the archive does not have. */
+async function* lostManifests(
+  place: Place,
+  chains: ChainCheck,
+  recorded: AsyncIterable<RecordedManifest>,
+): AsyncGenerator<Problem> {
+  for await (const one of recorded) {
+    const path = manifestPath(dayOfRecord(one), one.number)
+    if (chains.has(path, one.sha256)) continue
+    // The day may have been archived meanwhile.
+    const found = await attempt(path, () => readRecorded(place, one))
+    if (found && 'problem' in found) yield found
+  }
+}
+
+/** Files on record that no manifest names. A day may have been archived meanwhile: it is looked up. */
+async function* lostFiles(
   place: Place,
   named: ReadonlySet<string>,
   recorded: AsyncIterable<RecordedFile>,
 ): AsyncGenerator<Problem> {
-  for await (const { site, hour, path } of recorded) {
+  for await (const { site, startsAt, path } of recorded) {
     if (named.has(path)) continue
-    let manifest: Manifest | undefined
-    try {
-      manifest = await readManifest(place, { site, from: hour })
-    } catch (error) {
-      yield toProblem(path, error)
-      continue
+    const key = { site, from: `${startsAt.slice(0, 10)}T00:00:00.000000Z` }
+    const files = await attempt(path, () => readNamed(place, key))
+    if (files && 'problem' in files) yield files
+    else if (!files?.some((file) => file.path === path)) {
+      const which = files?.length ? 'no manifest of its day names it' : 'its day has no manifest'
+      yield { path, problem: `was archived according to the database, and ${which}` }
     }
-    if (manifest?.files.some((file) => file.path === path)) continue
-    const problem = `was archived according to the database, and ${manifest ? 'the manifest of its hour does not name it' : 'its hour has no manifest'}`
-    yield { path, problem }
   }
+}
+
+async function readNamed(place: Place, key: DayKey): Promise<ArchivedFile[]> {
+  const newest = await readNewest(place, key)
+  return newest ? toArchivedFiles(newest.manifest.files) : filesOfHours(await readHours(place, key))
 }
 
 async function* problemsOf(
   place: Place,
-  manifest: Manifest,
+  files: readonly ArchivedFile[],
   deep: boolean,
 ): AsyncGenerator<Problem> {
-  for (const file of toArchivedFiles(manifest)) {
+  for (const file of files) {
     const { path, bytes } = file
     try {
       const found = await place.stat(path)
-      if (!found) throw new HourFailure('is missing')
-      if (found.bytes !== bytes) throw new HourFailure(`has ${found.bytes} bytes, not ${bytes}`)
+      if (!found) throw new DayFailure('is missing')
+      if (found.bytes !== bytes) throw new DayFailure(`has ${found.bytes} bytes, not ${bytes}`)
       if (deep) await assertFileReadsBack(place, file, true)
     } catch (error) {
       yield toProblem(path, error)
@@ -115,7 +216,8 @@ async function* problemsOf(
 }
 
 async function* unnamed(place: Place, named: ReadonlySet<string>): AsyncGenerator<Problem> {
-  const problem = 'is not named by any manifest; the archiver removes it if its hour is still due'
+  const problem =
+    'is not named by any manifest; the archiver removes it when it archives more of its day'
   for (const kind of archiveKinds) {
     for await (const path of place.list(kind)) {
       if (isOurFile(path) && !named.has(path)) yield { path, problem }

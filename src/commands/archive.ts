@@ -12,7 +12,7 @@ type Flags = ConfigFlags & {
 export function addArchive(program: Command): void {
   const archive = program.command('archive').description('inspects the archive; changes nothing')
   withPlace(archive.command('ls'))
-    .description('lists the archived hours')
+    .description('lists the archived days')
     .action(async (flags: Flags) => {
       const { runList } = await import('../archive/print.ts')
       await runList(await openArchive(await readArchive(flags)), { json: !!flags.json })
@@ -23,7 +23,7 @@ export function addArchive(program: Command): void {
     .addOption(
       settingOption(
         '--database-url <url>',
-        'database whose list of archived files is compared too; without it a removed hour is not noticed',
+        'database whose record of the archive is compared too; without it, a removed end of a chain is not noticed',
         'DATABASE_URL',
       ),
     )
@@ -38,7 +38,9 @@ export function addArchive(program: Command): void {
 
 const withPlace = (command: Command) =>
   command
-    .addOption(settingOption('--dir <folder>', 'folder of the archive', 'ARCHIVE_DIR'))
+    .addOption(
+      settingOption('--dir <place>', 'folder of the archive, or s3://bucket/prefix', 'ARCHIVE_DIR'),
+    )
     .addOption(configOption())
     .addOption(jsonOption())
 
@@ -47,8 +49,14 @@ async function openArchive(config: Awaited<ReturnType<typeof readArchive>>) {
   return openPlace(config)
 }
 
-const readArchive = (flags: Flags) =>
-  readTool('archive', flags, {
-    ARCHIVE_DIR: ['--dir', flags.dir],
+/** The settings; where `--dir` is given, it alone says where the archive is. */
+async function readArchive(flags: Flags) {
+  const { toPlaceSettings } = await import('../archive/places/index.ts')
+  const asked = flags.dir === undefined ? {} : toPlaceSettings(flags.dir)
+  const given = Object.entries(asked).map(([name, value]) => [name, ['--dir', value] as const])
+  const config = await readTool('archive', flags, {
+    ...Object.fromEntries(given),
     DATABASE_URL: ['--database-url', flags.databaseUrl],
   })
+  return { ...config, ...asked }
+}

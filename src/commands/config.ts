@@ -1,16 +1,22 @@
 import type { Command } from 'commander'
 import { printLine } from '../platform/stdout.ts'
+import type { readConfig } from '../roles/settings.ts'
+import type { Probed } from '../roles/sidecar-sinks.ts'
 import type { CheckedRole, ShownSetting } from '../tools/config.ts'
 import { table } from '../tools/table.ts'
 import { type ConfigFlags, configOption, jsonOption } from './options.ts'
 
-type Flags = ConfigFlags & { role?: string; json?: boolean }
+type Flags = ConfigFlags & { role?: string; json?: boolean; connect?: boolean }
 
 /** Adds `wafermon config check` and `wafermon config show`. */
 export function addConfig(program: Command): void {
   const config = program.command('config').description('checks and shows the settings of the roles')
   withRole(config.command('check'))
     .description('reports every problem with the settings; exit code 2 when there is one')
+    .option(
+      '--connect',
+      'also ask every sink of the sidecar, without an event; exit code 1 when one cannot deliver',
+    )
     .action(check)
   withRole(config.command('show'))
     .description('shows every setting and where its value comes from, secrets masked')
@@ -34,9 +40,22 @@ async function check(flags: Flags): Promise<void> {
   const checked = checkConfig(catalog, sources, flags.role)
   const suspects = findMisspelled(catalog, process.env)
   if (checked.some(({ state }) => state === 'wrong')) process.exitCode = 2
-  if (flags.json) return printLine(JSON.stringify({ roles: checked, suspects }, null, 2))
-  await printLine([...checked.map(toText), ...suspects].join('\n'))
+  const isRunnable = checked.some(({ role, state }) => role === 'sidecar' && state === 'ok')
+  const sinks = flags.connect && isRunnable ? await probe(sources) : undefined
+  if (sinks?.some(({ problem }) => problem !== null)) process.exitCode ??= 1
+  if (flags.json) return printLine(JSON.stringify({ roles: checked, suspects, sinks }, null, 2))
+  const lines = [...checked.map(toText), ...suspects, ...(sinks ?? []).map(toLine)]
+  await printLine(lines.join('\n'))
 }
+
+async function probe(sources: Parameters<typeof readConfig>[1]): Promise<Probed[]> {
+  const { readConfig } = await import('../roles/settings.ts')
+  const { probeSinks } = await import('../roles/sidecar-sinks.ts')
+  return probeSinks(readConfig('sidecar', sources).config)
+}
+
+const toLine = ({ name, type, problem }: Probed) =>
+  `sink ${name} (${type}): ${problem === null ? 'ready' : `not ready: ${problem}`}`
 
 function toText({ role, state, problems, warnings }: CheckedRole): string {
   const heads = { ok: 'ok', wrong: 'cannot start', unset: 'not set up here' }

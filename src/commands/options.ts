@@ -1,6 +1,8 @@
-import { InvalidArgumentError, Option } from 'commander'
+import { userInfo } from 'node:os'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { siteIdMessage, siteIdPattern } from '../core/site-id.ts'
 import type { ToolConfig, ToolName } from '../roles/settings.ts'
+import type { LocalApi } from '../tools/local-api.ts'
 import type { Sidecar } from '../tools/sidecar.ts'
 
 /*
@@ -25,6 +27,13 @@ export const sidecarOption = () =>
 
 export const jsonOption = () => new Option('--json', 'print the result as JSON')
 
+/** Of commands that send a file and may be stopped on the way. */
+export const stateOption = () =>
+  new Option(
+    '--state <folder>',
+    'folder in which to keep the position; the next run continues there',
+  )
+
 /** Of commands that make events. */
 export const siteOption = () =>
   new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
@@ -38,7 +47,7 @@ function toSite(text: string): string {
 export type ConfigFlags = { config?: string }
 
 /** By setting: the flag that wins over it, and what the command line gives. */
-type Given = Record<string, [flag: string, value: string | undefined]>
+type Given = Record<string, readonly [flag: string, value: string | undefined]>
 
 /** The settings of a tool. @throws ConfigError that names every problem */
 export async function readTool<T extends ToolName>(
@@ -60,4 +69,28 @@ export async function readSidecar(
 ): Promise<Sidecar> {
   const config = await readTool(tool, flags, { SIDECAR_URL: ['--url', flags.url] })
   return { url: config.SIDECAR_URL, token: config.SIDECAR_TOKEN }
+}
+
+/** Of every tool that talks to a local API. */
+export const withLocalApi = (command: Command): Command =>
+  command
+    .addOption(settingOption('--url <address>', 'address of the local API', 'LOCAL_API_BASE'))
+    .addOption(configOption())
+
+/** The local API that a tool talks to. */
+export async function readLocalApi(
+  tool: 'sources' | 'jobs',
+  flags: ConfigFlags & { url?: string },
+): Promise<LocalApi> {
+  const config = await readTool(tool, flags, { LOCAL_API_BASE: ['--url', flags.url] })
+  return { url: config.LOCAL_API_BASE, token: config.LOCAL_API_TOKEN }
+}
+
+/** The name of the system user; a container may have one without a name. */
+export function userName(): string | undefined {
+  try {
+    return userInfo().username
+  } catch {
+    return undefined
+  }
 }

@@ -7,6 +7,7 @@ import {
   readSidecar,
   sidecarOption,
   siteOption,
+  stateOption,
 } from './options.ts'
 
 type Flags = ConfigFlags & {
@@ -31,10 +32,7 @@ export function addReplay(program: Command): void {
       toSpeed,
       0,
     )
-    .option(
-      '--state <folder>',
-      'folder in which to keep the position; the next run continues there',
-    )
+    .addOption(stateOption())
     .addOption(jsonOption())
     .action(async (file: string, flags: Flags) => {
       const { site, speed, state, json } = flags

@@ -17,7 +17,7 @@ const commands: { [R in RoleName]: RoleCommand<R> } = {
     load: async () => (await import('../roles/local-api.ts')).startLocalApi,
   },
   archiver: {
-    does: 'writes closed hours to the archive as Parquet',
+    does: 'writes closed days to the archive as Parquet',
     load: async () => (await import('../roles/archiver.ts')).startArchiver,
   },
   central: {
@@ -54,7 +54,7 @@ function addRole<R extends RoleName>(program: Command, name: R): void {
       const { readConfig } = await import('../roles/settings.ts')
       const { runRole } = await import('../platform/run-role.ts')
       const flags = { HOST: host, PORT: port }
-      const settings = readConfig(name, { env: process.env, file, flags })
-      await runRole(name, settings, insecure ?? false, await load())
+      const read = () => readConfig(name, { env: process.env, file, flags })
+      await runRole(name, read, insecure ?? false, await load())
     })
 }

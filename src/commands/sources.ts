@@ -1,7 +1,5 @@
-import { userInfo } from 'node:os'
 import { type Command, InvalidArgumentError } from 'commander'
-import type { LocalApi } from '../tools/local-api.ts'
-import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
+import { type ConfigFlags, jsonOption, readLocalApi, userName, withLocalApi } from './options.ts'
 
 type Flags = ConfigFlags & { url?: string; json?: boolean }
 
@@ -31,19 +29,9 @@ export function addSources(program: Command): void {
     .action(accept)
 }
 
-const withLocalApi = (command: Command) =>
-  command
-    .addOption(settingOption('--url <address>', 'address of the local API', 'LOCAL_API_BASE'))
-    .addOption(configOption())
-
-async function readLocalApi(flags: Flags): Promise<LocalApi> {
-  const config = await readTool('sources', flags, { LOCAL_API_BASE: ['--url', flags.url] })
-  return { url: config.LOCAL_API_BASE, token: config.LOCAL_API_TOKEN }
-}
-
 async function list(flags: Flags & { all?: boolean }): Promise<void> {
   const { printSources } = await import('../tools/sources.ts')
-  await printSources(await readLocalApi(flags), { all: !!flags.all, json: !!flags.json })
+  await printSources(await readLocalApi('sources', flags), { all: !!flags.all, json: !!flags.json })
 }
 
 type AcceptFlags = Flags & { reason: string; missing?: number; by?: string }
@@ -51,20 +39,11 @@ type AcceptFlags = Flags & { reason: string; missing?: number; by?: string }
 async function accept(id: string, flags: AcceptFlags): Promise<void> {
   const { acceptLoss } = await import('../tools/sources.ts')
   const { reason, missing, by = userName(), json = false } = flags
-  await acceptLoss(await readLocalApi(flags), id, { reason, missing, by, json })
+  await acceptLoss(await readLocalApi('sources', flags), id, { reason, missing, by, json })
 }
 
 function toCount(text: string): number {
   const count = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count
   throw new InvalidArgumentError('It must be a whole number, as in the list.')
-}
-
-/** A container may have a user without a name. */
-function userName(): string | undefined {
-  try {
-    return userInfo().username
-  } catch {
-    return undefined
-  }
 }

@@ -1,108 +1,109 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { print } from '../platform/stdout.ts'
+import { jsonOption } from './options.ts'
 import {
-  type ConfigFlags,
-  configOption,
-  jsonOption,
-  readSidecar,
-  sidecarOption,
-} from './options.ts'
+  openSpool,
+  type SpoolFlags,
+  sinkOption,
+  toSeq,
+  toWhole,
+  withSpool,
+} from './spool-options.ts'
+import { addRejects } from './spool-rejects.ts'
+import { addSinks } from './spool-sinks.ts'
 
-type Flags = ConfigFlags & { url?: string; json?: boolean }
+type SinkFlags = SpoolFlags & { sink?: string }
 
-/** Adds `wafermon spool status` and `wafermon spool rejects`. */
+/** Adds `wafermon spool`. */
 export function addSpool(program: Command): void {
   const spool = program
     .command('spool')
-    .description('shows the spool of a running sidecar, and handles its rejects')
-  withSidecar(spool.command('status'))
+    .description('shows the spool of a sidecar, and handles its sinks and rejects')
+  withSpool(spool.command('status'))
     .description(
       'shows how many events wait for delivery, for how long, and why; exit code 1 when the sidecar accepts no events',
     )
+    .addOption(sinkOption())
     .addOption(jsonOption())
     .action(status)
+  withSpool(spool.command('verify'))
+    .description(
+      'checks that each event is accounted for at every sink: delivered, filtered, rejected, skipped or waiting; with --dir it reads all of the spool; exit code 1 when not',
+    )
+    .addOption(jsonOption())
+    .action(verify)
+  addEvents(spool)
+  addSinks(spool)
   addRejects(spool)
 }
 
-function addRejects(spool: Command): void {
-  const rejects = spool
-    .command('rejects')
-    .description('handles events that a sink refused permanently')
-  withSidecar(rejects.command('list'))
-    .description('lists the rejects with their reasons, newest first')
+function addEvents(spool: Command): void {
+  withSpool(spool.command('ls'))
+    .description('lists the events in the spool, the oldest first, and which sinks are owed each')
+    .addOption(sinkOption())
+    .option('--after <seq>', 'only events with a higher number', toSeq)
     .option('--limit <rows>', 'maximum rows', toWhole, 100)
     .option('--json', 'print one JSON object per line')
     .action(list)
-  withSidecar(rejects.command('show'))
-    .argument('<id>', 'id of the reject, as in the list', toWhole)
-    .description('shows one reject with its event')
+  withSpool(spool.command('show'))
+    .argument('<seq>', 'number of the event, as in the list; after -- if it is negative', toSeq)
+    .description('shows one event in the spool')
     .addOption(jsonOption())
     .action(show)
-  withSidecar(rejects.command('retry'))
-    .argument('[ids...]', 'ids of rejects, as in the list', collect)
-    .description('offers rejects to their sink again, once the cause is fixed')
-    .option('--all', 'every reject')
-    .addOption(jsonOption())
-    .action(retry)
-  withSidecar(rejects.command('drop'))
-    .argument('[ids...]', 'ids of rejects, as in the list', collect)
-    .description('deletes rejects with their events permanently; export them first')
-    .option('--up-to <id>', 'every reject up to this one', toWhole)
-    .addOption(jsonOption())
-    .action(drop)
-  withSidecar(rejects.command('export'))
-    .description('prints all rejects with their events, one JSON object per line')
+  withSpool(spool.command('export'))
+    .description('prints the events in the spool with their texts, one JSON object per line')
+    .addOption(sinkOption())
+    .option('--after <seq>', 'only events with a higher number', toSeq)
+    .option('--up-to <seq>', 'no event with a higher number', toSeq)
+    .option('--json', 'the same: each line is JSON')
     .action(exportAll)
 }
 
-const withSidecar = (command: Command) =>
-  command.addOption(sidecarOption()).addOption(configOption())
-
-async function status(flags: Flags): Promise<void> {
-  const { spoolStatus, statusText } = await import('../tools/spool/status.ts')
-  const found = await spoolStatus(await readSidecar('spool', flags))
-  await print(flags.json ? `${JSON.stringify(found)}\n` : statusText(found))
-  if (found.trouble) process.exitCode = 1
+async function status({ sink, json, ...flags }: SinkFlags): Promise<void> {
+  const { spoolStatus, statusText, withSink } = await import('../tools/spool/status.ts')
+  await openSpool(flags, async (sidecar) => {
+    const found = withSink(await spoolStatus(sidecar), sink)
+    await print(json ? `${JSON.stringify(found)}\n` : statusText(found))
+    if (found.trouble) process.exitCode = 1
+  })
 }
 
-async function list(flags: Flags & { limit: number }): Promise<void> {
-  const { printList } = await import('../tools/spool/print.ts')
-  await printList(await readSidecar('spool', flags), flags.limit, !!flags.json)
+async function verify(flags: SpoolFlags): Promise<void> {
+  const found = flags.dir === undefined ? await verifyRunning(flags) : await verifyFolder(flags.dir)
+  const { odd, ...counts } = found
+  const said = odd.length > 0 ? odd : ['each event is accounted for']
+  const text = [...Object.entries(counts).map(([name, count]) => `${name}: ${count}`), ...said]
+  await print(flags.json ? `${JSON.stringify(found)}\n` : `${text.join('\n')}\n`)
+  if (odd.length > 0) process.exitCode = 1
 }
 
-async function show(id: number, flags: Flags): Promise<void> {
-  const { printOne } = await import('../tools/spool/print.ts')
-  await printOne(await readSidecar('spool', flags), id, !!flags.json)
+async function verifyRunning(flags: SpoolFlags) {
+  const { findOdd, spoolStatus } = await import('../tools/spool/status.ts')
+  return openSpool(flags, async (sidecar) => {
+    const found = await spoolStatus(sidecar)
+    return { sinks: Object.keys(found.sinks).length, odd: findOdd(found) }
+  })
 }
 
-async function retry(ids: number[], flags: Flags & { all?: boolean }, command: Command) {
-  if (flags.all ? ids.length > 0 : ids.length === 0) {
-    command.error('error: give the ids to retry, or --all')
-  }
-  const { retryAll } = await import('../tools/spool/print.ts')
-  const sidecar = await readSidecar('spool', flags)
-  await retryAll(sidecar, flags.all ? undefined : ids, !!flags.json)
+async function verifyFolder(dir: string) {
+  const { verifySpool } = await import('../spool/verify.ts')
+  return verifySpool(dir)
 }
 
-async function drop(ids: number[], flags: Flags & { upTo?: number }, command: Command) {
-  const { upTo } = flags
-  if ((upTo === undefined) === (ids.length === 0)) {
-    command.error('error: give the ids to drop, or --up-to')
-  }
-  const { dropAll } = await import('../tools/spool/print.ts')
-  const sidecar = await readSidecar('spool', flags)
-  await dropAll(sidecar, upTo === undefined ? { ids } : { upTo }, !!flags.json)
+type RangeFlags = SinkFlags & { after?: number; upTo?: number }
+
+async function list(flags: RangeFlags & { limit: number }): Promise<void> {
+  const { printEvents } = await import('../tools/spool/events.ts')
+  const { after, sink, limit, json = false } = flags
+  await openSpool(flags, (sidecar) => printEvents(sidecar, { after, sink, limit, json }))
 }
 
-async function exportAll(flags: Flags): Promise<void> {
-  const { printAll } = await import('../tools/spool/print.ts')
-  await printAll(await readSidecar('spool', flags))
+async function show(seq: number, flags: SpoolFlags): Promise<void> {
+  const { printEvent } = await import('../tools/spool/events.ts')
+  await openSpool(flags, (sidecar) => printEvent(sidecar, seq, !!flags.json))
 }
 
-function toWhole(text: string): number {
-  const n = Number(text)
-  if (/^\d+$/.test(text) && n >= 1 && n <= Number.MAX_SAFE_INTEGER) return n
-  throw new InvalidArgumentError('It must be a whole number, 1 or more.')
+async function exportAll({ after, upTo, sink, ...flags }: RangeFlags): Promise<void> {
+  const { exportEvents } = await import('../tools/spool/events.ts')
+  await openSpool(flags, (sidecar) => exportEvents(sidecar, { after, upTo, sink }))
 }
-
-const collect = (text: string, before: number[] = []): number[] => [...before, toWhole(text)]

@@ -1,6 +1,6 @@
 import type { AttemptEntries, AttemptEntry } from './attempt-entry.ts'
 import { readFact } from './facts.ts'
-import type { Attempt, JobStatus } from './job.ts'
+import type { Attempt, EndStatus, JobStatus } from './job.ts'
 import type { Slots } from './slots.ts'
 import { toSpans } from './spans.ts'
 import type { Micros } from './time.ts'
@@ -10,7 +10,7 @@ import type { Micros } from './time.ts'
  * slot `attempts`, which takes what arrives late of it. An entry is a fold like the row itself: it takes
  * events in any order, and which entries stay follows from the numbers alone.
  *
- * The SQL of the same is in the migration 0010: attempt_entry, attempt_merge and attempts_union.
+ * The SQL of the same is in the migrations 0010 and 0011: attempt_entry, attempt_merge and attempts_union.
  */
 
 /** Attempts that a job shows, the newest: all but one of them have an entry. */
@@ -79,13 +79,15 @@ function mergeEntries(a: AttemptEntry | undefined, b: AttemptEntry | undefined):
 const least = (a: Micros | undefined, b: Micros | undefined): Micros | undefined =>
   a === undefined || (b !== undefined && b < a) ? b : a
 
-function latest<T extends { at: Micros; key: string }>(
-  a: T | undefined,
-  b: T | undefined,
-): T | undefined {
+type Part = { at: Micros; key: string; status?: EndStatus }
+
+function latest<T extends Part>(a: T | undefined, b: T | undefined): T | undefined {
   if (a === undefined || b === undefined) return a ?? b
-  return b.at + b.key > a.at + a.key ? b : a
+  return toOrder(b) > toOrder(a) ? b : a
 }
+
+/** An end of unknown outcome yields to every other. */
+const toOrder = ({ status, at, key }: Part) => (status === 'unknown' ? '0' : '1') + at + key
 
 /**
  * The attempts of a job, the newest first.

@@ -22,10 +22,10 @@ const shortest = 100
 const sizeOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 /** The metadata so that it fits, with `truncated: true`; the same object where it fits as it is. */
-export function cutMetadata(metadata: Metadata): Metadata {
+export function cutMetadata(metadata: Metadata, maxBytes = maxMetadataBytes): Metadata {
   const bytes = sizeOf(metadata)
-  if (bytes <= maxMetadataBytes) return metadata
-  const most = maxMetadataBytes - room
+  if (bytes <= maxBytes) return metadata
+  const most = maxBytes - room
   let cut = cutTexts(metadata, bytes - most)
   if (sizeOf(cut) > most) cut = replaceFields(cut, most)
   if (sizeOf(cut) > most) cut = dropFields(cut, most)

@@ -88,11 +88,11 @@ function setError(slots: Slots, { event, idempotency_key }: Event): void {
   slots.error_count = 1
   slots.error_at = event.at
   slots.error_key = idempotency_key
-  slots.last_error = errorText(event)
+  slots.last_error = toErrorText(event)
 }
 
-/** The first that says something: in words, or else in numbers. */
-function errorText({ metadata, kind }: Event['event']): string {
+/** Why an event of a failure says it failed: the first that says something, in words or else in numbers. */
+export function toErrorText({ metadata, kind }: Event['event']): string {
   for (const value of [metadata?.error, metadata?.message, metadata?.reason]) {
     if (value === undefined || value === null || value === '') continue
     const text = typeof value === 'string' ? value : JSON.stringify(value)

@@ -75,8 +75,25 @@ function fromLocal(local: Micros, timeZone: string): Micros | undefined {
   return found < '1970' ? undefined : found
 }
 
+/** Clocks are set at the beginning of a quarter of an hour, if at all. */
+const quarterMs = 900_000
+/** By zone: of which quarter the shift was found last. A file has thousands of times in one. */
+const shifts = new Map<string, { quarter: number; shift: number }>()
+
 /** How far clocks of a zone are ahead of UTC, at a time. */
 function shiftMs(ms: number, timeZone: string): number {
+  const quarter = Math.floor(ms / quarterMs)
+  const known = shifts.get(timeZone)
+  if (known?.quarter === quarter) return known.shift
+  const shift = findShift(quarter * quarterMs, timeZone)
+  // Once a clock was set within a quarter (Liberia, 1972): then its begin does not speak for all of it.
+  if (shift !== findShift((quarter + 1) * quarterMs - 1000, timeZone))
+    return findShift(ms, timeZone)
+  shifts.set(timeZone, { quarter, shift })
+  return shift
+}
+
+function findShift(ms: number, timeZone: string): number {
   const whole = Math.floor(ms / 1000) * 1000
   const shown = Object.fromEntries(
     formatIn(timeZone)

@@ -126,15 +126,19 @@ function mergeBy({ bounds, groups, named, unions, sums }: Rules, ours: Row, thei
 }
 
 /** Takes a group of slots from the side whose event is greater by (`at`, key). */
-function mergeGroup(ours: Row, theirs: Row, { at, key, values }: SlotGroup): void {
-  if (theirs[at] === undefined || !isLater(theirs, ours, at, key)) return
+function mergeGroup(ours: Row, theirs: Row, group: SlotGroup): void {
+  const { at, key, values } = group
+  if (theirs[at] === undefined || !isLater(theirs, ours, group)) return
   ours[at] = theirs[at]
   ours[key] = theirs[key]
   for (const name of values) take(ours, theirs, name)
 }
 
-function isLater(a: Row, b: Row, at: SlotName, key: SlotName): boolean {
+function isLater(a: Row, b: Row, { at, key, yields }: SlotGroup): boolean {
   if (b[at] === undefined) return true
+  if (yields && (a[yields.name] === yields.value) !== (b[yields.name] === yields.value)) {
+    return b[yields.name] === yields.value
+  }
   if (a[at] !== b[at]) return (a[at] as string) > (b[at] as string)
   return (a[key] as string) > (b[key] as string)
 }

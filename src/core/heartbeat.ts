@@ -32,6 +32,21 @@ const sinkSchema = z.object({
     .describe(
       'ok; failing: the last delivery failed; stalled: events wait, and none was taken or refused for a while.',
     ),
+  status: textTo(
+    32,
+    'ok, failing, stopped (an operator has to act, or has paused it), detached or disabled (its events are kept); absent from an earlier version.',
+  ).optional(),
+  required: z.boolean().optional().describe('What it is owed may close the door to programs.'),
+  rejects: count('Events that it refused, and that are set aside.').optional(),
+  skipped: count('Events that it does without.').optional(),
+  last_gap: z
+    .object({
+      events: count('How many events it does without in that gap.'),
+      at: time('When they were skipped.'),
+      reason: z.string().max(200).describe('Why.'),
+    })
+    .optional()
+    .describe('The last events that it was not offered; absent without any.'),
 })
 
 export const heartbeatSchema = z.object({
@@ -46,7 +61,9 @@ export const heartbeatSchema = z.object({
     .optional()
     .describe('The site of the last event that it accepted; absent before the first.'),
   at: time('When this was sent, by the clock of the sidecar.'),
-  waiting: count('Events in the spool that at least one sink has not taken.'),
+  waiting: count(
+    'Events in the spool that this receiver has not taken, whatever other sinks have.',
+  ),
   oldest_at: time('When the oldest of them was accepted; null without any.').nullable(),
   rejects: count('Events set aside because a sink refused them.'),
   sinks: z.array(sinkSchema).max(100),
@@ -79,6 +96,10 @@ export const normalizeHeartbeat = (said: Heartbeat): Heartbeat => ({
   ...said,
   at: canonical(said.at),
   oldest_at: said.oldest_at === null ? null : canonical(said.oldest_at),
+  sinks: said.sinks.map(({ last_gap: gap, ...sink }) => ({
+    ...sink,
+    ...(gap ? { last_gap: { ...gap, at: canonical(gap.at) } } : {}),
+  })),
 })
 
 const canonical = (text: string): Micros => must(parseTime(text), 'the schema has read it')

@@ -1,5 +1,12 @@
 import { factNames, readFact, searchedFacts } from './facts.ts'
-import { isOpen, type Job, type JobFilter, type JobStatus, type TimeField } from './job.ts'
+import {
+  flaggedStatuses,
+  isOpen,
+  type Job,
+  type JobFilter,
+  type JobStatus,
+  type TimeField,
+} from './job.ts'
 
 /**
  * The time of a list that names none, for the API, pages, exports and central alike: lists of ended
@@ -8,6 +15,16 @@ import { isOpen, type Job, type JobFilter, type JobStatus, type TimeField } from
  */
 export const defaultTime = (status: readonly JobStatus[] | undefined): TimeField =>
   status === undefined || status.length === 0 || status.some(isOpen) ? 'active' : 'ended'
+
+/**
+ * The states that a list names, or that its flags leave: each has an index, and whoever asks for flags asks
+ * for no others. Undefined: every state.
+ */
+export function toStatuses({ status, flags }: Pick<JobFilter, 'status' | 'flags'>) {
+  if (flags === undefined) return status
+  const some = flaggedStatuses(flags)
+  return status === undefined ? some : some.filter((one) => status.includes(one))
+}
 
 /**
  * True when a job belongs to the list of this filter: the rules, said once and plainly. The store selects
@@ -41,7 +58,7 @@ function isOfThose(job: Job, filter: JobFilter): boolean {
   const { status, flags, appName, exactApp, appVersion, appId, site, businessKey, jobId } = filter
   const { minAttempts = 1, q } = filter
   if (status !== undefined && !status.includes(job.status)) return false
-  if (flags && !(job.status === 'running' && flags.some((flag) => job[flag]))) return false
+  if (flags && !(isOpen(job.status) && flags.some((flag) => job[flag]))) return false
   if (appName !== undefined && !contains(job.appName, appName)) return false
   if (exactApp !== undefined && job.appName !== exactApp) return false
   if (appVersion !== undefined && job.appVersion !== appVersion) return false

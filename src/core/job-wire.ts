@@ -76,7 +76,7 @@ const shared = {
   updatedAt: time('When the store last changed it.'),
   stuck: orElse(flag('Running, not lost, and far beyond its usual duration.'), false),
   lost: orElse(flag('Running, and silent for longer than expected.'), false),
-  late: orElse(flag('Started after it was due.'), false),
+  late: orElse(flag('Not started when it was due: it started later, or still waits.'), false),
   endBeforeStart: orElse(
     flag('It ended before it started: a clock is wrong, and the duration is 0.'),
     false,
@@ -87,12 +87,23 @@ const shared = {
 /** What came later, at the end: it moves no column of a CSV file. An older site sends none of it. */
 const later = {
   attempt: orElse(whole('Which try this is, from 1; all that is shown is of it.'), 1),
-  failedAttempts: orElse(whole('Tries that failed, this one included, among the newest 16.'), 0),
+  failedAttempts: orElse(
+    whole('Tries that failed, this one included, among the newest 16 that reported.'),
+    0,
+  ),
   queuedAt: orNull(time('When it was first queued; null when it never was.')),
   queueS: orNull(number('Seconds from there to its start; null until it starts.')),
   truncated: orElse(flag('It sent more metadata than is kept: values were cut.'), false),
+  lastQueuedAt: orNull(
+    time(
+      'Its latest queued: since when it waits, where it waits again after its start. Null when it never was.',
+    ),
+  ),
 } satisfies { [K in keyof Later]-?: Field<Job[K]> }
-type Later = Pick<Job, 'attempt' | 'failedAttempts' | 'queuedAt' | 'queueS' | 'truncated'>
+type Later = Pick<
+  Job,
+  'attempt' | 'failedAttempts' | 'queuedAt' | 'queueS' | 'truncated' | 'lastQueuedAt'
+>
 
 type Own = Pick<Job, 'id' | 'entityType' | 'parentId' | 'jobKey' | 'subKey'>
 

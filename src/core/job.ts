@@ -2,6 +2,7 @@ import type { Facts } from './facts.ts'
 import type { Kind } from './kinds.ts'
 import type { ListPage, Place } from './list-order.ts'
 import type { Question } from './questions/question.ts'
+import type { MissingSites } from './sites.ts'
 import type { Micros } from './time.ts'
 
 export const statuses = ['queued', 'running', 'succeeded', 'failed', 'canceled', 'unknown'] as const
@@ -11,6 +12,12 @@ export type JobStatus = (typeof statuses)[number]
 export const openStatuses = ['queued', 'running'] as const
 export type OpenStatus = (typeof openStatuses)[number]
 export type EndStatus = Exclude<JobStatus, OpenStatus>
+export const endStatuses = [
+  'succeeded',
+  'failed',
+  'canceled',
+  'unknown',
+] as const satisfies readonly EndStatus[]
 
 export const isOpen = (status: JobStatus): status is OpenStatus =>
   status === 'running' || status === 'queued'
@@ -64,6 +71,8 @@ export type Job = {
   queuedAt: Micros | null
   /** Seconds from there to its start; null until it starts. */
   queueS: number | null
+  /** When it was last queued: of one that waits again after its start, as a held lot, since when. */
+  lastQueuedAt: Micros | null
   /** It sent more metadata than is kept: values were cut. */
   truncated: boolean
   /** How long runs of its kind usually take; undefined where too few are known. */
@@ -92,9 +101,13 @@ export type Attempt = {
 /** All about one job: the job, the counts of its subjobs, and its attempts, the newest first. */
 export type JobDetail = { job: Job; subjobs: SubjobCounts; attempts: Attempt[] }
 
-/** Judgments on a running job, made when it is read; see `job-health.ts`. */
+/** Judgments on a job that has not ended, made when it is read; see `job-health.ts`. */
 export const flags = ['stuck', 'lost', 'late'] as const
 export type Flag = (typeof flags)[number]
+
+/** The states of jobs that can be any of these: one that waits is only ever late. */
+export const flaggedStatuses = (some: readonly Flag[]): readonly OpenStatus[] =>
+  some.includes('late') ? openStatuses : ['running']
 
 /**
  * The time by which a list is windowed and ordered: the start, the end or the last event. `active` is
@@ -120,7 +133,7 @@ export type JobFilter = {
   site?: string | undefined
   businessKey?: string | undefined
   facts?: Facts | undefined
-  /** Only running jobs that are one of these. */
+  /** Only jobs that have not ended and are one of these. */
   flags?: readonly Flag[] | undefined
   /**
    * Case-insensitive substring of a key, the app name, the last error or a searched fact. A job whose business
@@ -156,7 +169,7 @@ export type JobPage = {
   /** Of a list with flags: how many rows there are on all its pages together. */
   total?: Total | undefined
   /** In an answer merged from several sites: the sites that are missing from it. */
-  sites?: { total: number; missing: string[] } | undefined
+  sites?: MissingSites | undefined
 }
 
 /** A count; there are more when it is not complete. */

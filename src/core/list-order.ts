@@ -1,5 +1,6 @@
 import { compareText } from './compare-text.ts'
 import { AppError } from './errors.ts'
+import type { MissingSites } from './sites.ts'
 
 /*
  * Lists that come in pages, but for those of jobs and events, which have their own cursors. A cursor is
@@ -13,7 +14,17 @@ export type Order<Item> = readonly { by: keyof Item & string; desc?: true }[]
 export type Place = readonly string[]
 
 /** Items in their order; `next` is the place of the last of them when others follow. */
-export type ListPage<Item> = { items: Item[]; next: Place | null }
+export type ListPage<Item> = { items: Item[]; next: Place | null } & Omissions
+
+/** What a list that comes whole does not have. */
+export type Omissions = {
+  /** Jobs may be missing: events of a site are known to be, a sidecar of it is silent, or it did not answer. */
+  partial?: boolean | undefined
+  /** There are more items than an answer has, or their counts are of a part: each is a minimum. */
+  cut?: boolean | undefined
+  /** In an answer merged from several sites: the sites that are missing from it. */
+  sites?: MissingSites | undefined
+}
 
 export const placeOf = <Item>(order: Order<Item>, item: Item): Place =>
   order.map(({ by }) => String(item[by] ?? ''))

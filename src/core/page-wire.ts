@@ -2,6 +2,8 @@ import * as z from 'zod'
 import { completenessTable } from './completeness-wire.ts'
 import { cursorFromWire, cursorToWire, type ListOrder } from './cursor-wire.ts'
 import type { Job, JobPage, Total } from './job.ts'
+import type { Omissions } from './list-order.ts'
+import type { MissingSites } from './sites.ts'
 import { flag, makeTable, notA, readAs, type Wire, whole } from './wire-table.ts'
 
 /** What stands around the jobs of a page. The list is the one the page was asked of. */
@@ -19,18 +21,34 @@ export const totalTable = makeTable<Total>('a total', {
   complete: flag('False when there are more; counting stops at 10,000.'),
 })
 
+const sitesSchema = z.object({
+  total: z.number(),
+  details: z.array(z.object({ id: z.string(), status: z.string() })),
+})
+
 const pageSchema = z.object({
   items: z.array(z.unknown()),
   total: totalTable.read.nullish(),
   next_cursor: z.string().nullish(),
   completeness: z.unknown(),
-  sites: z
-    .object({
-      total: z.number(),
-      details: z.array(z.object({ id: z.string(), status: z.string() })),
-    })
-    .nullish(),
+  sites: sitesSchema.nullish(),
 })
+
+const omissionsSchema = z.object({
+  partial: z.boolean().nullish(),
+  cut: z.boolean().nullish(),
+  sites: sitesSchema.nullish(),
+})
+
+/** What a list that comes whole lacks. @param rest the answer without its items */
+export function omissionsFromWire(rest: unknown): Omissions {
+  const { partial, cut, sites } = readAs(omissionsSchema, rest, 'a list')
+  return {
+    ...(partial ? { partial } : {}),
+    ...(cut ? { cut } : {}),
+    ...(sites ? { sites: toMissing(sites) } : {}),
+  }
+}
 
 /**
  * @param rest the answer without its items
@@ -49,8 +67,7 @@ export function pageFromWire(items: Job[], rest: unknown): JobPage {
   }
 }
 
-type SitesOnWire = NonNullable<z.infer<typeof pageSchema>['sites']>
-const toMissing = ({ total, details }: SitesOnWire) => ({
+const toMissing = ({ total, details }: z.infer<typeof sitesSchema>): MissingSites => ({
   total,
   missing: details.filter(({ status }) => status === 'failed').map(({ id }) => id),
 })

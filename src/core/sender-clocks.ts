@@ -24,9 +24,10 @@ const agreementS = 10
 /** How long a clock is told of that once was behind by more than any delay, in seconds. */
 const tellBehindS = 600
 /** A sender that was silent for longer says nothing about its clock now, in seconds. */
-const forgetAfterS = 3600
+export const forgetAfterS = 3600
 /** Senders remembered of one source, and sources: the one heard longest ago goes first. */
-const [maxSenders, maxSources] = [200, 2000]
+const maxSenders = 200
+export const maxSources = 2000
 
 /**
  * What is known of one sender; `offset` is the greatest of (time of the event - receipt), in seconds, `farBehind`
@@ -72,12 +73,36 @@ export function tellOffset({ events, offset, before, lastS, farBehind }: SenderC
   return agree && events >= stretchEvents ? least : 0
 }
 
+/**
+ * What two processes know of one sender, each from the events that it received. As one that received them all would
+ * judge: the greatest offset decides, and what was noted before two later stretches counts no more.
+ */
+export function joinClocks(a: SenderClock, b: SenderClock): SenderClock {
+  const [older, newer] = a.lastS <= b.lastS ? [a, b] : [b, a]
+  const isOver = newer.before !== undefined && older.lastS < newer.startS
+  if (isOver || newer.lastS - older.lastS > forgetAfterS) return newer
+  const befores = [older.before, newer.before].filter((before) => before !== undefined)
+  const far = [older.farBehind, newer.farBehind].filter((one) => one !== undefined)
+  return {
+    startS: Math.min(older.startS, newer.startS),
+    lastS: newer.lastS,
+    events: older.events + newer.events,
+    offset: Math.max(older.offset, newer.offset),
+    ...(befores.length > 0 ? { before: Math.max(...befores) } : {}),
+    ...(far.length > 0 ? { farBehind: far.reduce((x, y) => (x.atS > y.atS ? x : y)) } : {}),
+  }
+}
+
+/** What a process knows of the senders behind one source, by the name of their app. */
+export type KnownSenders = Record<string, SenderClock>
+
 /** A sender whose clock is furthest off among those of a source; `name` is that of its app. */
 export type WorstClock = { offset: number; name: string | null }
 
 /** The clocks of the senders behind each source, bounded in number. */
 export class SenderClocks {
   readonly #sources = new Map<string, Map<string, SenderClock>>()
+  readonly #others = new Map<string, readonly KnownSenders[]>()
 
   /** @param sender the app */
   note(source: string, sender: string, receivedS: number, offset: number): void {
@@ -86,21 +111,44 @@ export class SenderClocks {
     putLast(senders, sender, noteOffset(senders.get(sender), receivedS, offset), maxSenders)
   }
 
-  worst(source: string): WorstClock {
-    const worst: WorstClock = { offset: 0, name: null }
+  /** What was noted here of the senders of a source, for other processes. */
+  known(source: string): KnownSenders {
     const senders = this.#sources.get(source) ?? new Map<string, SenderClock>()
-    const newestS = Math.max(...[...senders.values()].map(({ lastS }) => lastS))
-    for (const [name, clock] of senders) {
-      if (newestS - clock.lastS > forgetAfterS) {
-        senders.delete(name)
-        continue
+    forgetSilent(senders)
+    return Object.fromEntries(senders)
+  }
+
+  /** Takes what other processes know of a source, in place of what they knew before. */
+  learn(source: string, others: readonly KnownSenders[]): void {
+    putLast(this.#others, source, others, maxSources)
+  }
+
+  /** By what was noted here and learned from others. */
+  worst(source: string): WorstClock {
+    const senders = new Map(this.#sources.get(source))
+    for (const other of this.#others.get(source) ?? []) {
+      for (const [name, clock] of Object.entries(other)) {
+        const own = senders.get(name)
+        senders.set(name, own ? joinClocks(own, clock) : clock)
       }
+    }
+    forgetSilent(senders)
+    const worst: WorstClock = { offset: 0, name: null }
+    for (const [name, clock] of senders) {
       const offset = tellOffset(clock)
       if (Math.abs(offset) <= Math.abs(worst.offset)) continue
       worst.offset = offset
       worst.name = name
     }
     return worst
+  }
+}
+
+/** Takes those away that were last heard long before the others. */
+function forgetSilent(senders: Map<string, SenderClock>): void {
+  const newestS = Math.max(...[...senders.values()].map(({ lastS }) => lastS))
+  for (const [name, { lastS }] of senders) {
+    if (newestS - lastS > forgetAfterS) senders.delete(name)
   }
 }
 

@@ -21,3 +21,6 @@ export type SitesReport = {
   skipped: number
   details: SiteAnswer[]
 }
+
+/** The sites that are missing from a merged answer, of how many. */
+export type MissingSites = { total: number; missing: string[] }

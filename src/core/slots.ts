@@ -26,7 +26,7 @@ export const slots = {
   sub_key: { type: 'text', merge: 'greatest', scope: 'job' },
   end_event_at: { type: 'timestamptz', merge: 'latest', group: 'end_event' },
   end_event_key: { type: 'uuid', merge: 'latest', group: 'end_event' },
-  end_status: { type: 'text', merge: 'latest', group: 'end_event' },
+  end_status: { type: 'text', merge: 'latest', group: 'end_event', yields: 'unknown' },
   ended_at: { type: 'timestamptz', merge: 'latest', group: 'end_event' },
   given_duration_s: { type: 'float8', merge: 'latest', group: 'end_event' },
   end_metadata: { type: 'jsonb', merge: 'latest', group: 'end_event' },
@@ -65,7 +65,8 @@ export const slots = {
  * - `least`, `greatest`: of the values that are present; text by code point.
  * - `sum`: of both. The fold's caller passes each event once.
  * - `latest`: all slots of the group come from the event with the greatest (`GROUP_at`, `GROUP_key`),
- *   which are slots of the group themselves. A value that this event leaves out becomes absent.
+ *   which are slots of the group themselves. A value that this event leaves out becomes absent. An event
+ *   that sets the slot of `yields` to that value is less than all that do not.
  * - `union`: the least {@link maxHashes} numbers of both, as a set: in order here, in any order in a row.
  * - `latest_by_name`: of an object of {@link NamedValue}s, `latest` name by name.
  * - `attempts`: the entries of earlier attempts (core/attempts.ts).
@@ -80,7 +81,7 @@ export type Slot = { always?: true; scope?: 'job'; rare?: true } & (
   | { type: Exclude<keyof Values, 'jsonb' | 'int8[]'>; merge: 'least' | 'greatest' }
   | { type: 'int'; merge: 'sum'; always: true }
   | { type: 'int8[]'; merge: 'union' }
-  | { type: keyof Values; merge: 'latest'; group: string }
+  | { type: keyof Values; merge: 'latest'; group: string; yields?: string }
   | { type: 'jsonb'; merge: 'latest_by_name' }
   | { type: 'jsonb'; merge: 'attempts'; scope: 'job' }
 )
@@ -124,7 +125,13 @@ export type Slots = { id: string } & { [N in AlwaysName]: ValueOf<N> } & {
 export const slotList = Object.entries(slots) as [SlotName, Slot][]
 
 /** The slots of a group of the rule `latest`: the two that decide, and the others. */
-export type SlotGroup = { at: SlotName; key: SlotName; values: SlotName[] }
+export type SlotGroup = {
+  at: SlotName
+  key: SlotName
+  values: SlotName[]
+  /** The slot and its value with which an event yields to all that have another. */
+  yields: { name: SlotName; value: string } | undefined
+}
 
 /** True when the events of all attempts count for a slot. */
 export const isOfJob = ({ scope }: Slot): boolean => scope === 'job'
@@ -143,6 +150,15 @@ export function toGroups(list: typeof slotList): SlotGroup[] {
         `the group ${group} needs a slot ${name}: it decides whose values are taken`,
       )
     const [at, key] = [member(`${group}_at`), member(`${group}_key`)]
-    return { at, key, values: names.filter((name) => name !== at && name !== key) }
+    const values = names.filter((name) => name !== at && name !== key)
+    return { at, key, values, yields: yieldsOf(values) }
   })
+}
+
+function yieldsOf(names: readonly SlotName[]): SlotGroup['yields'] {
+  for (const name of names) {
+    const slot: Slot = slots[name]
+    if (slot.merge === 'latest' && slot.yields !== undefined) return { name, value: slot.yields }
+  }
+  return undefined
 }

@@ -3,6 +3,9 @@ import { getCookie, setCookie } from 'hono/cookie'
 import type { Logger } from 'pino'
 import type { Fresh, NavigationEntry, Page, Theme } from '../../views/page.ts'
 import type { AppError } from '../core/errors.ts'
+import type { ListPage } from '../core/list-order.ts'
+import type { Question } from '../core/questions/question.ts'
+import type { MissingSites } from '../core/sites.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
@@ -49,8 +52,15 @@ export type Visit = SiteView &
     oldestAt: number | undefined
     /** The same of those that stand in for a newer one; null when a question was never answered. */
     behindAt: number | null | undefined
+    /**
+     * The questions that failed, by the first word of their key: the time of the answer that stands in, in
+     * milliseconds since 1970.
+     */
+    behind: Map<string, number>
     /** A question was answered just now. */
     answered: boolean
+    /** The sites that are missing from any of the answers. */
+    sites: MissingSites | undefined
   }
 
 /** Starts a visit of a site. */
@@ -65,7 +75,9 @@ export function openVisit(context: RouteContext, c: Context, site: SiteView): Vi
     failures: [],
     oldestAt: undefined,
     behindAt: undefined,
+    behind: new Map(),
     answered: false,
+    sites: undefined,
   }
 }
 
@@ -75,12 +87,12 @@ export const readParams = ({ c }: Visit): URLSearchParams => new URL(c.req.url).
 /**
  * Asks the API through the cache.
  *
- * @param keepMs as in {@link AnswerCache.ask}
+ * @param keepMs how long the answer is kept, if no site is missing from it
  * @returns undefined when the API is away and never answered this; the visit then has the failure
  */
 export async function ask<T>(
   visit: Visit,
-  key: readonly unknown[],
+  key: readonly [name: string, ...unknown[]],
   load: (backend: Backend, signal: AbortSignal) => Promise<T>,
   keepMs?: number,
 ): Promise<T | undefined> {
@@ -89,13 +101,15 @@ export async function ask<T>(
     const { value, at, failure } = await dashboard.cache.ask(
       JSON.stringify([name, ...key]),
       () => load(backend, dashboard.signal),
-      keepMs,
+      keepMs === undefined ? undefined : keepWhole(keepMs),
     )
     visit.oldestAt = Math.min(at, visit.oldestAt ?? at)
     if (failure) {
       visit.failures.push(failure)
+      visit.behind.set(key[0], Math.min(at, visit.behind.get(key[0]) ?? at))
       if (visit.behindAt !== null) visit.behindAt = Math.min(at, visit.behindAt ?? at)
     } else if (dashboard.now() - at < justNowMs) visit.answered = true
+    noteSites(visit, value)
     return value
   } catch (error) {
     if (!isOutage(error)) throw error
@@ -103,6 +117,40 @@ export async function ask<T>(
     visit.behindAt = null
     return undefined
   }
+}
+
+/** Asks a question whose answer comes whole, as {@link ask}. */
+export const askCounts = <Params, Item>(
+  visit: Visit,
+  key: readonly [name: string, ...unknown[]],
+  { question, params, keepMs }: Counts<Params, Item>,
+): Promise<ListPage<Item> | undefined> =>
+  ask(visit, key, (backend, signal) => backend.askPage(question, params, signal), keepMs)
+
+type Counts<Params, Item> = {
+  question: Question<Params, Item>
+  params: Params
+  keepMs?: number
+}
+
+/** An answer from which sites are missing is kept for no longer, in milliseconds: they may be back. */
+const keepPartMs = 30_000
+
+/** How long answers are kept that cost too much to be asked for again at every change. */
+export const keepWhole =
+  (keepMs: number) =>
+  (answer: unknown): number =>
+    (findSites(answer)?.missing.length ?? 0) > 0 ? Math.min(keepMs, keepPartMs) : keepMs
+
+const findSites = (answer: unknown) =>
+  ((answer ?? {}) as { sites?: MissingSites | undefined }).sites
+
+/** Lists and counts name the sites that are missing from them; figures of one page may differ in that. */
+function noteSites(visit: Visit, answer: unknown): void {
+  const sites = findSites(answer)
+  if (sites === undefined) return
+  const missing = new Set([...(visit.sites?.missing ?? []), ...sites.missing])
+  visit.sites = { total: sites.total, missing: [...missing].sort() }
 }
 
 /** An answer that is kept for longer says nothing about whether the API answers now. */
@@ -133,6 +181,10 @@ export function assessFreshness(visit: Visit): Fresh {
   return { state: 'stale', ageS: ageOf(oldestAt), reason }
 }
 
+/** The age in seconds of each answer that stands in for a newer one, by question. */
+const ageBehind = ({ behind, dashboard }: Visit): ReadonlyMap<string, number> =>
+  new Map([...behind].map(([name, at]) => [name, Math.max(0, dashboard.now() - at) / 1000]))
+
 /** The frame of a page, around its body. Call it once, after the questions: it may set a cookie. */
 export function toPage(visit: Visit): Page {
   const { c, dashboard, navigation, name, siteQuery, now } = visit
@@ -149,6 +201,7 @@ export function toPage(visit: Visit): Page {
     now,
     plant: visit.live.plant,
     fresh: assessFreshness(visit),
+    behind: ageBehind(visit),
     here: url.pathname + url.search,
     assets: assetUrls,
     version,

@@ -33,7 +33,9 @@ export function newToken(
   const id = randomBytes(4).toString('hex')
   const bounds = [...sites.map((one) => `site=${one}`), ...sources.map((one) => `source=${one}`)]
   const allows = [...wanted, ...bounds].join(',')
-  appendFileSync(file, `${toTokenLine({ id, allows, token, note })}\n`, { mode: 0o600 })
+  // Synced: it is shown once, and must not be lost after that.
+  const options = { mode: 0o600, flush: true }
+  appendFileSync(file, `${toTokenLine({ id, allows, token, note })}\n`, options)
   return token
 }
 
@@ -90,6 +92,8 @@ function readAllows(list: string): Omit<Entry, 'id' | 'hash'> | undefined {
 export type AuthOptions = {
   tokensFile?: string | undefined
   anonymous: readonly Scope[]
+  /** Called when the file can no longer be used and the last tokens are kept, and with undefined when it can. */
+  onTrouble?: (trouble: string | undefined) => void
 }
 
 /** Who sent a request. */
@@ -117,12 +121,15 @@ function toSender(entry: Known | undefined): Sender {
 export class Auth {
   readonly #file: string | undefined
   readonly #anonymous: readonly Scope[]
+  readonly #onTrouble: AuthOptions['onTrouble']
   #entries: Entry[] = []
   #readAt = ''
+  #trouble: string | undefined
 
-  constructor({ tokensFile, anonymous }: AuthOptions) {
+  constructor({ tokensFile, anonymous, onTrouble }: AuthOptions) {
     this.#file = tokensFile
     this.#anonymous = anonymous
+    this.#onTrouble = onTrouble
     if (tokensFile) this.#refresh(tokensFile)
   }
 
@@ -173,24 +180,34 @@ export class Auth {
 
   /** A new or revoked token counts immediately: the file is read again when it has changed. */
   #refresh(file: string): void {
-    let stamp: string
     try {
       const { mtimeMs, size, ino } = statSync(file)
-      stamp = `${mtimeMs} ${size} ${ino}`
+      const stamp = `${mtimeMs} ${size} ${ino}`
       if (stamp !== this.#readAt) this.#entries = parseTokens(file)
+      this.#readAt = stamp
+      this.#tell(undefined)
     } catch (error) {
+      const found = error instanceof ConfigError ? error : unreadable(file, error)
       // When the file becomes unreadable or wrong while the role runs, the last tokens are kept.
-      if (this.#readAt !== '') return
-      if (error instanceof ConfigError) throw error
-      if ((error as NodeJS.ErrnoException).code === 'EISDIR') {
-        throw new ConfigError(`TOKENS_FILE: ${file} is a folder; name a file in it`)
-      }
-      throw new ConfigError(
-        `TOKENS_FILE: cannot read ${file}; create it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
-      )
+      if (this.#readAt === '') throw found
+      this.#tell(found.message)
     }
-    this.#readAt = stamp
   }
+
+  #tell(trouble: string | undefined): void {
+    if (trouble === this.#trouble) return
+    this.#trouble = trouble
+    this.#onTrouble?.(trouble)
+  }
+}
+
+function unreadable(file: string, error: unknown): ConfigError {
+  if ((error as NodeJS.ErrnoException).code === 'EISDIR') {
+    return new ConfigError(`TOKENS_FILE: ${file} is a folder; name a file in it`)
+  }
+  return new ConfigError(
+    `TOKENS_FILE: cannot read ${file}; create it, as the user who runs this role, with: wafermon token new --scope read --file ${file}`,
+  )
 }
 
 /** True when these scopes allow what the wanted one allows. */

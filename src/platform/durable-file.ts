@@ -29,7 +29,7 @@ export function writeDurably(
     rmSync(partial, { force: true })
     throw error
   }
-  syncFolder(dirname(path))
+  sync(dirname(path))
 }
 
 function writeSynced(path: string, content: string, { mode, owner }: DurableFileOptions): void {
@@ -46,9 +46,9 @@ function writeSynced(path: string, content: string, { mode, owner }: DurableFile
   }
 }
 
-/** Makes the names in a folder survive a power cut. */
-export function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r')
+/** Makes the names in a folder, or what is in a file, survive a power cut. */
+export function sync(path: string): void {
+  const handle = openSync(path, 'r')
   try {
     fsyncSync(handle)
   } finally {

@@ -36,6 +36,8 @@ export type TlsOptions = {
   /** Certificate and key to show to the other side, in PEM. */
   cert?: string | Buffer | undefined
   key?: string | Buffer | undefined
+  /** False: talk to anyone who answers. */
+  rejectUnauthorized?: boolean | undefined
 }
 
 export type HttpClientOptions = {
@@ -61,7 +63,7 @@ export type HttpClientOptions = {
 
 export type HttpRequest = {
   /** GET by default. */
-  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
+  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Appended to the base address, with its query. */
   path: string
   headers?: Readonly<Record<string, string>>

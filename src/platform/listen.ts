@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { ConfigError } from '../core/errors.ts'
 import type { BareRoutes } from './bare-routes.ts'
-import { answerUnreadable } from './client-error.ts'
+import { answerUnreadable, refuseTwoHosts } from './client-error.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { createTlsServer, type TlsFiles } from './tls.ts'
 
@@ -52,11 +52,14 @@ export async function listen(
 ): Promise<string> {
   // For HTTP/1.0, which has no Host: the framework makes an address of it.
   const framework = getRequestListener(app.fetch, { hostname: 'localhost' })
-  const listener = bare((request, response) => {
+  const routes = bare((request, response) => {
     const { host } = request.headers
     if (host?.startsWith('[')) request.headers.host = spellAddress(host)
     framework(request, response)
   })
+  const listener: RequestListener = (request, response) => {
+    if (!refuseTwoHosts(request, response)) routes(request, response)
+  }
   const server = makeServer(listener, tls, readTimeoutMs)
   server.keepAliveTimeout = 65_000
   answerUnreadable(server)

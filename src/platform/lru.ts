@@ -28,4 +28,8 @@ export class Lru<K, V> {
       }
     }
   }
+
+  delete(key: K): void {
+    this.#entries.delete(key)
+  }
 }

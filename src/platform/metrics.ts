@@ -84,6 +84,39 @@ export class Metrics {
     'Age of the oldest event that a sink has not taken yet.',
     ['sink'],
   )
+  readonly sinkState = this.#gauge(
+    'wafermon_sink_state',
+    '1 for the state that a sink is in: ok, failing, stopped (an operator has to act), detached (not configured), disabled.',
+    ['sink', 'state'],
+  )
+  /** Kept on disk: they go on after a restart. The first is the sum of the others and of what the sink is owed. */
+  readonly sinkEvents = {
+    accepted: this.#counter(
+      'wafermon_sink_accepted_events_total',
+      'Events that came in since a sink began: the next four, and those that it has not taken yet.',
+      ['sink'],
+    ),
+    delivered: this.#counter(
+      'wafermon_sink_delivered_events_total',
+      'Events that a sink took when they were first offered.',
+      ['sink'],
+    ),
+    filtered: this.#counter(
+      'wafermon_sink_filtered_events_total',
+      'Events that the filter of a sink left out.',
+      ['sink'],
+    ),
+    rejected: this.#counter(
+      'wafermon_sink_rejected_events_total',
+      'Events that a sink refused when they were first offered.',
+      ['sink'],
+    ),
+    skipped: this.#counter(
+      'wafermon_sink_skipped_events_total',
+      'Events that a sink did without, because the spool was filling up or an operator skipped them.',
+      ['sink'],
+    ),
+  }
   readonly sinkDeliveries = this.#counter(
     'wafermon_sink_deliveries_total',
     'Batches offered to a sink, by result: delivered, failed.',
@@ -144,11 +177,23 @@ export class Metrics {
   ])
   readonly archiveFailures = this.#counter(
     'wafermon_archive_failures_total',
-    'Failed attempts to archive an hour; each is retried.',
+    'Failed attempts to archive a day; each is retried.',
   )
   readonly archiveBehind = this.#gauge(
     'wafermon_archive_behind_seconds',
-    'Age of the end of the oldest closed hour that is not archived yet; 0 when all are.',
+    'Age of the end of the oldest closed day that is not archived yet; 0 when all are.',
+  )
+  readonly archiveLateEvents = this.#gauge(
+    'wafermon_archive_late_events',
+    'Late events of closed days that are not in the archive yet.',
+  )
+  readonly archiveChangedJobs = this.#gauge(
+    'wafermon_archive_changed_jobs',
+    'Jobs and subjobs of closed days that the archive does not have as they are.',
+  )
+  readonly archiveRepeats = this.#counter(
+    'wafermon_archive_repeats_total',
+    'Events that came again after they were archived: dropped, and taken back from the counts of their jobs.',
   )
   readonly retentionBehind = this.#gauge(
     'wafermon_retention_behind_seconds',

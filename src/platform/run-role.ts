@@ -5,22 +5,25 @@ import { createLog } from './log.ts'
 import { watchLoopLag } from './loop-lag.ts'
 import { Metrics } from './metrics.ts'
 import { tellReady } from './parent.ts'
-import type { RoleContext, RoleReady, StartContext } from './role.ts'
+import type { RoleContext, RoleReady, Settings, StartContext } from './role.ts'
 import type { SharedConfig } from './settings/shared.ts'
 import { startTracing, traceFields } from './tracing.ts'
 
-export type Start<C> = (config: C, context: StartContext) => Promise<RoleReady>
+export type Start<C> = (config: C, context: StartContext<C>) => Promise<RoleReady>
 
 /**
  * Runs one role in this process until it is asked to stop. When it cannot start, what it has opened
  * is closed and the error is thrown.
+ *
+ * @param read reads its settings; it throws a ConfigError that names every problem
  */
 export async function runRole<C extends SharedConfig>(
   name: string,
-  { config, warnings }: { config: C; warnings: string[] },
+  read: () => Settings<C>,
   insecure: boolean,
   start: Start<C>,
 ): Promise<void> {
+  const { config, warnings } = read()
   const service = config.SERVICE_NAME ?? name
   const metrics = new Metrics()
   const log = createLog({
@@ -46,7 +49,7 @@ export async function runRole<C extends SharedConfig>(
   )
   watchLoopLag(metrics, life.signal)
   try {
-    const { url } = await start(config, { log, life, metrics, insecure })
+    const { url } = await start(config, { log, life, metrics, insecure, readAgain: read })
     if (life.signal.aborted) return
     log.info({ url }, 'listening')
     tellReady(url)

@@ -9,7 +9,7 @@ import { refuseUnfitPooler } from '../store/pooler.ts'
 import { openAuth, serve } from './serve.ts'
 import type { ArchiverConfig } from './settings.ts'
 
-/** Writes closed hours to the archive as Parquet, oldest first, and drops raw events that are archived and old. */
+/** Writes closed days to the archive as Parquet, oldest first, and drops raw events that are archived and old. */
 export async function startArchiver(
   config: ArchiverConfig,
   context: StartContext,
@@ -24,13 +24,16 @@ export async function startArchiver(
   const probe = connect(config.DATABASE_URL, { role: 'archiver health', max: 1, timeoutS: 2 })
   life.onStop('database of health', () => probe.close())
 
-  const place = openPlace(config)
+  const place = openPlace(config, {
+    onLimit: (limit) => log.warn({ place: place.address, limit }, 'the archive lacks a guarantee'),
+  })
   const archiver = new Archiver({
     lease,
     place,
     site: config.SITE_ID,
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
     retentionHours: config.RETENTION_HOURS,
+    lateHours: config.ARCHIVE_LATE_HOURS,
     log,
     metrics,
     signal: life.signal,
@@ -43,7 +46,10 @@ export async function startArchiver(
     title: 'archiver',
     name: 'archiver',
     routes: [],
-    check: () => describeArchiver(archiver.state, probe, place),
+    check: async () => ({
+      ...(await describeArchiver(archiver.state, probe, place)),
+      ...(place.limits?.length ? { archive_limits: place.limits } : {}),
+    }),
   })
 }
 

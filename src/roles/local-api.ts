@@ -3,12 +3,13 @@ import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
 import type { Accept } from '../core/admission.ts'
+import type { Event } from '../core/event.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import { RecentCounts } from '../platform/recent-counts.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
 import { setSourceMetrics } from '../store/completeness.ts'
 import type { Store } from '../store/connect.ts'
-import { countCommit } from '../store/count-commit.ts'
+import { countCommit, countEnded } from '../store/count-commit.ts'
 import type { DatabaseWatch } from '../store/database-watch.ts'
 import { keepUnblocked } from '../store/end-stalled.ts'
 import { IngestQueue } from '../store/ingest-queue.ts'
@@ -17,7 +18,9 @@ import { runMaintenance } from '../store/maintenance.ts'
 import { openStores, watchDatabase } from '../store/open-stores.ts'
 import { describeStore } from '../store/report.ts'
 import { ReuseAlarm } from '../store/reuse-alarm.ts'
+import { runRollups } from '../store/rollups/run-rollups.ts'
 import { storeReader } from '../store/store-reader.ts'
+import { closeDoors } from './close-doors.ts'
 import { openAuth, serve } from './serve.ts'
 import type { LocalApiConfig } from './settings.ts'
 import { sourceDoors } from './source-doors.ts'
@@ -29,6 +32,7 @@ export async function startLocalApi(
 ): Promise<RoleReady> {
   const { log, life } = context
   const auth = openAuth(config, context)
+  const onEnded = (ended: readonly Event[]) => countEnded(context.metrics, ended)
   const stores = openStores(config, context)
   const watch = await watchDatabase(stores.watch, config, context)
   const maintenance = runMaintenance(config.DATABASE_URL, {
@@ -38,10 +42,17 @@ export async function startLocalApi(
     liveKeepHours: config.LIVE_KEEP_HOURS,
     archive: config.ARCHIVE === 'on',
     retentionHours: config.RETENTION_HOURS,
+    lostAfterS: config.LOST_AFTER_S,
+    onEnded,
   })
   life.onStop('maintenance', () => maintenance.done)
+  const rollups = runRollups(config.DATABASE_URL, { log, signal: life.signal })
+  life.onStop('rollups', () => rollups.done)
   const alarm = new ReuseAlarm(stores.watch, log, context.metrics)
-  const sources = sourceDoors(config, stores, watch)
+  const doors = [
+    ...sourceDoors(config, stores, watch),
+    ...closeDoors(config, stores, watch, onEnded),
+  ]
   const { queue, recent, routes } = ingest(config, stores.write, { watch, alarm }, context)
   const stalledMs = () => queue.progress().stalledMs
   void keepUnblocked(stores.watch, { stalledMs, log, signal: life.signal })
@@ -50,7 +61,7 @@ export async function startLocalApi(
     auth,
     title: 'local API',
     name: 'local-api',
-    routes: [...routes, ...sources, ...questions(config, stores.read, context)],
+    routes: [...routes, ...doors, ...questions(config, stores.read, context)],
     refreshMetrics: () => setSourceMetrics(context.metrics, stores.state),
     check: async () =>
       describeStore({
@@ -58,6 +69,7 @@ export async function startLocalApi(
         database: watch.now,
         ingest: queue.progress(),
         maintenance: maintenance.state(),
+        rollups: rollups.state(),
         horizonStandsS: watch.horizonStandsS,
         reused: watch.now.state === 'ready' ? await alarm.spools() : [],
         recent,

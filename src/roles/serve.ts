@@ -17,8 +17,15 @@ type ServerConfig = SharedConfig & { PORT: number; REQUEST_READ_TIMEOUT_S?: numb
  *
  * @throws ConfigError when other machines could reach the role and there are no tokens
  */
-export function openAuth(config: SharedConfig, { insecure }: StartContext): Auth {
-  const auth = new Auth({ tokensFile: config.TOKENS_FILE, anonymous: config.ALLOW_ANONYMOUS })
+export function openAuth(config: SharedConfig, { insecure, log }: StartContext): Auth {
+  const auth = new Auth({
+    tokensFile: config.TOKENS_FILE,
+    anonymous: config.ALLOW_ANONYMOUS,
+    onTrouble(trouble) {
+      if (trouble) log.error({ trouble }, 'changed tokens do not count, the last ones are kept')
+      else log.info('the file of tokens can be read again')
+    },
+  })
   refuseOpenDoor(config.HOST, auth, insecure)
   return auth
 }

@@ -11,6 +11,7 @@ import { readSettings } from '../platform/settings/read.ts'
 import { sharedSettings } from '../platform/settings/shared.ts'
 import type { Known, Sources } from '../platform/settings/sources.ts'
 import { tokensFile } from '../platform/settings/tokens.ts'
+import { integrationsSettings } from '../sinks/settings.ts'
 import { sitesSettings } from '../sites/settings.ts'
 import { spoolSettings } from '../spool/settings.ts'
 import { databaseSettings, retentionSettings, storeSettings } from '../store/settings.ts'
@@ -36,6 +37,10 @@ const SITE_ZONE = text(
   .refine(isZone, 'must be a name of the time zone database, such as Europe/Berlin')
   .optional()
 
+const REQUEST_TIMEOUT_S = number('Maximum time to wait for the local API to answer.', {
+  ...{ min: 0.1, max: 600, standard: 30, unit: 's' },
+})
+
 export const roleSettings = {
   sidecar: joinSettings(
     sharedSettings,
@@ -43,11 +48,10 @@ export const roleSettings = {
       PORT: port(8000),
       LOCAL_API_BASE,
       LOCAL_API_TOKEN,
-      REQUEST_TIMEOUT_S: number('Maximum time to wait for the local API to answer.', {
-        ...{ min: 0.1, max: 600, standard: 30, unit: 's' },
-      }),
+      REQUEST_TIMEOUT_S,
       SITE_ZONE,
     }),
+    integrationsSettings,
     spoolSettings,
     ingestSettings,
   ),
@@ -101,7 +105,16 @@ export const toolSettings = {
   token: z.object({ TOKENS_FILE: tokensFile }),
   spool: sidecarAddressSettings,
   sources: z.object({ LOCAL_API_BASE, LOCAL_API_TOKEN }),
+  jobs: z.object({ LOCAL_API_BASE, LOCAL_API_TOKEN }),
+  resend: joinSettings(
+    z.object({
+      DATABASE_URL: databaseSettings.shape.DATABASE_URL,
+      ...{ LOCAL_API_BASE, LOCAL_API_TOKEN, REQUEST_TIMEOUT_S },
+    }),
+    integrationsSettings,
+  ),
   replay: sidecarAddressSettings,
+  importer: joinSettings(sidecarAddressSettings, z.object({ SITE_ZONE })),
   simulate: sidecarAddressSettings,
 } as const
 
@@ -117,9 +130,8 @@ export const isPlace = (name: string): boolean =>
 export const knownSettings: Known = {
   names: new Set(everySchema.flatMap(({ shape }) => Object.keys(shape))),
   notReadYet: [
-    ...['S3_BUCKET', 'S3_PREFIX', 'S3_ENDPOINT'],
     ...['ALERT_WEBHOOK_URL', 'SLACK_WEBHOOK_URL', 'EMAIL_API_URL', 'SMTP_URL', 'ALERT_EMAIL_TO'],
-    ...['INTEGRATIONS_CONFIG', 'CACHE_TTL_S'],
+    'CACHE_TTL_S',
   ],
 }
 

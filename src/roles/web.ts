@@ -58,18 +58,18 @@ export async function startWeb(config: WebConfig, context: StartContext): Promis
   })
 }
 
-/** Over a central API no loss is accepted: that is done at the site. */
+/** Over a central API no loss is accepted and no job closed: that is done at the site. */
 function openReader(config: WebConfig, site: string | undefined): RemoteSite | Central {
   const baseUrl = config.CENTRAL_API ?? config.LOCAL_API
   if (baseUrl === undefined) throw new AppError('invalid', 'LOCAL_API or CENTRAL_API must be set')
   const timeoutMs = config.REQUEST_TIMEOUT_S * 1000
   const reader = remoteReader({ baseUrl, token: config.LOCAL_API_TOKEN, timeoutMs, site })
   if (config.CENTRAL_API === undefined) return reader
-  const { acceptSource: _, ...central } = reader
+  const { acceptSource: _, closeJob: __, ...central } = reader
   return central
 }
 
-type Central = Omit<RemoteSite, 'acceptSource'>
+type Central = Omit<RemoteSite, 'acceptSource' | 'closeJob'>
 
 /** Serves pages also while the API is away; they then show the last known values. */
 function health({ name, live }: SiteView) {

@@ -3,7 +3,7 @@ import { type Emitter, isLossy, type WireEvent } from './event.ts'
 import { leave, stay } from './exit.ts'
 import { agentFor, postBatch, type Verdict } from './post.ts'
 import { EventQueue, type Item } from './queue.ts'
-import { type EmitterOptions, type Settings, settle } from './settings.ts'
+import { type EmitterOptions, longestTimerMs, type Settings, settle } from './settings.ts'
 import { judge } from './verdicts.ts'
 
 /** Counters of an emitter. */
@@ -127,7 +127,8 @@ export class SidecarEmitter implements Emitter {
           resolve(all)
         },
       }
-      const timer = setTimeout(() => waiter.done(false), Math.max(0, Number(deadlineMs)) || 0)
+      const waitMs = Math.min(longestTimerMs, Math.max(0, Number(deadlineMs)) || 0)
+      const timer = setTimeout(() => waiter.done(false), waitMs)
       this.#waiters.add(waiter)
       this.#notBefore = 0
       this.#lossyNotBefore = 0

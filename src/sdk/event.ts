@@ -1,7 +1,14 @@
 /** The kinds of events that a program can report about a job. */
-export type EventKind = 'started' | 'progress' | 'metric' | 'finished' | 'error' | 'canceled'
+export type EventKind =
+  | 'queued'
+  | 'started'
+  | 'progress'
+  | 'metric'
+  | 'finished'
+  | 'error'
+  | 'canceled'
 
-export type EventStatus = 'running' | 'succeeded' | 'failed' | 'canceled'
+export type EventStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled' | 'unknown'
 
 /** Anything JSON can hold. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
@@ -17,6 +24,7 @@ export type WireEvent = {
     parent_id: string | null
     business_key: string | null
     sub_key: string | null
+    attempt?: number
   }
   event: {
     kind: EventKind

@@ -9,8 +9,11 @@ import { type Identity, identify, type JobOptions, pick } from './options.ts'
 import { cpuNow, usageSince } from './usage.ts'
 
 export type Tick = {
-  /** 0 to 1. */
+  /** 0 to 1. By default `current` of `total`. */
   progress?: number | undefined
+  /** How much is done, of `total`. */
+  current?: number | undefined
+  total?: number | undefined
   metadata?: Record<string, unknown> | undefined
 }
 
@@ -23,7 +26,7 @@ type Body = {
   /** From the program: anything. */
   metadata?: unknown
   /** Ours, already clean; comes first. */
-  extra?: Record<string, string>
+  extra?: Record<string, string | number>
 }
 
 /** The job in whose callback this code runs, if any. */
@@ -40,9 +43,10 @@ export class Job {
   readonly identity: Identity
   /** @internal */
   readonly emitter: Emitter
-  readonly #startedAt = nowText()
-  readonly #startMs = performance.now()
-  readonly #cpu = cpuNow()
+  /** Undefined while it waits for its first start. */
+  #startedAt: string | undefined
+  #startMs = 0
+  #cpu = cpuNow()
   readonly #metrics = new Map<string, number>()
   readonly #note: Note
   #ended = false
@@ -53,7 +57,9 @@ export class Job {
     this.#note = () => noteSafely(emitter)
     this.identity = identify(options, parent, this.#note)
     const metadata = pick(options, 'metadata')
-    this.#guard(() => this.#send('started', this.#startedAt, { metadata }))
+    const queued = pick(options, 'queued')
+    if (queued) this.queue(queued === true ? undefined : (queued as string), metadata as never)
+    else this.start(metadata as never)
   }
 
   /** A UUID. */
@@ -66,12 +72,40 @@ export class Job {
     return !this.#ended
   }
 
-  /** Reports how far the work is, 0 to 1, and its current metadata. */
+  /**
+   * Reports that the job waits: before its start, or again, as a lot that is held.
+   *
+   * @param reason why
+   */
+  queue(reason?: string, metadata?: Record<string, unknown>): void {
+    this.#guard(() => {
+      const body = { extra: this.#reason(reason), metadata }
+      this.#send('queued', nowText(), body, { status: 'queued' })
+    })
+  }
+
+  /** Reports that a job that waited starts, or goes on. Any other has started by itself. */
+  start(metadata?: Record<string, unknown>): void {
+    this.#guard(() => {
+      const at = nowText()
+      if (!this.#startedAt) {
+        this.#startedAt = at
+        this.#startMs = performance.now()
+        this.#cpu = cpuNow()
+      }
+      this.#send('started', at, { metadata })
+    })
+  }
+
+  /** Reports how far the work is, 0 to 1 or as a count and its total, and its current metadata. */
   tick(tick: Tick = {}): void {
     this.#guard(() => {
-      const { progress, metadata } = tick
+      const { metadata, current, total } = tick
+      const counts = isCount(current) && isCount(total)
+      const progress = tick.progress ?? (counts && total > 0 ? current / total : undefined)
       const metrics = progress == null ? undefined : this.#keep('progress', progress)
-      this.#send('progress', nowText(), { metrics, metadata })
+      const extra = counts ? { current, total } : {}
+      this.#send('progress', nowText(), { metrics, extra, metadata })
     })
   }
 
@@ -106,8 +140,14 @@ export class Job {
   /** Ends the job: canceled. The later result or error of its callback changes nothing. */
   cancel(reason?: string, metadata?: Record<string, unknown>): void {
     this.#guard(() => {
-      const extra = reason ? { reason: cleanText(reason, 2000, this.#note) } : {}
-      this.#end('canceled', 'canceled', { extra, metadata })
+      this.#end('canceled', 'canceled', { extra: this.#reason(reason), metadata })
+    })
+  }
+
+  /** Ends the job: it is over, and how it ended is not known. Counts neither as success nor as failure. */
+  endUnknown(reason?: string, metadata?: Record<string, unknown>): void {
+    this.#guard(() => {
+      this.#end('finished', 'unknown', { extra: this.#reason(reason), metadata })
     })
   }
 
@@ -155,6 +195,10 @@ export class Job {
     return entry && { [entry[0]]: entry[1] }
   }
 
+  #reason(reason: unknown): Record<string, string> {
+    return reason ? { reason: cleanText(reason, 2000, this.#note) } : {}
+  }
+
   #describe(error: unknown): Record<string, string> {
     const [message, type] = readError(error)
     return {
@@ -167,8 +211,11 @@ export class Job {
   #end(kind: EventKind, status: EventStatus, body: Body): void {
     this.#ended = true
     const metrics: Record<string, number> = {
-      duration_s: roundS((performance.now() - this.#startMs) / 1000),
-      ...usageSince(this.#cpu),
+      // Of a job that never started there is nothing to measure.
+      ...(this.#startedAt && {
+        duration_s: roundS((performance.now() - this.#startMs) / 1000),
+        ...usageSince(this.#cpu),
+      }),
       ...Object.fromEntries(this.#metrics),
     }
     const at = nowText()
@@ -186,8 +233,7 @@ export class Job {
       event: {
         kind,
         at,
-        status: 'running',
-        started_at: this.#startedAt,
+        ...(this.#startedAt && { status: 'running', started_at: this.#startedAt }),
         ...end,
         ...(metrics && { metrics }),
         ...(Object.keys(metadata).length > 0 && { metadata }),
@@ -211,6 +257,9 @@ export async function runToEnd<T>(job: Job, work: Work<T>): Promise<Awaited<T>> 
   job.finish()
   return value
 }
+
+const isCount = (value: unknown): value is number =>
+  Number.isFinite(value) && (value as number) >= 0
 
 function noteSafely(emitter: Emitter): void {
   try {

@@ -27,6 +27,10 @@ export type JobOptions = {
   subKey?: string | undefined
   /** The job's id, a UUID; by default a new one. Other text becomes a UUID derived from it. */
   id?: string | undefined
+  /** Which try of the job this is, from 1, with the same `id` each time. By default the first. */
+  attempt?: number | undefined
+  /** It waits: it is queued until `job.start()`. Text says why. */
+  queued?: boolean | string | undefined
   /** Anything JSON can hold, up to 32 KiB. */
   metadata?: Record<string, unknown> | undefined
   /** The job this is a part of; by default the one in whose callback it starts; null for none. */
@@ -57,6 +61,7 @@ export function identify(options: unknown, parent: unknown, note: Note): Identit
   const above = pick(parent, 'entity') ? (parent as Identity) : undefined
   const parentId = above ? above.entity.id : readId(parent, note)
   const given = pick(options, 'traceparent')
+  const attempt = readAttempt(pick(options, 'attempt'), note)
   const traceparent = isTraceparent(given) ? given : (activeTraceparent() ?? above?.traceparent)
   return {
     site_id: readSite(pick(options, 'siteId') ?? above?.site_id, note),
@@ -67,6 +72,7 @@ export function identify(options: unknown, parent: unknown, note: Note): Identit
       parent_id: parentId ?? null,
       business_key: readText(pick(options, 'businessKey') ?? above?.entity.business_key, 256, note),
       sub_key: readText(pick(options, 'subKey'), 256, note),
+      ...(attempt ? { attempt } : {}),
     },
     ...(traceparent ? { traceparent } : {}),
   }
@@ -100,6 +106,14 @@ function readId(given: unknown, note: Note): string | undefined {
   if (isUuid(given)) return given.toLowerCase()
   note()
   return uuidV5(`job:${cleanText(given, 1000, note)}`)
+}
+
+function readAttempt(given: unknown, note: Note): number | undefined {
+  if (given == null) return undefined
+  if (Number.isInteger(given) && (given as number) >= 1 && (given as number) <= 1e6) {
+    return given as number
+  }
+  return note() as undefined
 }
 
 /** Null for nothing and for empty text. */

@@ -116,13 +116,30 @@ async function readAnswer(response: IncomingMessage): Promise<string> {
   return text
 }
 
-/** A response that does not account for every event is not from a sidecar, whatever its status. */
+/**
+ * A response that does not account for every event, each once, is not from a sidecar, whatever its
+ * status. Nothing in it is believed to be of the type that it should be.
+ */
 function readVerdicts(text: string, sent: number): Outcome {
-  const { total, duplicates = 0, rejected = [] } = JSON.parse(text) as Answered
-  if (total !== sent || rejected.some(({ index }) => !(index >= 0 && index < sent))) {
+  const { total, duplicates, rejected = [] } = JSON.parse(text) as Answered
+  const verdicts = rejected.map(toVerdict)
+  const indexes = new Set(verdicts.map(({ index }) => index))
+  const isOurs = (index: number) => Number.isInteger(index) && index >= 0 && index < sent
+  if (total !== sent || indexes.size < verdicts.length || ![...indexes].every(isOurs)) {
     throw new Error('answer does not match')
   }
-  return { duplicates, rejected }
+  return { duplicates: Number.isInteger(duplicates) ? Number(duplicates) : 0, rejected: verdicts }
 }
 
-type Answered = { total?: number; duplicates?: number; rejected?: Verdict[] }
+const toVerdict = ({ index, field, detail, retryable }: Answered['rejected'][number]): Verdict => ({
+  index: Number.isInteger(index) ? Number(index) : -1,
+  ...(typeof field === 'string' && { field }),
+  ...(typeof detail === 'string' && { detail }),
+  retryable: retryable === true,
+})
+
+type Answered = {
+  total?: unknown
+  duplicates?: unknown
+  rejected: { [Key in keyof Verdict]?: unknown }[]
+}

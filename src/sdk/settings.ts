@@ -41,8 +41,8 @@ const defaults = {
   exitTimeoutMs: 2000,
 }
 
-/** Times within what a timer can wait, everything else within what memory can hold. */
-const most = 2 ** 31 - 1
+/** A timer that is to wait longer does not wait at all. Everything else is within what memory can hold. */
+export const longestTimerMs = 2 ** 31 - 1
 const fallbackUrl = 'http://127.0.0.1:8000'
 
 /** @internal Reads options, and names the invalid ones. Never throws. */
@@ -58,7 +58,8 @@ export function settle(options: EmitterOptions): { settings: Settings; bad: stri
   const numbers = { ...defaults }
   for (const name of Object.keys(defaults) as (keyof typeof defaults)[]) {
     const least = name.startsWith('max') ? 1 : 0
-    numbers[name] = usable(name, least, name === 'maxBatch' ? 1000 : most) ?? defaults[name]
+    numbers[name] =
+      usable(name, least, name === 'maxBatch' ? 1000 : longestTimerMs) ?? defaults[name]
   }
   const { token = process.env.SIDECAR_TOKEN, warn } = given
   // Text that cannot be a header would throw at every request.

@@ -15,20 +15,21 @@ export type SinkKind<Settings extends z.ZodObject = z.ZodObject> = {
   /** The settings of an entry; each has a description. */
   settings: Settings
   limits: BatchLimits
-  whenFull: WhenFull
-  /** Opens nothing that `deliver` could not open again later: a destination may be away at the start. */
-  open(settings: z.output<Settings>, context: SinkContext): Sink
+  /** Its readers depend on the order of a job's events. */
+  ordered: boolean
+  /**
+   * Opens nothing that `deliver` could not open again later: a destination may be away at the start.
+   * What it loads is loaded here, so that a sidecar has the code of its own sinks alone.
+   */
+  open(settings: z.output<Settings>, context: SinkContext): Sink | Promise<Sink>
 }
 
-/**
- * The policy when the events that a sink has not taken fill the spool: refuse new ones, so that this
- * sink misses none, or let it do without the oldest ones. A spool that cannot skip events refuses new
- * ones for every sink.
- */
-export type WhenFull = 'refuse new events' | 'skip old events'
-
 /** The context of a sink, beside its settings. */
-export type SinkContext = { log: Logger }
+export type SinkContext = {
+  log: Logger
+  /** What the sink last had recorded with an acknowledgment (core/delivery.ts, 10). */
+  state?: string | undefined
+}
 
 /** Checks a kind against its own settings, and forgets their type: the list has kinds of all sorts. */
 export const defineSink = <Settings extends z.ZodObject>(kind: SinkKind<Settings>): SinkKind => kind

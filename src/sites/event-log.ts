@@ -46,6 +46,13 @@ export class EventLog {
     return this.#first + this.#entries.length
   }
 
+  /** The id after which the next entry comes; undefined when that is unknown. */
+  get endId(): string | undefined {
+    const last = this.#entries.at(-1)?.entry
+    if (last !== undefined && last !== 'reset') return last.id
+    return this.#startAt === this.end ? this.#startId : undefined
+  }
+
   at(number: number): Entry | undefined {
     return this.#entries[number - this.#first]?.entry
   }
@@ -66,6 +73,18 @@ export class EventLog {
   append(id: string, event: StoredEvent, chars: number): void {
     this.#numbers.set(id, this.end)
     this.#push({ id, event }, chars)
+  }
+
+  /**
+   * The log has every event after this id, from its end on: a heartbeat says so where no event does.
+   *
+   * @returns true when that was not known
+   */
+  mark(id: string): boolean {
+    if (this.endId !== undefined) return false
+    this.#startId = id
+    this.#startAt = this.end
+    return true
   }
 
   reset(): void {

@@ -16,7 +16,8 @@ const maxWaiting = 200
  * slow delays no other; when it is back, it continues after its last event.
  *
  * The id of an event is the reader's position at every site, `fab1=41-3,fab2=7-1`. A reader that
- * comes back with an id that lacks a site gets a `reset`, because it may have missed events there.
+ * comes back with an id that lacks a site gets a `reset`, because it may have missed events there. So a
+ * position without an event is told once it has every site.
  */
 export function mergedFeed(sites: readonly FeedSite[]): LiveFeed<LiveBatch | LiveSites> {
   return { subscribe: ({ after, signal }) => subscribe(sites, after, signal) }
@@ -68,9 +69,15 @@ function* batches(
   outages: Outages,
 ): Generator<LiveBatch | LiveSites> {
   let batch: { id: string; event: StoredEvent }[] = []
+  let isPlaced = false
   for (const message of messages) {
     if ('failure' in message) throw message.failure
     const { site, news } = message
+    if (news !== 'reset' && 'position' in news) {
+      positions.set(site, news.position)
+      isPlaced = true
+      continue
+    }
     if (news !== 'reset' && 'event' in news) {
       positions.set(site, news.id)
       batch.push({ id: writePositions(positions), event: news.event })
@@ -82,18 +89,20 @@ function* batches(
     else outages.note(site, news.outage)
   }
   if (batch.length > 0) yield batch
+  if (isPlaced && positions.size === outages.total) yield { position: writePositions(positions) }
   const changed = outages.changes()
   if (changed) yield changed
 }
 
 /** The sites without contact; reported on a change, once every site was heard or given up. */
 class Outages {
-  readonly #total: number
+  /** The number of sites. */
+  readonly total: number
   readonly #sites = new Map<string, LiveSites['missing'][number] | undefined>()
   #reported = ''
 
   constructor(total: number) {
-    this.#total = total
+    this.total = total
   }
 
   note(id: string, outage: Outage | undefined): void {
@@ -101,12 +110,12 @@ class Outages {
   }
 
   changes(): LiveSites | undefined {
-    if (this.#sites.size < this.#total) return undefined
+    if (this.#sites.size < this.total) return undefined
     const missing = [...this.#sites.values()].filter((site) => site !== undefined)
     const text = JSON.stringify(missing)
     if (text === this.#reported) return undefined
     this.#reported = text
-    return { total: this.#total, missing: missing.sort((a, b) => (a.id < b.id ? -1 : 1)) }
+    return { total: this.total, missing: missing.sort((a, b) => (a.id < b.id ? -1 : 1)) }
   }
 }
 

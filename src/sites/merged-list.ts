@@ -21,8 +21,12 @@ export function mergeLists<Params, Item>(
     const limit = question.limitOf?.(params) ?? maxListItems
     return cutPage({ order: question.order, limit }, items, answers)
   }
-  checkWhole(items)
-  return { items, next: null }
+  const most = question.maxOf?.(params) ?? items.length
+  const whole = items.slice(0, most)
+  checkWhole(whole)
+  const has = (what: 'partial' | 'cut') => answers.some((one) => one[what])
+  const cut = items.length > most || has('cut')
+  return { items: whole, next: null, cut, partial: has('partial') }
 }
 
 /**

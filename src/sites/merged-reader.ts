@@ -1,3 +1,4 @@
+import { isPartial } from '../core/completeness.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type EventFilter,
@@ -77,8 +78,7 @@ class MergedReader implements JobReader {
       return { site: id, page }
     })
     for (const { site, page } of pages) {
-      const { missing, gaps, sourcesSilent } = page.completeness
-      if (missing > 0 || gaps.length > 0 || sourcesSilent > 0) outcomes.partial(site)
+      if (isPartial(page.completeness)) outcomes.partial(site)
     }
     return mergePages(
       pages,
@@ -162,7 +162,9 @@ class MergedReader implements JobReader {
       const page = await reader.askPage(question, own, signal, after)
       return { site: id, ...page }
     })
-    return mergeLists(question, params, answers)
+    for (const { site, partial } of answers) if (partial) this.#outcomes.partial(site)
+    const merged = mergeLists(question, params, answers)
+    return answers.length < this.#options.sites.length ? { ...merged, partial: true } : merged
   }
 
   /** The answers of the sites that answer. @throws AppError unreachable when none does */

@@ -5,7 +5,7 @@ import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
 import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire, jobFromWire } from '../core/job-wire.ts'
 import { placeToWire, readPlace } from '../core/list-order.ts'
-import { pageFromWire } from '../core/page-wire.ts'
+import { omissionsFromWire, pageFromWire } from '../core/page-wire.ts'
 import { cursorOfList, itemsFromWire } from '../core/wire-table.ts'
 import type { HttpClient } from '../platform/http-client.ts'
 import { parseSse, type SseMessage } from '../platform/sse.ts'
@@ -54,6 +54,8 @@ export type RemoteSite = JobReader & {
   ): AsyncGenerator<SseMessage>
   /** Accepts what a source has lost. @throws AppError with what the API says */
   acceptSource(id: string, acceptance: object, signal: AbortSignal): Promise<void>
+  /** Closes a job or subjob. @throws AppError with what the API says */
+  closeJob(id: string, closing: object, signal: AbortSignal): Promise<void>
   /** The rows of a filter as CSV or NDJSON, streamed as the API writes them. */
   exportJobs(
     filter: JobFilter,
@@ -90,7 +92,7 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     const read = readItems(table.fromWire, (items, rest) => {
       const cursor = cursorOfList(rest)
       const next = order && cursor !== undefined ? readPlace(order, cursor) : null
-      return { items, next }
+      return { items, next, ...omissionsFromWire(rest) }
     })
     return ask(path, read, signal, query)
   }
@@ -119,6 +121,8 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
       follow(client, withSite('/v1/stream', wanted), lastEventId, signal),
     acceptSource: (id, acceptance, signal) =>
       postJson(client, `/v1/sources/${encodeURIComponent(id)}/accept`, acceptance, signal),
+    closeJob: (id, closing, signal) =>
+      postJson(client, `/v1/jobs/${encodeURIComponent(id)}/close`, closing, signal),
     exportJobs: async (filter, format, signal) => {
       const query = jobFilterToQuery(filter)
       query.set('format', format)

@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../core/job.ts'
 import { parseText } from '../core/json.ts'
+import type { LivePosition } from '../core/live.ts'
 import { fromMs, type Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
@@ -13,8 +14,8 @@ export type Outage = { since: Micros; error: string }
 /** Undefined while there is contact with the site. */
 type State = { outage: Outage | undefined }
 
-/** An event, a gap, or a change of state. */
-export type SiteNews = Entry | State
+/** An event, a gap, a change of state, or the position of a reader that had none. */
+export type SiteNews = Entry | State | LivePosition
 
 export type FollowerOptions = LogLimits & {
   reader: Pick<RemoteSite, 'follow'>
@@ -36,7 +37,8 @@ export type FollowerOptions = LogLimits & {
  *  - A reader gets every event after its position, in order, each once, or a `reset`. A position that
  *    is not in the log is older (or newer) than the shared connection: that reader gets a connection
  *    of its own until both have seen the same event. Beyond `maxCatchingUp` such readers get a `reset`.
- *  - A reader without a position begins with what comes next on the shared connection.
+ *  - A reader without a position begins with what comes next on the shared connection, and is told the
+ *    position of that as soon as it is known: it can then resume though the site stays silent.
  *  - The connection never waits for a reader. One that the log has overtaken is cut off with an error;
  *    it comes back with its position, and catches up at its own pace.
  */
@@ -73,6 +75,7 @@ export class SiteFollower {
     const log = this.#log
     let told: State | undefined
     let next = cursor
+    let isPlaced = false
     // The signal is looked at again after every yield: a wake-up meanwhile is gone.
     while (!signal.aborted) {
       if (next < log.first) throw new Error('the reader is too slow for the events of a site')
@@ -82,7 +85,11 @@ export class SiteFollower {
         yield told
       } else if (entry !== undefined) {
         next++
+        isPlaced = entry !== 'reset'
         yield entry
+      } else if (!isPlaced && log.endId !== undefined) {
+        isPlaced = true
+        yield { position: log.endId }
       } else await this.#news.promise
     }
   }
@@ -171,7 +178,10 @@ export class SiteFollower {
   }
 
   #append(log: EventLog, message: SseMessage): void {
-    if (message.event === 'comment') return
+    if (message.event === 'comment') {
+      if (message.id !== '' && log.mark(message.id)) this.#wake()
+      return
+    }
     if (message.event === 'reset') log.reset()
     else log.append(message.id, parseText(message.data) as StoredEvent, message.data.length)
     this.#wake()

@@ -3,10 +3,13 @@ import { AppendQueue } from './append-queue.ts'
 import { isDiskError, unwritableError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Epochs } from './epochs.ts'
-import { EventWriter, sizeOf } from './event-writer.ts'
+import { EventWriter, sizeOf, type Written } from './event-writer.ts'
 import type { Guard } from './guard.ts'
+import type { Ledger } from './ledger.ts'
 import type { Positions } from './positions.ts'
 import type { SeenKeys } from './seen-keys.ts'
+import type { Share } from './share.ts'
+import type { Sizes } from './sizes.ts'
 import type { Space } from './space.ts'
 import type { Statements } from './statements.ts'
 
@@ -20,11 +23,19 @@ export type AppenderOptions = {
   guard: Guard
   /** False when nothing may be written. */
   canWrite: () => boolean
+  /** True while all room is needed for events that are carried over. */
+  isTight: () => boolean
   /** Why, in words. */
   trouble: () => string | undefined
+  ledger: Ledger
+  sizes: Sizes
+  share: Share
   /** Called right after a commit, before anything may throw. */
-  onStored: (seq: number, given: number) => void
+  onStored: (stored: Stored) => void
 }
+
+/** What a commit brought. */
+export type Stored = Omit<Written, 'verdicts'>
 
 type Group = readonly Admitted[]
 
@@ -50,9 +61,10 @@ export class Appender {
   }
 
   #write(groups: readonly Group[]): Verdict[][] {
-    const { disk, space, guard, canWrite } = this.#options
+    const { disk, space, share, guard, canWrite, isTight } = this.#options
     if (!canWrite()) return this.#refuse(groups)
-    const room = disk.works ? space.room() : 'none'
+    share.makeRoom()
+    const room = disk.works && !isTight() ? space.room() : 'none'
     if (room === 'none') return this.#refuse(groups)
     try {
       if (space.fits(sizeOf(groups))) return this.#commit(groups, room)
@@ -75,16 +87,24 @@ export class Appender {
 
   /** One transaction for all that wait. Counters move only once it is durable. */
   #commit(groups: readonly Group[], room: 'all' | 'ends'): Verdict[][] {
-    const { statements, epochs, positions, keys, disk, space, guard, onStored } = this.#options
+    const { statements, epochs, positions, sizes, ledger, guard } = this.#options
     const began = performance.now()
     statements.begin.run()
-    const from = { seq: positions.last, given: epochs.given }
-    const { verdicts, seq, given } = this.#writer.write(groups, room, from)
-    if (given > from.given) epochs.record(from.seq + 1, positions.ackedByAll)
+    const from = { seq: positions.last, given: epochs.given, bytes: sizes.end }
+    const { verdicts, ...stored } = this.#writer.write(groups, room, from)
+    if (stored.given > from.given) epochs.record(from.seq + 1, ledger.gone)
+    ledger.write(stored.seq)
     statements.commit.run()
-    if (seq > from.seq) onStored(seq, given)
-    keys.added(seq - from.seq)
-    disk.attempt(() => space.checkLog())
+    this.#committed(stored, stored.seq - from.seq)
     return guard.troubleSince(began) ? this.#refuse(groups) : verdicts
+  }
+
+  #committed(stored: Stored, events: number): void {
+    const { keys, disk, space, sizes, ledger, onStored } = this.#options
+    if (events > 0) onStored(stored)
+    sizes.stored(stored.bytes)
+    keys.added(events)
+    ledger.written()
+    disk.attempt(() => space.checkLog())
   }
 }

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
   rmSync,
-  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -52,6 +52,11 @@ export class Ballast {
     return this.#trouble
   }
 
+  /** In bytes, when there is enough space. */
+  get fullSize(): number {
+    return this.#bytes
+  }
+
   get size(): number {
     return this.#size
   }
@@ -71,7 +76,7 @@ export class Ballast {
   /** Emptied, where that works: were the file removed, there might be no inode to make it again. */
   #empty(): boolean {
     const path = nameOf(this.#dir)
-    const emptied = attempt(() => truncateSync(path, 0)) === undefined
+    const emptied = attempt(() => withFile(path, O_WRONLY, ftruncateSync)) === undefined
     return emptied || giveUpBallast(this.#dir) || !existsSync(path)
   }
 
@@ -92,7 +97,9 @@ export class Ballast {
   /** Why SQLite could not write, in words: which of its errors it was does not tell. Never throws. */
   explain(error: unknown): string {
     const probe = join(this.#dir, 'ballast.probe')
-    const found = attempt(() => writeFileSync(probe, chunk.subarray(0, 4096), { flush: true }))
+    attempt(() => rmSync(probe, { force: true }))
+    const options = { flag: 'wx', flush: true }
+    const found = attempt(() => writeFileSync(probe, chunk.subarray(0, 4096), options))
     attempt(() => rmSync(probe, { force: true }))
     return isKnownTrouble(found) ? diskTrouble(found) : diskTrouble(error)
   }
@@ -103,21 +110,25 @@ export class Ballast {
    * @returns what was in the way, if anything
    */
   #write(): unknown {
-    const { size, error } = withFile(nameOf(this.#dir), 'a', (file) => fill(file, 2 * this.#bytes))
-    this.#size = Math.min(this.#bytes, Math.floor(size / 2))
+    const { size, error } = withFile(nameOf(this.#dir), append, (file) =>
+      fill(file, 2 * this.#bytes),
+    )
+    // One that is held and only grows does not shrink for what others took meanwhile.
+    const least = this.#held ? this.#size : 0
+    this.#size = Math.max(least, Math.min(this.#bytes, Math.floor(size / 2)))
     if (this.#size < this.#bytes * leastShare) return error
     const toHalf = (file: number) => {
       ftruncateSync(file, this.#size)
       fsyncSync(file)
     }
-    const tooFull = attempt(() => withFile(nameOf(this.#dir), 'r+', toHalf))
+    const tooFull = attempt(() => withFile(nameOf(this.#dir), O_WRONLY, toHalf))
     return tooFull === undefined ? undefined : this.#rewrite()
   }
 
   /** A file system that copies on write cannot even make a file shorter when it is full. */
   #rewrite(): unknown {
     giveUpBallast(this.#dir)
-    return withFile(nameOf(this.#dir), 'w', (file) => {
+    return withFile(nameOf(this.#dir), append, (file) => {
       const { error } = fill(file, this.#size)
       fsyncSync(file)
       return error
@@ -125,8 +136,12 @@ export class Ballast {
   }
 }
 
-function withFile<T>(path: string, flags: string, use: (file: number) => T): T {
-  const file = openSync(path, flags, 0o600)
+const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
+const append = O_WRONLY | O_APPEND | O_CREAT
+
+/** Follows no link: what it leads to is not ours to fill. */
+function withFile<T>(path: string, flags: number, use: (file: number) => T): T {
+  const file = openSync(path, flags | O_NOFOLLOW, 0o600)
   try {
     return use(file)
   } finally {

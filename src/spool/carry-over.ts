@@ -1,15 +1,15 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../core/must.ts'
-import { type CarryRow, endOfNumbers, isCarried } from './carry-table.ts'
+import { type CarryPart, CarryReader } from './carry-reader.ts'
+import { type CarryRow, isCarried, isWithoutEvents } from './carry-table.ts'
 import { isLarge } from './check-behind.ts'
 import { attempt } from './damaged-table.ts'
 import type { Db } from './db.ts'
 import { isDiskError } from './disk-error.ts'
 import type { DiskGuard } from './disk-guard.ts'
+import type { OpenReport } from './open.ts'
 import { firstCarried, type Positions } from './positions.ts'
-import type { RejectRow, Rejects } from './rejects.ts'
-import { DamagedSpool, type Half, type SalvagedPart } from './salvage.ts'
+import type { Rejects } from './rejects.ts'
 import type { Space } from './space.ts'
 import { endCarrying } from './swap.ts'
 
@@ -23,11 +23,12 @@ import { endCarrying } from './swap.ts'
  *   2. Order: the events come before all that came in since, as they did, and those of an older
  *      database before those of a later one. Until all are there, none that came in since is delivered.
  *   3. The event loop is held for one part at a time, of a MiB or so, and is free for as long after it.
- *   4. On a full disk it takes little of the space of the ballast, and waits for deliveries to make room.
+ *   4. On a disk that is nearly full it takes little space, and waits for deliveries to make more. Events
+ *      never wait for the room that rejects take.
  */
 
 /** A damaged database and what of it could be carried over. */
-export type Damage = { movedTo: string; reason: string; salvaged: number; unreadable: number }
+export type Damage = NonNullable<OpenReport['damaged']>
 
 /** How far it is. `of`: how many events there are, as far as that is known. */
 export type Carrying = {
@@ -48,6 +49,8 @@ export type CarryOverOptions = {
   rejects: Rejects
   disk: DiskGuard
   space: Space
+  /** Up to here no event is left. */
+  gone: () => number
   /** False when nothing may be written. */
   canWrite: () => boolean
   /** Called after every part: there may be more to deliver. */
@@ -58,26 +61,28 @@ export type CarryOverOptions = {
   largeBytes?: number
 }
 
-type Part = { row: CarryRow; next: CarryRow; write: () => void; written: () => void; bytes: number }
-
 /** Between attempts while there is no room, in milliseconds: a look that costs next to nothing. */
 const againMs = 100
+/** The same after a write that failed with rejects, which is felt: until the disk works again, nothing is taken. */
+const againRejectsMs = 30_000
 
 export class CarryOver {
   readonly #options: CarryOverOptions
   readonly #statements: ReturnType<typeof prepare>
   readonly #rows: CarryRow[]
-  #reader: { folder: string; spool: DamagedSpool } | undefined
+  readonly #reader: CarryReader
   /** Read, and not written yet. */
-  #part: Part | undefined
+  #part: CarryPart | undefined
   #later: NodeJS.Timeout | undefined
   #isStopped = false
   #trouble: string | undefined
+  #failedRejects = false
 
   constructor(options: CarryOverOptions) {
     this.#options = options
     this.#rows = options.carry
     this.#statements = prepare(options.db)
+    this.#reader = new CarryReader(options.dir, options.sourceId)
     options.positions.carried(this.#end, this.#left)
   }
 
@@ -99,10 +104,16 @@ export class CarryOver {
     }
   }
 
+  /** Why new events are refused meanwhile: they would take the room in which the old ones are carried over. */
+  get tightness(): string | undefined {
+    if (this.#left === 0 || this.#options.space.isAmple) return undefined
+    return 'the disk of the spool is nearly full, and events of a damaged spool are carried over first'
+  }
+
   /** How many events are still to be carried over; while that is not known, and at least, one of each database. */
   get #left(): number {
     const left = this.#rows
-      .filter((row) => !isCarried(row))
+      .filter((row) => !isWithoutEvents(row))
       .map(({ last, high }) => Math.max(1, (last ?? high) - high))
     return left.reduce((sum, some) => sum + some, 0)
   }
@@ -110,10 +121,15 @@ export class CarryOver {
   #describe(): Damage {
     const { folder, reason } = must(this.#rows.at(-1), 'something is carried over')
     const movedTo = join(this.#options.dir, folder)
-    return { movedTo, reason, salvaged: this.#sum('carried'), unreadable: this.#sum('unreadable') }
+    const unreadableRejects = this.#sum('unreadable_rejects')
+    return {
+      ...{ movedTo, reason },
+      ...{ salvaged: this.#sum('carried'), unreadable: this.#sum('unreadable') },
+      ...(unreadableRejects > 0 ? { unreadable_rejects: unreadableRejects } : {}),
+    }
   }
 
-  #sum(column: 'carried' | 'renumbered' | 'unreadable'): number {
+  #sum(column: 'carried' | 'renumbered' | 'unreadable' | 'unreadable_rejects'): number {
     return this.#rows.reduce((sum, row) => sum + row[column], 0)
   }
 
@@ -137,37 +153,38 @@ export class CarryOver {
   }
 
   #continueIn(ms: number): void {
-    if (this.#isDone) this.#close()
+    if (this.#isDone) this.#reader.close()
     else this.#later = setTimeout(() => this.#continue(), ms).unref()
   }
 
   #continue(): void {
     const beganMs = performance.now()
     const wentOn = this.#step()
-    if (!this.#isStopped) this.#continueIn(wentOn ? performance.now() - beganMs : againMs)
+    if (this.#isStopped) return
+    const waitMs = this.#failedRejects ? againRejectsMs : againMs
+    this.#continueIn(wentOn ? performance.now() - beganMs : waitMs)
   }
 
   stop(): void {
     this.#isStopped = true
     clearTimeout(this.#later)
-    this.#close()
+    this.#reader.close()
   }
 
   /** One part. @returns false when the disk does not take it at the moment */
   #step(): boolean {
     if (!this.#options.canWrite()) return false
     const { error } = attempt(() => {
-      this.#part ??= this.#readNext()
+      this.#part ??= this.#reader.readNext(this.#rows)
     })
     this.#trouble = error ? `it cannot be opened: ${(error as Error).message}` : undefined
     return this.#part !== undefined && this.#tryWrite(this.#part)
   }
 
-  #tryWrite(part: Part): boolean {
-    if (!this.#hasRoom(part.bytes)) {
-      this.#trouble = 'the disk has no room for more'
-      return false
-    }
+  #tryWrite(part: CarryPart): boolean {
+    this.#failedRejects = false
+    this.#trouble = this.#waitsFor(part)
+    if (this.#trouble) return false
     try {
       this.#write(part)
       return true
@@ -175,108 +192,59 @@ export class CarryOver {
       this.#options.disk.failed(error)
       if (!isDiskError(error)) throw error
       this.#trouble = this.#options.disk.trouble
+      this.#failedRejects = part.rejects.length > 0
       return false
     }
   }
 
-  #hasRoom(bytes: number): boolean {
+  /**
+   * On a disk that is nearly full the events come one part at a time: the next when the one before was
+   * delivered. The pages that it gave back have the room, and so little is written over and over that a
+   * file system that copies on write, where that takes space each time, has it too.
+   */
+  #waitsFor({ bytes, rejects }: CarryPart): string | undefined {
     const { disk, space } = this.#options
-    if (disk.works) return space.fits(bytes)
-    return disk.isWritable && space.fitsWithoutBallast(bytes)
+    const isRejects = rejects.length > 0
+    if (disk.works && (space.isAmple || isRejects)) {
+      return space.fits(bytes) ? undefined : 'the disk has no room for more'
+    }
+    if (!disk.isWritable || isRejects) return 'the disk has no room for more'
+    // Not acknowledged alone: their pages are free once they are deleted.
+    const isDelivered = this.#options.gone() >= this.#end
+    return isDelivered ? undefined : 'the disk is nearly full; it waits for deliveries'
   }
 
-  #write({ row, next, write, written }: Part): void {
+  #write({ row, next, events, rejects }: CarryPart): void {
     const { db, positions, space, disk, onPart, onCarriedOver } = this.#options
-    db.transaction(() => {
-      write()
+    const added = db.transaction(() => {
+      this.#putEvents(events)
       this.#statements.note.run(next)
+      return this.#options.rejects.carryOver(rejects)
     })()
     this.#part = undefined
     Object.assign(row, next)
-    written()
+    this.#options.rejects.carriedOver(added)
     positions.carried(this.#end, this.#left)
-    disk.attempt(() => (disk.works ? space.checkLog() : space.emptyLog()))
+    if (disk.works) disk.attempt(() => space.checkLog())
+    else space.tryToEmptyLog()
     if (isCarried(row)) endCarrying(this.#options.dir, row.folder)
     onPart()
     if (this.#isDone) onCarriedOver?.(this.#describe())
   }
 
-  #readNext(): Part {
-    const rows = this.#rows
-    const reject = rows.find((row) => row.reject < row.last_reject)
-    if (reject) return this.#readRejects(reject)
-    // What was carried over before comes before what came in after that.
-    const low = rows.findLast((row) => row.low < 0)
-    if (low) return this.#readEvents(low, 'low')
-    const high = rows.find((row) => row.high < endOfNumbers)
-    return this.#readEvents(must(high, 'something is left'), 'high')
-  }
-
-  #readRejects(row: CarryRow): Part {
-    const range = { after: row.reject, upTo: row.last_reject }
-    const none = { rejects: [], upTo: row.last_reject, isLast: true }
-    const { rejects, upTo, isLast } = this.#open(row)?.readRejects(range) ?? none
-    const next = { ...row, reject: isLast ? row.last_reject : upTo }
-    let added: RejectRow[] = []
-    const write = () => {
-      added = this.#options.rejects.carryOver(rejects)
-    }
-    const written = () => this.#options.rejects.carriedOver(added)
-    return { row, next, bytes: bytesOf(rejects), write, written }
-  }
-
-  #readEvents(row: CarryRow, half: Half): Part {
-    const part = this.#open(row)?.read(half, row[half]) ?? allGone(row, half)
-    const { events, upTo, unreadable, isLast } = part
-    const atEnd = half === 'low' ? 0 : endOfNumbers
-    const next = {
-      ...row,
-      [half]: isLast ? atEnd : upTo,
-      carried: row.carried + events.length,
-      renumbered: row.renumbered + events.filter(({ isStamped }) => !isStamped).length,
-      unreadable: row.unreadable + unreadable,
-    }
-    const write = () => this.#putEvents(events)
-    return { row, next, bytes: bytesOf(events), write, written: () => {} }
-  }
-
-  #putEvents(events: SalvagedPart['events']): void {
+  #putEvents(events: CarryPart['events']): void {
     let [seq, renumbered] = [this.#end, this.#sum('renumbered')]
     for (const { body, isStamped, receivedMs } of events) {
       this.#statements.put.run(++seq, isStamped ? null : ++renumbered, receivedMs, body)
     }
   }
-
-  /** @returns undefined when the damaged database is not there any more */
-  #open({ folder, last }: CarryRow): DamagedSpool | undefined {
-    if (this.#reader?.folder !== folder) {
-      this.#close()
-      const { dir, sourceId } = this.#options
-      const path = join(dir, folder, 'spool.db')
-      if (!existsSync(path)) return undefined
-      this.#reader = { folder, spool: new DamagedSpool(path, sourceId, last ?? undefined) }
-    }
-    return this.#reader?.spool
-  }
-
-  #close(): void {
-    this.#reader?.spool.close()
-    this.#reader = undefined
-  }
 }
-
-function allGone({ last, high }: CarryRow, half: Half): SalvagedPart {
-  const unreadable = half === 'high' ? Math.max(0, (last ?? high) - high) : 0
-  return { events: [], upTo: 0, unreadable, isLast: true }
-}
-
-const bytesOf = (items: readonly { body: string }[]) =>
-  items.reduce((sum, { body }) => sum + body.length, 0)
 
 function prepare(db: Db) {
   return {
     put: db.prepare('insert into event (seq, source_seq, received_ms, body) values (?, ?, ?, ?)'),
     note: db.prepare(`update carry set low = @low, high = @high, reject = @reject, carried = @carried,
-      renumbered = @renumbered, unreadable = @unreadable where folder = @folder`),
+      renumbered = @renumbered, unreadable = @unreadable, unreadable_rejects = @unreadable_rejects
+      where folder = @folder`),
   }
 }

@@ -27,7 +27,9 @@ export const carryTableSql = `CREATE TABLE carry (
   carried    integer not null,
   -- How many of these lost their stamp.
   renumbered integer not null,
-  unreadable integer not null
+  unreadable integer not null,
+  -- At most, by their numbers: one that an operator had dropped left a number too.
+  unreadable_rejects integer not null default 0
 ) strict, without rowid`
 
 export type CarryRow = {
@@ -41,15 +43,18 @@ export type CarryRow = {
   carried: number
   renumbered: number
   unreadable: number
+  unreadable_rejects: number
 }
 
 /** Above every number. */
 export const endOfNumbers = Number.MAX_SAFE_INTEGER
 /** Where the highest id of the rejects cannot be read: new ones get higher ids. */
-const unknownLastReject = 10 ** 9
+export const unknownLastReject = 10 ** 9
 
-export const isCarried = ({ low, high, reject, last_reject }: CarryRow) =>
-  low === 0 && high === endOfNumbers && reject >= last_reject
+/** No event is left; rejects may be. */
+export const isWithoutEvents = ({ low, high }: CarryRow) => low === 0 && high === endOfNumbers
+
+export const isCarried = (row: CarryRow) => isWithoutEvents(row) && row.reject >= row.last_reject
 
 /**
  * Everything that was or is to be carried over into a database, the oldest first.
@@ -66,13 +71,14 @@ export function openCarryTable(dir: string, db: Db, sourceId: string): CarryRow[
   const known = readCarryTable(db)
   if (!known && folders.length === 0) return []
   if (known && isOver(db, known)) {
-    db.exec('drop table carry')
+    dropCarryTable(db)
     return []
   }
   const names = new Set(known?.map(({ folder }) => folder))
   const added = folders.filter((name) => !names.has(name))
   db.transaction(() => {
-    if (!known) db.exec(carryTableSql)
+    if (known) addRejects(db)
+    else db.exec(carryTableSql)
     for (const name of added) insert(db, startRow(dir, name, folders))
     if (added.length > 0) addEpoch(db, sourceId)
   })()
@@ -91,7 +97,20 @@ export function lastCarried(db: Db): number | undefined {
 function readCarryTable(db: Db): CarryRow[] | undefined {
   const there = db.prepare(`select 1 from sqlite_master where name = 'carry'`).get()
   if (there === undefined) return undefined
-  return db.prepare('select * from carry order by folder').all() as CarryRow[]
+  const rows = db.prepare('select * from carry order by folder').all() as CarryRow[]
+  return rows.map(withRejects)
+}
+
+/** One that an earlier version made did not count rejects that cannot be read. */
+const withRejects = (row: CarryRow): CarryRow => ({
+  ...row,
+  unreadable_rejects: row.unreadable_rejects ?? 0,
+})
+
+function addRejects(db: Db): void {
+  const columns = db.pragma('table_info(carry)') as { name: string }[]
+  if (columns.some(({ name }) => name === 'unreadable_rejects')) return
+  db.exec('alter table carry add column unreadable_rejects integer not null default 0')
 }
 
 /** All was carried over and delivered, and something new came in since: nobody needs to be told any more. */
@@ -101,18 +120,28 @@ function isOver(db: Db, rows: readonly CarryRow[]): boolean {
   return rows.every(isCarried) && acked !== null && acked >= 0 && Math.max(acked, last ?? 0) > 0
 }
 
+/** Sinks that began before number 1 count from there as if the numbers of carried events ended at 0. */
+function dropCarryTable(db: Db): void {
+  db.transaction(() => {
+    const last = lastCarried(db)
+    db.prepare('update sink set first_seq = first_seq - ? where first_seq < 0').run(last)
+    db.exec('drop table carry')
+  })()
+}
+
 /** Where to begin: at the start, unless a database that was damaged later had begun already. */
 function startRow(dir: string, folder: string, folders: readonly string[]): CarryRow {
   const later = folders.filter((name) => name > folder).reverse()
   for (const name of later) {
     const begun = attempt(() => readRowOf(join(dir, name, 'spool.db'), folder)).value
-    if (begun) return { ...begun, carried: 0, renumbered: 0 }
+    if (begun) return { ...withRejects(begun), carried: 0, renumbered: 0 }
   }
   const note = readNote(dir, folder)
   const { reason, last = null, acked = firstCarried - 1, lastReject = unknownLastReject } = note
   return {
     ...{ folder, reason, last, low: Math.min(acked, 0), high: Math.max(acked, 0) },
-    ...{ reject: 0, last_reject: lastReject, carried: 0, renumbered: 0, unreadable: 0 },
+    ...{ reject: 0, last_reject: lastReject, carried: 0, renumbered: 0 },
+    ...{ unreadable: 0, unreadable_rejects: 0 },
   }
 }
 

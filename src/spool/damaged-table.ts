@@ -5,8 +5,11 @@ import type { Db } from './db.ts'
 /** Numbers after one of them, up to another. */
 export type Range = { after: number; upTo: number }
 
-/** Rows in their order. `upTo`: up to here they are all that can be read. */
-export type Part<R> = { rows: R[]; upTo: number; isLast: boolean }
+/**
+ * Rows in their order. `upTo`: up to here they are all that can be read. `passed`: numbers that were passed over
+ * because something cannot be read there; not each of them need have had a row.
+ */
+export type Part<R> = { rows: R[]; upTo: number; passed: number; isLast: boolean }
 
 /** Of a part: what can be written in one commit without being felt. */
 const maxRows = 500
@@ -40,7 +43,7 @@ export class DamagedTable<R extends { body: unknown }> {
   read(range: Range): Part<R> {
     const { rows, bytes, isWhole } = this.#iterate(range)
     const last = rows.at(-1) as Record<string, number> | undefined
-    const part = { rows, upTo: last?.[this.#key] ?? range.after, isLast: false }
+    const part = { rows, upTo: last?.[this.#key] ?? range.after, passed: 0, isLast: false }
     if (!isWhole) return this.#step(part, range.upTo)
     return rows.length < maxRows && bytes < maxBytes ? { ...part, isLast: true } : part
   }
@@ -68,9 +71,10 @@ export class DamagedTable<R extends { body: unknown }> {
   /** Past a place that cannot be read as a whole: to the next row, and it. */
   #step({ rows, upTo }: Part<R>, end: number): Part<R> {
     const found = this.#findAfter(upTo, end)
-    if (found === undefined) return { rows, upTo, isLast: true }
+    if (found === undefined) return { rows, upTo, passed: end - upTo, isLast: true }
     const row = attempt(() => this.#statements?.one.get(found) as R | undefined).value
-    return { rows: row ? [...rows, row] : rows, upTo: found, isLast: false }
+    const passed = found - upTo - (row ? 1 : 0)
+    return { rows: row ? [...rows, row] : rows, upTo: found, passed, isLast: false }
   }
 
   #findAfter(after: number, end: number): number | undefined {

@@ -2,7 +2,14 @@ import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
 import type { Db } from './db.ts'
 import { newEpoch, readEpochs } from './epochs.ts'
-import { epochPattern, formatVersion, newInFormat2, schemaSql } from './schema.ts'
+import {
+  addedColumns,
+  epochPattern,
+  formatVersion,
+  newInFormat2,
+  newInFormat3,
+  schemaSql,
+} from './schema.ts'
 
 /** A new spool.db. */
 export function createDatabase(path: string): Db {
@@ -39,22 +46,39 @@ export function initialize(db: Db): void {
 }
 
 /**
- * Brings a spool of format 1, whose events all have their numbers under the one epoch of the database,
- * to the format of now.
+ * Brings the spool of an earlier version to the format of now, in one commit and in place: no event is
+ * written again, so it takes the same time whatever its size and little space.
  *
+ * @param format 1: its events all have their numbers under the one epoch of the database; 2: it kept
+ *   nothing of a sink but its position
  * @throws when it is not a sound spool; then it is as it was
  */
-export function migrate(db: Db, sourceId: string): void {
+export function migrate(db: Db, format: number, newSourceId: () => string): void {
   db.transaction(() => {
-    const old = db.prepare('select * from meta').get() as Record<string, string>
-    if (!epochPattern.test(String(old.epoch))) throw new Error('spool.db has an invalid header row')
-    db.exec(`drop table meta; ${newInFormat2}`)
-    db.prepare('insert into meta values (1, ?, ?, ?, ?, ?, ?)').run(
-      ...[formatVersion, old.epoch, old.created_at, old.key_table, old.key_since, old.key_old_seq],
-    )
-    db.prepare('insert into epoch values (0, ?, ?)').run(sourceId, old.epoch)
+    if (format === 1) toFormat2(db, newSourceId())
+    toFormat3(db)
     checkHeader(db)
   })()
+}
+
+function toFormat2(db: Db, sourceId: string): void {
+  const old = db.prepare('select * from meta').get() as Record<string, string>
+  if (!epochPattern.test(String(old.epoch))) throw new Error('spool.db has an invalid header row')
+  db.exec(`drop table meta; ${newInFormat2}`)
+  db.prepare('insert into meta values (1, ?, ?, ?, ?, ?, ?)').run(
+    ...[2, old.epoch, old.created_at, old.key_table, old.key_since, old.key_old_seq],
+  )
+  db.prepare('insert into epoch values (0, ?, ?)').run(sourceId, old.epoch)
+}
+
+/** A sink begins to be counted at the position that it had. */
+function toFormat3(db: Db): void {
+  for (const [table, columns] of Object.entries(addedColumns)) {
+    for (const column of columns) db.exec(`alter table ${table} add column ${column}`)
+  }
+  db.exec(`alter table sink rename to old_sink; ${newInFormat3}
+    insert into sink (name, acked, first_seq) select name, acked, acked + 1 from old_sink;
+    drop table old_sink; update meta set format = ${formatVersion}`)
 }
 
 function configure(db: Db): void {
@@ -100,12 +124,20 @@ export function checkEnds(db: Db, count = false, gap = 0): void {
 }
 
 /** But for what carry-table.ts makes, where there is something to carry over. */
-const shapeOf = (db: Db) =>
-  JSON.stringify(
-    db
-      .prepare(`select type, name, sql from sqlite_master where name <> 'carry' order by name`)
-      .all(),
-  )
+function shapeOf(db: Db): string {
+  const all = db.prepare('select type, name, sql from sqlite_master order by name').all() as Shape[]
+  const own = all.filter(({ name }) => name !== 'carry')
+  return JSON.stringify(own.map(({ sql, ...of }) => ({ ...of, sql: sql && withoutLayout(sql) })))
+}
+
+type Shape = { type: string; name: string; sql: string | null }
+
+/** Columns that were added later are in the text without layout and comments. */
+const withoutLayout = (sql: string) =>
+  sql
+    .replaceAll(/--.*/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/ ?([(),]) ?/g, '$1')
 
 function ownShape(): string {
   const db = new Database(':memory:')

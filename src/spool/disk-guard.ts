@@ -109,7 +109,11 @@ export class DiskGuard {
 
   /** Finds out whether writes work again, and takes the ballast back; a second apart, or more. Never throws. */
   recover({ write, isEmpty, now = false }: Recovery): void {
-    if (this.works || (!now && performance.now() < this.#nextMs)) return
+    if (this.works) {
+      this.attempt(() => this.#space.enlargeBallast())
+      return
+    }
+    if (!now && performance.now() < this.#nextMs) return
     try {
       write()
       this.#worked()

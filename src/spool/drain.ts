@@ -1,28 +1,29 @@
 import type { Logger } from 'pino'
-import {
-  assertDelivery,
-  type BatchLimits,
-  type Delivery,
-  type Failure,
-  type Outgoing,
-  type Sink,
-} from '../core/delivery.ts'
-import { ContractError } from '../core/must.ts'
-import { Backoff, sleep } from '../platform/backoff.ts'
-import { clock } from '../platform/clock.ts'
+import type { BatchLimits, Delivery, Failure, Outgoing, Sink } from '../core/delivery.ts'
+import { ContractError, must } from '../core/must.ts'
+import { sleep } from '../platform/backoff.ts'
 import type { EventCounts } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { RecentCounts } from '../platform/recent-counts.ts'
 import { logSparsely } from '../platform/sparse-log.ts'
-import { type ClosedPrefix, Lanes, laneNumbers } from './lanes.ts'
+import { askSink, internalError } from './ask-sink.ts'
+import { type ClosedPrefix, laneNumbers } from './lanes.ts'
+import { type DrainState, Outcome } from './outcome.ts'
+import { RetryDrain } from './retry-drain.ts'
 import type { Spool } from './spool.ts'
+import { type Way, Ways } from './ways.ts'
 
 export type DrainOptions = {
   spool: Spool
-  /** Name of the sink. */
   sink: string
   deliver: Sink['deliver']
   limits: BatchLimits
+  /** False for a sink whose readers do not depend on order: it takes new events before a long backlog. */
+  ordered?: boolean
+  /** True for a sink that may keep a text with its position: it is offered one batch at a time. */
+  keepsState?: boolean
+  /** True for an event that the sink is to be offered. */
+  wants?: (event: Outgoing) => boolean
   /** How often an idle drain looks for events, in milliseconds. */
   idleMs: number
   log: Logger
@@ -30,11 +31,6 @@ export type DrainOptions = {
   /** Waits after a failure; for tests. */
   pause?: typeof sleep
 }
-
-/** Maximum wait that a sink may ask for. */
-const maxRetryAfterMs = 3_600_000
-
-export type DrainState = { failures: number; reason: string | undefined; lastDeliveryMs: number }
 
 /** The failure of a batch. */
 type Trouble = Exclude<Delivery, { kind: 'judged' }>
@@ -45,39 +41,48 @@ type Trouble = Exclude<Delivery, { kind: 'judged' }>
  * for no other. core/delivery.ts has the contract between the two, lanes.ts what is offered when.
  */
 export class Drain {
-  /** Name of the sink. */
   readonly sink: string
-  readonly state: DrainState = { failures: 0, reason: undefined, lastDeliveryMs: 0 }
   /** What the sink settled in the last minutes, for health. */
   readonly recent: EventCounts = new RecentCounts()
   readonly #options: DrainOptions
   /** When the sink last settled events, or none waited. */
   #progressMs = performance.now()
-  readonly #backoff = new Backoff({ firstMs: 200, maxMs: 30_000 })
-  readonly #lanes: Lanes
+  readonly #outcome: Outcome
+  readonly #ways: Ways
+  /** Of the sink's own, until what it says is in the closed prefix. */
+  #text: string | undefined
+  readonly #retries: RetryDrain
   #batchSize: number
+  #cut: AbortSignal | undefined
 
   constructor(options: DrainOptions) {
     const { spool, sink, limits } = options
     this.#options = options
     this.sink = sink
     this.#batchSize = limits.events
-    this.#lanes = new Lanes({
-      limits,
-      read: (after, limit) => spool.peek(sink, limit, limits.bytes, after),
-      last: () => spool.lastOut,
-      acked: spool.acked(sink),
-    })
+    this.#ways = new Ways(options)
+    this.#outcome = new Outcome(options)
+    this.#retries = new RetryDrain(spool.rejects, { sink, limits })
+  }
+
+  get state(): DrainState {
+    return this.#outcome.state
   }
 
   /** How long the sink has settled nothing although events wait, in milliseconds. */
   get stalledMs(): number {
     const { spool, sink } = this.#options
-    return spool.lag(sink) > 0 ? performance.now() - this.#progressMs : 0
+    return spool.lag(sink) > 0 && !this.#isPaused ? performance.now() - this.#progressMs : 0
   }
 
-  /** Runs until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until the signal aborts.
+   *
+   * @param cut ends a delivery that is under way; unless given, the end does. Until then the answer is waited
+   *   for and recorded, so that nothing that was taken is sent again
+   */
+  async run(signal: AbortSignal, cut = signal): Promise<void> {
+    this.#cut = cut
     while (!signal.aborted) {
       try {
         await this.#round(signal)
@@ -90,35 +95,61 @@ export class Drain {
     }
   }
 
-  /** @throws when the disk does not give what is in the spool */
   async #round(signal: AbortSignal): Promise<void> {
     this.#options.spool.recover()
+    // First of all: a sink that stopped because it has too many rejects gets rid of some.
+    if (!this.#isPaused) await this.#retry()
+    if (signal.aborted) return
     // Left over when it could not be recorded.
-    const leftOver = this.#lanes.closedPrefix() !== undefined
+    const leftOver = this.#ways.all.some(({ lanes }) => lanes.closedPrefix() !== undefined)
     const unrecorded = this.#acknowledge()
     if (leftOver && !unrecorded) this.#delivered()
-    if (unrecorded) await this.#waitAfter(unrecorded, signal)
-    else if (!this.#mayHurry() || !(await this.#deliverInLanes(signal))) {
-      await this.#deliverNext(signal)
+    if (unrecorded) return this.#waitAfter(unrecorded, signal)
+    if (this.#isPaused) return this.#untilAppend(signal)
+    if (this.#goesLive) this.#ways.openLive()
+    const { live } = this.#ways
+    const wasLive = live !== undefined && (await this.#deliverNext(live, signal))
+    if (signal.aborted || (wasLive && this.state.failures > 0)) return
+    // Events may have been skipped meanwhile, and are gone then.
+    if (wasLive) this.#ways.follow()
+    const wasBacklog = this.#mayHurry()
+      ? await this.#deliverInLanes(signal)
+      : await this.#deliverNext(this.#ways.backlog, signal)
+    if (!wasLive && !wasBacklog) await this.#untilAppend(signal)
+  }
+
+  /** Offers rejects again that an operator sent back. One that fails does not hold up new events. */
+  async #retry(): Promise<void> {
+    const { spool, sink } = this.#options
+    // One commit with the rejects that leave: what they wrote is cut off at a start that knows an older state.
+    const note = (state: string) => {
+      this.#text = state
+      if (!this.#ways.backlog.lanes.isSettled) return
+      spool.ack(sink, spool.acked(sink), [], { state })
     }
+    if (await this.#retries.offer((events) => this.#ask(events), note)) this.#delivered()
   }
 
   /** Several batches wait and nothing is wrong; one batch more or less is not worth it. */
   #mayHurry(): boolean {
-    const { spool, sink, limits } = this.#options
+    const { spool, sink, limits, keepsState } = this.#options
     const healthy = this.state.failures === 0 && this.#batchSize === limits.events
-    return healthy && limits.events > 1 && spool.lag(sink) >= 2 * limits.events
+    return !keepsState && healthy && limits.events > 1 && spool.lag(sink) >= 2 * limits.events
   }
 
-  async #deliverNext(signal: AbortSignal): Promise<void> {
-    const batch = this.#lanes.take(this.#batchSize)
-    if (batch.length === 0) return this.#untilAppend(signal)
-    const trouble = await this.#offer(batch, signal)
+  /** @returns false when there was nothing to offer */
+  async #deliverNext(way: Way, signal: AbortSignal): Promise<boolean> {
+    const batch = way.lanes.take(this.#batchSize)
+    // None of what was read is wanted: then that is recorded.
+    if (batch.length === 0) return way.lanes.closedPrefix() !== undefined
+    const trouble = await this.#offer(way, batch)
     if (trouble) await this.#react(trouble, batch, signal)
+    return true
   }
 
   /**
-   * Until the backlog is gone or something is wrong, which is then handled one batch at a time.
+   * Until the backlog is gone, new events are to go first, or something is wrong, which is then handled one
+   * batch at a time.
    *
    * @returns false when there was nothing to offer
    */
@@ -127,13 +158,15 @@ export class Drain {
     let failed: { error: unknown } | undefined
     let offered = false
     const underWay = new Map<number, Promise<void>>()
+    const way = this.#ways.backlog
     const offer = async (batch: readonly Outgoing[]) => {
-      const trouble = await this.#offer(batch, signal)
+      const trouble = await this.#offer(way, batch)
       if (trouble) wrong ??= { trouble, batch }
     }
     const run = async (lane: number) => {
-      while (!wrong && !failed && !signal.aborted) {
-        const batch = this.#lanes.take(this.#batchSize, lane)
+      for (let i = 0; !wrong && !failed && !signal.aborted; i++) {
+        if (i > 0 && (way !== this.#ways.backlog || this.#mustPause)) return
+        const batch = way.lanes.take(this.#batchSize, lane)
         if (batch.length > 0) {
           offered = true
           underWay.set(lane, offer(batch))
@@ -153,14 +186,30 @@ export class Drain {
     return offered
   }
 
+  /** Something else goes before the backlog: new events, a reject that is offered again, or nothing at all. */
+  get #mustPause(): boolean {
+    return this.#ways.hasNews || this.#goesLive || this.#retries.isDue || this.#isPaused
+  }
+
+  get #isPaused(): boolean {
+    return this.#options.spool.accounts.isPaused(this.sink)
+  }
+
+  /** New events are to go before a long backlog from here on: the sink works. */
+  get #goesLive(): boolean {
+    const works = this.state.lastDeliveryMs > 0 && this.state.failures === 0
+    return works && this.#ways.isLong
+  }
+
   /** Hands a batch to the sink and notes the verdicts. Never throws. @returns what went wrong */
-  async #offer(batch: readonly Outgoing[], signal: AbortSignal): Promise<Trouble | undefined> {
-    const delivery = await this.#ask(batch, signal)
+  async #offer({ lanes }: Way, batch: readonly Outgoing[]): Promise<Trouble | undefined> {
+    const delivery = await this.#ask(batch)
     if (delivery.kind !== 'judged') {
-      this.#lanes.putBack(batch)
+      lanes.putBack(batch)
       return delivery
     }
-    if (this.#lanes.settle(batch, delivery.verdicts) === 0) {
+    this.#text = delivery.state ?? this.#text
+    if (lanes.settle(batch, delivery.verdicts) === 0) {
       return { kind: 'failed', reason: 'it cannot take more events at the moment' }
     }
     const unrecorded = this.#acknowledge()
@@ -168,44 +217,41 @@ export class Drain {
     return unrecorded
   }
 
-  /** The sink's answer, or a failure when it breaks the contract. */
-  async #ask(batch: readonly Outgoing[], signal: AbortSignal): Promise<Delivery> {
-    try {
-      const answer: unknown = await this.#options.deliver(batch, signal)
-      assertDelivery(answer, batch.length)
-      return answer
-    } catch (error) {
-      this.#options.log.error({ error, sink: this.sink }, 'delivery failed unexpectedly')
-      const reason =
-        error instanceof ContractError
-          ? `the sink gave an invalid answer: ${error.message}`
-          : 'internal error; see the log'
-      return { kind: 'failed', reason }
-    }
+  #ask(batch: readonly Outgoing[]): Promise<Delivery> {
+    return askSink(this.#options, batch, must(this.#cut, 'a drain that asks runs'))
   }
 
   /** Records what is closed. Never throws. @returns why it could not: the events are still there */
   #acknowledge(): Failure | undefined {
     const { spool, sink, log } = this.#options
-    const whole = this.#lanes.closedPrefix()
-    if (!whole) return undefined
-    let closed: ClosedPrefix
-    try {
-      closed = spool.rejects.cut(sink, whole)
-      if (closed.upTo > spool.acked(sink)) this.#record(closed)
-    } catch (error) {
-      log.error({ error, sink }, 'delivery could not be recorded')
-      return { kind: 'failed', reason: 'internal error; see the log' }
+    for (const way of this.#ways.follow()) {
+      // The backlog has just reached the live lane.
+      if (way.name === 'live' && !spool.accounts.isLive(sink)) break
+      const whole = way.lanes.closedPrefix()
+      if (!whole) continue
+      let closed: ClosedPrefix
+      try {
+        closed = spool.rejects.cut(sink, whole)
+        // A state covers all of its batch: with a part of it, the next start would lose some or write some twice.
+        const isWhole = closed === whole || this.#text === undefined
+        if (isWhole && closed.upTo > spool.acked(sink, way.name)) this.#record(way, closed)
+      } catch (error) {
+        log.error({ error, sink }, 'delivery could not be recorded')
+        return { kind: 'failed', reason: internalError }
+      }
+      if (closed !== whole) return { kind: 'failed', reason: spool.rejects.full, permanent: true }
     }
-    if (closed === whole) return undefined
-    return { kind: 'failed', reason: spool.rejects.full, permanent: true }
+    this.#ways.follow()
+    return undefined
   }
 
-  #record(closed: ClosedPrefix): void {
+  #record({ name, lanes }: Way, closed: ClosedPrefix): void {
     const { spool, sink, log } = this.#options
     const before = spool.lag(sink)
-    spool.ack(sink, closed.upTo, closed.refused)
-    this.#lanes.forget(closed)
+    const state = this.#text !== undefined && lanes.isSettled ? { state: this.#text } : {}
+    const more = { lane: name, filtered: closed.filtered, ...state }
+    spool.ack(sink, closed.upTo, closed.refused, more)
+    lanes.forget(closed)
     this.#progressMs = performance.now()
     this.recent.add('events', before - spool.lag(sink))
     this.recent.add('rejected', closed.refused.length)
@@ -223,53 +269,26 @@ export class Drain {
   }
 
   #delivered(): void {
-    const { sink, metrics, log, limits } = this.#options
-    metrics.sinkDeliveries.inc({ sink, result: 'delivered' })
-    if (this.state.failures > 0)
-      log.info({ sink, failures: this.state.failures }, 'delivery works again')
-    this.#backoff.reset()
-    this.state.failures = 0
-    this.state.reason = undefined
-    this.state.lastDeliveryMs = clock.nowMs()
+    this.#outcome.delivered()
     // After a batch that was too large, find the way back to full size step by step.
-    this.#batchSize = Math.min(limits.events, this.#batchSize * 2)
+    this.#batchSize = Math.min(this.#options.limits.events, this.#batchSize * 2)
   }
 
   async #waitAfter(failure: Failure, signal: AbortSignal): Promise<void> {
-    const { sink, metrics, pause = sleep } = this.#options
-    metrics.sinkDeliveries.inc({ sink, result: 'failed' })
-    const retryAfterMs = Math.min(failure.retryAfterMs ?? 0, maxRetryAfterMs)
-    const waitMs = Math.max(this.#backoff.next(), retryAfterMs)
-    this.state.failures++
-    this.state.reason = failure.reason
-    this.#logFailure(failure, waitMs)
-    this.#lanes.releaseWaiting()
+    const { spool, sink, pause = sleep } = this.#options
+    const waitMs = this.#outcome.failed(failure, spool.lag(sink))
+    for (const { lanes } of this.#ways.all) lanes.releaseWaiting()
     await pause(waitMs, signal)
   }
 
-  /** Louder the longer it lasts: a blip is not news, an outage is. */
-  #logFailure({ reason, permanent }: Failure, waitMs: number): void {
-    const { sink, log, spool } = this.#options
-    const { failures } = this.state
-    const fields = {
-      sink,
-      reason,
-      failures,
-      retry_ms: Math.round(waitMs),
-      waiting: spool.lag(sink),
-    }
-    if (failures >= 10) log.error(fields, 'delivery keeps failing')
-    else if (failures >= 3 || permanent) log.warn(fields, 'delivery fails')
-    else log.info(fields, 'delivery failed, will retry')
-  }
-
-  /** An append wakes it immediately; the interval is only a second look. */
+  /** An append wakes it immediately; the interval is only a second look. What waits all the same stalls. */
   #untilAppend(signal: AbortSignal): Promise<void> {
+    const { spool, sink, idleMs } = this.#options
     const woken = new AbortController()
-    const stop = this.#options.spool.onAppend(() => woken.abort())
-    this.#progressMs = performance.now()
-    return sleep(this.#options.idleMs, AbortSignal.any([signal, woken.signal])).finally(() => {
-      this.#progressMs = performance.now()
+    const stop = spool.onAppend(() => woken.abort())
+    const rests = spool.lag(sink) === 0
+    return sleep(idleMs, AbortSignal.any([signal, woken.signal])).finally(() => {
+      if (rests) this.#progressMs = performance.now()
       stop()
     })
   }

@@ -1,14 +1,16 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import { type Event, isTick } from '../core/event.ts'
+import { toMarks } from '../core/event-marks.ts'
 import { ensure } from '../core/must.ts'
 import { toMs } from '../core/time.ts'
 import { type SeenKeys, toKey } from './seen-keys.ts'
-import type { Statements } from './statements.ts'
+import type { Row, Statements } from './statements.ts'
 
-/** The last seq given, and the last number under the epoch of this opening. */
-export type Position = { seq: number; given: number }
+/** The last seq given, the last number under the epoch of this opening, and the bytes up to there. */
+export type Position = { seq: number; given: number; bytes: number }
 
-export type Written = Position & { verdicts: Verdict[][] }
+/** `rows`: what was stored, as it is on disk. */
+export type Written = Position & { verdicts: Verdict[][]; rows: Row[] }
 
 const shed: Verdict = {
   later: 'the spool is filling up; progress and metric events are refused for now',
@@ -32,21 +34,25 @@ export class EventWriter {
   write(
     groups: readonly (readonly Admitted[])[],
     room: 'all' | 'ends',
-    { seq, given }: Position,
+    { seq, given, bytes }: Position,
   ): Written {
     const items = groups.flat()
     const verdicts = this.#judge(items, room)
-    const rows: Values = []
+    const values: Values = []
+    const rows: Row[] = []
     const receivedMs = readReceived()
-    for (const [i, item] of items.entries()) {
+    for (const [i, { event, json: body }] of items.entries()) {
       if (verdicts[i] !== 'stored') continue
       seq++
-      const { event } = item
+      bytes += Buffer.byteLength(body)
       // An event that carries the stamp of an earlier spool gets no number of ours.
-      rows.push(seq, event.source ? null : ++given, receivedMs(event), item.json)
+      const source_seq = event.source ? null : ++given
+      const { lane, eventClass } = toMarks(event)
+      values.push(seq, source_seq, receivedMs(event), body, bytes, lane, eventClass)
+      rows.push({ seq, source_seq, lane, class: eventClass, body })
     }
-    inChunks(rows, this.#statements.put)
-    return { verdicts: split(verdicts, groups), seq, given }
+    inChunks(values, this.#statements.put)
+    return { verdicts: split(verdicts, groups), seq, given, bytes, rows }
   }
 
   #judge(items: readonly Admitted[], room: 'all' | 'ends'): Verdict[] {
@@ -65,8 +71,8 @@ export class EventWriter {
 
 /** The values of rows, one row after the other. */
 type Values = (number | string | null)[]
-/** seq, source_seq, received_ms, body */
-const columns = 4
+/** seq, source_seq, received_ms, body, bytes_to, lane, class */
+const columns = 7
 
 /** Reads the time of arrival, once for all events of a request: they share its text. */
 function readReceived(): (event: Event) => number {

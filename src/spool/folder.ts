@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync, truncateSync } from 'node:fs'
+import { accessSync, constants, lstatSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { AppError, ConfigError } from '../core/errors.ts'
@@ -17,7 +17,8 @@ export function makeDir(dir: string): void {
   if (foreign) throw new ConfigError(`SPOOL_DIR: ${foreign}`)
   try {
     makeFolders(dir, 0o700)
-    closeFolder(dir, 0o077, /^(spool\.|lock\.|source-id|last-seq|ballast|damaged-)/)
+    closeFolder(dir, 0o077, /^(spool\.|lock\.|source-id|last-seq|ballast|paused|damaged-)/)
+    refuseShared(dir)
     accessSync(dir, constants.W_OK)
   } catch (error) {
     if (error instanceof AppError) throw new ConfigError(`SPOOL_DIR: ${error.message}`)
@@ -25,6 +26,12 @@ export function makeDir(dir: string): void {
       `SPOOL_DIR: cannot write to ${dir} (${(error as NodeJS.ErrnoException).code}); choose a folder that this user may write to, on a disk with space`,
     )
   }
+}
+
+/** A folder such as /tmp, in which others may make files first that bear the names of ours. */
+function refuseShared(dir: string): void {
+  if ((statSync(dir).mode & 0o1002) !== 0o1002) return
+  throw new AppError('invalid', `${dir} is a folder for all users: choose one for the spool alone`)
 }
 
 const fileNames = [
@@ -36,17 +43,25 @@ const fileNames = [
     'source-id.damaged',
     'last-seq',
     'last-seq.partial',
+    'paused',
+    'paused.partial',
     'ballast',
+    'ballast.probe',
   ],
 ]
 
-/** @throws ConfigError when something else has the name of one of our files: it belongs to somebody */
+/**
+ * A link counts too, wherever it leads: what is written here would overwrite the file that it leads to.
+ *
+ * @throws ConfigError when something else has the name of one of our files: it belongs to somebody
+ */
 export function checkNames(dir: string): void {
   for (const name of fileNames) {
     const path = join(dir, name)
-    const found = statSync(path, { throwIfNoEntry: false })
+    const found = lstatSync(path, { throwIfNoEntry: false })
     if (!found || found.isFile()) continue
-    const what = found.isDirectory() ? 'a folder' : 'not a regular file'
+    const odd = found.isSymbolicLink() ? 'a link' : 'not a regular file'
+    const what = found.isDirectory() ? 'a folder' : odd
     throw new ConfigError(`SPOOL_DIR: ${path} is ${what}; move it away, a file belongs there`)
   }
 }

@@ -10,7 +10,10 @@ import { clock } from '../platform/clock.ts'
 import { stalledS } from '../platform/effect.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
+import type { SinkAccount } from './accounts.ts'
 import type { Drain } from './drain.ts'
+import type { GapRow } from './gaps.ts'
+import { lagSeconds, toSinkState } from './integrations.ts'
 import type { Spool } from './spool.ts'
 
 /** A sink that takes heartbeats. */
@@ -18,9 +21,8 @@ export type Receiver = { name: string; report: Report }
 
 export type HeartbeatsOptions = {
   spool: Spool
-  /** Of every sink, whether it takes heartbeats or not. */
-  drains: readonly Drain[]
-  receivers: readonly Receiver[]
+  /** Of every sink that is offered events now, whether it takes heartbeats or not. */
+  drains: () => readonly Drain[]
   /** The cap of the spool. */
   maxBytes: number
   log: Logger
@@ -55,27 +57,21 @@ export class Heartbeats {
     }
   }
 
-  /** Runs until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#options.receivers.map((one) => this.#keepTelling(one, signal)))
-  }
-
-  /** The last word of a clean stop, once nothing is delivered any more and before the spool closes. */
-  async sayGoodbye(): Promise<void> {
+  /** The last word to a receiver, once nothing is delivered to it any more and before the spool closes. */
+  async sayGoodbye(receiver: Receiver): Promise<void> {
     const signal = AbortSignal.timeout(goodbyeMs)
-    await Promise.all(
-      this.#options.receivers.map((one) => this.#tell(one, this.describe(true), signal)),
-    )
+    await this.#tell(receiver, this.describe(receiver.name, true), signal)
   }
 
-  async #keepTelling(receiver: Receiver, signal: AbortSignal): Promise<void> {
+  /** Tells a receiver until the signal aborts. */
+  async keepTelling(receiver: Receiver, signal: AbortSignal): Promise<void> {
     const { everyMs = heartbeatS * 1000, log } = this.#options
     const waitUnknownMs = this.#options.againMs ?? againMs
     let before: string | undefined
     let wasKept = false
     while (!signal.aborted) {
       const startedAt = performance.now()
-      const outcome = await this.#tell(receiver, this.describe(), signal)
+      const outcome = await this.#tell(receiver, this.describe(receiver.name), signal)
       if (signal.aborted) return
       const word = typeof outcome === 'string' ? outcome : outcome.failed
       if (word !== before) tellLog(log, receiver.name, outcome)
@@ -94,12 +90,14 @@ export class Heartbeats {
     return outcome
   }
 
-  /** What there is to say now. */
-  describe(goodbye = false): Heartbeat {
-    const { spool, drains, maxBytes } = this.#options
+  /** What there is to say now to a receiver: what it is owed itself, whatever others are. */
+  describe(receiver: string, goodbye = false): Heartbeat {
+    const { spool, maxBytes } = this.#options
+    const drains = this.#options.drains()
     const { seen } = clock
-    const { count: waiting, trouble } = spool
-    const oldestMs = waiting > 0 ? spool.oldestMs() : undefined
+    const { trouble } = spool
+    const waiting = spool.lag(receiver)
+    const oldestMs = waiting > 0 ? spool.oldestMs(receiver) : undefined
     return {
       source: { ...spool.source, seq: spool.epochs.given },
       ...(this.#siteId === undefined ? {} : { site_id: this.#siteId }),
@@ -107,7 +105,7 @@ export class Heartbeats {
       waiting,
       oldest_at: oldestMs === undefined ? null : fromMs(oldestMs),
       rejects: drains.reduce((sum, { sink }) => sum + spool.rejects.count(sink).count, 0),
-      sinks: drains.map((drain) => describeSink(spool, drain)),
+      sinks: describeSinks(spool, drains),
       version,
       spool: {
         ...{ bytes: spool.bytes, max_bytes: maxBytes },
@@ -120,16 +118,36 @@ export class Heartbeats {
   }
 }
 
-function describeSink(spool: Spool, { sink, state, stalledMs }: Drain): SinkReport {
-  const oldestMs = spool.oldestMs(sink)
-  const stalled = stalledMs >= stalledS * 1000
+/** More would not fit in what a receiver takes, nor would more gaps with their reasons. */
+const [mostSinks, mostGaps] = [100, 30]
+
+/** Every sink that has a position: events are kept also for one that is not at work. */
+const describeSinks = (spool: Spool, drains: readonly Drain[]): SinkReport[] =>
+  spool.accounts
+    .list()
+    .slice(0, mostSinks)
+    .map((account, i) => {
+      const drain = drains.find(({ sink }) => sink === account.name)
+      const { last_gap, ...said } = describeSink(spool, account, drain)
+      return last_gap && i < mostGaps ? { ...said, last_gap } : said
+    })
+
+function describeSink(spool: Spool, account: SinkAccount, drain: Drain | undefined): SinkReport {
+  const { name, required, skipped, lag, gap } = account
+  const isStalled = (drain?.stalledMs ?? 0) >= stalledS * 1000
+  const failures = drain?.state.failures ?? 0
   return {
-    name: sink.slice(0, 128),
-    lag_events: spool.lag(sink),
-    lag_s: oldestMs === undefined ? 0 : Math.max(0, clock.nowMs() - oldestMs) / 1000,
-    state: state.failures > 0 ? 'failing' : stalled ? 'stalled' : 'ok',
+    ...{ name: name.slice(0, 128), lag_events: lag, lag_s: lagSeconds(spool, name) },
+    state: failures > 0 ? 'failing' : isStalled ? 'stalled' : 'ok',
+    ...{ status: toSinkState(account, drain), required },
+    ...{ rejects: spool.rejects.count(name).count, skipped },
+    ...(gap ? { last_gap: describeGap(gap) } : {}),
   }
 }
+
+const describeGap = ({ events, at_ms, reason }: GapRow) => ({
+  ...{ events, at: fromMs(at_ms), reason: reason.slice(0, 100) },
+})
 
 function tellLog(log: Logger, sink: string, outcome: Awaited<ReturnType<Report>>): void {
   if (outcome === 'kept') log.info({ sink }, 'heartbeats are kept')

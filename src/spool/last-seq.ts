@@ -1,4 +1,12 @@
-import { closeSync, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { writeDurably } from '../platform/durable-file.ts'
@@ -108,7 +116,7 @@ export class LastSeq {
       writeDurably(this.#path, empty.padEnd(placeBytes) + empty)
       this.#isThere = true
     }
-    this.#file ??= openSync(this.#path, 'r+')
+    this.#file ??= openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW)
     return this.#file
   }
 

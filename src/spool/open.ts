@@ -5,7 +5,7 @@ import { must } from '../core/must.ts'
 import { withBallast } from './ballast.ts'
 import { type CarryRow, lastCarried, openCarryTable } from './carry-table.ts'
 import { isLarge, prepareCheckBehind } from './check-behind.ts'
-import { openCursors } from './cursors.ts'
+import { type KeptSink, openCursors } from './cursors.ts'
 import {
   checkEnds,
   checkHeader,
@@ -25,6 +25,7 @@ import {
   unusableError,
 } from './folder.ts'
 import { readLastSeq } from './last-seq.ts'
+import type { SinkPlan } from './plans.ts'
 import { firstCarried } from './positions.ts'
 import { sketchDamaged } from './salvage.ts'
 import { formatVersion } from './schema.ts'
@@ -37,6 +38,7 @@ import {
   keepDamagedLog,
   moveAside,
   type Note,
+  readNote,
   unsoundSuffix,
 } from './swap.ts'
 
@@ -45,7 +47,14 @@ export type OpenReport = {
   /** Events on disk that wait for delivery. */
   recovered: number
   /** Set when the database could not be read and was moved away. */
-  damaged?: { movedTo: string; reason: string; salvaged: number; unreadable: number }
+  damaged?: {
+    movedTo: string
+    reason: string
+    salvaged: number
+    unreadable: number
+    /** Rejects that could not be read, at most. */
+    unreadable_rejects?: number
+  }
   /** Set when `source-id` does not say what it said before. */
   sourceIdChange?: SourceIdChange
   /** The database is large: only what new events need was checked, the rest follows. */
@@ -72,7 +81,7 @@ export type Opened = {
  *
  * @throws ConfigError when the folder cannot be used at all, or another sidecar uses it
  */
-export function openSpool(dir: string, sinks: readonly string[]): Opened {
+export function openSpool(dir: string, sinks: readonly SinkPlan[]): Opened {
   makeDir(dir)
   checkNames(dir)
   const path = join(dir, 'spool.db')
@@ -86,20 +95,30 @@ export function openSpool(dir: string, sinks: readonly string[]): Opened {
   }
 }
 
-function openLocked(dir: string, path: string, sinks: readonly string[]): Omit<Opened, 'lock'> {
+function openLocked(dir: string, path: string, sinks: readonly SinkPlan[]): Omit<Opened, 'lock'> {
   const { db, report } = openDb(dir, path)
   try {
     const { sourceId, change } = withBallast(dir, () => readSourceId(dir, db))
     const statements = prepare(db)
     const carry = withBallast(dir, () => openCarryTable(dir, db, sourceId))
-    const first = carry.length > 0 ? firstCarried - 1 : 0
-    const cursors = withBallast(dir, () => openCursors(db, statements, sinks, first))
+    const options = { plans: sinks, ...startOfSinks(dir, carry) }
+    const cursors = withBallast(dir, () => openCursors(db, statements, options))
     const changed = change ? { sourceIdChange: change } : {}
     return { db, sourceId, statements, carry, ...cursors, report: { ...report, ...changed } }
   } catch (error) {
     db.close()
     throw error
   }
+}
+
+/** In a database that replaces a damaged one all sinks of that begin with what is carried over. */
+function startOfSinks(
+  dir: string,
+  carry: readonly CarryRow[],
+): { first?: number; kept?: KeptSink[] } {
+  const latest = carry.at(-1)
+  if (!latest) return {}
+  return { first: firstCarried - 1, kept: [...(readNote(dir, latest.folder).sinks ?? [])] }
 }
 
 type OpenedDb = Pick<Opened, 'db' | 'report'>
@@ -148,14 +167,15 @@ function tryOpen(dir: string, path: string): Tried {
     if (typeof format !== 'number') throw new Error('spool.db has no header row')
     // Above a hundred it is not a version that will ever exist.
     if (format > formatVersion && format < 100) throw newerFormatError(path, format)
-    if (format === 1) migrate(db, readWrittenId(dir) ?? newSourceId())
+    const isOld = format >= 1 && format < formatVersion
+    if (isOld) migrate(db, format, () => readWrittenId(dir) ?? newSourceId())
     else checkHeader(db)
     checkEnds(db, !unchecked, -(lastCarried(db) ?? 0))
     if (unchecked) prepareCheckBehind(db)
     return {
       db,
       ...(unchecked ? { unchecked } : {}),
-      ...(format === formatVersion ? {} : { upgraded: true }),
+      ...(format === 1 ? { upgraded: true } : {}),
     }
   } catch (error) {
     db?.close()
@@ -191,7 +211,7 @@ function replaceDamaged(dir: string, path: string, reason: string): OpenedDb {
 /** What a damaged database and the record of its last number say. @throws when the disk does not answer */
 function takeNote(dir: string, path: string, reason: string): Note {
   try {
-    const { id, acked, lastReject } = withBallast(dir, () => sketchDamaged(path))
+    const { id, acked, lastReject, sinks } = withBallast(dir, () => sketchDamaged(path))
     const record = readLastSeq(dir)
     const isOfThis = typeof record === 'object' && (id === undefined || record.spool === id)
     const delivered = isOfThis && record.delivered >= 0 ? record.delivered : undefined
@@ -201,6 +221,7 @@ function takeNote(dir: string, path: string, reason: string): Note {
       ...(isOfThis ? { last: record.last } : {}),
       ...(upTo === undefined ? {} : { acked: upTo }),
       ...(lastReject === undefined ? {} : { lastReject }),
+      ...(sinks ? { sinks } : {}),
     }
   } catch (error) {
     const { code } = error as { code?: string }

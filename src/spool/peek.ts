@@ -1,8 +1,9 @@
-import { Outgoing } from '../core/delivery.ts'
+import type { Outgoing } from '../core/delivery.ts'
 import type { Epochs } from './epochs.ts'
 import { DamageError } from './guard.ts'
 import type { Positions } from './positions.ts'
 import type { Row, Statements } from './statements.ts'
+import { toOutgoing } from './tail.ts'
 
 export type Batch = { from: number; limit: number; maxBytes: number }
 
@@ -26,7 +27,7 @@ export function readBatch(
     if (row.seq !== due) throw new DamageError(`event ${due} is missing, ${row.seq} is there`)
     bytes += row.body.length
     if (batch.length > 0 && bytes > maxBytes) break
-    batch.push(new Outgoing(row.seq, epochs.stamp(row)))
+    batch.push(toOutgoing(epochs, row))
     last = row.seq
   }
   return batch

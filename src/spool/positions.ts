@@ -1,11 +1,15 @@
 import type { Refused } from '../core/delivery.ts'
-import { ensure } from '../core/must.ts'
+import { ensure, must } from '../core/must.ts'
+import type { SinkRow } from './statements.ts'
 
 /**
  * Events that come in are numbered from 1. Those that are carried over from a damaged database come before
  * them, and how many there are is known only once it is read: they are numbered upward from far below.
  */
 export const firstCarried = -(10 ** 12) + 1
+
+/** The backlog of a sink, or its live lane: new events, while the backlog waits. */
+export type LaneName = 'backlog' | 'live'
 
 /**
  * Which numbers there are, and where each sink is.
@@ -15,7 +19,7 @@ export const firstCarried = -(10 ** 12) + 1
  * numbers continue at 1. No sink rests between the two.
  */
 export class Positions {
-  readonly #acked: Map<string, number>
+  readonly #rows: Map<string, SinkRow>
   #last: number
   /** The last event that was carried over; 0 where none was. */
   #carried = 0
@@ -23,8 +27,8 @@ export class Positions {
   #left = 0
 
   /** @param last number of the last event that came in */
-  constructor(acked: Map<string, number>, last: number) {
-    this.#acked = acked
+  constructor(rows: Map<string, SinkRow>, last: number) {
+    this.#rows = rows
     this.#last = last
   }
 
@@ -38,9 +42,25 @@ export class Positions {
     return this.#isCarrying ? this.#carried : this.#last
   }
 
-  /** Up to here every sink has acknowledged. */
+  /** Number of the last event that was carried over; 0 where none was. */
+  get lastCarried(): number {
+    return this.#carried
+  }
+
+  /** Up to here every sink has dealt with the events, configured or not. */
   get ackedByAll(): number {
-    return Math.min(...this.#acked.values())
+    return this.least(() => true)
+  }
+
+  /** Up to here all of some sinks have; the last number when there are none of them. */
+  least(isOne: (row: SinkRow) => boolean): number {
+    const acked = this.rows.filter(isOne).map((row) => row.acked)
+    return acked.length > 0 ? Math.min(...acked) : this.#last
+  }
+
+  /** True when the database has no event that some sink is owed; more may have to be carried over into it. */
+  get isEmpty(): boolean {
+    return this.countAfter(this.ackedByAll) === this.#left
   }
 
   /** How many events that came in are delivered; below 0 by those that were carried over and are not. */
@@ -48,20 +68,42 @@ export class Positions {
     return this.#last + this.#left - this.countAfter(this.ackedByAll)
   }
 
-  get sinks(): Iterable<[sink: string, acked: number]> {
-    return this.#acked
+  /** Of every sink, also of those that are not configured. */
+  get rows(): SinkRow[] {
+    return [...this.#rows.values()]
   }
 
-  /** Everything up to this number was acknowledged by a sink. */
-  acked(sink: string): number {
-    const acked = this.#acked.get(sink)
-    if (acked === undefined) throw new Error(`no sink is called ${sink}`)
-    return acked
+  row(sink: string): SinkRow {
+    const row = this.#rows.get(sink)
+    if (row === undefined) throw new Error(`no sink is called ${sink}`)
+    return row
+  }
+
+  /** Everything up to this number is dealt with by a sink, in one of its lanes. */
+  acked(sink: string, lane: LaneName = 'backlog'): number {
+    const { acked, live_acked } = this.row(sink)
+    return lane === 'live' ? must(live_acked, `${sink} has a live lane`) : acked
+  }
+
+  /** Number of the last event that one of its lanes may be offered. */
+  end(sink: string, lane: LaneName): number {
+    const { live_from } = this.row(sink)
+    return lane === 'live' ? this.lastOut : Math.min(live_from ?? Infinity, this.lastOut)
+  }
+
+  /** Events that a sink is owed. */
+  lag(sink: string): number {
+    return this.countAfter(this.row(sink).acked) - liveCount(this.row(sink))
+  }
+
+  /** Events that came in since a sink began. */
+  accepted(sink: string): number {
+    return this.countAfter(this.row(sink).first_seq - 1)
   }
 
   /** Events after a number, those that are still to be carried over among them. */
   countAfter(seq: number): number {
-    return this.#last - seq - (seq < 0 ? -this.#carried : 0) + this.#left
+    return this.#last - seq + (seq < 0 ? this.#carried + this.#left : 0)
   }
 
   /** The number that follows: nothing may be missing in between. */
@@ -69,13 +111,15 @@ export class Positions {
     return this.settle(seq) + 1
   }
 
-  /** Where a sink is that has acknowledged up to a number. */
+  /** Where a sink is that has dealt with everything up to a number. */
   settle(seq: number): number {
     return !this.#isCarrying && seq >= this.#carried && seq < 0 ? 0 : seq
   }
 
-  setAcked(sink: string, seq: number): void {
-    this.#acked.set(sink, seq)
+  /** Changes a row, or takes it away. */
+  set(sink: string, row: SinkRow | undefined): void {
+    if (row) this.#rows.set(sink, row)
+    else this.#rows.delete(sink)
   }
 
   /** An event came in. */
@@ -92,7 +136,7 @@ export class Positions {
     this.#carried = last
     this.#isCarrying = left > 0
     this.#left = left
-    for (const [sink, seq] of this.#acked) this.#acked.set(sink, this.settle(seq))
+    for (const row of this.#rows.values()) row.acked = this.settle(row.acked)
   }
 
   /**
@@ -100,11 +144,22 @@ export class Positions {
    *
    * @throws ContractError
    */
-  check(sink: string, seq: number, refused: readonly Refused[]): void {
-    const [before, last] = [this.acked(sink), this.lastOut]
+  check(sink: string, lane: LaneName, seq: number, refused: readonly Refused[]): void {
+    const [before, last] = [this.acked(sink, lane), this.end(sink, lane)]
     const known = Number.isSafeInteger(seq) && seq >= before && seq <= last
     ensure(known, `${sink} acknowledges ${seq}, not one of ${before} to ${last}`)
     const covered = refused.every((one) => one.seq > before && one.seq <= seq)
     ensure(covered, `${sink} refuses events outside of ${before + 1} to ${seq}`)
   }
+}
+
+/** Events that a sink dealt with in its live lane. */
+export const liveCount = ({ live_from, live_acked }: SinkRow) =>
+  live_from === null ? 0 : must(live_acked, 'a live lane has a position') - live_from
+
+/** Where a sink is once its backlog has reached its live lane: the two are one. */
+export function joinLanes(row: SinkRow): SinkRow {
+  if (row.live_from === null || row.acked < row.live_from) return row
+  const acked = Math.max(row.acked, must(row.live_acked, 'a live lane has a position'))
+  return { ...row, acked, live_from: null, live_acked: null }
 }

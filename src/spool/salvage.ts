@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { clock } from '../platform/clock.ts'
-import { lastCarried } from './carry-table.ts'
+import { lastCarried, unknownLastReject } from './carry-table.ts'
+import type { KeptSink } from './cursors.ts'
 import { attempt, DamagedTable, type Range } from './damaged-table.ts'
 import type { Db } from './db.ts'
 import { type Epoch, findEpoch, readEpochs } from './epochs.ts'
@@ -23,6 +24,13 @@ export type Salvaged = { body: string; isStamped: boolean; receivedMs: number }
 export type SalvagedPart = {
   events: Salvaged[]
   /** Up to here there is nothing more; of these numbers `unreadable` had an event that is lost. */
+  upTo: number
+  unreadable: number
+  isLast: boolean
+}
+
+export type RejectsPart = {
+  rejects: RejectRow[]
   upTo: number
   unreadable: number
   isLast: boolean
@@ -84,10 +92,13 @@ export class DamagedSpool {
     return stamp(body, own.sourceId, own.epoch, source_seq as number)
   }
 
-  /** Those that can be read, as they are: their events have their stamp. */
-  readRejects(range: Range): { rejects: RejectRow[]; upTo: number; isLast: boolean } {
-    const { rows, upTo, isLast } = this.#rejects.read(range)
-    return { rejects: rows.filter(isReject), upTo, isLast }
+  /** Those that can be read, as they are: their events have their stamp. `unreadable` of them cannot, at most. */
+  readRejects(range: Range): RejectsPart {
+    const { rows, upTo, passed, isLast } = this.#rejects.read(range)
+    const rejects = rows.filter(isReject)
+    // Where even the last number is unknown, there is one at least: something cannot be read.
+    const known = range.upTo === unknownLastReject && isLast ? Math.min(1, passed) : passed
+    return { rejects, upTo, unreadable: known + rows.length - rejects.length, isLast }
   }
 
   close(): void {
@@ -103,7 +114,12 @@ function openDamaged(path: string): Db {
 }
 
 /** What a damaged database says of itself, as far as a few pages of it can be read. */
-export type Sketch = { id?: string; acked?: number; lastReject?: number }
+export type Sketch = {
+  id?: string
+  acked?: number
+  lastReject?: number
+  sinks?: readonly KeptSink[]
+}
 
 /**
  * Takes the same time whatever the size of the database.
@@ -119,14 +135,24 @@ export function sketchDamaged(path: string): Sketch {
     if (isIoError(id.error) && isIoError(last.error)) throw id.error
     const acked = believeAcked(ask('select min(acked) from sink').value, last.value)
     const rejects = ask('select max(id) from reject')
+    const sinks = readSinks(db)
     return {
       ...(typeof id.value === 'string' ? { id: id.value } : {}),
       ...(acked === undefined ? {} : { acked }),
       ...(rejects.error === undefined ? { lastReject: Number(rejects.value ?? 0) } : {}),
+      ...(sinks.length > 0 ? { sinks } : {}),
     }
   } finally {
     db.close()
   }
+}
+
+function readSinks(db: Db): KeptSink[] {
+  const all = attempt(() => db.prepare('select * from sink').all() as Record<string, unknown>[])
+  return (all.value ?? []).flatMap(({ name, required, state = null }) => {
+    const isSound = typeof name === 'string' && (typeof state === 'string' || state === null)
+    return isSound ? [{ name, required: required === 0 ? 0 : 1, state }] : []
+  })
 }
 
 /**

@@ -44,8 +44,8 @@ const keyLimit = 1_000_000
 const keyAgeMs = 24 * 3600 * 1000
 
 /**
- * The keys of what is in the spool and of what was there recently, so that a repeat is seen. Two tables
- * take turns: when one is old or full enough, the other is emptied and filled.
+ * The keys of what came in recently, so that a repeat is seen, whether it was delivered meanwhile or not. Two
+ * tables take turns: when one is old or full enough, the other is emptied and filled.
  */
 export class SeenKeys {
   readonly #db: Db
@@ -54,8 +54,6 @@ export class SeenKeys {
   #table: 'key_a' | 'key_b'
   #since: number
   #count: number
-  /** Highest seq whose key is in the table that is not being filled. */
-  #oldSeq: number
   #hasOld: boolean
 
   /**
@@ -68,7 +66,6 @@ export class SeenKeys {
     this.#limit = Math.min(keyLimit, (maxBytes * 0.05) / 48)
     this.#table = meta.key_table
     this.#since = meta.key_since
-    this.#oldSeq = meta.key_old_seq
     this.#count = Math.max(0, lastSeq - meta.key_old_seq)
     const old = `select 1 from ${otherTable(meta.key_table)} limit 1`
     this.#hasOld = db.prepare(old).pluck().get() !== undefined
@@ -102,10 +99,9 @@ export class SeenKeys {
     this.#count += count
   }
 
-  /** @param acked up to here every event is gone; only keys of such events may be forgotten */
-  areDue(acked: number): boolean {
-    const due = this.#count >= this.#limit || clock.nowMs() - this.#since >= keyAgeMs
-    return due && this.#oldSeq <= acked
+  /** The tables are to take turns. */
+  get areDue(): boolean {
+    return this.#count >= this.#limit || clock.nowMs() - this.#since >= keyAgeMs
   }
 
   /** Within a transaction; {@link turn} once it is committed. */
@@ -115,12 +111,11 @@ export class SeenKeys {
     this.#statements.setKeys.run(next, since, lastSeq)
   }
 
-  turn(since: number, lastSeq: number): void {
+  turn(since: number): void {
     this.#hasOld = this.#count > 0
     this.#table = otherTable(this.#table)
     this.#count = 0
     this.#since = since
-    this.#oldSeq = lastSeq
   }
 }
 

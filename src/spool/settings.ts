@@ -8,7 +8,7 @@ const settings = z.object({
     place: true,
   }).default('/var/lib/wafermon/spool'),
   SPOOL_MAX_BYTES: wholeNumber(
-    'Maximum size of the spool on disk. Above 80 % progress and metric events are refused, at 100 % all events.',
+    'Maximum size of the spool on disk. When what required sinks are owed is above 80 % of it, progress and metric events are refused, at 100 % all events.',
     { min: 2 ** 24, max: 2 ** 44, standard: 2 ** 30, unit: 'bytes' },
   ),
   MAX_BATCH_SIZE: wholeNumber('Maximum events per delivery.', {

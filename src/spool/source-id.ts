@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import { copyFileSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { constants, copyFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { eventSchema } from '../core/event.ts'
@@ -35,7 +35,10 @@ export function readSourceId(dir: string, db: Db): { sourceId: string; change?: 
   }
   const damaged = size > 0
   // The other is in its place before it goes: whatever fails, the next attempt sees it again.
-  if (damaged) copyFileSync(path, `${path}.damaged`)
+  if (damaged) {
+    rmSync(`${path}.damaged`, { force: true })
+    copyFileSync(path, `${path}.damaged`, constants.COPYFILE_EXCL)
+  }
   const now = known ?? newSourceId()
   writeDurably(path, `${now}\n`)
   if (!damaged && known === undefined) return { sourceId: now }

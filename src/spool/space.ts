@@ -2,17 +2,19 @@ import { statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Ballast } from './ballast.ts'
 import type { Db } from './db.ts'
+import { isDiskError } from './disk-error.ts'
 
 /** Above this share of the cap ticks are shed. */
 const softShare = 0.8
 /** Files larger than this are shrunk once they are empty. */
 const vacuumBytes = 64 * 2 ** 20
-/** So much of the space of the ballast, and as much again in the log, deliveries can do without. */
-const smallBytes = 2 * 2 ** 20
 /** Pages in the log from which SQLite moves them to the database: 8 MiB, half of the ballast. */
 const longestLog = 1000
 /** The same on a disk that is nearly full, where every page that waits there may be one too many. */
 const shortestLog = 64
+
+/** Between looks at whether a short ballast can be taken as a whole, in milliseconds. */
+const enlargeEveryMs = 10_000
 
 export type SpaceOptions = {
   dir: string
@@ -34,6 +36,9 @@ export class Space {
   #pages: number
   #logPages = longestLog
   #isLogHeld = false
+  #enlargeAtMs = 0
+  /** Of the bytes in use, those that the door looks at; see share.ts. */
+  held: () => number = () => this.bytes
 
   constructor(db: Db, { dir, maxBytes, ballastBytes }: SpaceOptions) {
     this.#db = db
@@ -84,15 +89,19 @@ export class Space {
   /** Why there is no room, in words. */
   get trouble(): string | undefined {
     if (!this.#ballast.held) return this.#ballast.trouble ?? 'the disk of the spool is full'
-    if (this.bytes >= this.#maxBytes) return 'the spool has reached SPOOL_MAX_BYTES'
+    if (this.#isFull) return 'the spool has reached SPOOL_MAX_BYTES'
     return undefined
+  }
+
+  get #isFull(): boolean {
+    return this.bytes >= this.#maxBytes && this.held() >= this.#maxBytes
   }
 
   /** @returns `ends` when only events that are not ticks may come in */
   room(): 'all' | 'ends' | 'none' {
-    const { bytes } = this
-    if (!this.#ballast.held || bytes >= this.#maxBytes) return 'none'
-    return bytes > this.#maxBytes * softShare ? 'ends' : 'all'
+    if (!this.#ballast.held || this.#isFull) return 'none'
+    const soft = this.#maxBytes * softShare
+    return this.bytes > soft && this.held() > soft ? 'ends' : 'all'
   }
 
   /**
@@ -105,19 +114,35 @@ export class Space {
     return bavail * bsize >= 4 * bytes
   }
 
-  /**
-   * Whether that much may be carried over although the ballast was given up: into pages that deliveries
-   * gave back, or into a database that is small, which leaves the rest of that space to deliveries.
-   */
-  fitsWithoutBallast(bytes: number): boolean {
-    const free = this.#db.pragma('freelist_count', { simple: true }) as number
-    const isSmall = this.#pages * this.#pageBytes + bytes <= smallBytes
-    return isSmall || free * this.#pageBytes >= 2 * bytes
+  /** The ballast is as large as it should be, so that the disk was not nearly full when it was taken. */
+  get isAmple(): boolean {
+    return this.#ballast.held && this.#ballast.share === 1
   }
 
-  /** Moves the log to the database, whose pages have the room for it. */
+  /**
+   * Takes the whole of a ballast that was short when it was taken, once the disk has room again. Looks now and
+   * then: it may be short for a quota, which shows only when it is tried.
+   */
+  enlargeBallast(): void {
+    const { held, fullSize } = this.#ballast
+    if (!held || this.isAmple || performance.now() < this.#enlargeAtMs) return
+    this.#enlargeAtMs = performance.now() + enlargeEveryMs
+    const { bavail, bsize } = statfsSync(dirname(this.#wal))
+    if (bavail * bsize >= 2 * fullSize) this.#take()
+  }
+
+  /** Moves the log to the database, whose pages have the room for it. @throws when the disk fails */
   emptyLog(): void {
     this.#db.pragma('wal_checkpoint(truncate)')
+  }
+
+  /** The same where it is no matter if the disk has no room for that: what is in the log is durable. */
+  tryToEmptyLog(): void {
+    try {
+      this.emptyLog()
+    } catch (error) {
+      if (!isDiskError(error)) throw error
+    }
   }
 
   /** To be called after every transaction. */
@@ -160,17 +185,12 @@ export class Space {
    * Takes the ballast again; what the spool itself can give back to the disk is given back for it.
    *
    * @param isEmpty there are no events: then shrinking takes milliseconds
-   * @throws when the disk fails, also for lack of space
+   * @throws when the disk fails to shrink it, also for lack of space
    */
   takeBallast(isEmpty: boolean): void {
     if (this.#ballast.held) return
-    try {
-      this.emptyLog()
-      if (this.#take()) return
-    } catch (error) {
-      if (!isEmpty) throw error
-    }
-    if (!isEmpty) return
+    this.tryToEmptyLog()
+    if (this.#take() || !isEmpty) return
     this.#vacuum()
     this.#take()
   }

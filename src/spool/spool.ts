@@ -1,34 +1,28 @@
 import type { Admitted, Verdict } from '../core/admission.ts'
 import type { Outgoing } from '../core/delivery.ts'
-import { must } from '../core/must.ts'
-import { clock } from '../platform/clock.ts'
-import { Appender } from './appender.ts'
-import { type Carrying, CarryOver, type CarryOverOptions } from './carry-over.ts'
+import type { Accounts } from './accounts.ts'
+import { Appender, type Stored } from './appender.ts'
+import { openBook } from './book.ts'
+import { type Carrying, CarryOver } from './carry-over.ts'
 import type { Db } from './db.ts'
-import { isDiskError, unwritableError } from './disk-error.ts'
+import { unwritableError } from './disk-error.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Epochs } from './epochs.ts'
-import { Guard, type GuardOptions } from './guard.ts'
+import { Guard } from './guard.ts'
 import type { RefusedEvent } from './lanes.ts'
+import type { AckMore, Ledger } from './ledger.ts'
 import { type Opened, type OpenReport, openSpool } from './open.ts'
+import { Pauses } from './pauses.ts'
 import { readBatch } from './peek.ts'
-import { Positions } from './positions.ts'
-import { type RejectCount, Rejects, type RejectsOptions } from './rejects.ts'
-import { toRetry } from './retry.ts'
+import { Plans } from './plans.ts'
+import { type LaneName, Positions } from './positions.ts'
+import { Rejects } from './rejects.ts'
+import { retry } from './retry.ts'
 import { SeenKeys } from './seen-keys.ts'
-import { Space, type SpaceOptions } from './space.ts'
+import { Space } from './space.ts'
+import type { SpoolOptions } from './spool-options.ts'
 import type { Meta, Statements } from './statements.ts'
-
-export type SpoolOptions = SpaceOptions &
-  RejectsOptions &
-  Pick<GuardOptions, 'onDamage'> &
-  Pick<CarryOverOptions, 'onCarriedOver' | 'largeBytes'> & {
-    /** Names of all sinks; an event stays until each has acknowledged it. */
-    sinks: readonly string[]
-    onCommit?: (events: number) => void
-    /** Told when the disk begins to fail, and with undefined when it works again. */
-    onTrouble?: (trouble: string | undefined) => void
-  }
+import { Tail } from './tail.ts'
 
 /** See schema.ts for what always holds. One process, one spool, one thread. */
 export class Spool {
@@ -44,40 +38,56 @@ export class Spool {
   readonly #space: Space
   readonly #disk: DiskGuard
   readonly #options: SpoolOptions
+  readonly #plans: Plans
   readonly epochs: Epochs
   readonly #positions: Positions
   readonly #carry: CarryOver | undefined
   readonly #statements: Statements
   readonly #appender: Appender
-  readonly #keys: SeenKeys
+  readonly #ledger: Ledger
+  /** What became of the events of each sink. */
+  readonly accounts: Accounts
+  readonly #tail: Tail
   #closed = false
   readonly #wakers = new Set<() => void>()
 
   constructor(options: SpoolOptions) {
     const opened = openSpool(options.dir, options.sinks)
-    const { db, lock, sourceId, statements, cursors, lastSeq, report, carry } = opened
+    const { db, lock, sourceId, statements, rows, lastSeq, report, carry, gone } = opened
     this.#db = db
     this.#lock = lock
     this.#options = options
+    this.#plans = new Plans(options.sinks)
     this.dir = options.dir
     this.epochs = new Epochs(db, sourceId)
     this.source = { id: sourceId, epoch: this.epochs.epoch }
+    this.#tail = new Tail(this.epochs)
     this.#statements = statements
     const meta = db.prepare('select * from meta').get() as Meta
-    this.#positions = new Positions(cursors, lastSeq)
-    this.#keys = new SeenKeys(db, this.#statements, meta, options.maxBytes, lastSeq)
+    this.#positions = new Positions(rows, lastSeq)
     this.#space = new Space(db, options)
     const onError = (error: unknown) => this.guard.isDamage(error)
     this.#disk = new DiskGuard(db, this.#space, { ...options, onError })
     const lastReject = Math.max(0, ...carry.map(({ last_reject }) => last_reject))
     this.rejects = new Rejects(db, this.#disk, lastReject, options)
-    const parts = this.#parts(opened)
-    this.#carry = carry.length > 0 ? new CarryOver(parts) : undefined
+    const keys = new SeenKeys(db, statements, meta, options.maxBytes, lastSeq)
+    const parts = { ...this.#parts(opened), keys }
+    const book = openBook({
+      ...{ ...parts, gone, plans: this.#plans, wake: () => this.#wake() },
+      pauses: new Pauses(options.dir),
+      isSound: () => !this.guard.isUnsound,
+      onCommit: () => this.#written(),
+    })
+    this.#ledger = book.ledger
+    this.accounts = book.accounts
+    this.#space.held = () => book.share.required
+    const ofCarry = { ...parts, gone: () => this.#ledger.gone }
+    this.#carry = carry.length > 0 ? new CarryOver(ofCarry) : undefined
     const record = { spool: meta.id, last: lastSeq, delivered: this.#positions.delivered }
     const onChecked = () => this.#space.releaseLog()
     this.guard = new Guard({ ...options, report, record, isReplaced: carry.length > 0, onChecked })
     if (this.guard.checking) this.#space.holdLog()
-    this.#appender = new Appender({ ...parts, guard: this.guard })
+    this.#appender = new Appender({ ...parts, ...book, guard: this.guard })
     this.#carry?.begin()
     this.#report = { ...report, recovered: this.count, resetSinks: opened.resetSinks }
   }
@@ -86,11 +96,11 @@ export class Spool {
   #parts(opened: Opened) {
     return {
       ...{ ...opened, ...this.#options, disk: this.#disk, space: this.#space },
-      ...{ positions: this.#positions, rejects: this.rejects, keys: this.#keys },
-      epochs: this.epochs,
+      ...{ positions: this.#positions, rejects: this.rejects, epochs: this.epochs },
       canWrite: () => this.#canWrite(),
       trouble: () => this.trouble,
-      onStored: (seq: number, given: number) => this.#stored(seq, given),
+      isTight: () => this.#carry?.tightness !== undefined,
+      onStored: (stored: Stored) => this.#stored(stored),
       onPart: () => this.#wake(),
     }
   }
@@ -105,7 +115,7 @@ export class Spool {
     return this.#carry?.carrying
   }
 
-  /** Events that at least one sink has not acknowledged. */
+  /** Events that at least one sink is owed, configured or not. */
   get count(): number {
     return this.#positions.countAfter(this.#positions.ackedByAll)
   }
@@ -122,14 +132,28 @@ export class Spool {
 
   /** Why nothing can be appended at the moment, in words; undefined when all is well. */
   get trouble(): string | undefined {
-    return this.guard.trouble ?? this.#disk.trouble
+    const trouble = this.guard.trouble ?? this.#disk.trouble
+    if (!trouble) return this.#carry?.tightness
+    return this.guard.trouble ? trouble : this.accounts.explain(trouble)
   }
 
   /** When the disk failed: finds out whether it works again. Cheap, and never throws. */
   recover(now = false): void {
     if (this.#closed || this.guard.isUnsound) return
-    const write = () => this.#recordAcked()
-    this.#disk.recover({ write, isEmpty: this.count === 0, now })
+    const write = () => {
+      // SQLite writes nothing where nothing changes.
+      this.#ledger.transaction(() => {
+        for (const probe of this.#statements.probe) probe.run()
+      })
+      this.#ledger.written()
+      this.#written()
+    }
+    this.#disk.recover({ write, isEmpty: this.#isEmpty, now })
+  }
+
+  /** Nothing is on disk, and nothing is to come from a damaged one. */
+  get #isEmpty(): boolean {
+    return this.#positions.isEmpty && this.#ledger.gone >= this.#positions.lastOut
   }
 
   /** Tries it first where the disk had failed. */
@@ -138,28 +162,29 @@ export class Spool {
     return this.guard.trouble === undefined
   }
 
-  #recordAcked(): void {
-    this.#db.transaction(() => {
-      for (const [sink, seq] of this.#positions.sinks) this.#statements.setAcked.run(sink, seq)
-      this.#statements.dropTo.run(this.#positions.ackedByAll)
-      // SQLite writes nothing where nothing changes.
-      for (const probe of this.#statements.probe) probe.run()
-    })()
-    this.#committed()
-  }
-
   #committed(): void {
     this.guard.committed(this.#positions.last, this.#positions.delivered)
   }
 
-  /** Everything up to this seq was acknowledged by a sink. */
-  acked(sink: string): number {
-    return this.#positions.acked(sink)
+  /** After a commit that brought no event. */
+  #written(): void {
+    this.#committed()
+    if (this.#isEmpty) this.#disk.attempt(() => this.#space.shrink())
   }
 
-  /** Events that a sink has not acknowledged. */
+  /** Everything up to this seq is dealt with by a sink, in its backlog or in its live lane. */
+  acked(sink: string, lane?: LaneName): number {
+    return this.#positions.acked(sink, lane)
+  }
+
+  /** Names of the configured sinks. */
+  get sinks(): string[] {
+    return this.#plans.names
+  }
+
+  /** Events that a sink is owed. */
   lag(sink: string): number {
-    return this.#positions.countAfter(this.acked(sink))
+    return this.#positions.lag(sink)
   }
 
   /** When the oldest event that a sink has not acknowledged came in; ms since 1970. */
@@ -185,11 +210,12 @@ export class Spool {
   }
 
   /** Right after the commit, before anything may throw: a number that is given must not be given again. */
-  #stored(seq: number, given: number): void {
+  #stored({ seq, given, rows }: Stored): void {
     const { last } = this.#positions
     this.epochs.recorded(last + 1, given)
     this.#options.onCommit?.(seq - last)
     this.#positions.stored(seq)
+    this.#tail.add(rows)
     this.#committed()
     this.#wake()
   }
@@ -205,6 +231,8 @@ export class Spool {
    */
   peek(sink: string, limit: number, maxBytes: number, from = this.acked(sink)): Outgoing[] {
     if (this.guard.isUnsound) return []
+    const kept = this.carrying ? undefined : this.#tail.read(from, limit, maxBytes)
+    if (kept) return kept
     try {
       return readBatch(this.#statements, this.epochs, this.#positions, { from, limit, maxBytes })
     } catch (error) {
@@ -213,67 +241,40 @@ export class Spool {
     }
   }
 
+  /** Events on disk after a number, whoever is owed them. */
+  look(after: number, limit: number, maxBytes: number): Outgoing[] {
+    return this.peek('', limit, maxBytes, Math.max(after, this.#ledger.gone))
+  }
+
   /**
-   * Records that a sink took or refused everything up to `seq`, sets aside what it refused, and
-   * deletes what all sinks have acknowledged. When even that fails for lack of space, the position is
-   * kept in memory, so that nothing is sent again and again, and written with the next one.
+   * Records what a sink did with everything up to `seq`: written soon, see ledger.ts.
    *
    * @throws ContractError when `seq` is not between what is acknowledged and the last event: events
    * that the sink was never offered would be deleted
    * @throws when nothing was recorded: the disk fails, or is too full for what was refused
    */
-  ack(sink: string, seq: number, refused: readonly RefusedEvent[] = []): void {
-    const before = this.acked(sink)
-    this.#positions.check(sink, seq, refused)
-    const settled = this.#positions.settle(seq)
-    this.#positions.setAcked(sink, settled)
-    try {
-      this.#writeAck(sink, settled, refused)
-    } catch (error) {
-      if (!this.guard.isUnsound && isDiskError(error) && refused.length === 0) return
-      // Refusals must not be forgotten: these events stay, and are refused again.
-      this.#positions.setAcked(sink, before)
-      throw error
-    }
-    this.#committed()
-    if (this.count === 0) this.#disk.attempt(() => this.#space.shrink())
+  ack(sink: string, seq: number, refused: readonly RefusedEvent[] = [], more: AckMore = {}): void {
+    this.#ledger.settle(sink, { upTo: seq, refused, filtered: [], ...more })
     this.recover(this.count === 0)
   }
 
-  #writeAck(sink: string, seq: number, refused: readonly RefusedEvent[]): void {
-    const [gone, last] = [this.#positions.ackedByAll, this.#positions.last]
-    const rotate = this.#keys.areDue(gone)
-    const since = clock.nowMs()
-    let aside: RejectCount | undefined
-    const transaction = this.#db.transaction(() => {
-      aside = this.rejects.put(sink, refused)
-      this.#statements.setAcked.run(sink, seq)
-      this.#statements.dropTo.run(gone)
-      if (rotate) this.#keys.emptyOther(since, last)
-    })
-    this.#disk.write(transaction)
-    this.rejects.changed(sink, 'set_aside', must(aside, 'the transaction counts them'))
-    if (rotate) this.#keys.turn(since, last)
+  /** Writes what waits to be recorded. @throws when the disk fails */
+  flush(): void {
+    this.#ledger.flush()
   }
 
   /**
-   * Puts a reject back at the end of the spool, to be offered again; see retry.ts for its stamp.
+   * Offers a reject to its sink again, as {@link retry} does.
    *
-   * @returns false when there is no such reject
-   * @throws AppError overloaded when the disk fails; it stays a reject then
+   * @throws AppError overloaded also when the files of the spool are gone or damaged
    */
   retryReject(id: number): boolean {
-    const row = this.rejects.get(id)
-    if (!row) return false
     if (this.guard.trouble) throw unwritableError(new Error(this.guard.trouble))
-    const { body, isNew } = toRetry(row)
-    const [seq, given] = [this.#positions.last + 1, this.epochs.given + Number(isNew)]
-    this.rejects.remove('retried', [id, id], () => {
-      this.#statements.put.one.run(seq, isNew ? given : null, clock.nowMs(), body)
-      if (isNew) this.epochs.record(seq, this.#positions.ackedByAll)
-    })
-    this.#stored(seq, given)
-    return true
+    const { rejects, epochs, sinks } = this
+    const [seq, gone] = [this.#positions.last + 1, this.#ledger.gone]
+    const isThere = retry(id, { rejects, epochs, sinks, seq, gone })
+    if (isThere) this.#wake()
+    return isThere
   }
 
   /** Calls `wake` after every commit that brought events. @returns what stops that */
@@ -288,6 +289,7 @@ export class Spool {
     this.#appender.flush()
     // What could not be recorded would be delivered again.
     this.recover(true)
+    this.#ledger.close()
     this.#closed = true
     this.#carry?.stop()
     this.guard.close()

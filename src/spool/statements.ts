@@ -2,7 +2,28 @@ import type { Statement } from 'better-sqlite3'
 import type { Db } from './db.ts'
 
 /** A row of `event`. */
-export type Row = { seq: number; source_seq: number | null; body: string }
+export type Row = {
+  seq: number
+  source_seq: number | null
+  lane: number
+  class: number
+  body: string
+}
+
+/** A row of `sink`, see schema.ts. */
+export type SinkRow = {
+  name: string
+  acked: number
+  live_from: number | null
+  live_acked: number | null
+  required: number
+  state: string | null
+  delivered: number
+  filtered: number
+  rejected: number
+  skipped: number
+  first_seq: number
+}
 
 /** The row of `meta`. */
 export type Meta = {
@@ -13,6 +34,13 @@ export type Meta = {
 }
 
 export type Statements = ReturnType<typeof prepare>
+
+const sinkNames: readonly (keyof SinkRow)[] = [
+  ...(['name', 'acked', 'live_from', 'live_acked', 'required', 'state'] as const),
+  ...(['delivered', 'filtered', 'rejected', 'skipped', 'first_seq'] as const),
+]
+const sinkColumns = sinkNames.join(', ')
+const sinkValues = sinkNames.map((name) => `@${name}`).join(', ')
 
 /** The statements of a spool, prepared once. */
 export function prepare(db: Db) {
@@ -26,15 +54,23 @@ export function prepare(db: Db) {
     keys: { key_a: keys('key_a'), key_b: keys('key_b') },
     put: inserts(
       db,
-      'insert into event (seq, source_seq, received_ms, body) values',
-      '(?, ?, ?, ?)',
+      'insert into event (seq, source_seq, received_ms, body, bytes_to, lane, class) values',
+      '(?, ?, ?, ?, ?, ?, ?)',
     ),
-    after: db.prepare('select seq, source_seq, body from event where seq > ? order by seq limit ?'),
+    after: db.prepare(
+      'select seq, source_seq, lane, class, body from event where seq > ? order by seq limit ?',
+    ),
     oldest: db.prepare('select received_ms from event where seq > ? order by seq limit 1').pluck(),
     dropTo: db.prepare('delete from event where seq <= ?'),
-    setAcked: db.prepare(
-      'insert into sink (name, acked) values (?, ?) on conflict (name) do update set acked = excluded.acked',
-    ),
+    received: db.prepare('select received_ms from event where seq = ?').pluck(),
+    bytesTo: db.prepare('select bytes_to from event where seq = ?').pluck(),
+    bytesBefore: db
+      .prepare('select bytes_to - octet_length(body) from event where seq > ? order by seq limit 1')
+      .pluck(),
+    setSink: db.prepare(`insert or replace into sink (${sinkColumns}) values (${sinkValues})`),
+    dropSink: db.prepare('delete from sink where name = ?'),
+    putGap: db.prepare(`insert or replace into gap values (@id, @sink, @from_seq, @to_seq, @events,
+      @from_ms, @to_ms, @at_ms, @reason)`),
     setKeys: db.prepare('update meta set key_table = ?, key_since = ?, key_old_seq = ?'),
     probe: [
       db.prepare("insert into sink (name, acked) values ('', 0)"),

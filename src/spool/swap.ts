@@ -1,4 +1,5 @@
 import {
+  constants,
   copyFileSync,
   existsSync,
   linkSync,
@@ -13,7 +14,8 @@ import {
 import { join } from 'node:path'
 import { ensure } from '../core/must.ts'
 import { clock } from '../platform/clock.ts'
-import { syncFolder, writeDurably } from '../platform/durable-file.ts'
+import { sync, writeDurably } from '../platform/durable-file.ts'
+import type { KeptSink } from './cursors.ts'
 import { createDatabase } from './database.ts'
 import { lostCommits } from './wal-check.ts'
 
@@ -41,7 +43,7 @@ export function keepDamagedLog(dir: string, path: string): number {
   const lost = existsSync(log) ? lostCommits(log) : 0
   if (lost > 0) {
     linkOrCopy(log, kept)
-    syncFolder(dir)
+    sync(dir)
   }
   return lost
 }
@@ -51,7 +53,9 @@ function linkOrCopy(file: string, name: string): void {
   try {
     linkSync(file, name)
   } catch {
-    copyFileSync(file, `${name}.partial`)
+    rmSync(`${name}.partial`, { force: true })
+    copyFileSync(file, `${name}.partial`, constants.COPYFILE_EXCL)
+    sync(`${name}.partial`)
     renameSync(`${name}.partial`, name)
   }
 }
@@ -76,6 +80,8 @@ export type Note = {
   acked?: number
   /** The highest id of its rejects. */
   lastReject?: number
+  /** Its sinks: those that are not configured are owed its events too. */
+  sinks?: readonly KeptSink[]
 }
 
 /** The first half of a swap; when it fails the damaged database is where it was. */
@@ -86,9 +92,9 @@ export function beginSwap(dir: string, path: string, note: Note): void {
   const folder = join(dir, newFolder(dir))
   mkdirSync(folder)
   writeDurably(join(folder, unfinished), `${JSON.stringify(note)}\n`)
-  syncFolder(dir)
+  sync(dir)
   createWhole(path + partialSuffix)
-  syncFolder(dir)
+  sync(dir)
   renameSync(path, join(folder, 'spool.db'))
 }
 
@@ -116,7 +122,7 @@ export function finishSwap(dir: string, path: string): void {
   const folder = listUnfinished(dir).findLast((name) => existsSync(join(dir, name, 'spool.db')))
   if (suffixes.some((suffix) => existsSync(path + suffix))) moveAside(dir, path, folder)
   renameSync(partial, path)
-  syncFolder(dir)
+  sync(dir)
 }
 
 /** Moves what there is of a database into a folder. @returns the folder */
@@ -126,8 +132,8 @@ export function moveAside(dir: string, path: string, folder = newFolder(dir)): s
   for (const suffix of suffixes) {
     if (existsSync(path + suffix)) renameSync(path + suffix, join(movedTo, `spool.db${suffix}`))
   }
-  syncFolder(movedTo)
-  syncFolder(dir)
+  sync(movedTo)
+  sync(dir)
   return movedTo
 }
 

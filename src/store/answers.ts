@@ -12,7 +12,7 @@ import { statsQuestion } from '../core/questions/stats.ts'
 import { listApps } from './apps.ts'
 import { countCauses } from './causes.ts'
 import type { Store } from './connect.ts'
-import { countOrphans } from './orphans.ts'
+import { type Counted, countOrphans } from './orphans.ts'
 import { countRunning } from './running.ts'
 import { listSources } from './sources.ts'
 import { findStats } from './stats.ts'
@@ -47,16 +47,18 @@ function inPages<Params, Item>(
   return [name, find]
 }
 
-/** Answers a question with a list that comes whole. */
+/** Answers a question with a list that comes whole, or is cut where the question or its SQL says so. */
 function answer<Params, Item>(
-  { name, order }: Question<Params, Item>,
-  find: Find<Params, Item[]>,
+  { name, order, maxOf }: Question<Params, Item>,
+  find: Find<Params, Item[] | Counted<Item>>,
 ): [name: string, find: Find<never, ListPage<unknown>>] {
   ensure(order === undefined, `the list of ${name} comes whole`)
   const whole: Find<Params, ListPage<Item>> = async (...asked) => {
-    const items = await find(...asked)
+    const found = await find(...asked)
+    const { items: all, cut } = Array.isArray(found) ? { items: found, cut: false } : found
+    const items = all.slice(0, maxOf?.(asked[1]))
     checkWhole(items)
-    return { items, next: null }
+    return { items, next: null, cut: cut || items.length < all.length }
   }
   return [name, whole]
 }

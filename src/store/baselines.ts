@@ -28,8 +28,8 @@ export async function makeBaselines(store: Store): Promise<number> {
           p[1], p[2], p[3], p[4], coalesce(gap, p[4])
         from (
           select site_id, app_name, app_version, recipe, count(*) as runs,
-            percentile_cont(array[0.05, 0.5, 0.95, 0.99]) within group (order by duration_s) as p,
-            percentile_cont(0.99) within group (order by duration_s / nullif(event_count - 1, 0)) as gap
+            percentile_disc(array[0.05, 0.5, 0.95, 0.99]) within group (order by duration_s) as p,
+            percentile_disc(0.99) within group (order by duration_s / nullif(event_count - 1, 0)) as gap
           from (
             select site_id, app_name, app_version, duration_s, event_count,
               coalesce(recipe, '') as recipe

@@ -1,14 +1,16 @@
 import { type FactName, factNames } from '../core/facts.ts'
+import { must } from '../core/must.ts'
 import {
   type CauseCount,
   type CauseFact,
   type CausesFilter,
-  maxCauses,
-  maxCounted,
+  causesQuestion,
 } from '../core/questions/causes.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
+
+const maxOf = must(causesQuestion.maxOf, 'an answer of causes is bounded')
 
 /** The columns that each fact is counted by; the last has its value. */
 const groups: Readonly<Record<CauseFact, readonly string[]>> = {
@@ -38,15 +40,16 @@ const valueOfFact = valued.map(({ fact, value }) => `when '${fact}' then ${value
 const hasValue = valued.map(({ fact, value }) => `when '${fact}' then ${value} <> ''`).join(' ')
 
 /**
- * Ended and failed jobs of a window by each value of each fact, most failures first; with those that never failed,
- * those with most jobs as well. One walk over the
+ * Ended and failed jobs of a window by each value of each fact, without those that ended as unknown, most failures
+ * first; with those that never failed, those with most jobs as well; one more than an answer has, where there are more. One walk over the
  * jobs that ended in the window, which counts them by all facts at the same time.
  */
 export async function countCauses(
   store: Store,
-  { from, to, recentFrom, minFailed, site, appName }: CausesFilter,
+  filter: CausesFilter,
   signal: AbortSignal,
 ): Promise<CauseCount[]> {
+  const { from, to, recentFrom, minFailed, site, appName } = filter
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   return store.ask<CauseCount[]>(
     { operation: 'causes', table: 'job' },
@@ -63,7 +66,7 @@ export async function countCauses(
             select ${sql.unsafe(columns.slice(0, -1).join(', '))},
               status = 'failed' as failed, ended_at >= ${recentFrom} as recent,
               case when status = 'failed' then ${errorClassSql(sql)} end as error
-            from job where ended_at >= ${from} and ended_at < ${to}
+            from job where ended_at >= ${from} and ended_at < ${to} and status <> 'unknown'
             ${site === undefined ? sql`` : sql`and site_id = ${site}`}
             ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}) ended
           group by grouping sets (${sql.unsafe(groupingSets)})
@@ -74,15 +77,16 @@ export async function countCauses(
         from counted
         where case fact when 'all' then true ${sql.unsafe(hasValue)} end
         order by ${minFailed > 0 ? sql`failed desc, ended desc` : bothSql(sql)},
-          fact <> 'all', fact, of nulls first, value limit ${minFailed > 0 ? maxCauses : maxCounted}`
+          fact <> 'all', fact, of nulls first, value limit ${maxOf(filter) + 1}`
     },
     signal,
   )
 }
 
-/** First those with most failures and those with most jobs, in turn. */
+/** First those with most failures and those with most jobs, in turn; all jobs before a value that all of them have. */
 const bothSql = (sql: Sql) => sql`
-  least(row_number() over (order by failed desc, ended desc), row_number() over (order by ended desc, failed desc))`
+  least(row_number() over (order by failed desc, ended desc, fact <> 'all'),
+    row_number() over (order by ended desc, failed desc, fact <> 'all'))`
 
 /** Characters of an error that count. */
 const maxError = 300

@@ -11,6 +11,11 @@ import type { Metrics } from '../platform/metrics.ts'
  */
 export function countCommit(metrics: Metrics, events: number, ended: readonly Event[]): void {
   metrics.ingestBatch.observe(events)
+  countEnded(metrics, ended)
+}
+
+/** Counts jobs that ended. @param ended for each of these jobs the event that ended it first */
+export function countEnded(metrics: Metrics, ended: readonly Event[]): void {
   for (const event of ended) {
     const status = must(toEndStatus(event), 'ingest reports only events that end a job')
     const app_name = metrics.appLabel(event.app.name)

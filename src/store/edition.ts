@@ -16,7 +16,8 @@ export type Edition = {
 /**
  * The edition of a database: the one its migrations recorded, else the one it is now.
  *
- * @throws AppError conflict, when it was migrated as TimescaleDB and the extension is gone
+ * @throws AppError conflict, when it was migrated as TimescaleDB and the extension is gone, or it was used under
+ * the Timescale licence and that is gone
  */
 export async function readEdition(sql: Sql): Promise<Edition> {
   const recorded = await recordedEdition(sql)
@@ -30,7 +31,21 @@ export async function readEdition(sql: Sql): Promise<Edition> {
       'the database was created with TimescaleDB, but the extension is gone; install it again (create extension timescaledb)',
     )
   }
-  return { kind: 'timescale', licence: await readLicence(sql), version }
+  const licence = await readLicence(sql)
+  if (licence === 'apache') await refuseLostLicence(sql)
+  return { kind: 'timescale', licence, version }
+}
+
+/** Continuous aggregates stay as they were once their licence is gone: they would show old counts as new ones. */
+async function refuseLostLicence(sql: Sql): Promise<void> {
+  const [row] = await sql<{ isView: boolean | null }[]>`
+    /* edition.isLicensed */
+    select (select relkind = 'v' from pg_class where oid = to_regclass('job_stats_daily')) as is_view`
+  if (!row?.isView) return
+  throw new AppError(
+    'conflict',
+    `the database was used under the Timescale licence, and its rollups and compressed events need it; set timescaledb.license = 'timescale' in postgresql.conf and restart the server`,
+  )
 }
 
 /** The edition that the first migration chose; undefined before it ran. */

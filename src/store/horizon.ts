@@ -108,7 +108,7 @@ export async function setHorizon(
 ): Promise<void> {
   const frozen = (tx: TransactionSql) => tx`
     greatest(${at}::timestamptz - make_interval(secs => ${freezeAfterHours * 3600}), dropped_before,
-      (select max(hour) + interval '1 hour' from archive_file))`
+      (select max(ends_at) from archive_file))`
   const also: Fragment = (tx) => tx`
     trusted_at = ${at}, doubt = null, stepped = false, confirmed = confirmed + 1`
   await move(store, { operation: 'setHorizon', at, frozen, also })

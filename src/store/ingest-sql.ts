@@ -4,10 +4,13 @@ import {
   isOfJob,
   maxHashes,
   type Slot,
+  type SlotGroup,
   type SlotName,
   type Slots,
   slotList,
+  toGroups,
 } from '../core/slots.ts'
+import { isCountedAnew, notingHours } from './rollups/note-hours.ts'
 import { type Column, unnestSql } from './unnest.ts'
 
 /*
@@ -54,7 +57,7 @@ function mergeSql(name: SlotName, slot: Slot): string {
     case 'sum':
       return `${stored} + ${given}`
     case 'latest':
-      return `case when ${isLater(slot.group)} then ${given} else ${stored} end`
+      return `case when ${laterSql[slot.group]} then ${given} else ${stored} end`
     case 'union':
       return union(stored, given)
     case 'latest_by_name':
@@ -102,18 +105,27 @@ const union = (stored: string, given: string) => `case
     when cardinality(${stored}) = ${maxHashes} and ${given}[1] > ${stored}[${maxHashes}] then ${stored}
     else hash_union(${stored}, ${given}) end`
 
+const laterSql = Object.fromEntries(
+  toGroups(slotList).map((group) => [group.at.replace(/_at$/, ''), isLater(group)]),
+)
+
 /** A row comparison with a null in it is null, so the sides that may be empty come first. */
-function isLater(group: string): string {
-  const [at, key] = [`${group}_at`, `${group}_key`]
-  return `excluded.${at} is not null and (j.${at} is null or (excluded.${at}, excluded.${key}) > (j.${at}, j.${key}))`
+function isLater({ at, key, yields }: SlotGroup): string {
+  const order = (row: string) =>
+    `(${yields ? `${row}.${yields.name} is distinct from '${yields.value}', ` : ''}${row}.${at}, ${row}.${key})`
+  return `excluded.${at} is not null and (j.${at} is null or ${order('excluded')} > ${order('j')})`
 }
 
 /**
  * Merges rows of slots into `job` or `subjob`; its parameters are `toArrays(rows, slotColumns)`. Rows are
- * locked in the order of their ids, so two transactions never deadlock.
+ * locked in the order of their ids, so two transactions never deadlock. The answer is the number of rows, and the
+ * hours whose rollups have to be made again are noted.
  */
 export const upsertSql = (table: 'job' | 'subjob'): string =>
-  upsertOf(table, slotList, slotList.map(assignment))
+  notingHours(
+    table,
+    upsertOf(table, slotList, [...slotList.map(assignment), 'start_before = j.started_at']),
+  )
 
 /**
  * The same for rows that have nothing in their rare slots, with the parameters of {@link usualColumns}. It
@@ -121,11 +133,13 @@ export const upsertSql = (table: 'job' | 'subjob'): string =>
  * shows in the number of rows, and is merged by {@link upsertSql} afterwards.
  */
 export const usualUpsertSql = (table: 'job' | 'subjob'): string =>
-  `${upsertOf(
+  notingHours(
     table,
-    usualSlots,
-    usualSlots.map(([name, slot]) => `${name} = ${mergeSql(name, slot)}`),
-  )} where j.attempt = 1`
+    `${upsertOf(table, usualSlots, [
+      ...usualSlots.map(([name, slot]) => `${name} = ${mergeSql(name, slot)}`),
+      `start_before = case when ${isCountedAnew} then j.started_at end`,
+    ])} where j.attempt = 1`,
+  )
 
 /** Which of some jobs have a later attempt than the first; its parameter is the list of ids. */
 export const laterAttemptsSql = (table: 'job' | 'subjob'): string =>
@@ -133,7 +147,7 @@ export const laterAttemptsSql = (table: 'job' | 'subjob'): string =>
 
 function upsertOf(table: 'job' | 'subjob', given: readonly Slotted[], sets: string[]): string {
   const id = `${table}_id`
-  return `/* ingest.fold */ insert into ${table} as j (${id}, ${given.map(([name]) => name).join(', ')})
+  return `insert into ${table} as j (${id}, ${given.map(([name]) => name).join(', ')})
 select d.id, ${given.map(([name, { type }]) => `d.${name}${type === 'int8[]' ? '::int8[]' : ''}`).join(', ')}
 from ${unnestSql('d', toColumns(given))}
 order by d.id

@@ -2,7 +2,7 @@ import type { AttemptEntries } from '../core/attempt-entry.ts'
 import type { Event } from '../core/event.ts'
 import { toEndStatus } from '../core/event-slots.ts'
 import { foldEvents } from '../core/fold.ts'
-import { ensure } from '../core/must.ts'
+import { ensure, must } from '../core/must.ts'
 import type { Slots } from '../core/slots.ts'
 import { inSpan } from '../platform/tracing.ts'
 import { Gate } from '../platform/turns.ts'
@@ -11,7 +11,7 @@ import { decideCorrections, isCorrected, settleClocks } from './clock-correction
 import type { Store, TransactionSql } from './connect.ts'
 import { codeFromError } from './database-error.ts'
 import { noteDeliveries } from './deliveries.ts'
-import { insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
+import { type Horizon, insertEvents, readHorizon, timeSpan } from './ingest-insert.ts'
 import {
   isRare,
   laterAttemptsSql,
@@ -21,7 +21,8 @@ import {
   usualUpsertSql,
 } from './ingest-sql.ts'
 import { locks } from './locks.ts'
-import { clocksOf, type ReusedNumbers, upsertSources } from './source-ranges.ts'
+import { clocksOf } from './sender-clocks.ts'
+import { type ReusedNumbers, upsertSources } from './source-ranges.ts'
 import { type Column, toArrays } from './unnest.ts'
 
 /**
@@ -110,21 +111,58 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+const op = { operation: 'ingest', table: 'event' }
+
 function commit(store: Store, events: readonly Event[]): Promise<Ingested> {
-  return store.begin({ operation: 'ingest', table: 'event' }, async (tx) => {
-    await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
-    const horizon = await readHorizon(tx)
+  return store.begin(op, async (tx) => {
+    const horizon = await lockHorizon(tx)
     const settled = horizon.hasCorrections ? await settleClocks(tx, events) : events
-    const { isNew, late } = await insertEvents(tx, settled, horizon)
-    const fresh = settled.filter((_, index) => isNew[index])
-    const ended = await endedNow(tx, fresh)
-    await mergeFolds(tx, fresh)
-    await upsertApps(tx, fresh)
+    const { isNew, late, fresh, ended } = await insertAndFold(tx, settled, horizon)
     const { reused, due } = await upsertSources(tx, events, isNew, clocksOf(store))
     await announce(tx, horizon.batch, fresh)
     await noteDeliveries(tx, due)
     return { verdicts: isNew.map((yes) => (yes ? 'stored' : 'duplicate')), ended, reused, late }
   })
+}
+
+/** Events that are made in the transaction that stores them, and what else their maker has to say. */
+export type Made<T> = { events: readonly Event[]; result: T }
+
+/**
+ * Commits events that the store makes itself, from rows that `make` locks: in one transaction, so that they are
+ * true when they are there. No spool sent them, so no source is noted.
+ *
+ * @param make may run several times; locks rows in the order of their ids, jobs before subjobs
+ * @throws what `make` throws; AppError unreachable or overloaded: nothing was stored
+ */
+export function ingestMade<T>(
+  store: Store,
+  make: (tx: TransactionSql) => Promise<Made<T>>,
+): Promise<{ result: T; ended: Event[] }> {
+  return withRetries(() =>
+    store.begin(op, async (tx) => {
+      const horizon = await lockHorizon(tx)
+      const { events, result } = await make(tx)
+      if (events.length === 0) return { result, ended: [] }
+      const { fresh, ended } = await insertAndFold(tx, events, horizon)
+      await announce(tx, horizon.batch, fresh)
+      return { result, ended }
+    }),
+  )
+}
+
+async function lockHorizon(tx: TransactionSql): Promise<Horizon> {
+  await tx`select pg_advisory_xact_lock_shared(${locks.horizon})`
+  return readHorizon(tx)
+}
+
+async function insertAndFold(tx: TransactionSql, events: readonly Event[], horizon: Horizon) {
+  const { isNew, late } = await insertEvents(tx, events, horizon)
+  const fresh = events.filter((_, index) => isNew[index])
+  const ended = await endedNow(tx, fresh)
+  await mergeFolds(tx, fresh)
+  await upsertApps(tx, fresh)
+  return { isNew, late, fresh, ended }
 }
 
 /**
@@ -185,18 +223,21 @@ async function mergeRows(
 ): Promise<void> {
   if (rows.length === 0) return
   const { usual, later, any } = statements[table]
-  const merge = (sql: string, some: Slots[], columns: readonly Column[]) =>
-    tx.unsafe(sql, toArrays(some, columns), { prepare: true })
+  const merge = async (sql: string, some: Slots[], columns: readonly Column[]) => {
+    const parameters = toArrays(some, columns)
+    const [row] = await tx.unsafe<{ n: number }[]>(sql, parameters, { prepare: true })
+    return must(row, 'a count is one row').n
+  }
   if (rows.some(isRare)) {
     await merge(any, rows, slotColumns)
     return
   }
-  const { count } = await merge(usual, rows, usualColumns)
-  if (count === rows.length) return
+  const merged = await merge(usual, rows, usualColumns)
+  if (merged === rows.length) return
   const ids = `{${rows.map(({ id }) => id).join(',')}}`
   const found = await tx.unsafe<{ id: string }[]>(later, [ids], { prepare: true })
   const left = new Set(found.map(({ id }) => id))
-  ensure(left.size === rows.length - count, 'a row that was left alone is of a later attempt')
+  ensure(left.size === rows.length - merged, 'a row that was left alone is of a later attempt')
   await merge(
     any,
     rows.filter(({ id }) => left.has(id)),

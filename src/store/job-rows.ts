@@ -43,10 +43,11 @@ export type JobRow = [
   failedAttempts: number,
   queuedAt: Micros | null,
   queueS: number | null,
+  lastQueuedAt: Micros | null,
 ]
 
 /** How many values a row has. */
-export const rowLength: JobRow['length'] = 29
+export const rowLength: JobRow['length'] = 30
 
 /** The selected columns of a job or subjob; metadata is overlaid here, the latest on top. */
 export function jobColumnsSql(sql: Sql, table: JobTable) {
@@ -58,7 +59,8 @@ export function jobColumnsSql(sql: Sql, table: JobTable) {
     mem_max_mb, progress, metrics, error_count, last_error, last_event_at, event_count,
     inserted_at, updated_at,
     case when queue_metadata is null then ${overlaid} else queue_metadata || ${overlaid} end as metadata,
-    attempt, ${failedAttemptsSql(sql)} as failed_attempts, queued_at, ${queueSql(sql)} as queue_s`
+    attempt, ${failedAttemptsSql(sql)} as failed_attempts, queued_at, ${queueSql(sql)} as queue_s,
+    last_queued_at`
 }
 
 /** The tries of a job that failed, the one it shows included. */
@@ -71,20 +73,40 @@ export const queueSql = (sql: Sql) => sql`
       or (ended_at is not null and given_duration_s is not null))
     then greatest(0, extract(epoch from started_at - queued_at)::float8) end`
 
+/** Maximum subjobs above a subjob that its business key may come through. */
+const maxLevels = 8
+
 /**
  * The business key of a subjob, or else of the job above it. A job is found by one probe; above a
- * subjob of a subjob the walk ends after eight levels, also when they form a circle.
+ * subjob of a subjob the walk ends after `maxLevels`, also when they form a circle.
  */
-const lotSql = (sql: Sql) => sql`
+export const lotSql = (sql: Sql) => sql`
   coalesce(subjob.job_key,
     (select p.job_key from job p where p.job_id = subjob.parent_id),
     (with recursive up (id, key, level) as (
       select s.parent_id, s.job_key, 1 from subjob s where s.subjob_id = subjob.parent_id
       union all
       select s.parent_id, s.job_key, level + 1 from up join subjob s on s.subjob_id = up.id
-      where up.key is null and level < 8)
+      where up.key is null and level < ${maxLevels})
     select coalesce(up.key, p.job_key) from up left join job p on p.job_id = up.id
     order by level desc limit 1))`
+
+/**
+ * True for the subjobs of a business key, which is what {@link lotSql} would say: those that have it, and those
+ * below its jobs and subjobs that have none of their own. Found from the key downwards, along indexes, so it costs
+ * as much as the lot has subjobs: an array and `offset 0`, or the planner may read all subjobs for a small part of them.
+ */
+export const isOfLotSql = (sql: Sql, key: string) => sql`
+  subjob_id = any(array(
+    with recursive down (id, level) as (
+      select j.job_id, 0 from job j where j.job_key = ${key}
+      union all
+      select s.subjob_id, 1 from subjob s where s.job_key = ${key}
+      union all
+      select s.subjob_id, level + 1 from down, lateral (
+        select * from subjob where parent_id = down.id and job_key is null offset 0) s
+      where level <= ${maxLevels})
+    select id from down where level > 0))`
 
 /** Has the rows of {@link jobColumnsSql} come as lists of values. */
 export const asJobRows = (question: postgres.PendingQuery<postgres.Row[]>) =>
@@ -98,7 +120,7 @@ export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job 
     id, entityType, parentId, appId, appName, appVersion, siteId, jobKey, subKey, status,
     startedAt, endedAt, durationS, cpuUserS, cpuSystemS, memMaxMb, progress, metrics, errorCount,
     lastError, lastEventAt, eventCount, insertedAt, updatedAt, metadata, attempt, failedAttempts,
-    queuedAt, queueS,
+    queuedAt, queueS, lastQueuedAt,
   ] = row
   const baseline = baselines.of({ entityType, siteId, appName, appVersion, metadata })
   const { stuck, lost, late } = judgeHealth(
@@ -140,6 +162,7 @@ export function jobFromRow(row: JobRow, baselines: Baselines, now: Micros): Job 
     failedAttempts,
     queuedAt,
     queueS,
+    lastQueuedAt,
     truncated: metadata.truncated === true,
     usual: baseline && usualOf(baseline),
   }

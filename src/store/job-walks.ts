@@ -1,11 +1,12 @@
 import type postgres from 'postgres'
 import { type Facts, factNames, searchedFacts } from '../core/facts.ts'
 import { isOpen, type JobFilter, type JobStatus, openStatuses, statuses } from '../core/job.ts'
+import { toStatuses } from '../core/job-filter.ts'
 import type { Micros } from '../core/time.ts'
 import { isUuid } from '../core/uuid.ts'
 import type { Sql } from './driver.ts'
 import type { HealthSql } from './health-sql.ts'
-import type { JobTable } from './job-rows.ts'
+import { isOfLotSql, type JobTable, lotSql } from './job-rows.ts'
 
 /*
  * How a list is found. Its rows come in stretches, one after the other in the order of the list; a
@@ -71,11 +72,17 @@ export const toCondition =
 /** Statuses that have an index of their own; together with `succeeded` they are all. */
 const indexed: readonly JobStatus[] = statuses.filter((status) => status !== 'succeeded')
 
+/** Each once. */
+const statusesOf = (filter: JobFilter): JobStatus[] | undefined => {
+  const some = toStatuses(filter)
+  return some && [...new Set(some)]
+}
+
 /** A walk of its own for each value that has an index by it, so that it need not pass all others. */
 function inWindow(list: List): Stretch {
   const { table, filter, apps } = list
   const window: Where = (sql) => windowOf(sql, filter)
-  const status = filter.status && [...new Set(filter.status)]
+  const status = statusesOf(filter)
   const byStart = filter.time === 'started' || filter.time === 'active'
   // Only jobs have an index by app.
   if (apps && table === 'job' && byStart && apps.length <= maxAppWalks) {
@@ -90,13 +97,14 @@ function inWindow(list: List): Stretch {
 /** What began before the window and belongs to it, and what is asked for by name. */
 function beforeWindow(list: List): Stretch {
   const { filter } = list
-  const { from, to, time, status } = filter
+  const { from, to, time } = filter
+  const status = statusesOf(filter)
   if (from === undefined) return []
   const exact = exactly(list, outside(list, 'before'))
   if (time !== 'active') return exact
   const wants = (some: (one: JobStatus) => boolean) => status === undefined || status.some(some)
   const open = openStatuses
-    .filter((one) => wants((wanted) => wanted === one) && (one === 'running' || !filter.flags))
+    .filter((one) => wants((wanted) => wanted === one))
     .map((one): Walk => ({ where: (sql) => sql`status = ${one} and started_at < ${from}` }))
   const ended = (where: Where): Walk => ({
     where: (sql) => sql`
@@ -106,7 +114,7 @@ function beforeWindow(list: List): Stretch {
   })
   return [
     ...open,
-    ...(wants((one) => !isOpen(one)) && !filter.flags ? [ended(isShort(from)), ended(isLong)] : []),
+    ...(wants((one) => !isOpen(one)) ? [ended(isShort(from)), ended(isLong)] : []),
     ...exact,
   ]
 }
@@ -136,14 +144,18 @@ const outside =
 function exactly({ table, filter: { q } }: List, where: Where): Stretch {
   if (q === undefined) return []
   const pick = (one: Where): Walk => ({ where: one, picked: true })
-  const byKey = pick((sql) => sql`job_key = ${q} and ${where(sql)}`)
+  const byKey = pick((sql) => sql`${hasKey(sql, table, q)} and ${where(sql)}`)
   if (!isUuid(q)) return [byKey]
   const byId = pick(
     (sql) =>
-      sql`${sql(`${table}_id`)} = ${q}::uuid and job_key is distinct from ${q} and ${where(sql)}`,
+      sql`${sql(`${table}_id`)} = ${q}::uuid and ${hasKey(sql, table, q)} is not true and ${where(sql)}`,
   )
   return [byKey, byId]
 }
+
+/** A subjob without a business key has that of the job above it. */
+const hasKey = (sql: Sql, table: JobTable, key: string): Fragment =>
+  table === 'job' ? sql`job_key = ${key}` : isOfLotSql(sql, key)
 
 /** The column that a list is windowed and ordered by. */
 export const timeColumn = (sql: Sql, time: JobFilter['time']) =>
@@ -187,15 +199,19 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
   const { site, appId, businessKey, q, minDurationS, maxDurationS, jobId, parent } = filter
   const { minAttempts = 1 } = filter
   const parts: Fragment[] = [sql`and ${ofApps(sql, apps)}`]
-  if (filter.status && filter.status.length < statuses.length)
-    parts.push(sql`and status = any(${[...filter.status]})`)
+  const status = statusesOf(filter)
+  if (status && status.length < statuses.length) parts.push(sql`and status = any(${status})`)
   if (site !== undefined) {
     // Asked once, before the walk: a site that is not here costs nothing.
     parts.push(sql`and site_id = ${site} and exists (select from app where site_id = ${site})`)
   }
-  if (filter.appVersion !== undefined) parts.push(sql`and app_version = ${filter.appVersion}`)
+  if (filter.appVersion !== undefined) {
+    parts.push(sql`and app_version = ${filter.appVersion}`)
+    // The condition of the index.
+    if (filter.appVersion !== '') parts.push(sql`and app_version <> ''`)
+  }
   if (appId !== undefined) parts.push(sql`and app_id = ${appId}`)
-  if (businessKey !== undefined) parts.push(sql`and job_key = ${businessKey}`)
+  if (businessKey !== undefined) parts.push(sql`and ${hasKey(sql, table, businessKey)}`)
   if (jobId !== undefined) parts.push(sql`and parent_id = ${jobId}`)
   if (parent === 'missing') parts.push(sql`and subjob_id in (select subjob_id from orphan)`)
   if (filter.facts) parts.push(factsSql(sql, filter.facts))
@@ -206,7 +222,7 @@ export function commonWhere(sql: Sql, { table, filter, apps }: List, health?: He
   if (q !== undefined) parts.push(sql`and ${matchesText(sql, table, q)}`)
   if (filter.flags && health) {
     const any = filter.flags.map((flag) => health[flag])
-    parts.push(sql`and status = 'running' and (${joined(sql, any, sql` or `)})`)
+    parts.push(sql`and (${joined(sql, any, sql` or `)})`)
   }
   return joined(sql, parts, sql` `)
 }
@@ -222,10 +238,10 @@ export function factsSql(sql: Sql, facts: Facts): Fragment {
 
 /** All texts as one, in lower case: a fifth of the cost of a comparison each. */
 function matchesText(sql: Sql, table: JobTable, q: string): Fragment {
-  const found = sql`strpos(lower(${searched(sql)}), lower(${q})) > 0`
+  const found = sql`strpos(lower(${searched(sql, table)}), lower(${q})) > 0`
   return isUuid(q) ? sql`(${found} or ${sql(`${table}_id`)} = ${q}::uuid)` : found
 }
 
 /** Between texts stands a character that no search has: a query with it finds nothing. */
-const searched = (sql: Sql) =>
-  sql`concat_ws(chr(31), job_key, sub_key, app_name, last_error, ${sql(searchedFacts)})`
+const searched = (sql: Sql, table: JobTable) =>
+  sql`concat_ws(chr(31), ${table === 'job' ? sql`job_key` : lotSql(sql)}, sub_key, app_name, last_error, ${sql(searchedFacts)})`

@@ -9,7 +9,7 @@ import { refuseUnfitPooler } from './pooler.ts'
 import { beginSlowly } from './slow-transaction.ts'
 
 /*
- * Work that one process at a time does: maintenance, the archive, migrations. Invariants:
+ * Work that one process at a time does: maintenance, rollups, the archive, migrations. Invariants:
  *
  * - Who takes the lease gives it the next number, in its row of "lease"; numbers only grow.
  * - Everything that is written under the lease is written in a transaction that first finds the lock
@@ -59,7 +59,7 @@ export type Lease = {
   close(): Promise<void>
 }
 
-type LeaseName = 'maintenance' | 'migrate' | 'archive'
+type LeaseName = 'maintenance' | 'migrate' | 'archive' | 'rollups'
 
 /** The server ends the session of a holder that is silent this long, in milliseconds. */
 export const leaseMs = 15_000

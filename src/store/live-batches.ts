@@ -1,5 +1,4 @@
 import type { LiveEvent } from '../core/live.ts'
-import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
 import type { Store } from './connect.ts'
 import { type EventRow, eventColumnsSql, eventFromRow } from './events.ts'
@@ -30,13 +29,17 @@ export async function findPlace(store: Store, id: string): Promise<Place | undef
   return pos >= range.oldest && pos <= range.newest ? { pos, n } : undefined
 }
 
-export async function newestPosition(store: Store): Promise<number> {
-  const [row] = await store.ask<{ pos: number }[]>(
+/** After the newest event; position 0 before the first one. */
+export async function newestPlace(store: Store): Promise<Place> {
+  const [row] = await store.ask<Place[]>(
     op,
-    (sql) => sql`/* live.newest */ select coalesce(max(pos), 0) as pos from live_batch`,
+    (sql) => sql`/* live.newest */ select pos, n from live_batch order by pos desc limit 1`,
   )
-  return must(row, 'an aggregate answers one row').pos
+  return row ?? { pos: 0, n: 0 }
 }
+
+/** The id of the last event of a place. */
+export const placeId = ({ pos, n }: Place): string => `${pos}-${n}`
 
 /** The next batches, and the oldest position that was there when they were read. */
 export async function batchesAfter(store: Store, pos: number) {

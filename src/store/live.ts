@@ -8,9 +8,10 @@ import {
   batchAt,
   batchesAfter,
   findPlace,
-  newestPosition,
+  newestPlace,
   type Place,
   page,
+  placeId,
   readEvents,
 } from './live-batches.ts'
 import { LiveSubscriber } from './live-subscriber.ts'
@@ -49,8 +50,8 @@ class StoreFeed implements LiveFeed {
   readonly #store: Store
   readonly #options: Options
   readonly #subscribers = new Set<LiveSubscriber>()
-  /** The newest position that was read; undefined before the first look. */
-  #seen: number | undefined
+  /** After the newest batch that was read; undefined before the first look. */
+  #seen: Place | undefined
   #hint = new AbortController()
 
   constructor(store: Store, options: Options) {
@@ -75,14 +76,14 @@ class StoreFeed implements LiveFeed {
   }
 
   async #look(): Promise<void> {
-    this.#seen ??= await newestPosition(this.#store)
+    this.#seen ??= await newestPlace(this.#store)
     for (;;) {
-      const { batches } = await batchesAfter(this.#store, this.#seen)
-      if (batches.length === 0) return this.#stepBack(this.#seen)
+      const { batches } = await batchesAfter(this.#store, this.#seen.pos)
+      if (batches.length === 0) return this.#stepBack(this.#seen.pos)
       for (const batch of batches) {
         // Without a subscriber the positions still count, so that the next one begins at the end.
         const events = this.#subscribers.size > 0 ? await readEvents(this.#store, batch) : []
-        this.#seen = batch.pos
+        this.#seen = { pos: batch.pos, n: batch.n }
         if (events.length === 0) continue
         for (const subscriber of this.#subscribers) subscriber.push(batch.pos, events)
       }
@@ -92,10 +93,10 @@ class StoreFeed implements LiveFeed {
 
   /** A database that was restored, or failed over to an older copy, gives the same positions again. */
   async #stepBack(last: number): Promise<void> {
-    const newest = await newestPosition(this.#store)
-    if (newest >= last) return
+    const newest = await newestPlace(this.#store)
+    if (newest.pos >= last) return
     this.#options.log.warn(
-      { from: last, to: newest },
+      { from: last, to: newest.pos },
       'live positions went back: the database was restored or failed over',
     )
     this.#seen = newest
@@ -115,7 +116,10 @@ class StoreFeed implements LiveFeed {
       if (place) yield* this.#catchUp(place, subscriber, either)
       else {
         this.#subscribers.add(subscriber)
+        const end = this.#seen
         if (after !== undefined) yield 'reset'
+        // Before the first event there is no id to resume from.
+        if (end && end.pos > 0) yield { position: placeId(end) }
       }
       for (;;) {
         const events = await subscriber.next(either)
@@ -144,7 +148,7 @@ class StoreFeed implements LiveFeed {
         yield* wholeOf(batch, await readEvents(this.#store, batch))
         pos = batch.pos
       }
-      if (pos >= must(this.#seen, 'a subscriber waits for the first look')) break
+      if (pos >= must(this.#seen, 'a subscriber waits for the first look').pos) break
       if (batches.length === 0) await sleep(20, either)
     }
     subscriber.from = pos

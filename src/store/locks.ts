@@ -9,4 +9,6 @@ export const locks = {
   migrate: 7004,
   /** The archiver that writes. */
   archive: 7005,
+  /** The replica that makes rollups. */
+  rollups: 7006,
 } as const

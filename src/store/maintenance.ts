@@ -1,8 +1,11 @@
 import type { Logger } from 'pino'
+import type { Event } from '../core/event.ts'
 import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
+import { isArchivedSql } from './archive/jobs-sql.ts'
 import { makeBaselines } from './baselines.ts'
+import { closeLost } from './close-lost.ts'
 import type { Sql, Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
 import { endStalledReaders } from './end-stalled.ts'
@@ -11,6 +14,7 @@ import { askAgainMs, openLease } from './lease.ts'
 import { findOrphans } from './orphans.ts'
 import { dropUnarchived } from './retention.ts'
 import { retireSources, trimSources } from './retire-sources.ts'
+import { trimSenderClocks } from './sender-clocks.ts'
 import { readDoubt, TimeWatch, type TrustedTime } from './trusted-time.ts'
 
 export type MaintenanceOptions = {
@@ -18,10 +22,14 @@ export type MaintenanceOptions = {
   signal: AbortSignal
   freezeAfterHours: number
   liveKeepHours: number
-  /** With an archive, jobs that ended stay until it has them, and raw events are its to drop. */
+  /** With an archive, jobs stay until it has them, and raw events are its to drop. */
   archive: boolean
   /** Age at which raw events are dropped when there is no archive. */
   retentionHours: number
+  /** Jobs that have been lost for so many seconds are closed; 0 or absent: none. */
+  lostAfterS?: number
+  /** Called with the events that closed them. */
+  onEnded?: (ended: readonly Event[]) => void
   /** Between two rounds, in milliseconds; a minute. */
   everyMs?: number
   /** The lease, for tests; see lease.ts. */
@@ -146,6 +154,8 @@ async function attempt(
 
 function tasksOf(options: MaintenanceOptions): Task[] {
   const { freezeAfterHours, liveKeepHours, archive, retentionHours, log } = options
+  const { lostAfterS = 0, onEnded } = options
+  const closeLostJobs = (store: Store) => closeLost(store, { lostAfterS, log, onEnded })
   const dropOld = async (store: Store, signal: AbortSignal) => {
     const dropped = await dropUnarchived(store, retentionHours, signal)
     if (dropped.length > 0) log.info({ dropped }, 'raw events past retention dropped')
@@ -160,9 +170,11 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     { name: 'live', run: (store, signal) => trimLive(store, liveKeepHours, signal) },
     { name: 'baselines', everyMinutes: 5, run: makeBaselines },
     { name: 'orphans', run: findOrphans },
+    ...(lostAfterS > 0 ? [{ name: 'lost', run: closeLostJobs }] : []),
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
+    { name: 'sender clocks', everyMinutes: 60, run: trimSenderClocks },
     { name: 'sources', everyMinutes: 10, run: retireSources },
     { name: 'epochs', everyMinutes: 60, run: trimSources },
     {
@@ -236,9 +248,7 @@ async function trimApps(store: Store): Promise<void> {
 
 /**
  * Deletes jobs without an event for 90 days, running ones too. By both clocks: old history that is
- * replayed today stays for 90 days as well. With an archive, one that ended goes only
- * if it has not changed since a file of its hour was read back, or within the hour before, in which
- * its row may have been read.
+ * replayed today stays for 90 days as well. With an archive, only as the archive has them.
  */
 export async function trimJobs(
   store: Store,
@@ -260,13 +270,12 @@ export async function trimJobs(
               where seen_bin < (${since(sql)}) at time zone 'UTC'
                 and last_event_at < ${since(sql)}
                 and updated_at < ${since(sql)}
-                and (not ${archive} or ended_at is null or exists (
-                  select from archive_file f
-                  where f.kind = ${table} and f.site_id = ${sql(table)}.site_id
-                    and f.hour = date_trunc('hour', ended_at, 'UTC')
-                    and f.verified_at > ${sql(table)}.updated_at + interval '1 hour'))
+                and (not ${archive} or ${sql.unsafe(isArchivedSql(table, table))})
               order by seen_bin limit ${batch}))
-            returning last_event_at),
+            returning ${sql(`${table}_id`)} as id, last_event_at),
+          noted as (
+            update archived_job set deleted = true
+            where kind = ${table} and id in (select id from gone)),
           moved as (
             update horizon set jobs_from = greatest(jobs_from, (select max(last_event_at) from gone))
             where exists (select from gone))

@@ -11,6 +11,7 @@ import {
   recordedEdition,
 } from './edition.ts'
 import { askAgainMs, type Lease, openLease } from './lease.ts'
+import { applyLicensed } from './licensed.ts'
 import { type MigrationFile, readMigrationFiles, splitStatements } from './migration-files.ts'
 
 /*
@@ -23,7 +24,7 @@ import { type MigrationFile, readMigrationFiles, splitStatements } from './migra
  *   so that running it again does no harm: the lease is checked before each statement.
  * - A database that a newer program migrated is left alone.
  * - The edition that the first run chose stays; an extension that comes later changes nothing.
- * - Licensed files are applied while the database runs under the Timescale licence. Whatever became
+ * - Licensed migrations are applied while the database runs under the Timescale licence. Whatever became
  *   of the licence, one that was applied stays, and one that is missing keeps no role from working.
  */
 
@@ -68,6 +69,7 @@ async function migrateLocked(lease: Lease, log: Logger, folder?: URL): Promise<M
     ({ licensed }) => !licensed || edition.licence === 'tsl',
   )
   for (const file of missing) await apply(lease, file, kind, log)
+  if (edition.licence === 'tsl') await applyLicensed(lease.store, folder)
   return { applied: namesOf(missing), edition }
 }
 

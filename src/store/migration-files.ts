@@ -41,7 +41,7 @@ const namePattern = /^(\d{4})_([a-z0-9_]+)(?:\.(plain|timescale|tsl))?\.sql$/
  */
 export async function readMigrationFiles(
   edition: EditionKind,
-  folder = new URL('migrations/', sqlFolder()),
+  folder = migrationsFolder(),
 ): Promise<MigrationFile[]> {
   const files: MigrationFile[] = []
   for (const file of (await readdir(folder)).sort()) {
@@ -61,6 +61,8 @@ export async function readMigrationFiles(
   }
   return files
 }
+
+export const migrationsFolder = (): URL => new URL('migrations/', sqlFolder())
 
 /**
  * Where the SQL files are: `sql/` of the source tree, or the copy of it inside `dist/`. A bundle

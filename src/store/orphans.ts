@@ -77,20 +77,37 @@ const hasParent = (sql: Sql, id: ReturnType<Sql>) => sql`(
   exists (select from job where job_id = ${id})
   or exists (select from subjob p where p.subjob_id = ${id}))`
 
-/** The orphans of each site and app, most first. */
-export function countOrphans(
+/** Counts; with `cut`, of a part of the rows. */
+export type Counted<Item> = { items: Item[]; cut: boolean }
+
+/** Maximum orphans that are counted: each costs a probe. */
+const maxCounted = 10_000
+
+/** The orphans of each site and app, most first; `cut` when there are more than are counted. */
+export async function countOrphans(
   store: Store,
   { site }: { site?: string | undefined },
   signal: AbortSignal,
-): Promise<Orphans[]> {
-  return store.ask<Orphans[]>(
+): Promise<Counted<Orphans>> {
+  const rows = await store.ask<(Orphans & { siteId: string | null; cut: boolean })[]>(
     { operation: 'countOrphans', table },
     (sql) => sql`
       /* orphans.count */
-      select site_id, app_name, count(*) as subjobs, max(started_at) as newest_started_at
-      from orphan join subjob using (subjob_id)
-      ${site === undefined ? sql`` : sql`where site_id = ${site}`}
-      group by 1, 2 order by subjobs desc, 1, 2`,
+      with part as materialized (
+        select subjob_id from orphan order by subjob_id limit ${maxCounted + 1}),
+      counted as (
+        select site_id, app_name, count(*) as subjobs, max(started_at) as newest_started_at
+        from (select subjob_id from part order by subjob_id limit ${maxCounted}) o, lateral (
+          select * from subjob where subjob_id = o.subjob_id offset 0) s
+        ${site === undefined ? sql`` : sql`where site_id = ${site}`}
+        group by 1, 2)
+      select counted.*, cut from (select count(*) > ${maxCounted} as cut from part) c
+      left join counted on true order by subjobs desc, site_id, app_name`,
     signal,
   )
+  return {
+    // Without a count there is one row, of nulls.
+    items: rows.flatMap(({ cut: _, ...counted }) => (counted.siteId === null ? [] : [counted])),
+    cut: rows.some(({ cut }) => cut),
+  }
 }

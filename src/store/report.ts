@@ -3,6 +3,7 @@ import type { Readiness } from './database-watch.ts'
 import type { IngestProgress } from './ingest-queue.ts'
 import type { MaintenanceState } from './maintenance.ts'
 import type { ReusingSpool } from './reuse-alarm.ts'
+import type { RollupsState } from './rollups/run-rollups.ts'
 
 /** A horizon that has not moved for this long is a fault: it is moved once a minute. */
 const longestStandS = 600
@@ -12,6 +13,7 @@ export type StoreFacts = {
   database: Readiness
   ingest: IngestProgress
   maintenance: MaintenanceState
+  rollups: RollupsState
   /** How long the freeze horizon has not moved, in seconds. */
   horizonStandsS: number
   /** Spools that gave numbers again in the last day. */
@@ -24,7 +26,7 @@ export type StoreFacts = {
  * none is committed, whatever the reason; degraded when one of its jobs is not done.
  */
 export function describeStore(facts: StoreFacts) {
-  const { pool, database, ingest, maintenance, horizonStandsS, reused, recent } = facts
+  const { pool, database, ingest, maintenance, rollups, horizonStandsS, reused, recent } = facts
   const { shown, faults } = describeCounts(recent)
   const { here, lastRunAt, failed, doubt } = maintenance
   // In doubt it stands on purpose, and that is said below.
@@ -36,6 +38,7 @@ export function describeStore(facts: StoreFacts) {
   if (ingest.oldestMs >= stalledS * 1000) {
     faults.push(`the oldest event has waited ${Math.floor(ingest.oldestMs / 1000)} s for a commit`)
   }
+  if (rollups.failed !== undefined) faults.push(`rollups could not be made: ${rollups.failed}`)
   const trouble = database.state === 'ready' ? stall(ingest) : database.why
   const isHealthy = failed.length + faults.length + reused.length === 0 && doubt === undefined
   return {
@@ -58,6 +61,7 @@ export function describeStore(facts: StoreFacts) {
       failed,
       ...(doubt === undefined ? {} : { stopped: doubt }),
     },
+    rollups: { here: rollups.here, last_run_at: rollups.lastRunAt },
   }
 }
 

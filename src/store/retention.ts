@@ -1,7 +1,6 @@
 import { must } from '../core/must.ts'
-import type { Micros } from '../core/time.ts'
+import { fromMs, type Micros, toMs } from '../core/time.ts'
 import type { ArchivedFile } from './archive/files.ts'
-import type { Hour } from './archive/hours.ts'
 import type { Store } from './connect.ts'
 import { dropEventsBefore, type Partition, partitionsBefore } from './horizon.ts'
 
@@ -11,10 +10,26 @@ import { dropEventsBefore, type Partition, partitionsBefore } from './horizon.ts
  * answer can change before the drop.
  */
 
-type Range = Pick<Partition, 'startsAt' | 'endsAt'>
+export type Range = Pick<Partition, 'startsAt' | 'endsAt'>
 
-/** Partitions of raw events that end before retention and below the freeze horizon; oldest first. */
-export async function expiredPartitions(store: Store, hours: number): Promise<Partition[]> {
+/**
+ * The days (UTC) with raw events that end before retention and below the freeze horizon; oldest first. The archive's unit
+ * is a day, so the hours of one go together.
+ */
+export async function expiredDays(store: Store, hours: number): Promise<Range[]> {
+  const days = new Map<string, Range>()
+  const until = await expiry(store, hours)
+  for (const { startsAt } of await partitionsBefore(store, startOfDay(until))) {
+    const from = startOfDay(startsAt)
+    days.set(from, { startsAt: from, endsAt: fromMs(toMs(from) + 24 * 3_600_000) })
+  }
+  return [...days.values()]
+}
+
+const startOfDay = (time: Micros): Micros => `${time.slice(0, 10)}T00:00:00.000000Z`
+
+/** The time below which raw events are past retention, and frozen. */
+async function expiry(store: Store, hours: number): Promise<Micros> {
   const [row] = await store.ask<{ until: Micros }[]>(
     { operation: 'expired', table: 'horizon' },
     (sql) => sql`
@@ -22,7 +37,7 @@ export async function expiredPartitions(store: Store, hours: number): Promise<Pa
       select least(frozen_before, trusted_at - make_interval(secs => ${hours * 3600})) as until
       from horizon`,
   )
-  return partitionsBefore(store, must(row, 'the horizon is one row').until)
+  return must(row, 'the horizon is one row').until
 }
 
 /**
@@ -70,7 +85,7 @@ export async function dropUnarchived(
   signal: AbortSignal,
 ): Promise<string[]> {
   const dropped: string[] = []
-  for (const partition of await expiredPartitions(store, hours)) {
+  for (const partition of await partitionsBefore(store, await expiry(store, hours))) {
     signal.throwIfAborted()
     if ((await inUse(store, partition, hours)) !== undefined) break
     dropped.push(...(await dropEventsBefore(store, partition.endsAt)))
@@ -87,29 +102,37 @@ export async function dropUnarchived(
   return dropped
 }
 
-/** The first hour of a range in which the archive does not have exactly the events on record. */
-export async function unmatchedHour(store: Store, { startsAt, endsAt }: Range) {
-  const [row] = await store.ask<{ site: string; hour: Micros; events: number; archived: number }[]>(
-    { operation: 'unmatchedHour', table: 'event' },
+/** The first site of a day of which the archive does not have exactly the events on record. */
+export async function unmatchedSite(store: Store, { startsAt, endsAt }: Range) {
+  const [row] = await store.ask<{ site: string; events: number; archived: number }[]>(
+    { operation: 'unmatchedSite', table: 'event' },
     (sql) => sql`
       /* retention.unmatched */
       with hot as (
-        select site_id, date_trunc('hour', at, 'UTC') as hour, count(*) as n from event
-        where at >= ${startsAt} and at < ${endsAt} group by 1, 2),
+        select site_id, count(*) as n from event
+        where at >= ${startsAt} and at < ${endsAt} group by 1),
+      -- Of a day that earlier versions archived and dropped by the hour, the hours that are still there.
+      files as (
+        select site_id, sum(rows)::int8 as n from archive_file
+        where kind = 'event' and starts_at >= ${startsAt} and starts_at < ${endsAt}
+          and ends_at > (select dropped_before from horizon) group by 1),
+      -- Events that came late were never in "event".
+      late as (
+        select distinct on (site_id) site_id, late_events as n from archive_manifest
+        where day = (${startsAt}::timestamptz at time zone 'UTC')::date order by site_id, number desc),
       archived as (
-        select site_id, hour, sum(rows)::int8 as n from archive_file
-        where kind = 'event' and hour >= ${startsAt} and hour < ${endsAt} group by 1, 2)
-      select site_id as site, hour, coalesce(hot.n, 0)::int8 as events,
+        select site_id, files.n - coalesce(late.n, 0) as n from files left join late using (site_id))
+      select site_id as site, coalesce(hot.n, 0)::int8 as events,
         coalesce(archived.n, 0)::int8 as archived
-      from hot full join archived using (site_id, hour)
-      where hot.n is distinct from archived.n order by hour, site_id limit 1`,
+      from hot full join archived using (site_id)
+      where coalesce(hot.n, 0) <> coalesce(archived.n, 0) order by site_id limit 1`,
   )
   return row
 }
 
-export type NotedFile = ArchivedFile & Pick<Hour, 'site'> & { hour: Micros }
+export type NotedFile = ArchivedFile & { site: string }
 
-/** The files of raw events in a range that are on record. */
+/** The files of raw events of a day that are on record. */
 export async function notedEventFiles(
   store: Store,
   { startsAt, endsAt }: Range,
@@ -118,9 +141,9 @@ export async function notedEventFiles(
     { operation: 'notedEventFiles', table: 'archive_file' },
     (sql) => sql`
       /* retention.files */
-      select kind, site_id as site, hour, path, rows, bytes, sha256, at_min, at_max
+      select kind, site_id as site, path, rows, bytes, sha256, at_min, at_max
       from archive_file
-      where kind = 'event' and hour >= ${startsAt} and hour < ${endsAt} order by hour, path`,
+      where kind = 'event' and starts_at >= ${startsAt} and starts_at < ${endsAt} order by path`,
   )
   return [...rows]
 }

@@ -43,6 +43,10 @@ export const storeSettings = z
       ['on', 'off'],
       'on',
     ),
+    LOST_AFTER_S: number(
+      'A job or subjob that has been lost for so long is closed with the status unknown; 0 closes none.',
+      { min: 0, max: 31_536_000, standard: 0, unit: 's' },
+    ),
     ...retentionSettings.shape,
   })
   .check(atMost('FREEZE_AFTER_HOURS', 'RETENTION_HOURS'))

@@ -1,8 +1,9 @@
 import type { Event } from '../core/event.ts'
-import { SenderClocks } from '../core/sender-clocks.ts'
+import type { SenderClocks } from '../core/sender-clocks.ts'
 import { type Micros, toMs } from '../core/time.ts'
-import type { Store, TransactionSql } from './connect.ts'
+import type { TransactionSql } from './connect.ts'
 import { isDue, type Opening } from './deliveries.ts'
+import type { SharedClocks } from './sender-clocks.ts'
 
 /**
  * Maximum ranges of numbers kept of one spool: more than a sidecar's batches that overtake each other leave
@@ -23,18 +24,6 @@ export type ReusedNumbers = {
 }
 
 /**
- * What is known of the clocks behind each spool, for each store: it takes many events to tell one that is
- * behind, and they come in many batches. Bounded, see core/sender-clocks.ts.
- */
-const clocks = new WeakMap<Store, SenderClocks>()
-
-export function clocksOf(store: Store): SenderClocks {
-  const known = clocks.get(store) ?? new SenderClocks()
-  clocks.set(store, known)
-  return known
-}
-
-/**
  * Notes the numbers received from each spool. Repeats count too: received is not the same as new.
  *
  * @param isNew for each event true when it was stored now. Its number must be new as well: one that
@@ -46,9 +35,11 @@ export async function upsertSources(
   tx: TransactionSql,
   events: readonly Event[],
   isNew: readonly boolean[],
-  known: SenderClocks,
+  known: SharedClocks,
 ): Promise<{ reused: ReusedNumbers[]; due: Opening[] }> {
-  const rows = toSourceRows(events, isNew, known)
+  const batches = toBatches(events, isNew, known.clocks)
+  await known.exchange(tx, [...new Set(batches.map(({ source }) => source.id))].sort(order))
+  const rows = batches.map((batch) => toSourceRow(batch, known.clocks))
   if (rows.length === 0) return { reused: [], due: [] }
   // The numbers of new events of this batch. A spool's row is locked when this is read.
   const fresh = tx`(select g.fresh from given g where g.source_id = s.source_id and g.epoch = s.epoch)`
@@ -118,12 +109,12 @@ type Batch = {
   twice: number[]
 }
 
-/** A row per spool that events of the batch came from, in the order of the table's key. */
-function toSourceRows(
+/** What came from each spool, in the order of the table's key; its clocks are noted. */
+function toBatches(
   events: readonly Event[],
   isNew: readonly boolean[],
   known: SenderClocks,
-): SourceRow[] {
+): Batch[] {
   const bySource = new Map<string, Batch>()
   for (const [index, event] of events.entries()) {
     const { source } = event
@@ -141,8 +132,9 @@ function toSourceRows(
     if (batch.fresh.has(source.seq)) batch.twice.push(source.seq)
     batch.fresh.add(source.seq)
   }
-  const rows = [...bySource.values()].map((batch) => toSourceRow(batch, known))
-  return rows.sort((a, b) => order(a.source_id, b.source_id) || order(a.epoch, b.epoch))
+  return [...bySource.values()].sort(
+    ({ source: a }, { source: b }) => order(a.id, b.id) || order(a.epoch, b.epoch),
+  )
 }
 
 const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)

@@ -1,4 +1,4 @@
-import type { Heartbeat } from '../core/heartbeat.ts'
+import type { Heartbeat, SinkReport } from '../core/heartbeat.ts'
 import type { ListPage, Place } from '../core/list-order.ts'
 import { must } from '../core/must.ts'
 import { type Source, type SourceFilter, sourcesQuestion } from '../core/questions/sources.ts'
@@ -159,15 +159,20 @@ function toSource(row: SourceRow): Source {
     spoolBytes: said?.spool?.bytes ?? null,
     spoolMaxBytes: said?.spool?.max_bytes ?? null,
     trouble: twinEpoch ? toTwinTrouble(twinEpoch) : (said?.spool?.trouble ?? null),
-    sinks: (said?.sinks ?? []).map(({ name, lag_events, lag_s, state }) => ({
-      ...{ name, lagEvents: lag_events, lagS: lag_s, state },
-    })),
+    sinks: (said?.sinks ?? []).map(toSinkState),
     host: said?.host ?? null,
     version: said?.version ?? null,
     clockOffsetS: isSender ? sender : own,
     clockOf: isSender ? clockOf : null,
   }
 }
+
+const toSinkState = ({ name, lag_events, lag_s, state, last_gap, ...sink }: SinkReport) => ({
+  ...{ name, lagEvents: lag_events, lagS: lag_s, state, status: sink.status ?? null },
+  ...{ required: sink.required ?? null, rejects: sink.rejects ?? null },
+  ...{ skipped: sink.skipped ?? null, gapEvents: last_gap?.events ?? null },
+  ...{ gapAt: last_gap?.at ?? null, gapReason: last_gap?.reason ?? null },
+})
 
 const toTwinTrouble = (epoch: string) =>
   `another sidecar reports under this id (epoch ${epoch}): its machine or folder was copied; give one of them an empty SPOOL_DIR`

@@ -1,6 +1,7 @@
 import { estimateBytes } from '../core/answer-size.ts'
 import type { AttemptEntries } from '../core/attempt-entry.ts'
 import { entryFromSlots, listAttempts } from '../core/attempts.ts'
+import { isPartial } from '../core/completeness.ts'
 import { AppError } from '../core/errors.ts'
 import {
   type Job,
@@ -73,8 +74,13 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     }
   }
 
-  const askPage: JobReader['askPage'] = (question, params, signal, after) =>
-    answerQuestion(store, question, params, { signal, after })
+  const askPage: JobReader['askPage'] = async (question, params, signal, after) => {
+    // Lists in pages are of what there is, not counts of jobs.
+    if (question.order) return answerQuestion(store, question, params, { signal, after })
+    // Before the counts, as with lists of jobs.
+    const partial = isPartial(await completeness.get())
+    return { ...(await answerQuestion(store, question, params, { signal, after })), partial }
+  }
   const toJob = (row: JobRow) => jobFromRow(row, baselines, now())
 
   return {

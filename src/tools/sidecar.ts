@@ -5,7 +5,14 @@ import { HttpFailure } from '../platform/http-failure.ts'
 import { type Problem, problemType } from '../platform/problem.ts'
 
 /** The sidecar that a tool talks to, and the token to show to it. */
-export type Sidecar = { url: string; token: string | undefined }
+export type Sidecar = {
+  url: string
+  token: string | undefined
+  /** Answers in the place of one that is stopped; `url` is its folder then. */
+  ask?: (path: string, method: string) => Promise<{ status: number; body: Buffer }>
+}
+
+type Method = NonNullable<HttpRequest['method']>
 
 /** A client for a sidecar; what it fails with is an HttpFailure. */
 export function openClient({ url, token }: Sidecar, timeoutMs: number): HttpClient {
@@ -23,12 +30,16 @@ export async function askSidecar(
   path: string,
   { method = 'GET', good = [200] }: Pick<HttpRequest, 'method'> & { good?: readonly number[] } = {},
 ): Promise<unknown> {
+  const { status, body } = await (sidecar.ask?.(path, method) ?? askOver(sidecar, method, path))
+  const json = parseOrUndefined(body)
+  if (good.includes(status) && json !== undefined) return json
+  throw toRefusal(sidecar.url, status, json)
+}
+
+async function askOver(sidecar: Sidecar, method: Method, path: string) {
   const client = openClient(sidecar, 15_000)
   try {
-    const { status, body } = await client.ask({ method, path })
-    const json = parseOrUndefined(body)
-    if (good.includes(status) && json !== undefined) return json
-    throw toRefusal(sidecar.url, status, json)
+    return await client.ask({ method, path })
   } catch (error) {
     throw error instanceof HttpFailure ? toUnreachable(sidecar.url, error) : error
   } finally {

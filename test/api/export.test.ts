@@ -71,7 +71,7 @@ async function serve(t: TestContext, reader: JobReader) {
   const { app } = readApp({ reader })
   const life = new Lifecycle(pino({ level: 'silent' }))
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life)
-  t.after(() => life.stop(2))
+  t.after(() => life.stop(30))
   return url
 }
 

@@ -49,7 +49,7 @@ async function startDoor(t: TestContext, { auth, take = accept, readTimeoutMs }:
   const log = pino({ level: 'silent' })
   const metrics = new Metrics()
   const life = new Lifecycle(log)
-  t.after(() => life.stop(5))
+  t.after(() => life.stop(30))
   const door = auth ?? new Auth({ anonymous: [] })
   const routes = ingestRoutes({
     accept: take,

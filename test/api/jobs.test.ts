@@ -133,6 +133,9 @@ describe('GET /v1/jobs', () => {
     for (const other of ['status=failed', 'time=ended']) {
       assert.equal((await ask(`/v1/jobs?flag=lost&${other}`)).status, 422)
     }
+    // One that waits is late, and neither stuck nor lost.
+    assert.equal((await ask('/v1/jobs?flag=lost&flag=stuck&status=queued')).status, 422)
+    assert.equal((await ask('/v1/jobs?flag=late&status=queued')).status, 200)
   })
 
   test('reads an unescaped +', async () => {

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { questionRoutes } from '../../src/api/questions.ts'
 import { roleRoutes } from '../../src/api/role-routes.ts'
 import type { JobFilter, JobReader } from '../../src/core/job.ts'
-import type { LiveFeed } from '../../src/core/live.ts'
+import type { LiveBatch, LiveFeed, LiveSites } from '../../src/core/live.ts'
 import { Auth, type AuthOptions } from '../../src/platform/auth.ts'
 import { createApp } from '../../src/platform/http.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
@@ -20,7 +20,7 @@ export type AppOptions = {
   world?: World
   reader?: JobReader
   auth?: AuthOptions
-  feed?: LiveFeed
+  feed?: LiveFeed<LiveBatch | LiveSites>
   stopping?: AbortSignal
   heartbeatMs?: number
   stallMs?: number

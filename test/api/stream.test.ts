@@ -8,6 +8,8 @@ import { must } from '../../src/core/must.ts'
 import { Lifecycle } from '../../src/platform/lifecycle.ts'
 import { listen } from '../../src/platform/listen.ts'
 import { parseSse, type SseMessage } from '../../src/platform/sse.ts'
+import { mergedFeed } from '../../src/sites/merged-feed.ts'
+import { LiveSite } from '../support/live-site.ts'
 import { until } from '../support/processes.ts'
 import { idOf } from '../support/sample-jobs.ts'
 import { type AppOptions, readApp } from './read-app.ts'
@@ -49,7 +51,7 @@ async function serve(t: TestContext, options: AppOptions) {
   const life = new Lifecycle(pino({ level: 'silent' }))
   const { app, metrics } = readApp({ ...options, stopping: life.signal })
   const url = await listen(app, { host: '127.0.0.1', port: 0 }, life)
-  t.after(() => life.stop(2))
+  t.after(() => life.stop(30))
   const count = async (name: 'streamClients' | 'streamCutOff') =>
     (await metrics[name].get()).values[0]?.value ?? 0
   return { url, life, count }
@@ -342,6 +344,71 @@ describe('many readers of GET /v1/stream', () => {
     assert.deepEqual(numbers(await first), until80(50))
     for (const [i, n] of [10, 20, 49, 50].entries()) {
       assert.deepEqual(numbers(await rest[i]!), until80(n))
+    }
+  })
+
+  test('learn where they are though nothing happens, and resume there on the shared subscription', async (t) => {
+    const { feed, told, asked } = handFeed()
+    const { url } = await serve(t, { feed, heartbeatMs: 50 })
+    const first = await fetch(`${url}/v1/stream`)
+    const heard = parseSse(first.body!)
+    await until('the shared subscription', () => asked.length === 1)
+    told.push({ position: 'p-7' })
+    let at = ''
+    while (at === '') at = (await heard.next()).value?.id ?? 'the stream ended'
+    assert.equal(at, 'p-7')
+    const second = take(`${url}/v1/stream`, 2, { headers: { 'last-event-id': at } })
+    const third = take(`${url}/v1/stream`, 1, { headers: { 'last-event-id': 'p-8' } })
+    await until('a reader from elsewhere', () => asked.length === 2)
+    assert.deepEqual(asked, [{ after: undefined }, { after: 'p-8' }])
+    told.push([event(8), event(9)])
+    assert.deepEqual(numbers(await second), [8, 9])
+    await third
+    // After a gap nobody is there without having been told of it.
+    told.push('reset')
+    for (let kind = ''; kind !== 'reset'; ) kind = (await heard.next()).value?.event ?? 'reset'
+    const late = take(`${url}/v1/stream`, 1, { headers: { 'last-event-id': 'p-9' } })
+    await until('a subscription of its own', () => asked.length === 3)
+    assert.equal(asked[2]?.after, 'p-9')
+    await late
+    await heard.return(undefined)
+  })
+
+  test('that resume over several sites share one subscription, also while a site is silent', async (t) => {
+    const sites = [new LiveSite('fab1'), new LiveSite('fab2')] as const
+    const [busy, silent] = sites
+    for (const n of [1, 2]) silent.say(`b${n}`)
+    const merged = mergedFeed(sites)
+    let open = 0
+    const feed: typeof merged = {
+      async *subscribe(from) {
+        open++
+        try {
+          yield* merged.subscribe(from)
+        } finally {
+          open--
+        }
+      },
+    }
+    const { url } = await serve(t, { feed })
+    const resume = { headers: { 'last-event-id': 'fab1=0,fab2=2' } }
+    const readers = [1, 2].map(() => take(`${url}/v1/stream`, 60, resume))
+    await until('both to follow', () => open === 2)
+    let said = 0
+    await until('one subscription for both', () => {
+      if (said < 50) busy.say(`a${said++}`)
+      return said >= 2 && open === 1
+    })
+    while (said < 100) busy.say(`a${said++}`)
+    for (const messages of await Promise.all(readers)) {
+      const events = messages.filter(({ event: kind }) => kind !== 'sites')
+      const keys = events.map(({ data }) => JSON.parse(data).key)
+      assert.ok(keys.length > 50, 'the rest are reports on sites')
+      assert.deepEqual(
+        keys,
+        keys.map((_, i) => `a${i}`),
+      )
+      assert.equal(events.at(-1)?.id, `fab1=${keys.length},fab2=2`)
     }
   })
 

@@ -18,7 +18,7 @@ test('answers that one caller does not read are bounded together, and make room 
   const heavy = { metadata: { text: 'x'.repeat(32_000) } }
   world.jobs = world.jobs.map((job) => ({ ...job, ...heavy }))
   const life = new Lifecycle(pino({ level: 'silent' }))
-  t.after(() => life.stop(2))
+  t.after(() => life.stop(30))
   // What was found and is not written yet takes memory as well: nothing is asked for without room.
   let asked = 0
   const inner = arrayReader(world)

@@ -7,17 +7,17 @@ import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { openLease } from '../../src/store/lease.ts'
 import { freshFolder } from '../support/processes.ts'
-import { closedHour, eventAt, expire, run } from './support.ts'
+import { closedDay, eventAt, expire, run } from './support.ts'
 
 test('the archiver writes and drops nothing while the time is in doubt, and says why', async (t) => {
-  const { store, url } = await closedHour(t, [eventAt(1), eventAt(2)])
+  const { store, url } = await closedDay(t, [eventAt(1), eventAt(2)])
   await expire(store)
   const dir = freshFolder()
   const lease = openLease(url, 'archive', { role: 'archiver' })
   t.after(() => lease.close())
   const archiver = new Archiver({
     ...{ lease, place: new FolderPlace(dir), site: undefined },
-    ...{ intervalMs: 1000, retentionHours: 72, metrics: new Metrics() },
+    ...{ intervalMs: 1000, retentionHours: 72, lateHours: 24, metrics: new Metrics() },
     ...{ log: pino({ level: 'silent' }), signal: new AbortController().signal },
   })
   await run(store, `update horizon set doubt = 'the clock was set'`)
@@ -28,7 +28,7 @@ test('the archiver writes and drops nothing while the time is in doubt, and says
   await run(store, 'update horizon set doubt = null')
   assert.equal(await archiver.round(), true)
   assert.equal(archiver.state.trouble, undefined)
-  assert.equal(archiver.state.hours, 1)
+  assert.equal(archiver.state.days, 1)
   const [left] = await run(store, 'select count(*)::int as n from event')
   assert.equal(left?.n, 0, 'archived, and past retention')
 })

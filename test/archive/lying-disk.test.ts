@@ -22,7 +22,7 @@ const lyingDisk = `
     return write.call(this, kept, ...rest)
   }`
 
-const at = '2026-03-01T13:00:00.000001Z'
+const at = '2026-03-13T00:00:00.000001Z'
 const event = (): Event => ({
   idempotency_key: crypto.randomUUID(),
   site_id: 'fab1',
@@ -35,24 +35,24 @@ const event = (): Event => ({
 const run = (store: Store, statement: string) =>
   store.ask({ operation: 'test', table: 'none' }, (sql) => sql.unsafe(statement))
 
-/** A database with an hour that is closed and in which nothing changed for long. */
-async function closedHour(t: Parameters<typeof freshDatabase>[0]) {
+/** A database with a day that is closed and in which nothing changed for long. */
+async function closedDay(t: Parameters<typeof freshDatabase>[0]) {
   const { url } = await freshDatabase(t)
   const store = connect(url, { role: 'test', max: 2 })
   t.after(() => store.close())
-  await run(store, `update horizon set frozen_before = '2026-03-01', open_until = '2026-03-02'`)
-  await run(store, `select make_event_partitions('2026-03-01T00:00:00Z', '2026-03-02T00:00:00Z')`)
+  await run(store, `update horizon set frozen_before = '2026-03-01', open_until = '2026-03-15'`)
+  await run(store, `select make_event_partitions('2026-03-01T00:00:00Z', '2026-03-15T00:00:00Z')`)
   await ingest(store, Array.from({ length: 20 }, event))
-  await run(store, `update horizon set frozen_before = '2026-03-01T14:30:00Z'`)
+  await run(store, `update horizon set frozen_before = '2026-03-14T00:30:00Z'`)
   await run(store, `update job set updated_at = now() - interval '1 day'`)
   return { store, url }
 }
 
 const noted = async (store: Store) => (await run(store, 'select from archive_file')).length
 
-describe('an hour that does not read back', () => {
+describe('a day that does not read back', () => {
   test('is not in the archive, and on record nowhere, until it does', async (t) => {
-    const { store, url } = await closedHour(t)
+    const { store, url } = await closedDay(t)
     const preload = join(freshFolder(), 'lying-disk.mjs')
     writeFileSync(preload, lyingDisk)
     const env = { DATABASE_URL: url, ARCHIVE_DIR: join(freshFolder(), 'archive') }
@@ -65,6 +65,6 @@ describe('an hour that does not read back', () => {
     assert.equal(existsSync(join(env.ARCHIVE_DIR, '_manifest/site=fab1')), false)
     await archiver.stop()
     await startRole(t, 'archiver', env)
-    await until('the hour', async () => (await noted(store)) === 2)
+    await until('the day', async () => (await noted(store)) === 2)
   })
 })

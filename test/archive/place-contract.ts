@@ -13,7 +13,7 @@ export type Stand = {
   /** Opens it, as one more process would. */
   open(): Place
   /** Damages it: the bytes of a name end early. */
-  cut(name: string, bytes: number): void
+  cut(name: string, bytes: number): void | Promise<void>
   /** A place of this kind that cannot be used. */
   unusable(): Place
 }
@@ -283,7 +283,7 @@ export function testPlace(kind: string, stand: () => Stand): void {
       await put(open(), name, '0123456789')
       const content = await open().read(name)
       assert.ok(content)
-      cut(name, 6)
+      await cut(name, 6)
       assert.deepEqual(await open().stat(name), { bytes: 6 })
       await assert.rejects(collect(content.chunks()), /ends .*before/)
       assert.equal(await get(open(), name), '012345')

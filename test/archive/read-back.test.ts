@@ -7,7 +7,18 @@ import { toMicros } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { arbitraryEvent } from '../support/histories.ts'
 import { freshFolder } from '../support/processes.ts'
-import { closedHour, duck, eventAt, exported, hourAt, parquet, run, takeIn } from './support.ts'
+import {
+  archived,
+  archivedAll,
+  closedDay,
+  dayAt,
+  duck,
+  eventAt,
+  exported,
+  parquet,
+  run,
+  takeIn,
+} from './support.ts'
 
 const ddl = readFileSync(new URL('../../sql/archive/duckdb.sql', import.meta.url), 'utf8')
 
@@ -33,7 +44,7 @@ function expectedEvent({ idempotency_key, app, entity, event, ...rest }: Event) 
 }
 
 const eventQuestion = (dir: string) => `
-  select idempotency_key as k, epoch_us("at")::varchar as a, entity_type, entity_id, parent_id,
+  select idempotency_key as k, epoch_us(event_at)::varchar as a, entity_type, entity_id, parent_id,
     business_key, sub_key, app_id, app_name, app_version, kind, status,
     epoch_us(started_at)::varchar as s, epoch_us(ended_at)::varchar as e,
     epoch_us(received_at)::varchar as r, duration_s, mem_max_mb, progress,
@@ -80,7 +91,7 @@ async function assertJobsEqual(store: Store, dir: string, table: 'job' | 'subjob
 
 describe('the archive, read back', () => {
   test('equals any events that were sent, and the jobs they fold to', async (t) => {
-    const { store } = await closedHour(t, [eventAt(0)])
+    const { store } = await closedDay(t, [eventAt(0)])
     const arrivals = fc.uniqueArray(arbitraryEvent(3), {
       minLength: 1,
       maxLength: 24,
@@ -91,7 +102,7 @@ describe('the archive, read back', () => {
         await run(store, 'truncate event, event_late, job, subjob, source')
         await takeIn(store, events)
         const dir = freshFolder()
-        for (const hour of [11, 12]) await exported(store, dir, { hour: hourAt(hour) })
+        await exported(store, dir, { day: dayAt(1) })
         // As JSON carries them: there is no minus zero in it.
         const sent = (JSON.parse(JSON.stringify(events)) as Event[]).map(expectedEvent)
         sent.sort((a, b) => (a.key < b.key ? -1 : 1))
@@ -106,41 +117,63 @@ describe('the archive, read back', () => {
 
 describe('sql/archive/duckdb.sql', () => {
   test('answers with times, days and JSON as such', async (t) => {
-    const { store } = await closedHour(t, [eventAt(0), eventAt(60)])
+    const { store } = await closedDay(t, [eventAt(0), eventAt(60)])
     const dir = freshFolder()
     await exported(store, dir)
     const [row] = await duck(
       ddl,
       `select count(*)::int as n, sum((metrics->>'cd')::double) as cd, min(metadata->>'$.tool') as tool,
-         any_value(dt)::varchar as dt, any_value(hour)::int as hour,
-         epoch(max("at") - min("at"))::int as span_s
-       from archived_event('${dir}') where site = 'fab1' and dt = '2026-03-01' and hour = 13`,
+         any_value(dt)::varchar as dt,
+         epoch(max(event_at) - min(event_at))::int as span_s
+       from archived_event('${dir}') where site = 'fab1' and dt = '2026-03-13'`,
     )
-    const expected = { n: 2, cd: 76.2, tool: 'E1', dt: '2026-03-01', hour: 13, span_s: 60 }
+    const expected = { n: 2, cd: 76.2, tool: 'E1', dt: '2026-03-13', span_s: 60 }
     assert.deepEqual(row, expected)
   })
 
-  test('shows a job that is in two hours once, as it was last', async (t) => {
+  test('shows a job that has moved to another day once, as it was last', async (t) => {
     const first = eventAt(0)
-    const { store } = await closedHour(t, [first])
+    const { store } = await closedDay(t, [first])
     const dir = freshFolder()
-    await exported(store, dir)
-    const later = eventAt(3600, { kind: 'finished', status: 'failed', metrics: null })
-    await takeIn(store, [{ ...later, entity: first.entity }], '16:00')
-    await run(store, 'update job set updated_at = now()')
-    await exported(store, dir, { hour: hourAt(14) })
-    assert.equal((await duck(`from ${parquet(dir, 'job')}`)).length, 2)
-    const rows = await duck(
-      ddl,
-      `select job_id, status, hour::int as hour from archived_job('${dir}')`,
+    await archived(store, dir)
+    const later = eventAt(3600, { kind: 'finished', status: 'failed', metrics: null }, 14)
+    await takeIn(store, [{ ...later, entity: first.entity }], 16)
+    await archived(store, dir, dayAt(14))
+    const question = `select job_id, status, dt::varchar as dt from archived_job('${dir}')`
+    assert.equal((await duck(ddl, question)).length, 2, 'its old day does not say so yet')
+    await archivedAll(store, dir)
+    const last = { job_id: first.entity.id, status: 'failed', dt: '2026-03-14' }
+    assert.deepEqual(await duck(ddl, question), [last])
+    const old = `${question} where dt = '2026-03-13'`
+    assert.deepEqual(await duck(ddl, old), [])
+    const [moved] = await duck(
+      `select job_id, version::int as version, moved_to, status from read_parquet('${dir}/job/*/dt=2026-03-13/*.parquet')
+       where moved_to is not null`,
     )
-    assert.deepEqual(rows, [{ job_id: first.entity.id, status: 'failed', hour: 14 }])
+    const moved_to = 'site=fab1/dt=2026-03-14'
+    assert.deepEqual(moved, { job_id: first.entity.id, version: 2, moved_to, status: null })
+  })
+
+  test('opens the files of the days that are asked for only', async (t) => {
+    const dir = freshFolder()
+    const { store } = await closedDay(
+      t,
+      [3, 5, 7, 9, 11, 13].flatMap((day) => [eventAt(0, {}, day)]),
+    )
+    await archivedAll(store, dir)
+    for (const kind of ['event', 'job']) {
+      const [plan] = await duck(
+        ddl,
+        `explain analyze from archived_${kind}('${dir}') where site = 'fab1' and dt = '2026-03-07'`,
+      )
+      assert.match(String(plan?.explain_value), /Total Files Read: 1\b/)
+    }
   })
 
   test('has every table', async (t) => {
     const subjob = eventAt(1)
     subjob.entity = { ...subjob.entity, type: 'subjob', parent_id: eventAt(0).entity.id }
-    const { store } = await closedHour(t, [eventAt(0), subjob])
+    const { store } = await closedDay(t, [eventAt(0), subjob])
     const dir = freshFolder()
     await exported(store, dir)
     const [row] = await duck(

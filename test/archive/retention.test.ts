@@ -5,23 +5,21 @@ import { describe, type TestContext, test } from 'node:test'
 import { manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { dropArchived } from '../../src/archive/retention.ts'
-import { noteArchived } from '../../src/store/archive/files.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { trimJobs } from '../../src/store/maintenance.ts'
 import { dropUnarchived } from '../../src/store/retention.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { freshFolder } from '../support/processes.ts'
-import { closedHour, eventAt, expire, exported, hourAt, run } from './support.ts'
+import { archived, closedDay, dayAt, eventAt, expire, run } from './support.ts'
 
-const some = (n: number, hour = 13) => Array.from({ length: n }, (_, i) => eventAt(i, {}, hour))
+const some = (n: number, day = 13) => Array.from({ length: n }, (_, i) => eventAt(i, {}, day))
 
-/** Forty events of an hour, archived, noted and long past retention. */
+/** Forty events of a day, archived, noted and long past retention. */
 async function expired(t: TestContext, edition: Edition = 'plain') {
-  const { store, url } = await closedHour(t, some(40), edition)
+  const { store, url } = await closedDay(t, some(40), edition)
   const dir = freshFolder()
-  const files = await exported(store, dir)
-  await noteArchived(store, hourAt(), files)
+  const { files } = await archived(store, dir)
   await expire(store)
   return { store, url, dir, event: files.find(({ kind }) => kind === 'event')! }
 }
@@ -45,6 +43,9 @@ async function events(store: Store): Promise<unknown> {
   return row?.n
 }
 
+/** The end of the last partition or chunk that had events. */
+const droppedBefore = { plain: '2026-03-14T00:00Z', timescale: '2026-03-13T01:00Z' }
+
 describe('raw events past retention', () => {
   for (const edition of ['plain', 'timescale'] as const) {
     const options = edition === 'plain' ? {} : needsTimescale
@@ -56,7 +57,7 @@ describe('raw events past retention', () => {
         store,
         `select (select count(*)::int from event) as events, (select count(*)::int from job) as jobs,
            (select count(*)::int from event_late) as late,
-           (select dropped_before from horizon) >= '2026-03-01T14:00Z' as moved`,
+           (select dropped_before from horizon) >= '${droppedBefore[edition]}' as moved`,
       )
       assert.deepEqual({ ...left }, { events: 0, jobs: 41, late: 1, moved: true })
     })
@@ -66,16 +67,16 @@ describe('raw events past retention', () => {
     const { store, dir } = await expired(t)
     await run(store, `update archive_file set rows = 39 where kind = 'event'`)
     assert.deepEqual(await drop(store, dir), {
-      why: 'fab1 2026-03-01T13:00:00.000000Z: the archive has 39 events, the database 40',
+      why: 'fab1 2026-03-13: the archive has 39 events, the database 40',
       wrong: true,
       gone: 0,
     })
     assert.equal(await events(store), 40)
   })
 
-  test('stay when an hour of one site is not archived', async (t) => {
+  test('stay when the day of one site is not archived', async (t) => {
     const { store, dir } = await expired(t)
-    await run(store, `update event set site_id = 'fab2' where at < '2026-03-01T13:00:01Z'`)
+    await run(store, `update event set site_id = 'fab2' where at < '2026-03-13T00:00:01Z'`)
     const { why, wrong, gone } = await drop(store, dir)
     assert.match(why ?? '', /^fab1 .*has 40 events, the database 39$/)
     assert.deepEqual([wrong, gone], [true, 0])
@@ -89,7 +90,7 @@ describe('raw events past retention', () => {
   test('stay while a file or a manifest is not as it was noted', async (t) => {
     const { store, dir, event } = await expired(t)
     const file = join(dir, event.path)
-    const manifest = join(dir, manifestPath(hourAt()))
+    const manifest = join(dir, manifestPath(dayAt(), 1))
     const whole = new Map([file, manifest].map((path) => [path, readFileSync(path)]))
     const flipped = Buffer.from(whole.get(file)!)
     flipped[1000]! ^= 1
@@ -99,9 +100,9 @@ describe('raw events past retention', () => {
       [() => writeFileSync(file, flipped), /reads back differently: its SHA-256/],
       [() => truncateSync(file, 100), /has 100 bytes, not/],
       [() => renameSync(file, `${file}.away`), /\.parquet is missing/],
-      [() => renameSync(manifest, `${manifest}.away`), /no manifest names it/],
+      [() => renameSync(manifest, `${manifest}.away`), /lacks a manifest that it had/],
       [() => writeFileSync(manifest, '{'), /is not JSON/],
-      [() => edited(event.sha256, '0'.repeat(64)), /differs from the record/],
+      [() => edited(event.sha256, '0'.repeat(64)), /is not the manifest that was written/],
       [() => edited('"event": 40', '"event": 41'), /lists files with 40 rows of event, not 41/],
     ]
     for (const [spoil, why] of spoilt) {
@@ -116,7 +117,7 @@ describe('raw events past retention', () => {
 
   test('stay while some were stored recently, whatever their own times say', async (t) => {
     const { store, dir } = await expired(t)
-    await run(store, `update event set stored_at = now() where at < '2026-03-01T13:00:01Z'`)
+    await run(store, `update event set stored_at = now() where at < '2026-03-13T00:00:01Z'`)
     const { why, wrong, gone } = await drop(store, dir)
     assert.match(why ?? '', /^some of the events were taken in at 20/)
     assert.deepEqual([wrong, gone], [false, 0])
@@ -140,7 +141,7 @@ describe('raw events past retention', () => {
 
   test('stay above the freeze horizon, however short retention is', async (t) => {
     const { store, dir } = await expired(t)
-    await run(store, `update horizon set frozen_before = '2026-03-01T13:30Z'`)
+    await run(store, `update horizon set frozen_before = '2026-03-13T00:30Z'`)
     assert.deepEqual(await drop(store, dir), { why: undefined, wrong: undefined, gone: 0 })
     assert.equal(await events(store), 40)
   })
@@ -152,16 +153,16 @@ describe('raw events past retention', () => {
       store,
       `insert into event select (jsonb_populate_record(e, jsonb_build_object('at', day + interval '13 hours'))).*
        from event e, unnest(array['2026-02-27T00:00Z', '2026-02-28T00:00Z']::timestamptz[]) day
-       where at < '2026-03-01T13:00:01Z'`,
+       where at < '2026-03-13T00:00:01Z'`,
     )
     assert.deepEqual(await drop(store, dir), {
-      why: 'fab1 2026-02-27T13:00:00.000000Z: the archive has 0 events, the database 1',
+      why: 'fab1 2026-02-27: the archive has 0 events, the database 1',
       wrong: true,
       gone: 0,
     })
     await run(store, `delete from event where at < '2026-02-28'`)
     const { why, gone } = await drop(store, dir)
-    assert.match(why ?? '', /^fab1 2026-02-28T13/)
+    assert.match(why ?? '', /^fab1 2026-02-28: /)
     assert.deepEqual([gone, await events(store)], [1, 41])
   })
 
@@ -188,30 +189,26 @@ describe('jobs without an event for 90 days', () => {
 
   test('go only as the archive has them, unless there is none', async (t) => {
     const { store } = await expired(t)
-    const long = `now() - interval '100 days'`
-    await run(store, `update job set last_event_at = ${long}, updated_at = ${long}`)
-    await run(store, `update archive_file set verified_at = ${long} + interval '30 minutes'`)
-    assert.equal(await trim(store, true), 0)
-    await run(store, `update archive_file set verified_at = ${long} + interval '2 hours'`)
-    const one = `(select job_id from job order by job_id limit 1)`
-    // Changed after its hour was archived, in another hour, of another site, or never ended.
-    await run(store, `update job set updated_at = now() - interval '95 days' where job_id = ${one}`)
+    const ago = (days: number) => `now() - interval '${days} days'`
+    await run(store, `update job set last_event_at = ${ago(100)}`)
+    // As it was archived, but for one that changed since, one that was never archived, and one that left a day which does
+    // not say so yet.
+    await run(store, `update job set updated_at = ${ago(95)}`)
+    await run(store, `update archived_job set updated_at = (select max(updated_at) from job)`)
+    const nth = (n: number) => `(select job_id from job order by job_id offset ${n} limit 1)`
+    await run(store, `update job set updated_at = ${ago(94)} where job_id = ${nth(0)}`)
+    await run(store, `delete from archived_job where id = ${nth(1)}`)
     await run(
       store,
-      `update job set ended_at = ended_at + interval '1 hour' where job_id =
-         (select job_id from job order by job_id offset 1 limit 1)`,
-    )
-    await run(
-      store,
-      `update job set site_id = 'fab2' where job_id =
-         (select job_id from job order by job_id offset 2 limit 1)`,
-    )
-    await run(
-      store,
-      `update job set end_status = null, ended_at = null where job_id =
-         (select job_id from job order by job_id offset 3 limit 1)`,
+      `insert into archive_move values ('job', ${nth(2)}, 'fab1', '2026-03-12', 2, 'site=fab1/dt=2026-03-13')`,
     )
     assert.equal(await trim(store, true), 37)
+    const [row] = await run(
+      store,
+      `select count(*)::int as n from archived_job a where deleted
+         and not exists (select from job where job_id = a.id)`,
+    )
+    assert.equal(row?.n, 37)
     assert.equal(await trim(store, false), 3)
   })
 })
@@ -220,7 +217,7 @@ describe('raw events without an archive', () => {
   const never = new AbortController().signal
   /** Of two days, the older one long past retention. */
   async function old(t: TestContext) {
-    const { store } = await closedHour(t, some(5))
+    const { store } = await closedDay(t, some(5))
     await expire(store)
     return store
   }

@@ -8,23 +8,25 @@ import { manifestPath } from '../../src/archive/layout.ts'
 import { toMicros } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { freshFolder, program, startRole } from '../support/processes.ts'
-import { duck, eventAt, hourAt, parquet, run } from './support.ts'
+import { dayAt, duck, eventAt, parquet, run } from './support.ts'
 
 /* The archiver as a process, what can be done to it, and what it has to leave behind. */
 
-export const some = (n: number, hour = 13) =>
-  Array.from({ length: n }, (_, i) => eventAt(i, {}, hour))
+export const some = (n: number, day = 13) =>
+  Array.from({ length: n }, (_, i) => eventAt(i, {}, day))
 
 /** Looks again and again, so that no test waits for an hour. */
 export const often = { ARCHIVE_INTERVAL_HOURS: '0.001' }
 
+/** @param dir empty for a place that `more` names */
 export function archiver(
   t: TestContext,
   url: string,
   dir: string,
   more: Record<string, string> = {},
 ) {
-  return startRole(t, 'archiver', { DATABASE_URL: url, ARCHIVE_DIR: dir, ...often, ...more })
+  const folder = dir === '' ? {} : { ARCHIVE_DIR: dir }
+  return startRole(t, 'archiver', { DATABASE_URL: url, ...folder, ...often, ...more })
 }
 
 export type Health = { code: number; status: string; trouble?: string; [detail: string]: unknown }
@@ -37,19 +39,21 @@ export async function health({ url }: { url: string }): Promise<Health> {
 /** True once it has looked at everything. */
 export const hadRound = async (role: { url: string }) => (await health(role)).last_run_at !== null
 
-export const hasManifest = (dir: string, hour = 13, site = 'fab1') =>
-  existsSync(join(dir, manifestPath(hourAt(hour, site))))
+export const hasManifest = (dir: string, day = 13, site = 'fab1', number = 1) =>
+  existsSync(join(dir, manifestPath(dayAt(day, site), number)))
 
 /** Names in a folder; none when it is not there. */
 export const names = (path: string) => (existsSync(path) ? readdirSync(path) : [])
 
-type Verified = { hours: { hour: string; rows: unknown }[]; problems: { problem: string }[] }
+type Verified = { days: { day: string; rows: unknown }[]; problems: { problem: string }[] }
 
-/** The output of `wafermon archive verify --deep` for a folder. */
-export function verify(dir: string): Verified {
+/** The output of `wafermon archive verify --deep` for a folder, or a bucket. */
+export function verify(dir: string, more: Record<string, string> = {}): Verified {
   const args = [program, 'archive', 'verify', '--deep', '--json', '--dir', dir]
   try {
-    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
+    return JSON.parse(
+      execFileSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, ...more } }),
+    )
   } catch (error) {
     return JSON.parse((error as { stdout: string }).stdout)
   }
@@ -58,7 +62,7 @@ export function verify(dir: string): Verified {
 /** The keys and times of all raw events, as the archive has them and as the database does. */
 export async function bothSides(store: Store, dir: string) {
   const archived = await duck(
-    `select idempotency_key as key, epoch_us("at")::varchar as us from ${parquet(dir, 'event')} order by 1`,
+    `select idempotency_key as key, epoch_us(event_at)::varchar as us from ${parquet(dir, 'event')} order by 1`,
   )
   const hot = await run(store, 'select idempotency_key::text as key, at from event order by 1')
   return {

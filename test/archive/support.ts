@@ -1,30 +1,33 @@
 import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { exportHour } from '../../src/archive/hour.ts'
+import { pino } from 'pino'
+import { catchUp, chainEnd } from '../../src/archive/chain.ts'
+import { exportDay } from '../../src/archive/day.ts'
+import { archiveDay, sourceOf } from '../../src/archive/due-day.ts'
+import { readHours } from '../../src/archive/hour-manifest.ts'
+import { manifestNumbers, readNewest } from '../../src/archive/manifest.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Event } from '../../src/core/event.ts'
-import type { ArchiveKind } from '../../src/store/archive/columns.ts'
-import { type Hour, hourFacts } from '../../src/store/archive/hours.ts'
-import { readHour } from '../../src/store/archive/rows.ts'
+import { type Day, dueDays, toDay } from '../../src/store/archive/days.ts'
+import type { ArchivedFile } from '../../src/store/archive/files.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { type Edition, freshDatabase } from '../support/database.ts'
 
-/* Closed hours to archive: events of 2026-03-01, taken in as always, then frozen. */
+/* Closed days to archive: events of March 2026, taken in as always, then frozen. */
 
 const op = { operation: 'test', table: 'none' }
 
-/** One o'clock in the afternoon of 2026-03-01, and the hours around it. */
-export function hourAt(hour = 13, site = 'fab1'): Hour {
-  const text = (h: number) => `2026-03-01T${String(h).padStart(2, '0')}:00:00.000000Z`
-  return { site, from: text(hour), to: text(hour + 1) }
-}
+/** A day of March 2026, the 13th unless said. */
+export const dayAt = (day = 13, site = 'fab1'): Day => toDay(site, startOf(day))
+
+const startOf = (day: number) => `2026-03-${String(day).padStart(2, '0')}T00:00:00.000000Z`
 
 let made = 0
 
-/** An event some seconds into an hour. */
-export function eventAt(second: number, more: Partial<Event['event']> = {}, hour = 13): Event {
-  const at = new Date(Date.UTC(2026, 2, 1, hour, 0, second)).toISOString().slice(0, 19)
+/** An event some seconds into a day. */
+export function eventAt(second: number, more: Partial<Event['event']> = {}, day = 13): Event {
+  const at = new Date(Date.UTC(2026, 2, day, 0, 0, second)).toISOString().slice(0, 19)
   const n = String(++made).padStart(12, '0')
   return {
     idempotency_key: `d0000000-0000-4000-8000-${n}`,
@@ -45,18 +48,19 @@ export function eventAt(second: number, more: Partial<Event['event']> = {}, hour
 export const run = (store: Store, statement: string) =>
   store.ask<Record<string, unknown>[]>(op, (sql) => sql.unsafe(statement))
 
-/** Takes events in; then all of the day below `until` is closed, and its jobs are long settled. */
-export async function takeIn(
-  store: Store,
-  events: readonly Event[],
-  until = '14:30',
-): Promise<void> {
-  await run(store, `update horizon set frozen_before = '2026-03-01', open_until = '2026-03-02'`)
-  await run(store, `select make_event_partitions('2026-03-01T00:00Z', '2026-03-02T00:00Z')`)
-  for (let i = 0; i < events.length; i += 1000) await ingest(store, events.slice(i, i + 1000))
-  await run(store, `update horizon set frozen_before = '2026-03-01T${until}:00Z'`)
+/** Takes events in; then all days before `open` (of March) are closed, and their jobs are long settled. */
+export async function takeIn(store: Store, events: readonly Event[], open = 14): Promise<void> {
+  await run(store, `update horizon set frozen_before = '2026-03-01', open_until = '2026-03-21'`)
+  const first = events.map(({ event }) => event.at).sort()[0] ?? startOf(1)
+  await run(store, `select make_event_partitions('${first}', '2026-03-21T00:00Z')`)
+  for (let i = 0; i < events.length; i += 200) await ingest(store, events.slice(i, i + 200))
+  await freeze(store, open)
   await settle(store)
 }
+
+/** Closes all days before `open`; what comes for them now is late. */
+export const freeze = (store: Store, open: number) =>
+  run(store, `update horizon set frozen_before = '${startOf(open).slice(0, 10)}T01:00:00Z'`)
 
 /** As if nothing had changed for two hours. */
 export async function settle(store: Store): Promise<void> {
@@ -65,14 +69,26 @@ export async function settle(store: Store): Promise<void> {
   }
 }
 
-/** As if the whole day had been taken in long ago: past retention, if it is archived. */
+/** As if what came late, or changed, had come so many hours ago. */
+export async function wait(store: Store, hours = 25): Promise<void> {
+  await run(store, `update event_late set stored_at = now() - interval '${hours} hours'`)
+  for (const table of ['job', 'subjob']) {
+    await run(
+      store,
+      `update ${table} t set updated_at = now() - interval '${hours} hours' where not exists (
+         select from archived_job a where a.kind = '${table}' and a.id = t.${table}_id and a.updated_at = t.updated_at)`,
+    )
+  }
+}
+
+/** As if all days had been taken in long ago: past retention, if they are archived. */
 export async function expire(store: Store): Promise<void> {
   await run(store, `update event set stored_at = now() - interval '30 days'`)
-  await run(store, `update horizon set frozen_before = '2026-03-02T00:00Z'`)
+  await run(store, `update horizon set frozen_before = '2026-03-14T00:00Z'`)
 }
 
 /** A database with these events, closed. */
-export async function closedHour(
+export async function closedDay(
   t: Pick<TestContext, 'after'>,
   events: readonly Event[],
   edition: Edition = 'plain',
@@ -84,28 +100,55 @@ export async function closedHour(
   return { store, url }
 }
 
-export const sourceOf = (store: Store, hour: Hour) => ({
-  facts: () => hourFacts(store, hour),
-  read: <T>(kind: ArchiveKind, consume: Parameters<typeof readHour<T>>[3]) =>
-    readHour(store, kind, hour, consume),
-})
+type Options = Partial<Parameters<typeof exportDay>[0]>
 
-type Options = Partial<Parameters<typeof exportHour>[0]>
-
-/** Exports an hour of the database; any part can be replaced. */
-export function exported(store: Store, dir: string, options: Options = {}) {
-  const hour = options.hour ?? hourAt()
-  return exportHour({
-    place: new FolderPlace(dir),
-    hour,
-    source: sourceOf(store, hour),
-    events: 0,
+/** Exports a day of the database, and notes nothing; any part can be replaced. */
+export async function exported(
+  store: Store,
+  dir: string,
+  options: Options = {},
+): Promise<ArchivedFile[]> {
+  const { day = dayAt(), place = new FolderPlace(dir) } = options
+  const previous = await readNewest(place, day)
+  const { fresh } = await exportDay({
+    ...{ place, day, source: sourceOf(store, day), previous },
+    hours: previous ? [] : await readHours(place, day),
+    end: await chainEnd({ lease: leaseOf(store) }, day.site),
+    number: ((await manifestNumbers(place, day)).at(-1) ?? 0) + 1,
     noted: new Set<string>(),
     signal: new AbortController().signal,
     assertOurs: async () => {},
     protect: (work) => work(1),
     ...options,
   })
+  return fresh
+}
+
+/** A lease that nobody takes. */
+export const leaseOf = (store: Store) => ({
+  store,
+  reader: store as never,
+  protect: <T>(work: (number: number) => Promise<T>) => work(1),
+})
+
+export const log = pino({ level: 'silent' })
+
+/** Archives what a day has that the archive lacks, and notes it, as the archiver does. */
+export async function archived(store: Store, dir: string, day = dayAt()) {
+  const options = { lease: leaseOf(store), place: new FolderPlace(dir), log }
+  await catchUp(day.site, options)
+  const { signal } = new AbortController()
+  return archiveDay(day, { ...options, signal, assertOurs: async () => {} })
+}
+
+/** Archives everything that waits, as often as something does. */
+export async function archivedAll(store: Store, dir: string): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    const due = await dueDays(store)
+    if (due.length === 0) return
+    for (const day of due) await archived(store, dir, day)
+  }
+  throw new Error('something waits for ever')
 }
 
 /** Runs statements in one DuckDB; the rows of the last one, with values as JSON has them. */
@@ -123,4 +166,4 @@ export async function duck(...statements: string[]): Promise<Record<string, unkn
 
 /** A table of the archive, as DuckDB's `from` takes it. */
 export const parquet = (dir: string, table: string) =>
-  `read_parquet('${dir}/${table}/*/*/*/*.parquet', hive_partitioning = true)`
+  `read_parquet('${dir}/${table}/*/*/*.parquet', hive_partitioning = true)`

@@ -7,22 +7,26 @@ import { describe, type TestContext, test } from 'node:test'
 import { manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Content } from '../../src/archive/places/place.ts'
+import type { Problem } from '../../src/archive/problem.ts'
 import { assertFileReadsBack, assertReadsBack } from '../../src/archive/read-back.ts'
-import { type Problem, verifyArchive } from '../../src/archive/verify.ts'
+import { verifyArchive } from '../../src/archive/verify.ts'
 import { must } from '../../src/core/must.ts'
-import { type ArchivedFile, noteArchived, recordedFiles } from '../../src/store/archive/files.ts'
+import {
+  type ArchivedFile,
+  recordedFiles,
+  recordedManifests,
+} from '../../src/store/archive/files.ts'
 import { freshFolder, program } from '../support/processes.ts'
-import { closedHour, eventAt, exported, hourAt } from './support.ts'
+import { archived, closedDay, dayAt, eventAt, takeIn } from './support.ts'
 
-/** An archive of one hour, of 40 events and jobs. */
+/** An archive of one day, of 40 events and jobs. */
 async function anArchive(t: TestContext) {
-  const { store, url } = await closedHour(
+  const { store, url } = await closedDay(
     t,
     Array.from({ length: 40 }, (_, i) => eventAt(i)),
   )
   const dir = freshFolder()
-  const files = await exported(store, dir)
-  await noteArchived(store, hourAt(), files)
+  const { files } = await archived(store, dir)
   const event = must(
     files.find(({ kind }) => kind === 'event'),
     'there are events',
@@ -59,8 +63,8 @@ describe('a file that is read back', () => {
       [{ bytes: event.bytes + 1 }, /its size is \d+, not/],
       [{ sha256: '0'.repeat(64) }, /its SHA-256 is/],
       [{ rows: 39 }, /its row count is 40, not 39/],
-      [{ atMin: '2026-03-01T13:00:00.000000Z' }, /its first time is .*000001Z/],
-      [{ atMax: '2026-03-01T13:59:59.000000Z' }, /its last time is .*39.000001Z/],
+      [{ atMin: '2026-03-13T00:00:00.000000Z' }, /its first time is .*000001Z/],
+      [{ atMax: '2026-03-13T00:59:59.000000Z' }, /its last time is .*39.000001Z/],
     ]
     for (const [change, message] of wrong) {
       await assert.rejects(assertFileReadsBack(place, { ...event, ...change }), message)
@@ -124,12 +128,12 @@ describe('verify', () => {
     const { dir, event } = await anArchive(t)
     const stray = join(
       dirname(event.path),
-      '20260301T130000000001Z-20260301T130000000002Z-00000000.parquet',
+      '20260313T000000000001Z-20260313T000000000002Z-00000000.parquet',
     )
     writeFileSync(join(dir, stray), 'PAR1')
-    const broken = manifestPath(hourAt(14))
+    const broken = manifestPath(dayAt(), 2)
     writeFileSync(join(dir, broken), '{')
-    const odd = '_manifest/site=fab1/dt=2026-03-01/hour=x.json'
+    const odd = '_manifest/site=fab1/dt=2026-03-13/hour=x.json'
     writeFileSync(join(dir, odd), '{}')
     const found = new Map((await problems(dir)).map(({ path, problem }) => [path, problem]))
     assert.deepEqual([...found.keys()].sort(), [broken, odd, stray].sort())
@@ -138,7 +142,7 @@ describe('verify', () => {
 
   test('does not follow a manifest out of the archive', async (t) => {
     const { dir } = await anArchive(t)
-    const path = join(dir, manifestPath(hourAt()))
+    const path = join(dir, manifestPath(dayAt(), 1))
     const manifest = JSON.parse(readFileSync(path, 'utf8'))
     manifest.files[0].path = 'event/site=../dt=../hour=13/../../../etc/passwd.parquet'
     writeFileSync(path, JSON.stringify(manifest))
@@ -148,28 +152,28 @@ describe('verify', () => {
 })
 
 describe('wafermon archive', () => {
-  test('ls lists the hours with their rows', async (t) => {
+  test('ls lists the days with their rows', async (t) => {
     const { dir } = await anArchive(t)
     const { status, stdout } = wafermon('archive', 'ls', '--dir', dir)
     assert.equal(status, 0)
     assert.match(
       stdout,
-      /^fab1 {2}2026-03-01T13 {2}40 events, 40 jobs, 0 subjobs, 2 files, 0.0\d MB$/m,
+      /^fab1 {2}2026-03-13 {2}40 events, 40 jobs, 0 subjobs, 2 files, 0.0\d MB$/m,
     )
-    assert.match(stdout, /^1 hours, 2 files, 0.0 MB listed; 0 problems$/m)
+    assert.match(stdout, /^1 days, 2 files, 0.0 MB listed; 0 problems$/m)
     const json = JSON.parse(wafermon('archive', 'ls', '--json', '--dir', dir).stdout)
-    assert.deepEqual(json.hours[0].rows, { event: 40, job: 40, subjob: 0 })
+    assert.deepEqual(json.days[0].rows, { event: 40, job: 40, subjob: 0 })
   })
 
   test('says what it can do', () => {
     const { status, stdout } = wafermon('archive', 'verify', '--help')
     assert.equal(status, 0)
-    for (const flag of ['--dir <folder>', '--json', '--deep']) assert.ok(stdout.includes(flag))
+    for (const flag of ['--dir <place>', '--json', '--deep']) assert.ok(stdout.includes(flag))
   })
 
   test('names a manifest that is wrong', async (t) => {
     const { dir } = await anArchive(t)
-    const path = join(dir, manifestPath(hourAt()))
+    const path = join(dir, manifestPath(dayAt(), 1))
     const text = readFileSync(path, 'utf8')
     writeFileSync(path, text.replace('"event": 40', '"event": 41'))
     const { status, stdout } = wafermon('archive', 'verify', '--dir', dir)
@@ -220,35 +224,77 @@ describe('wafermon archive', () => {
     const { stdout, ...odd } = wafermon('archive', 'ls', '--json', '--dir', empty)
     assert.equal(odd.status, 1)
     assert.deepEqual(JSON.parse(stdout), {
-      hours: [],
+      days: [],
       problems: [{ path: '_manifest/notes', problem: 'is not the name of a manifest' }],
     })
   })
 })
 
-describe("the database's list of archived files", () => {
-  test('shows that a whole hour was removed, manifest and all', async (t) => {
+describe('the chain of manifests', () => {
+  test('shows that a whole day was removed, manifest and all', async (t) => {
+    const { dir, store } = await anArchive(t)
+    await takeIn(store, [eventAt(0, {}, 14)], 15)
+    await archived(store, dir, dayAt(14))
+    assert.deepEqual(await problems(dir, true), [])
+    removeDay(dir, 'dt=2026-03-13')
+    assert.deepEqual(await problems(dir, true), [
+      {
+        path: manifestPath(dayAt(), 1),
+        problem:
+          'is missing: number 1 in the chain of fab1; its day cannot be trusted; restore it from a copy',
+      },
+    ])
+  })
+
+  test('shows that a manifest was changed', async (t) => {
+    const { dir, store } = await anArchive(t)
+    await takeIn(store, [eventAt(0, {}, 14)], 15)
+    await archived(store, dir, dayAt(14))
+    const path = join(dir, manifestPath(dayAt(), 1))
+    writeFileSync(
+      path,
+      readFileSync(path, 'utf8').replace(/"archived_by": "[^"]+"/, '"archived_by": "x"'),
+    )
+    assert.deepEqual(await problems(dir), [
+      {
+        path: manifestPath(dayAt(), 1),
+        problem: 'was changed: the manifest after it has another hash',
+      },
+    ])
+  })
+})
+
+/** As if a day had never been archived. */
+function removeDay(dir: string, day: string): void {
+  for (const kind of ['event', 'job', 'subjob', '_manifest']) {
+    rmSync(join(dir, kind, 'site=fab1', day), { recursive: true, force: true })
+  }
+}
+
+describe("the database's record of the archive", () => {
+  test('shows that the end of a chain was removed, manifest and all', async (t) => {
     const { dir, event, store } = await anArchive(t)
+    await takeIn(store, [eventAt(0, {}, 12)])
+    await archived(store, dir, dayAt(12))
     const place = new FolderPlace(dir)
     const compare = async () => {
+      const recorded = { files: recordedFiles(store), manifests: recordedManifests(store) }
       const found: Problem[] = []
-      for await (const item of verifyArchive(place, { recorded: recordedFiles(store) })) {
+      for await (const item of verifyArchive(place, { recorded })) {
         if ('problem' in item) found.push(item)
       }
       return found
     }
     assert.deepEqual(await compare(), [])
-    const hour = dirname(event.path).replace('event/', '')
-    for (const kind of ['event', 'job', 'subjob']) {
-      rmSync(join(dir, kind, hour), { recursive: true, force: true })
-    }
-    rmSync(join(dir, '_manifest', `${hour}.json`))
+    removeDay(dir, 'dt=2026-03-12')
     assert.deepEqual(await problems(dir, true), [], 'the archive by itself looks whole')
     const found = await compare()
-    assert.ok(found.some(({ path }) => path === event.path))
-    for (const { problem } of found) {
-      assert.match(problem, /was archived according to the database, and its hour has no manifest/)
-    }
+    assert.match(
+      found.find(({ path }) => path === manifestPath(dayAt(12), 1))?.problem ?? '',
+      /the archive lacks a manifest that it had/,
+    )
+    assert.ok(found.some(({ problem }) => /its day has no manifest/.test(problem)))
+    assert.ok(!found.some(({ path }) => path === event.path))
   })
 
   test('is compared by wafermon archive verify when it has a database, and missed aloud when not', async (t) => {
@@ -256,9 +302,9 @@ describe("the database's list of archived files", () => {
     const alone = wafermon('archive', 'verify', '--dir', dir)
     assert.match(
       alone.stdout,
-      /not compared with the database's list \(--database-url\); 0 problems/,
+      /not compared with the database's record \(--database-url\); 0 problems/,
     )
     const both = wafermon('archive', 'verify', '--dir', dir, '--database-url', url)
-    assert.match(both.stdout, /also with the database's list; 0 problems/)
+    assert.match(both.stdout, /also with the database's record; 0 problems/)
   })
 })

@@ -1,9 +1,10 @@
-import type { Fault } from './faults.ts'
+/** `missing`: why it cannot be done here. */
+type Choice = { name: string; missing?: string }
 
-export type Chosen = {
-  possible: Fault[]
+export type Chosen<T extends Choice> = {
+  possible: T[]
   /** Why each of the others is left out. */
-  missing: Fault[]
+  missing: T[]
 }
 
 /**
@@ -12,11 +13,11 @@ export type Chosen = {
  * @param mustAll refuses to leave one out: where a run is to prove something, as in CI
  * @throws Error that says what is missing
  */
-export function chooseFaults(
-  faults: readonly Fault[],
+export function chooseFaults<T extends Choice>(
+  faults: readonly T[],
   only: string | undefined,
   mustAll: boolean,
-): Chosen {
+): Chosen<T> {
   const named = faults.filter(({ name }) => only === undefined || name.includes(only))
   const possible = named.filter(({ missing }) => missing === undefined)
   const missing = named.filter((fault) => fault.missing !== undefined)

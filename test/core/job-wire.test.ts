@@ -68,7 +68,7 @@ describe('a job on the wire', () => {
     const long = {
       ...{ siteId: 's'.repeat(64), appName: '\n'.repeat(200), appVersion: '😀'.repeat(64) },
       ...{ durationS: n, cpuUserS: n, cpuSystemS: n, memMaxMb: n, progress: n, queueS: n },
-      ...{ attempt: 1_000_000, queuedAt: '2026-03-01T12:00:00.000000Z' },
+      ...{ attempt: 1_000_000, queuedAt: noon, lastQueuedAt: noon },
       ...{
         errorCount: 2 ** 53,
         eventCount: 2 ** 53,
@@ -96,7 +96,7 @@ describe('a job on the wire', () => {
     const same =
       '"app_id":"A","app_name":"litho-apc","app_version":"3.8.1","site_id":"fab1","status":"succeeded","started_at":"2026-03-01T12:00:00.000000Z","ended_at":"2026-03-01T12:01:06.000000Z","duration_s":66,"cpu_user_s":12.5,"cpu_system_s":1.5,"mem_max_mb":655,"progress":null,"metrics":{"myRate":1},"metadata":{"waferId":"W","a_b":{"cD":1}},"error_count":0,"last_error":null,"last_event_at":"2026-03-01T12:00:00.000000Z","event_count":2,"inserted_at":"2026-03-01T12:00:00.000000Z","updated_at":"2026-03-01T12:00:00.000000Z","stuck":false,"lost":false,"late":false,"end_before_start":false'
     const later =
-      '"attempt":1,"failed_attempts":0,"queued_at":null,"queue_s":null,"truncated":false'
+      '"attempt":1,"failed_attempts":0,"queued_at":null,"queue_s":null,"truncated":false,"last_queued_at":null'
     const common = {
       id: 'I',
       appId: 'A',

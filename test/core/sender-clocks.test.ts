@@ -81,6 +81,17 @@ describe('the clock of a sender', () => {
   })
 })
 
+/** As over the database, by way of JSON. */
+function exchange(...all: SenderClocks[]): void {
+  const known = all.map((one) => JSON.parse(JSON.stringify(one.known('bn-07'))))
+  for (const [i, one] of all.entries()) {
+    one.learn(
+      'bn-07',
+      known.filter((_, n) => n !== i),
+    )
+  }
+}
+
 describe('the clocks behind a source', () => {
   test('have the worst one named, beside others that are right', () => {
     const clocks = new SenderClocks()
@@ -92,6 +103,40 @@ describe('the clocks behind a source', () => {
     assert.deepEqual(clocks.worst('bn-07'), { offset: -1200, name: 'litho' })
     assert.ok(Math.abs(clocks.worst('bn-08').offset) < 1)
     assert.deepEqual(clocks.worst('bn-99'), { offset: 0, name: null })
+  })
+
+  test('are told the same by two processes, each of which received a part of the events', () => {
+    const [a, b] = [new SenderClocks(), new SenderClocks()]
+    for (let i = 0; i < 100; i++) {
+      a.note('bn-07', 'litho', i * 5, -1200 - (i % 3))
+      b.note('bn-07', 'etch', i * 5, -0.1)
+    }
+    exchange(a, b)
+    assert.deepEqual(b.worst('bn-07'), { offset: -1200, name: 'litho' })
+    assert.deepEqual(a.worst('bn-07'), b.worst('bn-07'))
+    // Set right: the events after that all come to the other.
+    for (let i = 100; i < 130; i++) b.note('bn-07', 'litho', i * 5, -0.2)
+    exchange(a, b)
+    for (const clocks of [a, b]) assert.ok(Math.abs(clocks.worst('bn-07').offset) < 1)
+  })
+
+  test('are not off for what one process received late, while another receives in time', () => {
+    const share = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 86_400 })), {
+      minLength: 1,
+      maxLength: 200,
+    })
+    fc.assert(
+      fc.property(share, (late) => {
+        const [a, b] = [new SenderClocks(), new SenderClocks()]
+        for (const [i, [isOfA, delay]] of late.entries()) {
+          ;(isOfA ? a : b).note('bn-07', 'etch', i * 10, -delay)
+          b.note('bn-07', 'etch', i * 10, -0.5)
+          exchange(a, b)
+          assert.ok(Math.abs(a.worst('bn-07').offset) <= skewLimitS)
+          assert.deepEqual(a.worst('bn-07'), b.worst('bn-07'))
+        }
+      }),
+    )
   })
 
   test('are forgotten an hour after their last event, and bounded in number', () => {

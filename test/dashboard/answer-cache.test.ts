@@ -94,7 +94,12 @@ describe('AnswerCache', () => {
   test('holds the answers of every open page, and apart from them what is kept for long', async () => {
     const { cache } = aCache({ mostRows: 5000 })
     let counted = 0
-    const causes = () => cache.ask('causes', async () => ++counted, 600_000)
+    const causes = () =>
+      cache.ask(
+        'causes',
+        async () => ++counted,
+        () => 600_000,
+      )
     await causes()
     const asked: string[] = []
     const ask = (key: string, rows: number) =>

@@ -177,8 +177,8 @@ describe('statistics', () => {
       8,
     )
     assert.deepEqual(apps, [
-      { name: 'b', failed: 2, ended: 5 },
-      { name: 'a', failed: 0, ended: 100 },
+      { name: 'b', failed: 2, ended: 5, unknown: 0 },
+      { name: 'a', failed: 0, ended: 100, unknown: 0 },
     ])
   })
 })

@@ -6,7 +6,16 @@ import type { Job } from '../../src/core/job.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { aDashboard } from '../support/dashboard.ts'
 import { pagePaths } from '../support/dashboard-pages.ts'
-import { addLot, aJob, fillShift, idOf, manySteps, someSources } from '../support/sample-jobs.ts'
+import { until } from '../support/processes.ts'
+import {
+  addLot,
+  aJob,
+  fillShift,
+  idOf,
+  manySteps,
+  sinkState,
+  someSources,
+} from '../support/sample-jobs.ts'
 
 const noon = '2026-03-01T12:00:00.000000Z'
 const ago = (minutes: number) => fromMs(toMs(noon) - minutes * 60_000)
@@ -241,7 +250,7 @@ describe('GET /jobs', () => {
         assert.equal(String(keysIn(list.html).length), value, `${label}: ${href}`)
       }
     }
-    const same = ['3 now, without the lost', '2 now: silent for too long']
+    const same = ['3 now; the list has the 2 lost too', '2 now: silent for too long']
     const ended = ['15 75.0\u00a0% of ended', '5 25.0\u00a0% of ended']
     assert.deepEqual(seen, Array(5).fill([...same, ...ended]))
     assert.equal(cardIn((await get('/')).html, 'Failed').value, '5')
@@ -593,7 +602,7 @@ describe('GET /', () => {
       const dashboard = aDashboard(t)
       fillShift(dashboard.world, noon, 40)
       dashboard.hinder = (method, question) => {
-        const asked = method === 'ask' ? (question as { name: string }).name : method
+        const asked = method === 'askPage' ? (question as { name: string }).name : method
         if (asked !== name || (question as { limit?: number }).limit === 1) return undefined
         return Promise.reject(new AppError('unreachable', 'fab1 says: it took too long'))
       }
@@ -603,6 +612,43 @@ describe('GET /', () => {
       assert.equal(panels.filter(([, isDown]) => isDown).length, down, name)
       assert.equal(panels.length, name === 'stats' || name === 'running' ? 7 : 6)
     }
+  })
+
+  test('names the sites that only some of its figures are missing', async (t) => {
+    for (const name of ['running', 'causes', 'stats']) {
+      const { world, get, pass } = aDashboard(t)
+      world.omissions = { [name]: { sites: { total: 3, missing: ['fab2'] } } }
+      assert.match((await get('/')).html, /Missing: fab2\./, name)
+      world.omissions = {}
+      // Also where an answer is kept for minutes: not one that a site is missing from.
+      pass(30)
+      assert.doesNotMatch((await get('/')).html, /Missing: fab2\./, name)
+    }
+  })
+
+  test('names a site that did not answer beside another without contact', async (t) => {
+    const { world, get, pass, queue } = aDashboard(t)
+    const gone = { id: 'fab3', since: noon, error: 'cannot be reached' }
+    queue.push({ id: '', event: 'sites', data: JSON.stringify({ total: 3, missing: [gone] }) })
+    world.sites = { total: 3, missing: ['fab3'] }
+    await until('the outage to be known', async () =>
+      /Partial, 2 of 3.sites, no event yet/.test((await get('/')).html),
+    )
+    assert.doesNotMatch((await get('/')).html, /Missing: /, 'its banner says so')
+    world.sites = { total: 3, missing: ['fab2', 'fab3'] }
+    pass(10)
+    assert.match((await get('/')).html, /1 of 3.sites answered.*Missing: fab2, fab3\./s)
+  })
+
+  test('claims no complete comparison of values that were cut', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.omissions = { causes: { cut: true } }
+    world.jobs = Array.from({ length: 30 }, (_, i) =>
+      aJob({ id: idOf(`${i}`), startedAt: ago(9), ...(i % 10 === 0 ? { status: 'failed' } : {}) }),
+    )
+    const { html } = await get('/')
+    assert.match(html, /There were too many values to compare them all/)
+    assert.match(html, /Nothing stands out among the values that were compared/)
   })
 
   test('says in plain words that no value stands out', async (t) => {
@@ -620,12 +666,48 @@ describe('GET /', () => {
   })
 })
 
+const textOf = (html: string) =>
+  html
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/ +/g, ' ')
+    .trim()
+
 describe('GET /pipeline', () => {
   test('says nothing about events while no sidecar has delivered any', async (t) => {
     const { html } = await aDashboard(t).get('/pipeline')
     assert.match(html, /No sidecar has delivered an event or reported yet/)
     assert.match(html, /Not known: no sidecar/)
     assert.doesNotMatch(html, /In spools|no gap|None known/)
+  })
+
+  test('shows where each sidecar delivers to: lag, rejects and gaps, those in trouble first', async (t) => {
+    const { world, get } = aDashboard(t)
+    world.sources = someSources(noon)
+    const { html } = await get('/pipeline')
+    const panel = html.slice(html.indexOf('>Sinks<'), html.indexOf('>All sidecars<'))
+    const rows = panel.split('<tr').slice(2).map(textOf)
+    assert.equal(rows.length, 4)
+    assert.match(rows[0] ?? '', /csv-backup bn-12 failing, 3\srejects, 7,400 skipped 41,000 /)
+    assert.match(rows[0] ?? '', / 3 7,400 7,400\sevents, 15:00 ago: the spool was above 70 %/)
+    assert.match(rows[1] ?? '', /local-api bn-12 delivers late 1,200 /)
+    assert.match(rows[2] ?? '', /local-api bn-05 ok 3 /)
+  })
+
+  test('says of the sinks of an earlier version and of a silent sidecar what it knows', async (t) => {
+    const { world, get } = aDashboard(t)
+    const older = { status: null, required: null, rejects: null, skipped: null }
+    world.sources = someSources(noon).map((source) => ({
+      ...source,
+      ...{ state: 'silent', heardAt: fromMs(toMs(noon) - 3_600_000) },
+      sinks: [
+        sinkState('local-api', { ...older, state: 'stalled' }),
+        sinkState('csv', { status: 'detached' }),
+      ],
+    }))
+    const { html } = await get('/pipeline')
+    const text = textOf(html)
+    assert.match(text, /stalled, as heard 1:00:00 ago 0 .* not known not known/)
+    assert.match(text, /not configured any more, its events are kept, as heard 1:00:00 ago/)
   })
 
   test('says nothing about what waits in spools that do not report', async (t) => {
@@ -637,7 +719,7 @@ describe('GET /pipeline', () => {
     }))
     const { html } = await get('/pipeline')
     assert.match(html, /0 of 3 reporting/)
-    assert.match(html, /<small>In spools<\/small><b>not known<\/b>/)
+    assert.match(html, /<small>In spools<\/small><b>not known<\/b><small>no word of 3\u00a0spools/)
     assert.match(html, /of 3\u00a0spools it is not known how many events wait there/)
     assert.match(html, /not known: sends no heartbeat/)
   })
@@ -649,6 +731,7 @@ describe('GET /pipeline', () => {
     )
     const { html } = await get('/pipeline')
     assert.match(html, /<b>silent for 4\u00a0s, 500\u00a0events waited then<\/b>/)
+    assert.match(html, />was 500<\/td><td[^>]*>not known<\/td>/)
     assert.match(html, /2 of 3 reporting/)
     for (const path of ['/', '/jobs']) {
       assert.ok((await get(path)).html.includes('<b>bn-04 is silent</b>'), path)
@@ -754,6 +837,53 @@ describe('GET /pipeline', () => {
   })
 })
 
+describe('closing a job', () => {
+  const post = (fields: Record<string, string>, site = 'same-origin') => ({
+    ...{ method: 'POST', body: new URLSearchParams(fields), redirect: 'manual' as const },
+    headers: { 'sec-fetch-site': site },
+  })
+
+  test('is offered for one that runs, and done with a reason, from its own form alone', async (t) => {
+    const { world, get, closings } = aDashboard(t)
+    const id = idOf('hung')
+    const over = idOf('over')
+    world.jobs = [
+      aJob({ id, status: 'running', endedAt: null, durationS: null }),
+      aJob({ id: over, status: 'succeeded' }),
+    ]
+    assert.ok((await get(`/jobs/${id}`)).html.includes(`href="/jobs/${id}/close"`))
+    assert.ok(!(await get(`/jobs/${over}`)).html.includes('/close"'))
+    assert.equal((await get(`/jobs/${over}/close`)).status, 422)
+    assert.equal((await get(`/jobs/${idOf('nowhere')}/close`)).status, 404)
+    const form = await get(`/jobs/${id}/close`)
+    assert.match(form.html, /<option value="unknown" selected/)
+    const fields = { status: 'canceled', reason: 'node 7 is off', by: 'Kim' }
+    const foreign = await get(`/jobs/${id}/close`, post(fields, 'cross-site'))
+    assert.deepEqual([foreign.status, closings], [403, []])
+    const own = await get(`/jobs/${id}/close`, post(fields))
+    assert.deepEqual([own.status, own.response.headers.get('location')], [303, `/jobs/${id}`])
+    assert.deepEqual(closings, [
+      [id, { status: 'canceled', reason: 'node 7 is off', by: 'unknown, says “Kim”' }],
+    ])
+  })
+
+  test('keeps what was typed when the API is away', async (t) => {
+    const { get, away } = aDashboard(t)
+    away(true)
+    const typed = { reason: 'node 7 is off', by: 'Kim' }
+    const { status, html } = await get(
+      `/jobs/${idOf('hung')}/close`,
+      post({ status: 'failed', ...typed }),
+    )
+    assert.equal(status, 503)
+    assert.match(html, /role="alert"><b>Nothing was closed.*cannot be reached\./s)
+    assert.match(html, /<option value="failed" selected/)
+    for (const [name, value] of Object.entries(typed)) {
+      assert.match(html, new RegExp(`name="${name}"[^>]* value="${value}"`))
+    }
+  })
+})
+
 describe('subjobs whose job has not reported', () => {
   test('are counted on the pipeline page, and found by search with their lot', async (t) => {
     const { world, get, pass } = aDashboard(t)
@@ -764,6 +894,9 @@ describe('subjobs whose job has not reported', () => {
     pass(10)
     const { html } = await get('/pipeline')
     assert.match(html, /1.subjob whose job has not reported/)
+    world.omissions = { orphans: { cut: true } }
+    pass(10)
+    assert.match((await get('/pipeline')).html, /at least 1.subjob whose job has not reported/)
     assert.ok(html.includes(`href="/jobs/${idOf('W3')}"`))
     const found = await get('/jobs?q=l77')
     assert.match(found.html, /<td class="cut">L77\.1<\/td>/)

@@ -60,3 +60,26 @@ test('usual counts are asked for once, for any number of requests', async (t) =>
   pass(300)
   assert.match(cardOf((await get('/jobs?w=1h')).html, 'Failed'), /below usual 20 to/)
 })
+
+test('usual counts are shown only beside counts of the same sites', async (t) => {
+  const { world, get, pass } = aDashboard(t)
+  world.jobs = jobsBack([3, 2, 5, 4, 3])
+  const fails = (...missing: string[]) => {
+    world.omissions = { stats: { sites: { total: 3, missing } } }
+  }
+  const shown = async () => /usual 2 to 5/.test(cardOf((await get('/jobs?w=1h')).html, 'Failed'))
+  assert.equal(await shown(), true)
+  fails('fab2')
+  pass(10)
+  assert.equal(await shown(), false, 'all sites are no measure for two of three')
+  pass(300)
+  assert.equal(await shown(), true, 'the same two sites are')
+  fails('fab3')
+  pass(10)
+  assert.equal(await shown(), false, 'two others are not')
+  fails()
+  pass(10)
+  assert.equal(await shown(), false, 'two sites are no measure for three')
+  pass(20)
+  assert.equal(await shown(), true, 'once they have answered again')
+})

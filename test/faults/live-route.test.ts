@@ -57,7 +57,7 @@ async function listen(t: TestContext, dashboard: Dashboard, windows: Window[]) {
 const failing =
   (...names: string[]) =>
   (name: string, question?: unknown) => {
-    const asked = name === 'ask' ? (question as { name: string }).name : name
+    const asked = name === 'ask' || name === 'askPage' ? (question as { name: string }).name : name
     // The probe, which has one row, is answered.
     const isProbe = (question as { limit?: number } | undefined)?.limit === 1
     if (!names.includes(asked) || isProbe) return undefined
@@ -138,6 +138,33 @@ describe('POST /events', () => {
     assert.doesNotMatch(heard, new RegExp(`<tr[^>]*${idOf('new 1')}`))
   })
 
+  test('shows in a row the time that orders its list, in each window its own', async (t) => {
+    const dashboard = aDashboard(t)
+    const { world, tell } = dashboard
+    const times = { startedAt: ago(50), endedAt: ago(40), lastEventAt: ago(30) }
+    const job = aJob({ id: idOf('shown'), status: 'failed', ...times })
+    world.jobs = [job]
+    const lists = { Started: 'started-desc', Ended: 'ended-desc', 'Last event': 'seen-desc' }
+    const windows: Window[] = []
+    for (const [head, sort] of Object.entries(lists)) {
+      const url = `/jobs?sort=${sort}`
+      assert.match((await dashboard.get(url)).html, new RegExp(`<th[^>]*>(<a[^>]*>)?${head}<`))
+      windows.push(await load(dashboard, url, sort))
+    }
+    const { until } = await listen(t, dashboard, windows)
+    world.jobs = [{ ...job, lastError: 'a later word' }]
+    tell(job.id)
+    for (const [sort, clock] of [
+      ['started-desc', '11:10:00'],
+      ['ended-desc', '11:20:00'],
+      ['seen-desc', '11:30:00'],
+    ] as const) {
+      const [, row = ''] = /(<tr.*?a later word.*?<\/tr>)/s.exec(await until(/a later word/, sort))!
+      const shown = row.match(/\d\d:\d\d:\d\d/g)
+      assert.deepEqual(shown, [clock], sort)
+    }
+  })
+
   test('corrects a row that left its list', async (t) => {
     const dashboard = aDashboard(t)
     const job = aJob({ id: idOf('ended'), status: 'running', stuck: true, startedAt: ago(5) })
@@ -148,6 +175,24 @@ describe('POST /events', () => {
       const { until } = await listen(t, dashboard, [window])
       assert.match(await until(/st fail/), new RegExp(`id="job-${job.id}"`))
     }
+  })
+
+  test('keeps a row current that left its list and waits', async (t) => {
+    const dashboard = aDashboard(t)
+    const { world, pass } = dashboard
+    const queued = { status: 'queued', durationS: null, endedAt: null, queuedAt: ago(30) } as const
+    const job = aJob({ id: idOf('queued'), jobKey: 'QUEUED', startedAt: ago(30), ...queued })
+    world.jobs = [job]
+    const window = await load(dashboard, '/jobs')
+    // A page of newer ones takes its place.
+    for (let i = 0; i < 120; i++) {
+      world.jobs.push(aJob({ id: idOf(`newer ${i}`), jobKey: `K${i}`, startedAt: ago(1) }))
+    }
+    pass(2)
+    const { until } = await listen(t, dashboard, [window])
+    await until(new RegExp(`id="job-${job.id}"[^]*>30:02<`))
+    pass(2)
+    await until(new RegExp(`id="job-${job.id}"[^]*>30:04<`))
   })
 
   test('does not count rows that only moved up because others left the list', async (t) => {
@@ -201,7 +246,7 @@ describe('POST /events', () => {
     dashboard.hinder = failing('stats')
     dashboard.pass(20)
     const { until } = await listen(t, dashboard, [window])
-    const heard = await until(/data-state="behind"/)
+    const heard = await until(/data-state="part"/)
     assert.match(heard, /id="link">part of this page is 20.s old</)
     assert.match(heard, /Part of this page is not current.*Fab1 says: the database is away\./s)
     assert.doesNotMatch(heard, /The API is not answering/)
@@ -214,9 +259,32 @@ describe('POST /events', () => {
     dashboard.hinder = failing('stats')
     const { status, html } = await dashboard.get('/')
     assert.equal(status, 200)
-    assert.match(html, /<html[^>]* data-stale/)
+    assert.doesNotMatch(html, /<html[^>]* data-stale/)
+    // Only what the question answers is marked, in words as well.
+    const marked = html.matchAll(
+      /class="(?:panel[^"]* )?stale" aria-label="([^"]*)"|aria-label="([^"]*)" class="stale"/g,
+    )
+    assert.deepEqual([...marked].map(([, panel, section]) => panel ?? section).sort(), [
+      'By app',
+      'Counts',
+      'Jobs over time',
+    ])
+    assert.equal([...html.matchAll(/class="old">Not current: 30.s old</g)].length, 3)
     assert.match(html, /Part of this page is not current/)
     assert.doesNotMatch(html, /The API is not answering/)
+  })
+
+  test('says on an open list that its rows are old, and when they are not any more', async (t) => {
+    const dashboard = aDashboard(t)
+    dashboard.world.jobs = [aJob({ startedAt: ago(5) })]
+    const window = await load(dashboard, '/jobs')
+    dashboard.hinder = failing('findJobs')
+    dashboard.pass(20)
+    const { until } = await listen(t, dashboard, [window])
+    await until(/id="list-age"[^>]*><p class="old stale">These rows are 20.s old/)
+    delete dashboard.hinder
+    dashboard.pass(5)
+    await until(/id="list-age"[^>]*><\/div>/)
   })
 
   test('calls no page connected that cannot be made any more', async (t) => {

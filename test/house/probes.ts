@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
@@ -25,6 +25,7 @@ import { freshFolder, until } from '../support/processes.ts'
 import { settingsReference } from '../support/reference.ts'
 import { sinkKindsReference, sinkSettingsReference } from '../support/sink-reference.ts'
 import { anEvent, openStore } from '../support/store.ts'
+import { readFound, toTaken } from '../tools/import/support.ts'
 
 /*
  * Runs in a copy of the sources that has the additions of this folder, and proves that each works.
@@ -40,7 +41,7 @@ describe('a sink', () => {
 
   test('is opened, and is delivered what the spool has', async (t) => {
     const file = join(freshFolder(), 'events.ndjson')
-    const sink = open({ file })
+    const sink = await open({ file })
     const events = Array.from({ length: 10 }, (_, n) => ({ n }))
     const spool = await fillSpool(events)
     const draining = startDraining(spool, sink.deliver, sink.limits)
@@ -53,15 +54,15 @@ describe('a sink', () => {
     )
   })
 
-  test('is refused with a wrong setting, by name', () => {
-    assert.throws(() => open({ file: '' }), /^ConfigError: sink kept: file: must not be empty/)
+  test('is refused with a wrong setting, by name', async () => {
+    await assert.rejects(open({ file: '' }), /^ConfigError: sink kept: file: must not be empty/)
     const misspelled = { file: 'x', fiel: 'x' }
-    assert.throws(() => open(misspelled), /sink kept: fiel: no such setting/)
+    await assert.rejects(open(misspelled), /sink kept: fiel: no such setting/)
   })
 
   test('is in the documentation, with its settings', () => {
     const kinds = must(sinkKindsReference(sinkKinds).get('Kinds of sinks'), 'the table')
-    const row = ['`fixture`', 'A file, a line for each event.', '4', '1000000', 'skip old events']
+    const row = ['`fixture`', 'A file, a line for each event.', '4', '1000000', 'no']
     assert.ok(kinds.some((kind) => String(kind) === String(row)))
     const settings = sinkSettingsReference(sinkKinds).get('Settings of fixture')
     assert.deepEqual(settings?.[0]?.[0], '`file`')
@@ -166,6 +167,27 @@ describe('a migration', () => {
     t.after(() => store.close())
     const rows = await store.sql`insert into fixture values (1) returning n`
     assert.deepEqual([...rows], [{ n: 1 }])
+  })
+})
+
+describe('an import format', () => {
+  const read = (text: string, zone?: string) => {
+    const file = join(freshFolder(), 'fixture.txt')
+    writeFileSync(file, text)
+    return readFound('fixture', file, { zone: zone ?? 'UTC' })
+  }
+
+  test('gives events that a sidecar takes, in the zone that is given', async () => {
+    const [event] = toTaken(await read('L1 2026-03-01T12:00:00\n', 'Europe/Berlin'))
+    const { entity, event: fact, app } = must(event, 'there is a line')
+    assert.deepEqual([entity.business_key, app.name], ['L1', 'fixture'])
+    assert.deepEqual([fact.kind, fact.at], ['finished', '2026-03-01T11:00:00.000000Z'])
+  })
+
+  test('has broken lines named', async () => {
+    const found = await read('L1 2026-03-01T12:00:00\nL2\nL1 2026-03-01T12:00:00\n')
+    const bad = found.flatMap((one) => ('why' in one ? [`${one.line} ${one.why}`] : []))
+    assert.deepEqual([bad, toTaken(found).length], [['2 has no time'], 2])
   })
 })
 

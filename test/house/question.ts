@@ -44,13 +44,13 @@ export const countTools = (
 `,
     'src/api/fixture.ts': `import * as z from 'zod'
 import { fixtureQuestion } from '../core/questions/fixture.ts'
-import { listAnswer, named } from './answers.ts'
+import { countsAnswer, named } from './answers.ts'
 import { siteParam } from './job-params.ts'
 import { listRoute } from './list-route.ts'
 import type { ReaderSource } from './reader-source.ts'
 import type { Route } from './route.ts'
 
-const fixtureList = named('FixtureList', listAnswer(fixtureQuestion.table.shown))
+const fixtureList = named('FixtureList', countsAnswer(fixtureQuestion.table.shown))
 
 export const fixtureRoutes = ({ reader }: { reader: ReaderSource }): Route[] => [
   listRoute(reader, {

@@ -19,7 +19,7 @@ export const fixture = defineSink({
   about: 'A file, a line for each event.',
   settings,
   limits: { events: 4, bytes: 1_000_000 },
-  whenFull: 'skip old events',
+  ordered: false,
   open: ({ file }) => ({
     async deliver(batch) {
       await appendFile(file, batch.map(({ body }) => \`\${body}\\n\`).join(''))

@@ -110,6 +110,8 @@ describe('sidecar, local API and central together', () => {
       ...requests('POST', '/v1/ingest/events', 200),
       ...requests('GET', 'none', 404),
       wafermon_spool_commits_total: 1,
+      'wafermon_sink_accepted_events_total{sink="local-api"}': 10,
+      'wafermon_sink_delivered_events_total{sink="local-api"}': 10,
       [delivered]: 1,
     })
     const there = Object.entries(await moved(localApi, beforeThere))
@@ -178,6 +180,6 @@ function questions(lot: string, wafer: string): string[] {
     `/v1/subjobs?job_id=${lot}`,
     ...of.flatMap((id) => ['', '/events', '/subjobs'].map((more) => `/v1/jobs/${id}${more}`)),
     '/v1/stats?group_by=site,app,status&bucket=day',
-    '/v1/stats?bucket=week',
+    '/v1/stats?bucket=year',
   ]
 }

@@ -21,7 +21,18 @@ type Source = {
   heard_at: string | null
   lag_s: number | null
   site_id: string | null
-  sinks: { name: string; lag_events: number; state: string }[]
+  sinks: {
+    name: string
+    lag_events: number
+    state: string
+    status: string | null
+    required: boolean | null
+    rejects: number | null
+    skipped: number | null
+    gap_at: string | null
+    gap_reason: string | null
+    gap_events: number | null
+  }[]
   spool_bytes: number
   spool_max_bytes: number
 }
@@ -44,13 +55,15 @@ async function aSite(t: TestContext, env: Record<string, string> = {}) {
   const api = await startRole(t, 'local-api', { DATABASE_URL: url })
   const way = await startRefusingWay(t, api.url)
   const spoolDir = freshFolder()
-  const start = () =>
-    startRole(t, 'sidecar', { SPOOL_DIR: spoolDir, LOCAL_API_BASE: way.url, ...env })
+  const start = (more: Record<string, string> = {}) =>
+    startRole(t, 'sidecar', { SPOOL_DIR: spoolDir, LOCAL_API_BASE: way.url, ...env, ...more })
   return { api, way, store, start }
 }
 
 const list = async (url: string, query = ''): Promise<Source[]> =>
   ((await (await fetch(`${url}/v1/sources${query}`)).json()) as { items: Source[] }).items
+
+const named = (sinks: Source['sinks'], wanted: string) => sinks.find(({ name }) => name === wanted)
 
 const completeness = async (url: string): Promise<Completeness> => {
   const answer = await fetch(`${url}/v1/jobs?limit=1`)
@@ -64,7 +77,8 @@ const inState = (url: string, state: string) =>
 const turnClock = (store: Store) =>
   run(store, `update source_state set heard_at = heard_at - interval '31 seconds'`)
 
-describe('a sidecar', () => {
+// They wait for heartbeats, which come every ten seconds: each on a site of its own.
+describe('a sidecar', { concurrency: 3 }, () => {
   test('is known before its first event, and is silent when it stands still (SIGSTOP)', async (t) => {
     const { api, store, start } = await aSite(t)
     const sidecar = await start()
@@ -108,6 +122,34 @@ describe('a sidecar', () => {
     assert.equal((await inState(api.url, 'gone')).waiting, 0)
   })
 
+  test('tells of every sink, with what it was made to skip, and of one that is not configured', async (t) => {
+    const { api, start } = await aSite(t)
+    const away = 'http://127.0.0.1:9'
+    const listOf = (names: readonly string[]) =>
+      JSON.stringify([
+        { type: 'local_api', name: 'local-api', config: { base_url: api.url } },
+        ...names.map((name) => ({ type: 'webhook', name, config: { webhook_url: away } })),
+      ])
+    const first = await start({ INTEGRATIONS_CONFIG: listOf(['a', 'b']) })
+    await postEvents(first.url, [startOfJob(), startOfJob()], ':batch')
+    const skip = `${first.url}/v1/spool/sinks/a/skip?reason=test&up_to=1`
+    assert.equal((await fetch(skip, { method: 'POST' })).status, 200)
+    await first.stop()
+    await start({ INTEGRATIONS_CONFIG: listOf(['a']) })
+    const told = await until(
+      'the heartbeat',
+      async () =>
+        (await list(api.url)).find(
+          ({ sinks }) => sinks.length === 3 && named(sinks, 'a')?.state === 'failing',
+        ),
+      120_000,
+    )
+    const [skipped, gone] = [named(told.sinks, 'a'), named(told.sinks, 'b')]
+    assert.deepEqual([told.waiting, skipped?.lag_events, skipped?.skipped], [0, 1, 1])
+    assert.deepEqual([skipped?.gap_events, skipped?.gap_reason], [1, 'test'])
+    assert.deepEqual([gone?.name, gone?.status, gone?.lag_events], ['b', 'detached', 2])
+  })
+
   test('tells what waits while its events are refused, and while its spool is full', async (t) => {
     const { api, way, start } = await aSite(t, { SPOOL_MAX_BYTES: String(2 ** 24) })
     way.refuse(batchPath)
@@ -118,15 +160,19 @@ describe('a sidecar', () => {
       return answer.status === 503
     })
     const told = await until('the heartbeat', async () =>
-      (await list(api.url)).find(({ waiting }) => (waiting ?? 0) > 100),
+      (await list(api.url)).find(
+        ({ waiting, spool_bytes: bytes, spool_max_bytes: max }) =>
+          (waiting ?? 0) > 100 && bytes > 0.8 * max,
+      ),
     )
     assert.equal(told.state, 'reporting')
     assert.equal(told.site_id, 'fab1')
     assert.deepEqual(
-      told.sinks.map(({ name, state }) => [name, state]),
-      [['local-api', 'failing']],
+      told.sinks.map(({ name, state, status, required, rejects, skipped, gap_at }) => [
+        ...[name, state, status, required, rejects, skipped, gap_at],
+      ]),
+      [['local-api', 'failing', 'failing', true, 0, 0, null]],
     )
-    assert.ok(told.spool_bytes > 0.8 * told.spool_max_bytes)
     assert.equal(told.spool_max_bytes, 2 ** 24)
   })
 

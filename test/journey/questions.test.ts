@@ -50,7 +50,7 @@ const values: Record<string, string[]> = {
   status: ['running', 'failed,canceled', 'succeeded,', 'failed,failed'],
   sort: ['newest', 'oldest'],
   format: ['json', 'csv', 'ndjson', 'xml'],
-  bucket: ['5m', 'hour', 'day', 'week'],
+  bucket: ['5m', 'hour', 'day', 'week', 'month', 'year'],
   group_by: ['site', 'app,status', 'x'],
   entity_type: ['job', 'subjob'],
   from: ['2026-03-01T00:00:00Z', '1970-01-01T00:00:00Z'],

@@ -31,7 +31,7 @@ async function echo(
 ) {
   const log = pino({ level: 'silent' })
   const life = new Lifecycle(log)
-  t.after(() => life.stop(5))
+  t.after(() => life.stop(30))
   const failures: string[] = []
   const intake = new Intake({ maxBytes, maxDecompressedBytes: maxBytes, readTimeoutMs })
   const routes = new Hono<{ Bindings: HttpBindings }>().post('/echo', async (c) => {

@@ -39,6 +39,16 @@ describe('what is not HTTP', () => {
       'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       /^HTTP\/1.1 400 /,
     ],
+    [
+      'two Host headers',
+      'GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n',
+      /^HTTP\/1.1 400 [\s\S]*"status":400,"detail":"there are several Host headers; send one/,
+    ],
+    [
+      'two Host headers with a body',
+      `POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 70000\r\n\r\n${'x'.repeat(70_000)}`,
+      /^HTTP\/1.1 400 /,
+    ],
   ]
   for (const [what, bytes, answer] of cases) {
     test(`gets a problem document: ${what}`, async () => {
@@ -55,7 +65,7 @@ describe('a connection without a request', () => {
     timeout: 10_000,
   }, async (t) => {
     const life = new Lifecycle(pino({ level: 'silent' }))
-    t.after(() => life.stop(5))
+    t.after(() => life.stop(30))
     const address = { host: '127.0.0.1', port: 0, readTimeoutMs: 50 }
     const url = await listen(new Hono(), address, life)
     const accepted = new Promise<Socket>((resolve) => {

@@ -49,7 +49,7 @@ function assertReads(role: RoleName, sources: Parameters<typeof readConfig>[1]):
   } catch (error) {
     assert.ok(error instanceof ConfigError, String((error as Error).stack))
     for (const problem of error.problems) {
-      assert.match(problem, /^([A-Z_]+(, [A-Z_]+)*|.*\.yaml): \S.{8}|is not a setting/s)
+      assert.match(problem, /^([A-Z\d_]+(, [A-Z\d_]+)*|.*\.yaml): \S.{8}|is not a setting/s)
       assert.doesNotMatch(problem, /hunter2|\[object|undefined|Invalid input|expected/)
     }
     return false
@@ -148,16 +148,16 @@ describe('a configuration that starts, but not as meant', () => {
         ),
       )
     }
-    assert.deepEqual(warningsOf({ S3_BUCKET: '' }), [])
+    assert.deepEqual(warningsOf({ SMTP_URL: '' }), [])
   })
 
   test('does not start with one of them in its file', () => {
     const file = join(freshFolder(), 'wafermon.yaml')
-    writeFileSync(file, 'S3_BUCKET: fab1\nS3_BUKET: fab1\n')
+    writeFileSync(file, 'SMTP_URL: fab1\nSMPT_URL: fab1\n')
     assert.throws(() => readConfig('archiver', { env: { DATABASE_URL: 'postgres://h/d' }, file }), {
       problems: [
-        `S3_BUCKET: is not supported yet; remove it from ${file}`,
-        `S3_BUKET: is not a setting (in ${file}); check the spelling`,
+        `SMTP_URL: is not supported yet; remove it from ${file}`,
+        `SMPT_URL: is not a setting (in ${file}); check the spelling`,
       ],
     })
   })

@@ -25,7 +25,7 @@ const needed: Record<RoleName, Record<string, string>> = {
 async function serveRole(t: TestContext, role: RoleName, env: Record<string, string> = {}) {
   const log = pino({ level: 'silent' })
   const life = new Lifecycle(log)
-  t.after(() => life.stop(5))
+  t.after(() => life.stop(30))
   const { config } = readConfig(role, { env: { ...needed[role], PORT: '0', ...env } })
   const { url } = await serve(
     config,
@@ -96,7 +96,13 @@ describe('the pages of a dashboard', () => {
     const { app, get } = aDashboard(t)
     const forms = app.routes.filter(({ method }) => !['GET', 'ALL'].includes(method))
     const paths = [...new Set(forms.map(({ path }) => path))]
-    assert.deepEqual(paths, ['/sign-in', '/sign-out', '/events', '/pipeline/accept'])
+    assert.deepEqual(paths, [
+      '/sign-in',
+      '/sign-out',
+      '/events',
+      '/jobs/:id/close',
+      '/pipeline/accept',
+    ])
     for (const path of paths) {
       for (const headers of [
         { 'sec-fetch-site': 'cross-site' },

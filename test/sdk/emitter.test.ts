@@ -60,6 +60,18 @@ describe('SidecarEmitter', () => {
     assert.match(warnings[0]!, /events wait for .*ECONNREFUSED/)
   })
 
+  for (const deadlineMs of [Infinity, Number.MAX_VALUE, 2 ** 31]) {
+    test(`flush waits as long as it is told, also for ${deadlineMs} ms`, async (t) => {
+      const { sidecar, emitter } = await connected(t)
+      await sidecar.stop()
+      await monitored({ app, emitter }, () => 1)
+      const flushed = emitter.flush(deadlineMs)
+      assert.equal(await Promise.race([flushed, wait(300, 'waits')]), 'waits')
+      await sidecar.start()
+      assert.equal(await flushed, true)
+    })
+  }
+
   const troubles = {
     'an overloaded sidecar': { status: 503, headers: { 'retry-after': '0' } },
     'a sidecar that had too much': { status: 429 },
@@ -72,6 +84,14 @@ describe('SidecarEmitter', () => {
     'an answer that is null': { body: 'null' },
     'an answer that counts wrong': { body: '{"ok":true,"total":1,"rejected":[]}' },
     'an answer about other events': { body: '{"total":3,"rejected":[{"index":7},{"index":-1}]}' },
+    'an answer about half an event': {
+      body: '{"total":3,"rejected":[{"index":0.5,"retryable":true}]}',
+    },
+    'an answer about one event twice': {
+      body: '{"total":3,"rejected":[{"index":1,"retryable":true},{"index":1,"retryable":true}]}',
+    },
+    'an answer with a list of nothing': { body: '{"total":3,"rejected":[null]}' },
+    'an answer whose list is none': { body: '{"total":3,"rejected":{"index":1}}' },
   } as const
   for (const [name, trouble] of Object.entries(troubles)) {
     test(`sends again after ${name}`, async (t) => {
@@ -87,6 +107,21 @@ describe('SidecarEmitter', () => {
       assert.equal(emitter.stats.droppedEvents + emitter.stats.droppedTicks, 0)
     })
   }
+
+  test('an answer of the wrong types neither throws nor counts as something else', async (t) => {
+    const { sidecar, emitter, warnings } = await connected(t)
+    const odd = { toString: 1 }
+    const verdicts = [{ index: 1, field: odd, detail: odd, retryable: 'no' }]
+    const body = JSON.stringify({ total: 3, duplicates: odd, rejected: verdicts })
+    sidecar.trouble = () => ({ body })
+    const job = startJob({ app, emitter })
+    job.tick({ progress: 0.5 })
+    job.finish()
+    assert.equal(await emitter.flush(10_000), true)
+    const { delivered, rejected, duplicates } = emitter.stats
+    assert.deepEqual([delivered, rejected, duplicates], [2, 1, 0])
+    assert.equal(warnings.length, 1)
+  })
 
   test('gives up a request that is never answered, and sends it again', async (t) => {
     const { sidecar, emitter } = await connected(t, { timeoutMs: 30 })

@@ -9,6 +9,92 @@ import { eventsOf, kindsOf, listening } from '../support/jobs-said.ts'
 
 const app = { name: 'litho-apc', version: '2.4.1' }
 
+describe('a job that waits', () => {
+  test('is queued with its reason, and started when it says so; the waiting is no part of its run', async () => {
+    const emitter = listening()
+    const job = startJob({ app, emitter, queued: 'no free chamber', metadata: { tool: 'ETC-1' } })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    job.start()
+    job.queue('on hold')
+    job.start()
+    job.finish()
+    assert.deepEqual(kindsOf(emitter.events), [
+      ...['queued', 'started', 'queued', 'started', 'finished'],
+    ])
+    const [queued, started, held, again, finished] = emitter.events.map(({ event }) => event)
+    assert.deepEqual({ ...queued!.metadata }, { reason: 'no free chamber', tool: 'ETC-1' })
+    assert.deepEqual([queued!.status, queued!.started_at], ['queued', undefined])
+    assert.equal(started!.started_at, started!.at)
+    assert.deepEqual([held!.status, held!.started_at], ['queued', started!.at])
+    assert.equal(again!.started_at, started!.at, 'it has one start')
+    const ranS = (Date.parse(finished!.at) - Date.parse(started!.at)) / 1000
+    assert.ok(finished!.metrics!.duration_s! <= ranS + 0.1, 'the duration is that of the run')
+  })
+
+  test('that is canceled before it starts tells no start and no duration', () => {
+    const emitter = listening()
+    startJob({ app, emitter, queued: true }).cancel('not wanted')
+    const { event } = emitter.events[1]!
+    assert.deepEqual([event.kind, event.status], ['canceled', 'canceled'])
+    assert.deepEqual([event.started_at, { ...event.metrics }], [undefined, {}])
+  })
+})
+
+describe('an attempt', () => {
+  test('is on every event of the job, and not on those of its subjobs', () => {
+    const emitter = listening()
+    const job = startJob({ app, emitter, attempt: 2 })
+    job.subjob('W01').finish()
+    job.finish()
+    assert.deepEqual(
+      emitter.events.map(({ entity }) => [entity.type, entity.attempt]),
+      [
+        ['job', 2],
+        ['subjob', undefined],
+        ['subjob', undefined],
+        ['job', 2],
+      ],
+    )
+  })
+
+  test('that is not a whole number from 1 is left out', () => {
+    for (const attempt of [0, 1.5, -1, 1e9, '2', Number.NaN]) {
+      const emitter = listening()
+      startJob({ app, emitter, attempt: attempt as number })
+      assert.equal(emitter.events[0]!.entity.attempt, undefined, String(attempt))
+    }
+  })
+})
+
+test('a job that ends without anybody knowing how is neither a success nor a failure', () => {
+  const emitter = listening()
+  const job = startJob({ app, emitter })
+  job.endUnknown('the queue forgot it')
+  job.finish()
+  assert.equal(emitter.events.length, 2, 'it has ended')
+  const { event } = emitter.events[1]!
+  assert.deepEqual([event.kind, event.status], ['finished', 'unknown'])
+  assert.deepEqual({ ...event.metadata }, { reason: 'the queue forgot it' })
+})
+
+test('progress is told as a count and its total too; a share that is given wins', () => {
+  const emitter = listening()
+  const job = startJob({ app, emitter })
+  job.tick({ current: 13, total: 25, metadata: { tool: 'ETC-1' } })
+  job.tick({ current: 1, total: 4, progress: 0.5 })
+  job.tick({ current: 3, total: 0 })
+  job.tick({ current: Number.NaN, total: 4 })
+  const said = emitter.events
+    .slice(1)
+    .map(({ event }) => [event.metrics?.progress, event.metadata && { ...event.metadata }])
+  assert.deepEqual(said, [
+    [0.52, { current: 13, total: 25, tool: 'ETC-1' }],
+    [0.5, { current: 1, total: 4 }],
+    [undefined, { current: 3, total: 0 }],
+    [undefined, undefined],
+  ])
+})
+
 describe('monitored', () => {
   test('says that a job started and finished, and returns what the work returns', async () => {
     const emitter = listening()

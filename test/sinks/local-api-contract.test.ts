@@ -9,8 +9,8 @@ testSink({
   hangs: 'no answer',
   open: async (t) => {
     const peer = await startPeer(t)
-    const { deliver } = openSink(
-      { type: 'local_api', name: 'sink', config: { base_url: peer.url, timeout_s: 0.5 } },
+    const { deliver } = await openSink(
+      { type: 'local_api', name: 'sink', config: { base_url: peer.url, timeout: 0.5 } },
       { log: pino({ level: 'silent' }) },
     )
     return { ...peer, deliver }

@@ -30,8 +30,8 @@ async function deliver(
   t.after(() => server.close())
   t.after(() => server.closeAllConnections())
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const sink = openSink(
-    { type: 'local_api', name: 'local-api', config: { base_url: baseUrl, timeout_s: 20 } },
+  const sink = await openSink(
+    { type: 'local_api', name: 'local-api', config: { base_url: baseUrl, timeout: 20 } },
     { log },
   )
   return sink.deliver(batchOf(n, body), never)

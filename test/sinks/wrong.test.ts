@@ -32,6 +32,8 @@ const answers: Readonly<Record<string, Answer>> = {
   'a refusal without a field': (batch) => each(batch, { detail: '' }),
   'a refusal with numbers': (batch) => each(batch, { field: 1, detail: 2 }),
   'one bad verdict at the end': (batch) => judged([...batch.slice(1).map(() => 'taken'), 'Later']),
+  'a state that is not text': (batch) => ({ ...each(batch, 'taken'), state: 7 }),
+  'a state that is too long': (batch) => ({ ...each(batch, 'taken'), state: 'x'.repeat(4097) }),
   'later to everything': (batch) => each(batch, 'later'),
   'a failure without a reason': () => ({ kind: 'failed' }),
   'a wait below zero': () => ({ kind: 'failed', reason: 'planted', retryAfterMs: -1 }),

@@ -10,6 +10,8 @@ type Heard = {
   ids: string[]
   resets: number
   sites: LiveSites[]
+  /** The last one that was told without an event. */
+  position?: string
   stop(): void
 }
 
@@ -22,6 +24,7 @@ function listen(t: TestContext, sites: LiveSite[], after?: string): Heard {
   const take = (batch: LiveBatch | LiveSites) => {
     if (batch === 'reset') heard.resets++
     else if ('missing' in batch) heard.sites.push(batch)
+    else if ('position' in batch) heard.position = batch.position
     else {
       heard.keys.push(...batch.map(({ event }) => String(event.key)))
       heard.ids.push(...batch.map(({ id }) => id))
@@ -88,6 +91,24 @@ describe('the live streams of several sites as one', () => {
     assert.equal(second.resets, 0)
   })
 
+  test('learns the position of a silent site later, and resumes there without a reset', async (t) => {
+    const [one, other] = two()
+    one.say('a1')
+    other.say('b1')
+    other.say('b2')
+    const first = listen(t, [one, other])
+    await until(() => first.sites.length === 1, 'both are heard')
+    assert.equal(first.position, undefined)
+    one.at(1)
+    other.at(2)
+    await until(() => first.position === 'fab1=1,fab2=2', 'heartbeats tell it')
+    first.stop()
+    other.say('b3 without a reader')
+    const second = listen(t, [one, other], first.position)
+    await until(() => second.keys.length === 1, 'it is heard')
+    assert.deepEqual([second.keys, second.resets], [['b3 without a reader'], 0])
+  })
+
   test('gives a reset when a site never had a position to resume from', async (t) => {
     const [one, other] = two()
     const first = listen(t, [one, other])
@@ -99,6 +120,31 @@ describe('the live streams of several sites as one', () => {
     const second = listen(t, [one, other], first.ids[0])
     await until(() => second.resets === 1, 'there is a reset')
   })
+
+  for (const how of ['an event', 'a heartbeat'] as const) {
+    test(`resumes at a site that is silent since, where ${how} told its position`, async (t) => {
+      const [one, other] = two()
+      other.say('b1')
+      other.say('b2')
+      // Of an earlier reader, which is gone when the next one comes where the heartbeat is to tell it.
+      const earlier = listen(
+        t,
+        [one, other],
+        how === 'an event' ? 'fab1=0,fab2=1' : 'fab1=0,fab2=2',
+      )
+      if (how === 'an event') await until(() => earlier.keys.length === 1, 'it is heard')
+      else {
+        other.beats++
+        await until(() => earlier.sites.length === 1, 'both are heard')
+      }
+      const first = listen(t, [one, other])
+      await until(() => first.sites.length === 1, 'both are heard')
+      one.say('a1')
+      await until(() => first.keys.length === 1 && earlier.keys.includes('a1'), 'it is heard')
+      assert.equal(first.ids[0], 'fab1=1,fab2=2')
+      assert.equal(earlier.ids.at(-1), first.ids[0])
+    })
+  }
 
   test('misses nothing that comes while its reader reloads on a reset', async (t) => {
     const [one, other] = two()

@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import { AppError } from '../../src/core/errors.ts'
 import type { Cursor, JobFilter, JobReader } from '../../src/core/job.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { type CauseCount, causesQuestion, maxCauses } from '../../src/core/questions/causes.ts'
+import { runningQuestion } from '../../src/core/questions/running.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../src/core/questions/stats.ts'
 import { fromMs } from '../../src/core/time.ts'
 import { mergedReader } from '../../src/sites/merged-reader.ts'
@@ -144,6 +146,55 @@ describe('pages over several sites', () => {
 })
 
 describe('a question to several sites', () => {
+  test('of counts says which sites may miss jobs, and which did not answer', async () => {
+    const [a, b, c] = [siteOf('fab1', [1]), siteOf('fab2', [2]), siteOf('fab3', [3])]
+    const [from, to] = [fromMs(Date.parse(noon) - 3_600_000), noon]
+    const causes = { from, to, recentFrom: from, minFailed: 0 }
+    const asks: ((reader: JobReader) => Promise<{ partial?: boolean | undefined }>)[] = [
+      (reader) => reader.askPage(runningQuestion, {}, never),
+      (reader) => reader.askPage(causesQuestion, causes, never),
+      (reader) => reader.askPage(statsQuestion, { bucket: 'day', groupBy: [] }, never),
+    ]
+    const statuses = async (sites: Parameters<typeof merged>[0], ask: (typeof asks)[number]) => {
+      const asked = merged(sites)()
+      const { partial } = await ask(asked.reader)
+      return [partial, ...asked.sites().details.map(({ status }) => status)]
+    }
+    for (const ask of asks) {
+      b.world.completeness = {}
+      assert.deepEqual(await statuses([a, b], ask), [false, 'successful', 'successful'])
+      const away = { id: c.id, reader: broken(c.reader) }
+      assert.deepEqual(await statuses([a, away], ask), [true, 'successful', 'failed'])
+      for (const known of [{ missing: 3 }, { sourcesSilent: 1 }]) {
+        b.world.completeness = known
+        assert.deepEqual(await statuses([a, b], ask), [true, 'successful', 'partial'])
+      }
+    }
+  })
+
+  test('of causes says that values are left out, at a site or in the merging', async () => {
+    const [from, to] = [fromMs(Date.parse(noon) - 3_600_000), noon]
+    const params = { from, to, recentFrom: from, minFailed: 1 }
+    const causes = (site: string, n: number): CauseCount[] =>
+      Array.from({ length: n }, (_, i) => ({
+        ...{ fact: 'tool', value: `${site} ${i}`, of: null },
+        ...{ ended: 5, failed: 2, recentEnded: 0, recentFailed: 0 },
+      }))
+    const ask = (...sites: { n: number; cut?: boolean }[]) =>
+      merged(
+        sites.map(({ n, cut }, i) => {
+          const { id, reader } = siteOf(`fab${i}`, [])
+          const page = { items: causes(id, n), next: null, cut }
+          return { id, reader: { ...reader, askPage: async () => page as never } }
+        }),
+      )().reader.askPage(causesQuestion, params, never)
+    const { items, cut } = await ask({ n: maxCauses - 1 }, { n: 1 })
+    assert.deepEqual([items.length, cut], [maxCauses, false])
+    const more = await ask({ n: maxCauses - 1 }, { n: 2 })
+    assert.deepEqual([more.items.length, more.cut], [maxCauses, true])
+    assert.equal((await ask({ n: 1, cut: true }, { n: 2 })).cut, true)
+  })
+
   test('is answered without those that fail or hang, which are named', async () => {
     const [a, b, c] = [siteOf('fab1', [1]), siteOf('fab2', [2]), siteOf('fab3', [3])]
     const sites = [
@@ -243,6 +294,27 @@ describe('statistics over several sites', () => {
       [9, 20, 2, 50, null],
     )
     assert.equal(sum?.status, null)
+  })
+
+  test('have percentiles from the histograms of all sites, where all send one', () => {
+    const rows = [
+      row({ count: 3, durationMaxS: 9, durationHistogram: '0:2 24:1', queueHistogram: '0:1' }),
+      row({ count: 1, durationMaxS: 20, durationHistogram: '34:1', queueHistogram: '' }),
+    ]
+    const filter = { bucket: 'day', groupBy: [] } as const
+    const [sum] = mergeRows(rows, { ...filter, histogram: true })
+    assert.deepEqual(
+      [sum?.durationHistogram, sum?.queueHistogram, sum?.durationP95S],
+      ['0:2 24:1 34:1', '0:1', 2 ** (34.5 / 8)],
+    )
+    assert.ok(Math.abs(sum!.durationP50S! - 1) < 0.0443)
+    // They are answered to those who ask, and asked of sites anyway.
+    const [plain] = mergeRows(rows, filter)
+    assert.equal(plain?.durationP50S, sum!.durationP50S)
+    assert.equal('durationHistogram' in plain!, false)
+    assert.equal(statsQuestion.forSite?.(filter).histogram, true)
+    const [{ durationHistogram: _, ...older }, newer] = rows as [StatsRow, StatsRow]
+    assert.equal(mergeRows([older, newer], filter)[0]?.durationP50S, null)
   })
 
   test('stay whole by site', () => {

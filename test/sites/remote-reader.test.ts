@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { AppError, type ErrorCode } from '../../src/core/errors.ts'
 import type { JobFilter } from '../../src/core/job.ts'
 import { appsQuestion } from '../../src/core/questions/apps.ts'
+import { runningQuestion } from '../../src/core/questions/running.ts'
 import { sourcesQuestion } from '../../src/core/questions/sources.ts'
 import { statsQuestion } from '../../src/core/questions/stats.ts'
 import { type RemoteOptions, remoteReader } from '../../src/sites/remote-reader.ts'
@@ -93,6 +94,11 @@ describe('remoteReader', () => {
       stats.reduce((sum, { count }) => sum + count, 0),
       121,
     )
+    world.omissions = { running: { cut: true } }
+    const { partial, cut } = await reader.askPage(runningQuestion, {}, patient())
+    assert.deepEqual([partial, cut], [true, true])
+    world.sources = []
+    assert.equal((await reader.askPage(runningQuestion, {}, patient())).partial, undefined)
     assert.equal((await reader.health(patient())).status, 'ok')
   })
 

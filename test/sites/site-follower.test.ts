@@ -21,6 +21,7 @@ function aReader(t: TestContext, site: LiveSite, position?: string) {
     for await (const news of site.follower.follow(heard.position, heard.stop.signal)) {
       await heard.pause
       if (news === 'reset') heard.resets++
+      else if ('position' in news) heard.position = news.position
       else if ('outage' in news) heard.outages.push(news.outage !== undefined)
       else {
         heard.keys.push(String(news.event.key))

@@ -7,7 +7,8 @@ import type { Outgoing } from '../../src/core/delivery.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
 import type { Damage } from '../../src/spool/carry-over.ts'
 import { describeSpool } from '../../src/spool/report.ts'
-import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import type { SpoolOptions } from '../../src/spool/spool-options.ts'
 import { admitted } from '../support/admitted.ts'
 import { crashing } from '../support/crashing-files.ts'
 import { refuse } from '../support/draining.ts'
@@ -317,7 +318,8 @@ describe('a damaged spool that takes long to read', () => {
       [2, 1],
     )
     assert.equal(spool.retryReject(1), true)
-    assert.equal(sourceOf(handedOut(spool).at(-1)!).seq, 1)
+    const [again] = spool.rejects.due('a', 9, mib)
+    assert.equal(sourceOf(again!.event).seq, 1)
   })
 
   test('that an operator took away is given up, with its events counted', async (t) => {
@@ -355,5 +357,54 @@ describe('a damaged spool that takes long to read', () => {
     again.ack('a', again.peek('a', 1, mib)[0]!.seq)
     again.ack('b', 1)
     assert.equal(again.count, 0)
+  })
+})
+
+describe('rejects of a damaged spool', () => {
+  /** 100 rejects, of which some lie on pages that are spoiled, and a waiting event. */
+  async function withRejects(t: TestContext): Promise<string> {
+    const spool = open(t, freshFolder())
+    const events = Array.from({ length: 100 }, () => item(2000))
+    await spool.append(events)
+    const out = handedOut(spool)
+    spool.ack('a', out.at(-1)!.seq, out.map(refuse))
+    await spool.append([item()])
+    spool.close()
+    const at = readFileSync(join(spool.dir, 'spool.db')).lastIndexOf(`{"n":${made - 50},`)
+    const page = Math.floor(at / pageBytes)
+    spoil(spool.dir, [page, page + 1])
+    return spool.dir
+  }
+
+  test('that cannot be read are counted, and told again after a start', async (t) => {
+    const dir = await withRejects(t)
+    const spool = open(t, dir)
+    const { unreadable, unreadable_rejects = 0 } = await carriedOver(spool)
+    const { count } = spool.rejects.count('a')
+    assert.ok(count > 80 && count < 100, `${count}`)
+    assert.deepEqual([unreadable, unreadable_rejects], [0, 100 - count])
+    spool.close()
+    assert.equal(open(t, dir).report.damaged?.unreadable_rejects, 100 - count)
+  })
+
+  test('are counted too where an earlier version began, which did not', async (t) => {
+    const dir = await withRejects(t)
+    open(t, dir).close()
+    const db = new Database(join(dir, 'spool.db'))
+    db.exec('alter table carry drop column unreadable_rejects')
+    db.close()
+    const { unreadable_rejects = 0 } = await carriedOver(open(t, dir))
+    assert.ok(unreadable_rejects > 0)
+  })
+
+  test('keep no new event waiting until they are carried over', async (t) => {
+    const spool = open(t, await withRejects(t))
+    const seen: string[] = []
+    spool.onAppend(() => {
+      seen.push(`${spool.carrying ? 'carrying' : 'done'}, events up to ${spool.lastOut}`)
+    })
+    assert.deepEqual(await spool.append([item()]), ['stored'])
+    await carriedOver(spool)
+    assert.ok(seen.includes('carrying, events up to 1'), seen.join('; '))
   })
 })

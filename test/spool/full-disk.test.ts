@@ -116,7 +116,26 @@ describe('a full disk', () => {
     assert.match(health(spool).record ?? '', /ENOSPC/)
     disk.free()
     spool.ack('a', 1)
+    spool.flush()
     assert.equal(health(spool).record, undefined)
+  })
+
+  test('under paused leaves the sink as it was, and a sink that is paused can be resumed', async (t) => {
+    const dir = freshFolder()
+    const disk = diskOf(t)
+    const spool = open(t, dir)
+    disk.fill(join(dir, 'paused'))
+    assert.throws(() => spool.accounts.pause('a', 'test'), { code: 'overloaded' })
+    assert.deepEqual(
+      [spool.accounts.isPaused('a'), existsSync(join(dir, 'paused'))],
+      [false, false],
+    )
+    disk.free()
+    assert.equal(spool.accounts.pause('a', 'test'), true)
+    disk.fill(join(dir, 'paused'))
+    assert.equal(spool.accounts.resume('a'), true)
+    spool.close()
+    assert.equal(open(t, dir).accounts.isPaused('a'), false)
   })
 
   test('under spool.db.unsound ends the sidecar all the same, and the next start finds the damage itself', async (t) => {

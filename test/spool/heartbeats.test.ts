@@ -5,8 +5,16 @@ import type { Report } from '../../src/core/delivery.ts'
 import { type Heartbeat, heartbeatSchema } from '../../src/core/heartbeat.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
 import { Heartbeats } from '../../src/spool/heartbeats.ts'
-import { fillSpool, startDraining, stopAfter } from '../support/draining.ts'
-import { until } from '../support/processes.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import {
+  fillSpool,
+  sinkName,
+  startDraining,
+  startDrainingTo,
+  stopAfter,
+  toAppend,
+} from '../support/draining.ts'
+import { freshFolder, until } from '../support/processes.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -21,17 +29,18 @@ async function telling(t: TestContext, answer: Report, more: { againMs?: number 
     return answer(heartbeat, signal)
   }
   const heartbeats = new Heartbeats({
-    ...{ spool, drains: [draining.drain], log, metrics: new Metrics(), maxBytes: 2 ** 24 },
-    ...{ receivers: [{ name: 'local-api', report }], everyMs: 5, ...more },
+    ...{ spool, drains: () => [draining.drain], log, metrics: new Metrics(), maxBytes: 2 ** 24 },
+    ...{ everyMs: 5, ...more },
   })
+  const receiver = { name: sinkName, report }
   const stop = new AbortController()
-  const running = heartbeats.run(stop.signal)
+  const running = heartbeats.keepTelling(receiver, stop.signal)
   const end = async () => {
     stop.abort()
     await running
   }
   t.after(end)
-  return { said, heartbeats, end, spool }
+  return { said, heartbeats, receiver, end, spool }
 }
 
 describe('heartbeats', () => {
@@ -70,7 +79,7 @@ describe('heartbeats', () => {
   })
 
   test('say goodbye once, and do not wait long for an answer to it', async (t) => {
-    const { said, heartbeats, end } = await telling(t, (one, signal) =>
+    const { said, heartbeats, receiver, end } = await telling(t, (one, signal) =>
       one.goodbye
         ? new Promise((done) =>
             signal.addEventListener('abort', () => done({ failed: 'it did not answer' })),
@@ -78,10 +87,38 @@ describe('heartbeats', () => {
         : Promise.resolve('kept'),
     )
     await end()
-    await heartbeats.sayGoodbye()
+    await heartbeats.sayGoodbye(receiver)
     assert.deepEqual(
       said.filter(({ goodbye }) => goodbye).map(({ waiting }) => waiting),
       [2],
     )
+  })
+
+  test('say to a receiver what it is owed itself, and of other sinks in their own rows', async (t) => {
+    const spool = new Spool({
+      ...{ dir: freshFolder(), sinks: [sinkName, 'dead'], maxBytes: 2 ** 28, ballastBytes: 4096 },
+    })
+    await spool.append([{ n: 1 }, { n: 2 }, { n: 3 }].map(toAppend))
+    const taking = startDraining(spool, async (batch) => ({
+      ...{ kind: 'judged', verdicts: batch.map(() => 'taken' as const) },
+    }))
+    stopAfter(t, spool, taking)
+    const dead = startDrainingTo(spool, 'dead', async () => ({ kind: 'failed', reason: 'planted' }))
+    t.after(dead.stop)
+    await until('the first to have all', () => spool.lag(sinkName) === 0 && dead.waits.length > 0)
+    const drains = () => [taking.drain, dead.drain]
+    const heartbeats = new Heartbeats({
+      ...{ spool, drains, log, metrics: new Metrics(), maxBytes: 2 ** 24 },
+    })
+    const { waiting, oldest_at, sinks } = heartbeats.describe(sinkName)
+    assert.deepEqual([waiting, oldest_at], [0, null])
+    assert.deepEqual(
+      sinks.map(({ name, lag_events }) => [name, lag_events]),
+      [
+        [sinkName, 0],
+        ['dead', 3],
+      ],
+    )
+    assert.equal(heartbeats.describe('dead').waiting, 3)
   })
 })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
-import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import type { SpoolOptions } from '../../src/spool/spool-options.ts'
 import { admitted } from '../support/admitted.ts'
 import { freshFolder } from '../support/processes.ts'
 

@@ -104,8 +104,8 @@ describe('a reject that was refused for its stamp', () => {
     spool.close()
     const again = open(t, spool.dir)
     assert.equal(again.retryReject(1), true)
-    const [after] = again.peek('a', 1, 2 ** 20)
-    return { before: before!.body, after: after!.body, again }
+    const [after] = again.rejects.due('a', 1, 2 ** 20)
+    return { before: before!.body, after: after!.event.body, again }
   }
   const withoutStamp = (body: string) => body.slice(0, body.lastIndexOf(',"source":'))
 
@@ -114,7 +114,7 @@ describe('a reject that was refused for its stamp', () => {
     assert.equal(withoutStamp(after), withoutStamp(before))
     assert.deepEqual(JSON.parse(after).source, { ...again.source, seq: 1 })
     assert.deepEqual(await again.append([anEvent()]), ['stored'])
-    assert.equal(JSON.parse(again.peek('a', 2, 2 ** 20)[1]!.body).source.seq, 2)
+    assert.equal(JSON.parse(again.peek('a', 2, 2 ** 20)[0]!.body).source.seq, 2)
   })
 
   test('keeps its stamp when it was refused for something else', async (t) => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import type { Verdict } from '../../src/core/admission.ts'
-import { Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import type { SpoolOptions } from '../../src/spool/spool-options.ts'
 import { admitted } from '../support/admitted.ts'
 import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
@@ -177,33 +178,29 @@ describe('Spool', () => {
     assert.deepEqual(await spool.append([big(true)]), ['stored'])
   })
 
-  test('never forgets the key of an event that is still in the spool', async (t) => {
-    // So small a cap that keys are due for rotation after a few hundred events.
-    const spool = openSpool(t, { maxBytes: 16 * mib })
-    const waiting = items(100)
-    await spool.append(waiting)
-    for (let i = 0; i < 50; i++) {
-      await spool.append(items(1000))
-      spool.ack('local-api', 99)
-    }
-    const verdicts = await spool.append(waiting.slice(99))
-    assert.deepEqual(verdicts, ['duplicate'])
-  })
-
-  test('sets aside what a sink refuses, and offers it again when asked', async (t) => {
-    const spool = openSpool(t)
+  test('sets aside what a sink refuses, and offers it to that sink alone when asked', async (t) => {
+    const spool = openSpool(t, { sinks: ['local-api', 'other'] })
     await spool.append(items(3))
     const [, second] = spool.peek('local-api', 10, mib)
     spool.ack('local-api', 3, [refuse(second)])
     const reject = spool.rejects.get(spool.rejects.list(10)[0]!.id)
     assert.deepEqual([reject!.seq, reject!.field, reject!.detail], [2, 'event.at', 'odd'])
     assert.equal(spool.retryReject(reject!.id), true)
-    assert.deepEqual(
-      spool.peek('local-api', 10, mib).map(({ body }) => body),
-      [reject!.body],
-    )
+    const due = (sink: string) =>
+      spool.rejects.due(sink, 10, mib).map(({ event: { seq, body } }) => ({ seq, body }))
+    assert.deepEqual(due('local-api'), [{ seq: 2, body: reject!.body }])
+    assert.deepEqual([due('other'), spool.count, spool.lag('local-api')], [[], 3, 0])
     assert.deepEqual(spool.rejects.list(10), [])
     assert.equal(spool.retryReject(99), false)
+  })
+
+  test('refuses a folder for all users, in which others may make files with our names first', () => {
+    const dir = freshFolder()
+    chmodSync(dir, 0o1777)
+    assert.throws(() => new Spool({ dir, sinks: ['a'], maxBytes: 2 ** 20 }), {
+      name: 'ConfigError',
+      message: /^SPOOL_DIR: .* is a folder for all users: choose one for the spool alone/,
+    })
   })
 
   test('refuses a folder that another sidecar uses, by name', (t) => {

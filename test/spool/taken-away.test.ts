@@ -3,9 +3,11 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -13,9 +15,11 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { ConfigError } from '../../src/core/errors.ts'
 import { RecentCounts } from '../../src/platform/recent-counts.ts'
+import { Ballast } from '../../src/spool/ballast.ts'
 import { findBehind } from '../../src/spool/last-seq.ts'
 import { describeSpool } from '../../src/spool/report.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { verifySpool } from '../../src/spool/verify.ts'
 import { admitted } from '../support/admitted.ts'
 import { refuse } from '../support/draining.ts'
 import { freshFolder } from '../support/processes.ts'
@@ -98,6 +102,7 @@ async function killed(t: TestContext): Promise<{ dir: string; early: string }> {
   cpSync(spool.dir, early, { recursive: true })
   await spool.append(items(100))
   spool.ack('a', 50)
+  spool.flush()
   cpSync(spool.dir, dir, { recursive: true })
   return { dir, early }
 }
@@ -195,7 +200,8 @@ describe('a spool that lags behind its record of the last number', () => {
 })
 
 describe('something odd in the place of a file of the spool', () => {
-  for (const name of ['spool.db', 'spool.db-wal', 'lock.db', 'source-id', 'last-seq', 'ballast']) {
+  const names = ['spool.db', 'spool.db-wal', 'lock.db', 'source-id', 'last-seq', 'ballast']
+  for (const name of names) {
     test(`is named at start, and left alone: a folder called ${name}`, (t) => {
       const dir = freshFolder()
       mkdirSync(join(dir, name))
@@ -207,6 +213,40 @@ describe('something odd in the place of a file of the spool', () => {
       assert.ok(existsSync(join(dir, name)))
     })
   }
+
+  for (const name of [...names, 'last-seq.partial', 'ballast.probe', 'source-id.damaged']) {
+    test(`is named at start, and nothing is written through it: a link called ${name}`, (t) => {
+      const [dir, elsewhere] = [freshFolder(), freshFolder()]
+      for (const what of ['there', 'missing']) {
+        const target = join(elsewhere, what)
+        if (what === 'there') writeFileSync(target, 'of somebody else')
+        symlinkSync(target, join(dir, name))
+        const refused = (error: Error) =>
+          error instanceof ConfigError && error.message.includes(`${name} is a link; move it away`)
+        assert.throws(() => open(t, dir), refused)
+        if (name === 'spool.db' && what === 'there') assert.throws(() => verifySpool(dir), refused)
+        rmSync(join(dir, name))
+      }
+      assert.equal(readFileSync(join(elsewhere, 'there'), 'utf8'), 'of somebody else')
+      assert.deepEqual(readdirSync(elsewhere), ['there'])
+    })
+  }
+
+  test('writes through no link that takes the place of the ballast while it runs', (t) => {
+    const [dir, elsewhere] = [freshFolder(), freshFolder()]
+    const ballast = new Ballast(dir, 2 ** 20)
+    t.after(() => ballast.release())
+    assert.ok(ballast.take())
+    const target = join(elsewhere, 'file')
+    writeFileSync(target, 'of somebody else')
+    rmSync(join(dir, 'ballast'))
+    symlinkSync(target, join(dir, 'ballast'))
+    symlinkSync(target, join(dir, 'ballast.probe'))
+    ballast.explain(new Error('disk I/O error'))
+    ballast.release()
+    assert.ok(ballast.take())
+    assert.equal(readFileSync(target, 'utf8'), 'of somebody else')
+  })
 
   test('does not lock the spool for ever: random bytes in lock.db', async (t) => {
     const dir = freshFolder()

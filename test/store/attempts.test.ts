@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { Event } from '../../src/core/event.ts'
 import type { Job, JobFilter } from '../../src/core/job.ts'
+import { runningQuestion } from '../../src/core/questions/running.ts'
 import { fromMs, toMs } from '../../src/core/time.ts'
 import { findEvents } from '../../src/store/events.ts'
 import { ingest } from '../../src/store/ingest.ts'
@@ -172,8 +173,42 @@ function suite(edition: Edition) {
     assert.deepEqual(await look(), ['running', at(60), at(0), 60, 'Priority', 'night'])
     await ingest(store, [say(90, { kind: 'queued', metadata: why('held by an engineer') })])
     assert.deepEqual(await look(), ['queued', at(60), at(0), 60, 'held by an engineer', 'night'])
+    assert.equal((await reader.getJob(id, signal))?.job.lastQueuedAt, at(90))
     await ingest(store, [say(120, {})])
     assert.deepEqual((await look()).slice(0, 4), ['running', at(60), at(0), 60])
+  })
+
+  test('a job that waits past its due time is late, listed and counted', async (t) => {
+    const { store, reader } = await open(t, edition)
+    const [late, early, started] = [aJob(), aJob(), aJob()]
+    const due = (s: number) => ({ kind: 'queued', metadata: { due_at: at(s) } }) as const
+    // The end of today is still to come.
+    const wait = [late.say(0, due(60)), early.say(0, due(86_400)), started.say(0, due(60))]
+    await ingest(store, [...wait, started.say(120, {})])
+    const lateOf = async ({ id }: { id: string }) => {
+      const job = (await reader.getJob(id, signal))?.job
+      return [job?.status, job?.late]
+    }
+    assert.deepEqual(await lateOf(late), ['queued', true])
+    assert.deepEqual(await lateOf(early), ['queued', false])
+    assert.deepEqual(await lateOf(started), ['running', true])
+    const find = async (filter: Partial<JobFilter>) => {
+      const { items, total } = await reader.findJobs({ ...list, ...filter }, signal)
+      assert.equal(total?.count, items.length)
+      return items.map(({ id }) => id)
+    }
+    assert.deepEqual(await find({ flags: ['late'] }), [started.id, late.id])
+    assert.deepEqual(await find({ flags: ['late', 'lost'], limit: 1 }).catch(() => 2), 2)
+    assert.deepEqual(await find({ flags: ['late'], status: ['queued', 'failed'] }), [late.id])
+    // What began before the window waits still.
+    assert.deepEqual(await find({ flags: ['late'], from: at(1) }), [started.id, late.id])
+    assert.deepEqual(await find({ flags: ['lost', 'stuck'] }), [])
+    const [counts] = await reader.ask(runningQuestion, {}, signal)
+    assert.deepEqual(
+      [counts?.running, counts?.late, counts?.lateQueued, counts?.flagged, counts?.complete],
+      [1, 2, 1, 2, true],
+    )
+    assert.deepEqual(await reader.ask(runningQuestion, { site: 'fab9' }, signal), [])
   })
 
   test('a job that was canceled while it waited did not run', async (t) => {

@@ -63,8 +63,8 @@ describe('baselines', () => {
       [
         ['j', '1', '', 45, rows[0]?.p05S, rows[0]?.p50S, rows[0]?.p95S, rows[0]?.p99S],
         ['j', '1', 'R1', 101, 6, 51, 96, 100],
-        ['j', '2', 'R1', 20, rows[2]?.p05S, 10.5, rows[2]?.p95S, rows[2]?.p99S],
-        ['s', '1', 'R1', 30, rows[3]?.p05S, 15.5, rows[3]?.p95S, rows[3]?.p99S],
+        ['j', '2', 'R1', 20, rows[2]?.p05S, 10, rows[2]?.p95S, rows[2]?.p99S],
+        ['s', '1', 'R1', 30, rows[3]?.p05S, 15, rows[3]?.p95S, rows[3]?.p99S],
       ],
     )
   })
@@ -76,10 +76,10 @@ describe('baselines', () => {
     await run(store, `update job set ended_at = ended_at - interval '8 days'`)
     assert.equal(await makeBaselines(store), 0)
     const p50 = async () => (await run(store, 'select p50_s from baseline'))[0]?.p50S
-    assert.equal(await p50(), 10.5)
+    assert.equal(await p50(), 10)
     await ingest(store, runs(40))
     await makeBaselines(store)
-    assert.equal(await p50(), 20.5)
+    assert.equal(await p50(), 20)
   })
 
   test('stay in force while they cannot be read again', async (t) => {
@@ -91,7 +91,7 @@ describe('baselines', () => {
     await run(store, 'alter table baseline rename to elsewhere')
     await baselines.refresh()
     const kind = { entityType: 'job', siteId: 'fab1', appName: 'etch', appVersion: '1' } as const
-    assert.equal(baselines.of({ ...kind, metadata: {} })?.p50S, 10.5)
+    assert.equal(baselines.of({ ...kind, metadata: {} })?.p50S, 10)
     assert.equal(baselines.of({ ...kind, metadata: { recipe: 'R9' } }), undefined)
     await assert.rejects(new Baselines(store).refresh(), { code: 'unavailable' })
   })

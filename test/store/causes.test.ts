@@ -28,7 +28,9 @@ const word = (name: string, most: number) =>
 /** A job as its only event reports it. */
 const anEnd = fc.record({
   minute: fc.nat(59),
-  status: fc.constantFrom('running', 'succeeded', 'succeeded', 'failed', 'failed', 'canceled'),
+  status: fc.constantFrom(
+    ...(['running', 'succeeded', 'succeeded', 'failed', 'failed', 'canceled', 'unknown'] as const),
+  ),
   site: fc.constantFrom('fab1', 'fab2'),
   app: fc.constantFrom('apc', 'merge'),
   version: fc.constantFrom('', '1.0', '2.0'),
@@ -110,6 +112,13 @@ function suite(edition: Edition) {
     const counts = await storeReader(store).ask(causesQuestion, filter, signal)
     const host = counts.find(({ fact, value }) => fact === 'host' && value === 'good')
     assert.deepEqual([host?.ended, host?.failed], [2, 0])
+    const ask = async (minFailed: number) => {
+      const params = { ...filter, minFailed }
+      const page = await storeReader(store).askPage(causesQuestion, params, signal)
+      return [page.items.length, page.cut, page.partial]
+    }
+    assert.deepEqual(await ask(1), [2000, true, false], 'those with most failures, and says so')
+    assert.equal((await ask(2))[1], false)
   })
 
   test('takes errors for one that differ in their numbers, and cuts no name at a digit', async (t) => {

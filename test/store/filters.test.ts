@@ -28,8 +28,11 @@ const aRun = fc.record({
   type: fc.constantFrom('job' as const, 'job' as const, 'subjob' as const),
   began: minutes,
   took: fc.constantFrom(0, 1, 30, 59, 60, 61, 120, 400),
-  end: fc.constantFrom('running', 'succeeded', 'failed', 'canceled'),
+  end: fc.constantFrom('queued', 'running', 'succeeded', 'failed', 'canceled', 'unknown'),
+  attempt: fc.constantFrom(1, 1, 1, 2, 5),
   key: maybe(fc.constantFrom('L1', 'L12', 'l1'), 2),
+  /** Of a subjob: any job or subjob, itself and one that never reports included. */
+  parent: fc.oneof(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 50 })),
   app: fc.constantFrom('etch', 'apc'),
   site: fc.constantFrom('fab1', 'fab2'),
   metadata: fc.dictionary(
@@ -55,33 +58,44 @@ const aFilter = fc.record({
   exactApp: maybe(fc.constantFrom('etch', 'ETCH', 'etc'), 8),
   appVersion: maybe(fc.constantFrom('1', '2'), 10),
   site: maybe(fc.constantFrom('fab1', 'fab9'), 8),
-  businessKey: maybe(fc.constantFrom('L1', 'none'), 10),
+  businessKey: maybe(fc.constantFrom('L1', 'none'), 5),
   q: maybe(fc.oneof(word, fc.constantFrom('L1', 'l', 'etc', 'zzz', 'timeout', '_', idOf(3))), 3),
   facts: maybe(
     fact.map(([name, value]) => ({ [name]: value })),
     3,
   ),
+  minAttempts: maybe(fc.constantFrom(1, 2, 3), 6),
   minDurationS: maybe(fc.constantFrom(60, 3600), 8),
   maxDurationS: maybe(fc.constantFrom(60, 3600), 8),
   limit: fc.constantFrom(1, 3, 7, 50),
 })
 
-function eventsOf({ type, began, took, end, key, app, site, metadata }: Run, n: number) {
+function eventsOf(one: Run, n: number) {
+  const { type, began, took, end, attempt, key, parent, app, site, metadata } = one
   const envelope = {
     site_id: site,
     app: { app_id: idOf(900), name: app, version: '1' },
     entity: {
       type,
       id: idOf(n),
-      parent_id: type === 'subjob' ? idOf(800) : null,
+      parent_id: type === 'subjob' ? idOf(parent) : null,
       business_key: key ?? null,
+      attempt,
     },
   }
   const started = anEvent(ago(began), { kind: 'started', metadata }, envelope)
+  if (end === 'queued') return [anEvent(ago(began), { kind: 'queued', metadata }, envelope)]
   if (end === 'running' || took > began) return [started]
-  const kind = { succeeded: 'finished', failed: 'error', canceled: 'canceled' } as const
+  // biome-ignore format: as one table
+  const kind = {
+    succeeded: 'finished', failed: 'error', canceled: 'canceled', unknown: 'finished',
+  } as const
   const error =
-    end === 'failed' ? { status: 'failed' as const, metadata: { error: 'T3 timeout' } } : {}
+    end === 'failed'
+      ? { status: 'failed' as const, metadata: { error: 'T3 timeout' } }
+      : end === 'unknown'
+        ? { status: 'unknown' as const }
+        : {}
   return [
     started,
     anEvent(ago(began - took), { kind: kind[end as keyof typeof kind], ...error }, envelope),

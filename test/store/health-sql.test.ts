@@ -71,6 +71,8 @@ const oneRun = fc.record({
   type: fc.constantFrom<JobTable>('job', 'subjob'),
   version: fc.constantFrom('1', '2'),
   beganS: fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.constantFrom(600, 601, 3 * 86_400)),
+  /** It waits at first, or for good. */
+  queued: fc.constantFrom('no' as const, 'first' as const, 'still' as const),
   start: metadata,
   progress: fc.option(metadata, { nil: undefined }),
   end: fc.option(metadata, { nil: undefined }),
@@ -106,15 +108,18 @@ const toWords = (rows: readonly (Record<string, unknown> | Job)[]): Judged =>
 const oldReceipt = (table: JobTable) =>
   `update ${table} set updated_at = last_event_at - interval '1 second'`
 
-function eventsOf({ type, version, beganS, start, progress, end }: RunOf) {
+function eventsOf({ type, version, beganS, queued, start, progress, end }: RunOf) {
   const parent = type === 'subjob' ? crypto.randomUUID() : null
   const envelope = {
     app: { app_id: crypto.randomUUID(), name: 'etch', version },
     entity: { type, id: crypto.randomUUID(), parent_id: parent },
   }
   const at = (share: number) => ago(beganS * share)
+  const waits = anEvent(at(1), { kind: 'queued', metadata: start }, envelope)
+  if (queued === 'still') return [waits]
   return [
-    anEvent(at(1), { kind: 'started', metadata: start }, envelope),
+    ...(queued === 'first' ? [waits] : []),
+    anEvent(at(queued === 'first' ? 0.9 : 1), { kind: 'started', metadata: start }, envelope),
     ...(progress ? [anEvent(at(0.5), { kind: 'progress', metadata: progress }, envelope)] : []),
     ...(end ? [anEvent(at(0.25), { kind: 'finished', metadata: end }, envelope)] : []),
   ]

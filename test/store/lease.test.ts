@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
-import { exportHour } from '../../src/archive/hour.ts'
+import { exportDay } from '../../src/archive/day.ts'
+import { sourceOf } from '../../src/archive/due-day.ts'
 import { manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { fromMs } from '../../src/core/time.ts'
-import { noteArchived } from '../../src/store/archive/files.ts'
+import { dropRepeats } from '../../src/store/archive/late.ts'
 import { makeBaselines } from '../../src/store/baselines.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { advanceHorizon, dropEventsBefore } from '../../src/store/horizon.ts'
@@ -17,7 +18,7 @@ import { trimJobs, trimLive } from '../../src/store/maintenance.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { dropUnarchived } from '../../src/store/retention.ts'
 import { names } from '../archive/role.ts'
-import { closedHour, eventAt, hourAt, sourceOf } from '../archive/support.ts'
+import { closedDay, dayAt, eventAt } from '../archive/support.ts'
 import { emptyDatabase, migrationFolder } from '../support/database.ts'
 import { freshFolder, until } from '../support/processes.ts'
 import { count, openOn, openStore, run } from '../support/store.ts'
@@ -145,14 +146,17 @@ describe('a holder that was overtaken', () => {
     ['trims no live positions', (store) => trimLive(store, 0, signal)],
     ['deletes no jobs', (store) => trimJobs(store, signal, 0)],
     ['makes no baselines', makeBaselines],
-    ['drops no events', (store) => dropEventsBefore(store, '2026-03-02T00:00:00.000000Z')],
+    ['drops no events', (store) => dropEventsBefore(store, '2026-03-14T00:00:00.000000Z')],
     ['drops no events without an archive', (store) => dropUnarchived(store, 1, signal)],
-    ['notes no files', (store) => noteArchived(store, hourAt(), [])],
+    [
+      'drops no late events',
+      (store) => dropRepeats(store, [{ at: soon, key: crypto.randomUUID() }]),
+    ],
   ]
   for (const [what, write] of writes) {
     test(what, async (t) => {
-      const { store, url } = await closedHour(t, [eventAt(1), eventAt(2)])
-      await run(store, `update horizon set frozen_before = '2026-03-02'`)
+      const { store, url } = await closedDay(t, [eventAt(1), eventAt(2)])
+      await run(store, `update horizon set frozen_before = '2026-03-14'`)
       const ours = open(t, url, 'ours', 'maintenance')
       await ours.hold()
       await overtake(t, url, ours, locks.maintenance)
@@ -165,7 +169,7 @@ describe('a holder that was overtaken', () => {
   }
 
   test('writes no manifest', async (t) => {
-    const { store, url } = await closedHour(t, [eventAt(1), eventAt(2)])
+    const { store, url } = await closedDay(t, [eventAt(1), eventAt(2)])
     const [ours, dir] = [open(t, url), freshFolder()]
     await ours.hold()
     // It had looked, and was stopped right after.
@@ -173,19 +177,20 @@ describe('a holder that was overtaken', () => {
       await ours.assertHeld()
       await overtake(t, url, ours)
     }
-    const hour = hourAt()
+    const day = dayAt()
     const exporting = (more = {}) =>
-      exportHour({
-        ...{ place: new FolderPlace(dir), hour, source: sourceOf(store, hour), events: 2 },
+      exportDay({
+        ...{ place: new FolderPlace(dir), day, source: sourceOf(store, day), previous: undefined },
+        ...{ hours: [], end: undefined, number: 1 },
         ...{ noted: new Set<string>(), signal, protect: ours.protect },
         assertOurs: ours.assertHeld,
         ...more,
       })
     await assert.rejects(exporting({ assertOurs }), lost)
-    assert.deepEqual(names(join(dir, dirname(manifestPath(hour)))), [])
+    assert.deepEqual(names(join(dir, dirname(manifestPath(day, 1)))), [])
     const number = await ours.hold()
     await exporting()
-    const manifest = JSON.parse(readFileSync(join(dir, manifestPath(hour)), 'utf8'))
+    const manifest = JSON.parse(readFileSync(join(dir, manifestPath(day, 1)), 'utf8'))
     assert.equal(manifest.lease, number)
   })
 

@@ -64,6 +64,30 @@ function suite(edition: Edition) {
     assert.deepEqual([...(await storeReader(store).ask(orphansQuestion, {}, signal))], [])
   })
 
+  test('counts no more of them than costs little, and says that there are more', async (t) => {
+    const { store } = await openStore(t, edition)
+    await ingest(store, [aSubjob(wafer, lot)])
+    const add = (from: number, to: number) =>
+      ingest(
+        store,
+        Array.from({ length: to - from }, (_, i) => aSubjob(idOf(`s${from + i}`), lot)),
+      )
+    const count = async (site?: string) => {
+      await run(
+        store,
+        'insert into orphan select subjob_id, parent_id from subjob on conflict do nothing',
+      )
+      const { items, cut } = await storeReader(store).askPage(orphansQuestion, { site }, signal)
+      return [items.reduce((sum, { subjobs }) => sum + subjobs, 0), cut]
+    }
+    assert.deepEqual(await count(), [1, false])
+    for (let n = 1; n < 10_000; n += 1111) await add(n, n + 1111)
+    assert.deepEqual(await count(), [10_000, false])
+    await add(10_000, 10_001)
+    assert.deepEqual(await count(), [10_000, true])
+    assert.deepEqual(await count('fab9'), [0, true], 'the rest may be of that site')
+  })
+
   test('a subjob has the key of its job, through subjobs of subjobs, unless it has its own', async (t) => {
     const { store } = await openStore(t, edition)
     const [own, deep] = ['own', 'deep'].map(idOf) as [string, string]
@@ -80,6 +104,30 @@ function suite(edition: Edition) {
     const jobs = await storeReader(store).getJobs([wafer, step, deep, own, ...circle], signal)
     const keys = jobs.map(({ jobKey }) => jobKey)
     assert.deepEqual(keys, ['L1.1', 'L1.1', 'L1.1', 'L9.9', null, null])
+  })
+
+  test('a search for a lot finds the subjobs that only inherit it, as their rows name it', async (t) => {
+    const { store } = await openStore(t, edition)
+    const reader = storeReader(store)
+    const own = idOf('own')
+    // Ten below the job: the key goes through eight subjobs at most.
+    const chain = Array.from({ length: 10 }, (_, i) => idOf(`level ${i}`))
+    const below = chain.map((id, i) => aSubjob(id, chain[i - 1] ?? lot))
+    await ingest(store, [aLot(), ...below, aSubjob(own, lot, { business_key: 'L9.9' })])
+    const named = (await reader.getJobs(chain, signal)).filter(({ jobKey }) => jobKey === 'L1.1')
+    assert.equal(named.length, 9)
+    const find = async (filter: Partial<JobFilter>) => {
+      const given = { time: 'started', order: 'desc', limit: 100, ...filter } as const
+      const { items } = await reader.findSubjobs(given, signal)
+      return items.map(({ id }) => id).sort()
+    }
+    const expected = named.map(({ id }) => id).sort()
+    assert.deepEqual(await find({ businessKey: 'L1.1' }), expected)
+    assert.deepEqual(await find({ q: 'l1.' }), expected, 'a part of it')
+    assert.deepEqual(await find({ q: 'L1.1', to: fromMs(0) }), expected, 'outside the window')
+    assert.deepEqual(await find({ q: 'L1.1', from: fromMs(Date.now() + 3_600_000) }), expected)
+    assert.deepEqual(await find({ businessKey: 'L9.9' }), [own])
+    assert.deepEqual(await find({ businessKey: 'L1.1', status: ['failed'] }), [])
   })
 }
 

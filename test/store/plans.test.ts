@@ -34,13 +34,17 @@ async function idsOf(store: Store) {
     store,
     `select job_id, job_key, app_id from job where job_key is not null order by started_at desc limit 1`,
   )
-  const [subjob] = await run(store, 'select parent_id from subjob order by started_at limit 1')
+  const [subjob] = await run(
+    store,
+    'select s.parent_id, j.job_key from subjob s join job j on j.job_id = s.parent_id where j.job_key is not null order by s.started_at limit 1',
+  )
   const text = (value: unknown) => String(value)
   return {
     job: text(job?.jobId),
     key: text(job?.jobKey),
     app: text(job?.appId),
     parent: text(subjob?.parentId),
+    lot: text(subjob?.jobKey),
   }
 }
 
@@ -84,7 +88,7 @@ async function check(t: TestContext, edition: Edition) {
     let heard = 0
     const after = `${Number(newest?.pos) - 2}-20`
     for await (const batch of feed.subscribe({ after, signal: stop.signal })) {
-      heard += batch === 'reset' ? 0 : batch.length
+      heard += batch === 'reset' || 'position' in batch ? 0 : batch.length
       if (heard === 40) break
     }
     stop.abort()

@@ -9,6 +9,7 @@ const well = (): StoreFacts => ({
   database: { state: 'ready', edition: { kind: 'plain', licence: null, version: null } },
   ingest: { waiting: 0, oldestMs: 0, stalledMs: 0, lastCommitAt: null },
   maintenance: { here: true, lastRunAt: null, doubt: undefined, failed: [] },
+  rollups: { here: true, lastRunAt: null, failed: undefined },
   reused: [],
   horizonStandsS: 30,
   recent: new RecentCounts(),
@@ -34,6 +35,13 @@ describe('the health of a local API', () => {
     assert.deepEqual(faults, ['the oldest event has waited 12 s for a commit'])
   })
 
+  test('is degraded while rollups fail, and says why', () => {
+    const rollups = { here: true, lastRunAt: null, failed: 'no space left' }
+    const { ready, status, faults } = describeStore({ ...well(), rollups })
+    assert.deepEqual({ ready, status }, { ready: true, status: 'degraded' })
+    assert.deepEqual(faults, ['rollups could not be made: no space left'])
+  })
+
   test('is degraded when no replica moves the freeze horizon', () => {
     const { status, faults } = describeStore({ ...well(), horizonStandsS: 660 })
     assert.equal(status, 'degraded')
@@ -41,8 +49,8 @@ describe('the health of a local API', () => {
   })
 })
 
-test('an archiver that has been at one hour for long says which', () => {
-  const step = { name: 'fab1 2026-03-01T13:00:00.000000Z', sinceMs: 0 }
+test('an archiver that has been at one day for long says which', () => {
+  const step = { name: 'fab1 2026-03-01', sinceMs: 0 }
   const state = { step } as Parameters<typeof stepFaults>[0]
   assert.deepEqual(stepFaults(state, 29 * 60_000), [])
   assert.match(stepFaults(state, 31 * 60_000)[0] ?? '', /^fab1 2026.* has not ended for 31 min/)

@@ -4,7 +4,7 @@ import type net from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { openDriver } from '../../src/store/driver.ts'
 import { hadRound } from '../archive/role.ts'
-import { closedHour, eventAt } from '../archive/support.ts'
+import { closedDay, eventAt } from '../archive/support.ts'
 import { freshFolder, program, startRole, until } from '../support/processes.ts'
 import { openOn, openStore, run } from '../support/store.ts'
 
@@ -33,7 +33,7 @@ const wafermon = (args: string[], env: Record<string, string>) =>
 
 describe('a transaction that waits for its process', () => {
   test('is ended by the server after 2 s in every session of every role and command', async (t) => {
-    const { url } = await closedHour(t, [eventAt(1)])
+    const { url } = await closedDay(t, [eventAt(1)])
     const logins = await watchLogins(t, url)
     const database = { DATABASE_URL: url }
     const folder = { ...database, ARCHIVE_DIR: freshFolder() }
@@ -47,7 +47,7 @@ describe('a transaction that waits for its process', () => {
     const expected = [
       ...['archive verify', 'archiver', 'archiver health', 'db', 'local-api ingest'],
       ...['local-api read', 'local-api read listen', 'local-api watch', 'maintenance'],
-      ...['migrate', 'pooler check'],
+      ...['migrate', 'pooler check', 'rollups'],
     ]
       .map((name) => `wafermon ${name}: 2s`)
       .sort()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { maxPageBytes } from '../../src/core/answer-size.ts'
 import type { Heartbeat } from '../../src/core/heartbeat.ts'
 import type { Place } from '../../src/core/list-order.ts'
@@ -101,6 +102,37 @@ describe('sources', () => {
     assert.ok(Math.abs(seven!.clockOffsetS - 300) < 30, String(seven?.clockOffsetS))
     assert.equal(eight?.clockOffsetS, 0)
     assert.equal(seven!.lagS, null, 'what waits there is not known')
+  })
+
+  test('name the same clock whichever of two local APIs stored the last batch, and after a restart', async (t) => {
+    const { store, url } = await openStore(t, 'plain')
+    const [one, two] = [openOn(t, url), openOn(t, url)]
+    const clocks = async () => {
+      const [source] = (await listSources(store, {}, signal)).items
+      return [source?.clockOf, Math.round((source?.clockOffsetS ?? 0) / 100) * 100]
+    }
+    let seq = 0
+    /** An event of an app, received some seconds ago, whose time was off by so much. */
+    const send = (by: Store, name: string, agoS: number, offsetS: number) => {
+      const received_at = fromMs(Date.now() - agoS * 1000)
+      const at = fromMs(Date.now() + (offsetS - agoS) * 1000)
+      const event = from('bn-07', ++seq, {}, at)
+      return ingest(by, [{ ...event, app: { ...event.app, name }, received_at }])
+    }
+    // One is behind in all events, which one process received; a single late event would say nothing.
+    for (let i = 0; i < 9; i++) await send(one, 'litho', 430 - i * 30, -1200)
+    assert.deepEqual(await clocks(), ['litho', -1200])
+    for (let i = 0; i < 3; i++) await send(two, 'etch', 190 - i, -0.1)
+    assert.deepEqual(await clocks(), ['litho', -1200], 'the other process has not seen it')
+    const restarted = openOn(t, url)
+    await send(restarted, 'etch', 180, -0.1)
+    assert.deepEqual(await clocks(), ['litho', -1200], 'it has seen nothing yet')
+    // Its clock was set, and all that it sends now comes to the other.
+    for (let i = 0; i < 6; i++) await send(two, 'litho', 150 - i * 25, -0.1)
+    assert.ok((await clocks())[1] === 0)
+    await setTimeout(1100)
+    await send(one, 'etch', 1, -0.1)
+    assert.ok((await clocks())[1] === 0, 'what it saw before is over')
   })
 })
 

@@ -2,16 +2,19 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
+import { addHistograms, maxError, nearestRank, percentileOf } from '../../src/core/histogram.ts'
 import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMicros, fromMs, toMicros, toMs } from '../../src/core/time.ts'
+import type { Pool } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { findStats } from '../../src/store/stats.ts'
+import { startOfBucket } from '../support/array-reader.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
+import { emptyStore, openRollups } from '../support/rollups.ts'
 import { anEvent, openStore, run } from '../support/store.ts'
 
 const { signal } = new AbortController()
 const noon = '2026-03-01T12:00:00.000000Z'
-const widthMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
 
 type Spec = {
   minutes: number
@@ -59,14 +62,6 @@ const endOf = (spec: Spec) =>
 const statusOf = ({ tookS, failed }: Spec) =>
   tookS === null ? 'running' : failed ? 'failed' : 'succeeded'
 
-/** Linear between the two neighbors, as `percentile_cont` is defined. */
-function percentile(sorted: number[], share: number): number | null {
-  if (sorted.length === 0) return null
-  const place = share * (sorted.length - 1)
-  const [low, high] = [sorted[Math.floor(place)]!, sorted[Math.ceil(place)]!]
-  return low + (high - low) * (place - Math.floor(place))
-}
-
 /** The same by hand. */
 function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Spec[]>()
@@ -81,9 +76,8 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
       (filter.status?.includes(statusOf(spec)) ?? true) &&
       spec.tool === (filter.facts?.tool ?? spec.tool)
     if (!wanted) continue
-    const width = widthMs[filter.bucket]
     const key = JSON.stringify([
-      fromMs(Math.floor(toMs(at ?? '') / width) * width),
+      startOfBucket(at ?? '', filter.bucket),
       filter.groupBy.includes('site') ? spec.site : null,
       filter.groupBy.includes('app') ? spec.app : null,
       filter.groupBy.includes('status') ? statusOf(spec) : null,
@@ -106,13 +100,13 @@ function expected(specs: Spec[], filter: StatsFilter): StatsRow[] {
       durationAvgS: took.length === 0 ? null : sum / took.length,
       durationMinS: took[0] ?? null,
       durationMaxS: took.at(-1) ?? null,
-      durationP50S: percentile(took, 0.5),
-      durationP95S: percentile(took, 0.95),
-      durationP99S: percentile(took, 0.99),
+      durationP50S: nearestRank(took, 0.5),
+      durationP95S: nearestRank(took, 0.95),
+      durationP99S: nearestRank(took, 0.99),
       failedAttempts: members.reduce((total, one) => total + isFailed(one), 0),
-      queueP50S: percentile(waited, 0.5),
-      queueP95S: percentile(waited, 0.95),
-      queueP99S: percentile(waited, 0.99),
+      queueP50S: nearestRank(waited, 0.5),
+      queueP95S: nearestRank(waited, 0.95),
+      queueP99S: nearestRank(waited, 0.99),
     }
   })
 }
@@ -141,7 +135,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
 
 const anyFilter: fc.Arbitrary<StatsFilter> = fc.record({
   time: fc.constantFrom(undefined, 'started', 'ended'),
-  bucket: fc.constantFrom('5m', 'hour', 'day'),
+  bucket: fc.constantFrom('5m', 'hour', 'day', 'week', 'month'),
   groupBy: fc.subarray(['site', 'app', 'status']),
   from: fc.constant('2026-02-28T00:00:00.000000Z'),
   to: fc.constantFrom('2026-03-02T00:00:00.000000Z', '2026-03-01T12:00:00.000000Z'),
@@ -158,7 +152,7 @@ function suite(edition: Edition) {
       fc.array(spec, { maxLength: 60 }),
       fc.array(anyFilter, { minLength: 6, maxLength: 6 }),
       async (specs, filters) => {
-        for (const table of ['job', 'event', 'event_late']) await run(store, `delete from ${table}`)
+        await emptyStore(store)
         if (specs.length > 0) await ingest(store, specs.flatMap(eventsOf))
         for (const filter of filters) {
           const rows = await findStats(store, filter, signal)
@@ -168,7 +162,65 @@ function suite(edition: Edition) {
     )
     await fc.assert(property, { numRuns: edition === 'plain' ? 20 : 8 })
   })
+
+  test('beyond seven days have the counts of a count by hand, and percentiles within half a bin', async (t) => {
+    const { store, url } = await openStore(t, edition)
+    const rollups = await openRollups(t, url)
+    const property = fc.asyncProperty(
+      fc.array(spec, { maxLength: 60 }),
+      fc.array(longFilter, { minLength: 6, maxLength: 6 }),
+      async (specs, filters) => {
+        await emptyStore(store)
+        if (specs.length > 0) await ingest(store, specs.flatMap(eventsOf))
+        await rollups.make()
+        for (const filter of filters) await checkRolled(store, specs, filter)
+      },
+    )
+    await fc.assert(property, { numRuns: edition === 'plain' ? 20 : 8 })
+  })
 }
+
+const names = ['P50S', 'P95S', 'P99S'] as const
+const shares = { P50S: 0.5, P95S: 0.95, P99S: 0.99 }
+
+async function checkRolled(store: Pool, specs: Spec[], filter: StatsFilter): Promise<void> {
+  const rows = await findStats(store, filter, signal)
+  const wanted = expected(specs, filter)
+  const counts = (some: StatsRow[]) =>
+    rounded(
+      some.map(({ durationHistogram: _, queueHistogram: __, ...row }) => {
+        const none = names.flatMap((name) => [`duration${name}`, `queue${name}`])
+        return { ...row, ...Object.fromEntries(none.map((name) => [name, null])) }
+      }),
+    )
+  assert.deepEqual(counts(rows), counts(wanted), JSON.stringify(filter))
+  for (const [i, row] of rows.entries()) {
+    for (const name of names) {
+      isNear(row[`duration${name}`], wanted[i]![`duration${name}`])
+      isNear(row[`queue${name}`], wanted[i]![`queue${name}`])
+      // Who adds histograms up gets the same.
+      const sum = addHistograms([row.durationHistogram ?? 'none'])
+      isNear(percentileOf(sum, shares[name]), wanted[i]![`duration${name}`])
+    }
+  }
+}
+
+function isNear(given: number | null, exact: number | null): void {
+  if (given === null || exact === null) assert.equal(given, exact)
+  else assert.ok(Math.abs(given - exact) <= exact * (maxError + 1e-9), `${given} for ${exact}`)
+}
+
+const longFilter: fc.Arbitrary<StatsFilter> = fc.record({
+  bucket: fc.constantFrom('hour', 'day', 'week', 'month'),
+  groupBy: fc.subarray(['site', 'app', 'status']),
+  // On whole days, and in the middle of an hour that has jobs.
+  from: fc.constantFrom('2026-02-01T00:00:00.000000Z', '2026-02-20T12:30:00.000001Z'),
+  to: fc.constantFrom('2026-03-04T00:00:00.000000Z', '2026-03-01T12:15:00.000000Z'),
+  site: fc.constantFrom(undefined, 'fab2'),
+  appName: fc.constantFrom(undefined, 'ETC', 'none'),
+  status: fc.constantFrom(undefined, ['failed'] as const, ['running', 'succeeded'] as const),
+  histogram: fc.constant(true),
+})
 
 describe('statistics on plain PostgreSQL', () => suite('plain'))
 describe('statistics on TimescaleDB', needsTimescale, () => suite('timescale'))

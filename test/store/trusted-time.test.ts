@@ -376,8 +376,8 @@ describe('a horizon that went too far', () => {
     await run(store, `update horizon set frozen_before = now() + interval '38 days'`)
     await run(
       store,
-      `insert into archive_file (kind, site_id, hour, path, rows, bytes, sha256)
-       values ('event', 'fab1', '${archived}'::timestamptz - interval '1 hour', 'p', 1, 1, '')`,
+      `insert into archive_file (kind, site_id, starts_at, ends_at, path, rows, bytes, sha256)
+       values ('event', 'fab1', '${archived}'::timestamptz - interval '1 day', '${archived}', 'p', 1, 1, '')`,
     )
     await setHorizon(store, 48, ago(0))
     assert.equal((await readHorizon(store)).frozenBefore, archived)

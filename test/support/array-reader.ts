@@ -1,5 +1,7 @@
+import { isPartial } from '../../src/core/completeness.ts'
 import type { Event } from '../../src/core/event.ts'
 import { readFact } from '../../src/core/facts.ts'
+import { addHistograms, nearestRank, toBin, toHistogramText } from '../../src/core/histogram.ts'
 import {
   type Attempt,
   type Completeness,
@@ -16,6 +18,7 @@ import { matchesFilter, sortTime } from '../../src/core/job-filter.ts'
 import {
   comparePlaces,
   type ListPage,
+  type Omissions,
   type Order,
   type Place,
   placeOf,
@@ -42,12 +45,16 @@ export type World = {
   jobs: Job[]
   subjobs: Job[]
   events: Map<string, StoredEvent[]>
+  /** Attempts by job; of the others one, made from the job. */
+  attempts?: Map<string, Attempt[]>
   sources: Source[]
   completeness: Partial<Completeness>
   /** Maximum items in a page of a list; all unless given. */
   listPage?: number
   /** The outcome per site that a central API adds. */
   sites?: JobPage['sites']
+  /** What the answer to a question lacks, by its name. */
+  omissions?: Record<string, Omissions>
   now: () => Micros
   /** What answers each question of `core/questions`, by its name. */
   answers: Record<string, (world: World, params: never) => readonly unknown[]>
@@ -101,7 +108,7 @@ export function arrayReader(world: World): JobReader {
       return {
         job,
         subjobs: { total: inJob(id).length, ...counts } as never,
-        attempts: [attemptOf(job)],
+        attempts: world.attempts?.get(id) ?? [attemptOf(job)],
       }
     },
     getJobs: async (ids) => sortByIds([...world.jobs, ...world.subjobs], ids),
@@ -140,7 +147,10 @@ function pageOfList<Params, Item>(
 ): ListPage<Item> {
   const answer = must(world.answers[name], `the world has an answer to ${name}`)
   const all = [...answer(world, params as never)] as Item[]
-  if (!order) return { items: all, next: null }
+  if (!order) {
+    const partial = isPartial(completenessOf(world))
+    return { items: all, next: null, partial, ...world.omissions?.[name] }
+  }
   const most = Math.min(limitOf?.(params) ?? Infinity, world.listPage ?? Infinity)
   return listFrom(order, all, after, most)
 }
@@ -181,25 +191,27 @@ function pageOf(world: World, jobs: Job[], filter: JobFilter): JobPage {
           total: { count: jobs.filter((job) => matchesFilter(job, filter)).length, complete: true },
         }
       : {}),
-    completeness: {
-      asOf: world.now(),
-      sources: world.sources.length,
-      sourcesReporting: inState(world, 'reporting').length,
-      sourcesSilent: inState(world, 'silent').length,
-      sourcesGone: inState(world, 'gone').length,
-      silentSources: inState(world, 'silent').map(({ id }) => id),
-      waiting: inState(world, 'reporting').reduce((sum, { waiting }) => sum + (waiting ?? 0), 0),
-      missing: world.sources.reduce((sum, { missing }) => sum + missing, 0),
-      gaps: world.sources.flatMap(({ gaps }) => gaps),
-      oldestSourceAgeS: null,
-      skewedSources: [],
-      hotFrom: null,
-      archive: 'off',
-      ...world.completeness,
-    },
+    completeness: completenessOf(world),
     ...(world.sites ? { sites: world.sites } : {}),
   }
 }
+
+const completenessOf = (world: World): Completeness => ({
+  asOf: world.now(),
+  sources: world.sources.length,
+  sourcesReporting: inState(world, 'reporting').length,
+  sourcesSilent: inState(world, 'silent').length,
+  sourcesGone: inState(world, 'gone').length,
+  silentSources: inState(world, 'silent').map(({ id }) => id),
+  waiting: inState(world, 'reporting').reduce((sum, { waiting }) => sum + (waiting ?? 0), 0),
+  missing: world.sources.reduce((sum, { missing }) => sum + missing, 0),
+  gaps: world.sources.flatMap(({ gaps }) => gaps),
+  oldestSourceAgeS: null,
+  skewedSources: [],
+  hotFrom: null,
+  archive: 'off',
+  ...world.completeness,
+})
 
 const inState = ({ sources }: World, wanted: Source['state']) =>
   sources.filter(({ state }) => state === wanted)
@@ -236,7 +248,8 @@ const countOrphans = (world: World): Orphans[] =>
 /** By every fact, read naively; of the texts of errors only single numbers are left out. */
 function countCauses({ jobs }: World, filter: CausesFilter): CauseCount[] {
   const ended = jobs.filter(
-    ({ endedAt }) => endedAt !== null && endedAt >= filter.from && endedAt < filter.to,
+    ({ status, endedAt }) =>
+      status !== 'unknown' && endedAt !== null && endedAt >= filter.from && endedAt < filter.to,
   )
   const counts = new Map<string, CauseCount>()
   for (const { status, endedAt, siteId, appName, appVersion, lastError, metadata } of ended) {
@@ -289,21 +302,24 @@ const listApps = ({ jobs }: World, { site }: { site?: string }): App[] =>
 
 function countRunning({ jobs }: World, { site, appName, exactApp }: Partial<JobFilter>): Running[] {
   const wanted: JobFilter = { site, appName, exactApp, status: ['running'], ...newest }
-  const running = jobs.filter((job) => matchesFilter(job, wanted))
+  const late: JobFilter = { ...wanted, status: ['queued'], flags: ['late'] }
+  const found = jobs.filter((job) => matchesFilter(job, wanted) || matchesFilter(job, late))
   const count = (of: readonly Job[], is: (job: Job) => boolean) => of.filter(is).length
-  return [...Map.groupBy(running, ({ siteId }) => siteId)].map(([siteId, all]) => ({
+  const runs = ({ status }: Job) => status === 'running'
+  return [...Map.groupBy(found, ({ siteId }) => siteId)].map(([siteId, all]) => ({
     siteId,
-    running: all.length,
+    running: count(all, runs),
     lost: count(all, ({ lost }) => lost),
     stuck: count(all, ({ stuck }) => stuck),
     late: count(all, ({ late }) => late),
+    lateQueued: count(all, (job) => !runs(job)),
     flagged: count(all, ({ lost, stuck, late }) => lost || stuck || late),
     lostNotJudged: count(
-      all,
+      all.filter(runs),
       ({ usual, metadata }) => !usual && metadata.heartbeat_s === undefined,
     ),
     stuckNotJudged: count(
-      all,
+      all.filter(runs),
       ({ usual, metadata }) => !usual && metadata.max_duration_s === undefined,
     ),
     complete: true,
@@ -312,14 +328,22 @@ function countRunning({ jobs }: World, { site, appName, exactApp }: Partial<JobF
 
 const newest = { time: 'active', order: 'desc', limit: 1 } as const
 
-const bucketMs = { '5m': 300_000, hour: 3_600_000, day: 86_400_000 }
+const dayMs = 86_400_000
+const bucketMs = { '5m': 300_000, hour: 3_600_000, day: dayMs, week: 7 * dayMs }
+
+/** Weeks begin on Monday: 1970 did on a Thursday. */
+export function startOfBucket(at: string, bucket: StatsFilter['bucket']): string {
+  if (bucket === 'month') return `${at.slice(0, 7)}-01T00:00:00.000000Z`
+  const offset = bucket === 'week' ? 4 * dayMs : 0
+  const width = bucketMs[bucket]
+  return fromMs(Math.floor((toMs(at) - offset) / width) * width + offset)
+}
 
 function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
   const groups = new Map<string, Job[]>()
   const wanted: JobFilter = { ...filter, time: filter.time ?? 'started', order: 'desc', limit: 1 }
   for (const job of jobs.filter((one) => matchesFilter(one, wanted))) {
-    const width = bucketMs[filter.bucket]
-    const bucket = fromMs(Math.floor(toMs(sortTime(job, wanted.time) ?? '') / width) * width)
+    const bucket = startOfBucket(sortTime(job, wanted.time) ?? '', filter.bucket)
     const key = JSON.stringify([
       bucket,
       filter.groupBy.includes('app') ? job.appName : null,
@@ -330,9 +354,11 @@ function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
   return [...groups].map(([key, members]) => {
     const [bucket, appName, status] = JSON.parse(key)
     const took = members.flatMap(({ durationS }) => durationS ?? []).sort((a, b) => a - b)
-    const at = (share: number) => took[Math.floor(share * (took.length - 1))] ?? null
+    const at = (share: number) => nearestRank(took, share)
     const waited = members.flatMap(({ queueS }) => queueS ?? []).sort((a, b) => a - b)
-    const atQueue = (share: number) => waited[Math.floor(share * (waited.length - 1))] ?? null
+    const atQueue = (share: number) => nearestRank(waited, share)
+    const histogramOf = (some: number[]) =>
+      toHistogramText(addHistograms(some.map((s) => `${toBin(s)}:1`)))
     return {
       bucket,
       siteId: null,
@@ -349,6 +375,9 @@ function findStats({ jobs }: World, filter: StatsFilter): StatsRow[] {
       queueP50S: atQueue(0.5),
       queueP95S: atQueue(0.95),
       queueP99S: atQueue(0.99),
+      ...(filter.histogram
+        ? { durationHistogram: histogramOf(took), queueHistogram: histogramOf(waited) }
+        : {}),
     }
   })
 }

@@ -28,9 +28,10 @@ export function aDashboard(
   t.after(() => stop.abort())
   const queue: LiveMessage[] = []
   const accepted: [id: string, acceptance: object][] = []
+  const closings: [id: string, closing: object][] = []
   const watched: Watched = {}
   const backend = failing(
-    { ...arrayReader(world), ...extras(queue, accepted) },
+    { ...arrayReader(world), ...extras(queue, accepted, closings) },
     () => away,
     watched,
   )
@@ -68,6 +69,10 @@ export function aDashboard(
     world,
     /** The losses that were accepted. */
     accepted,
+    /** What the live stream says next. */
+    queue,
+    /** The jobs that were closed. */
+    closings,
     metrics,
     stop: () => stop.abort(),
     pass: (seconds: number) => {
@@ -97,10 +102,14 @@ type Watched = {
 function extras(
   queue: LiveMessage[],
   accepted: [id: string, acceptance: object][],
-): Pick<Backend, 'health' | 'follow' | 'exportJobs' | 'acceptSource'> {
+  closings: [id: string, closing: object][],
+): Pick<Backend, 'health' | 'follow' | 'exportJobs' | 'acceptSource' | 'closeJob'> {
   return {
     acceptSource: async (id, acceptance) => {
       accepted.push([id, acceptance])
+    },
+    closeJob: async (id, closing) => {
+      closings.push([id, closing])
     },
     health: async () => ({ status: 'ok', version: '0.1.0' }),
     follow: async function* (_lastEventId, signal) {

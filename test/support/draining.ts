@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import type { BatchLimits, Outgoing, Sink } from '../../src/core/delivery.ts'
 import { must } from '../../src/core/must.ts'
 import { Metrics } from '../../src/platform/metrics.ts'
-import { Drain } from '../../src/spool/drain.ts'
+import { Drain, type DrainOptions } from '../../src/spool/drain.ts'
 import type { RefusedEvent } from '../../src/spool/lanes.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { admitted } from './admitted.ts'
@@ -40,18 +40,26 @@ export type Draining = {
 }
 
 /** A drain that does not wait after failures. */
-export function startDraining(
+export const startDraining = (
   spool: Spool,
   deliver: Sink['deliver'],
   limits: BatchLimits = { events: 10, bytes: 2 ** 22 },
+): Draining => startDrainingTo(spool, sinkName, deliver, { limits })
+
+/** The same towards a sink of any name and kind. */
+export function startDrainingTo(
+  spool: Spool,
+  sink: string,
+  deliver: Sink['deliver'],
+  more: Partial<DrainOptions> = {},
 ): Draining {
   const stop = new AbortController()
   const waits: number[] = []
   const drain = new Drain({
     spool,
-    sink: sinkName,
+    sink,
     deliver,
-    limits,
+    limits: { events: 10, bytes: 2 ** 22 },
     idleMs: 20,
     log: pino({ level: 'silent' }),
     metrics: new Metrics(),
@@ -59,6 +67,7 @@ export function startDraining(
       waits.push(ms)
       await new Promise(setImmediate)
     },
+    ...more,
   })
   const running = drain.run(stop.signal)
   return {

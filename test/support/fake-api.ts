@@ -37,7 +37,7 @@ export async function startFakeApi(t: TestContext, world: World, port = 0): Prom
   const routes = [...questionRoutes({ reader, limits, stream }), healthRoute(health)]
   mountRoutes(app, new Auth({ anonymous: [] }), routes)
   const url = await listen(app, { host: '127.0.0.1', port }, life)
-  const stop = () => life.stop(2)
+  const stop = () => life.stop(30)
   t.after(stop)
   return {
     url,

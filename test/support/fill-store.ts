@@ -49,7 +49,7 @@ const jobsSql = (table: 'job' | 'subjob', n: number, days: number, parent: strin
   select ${id(table, 'i')}, ${parent}, began, began, seen, gen_random_uuid(),
     md5('app' || app)::uuid, 'app-' || to_char(app, 'FM00'), '1.0',
     case when i % 10 = 0 then 'fab2' else 'fab1' end,
-    case when i % 5 > 0 then 'L26N' || (i / 3) end, case when '${table}' = 'subjob' then 'W' || i % 25 end,
+    case when i % 5 > 0 and (i % 4 > 0 or '${table}' = 'job') then 'L26N' || (i / 3) end, case when '${table}' = 'subjob' then 'W' || i % 25 end,
     ended, case when ended is not null then gen_random_uuid() end, status, ended,
     case when ended is not null then took end, began, gen_random_uuid(),
     jsonb_build_object('tool', 'SCN-' || i % 9, 'recipe', 'r' || i % 30, 'carrier_id', 'F' || i % 900),

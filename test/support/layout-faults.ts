@@ -73,3 +73,8 @@ export const layoutFaults = `(() => {
   scrollTo(0, 0)
   return faults
 })()`
+
+/** Runs in the browser, after the above: the names of the tables that are wider than their boxes, folded details included. */
+export const listWideTables = `[...document.querySelectorAll('table')]
+  .filter((table) => table.scrollWidth > table.parentElement.clientWidth + 1)
+  .map((table) => table.caption?.textContent)`

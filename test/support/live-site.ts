@@ -23,6 +23,15 @@ export class LiveSite {
     this.follower = new SiteFollower({ reader: this.reader, firstMs: 5, maxMs: 10, ...options })
   }
 
+  /** The position that the next heartbeats of a connection without events tell. */
+  #at = ''
+
+  /** Sends a heartbeat that tells a position, as a store does that knows it. */
+  at(position: number): void {
+    this.#at = String(position)
+    this.beats++
+  }
+
   say(key: string): void {
     this.said.push(key)
   }
@@ -56,7 +65,7 @@ export class LiveSite {
           id = String(next)
           yield { id, event: 'progress', data }
         }
-        if (beats < this.beats) yield { id, event: 'comment', data: 'alive' }
+        if (beats < this.beats) yield { id: id || this.#at, event: 'comment', data: 'alive' }
         beats = this.beats
         await wait(1)
       }

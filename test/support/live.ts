@@ -57,6 +57,8 @@ export type Heard = {
   /** Why the feed ended, when it did. */
   failed: unknown
   stop(): void
+  /** The last one that was told without an event. */
+  position?: string
   /** Settles when the feed has ended. */
   done: Promise<void>
 }
@@ -80,6 +82,7 @@ export function follow(
   const run = async () => {
     for await (const batch of feed.subscribe({ after, signal: either })) {
       if (batch === 'reset') heard.resets++
+      else if ('position' in batch) heard.position = batch.position
       else {
         heard.ids.push(...batch.map(({ id }) => id))
         heard.keys.push(...batch.map(({ event }) => event.idempotency_key))

@@ -95,7 +95,8 @@ function expectedAttempt(all: Event[]) {
       : compare(a.event.at, b.event.at),
   )
   const last = events.at(-1)!
-  const end = events.filter((event) => isTerminal(event.event)).at(-1)?.event
+  const ends = events.filter(({ event }) => isTerminal(event)).map(({ event }) => event)
+  const end = ends.findLast((one) => endStatus(one) !== 'unknown') ?? ends.at(-1)
   const endedAt = end ? (end.ended_at ?? end.at) : null
   const given = usable(end?.metrics?.duration_s)
   const told = startOf(events, endedAt, given)

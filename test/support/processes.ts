@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -149,8 +150,14 @@ export function freshFolder(): string {
   return folder
 }
 
-/** A port that is free now, for a server that must come back under the same address. */
+/**
+ * A port that is free now, for a server that must come back under the same address. It is below those
+ * that the system gives away: nothing else gets it while that server is not there.
+ */
 export async function freePort(): Promise<number> {
-  const [port] = await claimPorts([{ flag: 'a test', port: 0 }])
-  return port ?? 0
+  for (;;) {
+    const port = randomInt(10_000, 32_000)
+    const isFree = await claimPorts([{ flag: 'a test', port }]).catch(() => undefined)
+    if (isFree) return port
+  }
 }

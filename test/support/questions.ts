@@ -8,7 +8,8 @@ import { type StatsFilter, statsQuestion } from '../../src/core/questions/stats.
 import { fromMs } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 
-type Ids = { job: string; key: string; app: string; parent: string }
+/** `lot` is the key of the job `parent`, which has subjobs. */
+type Ids = { job: string; key: string; app: string; parent: string; lot: string }
 
 export type Question = {
   name: string
@@ -33,7 +34,7 @@ const list = (name: string, filter: Partial<JobFilter>, days?: number): Question
 })
 
 /** Every question that the API, the dashboard and the maintenance ask of a full store. */
-export function questions({ job, key, app, parent }: Ids): Question[] {
+export function questions({ job, key, app, parent, lot }: Ids): Question[] {
   return [
     list('newest', {}),
     list('24 h', { from: ago(1) }, 1),
@@ -83,6 +84,9 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     list('active q a key', { time: 'active', q: key, from: ago(1 / 24) }, 1),
     list('active q an id', { time: 'active', q: job, from: ago(1 / 24) }, 1),
     list('active app', { time: 'active', appName: 'app-39' }),
+    list('version none', { appVersion: 'none' }, 0),
+    list('version none active', { time: 'active', appVersion: 'none' }, 1),
+    list('version of all', { appVersion: '1.0' }),
     list('tool frequent', { facts: { tool: 'SCN-3' } }),
     list('recipe', { time: 'active', facts: { recipe: 'r7' } }),
     list('tool none', { time: 'active', facts: { tool: 'SCN-99' } }, 0),
@@ -113,6 +117,17 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     stats('stats of one app', { bucket: 'hour', groupBy: ['site'], appName: 'app-39' }),
     stats('stats by end', { time: 'ended', bucket: 'day', groupBy: ['status'] }),
     stats('stats failed', { bucket: 'hour', groupBy: ['app'], status: ['failed'] }),
+    {
+      name: 'stats queued, whenever',
+      days: 0,
+      ask: (reader) => {
+        const filter: StatsFilter = {
+          ...{ from: ago(2000), to: ago(-1), bucket: 'day', groupBy: ['status'] },
+          status: ['queued'],
+        }
+        return reader.ask(statsQuestion, filter, signal)
+      },
+    },
     { name: 'apps', days: 0, ask: (reader) => reader.ask(appsQuestion, {}, signal) },
     { name: 'sources', days: 0, ask: (reader) => reader.ask(sourcesQuestion, {}, signal) },
     { name: 'one job', days: 0, ask: (reader) => reader.getJob(job, signal) },
@@ -149,9 +164,16 @@ export function questions({ job, key, app, parent }: Ids): Question[] {
     sub('failed subjobs of a job', { jobId: parent, status: ['failed'], from: undefined }, 1),
     sub('subjobs of a job', { jobId: parent, from: undefined }, 0),
     sub('subjobs of none', { jobId: nowhere, from: undefined }, 0),
+    sub('subjobs of a lot', { businessKey: lot, from: undefined }, 1),
+    sub('subjobs of a lot ended', { businessKey: lot, time: 'ended', status: ['failed'] }, 1),
+    sub('subjobs of a lot active', { businessKey: lot, time: 'active', from: ago(1) }, 1),
+    sub('subjobs of no lot', { businessKey: 'none', from: undefined }, 0),
+    sub('subjobs q a lot', { q: lot, time: 'active', from: ago(1) }, 1),
+    sub('subjobs q none', { q: 'zzz' }),
     sub('subjobs failed', { status: ['failed'] }),
     sub('subjobs of an app', { appName: 'app-39' }),
     sub('subjobs tried again', { minAttempts: 2 }, 0),
+    sub('subjobs by their lot', { q: key }),
   ]
 }
 

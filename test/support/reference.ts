@@ -6,9 +6,13 @@ import { Metrics } from '../../src/platform/metrics.ts'
 import { describeSetting } from '../../src/platform/settings/describe.ts'
 import { readConfig, roleSettings, toolSettings } from '../../src/roles/settings.ts'
 import { sinkKinds } from '../../src/sinks/index.ts'
+import { formats } from '../../src/tools/import/formats/index.ts'
 import { commandsHead, commandsReference, flagsHead } from './commands.ts'
 import { centralRoutes, commonRoutes, localApiRoutes, sidecarRoutes } from './routes.ts'
 import {
+  columnsHead,
+  columnsReference,
+  entryReference,
   sinkKindsHead,
   sinkKindsReference,
   sinkSettingsHead,
@@ -202,24 +206,47 @@ export async function references(): Promise<ReferenceTable[]> {
     { file: 'docs/api.md', name: 'routes', rows: routesReference(), head: routesHead },
     { file: 'docs/api.md', name: 'parameters', rows: parametersReference(), head: parametersHead },
     ...sinkReferences(),
+    {
+      file: 'docs/instrument.md',
+      name: 'formats',
+      rows: formatsReference(),
+      head: ['Format', 'Reads'],
+      least: 7,
+    },
   ]
 }
+
+/** The formats of `wafermon import`. */
+const formatsReference = (): Reference =>
+  new Map([['Formats', formats.map(({ name, about }): Row => [`\`${name}\``, about])]])
 
 /** One kind may be all there is. */
 const sinkReferences = () => [
   {
-    file: 'docs/sinks.md',
+    file: 'docs/INTEGRATIONS.md',
     name: 'kinds',
     rows: sinkKindsReference(sinkKinds),
     head: sinkKindsHead,
     least: 1,
   },
   {
-    file: 'docs/sinks.md',
+    file: 'docs/INTEGRATIONS.md',
     name: 'settings of sinks',
     rows: sinkSettingsReference(sinkKinds),
     head: sinkSettingsHead,
     least: 1,
+  },
+  {
+    file: 'docs/INTEGRATIONS.md',
+    name: 'entries',
+    rows: entryReference(),
+    head: sinkSettingsHead,
+  },
+  {
+    file: 'docs/INTEGRATIONS.md',
+    name: 'columns',
+    rows: columnsReference(),
+    head: columnsHead,
   },
 ]
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Job, StoredEvent } from '../../src/core/job.ts'
-import type { Source } from '../../src/core/questions/sources.ts'
+import type { SinkState, Source } from '../../src/core/questions/sources.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import type { World } from './array-reader.ts'
 
@@ -49,6 +49,7 @@ export function aJob(changes: Partial<Job> = {}): Job {
     failedAttempts: changes.status === 'failed' ? 1 : 0,
     queuedAt: null,
     queueS: null,
+    lastQueuedAt: changes.queuedAt ?? null,
     truncated: false,
     ...changes,
   } as Job
@@ -217,6 +218,13 @@ export function addLot(world: World, now: Micros): Job {
   return lot
 }
 
+/** A sink that works, unless told otherwise. */
+export const sinkState = (name: string, changes: Partial<SinkState> = {}): SinkState => ({
+  ...{ name, lagEvents: 0, lagS: 0, state: 'ok', status: 'ok', required: name === 'local-api' },
+  ...{ rejects: 0, skipped: 0, gapEvents: null, gapAt: null, gapReason: null },
+  ...changes,
+})
+
 /** Three sidecars: one in order, one with a gap, one whose clock is ahead. */
 export function someSources(now: Micros): Source[] {
   const source = (id: string, changes: Partial<Source>): Source => ({
@@ -238,7 +246,7 @@ export function someSources(now: Micros): Source[] {
     spoolBytes: 40_960,
     spoolMaxBytes: 2 ** 30,
     trouble: null,
-    sinks: [{ name: 'local-api', lagEvents: 3, lagS: 0.61, state: 'ok' }],
+    sinks: [sinkState('local-api', { lagEvents: 3, lagS: 0.61 })],
     host: 'node7',
     version: '1.0.0',
     clockOffsetS: 0,
@@ -253,7 +261,17 @@ export function someSources(now: Micros): Source[] {
       lastSeq: 1_084_770,
       missing: 7,
     }),
-    source('bn-12', { clockOffsetS: 74.1, clockOf: 'etch', waiting: 1200, lagS: 372 }),
+    source('bn-12', {
+      ...{ clockOffsetS: 74.1, clockOf: 'etch', waiting: 1200, lagS: 372 },
+      sinks: [
+        sinkState('local-api', { lagEvents: 1200, lagS: 372 }),
+        sinkState('csv-backup', {
+          ...{ lagEvents: 41_000, lagS: 5400, state: 'failing', status: 'failing', skipped: 7400 },
+          ...{ rejects: 3, gapEvents: 7400, gapAt: fromMs(toMs(now) - 900_000) },
+          gapReason: 'the spool was above 70 % of SPOOL_MAX_BYTES',
+        }),
+      ],
+    }),
   ]
 }
 

@@ -23,7 +23,7 @@ const start: Start<SharedConfig> = async (_, { life }) => {
 
 const config = sharedSettings.parse({ JSON_LOGS: 'true' })
 try {
-  await runRole('slow', { config, warnings: [] }, false, start)
+  await runRole('slow', () => ({ config, warnings: [] }), false, start)
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = 1

@@ -15,9 +15,10 @@ export async function startWebFor(
   const life = new Lifecycle(log)
   const metrics = new Metrics()
   const over = env.CENTRAL_API === undefined ? { LOCAL_API: api, DEFAULT_SITE: 'fab1' } : {}
-  const { config } = readConfig('web', { env: { ...over, PORT: '0', ...env } })
-  const { url } = await startWeb(config, { log, life, metrics, insecure: false })
-  const stop = () => life.stop(3)
+  const readAgain = () => readConfig('web', { env: { ...over, PORT: '0', ...env } })
+  const { config } = readAgain()
+  const { url } = await startWeb(config, { log, life, metrics, insecure: false, readAgain })
+  const stop = () => life.stop(30)
   t.after(stop)
   return { url, stop, metrics }
 }

@@ -63,6 +63,11 @@ export const written: readonly Written[] = [
     test: [spool, 'under last-seq costs no event'],
   },
   {
+    name: 'spool/paused',
+    by: ['spool/pauses.ts', 'platform/durable-file.ts'],
+    test: [spool, 'under paused leaves the sink as it was'],
+  },
+  {
     name: 'spool/spool.db.unsound',
     by: ['spool/guard.ts', 'platform/durable-file.ts'],
     test: [spool, 'under spool.db.unsound ends the sidecar all the same'],
@@ -97,7 +102,7 @@ export const written: readonly Written[] = [
     by: ['archive/places/folder.ts', 'archive/places/folder-files.ts'],
     test: [
       'test/faults/archiver-trouble.test.ts',
-      'finishes the hour once a full disk has room again',
+      'finishes the day once a full disk has room again',
     ],
   },
   {
@@ -170,6 +175,21 @@ export const written: readonly Written[] = [
     by: ['tools/replay/checkpoint.ts', 'platform/durable-file.ts'],
     test: [platform, 'the position of a replay'],
   },
+  ...['.wafer_events_*', '.wafer_events_*.lock', 'wafer_events_*', 'wafer_events_*.gz.partial'].map(
+    (name) => ({
+      name: `elsewhere: output_dir/${name}`,
+      by: ['sinks/event-files/folder.ts', 'sinks/event-files/record.ts', 'platform/lock-file.ts'],
+      test: [
+        'test/sinks/event-files.test.ts',
+        'on a disk that is full for their names fail, and go on once it is not',
+      ] as const,
+    }),
+  ),
+  {
+    name: 'elsewhere: output_dir/open_*',
+    by: ['sinks/event-files/folder.ts'],
+    test: ['test/sinks/event-files-contract.test.ts', 'writes that fail in the middle'],
+  },
   {
     name: 'elsewhere: --records of a simulated fab',
     by: ['tools/simulate/write-records.ts'],
@@ -202,22 +222,26 @@ export const calls: Readonly<Record<string, number>> = {
   'platform/supervisor.ts': 1,
   'roles/up/folder.ts': 1,
   'sdk/usage.ts': 1,
+  'sinks/event-files/folder.ts': 7,
+  'sinks/event-files/record.ts': 1,
   'spool/ballast.ts': 2,
   'spool/carry-table.ts': 1,
   'spool/database.ts': 2,
   'spool/folder.ts': 1,
   'spool/guard.ts': 1,
   'spool/last-seq.ts': 2,
+  'spool/pauses.ts': 1,
   'spool/salvage.ts': 1,
   'spool/source-id.ts': 2,
   'spool/swap.ts': 9,
+  'tools/import/source.ts': 3,
   'tools/replay/checkpoint.ts': 1,
   'tools/simulate/write-records.ts': 2,
   'tools/token.ts': 2,
 }
 
 /** Those of them that only read. */
-export const readers = ['sdk/usage.ts']
+export const readers = ['sdk/usage.ts', 'tools/import/source.ts']
 
 /** Names that the program does not give. @param names below the folder of `up`, or of another one below it */
 export function findUnknown(names: readonly string[]): string[] {

@@ -24,6 +24,7 @@ const page: Page = {
   now,
   plant: { lastEventAt: null, silentSidecars: 0 },
   fresh: { state: 'loaded' },
+  behind: new Map(),
   here: '/jobs',
   assets: { css: '/c', icon: '/i', htmx: '/h', live: '/l', script: '/p' },
   version: '0.1.0',
@@ -39,6 +40,7 @@ const draw = (view: JobView) =>
 const jobPage = (job: Job, subjobs: Job[] = []) =>
   draw({
     job,
+    closes: false,
     counts: {
       total: subjobs.length,
       queued: 0,
@@ -49,6 +51,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
       unknown: 0,
     },
     parent: undefined,
+    attempts: [],
     query: {},
     subjobs: { rows: subjobs, read: subjobs, isAll: true, older: undefined },
     events: {
@@ -93,7 +96,7 @@ describe('a page', () => {
     ])
     assert.ok(html.includes(escaped))
     assert.doesNotMatch(html, /<script>|alert\(1\)<\/script>/)
-    const row = String(<JobRow job={evilJob()} now={now} site={evil} />)
+    const row = String(<JobRow job={evilJob()} now={now} site={evil} time="active" />)
     assert.doesNotMatch(row, /<script/)
   })
 
@@ -125,8 +128,10 @@ describe('a page', () => {
   test('draws an event without any of its fields', () => {
     const html = draw({
       job: aJob(),
+      closes: true,
       counts: { total: 0, queued: 0, running: 0, succeeded: 0, failed: 0, canceled: 0, unknown: 0 },
       parent: undefined,
+      attempts: [],
       query: {},
       subjobs: undefined,
       events: {

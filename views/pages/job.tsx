@@ -1,15 +1,18 @@
-import type { Job, SubjobCounts } from '../../src/core/job.ts'
+import type { Attempt, Job, SubjobCounts } from '../../src/core/job.ts'
 import { capitalize, cut, isVisible, number } from '../format.ts'
 import { type JobEvents, type JobQuery, jobUrl, type Subjobs } from '../job-query.ts'
-import { jobName, toolText } from '../job-text.ts'
+import { attemptText, jobName, toolText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl } from '../jobs-query.ts'
-import type { Page } from '../page.ts'
+import { readLinks, waitReason } from '../known-metadata.ts'
+import { ageOfPart, type Page } from '../page.ts'
+import { AttemptsPanel } from '../partials/attempts.tsx'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { DeliveryPath } from '../partials/delivery-path.tsx'
 import { EventsTable } from '../partials/events.tsx'
-import { Facts } from '../partials/facts.tsx'
+import { Facts, truncatedText } from '../partials/facts.tsx'
 import {
   errorTexts,
+  Links,
   lastError,
   listMetrics,
   longestName,
@@ -17,15 +20,20 @@ import {
   otherMetadata,
 } from '../partials/metadata.tsx'
 import { Panel } from '../partials/panel.tsx'
+import { ResourcesPanel } from '../partials/resources.tsx'
 import { Scroll } from '../partials/scroll.tsx'
 import { Status, shownStatus } from '../partials/status.tsx'
 import { SubjobsPanel } from '../partials/subjobs.tsx'
 import { findWafers, WaferMap } from '../partials/wafers.tsx'
-import { jobPath } from '../urls.ts'
+import { jobClosePath, jobPath } from '../urls.ts'
 
 export type JobView = {
   job: Job
   counts: SubjobCounts
+  /** Newest first; empty at a site of an earlier version. */
+  attempts: readonly Attempt[]
+  /** It has not ended, and can be closed here. */
+  closes: boolean
   /** The job or subjob above a subjob; null when it has not reported, undefined for a job. */
   parent: Job | null | undefined
   query: JobQuery
@@ -43,6 +51,8 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
         <SubjobsPanel page={page} view={view} />
+        <AttemptsPanel job={job} attempts={view.attempts} now={page.now} />
+        <ResourcesPanel job={job} />
         <Metrics job={job} />
         <Events page={page} view={view} />
       </div>
@@ -53,12 +63,17 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
 
 function Head({ view, site }: { view: JobView; site: string | undefined }) {
   const { job } = view
+  const reason = waitReason(job)
   const lot = job.jobKey?.split('.')[0] ?? ''
   const what = [cut(job.appName, 200), toolText(job)].filter((part) => part !== '').join(', ')
   return (
     <div class="head">
       <h1>{jobName(job, 256)}</h1>
       <Status of={shownStatus(job)} />
+      {attemptText(job) === '' ? null : <span>{attemptText(job)}</span>}
+      {job.status === 'unknown' ? <span>ended, outcome unknown</span> : null}
+      {reason === '' ? null : <span>waiting because {cut(reason, 200)}</span>}
+      {reason === '' && job.late && job.status === 'queued' ? <span>still waiting</span> : null}
       {job.entityType === 'subjob' ? <PartOf view={view} site={site} /> : null}
       <span>{what}</span>
       <span class="sp" />
@@ -67,6 +82,11 @@ function Head({ view, site }: { view: JobView; site: string | undefined }) {
           All jobs of {cut(lot, 30)}
         </a>
       )}
+      {view.closes ? (
+        <a class="btn" href={jobClosePath(job.id, site)}>
+          Close
+        </a>
+      ) : null}
     </div>
   )
 }
@@ -131,7 +151,7 @@ function Events({ page, view }: { page: Page; view: JobView }) {
           />
         </Panel>
       )}
-      <Panel title="Events" id="events" note={note}>
+      <Panel title="Events" id="events" oldS={ageOfPart(page, 'events')} note={note}>
         <EventsTable
           caption="Events, newest first"
           events={items}
@@ -198,6 +218,7 @@ function Side({ page, view }: { page: Page; view: JobView }) {
   const { job, subjobs, events } = view
   const wafers = findWafers(subjobs?.read ?? [])
   const metadata = otherMetadata(job)
+  const links = readLinks(job)
   return (
     <div class="w5 col duo">
       {wafers === undefined ? null : (
@@ -205,9 +226,14 @@ function Side({ page, view }: { page: Page; view: JobView }) {
           <WaferMap wafers={wafers} site={page.siteQuery} />
         </Panel>
       )}
-      <Panel title="Facts">
-        <Facts job={job} now={page.now} site={page.siteQuery} />
+      <Panel title="Facts" oldS={ageOfPart(page, 'job')} class={wafers === undefined ? 'all' : ''}>
+        <Facts job={job} now={page.now} site={page.siteQuery} attempts={view.attempts.length} />
       </Panel>
+      {links === undefined ? null : (
+        <Panel title="Links" class="all">
+          <Links links={links} />
+        </Panel>
+      )}
       <DeliveryPath
         job={job}
         event={events?.isFirst ? events.items[0] : undefined}
@@ -215,7 +241,11 @@ function Side({ page, view }: { page: Page; view: JobView }) {
       />
       <Errors texts={errorTexts(job).filter(([name]) => name !== lastError)} />
       {metadata.length === 0 ? null : (
-        <Panel title="Metadata" note="as the program sent it" class="all">
+        <Panel
+          title="Metadata"
+          note={job.truncated ? truncatedText : 'as the program sent it'}
+          class="all"
+        >
           <Metadata entries={metadata} />
         </Panel>
       )}
@@ -236,10 +266,10 @@ function waferNote({ counts, subjobs: found }: JobView): string {
     [counts.running, 'running'],
     [counts.failed, 'failed'],
     [counts.canceled, 'canceled'],
-    [counts.unknown, 'ended, outcome unknown'],
+    [counts.unknown, 'of unknown outcome'],
   ])
   const some = listCounts(flagged)
-  const whole = some === '' ? all : `${all}; of the running, ${some}`
+  const whole = some === '' ? all : `${all}; of those that have not ended, ${some}`
   return found?.isAll ? whole : `${whole}; drawn from the newest ${number(subjobs.length)}`
 }
 

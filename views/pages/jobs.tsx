@@ -1,8 +1,7 @@
 import type { Job, JobPage, TimeField, Total } from '../../src/core/job.ts'
-import { must } from '../../src/core/must.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { count, number, when } from '../format.ts'
-import { windowText } from '../job-text.ts'
+import { age, count, number, when } from '../format.ts'
+import { isStartKnown, windowText } from '../job-text.ts'
 import {
   firstPage,
   type JobsQuery,
@@ -13,8 +12,15 @@ import {
   toTimeField,
   windowNames,
 } from '../jobs-query.ts'
-import type { Notice, Page } from '../page.ts'
-import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { ageOfPart, type Notice, type Page } from '../page.ts'
+import {
+  Cards,
+  CardsSection,
+  cardQuestions,
+  cardUrl,
+  type Tally,
+  type UsualCounts,
+} from '../partials/cards.tsx'
 import { Filters } from '../partials/filters.tsx'
 import { JobsTable } from '../partials/jobs-table.tsx'
 import { Notices } from '../partials/notice.tsx'
@@ -62,9 +68,10 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
       <Filters query={query} apps={view.apps} site={site} />
       <Notices notices={view.notices} />
       {/* Each is there from the start, if empty: an open page fills what was not known when it loaded. */}
-      <section id="cards" aria-label="Counts">
+      <CardsSection oldS={view.tally && ageOfPart(page, ...cardQuestions)}>
         {view.tally === undefined ? null : <JobsCards view={view} tally={view.tally} site={site} />}
-      </section>
+      </CardsSection>
+      <ListAge oldS={view.jobs && ageOfPart(page, 'jobs')} />
       <div id="list" class="body">
         {view.jobs === undefined ? <Down title="Jobs" /> : null}
         {view.jobs === undefined ? null : <Rows page={page} view={view} jobs={view.jobs} />}
@@ -79,6 +86,15 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
         )}
       </div>
     </>
+  )
+}
+
+/** Beside the list, which an open page never replaces as a whole. Empty while its rows are current. */
+function ListAge({ oldS }: { oldS: number | undefined }) {
+  return (
+    <div id="list-age" class="body">
+      {oldS === undefined ? null : <p class="old stale">These rows are {age(oldS)} old.</p>}
+    </div>
   )
 }
 
@@ -98,8 +114,11 @@ function listText(view: JobsView): string {
   }
   const which = `${query.flags.join(', ')}, whenever they began`
   if (total === undefined) return which
-  return `${total.complete ? '' : 'more than '}${count(total.count, 'running job')} ${which}`
+  return `${total.complete ? '' : 'more than '}${count(total.count, openJob(query))} ${which}`
 }
+
+/** What a list of flagged jobs has: with late also jobs that wait. */
+const openJob = ({ flags }: JobsQuery) => (flags.includes('late') ? 'open job' : 'running job')
 
 function JobsCards({
   view,
@@ -157,6 +176,7 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
           jobs={jobs}
           now={page.now}
           site={page.siteQuery}
+          time={toTimeField(query.sort)}
           caption={`Jobs, ${sorts[query.sort]}`}
           sorted={sortLink(query, page.siteQuery)}
         />
@@ -173,11 +193,12 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
 
 /** The first and the last start on the page, whatever it is sorted by. */
 function startsText(jobs: readonly Job[], now: Micros): string {
-  const starts = jobs.map(({ startedAt }) => startedAt).sort()
-  const [first, last] = [
-    must(starts[0], 'the page has a row'),
-    must(starts.at(-1), 'and a last one'),
-  ]
+  const starts = jobs
+    .filter(isStartKnown)
+    .map(({ startedAt }) => startedAt)
+    .sort()
+  const [first, last] = [starts[0], starts.at(-1)]
+  if (first === undefined || last === undefined) return ''
   return `started ${when(first, now)} to ${when(last, now)}`
 }
 
@@ -216,7 +237,7 @@ function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
   if (query.flags.length > 0) {
     return (
       <p id="none" class="empty">
-        No running job matches these filters.
+        {`No ${openJob(query)} matches these filters.`}
       </p>
     )
   }

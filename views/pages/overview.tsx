@@ -4,8 +4,15 @@ import type { Micros } from '../../src/core/time.ts'
 import { capitalize, count, cut, duration, number, percent } from '../format.ts'
 import { windowText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl, type Window, windowNames } from '../jobs-query.ts'
-import type { Notice, Page } from '../page.ts'
-import { Cards, cardUrl, type Tally, type UsualCounts } from '../partials/cards.tsx'
+import { ageOfPart, type Notice, type Page } from '../page.ts'
+import {
+  Cards,
+  CardsSection,
+  cardQuestions,
+  cardUrl,
+  type Tally,
+  type UsualCounts,
+} from '../partials/cards.tsx'
 import { type Causes, CausesPanel, causesTitle } from '../partials/causes.tsx'
 import { type Bucket, JobsChart, stepName } from '../partials/chart.tsx'
 import { type Column, DataTable } from '../partials/data-table.tsx'
@@ -13,8 +20,10 @@ import { Windows } from '../partials/filters.tsx'
 import {
   appColumn,
   elapsedColumn,
+  endedColumn,
   errorColumn,
   keyColumn,
+  queueColumn,
   startedColumn,
   statusColumn,
   toolColumn,
@@ -28,6 +37,8 @@ export type AppTally = {
   name: string
   failed: number
   ended: number
+  /** Of the ended, those of which it is not known how. */
+  unknown: number
 }
 
 export type OverviewView = {
@@ -41,7 +52,7 @@ export type OverviewView = {
   buckets: readonly Bucket[] | undefined
   apps: readonly AppTally[] | undefined
   causes: Causes | undefined
-  /** The newest of the running jobs that are stuck, lost or late, and all running jobs, judged. */
+  /** The newest of the open jobs that are stuck, lost or late, and all of them, judged. */
   flagged: { jobs: readonly Job[]; running: RunningTotals } | undefined
   failures: readonly Job[] | undefined
   newest: readonly Job[] | undefined
@@ -66,7 +77,12 @@ export function OverviewBody({ page, view }: { page: Page; view: OverviewView })
       {view.causes === undefined ? (
         <Down title={causesTitle} class="fill w5" />
       ) : (
-        <CausesPanel causes={view.causes} window={view.window} site={site} />
+        <CausesPanel
+          causes={view.causes}
+          window={view.window}
+          site={site}
+          oldS={ageOfPart(page, 'causes')}
+        />
       )}
       <Flagged page={page} view={view} />
       <Failures page={page} view={view} />
@@ -81,14 +97,14 @@ type PanelProps = { page: Page; view: OverviewView }
 function Counts({ page, view: { tally, usual, window } }: PanelProps) {
   if (tally === undefined) return <Down title="Counts" />
   return (
-    <section id="cards" aria-label="Counts">
+    <CardsSection oldS={ageOfPart(page, ...cardQuestions)}>
       <Cards
         tally={tally}
         usual={usual}
         span={`ended in ${windowNames[window]}`}
         href={(counted) => cardUrl(counted, { window }, page.siteQuery)}
       />
-    </section>
+    </CardsSection>
   )
 }
 
@@ -96,7 +112,12 @@ function Chart({ page, view: { buckets, stepS } }: PanelProps) {
   const title = 'Jobs over time'
   if (buckets === undefined) return <Down title={title} class="fill w7" />
   return (
-    <Panel title={title} note={`started per ${stepName(stepS)}`} class="fill w7">
+    <Panel
+      title={title}
+      note={`started per ${stepName(stepS)}`}
+      class="fill w7"
+      oldS={ageOfPart(page, 'chart')}
+    >
       <JobsChart buckets={buckets} stepS={stepS} now={page.now} />
     </Panel>
   )
@@ -110,6 +131,7 @@ function Flagged({ page, view }: PanelProps) {
   return (
     <Panel
       title="Stuck, lost, late"
+      oldS={ageOfPart(page, 'flagged', 'running')}
       note={running.flagged === 0 ? undefined : <a href={all}>{flaggedText(running)}</a>}
       class="fill w6"
     >
@@ -121,6 +143,7 @@ function Flagged({ page, view }: PanelProps) {
           keyColumn('Key', site),
           appColumn,
           toolColumn,
+          queueColumn(page.now),
           elapsedColumn('For', page.now),
           { head: 'Usual', number: true, cell: usualText },
         ]}
@@ -134,16 +157,21 @@ function Flagged({ page, view }: PanelProps) {
   )
 }
 
-/** `all 91: 81 lost, 10 stuck of 2,300 running`. A late job may be lost or stuck as well. */
-function flaggedText({ flagged, lost, stuck, late, running, complete }: RunningTotals): string {
+/** `all 93: 81 lost, 10 stuck of 2,300 running; 2 late and still queued`. A late job may be lost or stuck as well. */
+function flaggedText(totals: RunningTotals): string {
+  const { flagged, lost, stuck, late, lateQueued, running, complete } = totals
   const parts = [
     [lost, 'lost'],
     [stuck, 'stuck'],
-    [late, 'late'],
+    [late - lateQueued, 'late'],
   ] as const
   const each = parts.filter(([n]) => n > 0).map(([n, word]) => `${number(n)} ${word}`)
   const more = complete ? '' : 'more than '
-  return `all ${more}${number(flagged)}: ${each.join(', ')} of ${more}${number(running)} running`
+  const said = [
+    ...(each.length > 0 ? [`${each.join(', ')} of ${more}${number(running)} running`] : []),
+    ...(lateQueued > 0 ? [`${number(lateQueued)} late and still queued`] : []),
+  ]
+  return `all ${more}${number(flagged)}: ${said.join('; ')}`
 }
 
 function noneText(running: RunningTotals): string {
@@ -171,6 +199,7 @@ function Failures({ page, view }: PanelProps) {
   return (
     <Panel
       title="Newest failures"
+      oldS={ageOfPart(page, 'failures')}
       note={failures.length === 0 ? undefined : <a href={all}>all failures</a>}
       class="fill w6"
     >
@@ -178,7 +207,7 @@ function Failures({ page, view }: PanelProps) {
         caption="Newest failures"
         stack
         columns={[
-          startedColumn(page.now),
+          endedColumn(page.now),
           keyColumn('Key', site),
           appColumn,
           toolColumn,
@@ -197,6 +226,7 @@ function Newest({ page, view: { newest } }: PanelProps) {
   return (
     <Panel
       title="Newest jobs"
+      oldS={ageOfPart(page, 'newest')}
       note={<a href={jobsUrl(defaultQuery, site)}>all jobs</a>}
       class="fill w6"
     >
@@ -209,6 +239,7 @@ function Newest({ page, view: { newest } }: PanelProps) {
           appColumn,
           toolColumn,
           { ...startedColumn(page.now), class: 'cut' },
+          queueColumn(page.now),
           elapsedColumn('Duration', page.now),
         ]}
         rows={newest}
@@ -235,17 +266,27 @@ function Apps({ page, view }: PanelProps) {
     {
       head: 'Failure rate',
       number: true,
-      cell: ({ ended, failed }) => (ended === 0 ? '' : percent(failed / ended)),
+      cell: ({ ended, failed, unknown }) =>
+        // Neither a success nor a failure.
+        ended === unknown ? '' : percent(failed / (ended - unknown)),
+    },
+    {
+      head: 'Unknown',
+      number: true,
+      rare: true,
+      cell: ({ unknown }) => (unknown === 0 ? '' : number(unknown)),
     },
   ]
   return (
     <Panel
       title="By app"
+      oldS={ageOfPart(page, 'apps')}
       note="ended in the window; most failures first, then most jobs"
       class="fill w6"
     >
       <DataTable
         caption="Jobs by app"
+        stack
         columns={columns}
         rows={apps}
         empty="No job ended in this window."

@@ -2,11 +2,12 @@ import type { Completeness, Gap } from '../../src/core/job.ts'
 import type { Source } from '../../src/core/questions/sources.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { age, count, cut, number, when } from '../format.ts'
-import type { Notice, Page } from '../page.ts'
+import { ageOfPart, type Notice, type Page } from '../page.ts'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
 import { SidecarTable } from '../partials/sidecars.tsx'
+import { listSinks, SinkTable } from '../partials/sinks.tsx'
 import { Step } from '../partials/step.tsx'
 import { OrphansPanel, type OrphansView } from '../partials/subjob-lists.tsx'
 import { withQuery } from '../urls.ts'
@@ -48,6 +49,7 @@ export function PipelineBody({ page, view }: { page: Page; view: PipelineView })
           <Path view={view} now={page.now} />
           <Troubled troubled={troubled} view={view} page={page} />
           <Gaps view={view} />
+          <Sinks sources={[...troubled, ...sources]} page={page} />
           <Sidecars sources={sources} view={view} page={page} />
         </>
       )}
@@ -91,7 +93,7 @@ function SidecarSteps({ known }: { known: Completeness }) {
       <Step
         name="In spools"
         value={sourcesReporting === 0 ? 'not known' : count(waiting, 'event')}
-        note={unheard === 0 ? 'as last reported' : `and what ${count(unheard, 'spool')} may hold`}
+        note={spoolsNote(unheard, sourcesReporting)}
         bad={sourcesSilent > 0}
       />
       <Step
@@ -104,6 +106,12 @@ function SidecarSteps({ known }: { known: Completeness }) {
   )
 }
 
+function spoolsNote(unheard: number, reporting: number): string {
+  if (unheard === 0) return 'as last reported'
+  const others = count(unheard, 'spool')
+  return reporting === 0 ? `no word of ${others}` : `and what ${others} may hold`
+}
+
 function describeOthers(known: Completeness): string {
   const { sources, sourcesReporting, sourcesSilent, sourcesGone, oldestSourceAgeS } = known
   const unknown = sources - sourcesReporting - sourcesSilent - sourcesGone
@@ -112,7 +120,7 @@ function describeOthers(known: Completeness): string {
   if (unknown > 0) words.push(`${number(unknown)} not known`)
   if (sourcesGone > 0) words.push(`${number(sourcesGone)} stopped`)
   if (words.length === 0 && oldestSourceAgeS !== null) {
-    return `last word of each within ${age(oldestSourceAgeS)}`
+    return `each heard from within ${age(oldestSourceAgeS)}`
   }
   return words.join(', ')
 }
@@ -177,12 +185,34 @@ function describeQuiet({ completeness, missingSites }: PipelineView): string {
   return `None${some}. All that run report, deliver in time, and have the right time.`
 }
 
+function Sinks({ sources, page }: { sources: readonly Source[]; page: Page }) {
+  const { rows, total } = listSinks(sources)
+  return (
+    <Panel
+      title="Sinks"
+      note={
+        total > rows.length
+          ? `the first ${number(rows.length)} of ${number(total)}`
+          : 'where the sidecars below and above deliver to, as they last reported'
+      }
+      class="all"
+    >
+      <SinkTable rows={rows} now={page.now} />
+    </Panel>
+  )
+}
+
 function Sidecars({ sources, view, page }: PanelProps & { sources: readonly Source[] }) {
   const { after, next } = view
   const at = (cursor: string | undefined) =>
     withQuery('/pipeline', { site: page.siteQuery, after: cursor })
   return (
-    <Panel title="All sidecars" note="by name, without retired ones" class="all">
+    <Panel
+      title="All sidecars"
+      note="by name, without retired ones"
+      class="all"
+      oldS={ageOfPart(page, 'sources')}
+    >
       <SidecarTable
         caption="All sidecars"
         sources={sources}

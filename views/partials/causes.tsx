@@ -1,3 +1,4 @@
+import { type FactName, facts } from '../../src/core/facts.ts'
 import type { CauseFact } from '../../src/core/questions/causes.ts'
 import { pct } from '../axis.ts'
 import { count, cut, number, percent } from '../format.ts'
@@ -22,23 +23,30 @@ export type Cause = {
 
 export type Causes = {
   rows: readonly Cause[]
-  /** Of all jobs that ended in the window. */
+  /** Of all jobs that ended in the window, of which it is known how. */
   failed: number
   ended: number
+  /** Not every value was counted: what stands out may not be among these. */
+  cut: boolean
 }
 
-type Props = { causes: Causes; window: Window; site: string | undefined }
+type Props = {
+  causes: Causes
+  window: Window
+  site: string | undefined
+  oldS: number | undefined
+}
 
 export const causesTitle = 'What failures have in common'
 
-export function CausesPanel({ causes, window, site }: Props) {
-  const { rows, failed, ended } = causes
+export function CausesPanel({ causes, window, site, oldS }: Props) {
+  const { rows, failed, ended, cut } = causes
   const note =
     failed === 0
       ? undefined
-      : `${number(failed)} failed of ${count(ended, 'job')} that ended; each value against all others`
+      : `${number(failed)} failed of ${count(ended, 'job')} that ended in a known way; each value against all others${cut ? '. There were too many values to compare them all' : ''}`
   return (
-    <Panel title={causesTitle} note={note} class="fill w5">
+    <Panel title={causesTitle} note={note} class="fill w5" oldS={oldS}>
       <DataTable
         caption={causesTitle}
         columns={columns(window, site)}
@@ -47,7 +55,9 @@ export function CausesPanel({ causes, window, site }: Props) {
         empty={
           failed === 0
             ? 'No job failed in this window.'
-            : 'Nothing stands out: no value fails more often than the rest by more than chance.'
+            : cut
+              ? 'Nothing stands out among the values that were compared; there were too many to compare them all.'
+              : 'Nothing stands out: no value fails more often than the rest by more than chance.'
         }
       />
     </Panel>
@@ -72,21 +82,8 @@ const columns = (window: Window, site: string | undefined): Column<Cause>[] => [
   { head: 'Chart', headHidden: true, cell: (cause) => <Bar cause={cause} /> },
 ]
 
-const names: Record<CauseFact, string> = {
-  all: 'all',
-  site: 'site',
-  app: 'app',
-  version: 'version',
-  tool: 'tool',
-  chamber: 'chamber',
-  recipe: 'recipe',
-  host: 'host',
-  exit_code: 'exit code',
-  queue: 'queue',
-  priority: 'priority',
-  error_type: 'error type',
-  error: 'error',
-}
+const nameOf = (fact: CauseFact): string =>
+  fact in facts ? facts[fact as FactName].label.toLowerCase() : fact
 
 type ValueProps = { cause: Cause; href: string | undefined }
 
@@ -94,7 +91,7 @@ function Value({ cause: { fact, of, value, now }, href }: ValueProps) {
   const text = cut(of === null ? value : `${of} ${value}`, 80)
   return (
     <>
-      <small>{names[fact]}</small> {href === undefined ? text : <a href={href}>{text}</a>}
+      <small>{nameOf(fact)}</small> {href === undefined ? text : <a href={href}>{text}</a>}
       {now === undefined ? null : (
         <b>
           {' '}

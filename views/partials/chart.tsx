@@ -104,7 +104,8 @@ function Figures({ buckets, now }: { buckets: readonly Bucket[]; now: Micros }) 
       class="narrow"
       columns={figureColumns(shown, now)}
       rows={groups}
-      scroll={shown.length > stack.length - rare.length}
+      stack
+      scroll={false}
     />
   )
 }
@@ -113,6 +114,7 @@ const figureColumns = (shown: readonly JobStatus[], now: Micros): Column<readonl
   {
     head: 'From',
     rowHeader: true,
+    class: 'k',
     cell: ([first]) => when(must(first, 'a group has a bucket').at, now),
   },
   ...shown.map((status) => ({

@@ -11,6 +11,8 @@ export type Column<Row> = {
   cell: (row: Row) => Child
   /** A number: right-aligned, and labeled on a phone. */
   number?: true
+  /** Hidden while no row has a value in it, also on an open page. Of several, all while none has. */
+  rare?: true
   /** The cell that names its row. */
   rowHeader?: true
   /** Further classes of the cell: `k`, `x`, `cut`, `e`, `s`, `br`; see wafermon.css. */
@@ -57,7 +59,7 @@ export function DataTable<Row>(props: TableProps<Row>) {
   return scroll ? <Scroll label={`${caption}, table`}>{table}</Scroll> : table
 }
 
-function heading<Row>({ head, headHidden, sorted, number }: Column<Row>) {
+function heading<Row>({ head, headHidden, sorted, number, rare }: Column<Row>) {
   if (headHidden) {
     return (
       <th scope="col">
@@ -66,7 +68,11 @@ function heading<Row>({ head, headHidden, sorted, number }: Column<Row>) {
     )
   }
   return (
-    <th scope="col" aria-sort={sorted?.direction} class={number && 'n'}>
+    <th
+      scope="col"
+      aria-sort={sorted?.direction}
+      class={[number && 'n', rare && 'rare'].filter(Boolean).join(' ') || undefined}
+    >
       {sorted === undefined ? head : <a href={sorted.href}>{head}</a>}
     </th>
   )
@@ -85,7 +91,7 @@ export function DataRow<Row>({ columns, row, id, stack }: RowProps<Row>) {
 }
 
 function cell<Row>(column: Column<Row>, row: Row, stack: boolean) {
-  const { number, rowHeader, head, folded = head.toLowerCase() } = column
+  const { number, rare, rowHeader, head, folded = head.toLowerCase() } = column
   const content = column.cell(row)
   const title = column.title?.(row)
   if (rowHeader) {
@@ -97,7 +103,7 @@ function cell<Row>(column: Column<Row>, row: Row, stack: boolean) {
   }
   return (
     <td
-      class={number ? 'n' : column.class}
+      class={[number ? 'n' : column.class, rare && 'rare'].filter(Boolean).join(' ') || undefined}
       data-l={stack && number && content !== '' ? folded : undefined}
       title={title}
     >

@@ -1,4 +1,4 @@
-import type { Job, StoredEvent } from '../../src/core/job.ts'
+import { isOpen, type Job, type StoredEvent } from '../../src/core/job.ts'
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
 import { age, cut, duration, number, whenMs } from '../format.ts'
 import { readEvent, toRecord, toText, toTime } from '../stored-event.ts'
@@ -25,7 +25,7 @@ export function DeliveryPath({ job, event, now }: Props) {
           value={`+${duration(Math.max(0, secondsBetween(at, receivedAt)))}`}
           note={sidecar === '' ? 'received, by no sidecar' : onDisk}
         />
-        {job.status === 'running' ? (
+        {isOpen(job.status) ? (
           <Step
             name="Since then"
             value={age(Math.max(0, secondsBetween(receivedAt, now)))}

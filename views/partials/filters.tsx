@@ -63,6 +63,7 @@ export function Filters({ query, apps, site }: Props) {
         {factNames.map((name) => (
           <Field name={name} label={facts[name].label} value={query.facts[name] ?? ''} />
         ))}
+        <Field name="min_attempts" label="Attempts, at least" value={query.minAttempts} />
         <Field name="from" label="From" value={query.from ?? ''} placeholder="2026-03-01T06:00" />
         <Field name="to" label="to" value={query.to ?? ''} placeholder="2026-03-01T14:00" />
         <Seconds name="min" label="Duration from, s" value={query.min} />
@@ -190,6 +191,7 @@ function summary(query: JobsQuery): string {
     const value = query.facts[name]
     if (value !== undefined) parts.push(`${facts[name].label.toLowerCase()} ${cut(value, 60)}`)
   }
+  if (query.minAttempts !== '') parts.push(`at least ${query.minAttempts} attempts`)
   if (query.min !== '' || query.max !== '') parts.push('by duration')
   return `Filters: ${parts.join(', ')}`
 }

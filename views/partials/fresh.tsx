@@ -1,5 +1,5 @@
 import { type Micros, secondsBetween } from '../../src/core/time.ts'
-import { age, clock, count, hourMinute, zoneShort } from '../format.ts'
+import { age, clock, count, hourMinute, zoneFull, zoneShort } from '../format.ts'
 import type { Fresh, Plant } from '../page.ts'
 
 type Props = { fresh: Fresh; plant: Plant; now: Micros; oob?: boolean }
@@ -18,7 +18,7 @@ export function Freshness({ fresh, plant, now, oob = false }: Props) {
     <span
       id="fresh"
       aria-live="off"
-      data-state={state}
+      data-state={state === 'behind' && !fresh.whole ? 'part' : state}
       class={state === 'live' || state === 'loaded' ? 'fresh' : 'fresh stale'}
       {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}
     >
@@ -32,14 +32,14 @@ function describePlant(fresh: Fresh, plant: Plant, now: Micros): string {
   const { lastEventAt, silentSidecars } = plant
   if (fresh.state === 'loaded') return `As of ${clock(now)}`
   if (lastEventAt === undefined) return 'Last event not known'
-  if (lastEventAt === null) return fresh.state === 'stale' ? 'Last event not known' : 'No event yet'
-  const silentS = Math.max(0, secondsBetween(lastEventAt, now))
-  const last = `last event ${age(silentS)} ago`
-  if (fresh.state === 'stale') return `Last known event ${age(silentS)} ago`
+  const silentS = lastEventAt === null ? null : Math.max(0, secondsBetween(lastEventAt, now))
+  const last = silentS === null ? 'no event yet' : `last event ${age(silentS)} ago`
   if (fresh.state === 'partial') {
     const { total, missing } = fresh
     return `Partial, ${total - missing.length} of ${count(total, 'site')}, ${last}`
   }
+  if (silentS === null) return fresh.state === 'stale' ? 'Last event not known' : 'No event yet'
+  if (fresh.state === 'stale') return `Last known event ${age(silentS)} ago`
   if (silentSidecars > 0) return `${count(silentSidecars, 'sidecar')} silent, ${last}`
   return `${silentS > quietS ? 'Quiet' : 'Live'}, ${last}`
 }
@@ -51,6 +51,15 @@ function describeLink(fresh: Fresh): string {
   }
   if (fresh.state !== 'stale') return 'connected'
   return fresh.ageS === null ? 'not connected' : `stale, ${age(fresh.ageS)}`
+}
+
+/** The zone of all times, at the foot: its offset changes while a page is open. */
+export function ZoneName({ now, oob = false }: { now: Micros; oob?: boolean }) {
+  return (
+    <span id="zone" {...(oob ? { 'hx-swap-oob': 'outerHTML' } : {})}>
+      Times are in the server's zone, {zoneFull(now)}
+    </span>
+  )
 }
 
 /** The clock beside it, with the zone; to the minute, so that it does not distract. */

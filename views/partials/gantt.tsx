@@ -1,4 +1,4 @@
-import type { Job } from '../../src/core/job.ts'
+import { isOpen, type Job } from '../../src/core/job.ts'
 import { fromMs, type Micros, toMs } from '../../src/core/time.ts'
 import { type Axis, along, pct, timeAxis } from '../axis.ts'
 import { whenMinute } from '../format.ts'
@@ -11,7 +11,7 @@ type Props = { job: Job; subjobs: readonly Job[]; now: Micros; site: string | un
 /** Subjobs over time, one row each, all on the same grid, in the order they started. */
 export function Gantt({ job, subjobs, now, site }: Props) {
   const rows = subjobs.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
-  const running = job.status === 'running' || rows.some(({ status }) => status === 'running')
+  const running = isOpen(job.status) || rows.some(({ status }) => isOpen(status))
   const ends = [job.startedAt, ...rows.map(endOf), ...(running ? [now] : [])]
   const axis = timeAxis(
     least([job.startedAt, ...rows.map((row) => row.startedAt)]),
@@ -62,7 +62,7 @@ type BarProps = { row: Job; axis: Axis; now: Micros; running: boolean; grid: 'dr
 
 function Bar({ row, axis, now, running, grid }: BarProps) {
   const from = along(axis, row.startedAt)
-  const to = along(axis, row.status === 'running' ? now : endOf(row))
+  const to = along(axis, isOpen(row.status) ? now : endOf(row))
   const usualTo = row.usual && along(axis, later(row.startedAt, row.usual.p95S))
   return (
     <svg class="g" aria-hidden="true">

@@ -1,13 +1,29 @@
-import type { Job } from '../../src/core/job.ts'
+import type { Job, TimeField } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { cut, number, percent, when } from '../format.ts'
-import { cpuSeconds, elapsedS, elapsedText, jobName, metadataText, toolText } from '../job-text.ts'
+import {
+  attemptText,
+  cpuSeconds,
+  elapsedS,
+  elapsedText,
+  isStartKnown,
+  jobName,
+  metadataText,
+  queueText,
+  toolText,
+} from '../job-text.ts'
+import { waitReason } from '../known-metadata.ts'
 import { jobPath } from '../urls.ts'
 import { type Column, DataRow, DataTable } from './data-table.tsx'
 import { Status, shownStatus } from './status.tsx'
 import { Strip } from './strip.tsx'
 
-type RowContext = { now: Micros; site: string | undefined }
+type RowContext = {
+  now: Micros
+  site: string | undefined
+  /** The time that orders the list, which each row shows. */
+  time: TimeField
+}
 type JobColumn = Column<Job>
 
 type TableProps = RowContext & {
@@ -17,13 +33,13 @@ type TableProps = RowContext & {
 }
 
 /** The jobs of a list, one row each, with the heading in sight. */
-export function JobsTable({ jobs, now, site, caption, sorted }: TableProps) {
+export function JobsTable({ jobs, now, site, time, caption, sorted }: TableProps) {
   return (
     <DataTable
       caption={caption}
       class="stick jobs"
       stack
-      columns={listColumns({ now, site }, sorted)}
+      columns={listColumns({ now, site, time }, sorted)}
       rows={jobs}
       rowId={rowId}
     />
@@ -31,17 +47,18 @@ export function JobsTable({ jobs, now, site, caption, sorted }: TableProps) {
 }
 
 /** One row of the list, alone. */
-export function JobRow({ job, now, site }: RowContext & { job: Job }) {
-  return <DataRow columns={listColumns({ now, site })} row={job} id={rowId(job)} stack />
+export function JobRow({ job, ...context }: RowContext & { job: Job }) {
+  return <DataRow columns={listColumns(context)} row={job} id={rowId(job)} stack />
 }
 
 const rowId = ({ id }: Job) => `job-${id}`
 
-function listColumns({ now, site }: RowContext, sorted?: JobColumn['sorted']): JobColumn[] {
+function listColumns({ now, site, time }: RowContext, sorted?: JobColumn['sorted']): JobColumn[] {
   return [
     { ...statusColumn(), class: 's' },
-    { head: 'Key', rowHeader: true, class: 'k', cell: (job) => <Key job={job} site={site} /> },
-    { ...startedColumn(now), sorted },
+    keyColumn('Key', site),
+    { ...timeColumn(time, now), sorted },
+    queueColumn(now),
     { head: 'App', class: 'cut', cell: ({ appName }) => cut(appName, 60) },
     toolColumn,
     { head: 'Recipe', class: 'cut', cell: (job) => metadataText(job, 'recipe') },
@@ -58,7 +75,7 @@ function listColumns({ now, site }: RowContext, sorted?: JobColumn['sorted']): J
       folded: 'MiB',
       cell: ({ memMaxMb }) => number(memMaxMb),
     },
-    { ...errorColumn('Last error', 120), title: ({ lastError }) => lastError ?? undefined },
+    { ...errorColumn('Last error', 120), title: (job) => trouble(job) || undefined },
   ]
 }
 
@@ -67,6 +84,7 @@ function Key({ job, site }: { job: Job; site: string | undefined }) {
     <>
       <a href={jobPath(job.id, site)}>{jobName(job, 40)}</a>
       {job.metadata.priority === 'hot' ? <small> hot</small> : null}
+      {attemptText(job) === '' ? null : <small> {attemptText(job)}</small>}
     </>
   )
 }
@@ -85,12 +103,33 @@ export const keyColumn = (head: string, site: string | undefined): JobColumn => 
   head,
   rowHeader: true,
   class: 'k',
-  cell: (job) => <a href={jobPath(job.id, site)}>{jobName(job, 40)}</a>,
+  cell: (job) => <Key job={job} site={site} />,
 })
 
 export const startedColumn = (now: Micros): JobColumn => ({
   head: 'Started',
-  cell: ({ startedAt }) => when(startedAt, now),
+  cell: (job) => (isStartKnown(job) ? when(job.startedAt, now) : ''),
+})
+
+export const endedColumn = (now: Micros): JobColumn => ({
+  head: 'Ended',
+  cell: ({ endedAt }) => when(endedAt, now),
+})
+
+/** A list shows the time that orders it: by another its rows would seem to be in disorder. */
+function timeColumn(time: TimeField, now: Micros): JobColumn {
+  if (time === 'ended') return endedColumn(now)
+  if (time !== 'seen') return startedColumn(now)
+  return { head: 'Last event', cell: ({ lastEventAt }) => when(lastEventAt, now) }
+}
+
+/** From its queue to its start, or until now; only where a job was queued. */
+export const queueColumn = (now: Micros): JobColumn => ({
+  head: 'Queued for',
+  number: true,
+  rare: true,
+  folded: 'queued',
+  cell: (job) => queueText(job, now),
 })
 
 export const appColumn: JobColumn = {
@@ -107,9 +146,15 @@ export const elapsedColumn = (head: string, now: Micros): JobColumn => ({
   cell: (job) => elapsedText(job, now),
 })
 
-/** The last column: cut to the room that is left. */
+/** The last column: cut to the room that is left. Of a job that waits, why. */
 export const errorColumn = (head: string, max: number): JobColumn => ({
   head,
   class: 'cut e',
-  cell: ({ lastError }) => cut((lastError ?? '').replaceAll(/\s+/g, ' '), max),
+  cell: (job) => cut(trouble(job).replaceAll(/\s+/g, ' '), max),
 })
+
+function trouble(job: Job): string {
+  if (job.lastError !== null) return job.lastError
+  const reason = waitReason(job)
+  return reason === '' ? '' : `waits: ${reason}`
+}

@@ -1,6 +1,7 @@
 import { ExactNumber } from '../../src/core/exact-number.ts'
 import type { Job } from '../../src/core/job.ts'
 import { cut, duration, measured, plain, withUnit } from '../format.ts'
+import { isShownApart, type JobLink } from '../known-metadata.ts'
 import { safeLink } from '../urls.ts'
 
 /** Metadata under agreed names, which the facts show first. */
@@ -8,10 +9,14 @@ export const agreedNames = [
   'tool',
   'chamber',
   'recipe',
+  'host',
+  'queue',
+  'priority',
+  'lot',
   'carrier_id',
   'step',
   'route',
-  'priority',
+  'due_at',
 ] as const
 
 /** Metadata in which programs leave the details of a failure, shown as it is. */
@@ -31,7 +36,8 @@ const isScalar = (value: unknown) =>
 export function otherMetadata(job: Job): [name: string, value: unknown][] {
   const shown = new Set<string>(agreedNames)
   return Object.entries(job.metadata).filter(
-    ([name, value]) => !(shown.has(name) && isScalar(value)) && !longTexts.has(name),
+    ([name, value]) =>
+      !(shown.has(name) && isScalar(value)) && !longTexts.has(name) && !isShownApart(job, name),
   )
 }
 
@@ -57,6 +63,22 @@ export function Metadata({ entries }: { entries: readonly [string, unknown][] })
         </>
       ))}
     </dl>
+  )
+}
+
+/** The links of a job. What they say is cut, and where they lead is shown. */
+export function Links({ links }: { links: readonly JobLink[] }) {
+  return (
+    <ul class="links">
+      {links.map(({ title, href }) => (
+        <li>
+          <a href={href} rel="noopener noreferrer">
+            {cut(title, 120)}
+          </a>{' '}
+          {title === href ? null : <small>{cut(href, 120)}</small>}
+        </li>
+      ))}
+    </ul>
   )
 }
 

@@ -1,10 +1,13 @@
 import type { Child } from 'hono/jsx'
+import { age } from '../format.ts'
 
 type Props = {
   /** Width and place among the panels: `w4` to `w8`, `all`, `fill`; see wafermon.css. */
   class?: string
   /** The place that links lead to; made of the title or label unless given. By it the panel is replaced on an open page. */
   id?: string
+  /** How old its values are, in seconds, where they are older than the page: `ageOfPart`. */
+  oldS?: number | undefined
   children?: Child
 } & (Titled | { title?: undefined; note?: undefined; label: string })
 
@@ -17,12 +20,12 @@ type Titled = {
 }
 
 /** A framed part of a page. Two panels of one page never share a name. */
-export function Panel({ class: more, title, note, label, id, children }: Props) {
+export function Panel({ class: more, title, note, label, id, oldS, children }: Props) {
   const name = title ?? label
   return (
     <section
       id={id ?? `panel-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`}
-      class={more === undefined ? 'panel' : `panel ${more}`}
+      class={['panel', more, oldS !== undefined && 'stale'].filter(Boolean).join(' ')}
       aria-label={name}
     >
       {title === undefined ? null : (
@@ -31,6 +34,7 @@ export function Panel({ class: more, title, note, label, id, children }: Props) 
           {note === undefined ? null : <small>{note}</small>}
         </header>
       )}
+      {oldS === undefined ? null : <p class="old">Not current: {age(oldS)} old</p>}
       {children}
     </section>
   )

@@ -38,13 +38,14 @@ const columnsAt = (now: Micros): Column<Source>[] => [
   {
     head: 'Waiting',
     number: true,
-    title: describeSinks,
-    cell: ({ waiting }) => (waiting === null ? 'not known' : number(waiting)),
+    // What waits at a silent one now is not known.
+    cell: ({ waiting, state }) =>
+      waiting === null ? 'not known' : `${state === 'silent' ? 'was ' : ''}${number(waiting)}`,
   },
   {
     head: 'Lag',
     number: true,
-    cell: ({ lagS }) => (lagS === null ? 'not known' : duration(lagS)),
+    cell: ({ lagS, state }) => (lagS === null || state === 'silent' ? 'not known' : duration(lagS)),
   },
   { head: 'Last word', number: true, folded: 'last', cell: (source) => lastWord(source, now) },
   { head: 'Received', number: true, cell: ({ received }) => number(received) },
@@ -83,13 +84,6 @@ const canAccept = ({ missing, state }: Source) => missing > 0 || state === 'sile
 function lastWord({ heardAt, lastSeenAt }: Source, now: Micros): string {
   const at = heardAt ?? lastSeenAt
   return at === null ? 'never' : `${age(Math.max(0, secondsBetween(at, now)))} ago`
-}
-
-function describeSinks({ sinks }: Source): string | undefined {
-  if (sinks.length === 0) return undefined
-  return sinks
-    .map(({ name, lagEvents, state }) => `${name}: ${number(lagEvents)} waiting, ${state}`)
-    .join('; ')
 }
 
 function State({ source, now }: { source: Source; now: Micros }) {

@@ -1,6 +1,6 @@
-import type { Job, JobStatus } from '../../src/core/job.ts'
+import { isOpen, type Job, type JobStatus } from '../../src/core/job.ts'
 
-/** The words of a badge: the stored status, or a judgment on a running job. */
+/** The words of a badge: the stored status, or a judgment on a job that has not ended. */
 export type Shown = JobStatus | 'stuck' | 'lost' | 'late'
 
 const classes: Record<Shown, string> = {
@@ -17,10 +17,10 @@ const classes: Record<Shown, string> = {
 
 /** The most telling word about a job: silent before slow, slow before late. */
 export function shownStatus(job: Pick<Job, 'status' | 'stuck' | 'lost' | 'late'>): Shown {
-  if (job.status !== 'running') return job.status
+  if (!isOpen(job.status)) return job.status
   if (job.lost) return 'lost'
   if (job.stuck) return 'stuck'
-  return job.late ? 'late' : 'running'
+  return job.late ? 'late' : job.status
 }
 
 /** A status as shape and word, never by color alone. */

@@ -3,13 +3,14 @@ import type { Micros } from '../../src/core/time.ts'
 import { capitalize, count, number } from '../format.ts'
 import { type JobQuery, jobUrl, type SubjobList, type Subjobs } from '../job-query.ts'
 import { toolText } from '../job-text.ts'
-import type { Page } from '../page.ts'
+import { ageOfPart, type Page } from '../page.ts'
 import { DataTable } from './data-table.tsx'
 import { Gantt } from './gantt.tsx'
 import {
   elapsedColumn,
   errorColumn,
   keyColumn,
+  queueColumn,
   startedColumn,
   statusColumn,
 } from './jobs-table.tsx'
@@ -31,7 +32,11 @@ export function SubjobsPanel({ page, view }: { page: Page; view: SubjobsView }) 
   const { rows } = subjobs
   const isList = query.subjobs !== undefined || query.subjobsAfter !== undefined
   return (
-    <Panel title="Subjobs over time" note={noteOf(view, isList)}>
+    <Panel
+      title="Subjobs over time"
+      oldS={ageOfPart(page, 'job', 'subjobs')}
+      note={noteOf(view, isList)}
+    >
       <Gantt job={job} subjobs={rows} now={page.now} site={page.siteQuery} />
       <details class="data" id="subjobs" open={isList}>
         <summary>
@@ -106,6 +111,7 @@ const columns = ({ now, siteQuery }: { now: Micros; siteQuery: string | undefine
   statusColumn(),
   keyColumn('Subjob', siteQuery),
   startedColumn(now),
+  queueColumn(now),
   { head: 'Chamber', cell: toolText },
   elapsedColumn('Took', now),
   errorColumn('Last error', 120),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants, statSync } from 'node:fs'
 import { access, mkdir, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { AppError } from '../../core/errors.ts'
+import { AppError, ConfigError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
 import { text } from '../../platform/settings/kinds.ts'
 import { readFingerprint } from './content.ts'
@@ -39,14 +39,21 @@ import {
  * only rename(); there a name is given once as long as a single archiver is at work.
  */
 
+const standard = '/var/lib/wafermon/archive'
+
 const settings = {
-  ARCHIVE_DIR: text('Folder of the archive.', { place: true }).default('/var/lib/wafermon/archive'),
+  ARCHIVE_DIR: text(`Folder of the archive; ${standard} unless this or S3_BUCKET is set.`, {
+    place: true,
+  }).optional(),
 }
 
 export const folderKind: PlaceKind<typeof settings> = {
   type: 'folder',
   settings,
-  open: ({ ARCHIVE_DIR }) => new FolderPlace(ARCHIVE_DIR),
+  open({ ARCHIVE_DIR = standard }) {
+    if (!ARCHIVE_DIR.startsWith('s3://')) return new FolderPlace(ARCHIVE_DIR)
+    throw new ConfigError('ARCHIVE_DIR: is a folder; for a bucket, set S3_BUCKET and S3_PREFIX')
+  },
 }
 
 export class FolderPlace implements Place {

@@ -1,10 +1,12 @@
 import * as z from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import { folderKind } from './folder.ts'
-import type { Place, PlaceKind } from './place.ts'
+import type { OpenOptions, Place, PlaceKind } from './place.ts'
+import { s3Kind } from './s3.ts'
+import { fromAddress } from './s3-settings.ts'
 
 /** The kinds of places. The first one that the settings ask for is taken; the folder comes last. */
-const placeKinds: readonly PlaceKind[] = [folderKind]
+const placeKinds: readonly PlaceKind[] = [s3Kind as PlaceKind, folderKind as PlaceKind]
 
 /** The settings of every kind of place. */
 export const placeSettings = Object.assign(
@@ -12,20 +14,31 @@ export const placeSettings = Object.assign(
   ...placeKinds.map(({ settings }) => settings),
 ) as object
 
+/** The settings that mean an address of the command line: a folder, or `s3://bucket/prefix`. Those of other places are unset. */
+export function toPlaceSettings(address: string): Record<string, string | undefined> {
+  const asked = fromAddress(address)
+  if (asked) return { ARCHIVE_DIR: undefined, ...asked }
+  const none = Object.keys(placeSettings).map((name) => [name, undefined])
+  return { ...Object.fromEntries(none), ARCHIVE_DIR: address }
+}
+
 /**
  * Opens the place that the settings ask for, without looking at it yet.
  *
  * @param given any settings; each kind picks its own and checks them
  * @throws ConfigError naming the setting
  */
-export function openPlace(given: Record<string, unknown>): Place {
+export function openPlace(
+  given: Record<string, unknown>,
+  options: Pick<OpenOptions, 'onLimit'> = {},
+): Place {
   for (const { settings, open } of placeKinds) {
     const read = z.object(settings).safeParse(given)
     if (!read.success) {
       const problems = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
       throw new ConfigError(problems.join('\n'), problems)
     }
-    const place = open(read.data)
+    const place = open(read.data, { ...options, given })
     if (place) return place
   }
   throw new ConfigError('ARCHIVE_DIR: set it to the folder of the archive')

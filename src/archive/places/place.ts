@@ -33,6 +33,8 @@ export interface Place {
   readonly setting: string
   /** Where it is, for messages. */
   readonly address: string
+  /** Sentences about what it cannot guarantee, once `check` has tried it; absent where it keeps all. */
+  readonly limits?: readonly string[]
 
   /**
    * Checks that the place can be used as it is configured; it does not look for room.
@@ -95,8 +97,19 @@ export type Staged = Content & { readonly sha256: string }
 export type PlaceKind<Shape extends z.ZodRawShape = z.ZodRawShape> = {
   type: string
   settings: Shape
-  /** @returns undefined when these settings ask for another kind */
-  open(settings: z.infer<z.ZodObject<Shape>>): Place | undefined
+  /**
+   * @param settings its own
+   * @returns undefined when these settings ask for another kind
+   * @throws ConfigError naming the settings that contradict each other
+   */
+  open(settings: z.infer<z.ZodObject<Shape>>, options: OpenOptions): Place | undefined
+}
+
+export type OpenOptions = {
+  /** The settings of all kinds. */
+  given: Record<string, unknown>
+  /** Is told each of `limits`, when it is found. */
+  onLimit?: (limit: string) => void
 }
 
 /** Names below it are the place's own. */

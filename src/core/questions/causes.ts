@@ -23,7 +23,7 @@ export const causeFacts = [
 ] as const
 export type CauseFact = (typeof causeFacts)[number]
 
-/** The jobs that ended in a window and share a value. */
+/** The jobs that ended in a window, of which it is known how, and share a value. */
 export type CauseCount = {
   fact: CauseFact
   /** Empty for `all`. */
@@ -65,7 +65,7 @@ export const maxCauses = 2000
  */
 export const maxCounted = 20_000
 
-/** Ended and failed jobs of the same window by each value of each fact. */
+/** Ended and failed jobs of the same window by each value of each fact. What ended as `unknown` is neither. */
 export const causesQuestion: Question<CausesFilter, CauseCount> = {
   name: 'causes',
   path: '/v1/causes',
@@ -82,11 +82,12 @@ export const causesQuestion: Question<CausesFilter, CauseCount> = {
     fact: choice(causeFacts, 'What they share; `all` counts every job.'),
     value: text('The shared value; empty for `all`.'),
     of: orNull(text('The app of a version, the tool of a chamber; null for other facts.')),
-    ended: whole('Jobs that ended in the window.'),
+    ended: whole('Jobs that ended in the window, without those of unknown outcome.'),
     failed: whole('Those of them that failed.'),
-    recentEnded: whole('Jobs that ended since `recent_from`.'),
+    recentEnded: whole('The same since `recent_from`.'),
     recentFailed: whole('Those of them that failed.'),
   }),
+  maxOf: ({ minFailed }) => (minFailed > 0 ? maxCauses : maxCounted),
   /** A value without failures at one site counts beside its failures at another. */
   forSite: (filter) => ({ ...filter, minFailed: 0 }),
   merge: (answers, { minFailed }) => {
@@ -96,7 +97,6 @@ export const causesQuestion: Question<CausesFilter, CauseCount> = {
       .map(sum)
       .filter(({ fact, failed }) => fact === 'all' || failed >= minFailed)
       .sort(compareCauses)
-      .slice(0, minFailed > 0 ? maxCauses : maxCounted)
   },
 }
 

@@ -15,6 +15,7 @@ import type { Table } from '../wire-table.ts'
  *   for what cannot be known from answers, which is null.
  * - With an `order` the list comes in pages, and `merge` puts the items of all sites together, each as it
  *   is. Without one it comes whole, or is refused where it is larger than a page.
+ * - With `maxOf` it is cut instead, after the order of `merge`, and says so.
  */
 export type Question<Params, Item> = {
   name: string
@@ -25,6 +26,8 @@ export type Question<Params, Item> = {
   order?: Order<Item>
   /** Maximum items of a page, where the caller says it. */
   limitOf?(params: Params): number | undefined
+  /** Maximum items of an answer that comes whole: what is beyond is left out, and the answer says `cut`. */
+  maxOf?(params: Params): number
   /** What to ask each of several sites; the question itself unless given. */
   forSite?(params: Params): Params
   /** One answer from those of several sites, which are in the order of the sites. */

@@ -5,6 +5,7 @@ import type { Micros } from '../time.ts'
 import {
   choice,
   type Field,
+  flag,
   list,
   makeTable,
   number,
@@ -59,7 +60,22 @@ export type Source = {
   clockOf: string | null
 }
 
-export type SinkState = { name: string; lagEvents: number; lagS: number; state: string }
+/** A sink of a sidecar; what is null is not said by one of an earlier version. */
+export type SinkState = {
+  name: string
+  lagEvents: number
+  lagS: number
+  state: string
+  /** `ok`, `failing`, `stopped`, `detached` or `disabled`. */
+  status: string | null
+  required: boolean | null
+  rejects: number | null
+  /** Events that it does without, and the last gap among them; null without one. */
+  skipped: number | null
+  gapEvents: number | null
+  gapAt: Micros | null
+  gapReason: string | null
+}
 
 export type SourceFilter = {
   /** Exactly these. Unless given: all but retired and replaced ones that show no loss. */
@@ -69,11 +85,25 @@ export type SourceFilter = {
   limit?: number | undefined
 }
 
+/** Null where the sidecar is of a version that does not say it. */
+const ofNewer = orNull
+
 const sinkTable = makeTable<SinkState>('a sink', {
   name: text('Its name.'),
   lagEvents: whole('Events that it has not taken.'),
   lagS: number('Age of the oldest of them, in seconds.'),
   state: text('`ok`, `failing` or `stalled`.'),
+  status: ofNewer(
+    text(
+      '`ok`, `failing`, `stopped` (an operator has to act, or has paused it), `detached` or `disabled` (its events are kept).',
+    ),
+  ),
+  required: ofNewer(flag('What it is owed may close the door to programs.')),
+  rejects: ofNewer(whole('Events that it refused, and that are set aside.')),
+  skipped: ofNewer(whole('Events that it does without.')),
+  gapEvents: orNull(whole('Events of its last gap; null without one.')),
+  gapAt: orNull(time('When these were skipped.')),
+  gapReason: orNull(text('Why.')),
 })
 
 const sinksField: Field<SinkState[]> = {

@@ -1,6 +1,7 @@
-import { jobsUrl, sortOrder } from '../../../views/jobs-query.ts'
+import { jobsUrl, sortOrder, toTimeField } from '../../../views/jobs-query.ts'
 import type { Fresh } from '../../../views/page.ts'
 import { NewRows } from '../../../views/pages/jobs.tsx'
+import type { TimeField } from '../../core/job.ts'
 import { isUuid } from '../../core/uuid.ts'
 import { pageSize, readJobsQuery } from '../model/query.ts'
 import type { Outcome } from './page-maker.ts'
@@ -34,6 +35,8 @@ export class OpenWindow {
   readonly url: string
   /** The job or subjob that the page is about. */
   readonly about: string | undefined
+  /** The time that orders its list of jobs. */
+  readonly time: TimeField
   readonly #versions: Map<string, string>
   #news: number
   /** How far the page itself is behind its site; undefined while it is as current as that. */
@@ -47,6 +50,7 @@ export class OpenWindow {
     this.key = key
     this.url = url
     this.about = /^\/jobs\/([0-9a-fA-F-]{36})(?:\?|$)/.exec(url)?.[1]?.toLowerCase()
+    this.time = toTimeField(readJobsQuery(new URL(url, 'http://localhost').searchParams).query.sort)
     this.#versions = new Map(Object.entries(parts))
     this.#news = news
   }
@@ -79,12 +83,15 @@ export class OpenWindow {
     return this.#replace(parts) + this.#countNew(parts, site)
   }
 
-  /** The HTML to send when the rows of some jobs were made again. */
-  updateRows(rows: ReadonlyMap<string, { part: Part; running: boolean }>): string {
+  /**
+   * The HTML to send when the rows of some jobs were made again. Those of `open` jobs, which wait or run, change
+   * as time passes.
+   */
+  updateRows(rows: ReadonlyMap<string, { part: Part; open: boolean }>): string {
     let html = ''
-    for (const [jobId, { part, running }] of rows) {
+    for (const [jobId, { part, open }] of rows) {
       if (!this.#versions.has(part.id)) continue
-      if (running) this.#settled.delete(jobId)
+      if (open) this.#settled.delete(jobId)
       else this.#settled.add(jobId)
       html += this.#replace([part])
     }

@@ -1,8 +1,8 @@
 import type { Fresh } from '../../../views/page.ts'
-import { Clock, Freshness } from '../../../views/partials/fresh.tsx'
+import { Clock, Freshness, ZoneName } from '../../../views/partials/fresh.tsx'
 import { JobRow } from '../../../views/partials/jobs-table.tsx'
 import { Outage } from '../../../views/partials/outage.tsx'
-import { type Job, maxJobIds } from '../../core/job.ts'
+import { isOpen, type Job, maxJobIds, type TimeField } from '../../core/job.ts'
 import { must } from '../../core/must.ts'
 import { fromMs } from '../../core/time.ts'
 import { sleep } from '../../platform/backoff.ts'
@@ -174,18 +174,25 @@ export class SiteWindows {
     send: Send = (to, html) => this.#windows.get(to)?.(to, html),
   ): void {
     if (jobs.length === 0) return
-    const now = fromMs(this.#dashboard.now())
-    const rows = new Map(
+    for (const [time, showing] of Map.groupBy(windows, (window) => window.time)) {
+      const rows = this.#makeRows(jobs, time)
+      for (const window of showing) {
+        const html = window.updateRows(rows)
+        if (html !== '') send(window, html)
+      }
+    }
+  }
+
+  /** The rows of jobs, by id, as lists ordered by that time have them. */
+  #makeRows(jobs: readonly Job[], time: TimeField) {
+    const context = { now: fromMs(this.#dashboard.now()), site: this.#site, time }
+    return new Map(
       jobs.map((job) => {
-        const row = stamp(String(<JobRow job={job} now={now} site={this.#site} />))
+        const row = stamp(String(<JobRow job={job} {...context} />))
         const part: Part = must(row.parts[0], 'a row has an id')
-        return [job.id, { part, running: job.status === 'running' }]
+        return [job.id, { part, open: isOpen(job.status) }]
       }),
     )
-    for (const window of windows) {
-      const html = window.updateRows(rows)
-      if (html !== '') send(window, html)
-    }
   }
 
   /** Tells every window how current it is; all that are as current as the site hear the same. */
@@ -210,6 +217,7 @@ export class SiteWindows {
     const parts = [
       <Freshness fresh={fresh} plant={plant} now={now} oob />,
       <Clock now={now} oob />,
+      <ZoneName now={now} oob />,
       <Outage fresh={fresh} now={now} oob />,
     ]
     return parts.map(String).join('')

@@ -60,16 +60,21 @@ export class AnswerCache {
    * The answer to `load`, known by `key`. `load` serves every caller that asks: it must not end with
    * one of them.
    *
-   * @param keepMs how long the answer is current even when something changes; `freshMs` otherwise
+   * @param keepMs how long an answer is current even when something changes; `freshMs` otherwise
    * @throws what `load` throws, unless it is an outage and there is an older answer
    */
-  async ask<T>(key: string, load: () => Promise<T>, keepMs?: number): Promise<CachedAnswer<T>> {
+  async ask<T>(
+    key: string,
+    load: () => Promise<T>,
+    keepMs?: (answer: T) => number,
+  ): Promise<CachedAnswer<T>> {
     const share = keepMs === undefined ? 'brief' : 'kept'
     const entry = this.#entry(key, share)
     const { kept, outage } = entry
     const { freshMs, restMs } = this.#options
     const isOfNow = keepMs !== undefined || kept?.era === this.#era
-    if (kept && isOfNow && this.#now() - kept.since < (keepMs ?? freshMs)) return cached<T>(kept)
+    const currentMs = kept && keepMs ? keepMs(kept.value as T) : freshMs
+    if (kept && isOfNow && this.#now() - kept.since < currentMs) return cached<T>(kept)
     if (kept && outage && this.#now() - outage.at < restMs) {
       return cached<T>(kept, outage.failure)
     }

@@ -1,4 +1,4 @@
-import type { JobFilter, JobReader } from '../../core/job.ts'
+import type { EndStatus, JobFilter, JobReader } from '../../core/job.ts'
 
 /** The health that an API reports. */
 export type Health = { status: string; version: string }
@@ -17,6 +17,16 @@ export type Backend = JobReader & {
   acceptSource?(
     id: string,
     acceptance: { reason: string; by: string; missing: number },
+    signal: AbortSignal,
+  ): Promise<void>
+  /**
+   * Closes a job or subjob; absent over several sites, where it is done at the site.
+   *
+   * @throws AppError with what the API says
+   */
+  closeJob?(
+    id: string,
+    closing: { status: EndStatus; reason: string; by: string },
     signal: AbortSignal,
   ): Promise<void>
   health(signal: AbortSignal): Promise<Health>

@@ -18,7 +18,7 @@ type Ranked = Cause & { excess: number; excessNow: number }
  * What stands out in the recent part of the window comes first, then what did over all of it, each by
  * the number of failures beyond those that the others' rate explains.
  */
-export function findCauses(counts: readonly CauseCount[]): Causes {
+export function findCauses(counts: readonly CauseCount[]): Omit<Causes, 'cut'> {
   const all = counts.find(({ fact }) => fact === 'all')
   if (all === undefined) return { rows: [], failed: 0, ended: 0 }
   const ranked = counts
@@ -69,10 +69,21 @@ function countExcess({ failed, ended }: Counted, others: Counted): number {
   return failed - (ended * others.failed) / others.ended
 }
 
-/** The only version of an app says no more than the app does. */
+/**
+ * The only version of an app says no more than the app does; an error that is only an exit code, or the name of
+ * a type, no more than those, which lead to exactly their jobs where a text leads to a search.
+ */
 function dropEchoes(rows: readonly Ranked[]): Ranked[] {
+  const codes = rows.filter(({ fact }) => fact === 'exit_code')
+  const types = rows.filter(({ fact }) => fact === 'error_type')
+  const isEcho = ({ value, failed }: Ranked) =>
+    value === 'exit code #'
+      ? codes.reduce((sum, row) => sum + row.failed, 0) >= failed
+      : types.some((row) => row.value === value && row.failed >= failed)
   const apps = new Map(rows.filter(({ fact }) => fact === 'app').map((row) => [row.value, row]))
-  return rows.filter(({ fact, of, failed, ended }) => {
+  return rows.filter((row) => {
+    const { fact, of, failed, ended } = row
+    if (fact === 'error') return !isEcho(row)
     const app = fact === 'version' ? apps.get(of ?? '') : undefined
     return app?.failed !== failed || app.ended !== ended
   })

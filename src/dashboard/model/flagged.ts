@@ -11,6 +11,7 @@ export function sumRunning(rows: readonly Running[]): RunningTotals {
     lost: sum('lost'),
     stuck: sum('stuck'),
     late: sum('late'),
+    lateQueued: sum('lateQueued'),
     flagged: sum('flagged'),
     lostNotJudged: sum('lostNotJudged'),
     stuckNotJudged: sum('stuckNotJudged'),

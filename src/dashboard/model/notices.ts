@@ -1,7 +1,8 @@
 import { count, number } from '../../../views/format.ts'
 import type { Fresh, Notice } from '../../../views/page.ts'
 import { withQuery } from '../../../views/urls.ts'
-import type { Completeness, JobPage } from '../../core/job.ts'
+import type { Completeness } from '../../core/job.ts'
+import type { MissingSites } from '../../core/sites.ts'
 
 /** Sources named individually; the rest is counted. */
 const named = 3
@@ -43,10 +44,11 @@ export function completenessNotices(
   return notices
 }
 
-/** The sites that a list is missing. Empty where the page says so already, because it is live. */
-export function sitesNotices({ sites }: Partial<JobPage>, fresh: Fresh): Notice[] {
-  if (!sites || sites.missing.length === 0 || fresh.state === 'partial') return []
-  const { total, missing } = sites
+/** The sites that are missing from an answer of the page. Empty where the page names each already, because it is live. */
+export function sitesNotices(sites: MissingSites | undefined, fresh: Fresh): Notice[] {
+  const { total, missing } = sites ?? { total: 0, missing: [] }
+  const told = fresh.state === 'partial' ? fresh.missing.map(({ id }) => id) : []
+  if (missing.every((site) => told.includes(site))) return []
   return [
     {
       kind: 'stale',

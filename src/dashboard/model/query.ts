@@ -10,8 +10,10 @@ import {
 } from '../../../views/jobs-query.ts'
 import { cursorFromWire } from '../../core/cursor-wire.ts'
 import { AppError } from '../../core/errors.ts'
+import { maxAttempt } from '../../core/event.ts'
 import { type Facts, factNames, maxFact } from '../../core/facts.ts'
 import { type Cursor, flags, type JobFilter, statuses } from '../../core/job.ts'
+import { toStatuses } from '../../core/job-filter.ts'
 import { fromMs, type Micros, parseTime, toMs } from '../../core/time.ts'
 
 /** Rows on a page. */
@@ -44,6 +46,7 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; prob
     app: read.text('app', 200),
     version: read.text('version', 64),
     facts: readFacts(read),
+    minAttempts: read.attempts('min_attempts'),
     min: read.seconds('min'),
     max: read.seconds('max'),
     sort,
@@ -74,16 +77,17 @@ function checkTogether(
     problems.push({ name: 'min', detail: 'must not be greater than max' })
   }
   if (some.length === 0) return
-  if (status.length > 0 && !status.includes('running')) {
+  if (status.length > 0 && toStatuses({ status, flags: some })?.length === 0) {
     problems.push({
       name: 'status',
-      detail: 'must include running: only running jobs are stuck, lost or late',
+      detail: 'must include running, or for late queued: only such jobs are stuck, lost or late',
     })
   }
   if (sort === 'ended-desc') {
     problems.push({
       name: 'sort',
-      detail: 'must not be by the end: only running jobs are stuck, lost or late',
+      detail:
+        'must not be by the end: only jobs that have not ended are listed as stuck, lost or late',
     })
   }
 }
@@ -119,6 +123,14 @@ class Reader {
     const n = Number(given)
     if (given === '' || (Number.isFinite(n) && n >= 0)) return given
     this.#refuse(name, 'must be a number of seconds')
+    return ''
+  }
+
+  attempts(name: string): string {
+    const given = this.text(name, 40)
+    if (given === '') return ''
+    if (/^\d+$/.test(given) && Number(given) >= 1 && Number(given) <= maxAttempt) return given
+    this.#refuse(name, `must be a whole number from 1 to ${maxAttempt}`)
     return ''
   }
 
@@ -205,6 +217,7 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
       facts: Object.keys(query.facts).length === 0 ? undefined : query.facts,
       flags: query.flags.length === 0 ? undefined : query.flags,
       q: query.q === '' ? undefined : query.q,
+      minAttempts: query.minAttempts === '' ? undefined : Number(query.minAttempts),
       minDurationS: query.min === '' ? undefined : Number(query.min),
       maxDurationS: query.max === '' ? undefined : Number(query.max),
       limit: pageSize,

@@ -15,12 +15,13 @@ export function chooseBucket(spanS: number | null): { bucket: StatsBucket; stepS
 /** The counts of the jobs that ended, and their median duration, from rows by status. */
 export function tallyEnded(
   rows: readonly StatsRow[],
-): Omit<Tally, 'running' | 'lost' | 'complete'> {
+): Omit<Tally, 'queued' | 'running' | 'lost' | 'complete' | 'missing'> {
   const tally = { succeeded: 0, failed: 0, canceled: 0, unknown: 0 }
   for (const { status, count } of rows) {
     if (status !== null && !isOpen(status)) tally[status] += count
   }
-  return { ...tally, ...medianOf(rows) }
+  const waited = rows.some(({ queueP50S }) => queueP50S !== null)
+  return { ...tally, waited, ...medianOf(rows) }
 }
 
 /**
@@ -61,7 +62,7 @@ export function tallyApps(rows: readonly StatsRow[], most: number): AppTally[] {
   const apps = new Map<string, AppTally>()
   for (const { appName, status, count } of rows) {
     const name = appName ?? ''
-    const app = apps.get(name) ?? { name, failed: 0, ended: 0 }
+    const app = apps.get(name) ?? { name, failed: 0, ended: 0, unknown: 0 }
     apps.set(name, addTo(app, status, count))
   }
   return [...apps.values()]
@@ -73,4 +74,5 @@ const addTo = (app: AppTally, status: JobStatus | null, n: number): AppTally => 
   ...app,
   failed: app.failed + (status === 'failed' ? n : 0),
   ended: app.ended + (status !== null && isOpen(status) ? 0 : n),
+  unknown: app.unknown + (status === 'unknown' ? n : 0),
 })

@@ -3,7 +3,7 @@ import type { Range, UsualCounts } from '../../../views/partials/cards.tsx'
 import { AppError } from '../../core/errors.ts'
 import { type StatsFilter, type StatsRow, statsQuestion } from '../../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../core/time.ts'
-import type { Visit } from '../visit.ts'
+import { keepWhole, type Visit } from '../visit.ts'
 
 /** Earlier windows that a window is compared with. */
 const compared = 4
@@ -14,7 +14,8 @@ const longestS = 86_400
 
 /**
  * The counts of the four windows before this one, from the lowest to the highest. Undefined where
- * no job ended in one of them (the past is not known then), or the API is away.
+ * no job ended in one of them (the past is not known then), or the API is away. They say which sites are
+ * missing from them: only counts of the same sites can be compared.
  */
 export async function usualCounts(visit: Visit, window: Window): Promise<UsualCounts | undefined> {
   const spanS = windows[window]
@@ -25,10 +26,11 @@ export async function usualCounts(visit: Visit, window: Window): Promise<UsualCo
   try {
     const { value } = await dashboard.cache.ask(
       key,
-      () => backend.ask(statsQuestion, asked, dashboard.signal),
-      keepMs,
+      () => backend.askPage(statsQuestion, asked, dashboard.signal),
+      keepWhole(keepMs),
     )
-    return toRanges(value, from, spanS)
+    const ranges = toRanges(value.items, from, spanS)
+    return ranges && { ...ranges, missing: value.sites?.missing ?? [] }
   } catch (error) {
     if (error instanceof AppError && error.retryable) return undefined
     throw error
@@ -50,7 +52,11 @@ function toQuestion(spanS: number, now: Micros) {
   return { from, asked }
 }
 
-function toRanges(rows: readonly StatsRow[], from: number, spanS: number): UsualCounts | undefined {
+function toRanges(
+  rows: readonly StatsRow[],
+  from: number,
+  spanS: number,
+): Omit<UsualCounts, 'missing'> | undefined {
   const windowsSeen = Array.from({ length: compared }, () => ({
     jobs: 0,
     succeeded: 0,
@@ -65,7 +71,7 @@ function toRanges(rows: readonly StatsRow[], from: number, spanS: number): Usual
       seen[status] += count
   }
   if (windowsSeen.some(({ jobs }) => jobs === 0)) return undefined
-  const range = (status: keyof UsualCounts): Range => {
+  const range = (status: 'succeeded' | 'failed' | 'canceled'): Range => {
     const counts = windowsSeen.map((seen) => seen[status])
     return { least: Math.min(...counts), most: Math.max(...counts) }
   }

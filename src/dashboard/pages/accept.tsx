@@ -5,10 +5,10 @@ import { AppError } from '../../core/errors.ts'
 import type { ListPage, Place } from '../../core/list-order.ts'
 import { type Source, sourcesQuestion } from '../../core/questions/sources.ts'
 import { sourceStates } from '../../core/source-state.ts'
-import { isFromOurPages, readAddress, readVisitor, type Visitor } from '../access.ts'
 import { describeOutage, toSentence } from '../model/error-text.ts'
 import { respond, respondHtml, respondMessage } from '../respond.tsx'
 import { isOutage, readParams, toPage, type Visit } from '../visit.ts'
+import { nameWho, readForm, refuseVisitor } from './operator.ts'
 
 /** The form by which a person accepts what a source has lost. It is part of the pipeline page. */
 export const acceptParts = { '/pipeline/accept': showForm }
@@ -25,13 +25,9 @@ async function takeForm(visit: Visit): Promise<Response> {
   const refused = refuse(visit)
   if (refused) return refused
   const { c, backend, dashboard } = visit
-  if (!isFromOurPages(c)) {
-    return respondMessage(visit, 403, title, 'The form was not sent from this dashboard.')
-  }
-  const given = await c.req.parseBody()
-  const textOf = (name: string) => (typeof given[name] === 'string' ? given[name].trim() : '')
+  const textOf = await readForm(visit)
   const [id, reason, by] = [textOf('source'), textOf('reason'), textOf('by')]
-  const who = nameWho(readVisitor(c), readAddress(c), by)
+  const who = nameWho(visit, by)
   const missing = Number(textOf('missing'))
   try {
     await backend.acceptSource?.(id, { reason, by: who, missing }, dashboard.signal)
@@ -44,32 +40,12 @@ async function takeForm(visit: Visit): Promise<Response> {
   return c.redirect(withQuery('/pipeline', { site: visit.siteQuery }), 303)
 }
 
-/** Maximum characters that the API keeps of who accepted. */
-const mostWho = 100
-
-/** Who accepted: first what we know, then what was typed, marked as such and cut to what room is left. */
-function nameWho(visitor: Visitor, address: string, by: string): string {
-  const token = visitor.kind === 'anonymous' ? [] : [`token ${visitor.id} of the dashboard`]
-  const known = [...token, address].join(', ').slice(0, mostWho)
-  const name = [...by.replaceAll(/[“”]/g, '"')].slice(0, mostWho - known.length - 10).join('')
-  return name === '' ? known : `${known}, says “${name}”`
-}
-
 /** Undefined for a visitor who may accept a loss here. */
 function refuse(visit: Visit): Promise<Response> | undefined {
   if (visit.backend.acceptSource === undefined) {
     return respondMessage(visit, 403, title, 'A loss is accepted on the dashboard of its site.')
   }
-  if (readVisitor(visit.c).mayOperate) return undefined
-  const { pathname, search } = new URL(visit.c.req.url)
-  const next = visit.c.req.method === 'GET' ? pathname + search : '/pipeline'
-  return respondMessage(
-    visit,
-    403,
-    title,
-    'This needs a token with the scope operate: sign in with one.',
-    { href: withQuery('/sign-in', { scope: 'operate', next }), text: 'Sign in' },
-  )
+  return refuseVisitor(visit, title, '/pipeline')
 }
 
 type Form = Pick<AcceptView, 'problem' | 'reason' | 'by' | 'missing'>

@@ -1,11 +1,12 @@
 import { jobName } from '../../../views/job-text.ts'
 import { JobBody, type JobView } from '../../../views/pages/job.tsx'
-import type { Job } from '../../core/job.ts'
+import { isOpen, type Job } from '../../core/job.ts'
 import { definePage } from '../define-page.tsx'
 import { toSentence } from '../model/error-text.ts'
 import { loadEvents, loadSubjobs, readJobQuery } from '../model/job-parts.ts'
 import { respondMessage, respondNotUnderstood } from '../respond.tsx'
 import { ask, readParams, type Visit } from '../visit.ts'
+import { closeForms, closeParts } from './close.tsx'
 
 const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 
@@ -17,6 +18,8 @@ export const jobPage = definePage({
   load,
   body: JobBody,
   params: ['subjobs', 'subjobs_after', 'events', 'events_after'],
+  parts: closeParts,
+  forms: closeForms,
 })
 
 const readId = ({ c }: Visit) => c.req.param('id') ?? ''
@@ -39,6 +42,9 @@ async function load(visit: Visit): Promise<JobView | Response> {
     job,
     parent: await loadParent(visit, job),
     counts: found.subjobs,
+    attempts: found.attempts,
+    // The same for every visitor, as an open page is made again for all: the form says who may send it.
+    closes: visit.backend.closeJob !== undefined && isOpen(job.status),
     query,
     subjobs,
     events,

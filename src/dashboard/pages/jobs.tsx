@@ -12,7 +12,7 @@ import { readJobsQuery, readSpan, toFilter } from '../model/query.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { respondNotUnderstood } from '../respond.tsx'
-import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
+import { ask, askCounts, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { downloads } from './downloads.ts'
 
 /** The list of jobs with its filters. */
@@ -50,7 +50,7 @@ async function load(visit: Visit): Promise<JobsView | Response> {
     ...linkNeighbors(query, list, visit.siteQuery),
     notices: [
       ...(running ? judgedNotices(running, query.flags) : []),
-      ...sitesNotices(list ?? {}, assessFreshness(visit)),
+      ...sitesNotices(visit.sites, assessFreshness(visit)),
       ...completenessNotices(list?.completeness, visit.siteQuery),
     ],
   }
@@ -70,10 +70,9 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
 }
 
 async function loadRunning(visit: Visit, exactApp: string | undefined) {
-  const rows = await ask(visit, ['running', exactApp], (backend, signal) =>
-    backend.ask(runningQuestion, { exactApp }, signal),
-  )
-  return rows && sumRunning(rows)
+  const params = { exactApp }
+  const rows = await askCounts(visit, ['running', exactApp], { question: runningQuestion, params })
+  return rows && sumRunning(rows.items)
 }
 
 /** The usual counts of the window; a range from a link is compared with nothing. */

@@ -15,7 +15,7 @@ import { readWindow, startWindow } from '../model/query.ts'
 import { chooseBucket, fillBuckets, tallyApps } from '../model/statistics.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
-import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
+import { ask, askCounts, assessFreshness, readParams, type Visit } from '../visit.ts'
 
 const linesShown = 8
 
@@ -35,12 +35,22 @@ async function load(visit: Visit): Promise<OverviewView> {
   const { bucket, stepS } = chooseBucket(windows[window])
   const [tally, byStatus, byApp, failed, all, flagged, running, usual, causes] = await Promise.all([
     loadTally(visit, { from, to: visit.now, key: window }),
-    stats(visit, window, { from, bucket, groupBy: ['status'] }),
-    stats(visit, window, { from, time: 'ended', bucket: 'day', groupBy: ['app', 'status'] }),
-    find(visit, window, { ...newest, from, time: defaultTime(['failed']), status: ['failed'] }),
-    find(visit, window, { ...newest, from }),
-    find(visit, window, { ...newest, from: undefined, flags, limit: linesShown }),
-    ask(visit, ['running'], (backend, signal) => backend.ask(runningQuestion, {}, signal)),
+    stats(visit, 'chart', window, { from, bucket, groupBy: ['status'] }),
+    stats(visit, 'apps', window, {
+      from,
+      time: 'ended',
+      bucket: 'day',
+      groupBy: ['app', 'status'],
+    }),
+    find(visit, 'failures', window, {
+      ...newest,
+      from,
+      time: defaultTime(['failed']),
+      status: ['failed'],
+    }),
+    find(visit, 'newest', window, { ...newest, from }),
+    find(visit, 'flagged', window, { ...newest, from: undefined, flags, limit: linesShown }),
+    askCounts(visit, ['running'], { question: runningQuestion, params: {} }),
     usualCounts(visit, window),
     countCauses(visit, window, from),
   ])
@@ -54,12 +64,15 @@ async function load(visit: Visit): Promise<OverviewView> {
     stepS,
     apps: byApp && tallyApps(byApp, linesShown),
     // Where there is one site, all jobs are of it, and no other can be chosen.
-    causes: causes && findCauses(causes.filter(({ fact }) => fact !== 'site' || isMany(visit))),
-    flagged: flagged && running && { jobs: flagged.items, running: sumRunning(running) },
+    causes: causes && {
+      ...findCauses(causes.items.filter(({ fact }) => fact !== 'site' || isMany(visit))),
+      cut: causes.cut ?? false,
+    },
+    flagged: flagged && running && { jobs: flagged.items, running: sumRunning(running.items) },
     failures: failed?.items,
     newest: all?.items,
     notices: [
-      ...sitesNotices(all ?? {}, assessFreshness(visit)),
+      ...sitesNotices(visit.sites, assessFreshness(visit)),
       ...completenessNotices(all?.completeness, visit.siteQuery),
     ],
   }
@@ -74,27 +87,26 @@ const countCauses = (visit: Visit, window: Exclude<Window, 'all'>, from: Micros)
     recentFrom: startRecent(from, visit.now),
     minFailed: fewest,
   }
-  return ask(
-    visit,
-    ['causes', window],
-    (backend, signal) => backend.ask(causesQuestion, filter, signal),
-    keepCausesMs(windows[window]),
-  )
+  const keepMs = keepCausesMs(windows[window])
+  return askCounts(visit, ['causes', window], { question: causesQuestion, params: filter, keepMs })
 }
 
 const newest: JobFilter = { time: 'active', order: 'desc', limit: linesShown }
 
 // The key has the window, not its start: the last answer is the one to fall back on.
-const stats = (
+async function stats(
   visit: Visit,
+  name: string,
   window: string,
-  filter: StatsFilter,
-): Promise<StatsRow[] | undefined> =>
-  ask(visit, ['stats', window, filter.groupBy], (backend, signal) =>
-    backend.ask(statsQuestion, filter, signal),
-  )
+  params: StatsFilter,
+): Promise<StatsRow[] | undefined> {
+  return (await askCounts(visit, [name, window], { question: statsQuestion, params }))?.items
+}
 
-const find = (visit: Visit, window: string, filter: JobFilter): Promise<JobPage | undefined> =>
-  ask(visit, ['find', window, filter.status, filter.flags], (backend, signal) =>
-    backend.findJobs(filter, signal),
-  )
+const find = (
+  visit: Visit,
+  name: string,
+  window: string,
+  filter: JobFilter,
+): Promise<JobPage | undefined> =>
+  ask(visit, [name, window], (backend, signal) => backend.findJobs(filter, signal))

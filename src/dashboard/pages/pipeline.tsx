@@ -7,7 +7,7 @@ import { definePage } from '../define-page.tsx'
 import { sitesNotices } from '../model/notices.ts'
 import { firstTime, ofAnotherList } from '../model/query.ts'
 import { respondNotUnderstood } from '../respond.tsx'
-import { ask, assessFreshness, readParams, type Visit } from '../visit.ts'
+import { ask, askCounts, assessFreshness, readParams, type Visit } from '../visit.ts'
 import { acceptForms, acceptParts } from './accept.tsx'
 
 /** Where are events between program and database, and is any missing? */
@@ -51,7 +51,7 @@ async function load(visit: Visit): Promise<PipelineView | Response> {
     ),
     ask(visit, ['jobs', anyJob], (backend, signal) => backend.findJobs(anyJob, signal)),
     ask(visit, ['health'], (backend, signal) => backend.health(signal)),
-    ask(visit, ['orphans'], (backend, signal) => backend.ask(orphansQuestion, {}, signal)),
+    askCounts(visit, ['orphans'], { question: orphansQuestion, params: {} }),
     ask(visit, ['subjobs', orphans], (backend, signal) => backend.findSubjobs(orphans, signal)),
   ])
   return {
@@ -60,12 +60,13 @@ async function load(visit: Visit): Promise<PipelineView | Response> {
     after: after && cursor,
     next: sources?.next ? placeToWire(sources.next) : undefined,
     completeness: list?.completeness,
-    missingSites: list?.sites?.missing ?? [],
+    missingSites: visit.sites?.missing ?? [],
     // The same for every visitor, as an open page is made again for all: the form says who may send it.
     accepts: visit.backend.acceptSource !== undefined,
     health: visit.failures.length > 0 ? undefined : health,
-    orphans: counts && newest && { counts, newest: newest.items },
-    notices: sitesNotices(list ?? {}, assessFreshness(visit)),
+    orphans: counts &&
+      newest && { counts: counts.items, cut: counts.cut ?? false, newest: newest.items },
+    notices: sitesNotices(visit.sites, assessFreshness(visit)),
   }
 }
 

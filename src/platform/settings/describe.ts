@@ -10,6 +10,8 @@ export type Described = {
   required: boolean
   secret: boolean
   place: boolean
+  /** It is the path of a file whose content belongs to the configuration. */
+  file: boolean
 }
 
 type Layer = { unwrap?: () => Layer; meta: () => object | undefined }
@@ -22,6 +24,7 @@ export function describeSetting(schema: z.ZodObject, name: string): Described {
     meta = { ...layer.meta(), ...meta }
   }
   const { success, data } = setting.safeParse(undefined)
-  const { description = '', unit = '', range = '', secret = false, place = false } = meta
-  return { description, unit, range, secret, place, standard: data, required: !success }
+  const { description = '', unit = '', range = '' } = meta
+  const { secret = false, place = false, file = false } = meta
+  return { description, unit, range, secret, place, file, standard: data, required: !success }
 }

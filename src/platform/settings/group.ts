@@ -63,8 +63,25 @@ export function withWarning<S extends z.ZodObject>(
   group: S,
   warning: Warning<Partial<z.infer<S>>>,
 ): S {
-  return group.meta({ warnings: [...readWarnings(group), warning as Warning] })
+  return group.meta({ ...group.meta(), warnings: [...readWarnings(group), warning as Warning] })
 }
+
+/** What a setting turns into, with everything that is wrong with it: sentences that name it. */
+export type Reading = { value: unknown; problems: readonly string[]; warnings: readonly string[] }
+
+/** Reads a setting that needs more than its own value. Undefined when it is not set. */
+export type Reader = {
+  name: string
+  read: (given: unknown, env: Readonly<Record<string, string | undefined>>) => Reading
+}
+
+/** The group with a reader for one of its settings. */
+export const withReader = <S extends z.ZodObject>(group: S, reader: Reader): S =>
+  group.meta({ ...group.meta(), readers: [...readReaders(group), reader] })
+
+/** The readers of a group, or of groups joined. */
+export const readReaders = (group: z.ZodObject): Reader[] =>
+  (group.meta()?.readers as Reader[] | undefined) ?? []
 
 /** The warnings of a group, or of groups joined. */
 export const readWarnings = (group: z.ZodObject): Warning[] =>
@@ -76,7 +93,8 @@ export function joinSettings<const G extends readonly z.ZodObject[]>(...groups: 
   const rules = groups.flatMap((group) => group.def.checks ?? []) as AnyCheck[]
   const joined = z.object(shape).check(...rules)
   const warnings = groups.flatMap(readWarnings)
-  return joined.meta({ warnings }) as unknown as z.ZodObject<JoinedShape<G>>
+  const readers = groups.flatMap(readReaders)
+  return joined.meta({ warnings, readers }) as unknown as z.ZodObject<JoinedShape<G>>
 }
 
 type AnyCheck = z.core.$ZodCheck<Record<string, unknown>>

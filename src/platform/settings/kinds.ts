@@ -11,20 +11,24 @@ type Marks = {
   secret?: boolean
   /** It says where something is, on this machine or in the network; `wafermon up` sets those itself. */
   place?: boolean
+  /** It is the path of a file whose content belongs to the configuration. */
+  file?: boolean
 }
 
-type NumberOptions = { min: number; max: number; standard: number; unit: string } & Marks
+type NumberRange = { min: number; max: number; unit: string } & Marks
+type NumberOptions = NumberRange & { standard: number }
 
 /** A number within a range. */
-export const number = (description: string, options: NumberOptions) =>
-  readNumber(description, options, false)
+export const number = (description: string, { standard, ...range }: NumberOptions) =>
+  readNumber(description, range, false).default(standard)
 
 /** A number without a fraction, within a range. */
-export const wholeNumber = (description: string, options: NumberOptions) =>
-  readNumber(description, options, true)
+export const wholeNumber = (description: string, { standard, ...range }: NumberOptions) =>
+  readNumber(description, range, true).default(standard)
 
-function readNumber(description: string, options: NumberOptions, whole: boolean) {
-  const { min, max, standard, unit, ...marks } = options
+/** A number within a range, which has no default. */
+export const readNumber = (description: string, options: NumberRange, whole: boolean) => {
+  const { min, max, unit, ...marks } = options
   const range = `${min} to ${max} ${unit}`.trim()
   const message = `must be a ${whole ? 'whole ' : ''}number from ${range}`
   return z
@@ -35,7 +39,6 @@ function readNumber(description: string, options: NumberOptions, whole: boolean)
       if (!fits) ctx.issues.push({ code: 'custom', message, input: value })
       return n
     })
-    .default(standard)
     .meta({ description, unit, range, ...marks })
 }
 
@@ -50,7 +53,11 @@ const words = new Map([
   ...['false', '0', 'no', 'off'].map((word) => [word, false] as const),
 ])
 
-export function flag(description: string, standard: boolean, marks: Marks = {}) {
+export const flag = (description: string, standard: boolean, marks: Marks = {}) =>
+  readFlag(description, marks).default(standard)
+
+/** A flag that has no default. */
+export function readFlag(description: string, marks: Marks = {}) {
   const message = 'must be true or false'
   return z
     .union([z.boolean(), z.string(), z.number()], message)
@@ -59,7 +66,6 @@ export function flag(description: string, standard: boolean, marks: Marks = {}) 
       if (read === undefined) ctx.issues.push({ code: 'custom', message, input: value })
       return read ?? false
     })
-    .default(standard)
     .meta({ description, range: 'true or false', ...marks })
 }
 

@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import { describeSetting } from './describe.ts'
-import { readWarnings } from './group.ts'
+import { readReaders, readWarnings } from './group.ts'
 import { withoutUser } from './mask.ts'
 import { type Given, gatherSettings, type Known, type Sources } from './sources.ts'
 
@@ -32,10 +32,19 @@ export function checkSettings<S extends z.ZodObject>(
   const result = schema.safeParse(values)
   for (const issue of result.error?.issues ?? [])
     found.push(toProblem(schema, given, issue, sources))
+  const read = readReaders(schema).map(({ name, read }) => ({
+    name,
+    ...read(values[name], sources.env),
+  }))
+  for (const text of read.flatMap(({ problems }) => problems)) found.push({ text, unset: false })
+  const more = Object.fromEntries(read.map(({ name, value }) => [name, value]))
   return {
-    config: found.length === 0 ? result.data : undefined,
+    config: found.length === 0 && result.data ? { ...result.data, ...more } : undefined,
     problems: found,
-    warnings: result.data ? findWarnings(schema, result.data, sources, known) : [],
+    warnings: [
+      ...(result.data ? findWarnings(schema, result.data, sources, known) : []),
+      ...read.flatMap(({ warnings }) => warnings),
+    ],
   }
 }
 

@@ -14,7 +14,7 @@ import { jobsPerMinute, type UpLayout } from './children.ts'
  * the archive have something to show, the fab gets a past, through the sidecar like all events.
  *
  * - Only a folder without a database, a spool and an archive is given one.
- * - One hour lies so far back that it is closed, and its events frozen, when the roles start: the
+ * - One hour lies so far back that its day is closed, and its events frozen, when the roles start: the
  *   archiver writes it in its first round. For its events to be stored, the horizon is lowered before
  *   anything else is stored, and the local API starts once more with the operator's own settings.
  * - The last 24 hours come while everything runs.
@@ -22,8 +22,8 @@ import { jobsPerMinute, type UpLayout } from './children.ts'
 
 const seed = 1
 const hourMs = 3_600_000
-/** Hours below the freeze horizon from which the events of an hour no longer wait for its jobs. */
-const frozenHours = 14
+/** Hours below the freeze horizon from which the events of an hour no longer wait for the jobs of its day: half a day after its end. */
+const frozenHours = 12 + 24 + 2
 /** Longest that a start waits for the closed hour, in milliseconds: it is only an example. */
 const patienceMs = 20_000
 

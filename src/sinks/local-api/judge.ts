@@ -1,12 +1,7 @@
-import {
-  type Delivery,
-  type Failure,
-  type Outgoing,
-  toJudged,
-  type Verdict,
-} from '../../core/delivery.ts'
+import { type Delivery, type Outgoing, toJudged, type Verdict } from '../../core/delivery.ts'
 import type { HttpAnswer } from '../../platform/http-client.ts'
 import { problemType } from '../../platform/problem.ts'
+import { explainStatus } from '../http.ts'
 
 /*
  * The delivery that an answer of the local API stands for. It is believed only as far as it adds up: a 200
@@ -23,17 +18,7 @@ export function judge(answer: HttpAnswer, batch: Batch): Delivery {
   if (answer.status === 413) return judgeTooLarge(text, batch)
   if (answer.status === 422 || answer.status === 400)
     return judgeRefused(answer.status, text, batch)
-  return toFailure(answer)
-}
-
-function toFailure({ status, retryAfterMs }: HttpAnswer): Failure {
-  const hint = hints[status]
-  return {
-    kind: 'failed',
-    reason: `it answered ${status}${hint ? `: ${hint}` : ''}`,
-    ...(hint ? { permanent: true } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  }
+  return explainStatus(answer, hints)
 }
 
 /** The setting to check, where waiting does not help. */

@@ -1,15 +1,18 @@
 import type { Report } from '../../core/delivery.ts'
 import { HttpClient } from '../../platform/http-client.ts'
+import { readTls } from '../http.ts'
 import type { Settings } from './settings.ts'
 
 /** Longest wait for an answer, in milliseconds: half of the time between two heartbeats. */
 const maxTimeoutMs = 5000
 
 /** Hands heartbeats to the local API, on a connection of their own: a batch that hangs does not hold them up. */
-export function makeReport({ base_url, token, timeout_s }: Settings): Report {
+export function makeReport(settings: Settings): Report {
+  const { base_url, token, timeout } = settings
   const client = new HttpClient({
     baseUrl: base_url,
-    timeoutMs: Math.min(timeout_s * 1000, maxTimeoutMs),
+    timeoutMs: Math.min(timeout * 1000, maxTimeoutMs),
+    tls: readTls(settings),
     maxBytes: 64 * 1024,
     headers: {
       'content-type': 'application/json',

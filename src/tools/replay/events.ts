@@ -1,32 +1,35 @@
+import { createHash } from 'node:crypto'
 import { fromMs } from '../../core/time.ts'
 import { uuidV5 } from '../../core/uuid.ts'
+import { DistinctTimes } from './distinct.ts'
 import type { TraceRecord } from './records.ts'
 
-/** The start or the end of a record, with its place among the steps of the same time. */
-export type Step = { atMs: number; rank: number; record: TraceRecord; end: boolean }
+/** What a record says of a time, with its place among the steps of the same time. */
+export type Step = { atMs: number; rank: number; record: TraceRecord; of: 'wait' | 'start' | 'end' }
 
 /**
  * The steps of a replay in the order of time; at the same time a job starts before its subjobs and
- * ends after them. A record that neither began nor ended (a lot that waits) has no step.
+ * ends after them. A record that waits has the time of its submission alone; one without any time has no step.
  */
-export function planSteps(records: readonly TraceRecord[]): { steps: Step[]; waiting: number } {
+export function planSteps(records: readonly TraceRecord[]): { steps: Step[]; timeless: number } {
   const steps: Step[] = []
-  let waiting = 0
+  let timeless = 0
   for (const record of records) {
-    const { start_ts, end_ts } = record
+    const { submit_ts, start_ts, end_ts, status } = record
     const sub = record.parent_id ? 1 : 0
-    if (start_ts != null) steps.push({ atMs: start_ts, rank: sub, record, end: false })
-    if (end_ts != null && !open.has(record.status)) {
-      steps.push({ atMs: end_ts, rank: 3 - sub, record, end: true })
-    }
-    if (start_ts == null && end_ts == null) waiting++
+    const waits = start_ts == null && submit_ts != null && waiting.has(status)
+    const ends = end_ts != null && status !== 'running' && !waiting.has(status)
+    if (waits) steps.push({ atMs: submit_ts, rank: sub - 2, record, of: 'wait' })
+    if (start_ts != null) steps.push({ atMs: start_ts, rank: sub, record, of: 'start' })
+    if (ends) steps.push({ atMs: end_ts, rank: 3 - sub, record, of: 'end' })
+    if (!waits && start_ts == null && !ends) timeless++
   }
   steps.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank)
-  return { steps, waiting }
+  return { steps, timeless }
 }
 
-/** What these say of a job has not ended. */
-const open: ReadonlySet<string> = new Set(['running', 'waiting'])
+/** What these say of a job has not begun. */
+const waiting: ReadonlySet<string> = new Set(['waiting', 'queued', 'pending'])
 
 const ends: Record<string, { kind: string; status: string }> = {
   completed: { kind: 'finished', status: 'succeeded' },
@@ -38,15 +41,25 @@ const unknownEnd = { kind: 'finished', status: 'unknown' }
 
 const endOf = ({ status }: TraceRecord) => ends[status] ?? unknownEnd
 
+/** A function that makes the event of each step in turn, with times that are distinct within a job. */
+export function eventMaker(siteId: string): (step: Step) => object {
+  const times = new DistinctTimes()
+  return (step) => {
+    const made = toEvent(step, siteId)
+    const print = createHash('sha1').update(JSON.stringify(made)).digest('base64')
+    made.event.at = times.take(made.entity.id, made.event.at, print)
+    return made
+  }
+}
+
 /**
  * The event of a step. All of it follows from the record, so that a second replay sends the same
  * events and changes nothing.
  */
-export function toEvent({ record, end, atMs }: Step, siteId: string): object {
+function toEvent({ record, of, atMs }: Step, siteId: string) {
   const id = uuidV5(`${record.trace}:${record.job_id}`)
-  const started = record.start_ts == null ? {} : { started_at: fromMs(record.start_ts) }
   return {
-    idempotency_key: uuidV5(`${record.trace}:${record.job_id}\n${end ? 'end' : 'start'}`),
+    idempotency_key: uuidV5(`${record.trace}:${record.job_id}\n${of}`),
     site_id: siteId,
     app: { app_id: uuidV5(`app\n${record.app}`), name: record.app, version: '' },
     entity: {
@@ -55,19 +68,28 @@ export function toEvent({ record, end, atMs }: Step, siteId: string): object {
       ...(record.parent_id ? { parent_id: uuidV5(`${record.trace}:${record.parent_id}`) } : {}),
       [record.parent_id ? 'sub_key' : 'business_key']: cutKey(record.name),
     },
-    event: end
-      ? {
-          ...endOf(record),
-          at: fromMs(atMs),
-          ended_at: fromMs(atMs),
-          ...started,
-          metrics: metricsOf(record),
-          ...saidOf(record),
-        }
-      : { kind: 'started', at: fromMs(atMs), ...started, metadata: metadataOf(record) },
+    event: { at: fromMs(atMs), ...factOf(of, record) },
     historical: true,
   }
 }
+
+function factOf(of: Step['of'], record: TraceRecord): object {
+  const { start_ts, end_ts } = record
+  const started = start_ts == null ? {} : { started_at: fromMs(start_ts) }
+  if (of === 'wait')
+    return { kind: 'queued', metadata: { ...metadataOf(record), ...waitOf(record) } }
+  if (of === 'start') return { kind: 'started', ...started, metadata: metadataOf(record) }
+  return {
+    ...endOf(record),
+    ended_at: fromMs(end_ts as number),
+    ...started,
+    metrics: metricsOf(record),
+    ...saidOf(record),
+  }
+}
+
+/** Why it waits. */
+const waitOf = (record: TraceRecord): object => attrsOf(record, (name) => name === 'reason')
 
 const longestKey = 256
 

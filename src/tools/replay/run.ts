@@ -4,10 +4,11 @@ import { printLine } from '../../platform/stdout.ts'
 import { openClient, type Sidecar } from '../sidecar.ts'
 import { grouped } from '../table.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
-import { planSteps, type Step, toEvent } from './events.ts'
+import { eventMaker, planSteps, type Step } from './events.ts'
 import { progressBar } from './progress.ts'
 import { readRecords } from './records.ts'
-import { sendAll, type Tally, timeoutMs } from './send.ts'
+import { BadLines, printRows, say, sayOnce, sentRows, toCounts } from './report.ts'
+import { batchSize, newTally, sendAll, type Tally, timeoutMs } from './send.ts'
 
 export type ReplayOptions = {
   file: string
@@ -20,13 +21,8 @@ export type ReplayOptions = {
   json: boolean
 }
 
-const batchSize = 500
 /** Longest time that a timer can wait; with more it would not wait at all. */
 const longestSleepMs = 2 ** 31 - 1
-/** Maximum unreadable lines that are named; the others are only counted. */
-const badShown = 10
-
-const say = (text: string) => void process.stderr.write(`${text}\n`)
 
 /**
  * Replays a file of recorded jobs.
@@ -36,27 +32,32 @@ const say = (text: string) => void process.stderr.write(`${text}\n`)
  */
 export async function runReplay(options: ReplayOptions, signal: AbortSignal): Promise<number> {
   const { file, sidecar, siteId, state } = options
-  let bad = 0
-  const records = await readRecords(file, ({ line, why }) => {
-    if (++bad <= badShown) say(`${file}:${line}: ${why}`)
-  })
-  const { steps, waiting } = planSteps(records)
+  const bad = new BadLines(file)
+  const records = await readRecords(file, (one) => bad.add(one))
+  const { steps, timeless } = planSteps(records)
   const checkpoint = openCheckpoint({ state, file, url: sidecar.url, siteId }, steps)
   const { from } = checkpoint
   if (from > 0) say(`continues after ${grouped(from)} events`)
-  const tally: Tally = { accepted: 0, duplicates: 0, rejected: new Map(), retries: 0 }
+  const tally = newTally()
   const startedAt = performance.now()
   const sent = await sendSteps(options, steps, { checkpoint, tally, signal })
   const seconds = (performance.now() - startedAt) / 1000
   const of = steps.length
-  const summary = { records: records.length, waiting, bad, sent: sent - from, of, seconds }
+  const summary = {
+    records: records.length,
+    timeless,
+    bad: bad.count,
+    sent: sent - from,
+    of,
+    seconds,
+  }
   await report(options, summary, tally)
   const stopped = sent < of
   const later = state
     ? 'run the same command to continue'
     : 'only with --state can it continue later'
   if (stopped) say(`stopped; ${later}`)
-  return tally.rejected.size > 0 || bad > 0 || stopped ? 1 : 0
+  return tally.rejected.size > 0 || bad.count > 0 || stopped ? 1 : 0
 }
 
 type Progress = { checkpoint: Checkpoint; tally: Tally; signal: AbortSignal }
@@ -72,12 +73,14 @@ async function sendSteps(
   const client = openClient(sidecar, timeoutMs)
   const target = { client, url: sidecar.url, signal, onWait: sayOnce(bar.clear) }
   const takeDue = schedule(steps, from, speed, signal)
+  const makeEvent = eventMaker(siteId)
+  for (const step of steps.slice(0, from)) makeEvent(step)
   let sent = from
   try {
     while (sent < steps.length && !signal.aborted) {
       bar.show(sent)
       const batch = await takeDue(sent)
-      const events = batch.map((step) => toEvent(step, siteId))
+      const events = batch.map(makeEvent)
       await sendAll(target, events, tally)
       if (signal.aborted) break
       sent += batch.length
@@ -88,17 +91,6 @@ async function sendSteps(
     client.close()
   }
   return sent
-}
-
-/** Says each reason once. */
-function sayOnce(before: () => void) {
-  const said = new Set<string>()
-  return (why: string) => {
-    if (said.has(why)) return
-    said.add(why)
-    before()
-    say(`waiting: ${why}`)
-  }
 }
 
 /** Gives the next steps: with speed 0 a full batch, otherwise those that are due. */
@@ -121,7 +113,7 @@ function schedule(steps: readonly Step[], from: number, speed: number, signal: A
 
 type Summary = {
   records: number
-  waiting: number
+  timeless: number
   bad: number
   sent: number
   of: number
@@ -129,20 +121,11 @@ type Summary = {
 }
 
 function report({ json }: ReplayOptions, summary: Summary, tally: Tally): Promise<void> {
-  const rejected = Object.fromEntries(tally.rejected)
-  const { accepted, duplicates, retries } = tally
-  if (json)
-    return printLine(JSON.stringify({ ...summary, accepted, duplicates, retries, rejected }))
-  const rows: [string, number][] = [
+  if (json) return printLine(JSON.stringify({ ...summary, ...toCounts(tally) }))
+  return printRows([
     ['records', summary.records],
-    ['not started: no event', summary.waiting],
+    ['no time: no event', summary.timeless],
     ['unreadable lines', summary.bad],
-    ['events sent', summary.sent],
-    ['accepted', accepted],
-    ['duplicates', duplicates],
-    ...[...tally.rejected].map(([why, n]): [string, number] => [`rejected: ${why}`, n]),
-    ['events per second', Math.round(summary.sent / Math.max(summary.seconds, 0.001))],
-  ]
-  const line = ([what, n]: [string, number]) => `${what.padEnd(20)} ${grouped(n).padStart(12)}`
-  return printLine(rows.map(line).join('\n'))
+    ...sentRows(summary, tally),
+  ])
 }

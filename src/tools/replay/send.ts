@@ -13,6 +13,16 @@ export type Tally = {
   retries: number
 }
 
+export const newTally = (): Tally => ({
+  accepted: 0,
+  duplicates: 0,
+  rejected: new Map(),
+  retries: 0,
+})
+
+/** Maximum events of one request. */
+export const batchSize = 500
+
 /** Where events go. */
 export type Target = {
   client: HttpClient

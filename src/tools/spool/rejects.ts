@@ -22,13 +22,17 @@ export type WholeReject = z.infer<typeof wholeSchema>
 /** Maximum rows of one answer of a sidecar. */
 const pageSize = 1000
 
-/** The rejects of a sidecar, newest first. */
-export async function listRejects(sidecar: Sidecar, limit = Infinity): Promise<Reject[]> {
+/** The rejects of a sidecar, or of one of its sinks, newest first. */
+export async function listRejects(
+  sidecar: Sidecar,
+  { limit = Infinity, sink }: { limit?: number; sink?: string | undefined } = {},
+): Promise<Reject[]> {
+  const ofSink = sink === undefined ? '' : `&sink=${encodeURIComponent(sink)}`
   const rows: Reject[] = []
   while (rows.length < limit) {
     const size = Math.min(limit - rows.length, pageSize)
     const older = rows.length === 0 ? '' : `&before=${must(rows.at(-1), 'there are rows').id}`
-    const answer = await askSidecar(sidecar, `/v1/rejects?limit=${size}${older}`)
+    const answer = await askSidecar(sidecar, `/v1/rejects?limit=${size}${older}${ofSink}`)
     const { items } = fits(pageSchema, answer, sidecar.url)
     rows.push(...items)
     if (items.length < size) break
@@ -48,14 +52,21 @@ export async function retryReject(sidecar: Sidecar, id: number): Promise<void> {
 
 const droppedSchema = z.object({ dropped: z.number() })
 
+/** Which: from one id to another, of one sink when it is named. */
+export type DroppedRange = { from: number; to: number; sink?: string | undefined }
+
 /**
  * Deletes one permanently, or all from one to another.
  *
  * @returns how many there were
  * @throws AppError not_found when there is none
  */
-export async function dropReject(sidecar: Sidecar, id: number, from = id): Promise<number> {
-  const path = `/v1/rejects/${id}/drop?from=${from}`
+export async function dropReject(
+  sidecar: Sidecar,
+  { from, to, sink }: DroppedRange,
+): Promise<number> {
+  const ofSink = sink === undefined ? '' : `&sink=${encodeURIComponent(sink)}`
+  const path = `/v1/rejects/${to}/drop?from=${from}${ofSink}`
   return fits(droppedSchema, await askSidecar(sidecar, path, { method: 'POST' }), sidecar.url)
     .dropped
 }

@@ -1,0 +1,98 @@
+import { fromMicros } from '../core/time.ts'
+import type { Day } from '../store/archive/days.ts'
+import { type ArchivedFile, noteFiles, noteManifest } from '../store/archive/files.ts'
+import { type ArchivedJob, noteJobs } from '../store/archive/jobs.ts'
+import type { JobKind } from '../store/archive/jobs-sql.ts'
+import { deleteArchived } from '../store/archive/late.ts'
+import type { Store } from '../store/connect.ts'
+import type { TransactionSql } from '../store/driver.ts'
+import { beginSlowly, type Loss } from '../store/slow-transaction.ts'
+import { DayFailure } from './day-failure.ts'
+import { readEventKeys } from './known-events.ts'
+import { toPartition } from './layout.ts'
+import type { Found } from './manifest.ts'
+import { toArchivedFiles } from './manifest-file.ts'
+import { readColumns } from './parquet-read.ts'
+import type { Place } from './places/place.ts'
+
+/*
+ * The last step of archiving: the database notes a manifest that is in the archive. In one transaction, and from the files
+ * as they read back now, not from what was meant to be in them:
+ *
+ * - the manifest and its files;
+ * - which version of which job lies in the day: with that, retention may delete the job;
+ * - the late events that the files have leave "event_late".
+ *
+ * So a row of "event_late" whose key is in a file on record came again after it had been archived.
+ */
+
+/** @param fresh the files whose rows are not on record yet */
+export async function noteDay(
+  store: Store,
+  place: Place,
+  day: Day,
+  { manifest, link }: Found,
+  fresh: readonly ArchivedFile[],
+): Promise<void> {
+  await beginSlowly(
+    store,
+    { operation: 'noteDay', table: 'archive_manifest' },
+    async (tx, loss) => {
+      // Between two statements files are read.
+      await tx`set local idle_in_transaction_session_timeout = '60s'`
+      const { site, seq, number } = manifest
+      const recorded = { site, seq, day: manifest.day, number, sha256: link.sha256 }
+      await noteManifest(tx, recorded, manifest.late_events)
+      await noteFiles(tx, day, toArchivedFiles(manifest.files))
+      for (const file of fresh) {
+        if (file.kind !== 'event') await noteJobsOf(tx, place, day, file, file.kind, loss)
+        else if (manifest.late_events > 0) await deleteLate(tx, place, file, loss)
+      }
+    },
+  )
+}
+
+/** Keys in one statement. */
+const batch = 5000
+
+async function deleteLate(tx: TransactionSql, place: Place, file: ArchivedFile, loss: Loss) {
+  await readEventKeys(place, file, async (keys) => {
+    for (let i = 0; i < keys.length; i += batch) {
+      assertConnected(loss)
+      await deleteArchived(tx, keys.slice(i, i + batch))
+    }
+  })
+}
+
+async function noteJobsOf(
+  tx: TransactionSql,
+  place: Place,
+  day: Day,
+  file: ArchivedFile,
+  kind: JobKind,
+  loss: Loss,
+): Promise<void> {
+  const content = await place.read(file.path)
+  if (!content) throw new DayFailure(`${file.path} is missing, although a manifest names it`)
+  const partition = toPartition(day)
+  const columns = [`${kind}_id`, 'job_key', 'version', 'updated_at', 'moved_to']
+  await readColumns(content, columns, async (values, rows) => {
+    const [ids = [], keys = [], versions = [], updated = [], moved = []] = values
+    const toJob = (_: unknown, i: number): ArchivedJob => ({
+      id: String(ids[i]),
+      job_key: keys[i] as string | null,
+      version: Number(versions[i]),
+      updated_at: updated[i] === null ? null : fromMicros(updated[i] as bigint),
+      moved_to: moved[i] as string | null,
+    })
+    const jobs = Array.from({ length: rows }, toJob)
+    for (let i = 0; i < rows; i += batch) {
+      assertConnected(loss)
+      await noteJobs(tx, { kind, day, partition }, jobs.slice(i, i + batch))
+    }
+  })
+}
+
+function assertConnected({ lost }: Loss): void {
+  if (lost) throw new Error('the connection to the database was lost')
+}

@@ -1,0 +1,68 @@
+import type { Micros } from '../../core/time.ts'
+import type { TransactionSql } from '../driver.ts'
+import { type Column, toArrays, unnestSql } from '../unnest.ts'
+import { type Day, toDate } from './days.ts'
+import type { JobKind } from './jobs-sql.ts'
+
+/* The tables "archived_job" and "archive_move": where each job lies in the archive, and where it lay. */
+
+/** A row of a job's file, as it was read back. */
+export type ArchivedJob = {
+  id: string
+  job_key: string | null
+  version: number
+  updated_at: Micros | null
+  /** Not null: the row only says that the job has left the day. */
+  moved_to: string | null
+}
+
+const jobColumns: readonly Column[] = [
+  ['id', 'uuid'],
+  ['job_key', 'text'],
+  ['version', 'int'],
+  ['updated_at', 'timestamptz'],
+]
+
+/**
+ * Notes jobs of a file of a day. A job that lay elsewhere has left that day: there it waits to be said.
+ *
+ * @param partition where the file lies: `site=fab1/dt=2026-03-01`
+ */
+export async function noteJobs(
+  tx: TransactionSql,
+  { kind, day, partition }: { kind: JobKind; day: Day; partition: string },
+  rows: readonly ArchivedJob[],
+): Promise<void> {
+  const here = rows.filter(({ moved_to }) => moved_to === null)
+  const left = rows.filter(({ moved_to }) => moved_to !== null)
+  const date = toDate(day)
+  const n = jobColumns.length
+  if (here.length > 0) {
+    await tx.unsafe(
+      `/* archive.noteJobs */
+      with given as materialized (select * from ${unnestSql('g', jobColumns)}),
+      moved as (
+        insert into archive_move (kind, id, site_id, day, version, moved_to)
+        select a.kind, a.id, a.site_id, a.day, g.version, $${n + 4}
+        from given g join archived_job a on a.kind = $${n + 1} and a.id = g.id
+        where (a.site_id, a.day) <> ($${n + 2}, $${n + 3}::date) and a.version < g.version
+        on conflict (kind, id, site_id, day)
+          do update set version = excluded.version, moved_to = excluded.moved_to)
+      insert into archived_job as j (kind, id, job_key, site_id, day, version, updated_at)
+      select $${n + 1}, id, job_key, $${n + 2}, $${n + 3}::date, version, updated_at from given
+      on conflict (kind, id) do update set job_key = excluded.job_key, site_id = excluded.site_id,
+        day = excluded.day, version = excluded.version, updated_at = excluded.updated_at
+      where j.version < excluded.version`,
+      [...toArrays(here, jobColumns), kind, day.site, date, partition],
+    )
+  }
+  if (left.length > 0) {
+    await tx.unsafe(
+      `/* archive.noteMoves */
+      delete from archive_move m using ${unnestSql('g', jobColumns)}
+      where m.kind = $${n + 1} and m.id = g.id and m.site_id = $${n + 2} and m.day = $${n + 3}::date
+        and m.version <= g.version`,
+      [...toArrays(left, jobColumns), kind, day.site, date],
+    )
+  }
+}

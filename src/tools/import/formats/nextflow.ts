@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto'
+import type { JobStatus } from '../../../core/job.ts'
+import { fromMicros, type Micros, toMicros } from '../../../core/time.ts'
+import {
+  BadValue,
+  defineFormat,
+  type ImportContext,
+  type Observation,
+  type Skipped,
+} from '../format.ts'
+import { observeRecord } from '../record.ts'
+import { cutTable, type Row } from '../table.ts'
+import {
+  filled,
+  isNone,
+  lookUp,
+  measured,
+  orNone,
+  readAtOrNone,
+  readCount,
+  readMegabytes,
+  readNumber,
+  shorten,
+} from '../values.ts'
+
+/*
+ * The trace file of a Nextflow run: a row per task, with the fields of `trace.fields` in any order, as shown or
+ * raw (`trace.raw`). Ids of tasks count from 1 in every run, and no field names the run: it is known by the
+ * first row of its file, which stays the first while the file grows.
+ */
+export const nextflow = defineFormat<Row>({
+  cut: (source) => cutTable(source, { delimiter: '\t', needed: ['task_id', 'name', 'status'] }),
+  observe(context) {
+    let run: string | undefined
+    return (row) => {
+      run ??= createHash('sha1').update(JSON.stringify(row)).digest('hex')
+      return observeTask(row, run, context)
+    }
+  },
+})
+
+const states: Record<string, JobStatus> = {
+  ...{ NEW: 'queued', SUBMITTED: 'queued', RUNNING: 'running', COMPLETED: 'succeeded' },
+  ...{ FAILED: 'failed', ABORTED: 'canceled' },
+}
+
+/** What stands for an exit code that is not known. */
+const noExit = '2147483647'
+
+function* observeTask(
+  row: Row,
+  run: string,
+  context: ImportContext,
+): Generator<Observation | Skipped> {
+  const { task_id: id, name = '', status: state = '' } = row
+  if (isNone(id)) throw new BadValue('task_id: is empty')
+  if (state === 'CACHED') return yield { skipped: 'cached: ran in an earlier run' }
+  const status = lookUp(states, state)
+  if (status === undefined)
+    throw new BadValue(`status: ${shorten(state)} is not a status of a task`)
+  const [, process = name, tag] = /^(.*?) \((.*)\)$/.exec(name) ?? []
+  const { queuedAt, startedAt, endedAt } = readTimes(row, context)
+  const isOpen = status === 'queued' || status === 'running'
+  yield* observeRecord({
+    job: `${run}:${id}`,
+    key: orNone(row.tag) ?? tag ?? name,
+    app: orNone(row.process) ?? process,
+    attempt: readCount('attempt', row.attempt, 1),
+    status,
+    queuedAt,
+    startedAt: status === 'queued' ? undefined : startedAt,
+    endedAt: isOpen ? undefined : endedAt,
+    metrics: measured({
+      mem_max_mb: readMegabytes('peak_rss', row.peak_rss),
+      cpu_percent: readNumber('%cpu', row['%cpu']?.replace('%', '')),
+    }),
+    ofWait: filled({ queue: orNone(row.queue) }),
+    ofStart: filled({
+      task: name,
+      hash: orNone(row.hash),
+      native_id: orNone(row.native_id),
+      queue: orNone(row.queue),
+      host: orNone(row.hostname),
+      container: orNone(row.container),
+      resources: filled({
+        cpus: readCount('cpus', row.cpus),
+        memory_mb: readMegabytes('memory', row.memory),
+      }),
+    }),
+    ofEnd: filled({
+      exit_code: row.exit === noExit ? undefined : readCount('exit', row.exit),
+      reason: state === 'ABORTED' ? 'the run was aborted' : undefined,
+    }),
+  })
+}
+
+type Times = Record<'queuedAt' | 'startedAt' | 'endedAt', Micros | undefined>
+
+/** The usual fields have the submission and two durations; the start and the end follow from them. */
+function readTimes(row: Row, context: ImportContext): Times {
+  const queuedAt = readAtOrNone('submit', row.submit, context)
+  const duration = readDuration('duration', row.duration)
+  const realtime = readDuration('realtime', row.realtime)
+  const endedAt = readAtOrNone('complete', row.complete, context) ?? add(queuedAt, duration)
+  const startedAt =
+    readAtOrNone('start', row.start, context) ??
+    add(endedAt, realtime === undefined ? undefined : -realtime)
+  return { queuedAt, startedAt, endedAt }
+}
+
+const add = (at: Micros | undefined, ms: number | undefined): Micros | undefined =>
+  at === undefined || ms === undefined
+    ? undefined
+    : inRange(toMicros(at) + BigInt(Math.round(ms * 1000)))
+
+function inRange(micros: bigint): Micros {
+  if (micros >= 0n && micros < 253_402_300_800_000_000n) return fromMicros(micros)
+  throw new BadValue('duration: leads to a time outside of 1970 to 9999')
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds of `1d 2h 3m 4.5s`, `350ms`, or of a raw number; undefined where there is none. */
+function readDuration(name: string, text: string | undefined): number | undefined {
+  if (isNone(text)) return undefined
+  if (/^\d+$/.test(text)) return Number(text)
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhd]) ?)+$/.test(`${text}`)) {
+    throw new BadValue(`${name}: ${shorten(text)} is not a duration`)
+  }
+  let ms = 0
+  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)) {
+    ms += Number(number) * (unitMs[unit as string] as number)
+  }
+  return ms
+}

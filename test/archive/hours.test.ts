@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { cpSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { hourManifestPath, manifestPath } from '../../src/archive/layout.ts'
+import { FolderPlace } from '../../src/archive/places/folder.ts'
+import { dropArchived } from '../../src/archive/retention.ts'
+import { verifyArchive } from '../../src/archive/verify.ts'
+import { ingest } from '../../src/store/ingest.ts'
+import { freshFolder } from '../support/processes.ts'
+import { hourEvents } from './hours-fixture.ts'
+import {
+  archived,
+  closedDay,
+  dayAt,
+  duck,
+  eventAt,
+  expire,
+  freeze,
+  run,
+  settle,
+  takeIn,
+} from './support.ts'
+
+/* An archive that the version before days has written, by the hour. */
+
+const ddl = readFileSync(new URL('../../sql/archive/duckdb.sql', import.meta.url), 'utf8')
+
+function hoursArchive(): string {
+  const dir = freshFolder()
+  cpSync(new URL('hours', import.meta.url), dir, { recursive: true })
+  return dir
+}
+
+async function verified(dir: string) {
+  const found = []
+  for await (const item of verifyArchive(new FolderPlace(dir), { deep: true })) found.push(item)
+  return found
+}
+
+/** Its hours, on record as that version had them; `event` has them and more of the day. */
+async function upgraded(t: TestContext, more = [eventAt(9 * 3600, {}, 1)]) {
+  const dir = hoursArchive()
+  const { store } = await closedDay(t, [])
+  await takeIn(store, [...hourEvents(), ...more], 2)
+  for (const hour of [13, 14]) {
+    const path = join(
+      dir,
+      hourManifestPath({ site: 'fab1', from: `2026-03-01T${hour}:00:00.000000Z` }),
+    )
+    for (const file of JSON.parse(readFileSync(path, 'utf8')).files) {
+      await run(
+        store,
+        `insert into archive_file (kind, site_id, starts_at, ends_at, path, rows, bytes, sha256, at_min, at_max) values (
+           '${file.table}', 'fab1', '2026-03-01T${hour}:00Z', '2026-03-01T${hour + 1}:00Z', '${file.path}',
+           ${file.rows}, ${file.bytes}, '${file.sha256}', '${file.at_min}', '${file.at_max}')`,
+      )
+    }
+  }
+  return { store, dir }
+}
+
+describe('hours that an earlier version archived', () => {
+  test('are read and verified', async () => {
+    const found = await verified(hoursArchive())
+    assert.deepEqual(
+      found.map((item) => ('problem' in item ? item : [item.day, item.hour, item.rows])),
+      [13, 14].map((hour) => ['2026-03-01', hour, { event: 5, job: 4, subjob: 1 }]),
+    )
+    const dir = hoursArchive()
+    const [row] = await duck(
+      ddl,
+      `select (select count(*)::int from archived_hours_event('${dir}') where event_at >= '2026-03-01') as events,
+         (select count(*)::int from archived_hours_job('${dir}')) as jobs,
+         (select count(*)::int from archived_hours_subjob('${dir}')) as subjobs`,
+    )
+    assert.deepEqual(row, { events: 10, jobs: 8, subjobs: 2 })
+  })
+
+  test('become part of their day, whose first manifest has the rest', async (t) => {
+    const { store, dir } = await upgraded(t)
+    await archived(store, dir, dayAt(1))
+    const manifest = JSON.parse(readFileSync(join(dir, manifestPath(dayAt(1), 1)), 'utf8'))
+    assert.deepEqual(manifest.rows, { event: 11, job: 8 + 9, subjob: 2 + 2 })
+    assert.deepEqual(
+      (await verified(dir)).map((item) => 'problem' in item && item),
+      [false],
+    )
+    const [row] = await duck(
+      ddl,
+      `select (select count(*)::int from archived_hours_event('${dir}')) as hours,
+         (select count(*)::int from archived_event('${dir}')) as days,
+         (select count(*)::int from archived_job('${dir}')) as jobs,
+         (select count(*)::int from archived_subjob('${dir}')) as subjobs`,
+    )
+    assert.deepEqual(row, { hours: 10, days: 1, jobs: 9, subjobs: 2 })
+    // A late event that one of the hours has already, and one that it has not.
+    await freeze(store, 2)
+    await run(store, 'update horizon set dropped_before = frozen_before')
+    await run(store, 'truncate event')
+    await run(store, 'update job set event_hashes = null')
+    const [again] = hourEvents()
+    await ingest(store, [again!, eventAt(13 * 3600 + 7, {}, 1)])
+    const { repeats, files } = await archived(store, dir, dayAt(1))
+    assert.equal(repeats, 1)
+    assert.equal(files.find(({ kind }) => kind === 'event')?.rows, 1)
+    assert.equal((await run(store, 'select from event_late')).length, 0)
+  })
+
+  test('let raw events go once the day is whole, and keep them until then', async (t) => {
+    const { store, dir } = await upgraded(t)
+    await expire(store)
+    await settle(store)
+    const options = { store, place: new FolderPlace(dir), retentionHours: 72 }
+    const drop = () =>
+      dropArchived({
+        ...options,
+        signal: new AbortController().signal,
+        assertOurs: async () => {},
+        onDropped: () => {},
+      })
+    assert.match((await drop())?.why ?? '', /the archive has 10 events, the database 11/)
+    await archived(store, dir, dayAt(1))
+    assert.equal(await drop(), undefined)
+    assert.equal((await run(store, 'select from event')).length, 0)
+  })
+
+  test('are not written again when their manifest was lost', async (t) => {
+    const { store, dir } = await upgraded(t)
+    rmSync(join(dir, hourManifestPath({ site: 'fab1', from: '2026-03-01T13:00:00.000000Z' })))
+    await assert.rejects(
+      archived(store, dir, dayAt(1)),
+      /lacks the manifest of an hour that was archived/,
+    )
+  })
+})

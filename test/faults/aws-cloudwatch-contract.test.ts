@@ -1,0 +1,48 @@
+import { after, before } from 'node:test'
+import { pino } from 'pino'
+import { fromMs } from '../../src/core/time.ts'
+import { uuidV5 } from '../../src/core/uuid.ts'
+import { openSink } from '../../src/sinks/index.ts'
+import { startAwsPeer, troubleNames, useTestKeys } from '../sinks/aws-peer.ts'
+import { testSink } from '../sinks/contract.ts'
+import { needsMoto, startMoto } from '../support/sid.ts'
+
+useTestKeys()
+let moto = { url: '', stop: () => {} }
+before(async () => {
+  if (needsMoto.skip === false) moto = await startMoto()
+})
+after(() => moto.stop())
+
+const numbers = new Map(Array.from({ length: 30 }, (_, i) => [uuidV5(`n ${i + 1}`), i + 1]))
+const toNumbers = (keys: Iterable<string>) => new Set([...keys].map((key) => numbers.get(key) ?? 0))
+
+testSink({
+  name: 'aws_cloudwatch',
+  troubles: [...troubleNames, 'metrics denied', 'a line that is not wanted'],
+  hangs: 'no answer',
+  at: fromMs(Date.now() - 3_600_000),
+  ...needsMoto,
+  open: async (t) => {
+    const peer = await startAwsPeer(t, moto.url, uuidV5('n 13'))
+    const config = {
+      ...{ aws_region: 'eu-central-1', endpoint: peer.url, timeout: 2 },
+      log_group_name: `/test/${crypto.randomUUID()}`,
+    }
+    const sink = await openSink(
+      { type: 'aws_cloudwatch', name: 'cloudwatch', config },
+      { log: pino({ level: 'silent' }) },
+    )
+    t.after(() => sink.close?.())
+    return {
+      deliver: sink.deliver,
+      trouble: peer.trouble,
+      get took() {
+        return toNumbers(peer.lines.map((line) => JSON.parse(line).idempotency_key))
+      },
+      get refused() {
+        return toNumbers(peer.refused)
+      },
+    }
+  },
+})

@@ -1,0 +1,85 @@
+import { globSync } from 'node:fs'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { fileURLToPath } from 'node:url'
+
+/*
+ * Runs the tests that `npm test` leaves out, the longest files first. `node --test` takes files by the
+ * alphabet: a long one that it comes to last runs alone, while the other lanes have nothing to do.
+ *
+ *   npm run test:faults [-- WORD]   only the files with WORD in their name
+ */
+
+/**
+ * Files that run at the same time; they share a database server and nothing else. More than the gate has
+ * cores: most of them wait for processes, for heartbeats and for what a page does by itself.
+ */
+const lanes = 4
+
+/** Files that measure how one process keeps up with much work: at the end, by themselves. */
+const alone = ['test/faults/ingest-load.test.ts']
+
+/** Those that take longest on two cores, in this order; the rest follow by name. */
+const longest = [
+  'test/faults/event-files-killed.test.ts',
+  'test/faults/dashboard-on-screen.test.ts',
+  'test/journey/up.test.ts',
+  'test/faults/archiver.test.ts',
+  'test/faults/archiver-killed.test.ts',
+  'test/faults/spool-invariants.test.ts',
+  'test/faults/silence-on-screen.test.ts',
+  'test/faults/disk-matrix.test.ts',
+  'test/faults/embedded-postgres.test.ts',
+  'test/faults/archiver-trouble.test.ts',
+  'test/faults/archiver-s3.test.ts',
+  'test/journey/command-line.test.ts',
+  'test/faults/import.test.ts',
+  'test/faults/outage-on-screen.test.ts',
+  'test/faults/record-on-screen.test.ts',
+  'test/archive/s3-place.test.ts',
+  'test/faults/windows.test.ts',
+  'test/faults/disk-errors.test.ts',
+  'test/faults/lost-jobs.test.ts',
+  'test/faults/stall.test.ts',
+  'test/journey/heartbeat.test.ts',
+  'test/faults/stopped-process.test.ts',
+  'test/faults/bad-network.test.ts',
+]
+
+function chooseFiles(word: string): string[] {
+  const found = globSync('test/{archive,e2e,faults,journey}/*.test.ts').sort()
+  const gone = [...longest, ...alone].filter((file) => !found.includes(file))
+  if (gone.length > 0) throw new Error(`test/runner/run.ts lists what is not there: ${gone}`)
+  const chosen = [...new Set([...longest, ...found])].filter((file) => file.includes(word))
+  if (chosen.length === 0) throw new Error(`no file has "${word}" in its name`)
+  return chosen
+}
+
+const globalSetupPath = fileURLToPath(new URL('../support/global-setup.mjs', import.meta.url))
+const ended = new AbortController()
+const { signal } = ended
+// What runs ends with us.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
+
+/** Prints what the tests of these files do, and then a summary. */
+async function runFiles(files: string[], concurrency: number): Promise<void> {
+  if (files.length === 0 || signal.aborted) return
+  // Options with a name, because the types of Node.js do not know `globalSetupPath` yet.
+  const options = { files, concurrency, globalSetupPath, signal }
+  const events = run(options)
+  events.on('test:fail', ({ todo }) => {
+    if (todo === undefined || todo === false) process.exitCode = 1
+  })
+  for await (const text of events.compose(new spec())) process.stdout.write(text)
+}
+
+const [word = ''] = process.argv.slice(2)
+const files = chooseFiles(word)
+await runFiles(
+  files.filter((file) => !alone.includes(file)),
+  lanes,
+)
+await runFiles(
+  files.filter((file) => alone.includes(file)),
+  1,
+)
