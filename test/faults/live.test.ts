@@ -113,6 +113,7 @@ function suite(edition: Edition) {
     const second = follow(feed(), signal, { after: quiet.position })
     await until('what it missed', () => second.keys.length === 3)
     assert.deepEqual([second.keys, second.resets], [keysOf(missed), 0])
+    await until('the first to have them too', () => first.keys.includes(keysOf(missed).at(-1)!))
     // Over a gap the place is known again as well.
     const lost = follow(feed(), signal, { after: '999999999-1' })
     await until('its position', () => lost.position !== undefined)
