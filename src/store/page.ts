@@ -21,8 +21,9 @@ const rowsAtATime = 128
 const turnBytes = 128 * 1024
 
 /**
- * The rows of a question, in its order, as far as they fit into a page; at least one. They are read some at
- * a time and no further than that, and others get their turn in between.
+ * The rows of a question, in its order, as far as they fit into a page; at least one. Many are read some at
+ * a time and no further than that, and others get their turn in between. A few come at once: a cursor would
+ * cost a second round trip to the database.
  *
  * @param question asked for one row more than the page has room for, or it cannot be known that others follow
  * @param begun what is on the page already; it stays as it is
@@ -38,11 +39,13 @@ export async function readPage<Row extends object, Item>(
   let page = begun
   // The driver waits for all calls but the last.
   let added: Promise<unknown> = Promise.resolve()
-  await store.ask(
+  const isShort = begun.limit < rowsAtATime
+  const rows = await store.ask(
     op,
     (sql) => {
       // A statement may run twice.
       page = begun.copy()
+      if (isShort) return question(sql)
       const take = (rows: readonly Row[]) => {
         added = page.add(rows).then((isOpen) => (isOpen ? undefined : sql.CLOSE))
         return added
@@ -52,7 +55,7 @@ export async function readPage<Row extends object, Item>(
     },
     signal,
   )
-  await added
+  await (isShort ? page.add(rows) : added)
   return page
 }
 
@@ -87,6 +90,11 @@ export class Page<Row, Item> implements PageOf<Item> {
 
   constructor(shape: PageShape<Row, Item>) {
     this.#shape = shape
+  }
+
+  /** How many items it has room for. */
+  get limit(): number {
+    return this.#shape.limit
   }
 
   copy(): Page<Row, Item> {

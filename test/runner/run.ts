@@ -61,6 +61,9 @@ const { signal } = ended
 // What runs ends with us.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
 
+/** How long each file took, in seconds. */
+const took = new Map<string, number>()
+
 /** Prints what the tests of these files do, and then a summary. */
 async function runFiles(files: string[], concurrency: number): Promise<void> {
   if (files.length === 0 || signal.aborted) return
@@ -69,6 +72,10 @@ async function runFiles(files: string[], concurrency: number): Promise<void> {
   const events = run(options)
   events.on('test:fail', ({ todo }) => {
     if (todo === undefined || todo === false) process.exitCode = 1
+  })
+  events.on('test:complete', ({ name, file, details }) => {
+    // A file is a test as well, with its path as its name.
+    if (file?.endsWith(name)) took.set(name, details.duration_ms / 1000)
   })
   for await (const text of events.compose(new spec())) process.stdout.write(text)
 }
@@ -83,3 +90,9 @@ await runFiles(
   files.filter((file) => alone.includes(file)),
   1,
 )
+
+console.log('\nlongest files, in seconds:')
+const byTime = [...took].sort(([, one], [, other]) => other - one)
+for (const [name, seconds] of byTime.slice(0, longest.length)) {
+  console.log(`${seconds.toFixed(0).padStart(5)}  ${name}`)
+}
