@@ -1,3 +1,5 @@
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { pino } from 'pino'
 import { AppError, ConfigError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
@@ -71,12 +73,21 @@ function withOwnFolder(entry: SinkEntry, outputDir: string | undefined): SinkEnt
     if (outputDir === undefined) return entry
     throw new ConfigError(`--output-dir: the sink ${entry.name} writes no files; leave it out`)
   }
-  if (outputDir !== undefined && outputDir !== used) {
+  if (outputDir !== undefined && folderOf(outputDir) !== folderOf(`${used}`)) {
     return { ...entry, config: { ...entry.config, output_dir: outputDir } }
   }
   throw new ConfigError(
     `--output-dir: the sink ${entry.name} writes files in ${used}, which is its sidecar's; give a folder of their own`,
   )
+}
+
+/** One folder has one name here, however it is written or linked. */
+function folderOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
 }
 
 async function checkReady(sink: OpenSink): Promise<void> {

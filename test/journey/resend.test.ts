@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { send, startHttpPeer } from '../sinks/http-peer.ts'
@@ -123,8 +123,12 @@ describe('wafermon resend', () => {
       same.err,
       /^--output-dir: the sink csv writes files in \S+, which is its sidecar's/,
     )
-    const used = await resend(...range, '--output-dir', String(list[3]?.config.output_dir))
-    assert.equal(used.code, 2)
+    const used = String(list[3]?.config.output_dir)
+    const link = join(freshFolder(), 'link')
+    symlinkSync(used, link)
+    for (const named of [used, `${used}/`, link]) {
+      assert.equal((await resend(...range, '--output-dir', named)).code, 2, named)
+    }
     const folder = join(freshFolder(), 'again')
     assert.equal((await resend(...range, '--output-dir', folder)).code, 0)
     const [name = ''] = readdirSync(folder).filter((file) => file.endsWith('.csv'))
