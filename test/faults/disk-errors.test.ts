@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { freshDatabase } from '../support/database.ts'
 import { freePort, freshFolder, launch, startRole, until } from '../support/processes.ts'
+import { longTest } from '../support/short-form.ts'
 import { assertAllTaken, countStored, healthOf, type Site, startSite } from '../support/site.ts'
 import { hasStrace, straceMissing, traceProcess } from '../support/strace.ts'
 import { postEvents, startOfJob } from '../support/wire-events.ts'
@@ -90,33 +91,36 @@ describe('a disk that', () => {
     })
   }
 
-  test('fails now and then, while the spool drains and is killed, loses nothing acknowledged', async (t) => {
-    if (!hasStrace) return t.skip(straceMissing)
-    const site = await startSite(t)
-    const kept: Sent[] = []
-    for (let round = 0; round < 3; round++) {
-      const every = `inject=fsync,fdatasync:error=EIO:when=2+3`
-      const broken = await traceProcess(t, site.sidecar.pid, [
-        '-e',
-        'trace=fsync,fdatasync',
-        '-e',
-        every,
-      ])
-      kept.push(...(await send(site.sidecar.url, 60)).kept)
-      await broken.stop()
-      await site.sidecar.kill9()
-      const env = { SPOOL_DIR: site.spoolDir, LOCAL_API_BASE: site.api.url }
-      site.sidecar = await startRole(t, 'sidecar', env)
-    }
-    assert.ok(kept.length > 0)
-    await assertAllTaken(site)
-    const answer = await postEvents(site.sidecar.url, kept, ':batch')
-    assert.equal(((await answer.json()) as { duplicates: number }).duplicates, kept.length)
-    for (const { entity } of kept.slice(0, 40)) {
-      const job = await fetch(`${site.api.url}/v1/jobs/${entity.id}`)
-      assert.equal(((await job.json()) as { event_count: number }).event_count, 1)
-    }
-  })
+  longTest(
+    'fails now and then, while the spool drains and is killed, loses nothing acknowledged',
+    async (t) => {
+      if (!hasStrace) return t.skip(straceMissing)
+      const site = await startSite(t)
+      const kept: Sent[] = []
+      for (let round = 0; round < 3; round++) {
+        const every = `inject=fsync,fdatasync:error=EIO:when=2+3`
+        const broken = await traceProcess(t, site.sidecar.pid, [
+          '-e',
+          'trace=fsync,fdatasync',
+          '-e',
+          every,
+        ])
+        kept.push(...(await send(site.sidecar.url, 60)).kept)
+        await broken.stop()
+        await site.sidecar.kill9()
+        const env = { SPOOL_DIR: site.spoolDir, LOCAL_API_BASE: site.api.url }
+        site.sidecar = await startRole(t, 'sidecar', env)
+      }
+      assert.ok(kept.length > 0)
+      await assertAllTaken(site)
+      const answer = await postEvents(site.sidecar.url, kept, ':batch')
+      assert.equal(((await answer.json()) as { duplicates: number }).duplicates, kept.length)
+      for (const { entity } of kept.slice(0, 40)) {
+        const job = await fetch(`${site.api.url}/v1/jobs/${entity.id}`)
+        assert.equal(((await job.json()) as { event_count: number }).event_count, 1)
+      }
+    },
+  )
 
   test('fails while deliveries are noted leaves no complaint, though nothing new comes', async (t) => {
     if (!hasStrace) return t.skip(straceMissing)

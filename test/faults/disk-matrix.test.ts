@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { Spool } from '../../src/spool/spool.ts'
 import { refuse, toAppend } from '../support/draining.ts'
 import { until } from '../support/processes.ts'
+import { longTest } from '../support/short-form.ts'
 import {
   diskOfFewInodes,
   noQuotas,
@@ -108,6 +109,8 @@ const kinds: Kind[] = [
 ]
 
 for (const [name, make, missing, words] of kinds) {
+  // What is alike for both is in the short form once.
+  const ofKind = make === quota ? longTest : test
   describe(`${name}`, { skip: missing }, () => {
     test('refuses in words, takes every acknowledgment, and accepts again', async (t) => {
       const spool = openSpool(t, make(t, 64).dir)
@@ -120,22 +123,25 @@ for (const [name, make, missing, words] of kinds) {
       assert.equal(spool.trouble, undefined)
     })
 
-    test('that others fill keeps no sidecar from starting, delivering and accepting again', async (t) => {
-      const disk = make(t, 64)
-      const spool = openSpool(t, disk.dir)
-      for (let i = 0; i < 20; i++) await spool.append(batch())
-      disk.fill()
-      const { taken } = await fillUp(spool)
-      spool.close()
-      const again = openSpool(t, disk.dir)
-      assert.equal(again.count, 400 + taken)
-      assert.deepEqual(drain(again), upTo(400 + taken))
-      again.close()
-      const third = openSpool(t, disk.dir)
-      assert.equal(third.count, 0)
-      // In the space of what was delivered, though others gave nothing back.
-      await accepts(third)
-    })
+    ofKind(
+      'that others fill keeps no sidecar from starting, delivering and accepting again',
+      async (t) => {
+        const disk = make(t, 64)
+        const spool = openSpool(t, disk.dir)
+        for (let i = 0; i < 20; i++) await spool.append(batch())
+        disk.fill()
+        const { taken } = await fillUp(spool)
+        spool.close()
+        const again = openSpool(t, disk.dir)
+        assert.equal(again.count, 400 + taken)
+        assert.deepEqual(drain(again), upTo(400 + taken))
+        again.close()
+        const third = openSpool(t, disk.dir)
+        assert.equal(third.count, 0)
+        // In the space of what was delivered, though others gave nothing back.
+        await accepts(third)
+      },
+    )
 
     test('beside a damaged spool keeps no sidecar from starting and delivering what can be read of it', async (t) => {
       const disk = make(t, 96)
@@ -181,7 +187,7 @@ for (const [name, make, missing, words] of kinds) {
       assert.deepEqual(again.report.damaged?.salvaged, 200)
     })
 
-    test('and rejects of a damaged spool keep no event from being delivered', async (t) => {
+    ofKind('and rejects of a damaged spool keep no event from being delivered', async (t) => {
       const disk = make(t, 64)
       const spool = openSpool(t, disk.dir)
       for (let i = 0; i < 30; i++) await spool.append(batch())
@@ -206,7 +212,7 @@ for (const [name, make, missing, words] of kinds) {
       await accepts(again)
     })
 
-    test('has no room for a new spool, and says so to the operator', async (t) => {
+    ofKind('has no room for a new spool, and says so to the operator', async (t) => {
       const disk = make(t, 64)
       disk.fill()
       assert.throws(() => openSpool(t, disk.dir), {
@@ -215,17 +221,20 @@ for (const [name, make, missing, words] of kinds) {
       })
     })
 
-    test('that others fill beside an empty spool does not keep it from starting and accepting', async (t) => {
-      const disk = make(t, 64)
-      const spool = openSpool(t, disk.dir)
-      await spool.append(batch())
-      drain(spool)
-      spool.close()
-      disk.fill()
-      const again = openSpool(t, disk.dir)
-      await accepts(again)
-      assert.equal(drain(again).length, 1)
-    })
+    ofKind(
+      'that others fill beside an empty spool does not keep it from starting and accepting',
+      async (t) => {
+        const disk = make(t, 64)
+        const spool = openSpool(t, disk.dir)
+        await spool.append(batch())
+        drain(spool)
+        spool.close()
+        disk.fill()
+        const again = openSpool(t, disk.dir)
+        await accepts(again)
+        assert.equal(drain(again).length, 1)
+      },
+    )
   })
 }
 

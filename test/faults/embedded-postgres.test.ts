@@ -18,6 +18,7 @@ import { findProcesses } from '../../src/embedded-postgres/leftovers.ts'
 import { type Embedded, startEmbedded } from '../../src/embedded-postgres/server.ts'
 import { connect } from '../../src/store/connect.ts'
 import { freshFolder, until } from '../support/processes.ts'
+import { longTest } from '../support/short-form.ts'
 
 const log = pino({ level: 'silent' })
 const isRoot = process.getuid?.() === 0
@@ -125,7 +126,7 @@ describe('startEmbedded', () => {
     await busy
   })
 
-  test('starts when postmaster.pid names a process that is another one by now', async (t) => {
+  longTest('starts when postmaster.pid names a process that is another one by now', async (t) => {
     const dir = freshFolder()
     const first = await startEmbedded({ dir, log })
     await first.stop()
@@ -148,20 +149,23 @@ describe('startEmbedded', () => {
     assert.equal(existsSync(join(dir, 'postgres.new')), false)
   })
 
-  test('puts its socket elsewhere when the path of the folder is too long for one', async (t) => {
-    const parent = freshFolder()
-    chmodSync(parent, 0o711)
-    const dir = join(parent, 'x'.repeat(110))
-    const first = await startEmbedded({ dir, log })
-    assert.deepEqual(await ask(first.url, 'select 1 as n'), [{ n: 1 }])
-    await first.stop()
-    const socket = readFileSync(join(dir, 'postgres.socket'), 'utf8')
-    assert.equal(existsSync(socket), false, 'nothing is left outside the folder')
-    const second = await start(t, dir)
-    assert.equal(second.url, first.url, 'its clients were told the address')
-  })
+  longTest(
+    'puts its socket elsewhere when the path of the folder is too long for one',
+    async (t) => {
+      const parent = freshFolder()
+      chmodSync(parent, 0o711)
+      const dir = join(parent, 'x'.repeat(110))
+      const first = await startEmbedded({ dir, log })
+      assert.deepEqual(await ask(first.url, 'select 1 as n'), [{ n: 1 }])
+      await first.stop()
+      const socket = readFileSync(join(dir, 'postgres.socket'), 'utf8')
+      assert.equal(existsSync(socket), false, 'nothing is left outside the folder')
+      const second = await start(t, dir)
+      assert.equal(second.url, first.url, 'its clients were told the address')
+    },
+  )
 
-  test('ignores the locale and the PostgreSQL settings of the caller', async (t) => {
+  longTest('ignores the locale and the PostgreSQL settings of the caller', async (t) => {
     const set = { LC_ALL: 'xx_XX.bogus', PGPORT: '1', PGDATA: '/nowhere', LANG: 'C' }
     const before = { ...process.env }
     Object.assign(process.env, set)
@@ -176,18 +180,22 @@ describe('startEmbedded', () => {
   const asRoot = {
     skip: isRoot ? false : 'only root meets folders that its own server may not enter',
   }
-  test('names the folder above and the remedy when its user may not enter', asRoot, async () => {
-    const closed = freshFolder()
-    writeFileSync(join(closed, 'letter'), 'of another user')
-    chmodSync(closed, 0o700)
-    await assert.rejects(startEmbedded({ dir: join(closed, 'state'), log }), (error: Error) => {
-      assert.match(error.message, new RegExp(`may not enter ${closed} \\(mode 0700\\)`))
-      assert.match(error.message, new RegExp(`chmod o\\+x ${closed}.*--dir /var/lib/wafermon`))
-      return true
-    })
-  })
+  longTest(
+    'names the folder above and the remedy when its user may not enter',
+    asRoot,
+    async () => {
+      const closed = freshFolder()
+      writeFileSync(join(closed, 'letter'), 'of another user')
+      chmodSync(closed, 0o700)
+      await assert.rejects(startEmbedded({ dir: join(closed, 'state'), log }), (error: Error) => {
+        assert.match(error.message, new RegExp(`may not enter ${closed} \\(mode 0700\\)`))
+        assert.match(error.message, new RegExp(`chmod o\\+x ${closed}.*--dir /var/lib/wafermon`))
+        return true
+      })
+    },
+  )
 
-  test('opens a closed folder of its own for its user', asRoot, async (t) => {
+  longTest('opens a closed folder of its own for its user', asRoot, async (t) => {
     const dir = freshFolder()
     chmodSync(dir, 0o700)
     const server = await start(t, dir)

@@ -9,6 +9,7 @@ import { startFakeApi } from '../support/fake-api.ts'
 import { layoutFaults, listWideTables } from '../support/layout-faults.ts'
 import { addRecord } from '../support/record-jobs.ts'
 import { aJob, fillShift, idOf } from '../support/sample-jobs.ts'
+import { fewer } from '../support/short-form.ts'
 import { startWebFor } from '../support/web.ts'
 
 /* Attempts, queues and ends as a reader sees them. */
@@ -57,7 +58,7 @@ describe('attempts, queues and ends', needsBrowser, () => {
   })
   after(() => browser?.close())
 
-  for (const colorScheme of ['light', 'dark'] as const) {
+  for (const colorScheme of fewer(['dark', 'light'] as const, 2)) {
     test(`fit on a desk and on a phone, whatever they say (${colorScheme})`, async (t) => {
       const { base, tried, waiting, bad } = await aFab(t)
       const { page, watch } = await openPage(t, browser, base, { colorScheme })

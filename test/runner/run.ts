@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
  * Runs the tests that `npm test` leaves out, the longest files first. `node --test` takes files by the
  * alphabet: a long one that it comes to last runs alone, while the other lanes have nothing to do.
  *
- *   npm run test:faults [-- WORD]   only the files with WORD in their name
+ *   npm run test:faults [-- WORD]    only the files with WORD in their name
+ *   npm run test:faults -- --short   of many of one kind some, see test/support/short-form.ts
  */
 
 /**
@@ -80,7 +81,10 @@ async function runFiles(files: string[], concurrency: number): Promise<void> {
   for await (const text of events.compose(new spec())) process.stdout.write(text)
 }
 
-const [word = ''] = process.argv.slice(2)
+const args = process.argv.slice(2)
+const word = args.find((arg) => arg !== '--short') ?? ''
+// For the processes of the tests, which are ours.
+if (args.includes('--short')) process.env.TEST_SHORT = '1'
 const files = chooseFiles(word)
 await runFiles(
   files.filter((file) => !alone.includes(file)),
