@@ -100,7 +100,12 @@ describe('sidecar, local API and central together', () => {
       [processed('error', 'accepted')]: 1,
       [processed('canceled', 'accepted')]: 1,
     }
-    assert.deepEqual(await moved(sidecar, before), {
+    const here = await moved(sidecar, before)
+    // It tells its state by the clock, and not for what it got.
+    for (const name of Object.keys(here)) {
+      if (name.startsWith('wafermon_heartbeats_total')) delete here[name]
+    }
+    assert.deepEqual(here, {
       ...accepted,
       [processed('finished', 'corrected')]: 1,
       [processed('started', 'duplicate')]: 1,
