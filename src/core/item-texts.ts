@@ -132,7 +132,8 @@ const maxDepth = 1000
 /**
  * Finds what is not worth parsing: no event that would pass is written in so many bytes, or so deep.
  * White space does not count, and a character counts once however it is written; numbers and names
- * count as they are written, so `maxBytes` should leave room for zeros at their ends.
+ * count as they are written, so `maxBytes` should leave room for zeros at their ends. A long text, which
+ * costs little to parse, counts less: it may be metadata, which is cut, and the end of a job.
  *
  * @returns the fault of the item, or undefined
  */
@@ -145,7 +146,7 @@ export function findHuge(text: string, { start, end }: Cut, maxBytes: number): F
     bytes++
     if (code === quote) {
       const close = Math.min(endOfText(text, at), end)
-      bytes += countText(text, { start: at + 1, end: close }, maxBytes)
+      bytes += weighText(text, { start: at + 1, end: close }, maxBytes)
       at = close
     } else if (code === openObject || code === openList) depth++
     else if (code === closeObject || code === closeList) depth--
@@ -156,6 +157,18 @@ export function findHuge(text: string, { start, end }: Cut, maxBytes: number): F
 }
 
 export type Fault = 'deep' | 'large'
+
+/** Of a text, what counts in full; the rest counts an eighth. */
+const fullText = 32 * 1024
+
+/** What a text counts, at most `most` and one. */
+function weighText(text: string, cut: Cut, most: number): number {
+  const written = cut.end - cut.start
+  const long = fullText + (written - fullText) / 8
+  return written <= fullText
+    ? countText(text, cut, most)
+    : Math.min(countText(text, cut, most), long)
+}
 
 /** Characters of a text, those written as `\n` or `\u000a` once; more than `most` are not counted on. */
 function countText(text: string, { start, end }: Cut, most: number): number {

@@ -63,12 +63,20 @@ describe('a mistake of a sender', () => {
     assert.deepEqual(small, { ok: true, duplicate: false })
   })
 
+  test('a log of a million characters in its metadata costs no job its end', async () => {
+    const large = anEnd({ metadata: { log: 'äß\n€'.repeat(250_000), exit_code: 3 } })
+    const { said } = await post([anEnd(), large])
+    assert.deepEqual([said.success, said.truncated], [2, [1]])
+    const many = anEnd({ metadata: { log: Array.from({ length: 9 }, () => 'x'.repeat(32_768)) } })
+    assert.match((await post([anEnd(), many])).said.rejected[0]!.detail, /at most 65536 bytes/)
+  })
+
   test('a zero for a time costs nothing, and is counted', async () => {
     const zero = anEnd({ started_at: '0001-01-01T00:00:00Z', ended_at: '' })
     assert.equal((await post([zero, anEnd()])).said.success, 2)
     const metrics = await (await fetch(`${sidecar.url}/metrics`)).text()
     assert.match(metrics, /events_processed_total\{event_type="finished",status="zero_time"\} 1\b/)
-    assert.match(metrics, /events_processed_total\{event_type="finished",status="truncated"\} 3\b/)
+    assert.match(metrics, /events_processed_total\{event_type="finished",status="truncated"\} 4\b/)
   })
 
   test('a time without a zone is read in that of the site, where the sidecar names one', async () => {

@@ -27,10 +27,13 @@ export async function* cutTable(
 ): AsyncGenerator<Cut<Row>> {
   const rows = quoted ? quotedRows(source, delimiter) : plainRows(source, delimiter)
   let columns: string[] | undefined
+  let spare = quoted ? Infinity : 0
   for await (const cut of rows) {
     if ('why' in cut) yield cut
-    else if (columns === undefined) columns = readHead(cut.value, source.file, { needed, toName })
-    else yield toRow(cut.line, cut.value, columns)
+    else if (columns === undefined) {
+      columns = readHead(cut.value, source.file, { needed, toName })
+      spare ||= cut.value.length - columns.length
+    } else yield toRow(cut.line, cut.value, { columns, spare })
   }
   if (columns === undefined) throw new ConfigError(`${source.file} is empty: it has no head row`)
 }
@@ -48,10 +51,18 @@ function readHead(fields: readonly string[], file: string, { needed, toName }: H
   throw new ConfigError(`${file} has no column ${missing}; its first line names: ${shown}`)
 }
 
-/** A further field that is empty is the end of a line that closes with its delimiter. */
-function toRow(line: number, fields: readonly string[], columns: readonly string[]): Cut<Row> {
+/**
+ * Further fields that are empty are the end of a line that closes with its delimiter. Where quotation marks cannot keep
+ * a delimiter within a field, only as many as the first line has: else a field was cut in two, and the others moved.
+ */
+function toRow(
+  line: number,
+  fields: readonly string[],
+  { columns, spare }: { columns: readonly string[]; spare: number },
+): Cut<Row> {
   const more = fields.slice(columns.length)
-  if (fields.length < columns.length || more.some((field) => field !== '')) {
+  const isOver = more.length > spare || more.some((field) => field !== '')
+  if (fields.length < columns.length || isOver) {
     return { line, why: `has ${fields.length} fields, not ${columns.length} as the first line` }
   }
   const row: Record<string, string> = Object.create(null)

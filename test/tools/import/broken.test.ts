@@ -106,6 +106,29 @@ describe('a broken file', () => {
     assert.ok(toTaken(found).length > 10)
   })
 
+  test('that is broken within XML gives nothing of what comes after', async () => {
+    const whole = readFileSync(sample('cases.xes'), 'utf8')
+    const place = whole.indexOf('</trace>', whole.indexOf('R-2'))
+    const found = await readText('xes', `${whole.slice(0, place)}</trcae>${whole.slice(place)}`, {})
+    assert.match(JSON.stringify(found.at(-1)), /is not well-formed XML/)
+    const usual = await readText('xes', whole, {})
+    assert.deepEqual(toTaken(found), toTaken(usual).slice(0, toTaken(found).length))
+    assert.doesNotMatch(JSON.stringify(found), /R-3/)
+  })
+
+  test('of a table: a field that its delimiter cuts in two moves no other', async () => {
+    const rows = (end: string) => [
+      `JobID|State|Start|End|JobName|Partition|Comment${end}`,
+      `1|COMPLETED|2026-03-01T10:00:00|2026-03-01T10:01:00|a|day|${end}`,
+      `2|COMPLETED|2026-03-01T10:00:00|2026-03-01T10:01:00|a|b|day|${end}`,
+    ]
+    for (const end of ['', '|']) {
+      const found = await readText('sacct', rows(end).join('\n'), { zone: 'UTC' })
+      const named = found.flatMap((one) => ('why' in one ? [one.line] : []))
+      assert.deepEqual([named, toTaken(found).length], [[3], 2], end)
+    }
+  })
+
   test('of XML with entities of its own does not grow', async () => {
     const entities = Array.from(
       { length: 20 },

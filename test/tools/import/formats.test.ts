@@ -144,8 +144,39 @@ describe('nextflow', async () => {
     assert.equal(slots.ended_at, '2026-03-01T12:03:04.750000Z')
   })
 
-  test('takes an aborted task for canceled, and passes over a cached one', () => {
+  test('tells tasks of one name apart, and tries again the one that failed first', async () => {
+    const rows = [
+      'task_id name status exit attempt submit duration realtime',
+      '1 fit FAILED 1 1 2026-03-01T10:00:00 10s 5s',
+      '2 fit FAILED 2 1 2026-03-01T10:00:01 10s 5s',
+      '3 fit COMPLETED 0 1 2026-03-01T10:00:02 10s 5s',
+      '4 fit FAILED 3 2 2026-03-01T10:01:00 10s 5s',
+      '5 fit COMPLETED 0 2 2026-03-01T10:01:01 10s 5s',
+      '6 fit COMPLETED 0 3 2026-03-01T10:02:00 10s 5s',
+      '7 other COMPLETED 0 2 2026-03-01T10:03:00 10s 5s',
+      '8 sent FAILED - - 2026-03-01T10:00:09 - -',
+      '9 sent FAILED - - - - -',
+    ]
+    const path = join(freshFolder(), 'trace.txt')
+    writeFileSync(path, rows.map((row) => row.replaceAll(' ', '\t')).join('\n'))
+    const { jobs } = await foldFile('nextflow', path)
+    const said = jobs.map((job) => [
+      ...[job.job_key, job.attempt, job.end_status, job.ended_at?.slice(14, 19)],
+      Object.values(job.attempts ?? {}).map((entry) => entry?.error?.text),
+    ])
+    assert.deepEqual(said, [
+      ['fit', 3, 'succeeded', '02:10', ['exit code 1', 'exit code 3']],
+      ['fit', 2, 'succeeded', '01:11', ['exit code 2']],
+      ['fit', 1, 'succeeded', '00:12', []],
+      ['other', 2, 'succeeded', '03:10', []],
+      ['sent', 1, 'failed', '03:10', []],
+      ['sent', 1, 'failed', '03:10', []],
+    ])
+  })
+
+  test('takes an aborted task for canceled, no earlier than what ended before, and passes over a cached one', () => {
     assert.equal(stateOf(file, 'REPORT').status, 'canceled')
+    assert.equal(file.byKey.REPORT?.slots.ended_at, '2026-03-01T12:03:04.750000Z')
     const skipped = file.found.flatMap((one) => ('skipped' in one ? [one.line] : []))
     assert.deepEqual(skipped, [6])
   })
@@ -163,6 +194,10 @@ describe('htcondor', async () => {
     const { slots, metadata } = file.byKey['172.0'] as NonNullable<Folded['byKey'][string]>
     assert.deepEqual([slots.cpu_user_s, slots.cpu_system_s, slots.mem_max_mb], [62, 1, 156])
     assert.deepEqual([metadata.host, metadata.dag_node], ['10.0.0.8', 'fit'])
+  })
+
+  test('reads an event to its end, also over the empty line that newer versions write', () => {
+    assert.equal(file.found.filter((one) => 'why' in one && /no event/.test(one.why)).length, 0)
   })
 
   test('says why a job is held, as long as it is', async () => {
@@ -262,6 +297,19 @@ describe('openlineage', async () => {
     assert.deepEqual([status, attempt, durationS], ['succeeded', 2, 60])
     const first = file.byKey[child]?.slots.attempts?.[1]
     assert.deepEqual([first?.end?.status, first?.error?.text], ['failed', 'connection refused'])
+  })
+
+  test('a start that comes after the end of its run begins no attempt', async () => {
+    const runId = 'f195f3a0-0000-4000-8000-000000000002'
+    const line = (eventType: string, second: number) =>
+      JSON.stringify({
+        ...{ eventType, eventTime: `2026-03-01T10:00:0${second}Z`, run: { runId } },
+        job: { namespace: 'etl', name: 'daily' },
+      })
+    const path = join(freshFolder(), 'runs.ndjson')
+    writeFileSync(path, [line('FAIL', 5), line('START', 1)].join('\n'))
+    const { status, attempt, durationS } = stateOf(await foldFile('openlineage', path), runId)
+    assert.deepEqual([status, attempt, durationS], ['failed', 1, 4])
   })
 
   test('a run keeps its nominal time as its key, also where its end does not repeat it', async () => {

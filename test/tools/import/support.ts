@@ -23,8 +23,8 @@ export const lotColumns = {
 export const samples = [
   { format: 'sacct', file: 'sacct.txt', bad: [18, 19] },
   { format: 'nextflow', file: 'nextflow.txt', bad: [7] },
-  { format: 'htcondor', file: 'htcondor.txt', bad: [58, 61] },
-  { format: 'htcondor', file: 'jobstate.txt', bad: [20] },
+  { format: 'htcondor', file: 'htcondor.txt', bad: [60, 63] },
+  { format: 'htcondor', file: 'jobstate.txt', bad: [21] },
   { format: 'xes', file: 'cases.xes', bad: [52] },
   { format: 'openlineage', file: 'openlineage.ndjson', bad: [9, 10] },
   { format: 'otlp-json', file: 'spans.ndjson', bad: [2, 4] },

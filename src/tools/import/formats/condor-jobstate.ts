@@ -81,6 +81,7 @@ export class JobStates {
 
 type Node = { attempt: number; sequence: string; exitCode: number | undefined }
 type Told = Pick<Observation, 'kind' | 'status'> & { metadata?: Metadata | undefined }
+type Tell = (id: string, node: Node) => Told | undefined
 
 const succeeded = { kind: 'finished', status: 'succeeded' } as const
 const failed = { kind: 'error', status: 'failed' } as const
@@ -91,37 +92,47 @@ const fail = (metadata: Metadata): Told => ({ ...failed, metadata })
  * By the state. The script after a job has the last word about its node, so it ends what the job ended before;
  * its line has the id of the job and not its exit code, which is that of the job before it.
  */
-const tell: Record<string, (id: string, node: Node) => Told | undefined> = {
+const tell: Record<string, Tell> = {
   SUBMIT: (id) => ({ kind: 'queued', metadata: { native_id: id } }),
-  SUBMIT_FAILURE: () => fail({ error: 'could not be submitted' }),
-  SUBMIT_FAILED: () => fail({ error: 'could not be submitted' }),
+  ...named('SUBMIT_FAILURE SUBMIT_FAILED GRID_SUBMIT_FAILED GLOBUS_SUBMIT_FAILED', () =>
+    fail({ error: 'could not be submitted' }),
+  ),
   EXECUTE: (id) => ({ kind: 'started', metadata: { native_id: id } }),
   JOB_SUCCESS: (id, node) => {
     node.exitCode = Number(id) || 0
     return { ...succeeded, metadata: { exit_code: node.exitCode } }
   },
-  JOB_FAILURE: (id, node) => {
+  ...named('JOB_FAILURE JOB_FAILED', (id, node) => {
     node.exitCode = Number.isInteger(Number(id)) ? Number(id) : undefined
     return fail({ exit_code: node.exitCode })
-  },
+  }),
   JOB_ABORTED: () => ({ kind: 'canceled', status: 'canceled', metadata: { reason: 'aborted' } }),
   JOB_HELD: () => ({ kind: 'queued', metadata: { reason: 'held' } }),
   JOB_RELEASED: () => ({ kind: 'queued', metadata: { reason: 'released' } }),
   JOB_EVICTED: () => ({ kind: 'queued', metadata: { reason: 'evicted' } }),
   JOB_SUSPENDED: () => ({ kind: 'queued', metadata: { reason: 'suspended' } }),
   JOB_UNSUSPENDED: () => ({ kind: 'started' }),
-  PRE_SCRIPT_FAILURE: () => fail({ error: 'the script before the job failed' }),
+  ...named('PRE_SCRIPT_FAILURE PRE_SCRIPT_FAILED', () =>
+    fail({ error: 'the script before the job failed' }),
+  ),
   POST_SCRIPT_SUCCESS: (_id, { exitCode }) => ({
     ...succeeded,
     metadata: filled({ exit_code: exitCode }),
   }),
-  POST_SCRIPT_FAILURE: (_id, { exitCode }) =>
+  ...named('POST_SCRIPT_FAILURE POST_SCRIPT_FAILED', (_id, { exitCode }) =>
     fail({ error: 'the script after the job failed', exit_code: exitCode }),
+  ),
+}
+
+/** DAGMan and Pegasus, and their versions, write some states differently. */
+function named(names: string, said: Tell): Record<string, Tell> {
+  return Object.fromEntries(names.split(' ').map((name) => [name, said]))
 }
 
 /** States that say nothing that the others do not. */
 const known: ReadonlySet<string> = new Set([
-  ...['PRE_SCRIPT_STARTED', 'PRE_SCRIPT_SUCCESS', 'JOB_TERMINATED', 'IMAGE_SIZE'],
+  ...['PRE_SCRIPT_STARTED', 'PRE_SCRIPT_TERMINATED', 'PRE_SCRIPT_SUCCESS'],
+  ...['JOB_TERMINATED', 'IMAGE_SIZE'],
   ...['POST_SCRIPT_STARTED', 'POST_SCRIPT_TERMINATED', 'GRID_SUBMIT', 'GLOBUS_SUBMIT'],
   ...['JOB_DISCONNECTED', 'JOB_RECONNECTED', 'JOB_RECONNECT_FAILED', 'REMOTE_ERROR'],
   ...['SHADOW_EXCEPTION', 'GENERIC', 'NODE_EXECUTE', 'NODE_TERMINATED', 'JOB_STAGE_IN'],

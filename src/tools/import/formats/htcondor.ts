@@ -64,7 +64,7 @@ async function* cut(source: Source): AsyncGenerator<Cut<Piece>> {
     }
     const { line, value: text } = one
     const begins = /^\d{3} \(/.test(text)
-    if (event && (begins || text.length === 0 || text.trimEnd() === '...')) {
+    if (event && (begins || text.trimEnd() === '...')) {
       // An event that the next one cuts off was torn while it was written.
       yield begins ? { line: event.line, why: 'is not closed by a line with ...' } : event
       event = undefined

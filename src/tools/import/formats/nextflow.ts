@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { JobStatus } from '../../../core/job.ts'
 import { fromMicros, type Micros, toMicros } from '../../../core/time.ts'
+import { Lru } from '../../../platform/lru.ts'
 import {
   BadValue,
   defineFormat,
   type ImportContext,
+  jobsRemembered,
   type Observation,
   type Skipped,
 } from '../format.ts'
 import { observeRecord } from '../record.ts'
 import { cutTable, type Row } from '../table.ts'
 import {
+  copyText,
   filled,
   isNone,
   lookUp,
@@ -27,17 +30,55 @@ import {
  * The trace file of a Nextflow run: a row per task, with the fields of `trace.fields` in any order, as shown or
  * raw (`trace.raw`). Ids of tasks count from 1 in every run, and no field names the run: it is known by the
  * first row of its file, which stays the first while the file grows.
+ *
+ * A row is written when its task has ended. What is tried again is a task with an id of its own and the same name, so
+ * attempt 2 belongs to the oldest attempt 1 of that name that failed and was not tried again yet. A task that was
+ * aborted, or never got as far as running, has no end: it ends no earlier than what was written before it.
  */
 export const nextflow = defineFormat<Row>({
   cut: (source) => cutTable(source, { delimiter: '\t', needed: ['task_id', 'name', 'status'] }),
   observe(context) {
-    let run: string | undefined
+    let run: Run | undefined
     return (row) => {
-      run ??= createHash('sha1').update(JSON.stringify(row)).digest('hex')
+      run ??= new Run(row)
       return observeTask(row, run, context)
     }
   },
 })
+
+/** Of one name, the tasks that failed and wait for their next attempt. */
+const mostOfOneName = 16
+
+/** What is remembered of the rows before. */
+class Run {
+  readonly #id: string
+  readonly #failed = new Lru<string, string[]>(jobsRemembered)
+  #latest: Micros | undefined
+
+  constructor(firstRow: Row) {
+    this.#id = createHash('sha1').update(JSON.stringify(firstRow)).digest('hex')
+  }
+
+  /** The job of a row: the task as it was at its first attempt. */
+  findJob({ task_id: id = '', name }: Row, attempt: number, status: JobStatus): string {
+    const before = this.#failed.get(`${attempt - 1} ${name}`) ?? []
+    const [first = id] = before.splice(Math.max(0, before.indexOf(id)), 1)
+    if (status === 'failed') {
+      const key = copyText(`${attempt} ${name}`)
+      const failed = this.#failed.get(key) ?? []
+      this.#failed.set(key, [...failed, copyText(first)].slice(-mostOfOneName))
+    }
+    return `${this.#id}:${first}`
+  }
+
+  /** @returns the latest time of this row and all before it */
+  seeTimes(times: readonly (Micros | undefined)[]): Micros | undefined {
+    for (const at of times) {
+      if (at !== undefined && at > (this.#latest ?? '')) this.#latest = at
+    }
+    return this.#latest
+  }
+}
 
 const states: Record<string, JobStatus> = {
   ...{ NEW: 'queued', SUBMITTED: 'queued', RUNNING: 'running', COMPLETED: 'succeeded' },
@@ -49,7 +90,7 @@ const noExit = '2147483647'
 
 function* observeTask(
   row: Row,
-  run: string,
+  run: Run,
   context: ImportContext,
 ): Generator<Observation | Skipped> {
   const { task_id: id, name = '', status: state = '' } = row
@@ -59,17 +100,19 @@ function* observeTask(
   if (status === undefined)
     throw new BadValue(`status: ${shorten(state)} is not a status of a task`)
   const [, process = name, tag] = /^(.*?) \((.*)\)$/.exec(name) ?? []
+  const attempt = readCount('attempt', row.attempt, 1) ?? 1
   const { queuedAt, startedAt, endedAt } = readTimes(row, context)
+  const latest = run.seeTimes([queuedAt, startedAt, endedAt])
   const isOpen = status === 'queued' || status === 'running'
   yield* observeRecord({
-    job: `${run}:${id}`,
+    job: run.findJob(row, attempt, status),
     key: orNone(row.tag) ?? tag ?? name,
     app: orNone(row.process) ?? process,
-    attempt: readCount('attempt', row.attempt, 1),
+    attempt,
     status,
     queuedAt,
     startedAt: status === 'queued' ? undefined : startedAt,
-    endedAt: isOpen ? undefined : endedAt,
+    endedAt: isOpen ? undefined : (endedAt ?? (status === 'succeeded' ? undefined : latest)),
     metrics: measured({
       mem_max_mb: readMegabytes('peak_rss', row.peak_rss),
       cpu_percent: readNumber('%cpu', row['%cpu']?.replace('%', '')),

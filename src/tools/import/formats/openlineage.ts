@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Micros } from '../../../core/time.ts'
 import { Lru } from '../../../platform/lru.ts'
 import {
   BadValue,
@@ -25,8 +26,14 @@ export const openlineage = defineFormat<string>({
 })
 
 /** What is remembered of a run: its parent is often named by its first event alone. */
-/** `key` is the nominal time, which not every event of a run repeats. */
-type Run = { parent: string | undefined; key: string | undefined; attempt: number; ended: boolean }
+type Run = {
+  parent: string | undefined
+  /** The nominal time, which not every event of a run repeats. */
+  key: string | undefined
+  attempt: number
+  /** When its attempt ended. */
+  endedAt: Micros | undefined
+}
 
 const text = z.string()
 const errorFacet = z.looseObject({
@@ -85,7 +92,7 @@ function* observeEvent(
   const told = lookUp(tell, event.eventType.toUpperCase())
   if (told === undefined) throw new BadValue(`eventType: ${event.eventType} is not one of a run`)
   const at = readAt('eventTime', event.eventTime, context)
-  const run = follow(runs, event, told)
+  const run = follow(runs, event, { ...told, at })
   yield {
     job: event.run.runId,
     ...(run.parent === undefined ? {} : { parent: run.parent }),
@@ -108,18 +115,24 @@ const tell: Record<string, Told> = {
   ABORT: { kind: 'canceled', status: 'canceled' },
 }
 
-function follow(runs: Lru<string, Run>, { run }: RunEvent, { kind, status }: Told): Run {
+function follow(
+  runs: Lru<string, Run>,
+  { run }: RunEvent,
+  { kind, status, at }: Told & { at: Micros },
+): Run {
   const id = run.runId.toLowerCase()
-  const known = runs.get(id) ?? { parent: undefined, key: undefined, attempt: 1, ended: false }
+  const none = { parent: undefined, key: undefined, endedAt: undefined }
+  const known = runs.get(id) ?? { ...none, attempt: 1 }
   runs.set(id, known)
   const parent = run.facets?.parent?.run.runId
   if (parent?.toLowerCase() !== id) known.parent ??= parent
   known.key ??= run.facets?.nominalTime?.nominalStartTime
-  if (kind === 'started' && known.ended) {
+  // A start from before the end came late: it is that of the attempt which ended.
+  if (kind === 'started' && known.endedAt !== undefined && at >= known.endedAt) {
     known.attempt++
-    known.ended = false
+    known.endedAt = undefined
   }
-  if (status !== undefined) known.ended = true
+  if (status !== undefined) known.endedAt = at
   return known
 }
 

@@ -25,7 +25,10 @@ async function* cut(source: Source): AsyncGenerator<Cut<XesPiece>> {
     const why = `is not well-formed XML (${message}); nothing after it is read`
     broken ??= { line: parser.line + 1, why }
   }
-  new Reader(parser, (piece) => found.push(piece))
+  // The parser reads on to the end of what it was given.
+  new Reader(parser, (piece) => {
+    if (!broken) found.push(piece)
+  })
   for await (const text of source.texts()) {
     // After an error the parser throws at the next write.
     parser.write(text)
