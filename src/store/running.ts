@@ -33,7 +33,7 @@ export async function countRunning(
           count(*) filter (where late and not runs) as late_queued,
           count(*) filter (where lost or stuck or late) as flagged,
           count(*) filter (where not lost_known) as lost_not_judged,
-          count(*) filter (where not stuck_known) as stuck_not_judged,
+          count(*) filter (where not stuck_known and not lost) as stuck_not_judged,
           (sum(count(*) filter (where runs)) over ())::float8 as judged,
           (sum(count(*) filter (where not runs)) over ())::float8 as waiting
         from (

@@ -68,5 +68,7 @@ describe('GET /jobs?flag=', () => {
     ]) {
       assert.equal((await get(`/jobs?${query}`)).status, 422, query)
     }
+    // Only of what the address has.
+    assert.doesNotMatch((await get('/jobs?flag=stuck&status=failed')).html, /<b>sort<|sort: must/)
   })
 })

@@ -235,11 +235,18 @@ describe('wafermon replay', () => {
       status: 'completed',
     })
     const file = join(freshFolder(), 'bad.ndjson')
-    writeFileSync(file, `${good}\n{"trace": 5}\nnot json\n`)
+    const endless = JSON.stringify({
+      ...JSON.parse(good),
+      job_id: '2',
+      end_ts: null,
+      status: 'unknown',
+    })
+    writeFileSync(file, `${good}\n{"trace": 5}\nnot json\n${endless}\n`)
     const run = launch(['replay', file, '--url', sidecar.url], {})
     assert.equal((await run.ended).code, 1)
     assert.match(run.logs(), /bad\.ndjson:2: trace/)
     assert.match(run.logs(), /bad\.ndjson:3: is not JSON/)
+    assert.match(run.logs(), /bad\.ndjson:4: end_ts: is missing, although the status is "unknown"/)
     assert.match(run.logs(), /accepted +2/)
   })
 

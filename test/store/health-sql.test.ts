@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Job } from '../../src/core/job.ts'
+import { runningQuestion } from '../../src/core/questions/running.ts'
 import { fromMs, type Micros } from '../../src/core/time.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { healthSql } from '../../src/store/health-sql.ts'
@@ -165,4 +166,21 @@ test('SQL judges stuck, lost and late as core does, whatever metadata says', asy
   )
   // Every combination that is possible: a lost run is not stuck.
   assert.equal(seen.size, 6, [...seen].join())
+})
+
+test('a lost job is not among those of which it is not known whether they are lost or stuck', async (t) => {
+  const { store } = await openStore(t, 'plain')
+  const began = (metadata: Record<string, unknown>) =>
+    anEvent(
+      ago(60),
+      { kind: 'started', metadata },
+      { entity: { type: 'job', id: crypto.randomUUID() } },
+    )
+  await ingest(store, [{ heartbeat_s: 1 }, { max_duration_s: 9000 }, {}].map(began))
+  await run(store, oldReceipt('job'))
+  const [counts] = await storeReader(store).ask(runningQuestion, {}, signal)
+  assert.deepEqual(
+    [counts?.running, counts?.lost, counts?.lostNotJudged, counts?.stuckNotJudged],
+    [3, 1, 2, 1],
+  )
 })

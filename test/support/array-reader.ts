@@ -320,7 +320,7 @@ function countRunning({ jobs }: World, { site, appName, exactApp }: Partial<JobF
     ),
     stuckNotJudged: count(
       all.filter(runs),
-      ({ usual, metadata }) => !usual && metadata.max_duration_s === undefined,
+      ({ usual, lost, metadata }) => !usual && !lost && metadata.max_duration_s === undefined,
     ),
     complete: true,
   }))

@@ -2,7 +2,7 @@
  * Runs in the browser: what of a page cannot be read, as sentences; empty when all of it can.
  *
  * - The page does not scroll sideways; only a box that the keyboard can reach may.
- * - No text is outside the window, or squeezed into a column of a few letters.
+ * - No text is outside the window, or squeezed into a column of a few letters, and no error runs on to the side.
  * - Text that a cell cuts off is in a row that leads to all of it.
  * - Every row that others of its table lead somewhere from leads somewhere as well, by a link that can
  *   be seen, and clicked where it is.
@@ -14,6 +14,10 @@ export const layoutFaults = `(() => {
   for (const details of document.querySelectorAll('details')) details.open = true
   const wide = document.documentElement.scrollWidth
   if (wide > innerWidth) faults.push('the page is ' + wide + ' px wide, the window ' + innerWidth)
+
+  for (const box of document.querySelectorAll('pre.tail')) {
+    if (box.scrollWidth > box.clientWidth) tell('runs on to the side', box)
+  }
 
   const scrolls = (box) => {
     for (let one = box; one; one = one.parentElement) {

@@ -55,7 +55,7 @@ export function OrphansPanel({ page, orphans }: { page: Page; orphans: OrphansVi
   if (total === 0 && !isCut) {
     return (
       <Panel title="Subjobs without a job">
-        <p class="empty">None: the job of every subjob has reported.</p>
+        <p class="empty">No subjob has been without its job for over 10 minutes.</p>
       </Panel>
     )
   }

@@ -17,7 +17,7 @@ export type Running = {
   flagged: number
   /** Running jobs without a heartbeat and without history of their kind: whether they are lost is unknown. */
   lostNotJudged: number
-  /** The same without a limit of their own: whether they are stuck is unknown. */
+  /** The same without a limit of their own: whether they are stuck is unknown. None of the lost, which are not stuck. */
   stuckNotJudged: number
   complete: boolean
 }
@@ -48,7 +48,9 @@ export const runningQuestion: Question<
     lostNotJudged: whole(
       'Cannot be judged as lost: no heartbeat, and no history of their kind yet.',
     ),
-    stuckNotJudged: whole('Cannot be judged as stuck: no limit, and no history of their kind yet.'),
+    stuckNotJudged: whole(
+      'Not lost, and cannot be judged as stuck: no limit, and no history of their kind yet.',
+    ),
     complete: flag(
       `False when there are more running jobs, or more late ones that wait: the newest ${mostJudged.toLocaleString('en-US')} of each are judged.`,
     ),

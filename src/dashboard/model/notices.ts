@@ -36,7 +36,8 @@ export function completenessNotices(
   if (skewedSources.length > 0) {
     notices.push({
       kind: 'stale',
-      title: `${skewedSources.length === 1 ? 'The clock' : 'The clocks'} of ${joinNames(skewedSources)} ${skewedSources.length === 1 ? 'is' : 'are'} off`,
+      // Of the sidecar or of a program that sends to it: the pipeline page says which.
+      title: `${skewedSources.length === 1 ? 'A clock' : 'Clocks'} at ${joinNames(skewedSources)} ${skewedSources.length === 1 ? 'is' : 'are'} off`,
       detail: 'Times from there are approximate.',
       link,
     })

@@ -83,7 +83,8 @@ function checkTogether(
       detail: 'must include running, or for late queued: only such jobs are stuck, lost or late',
     })
   }
-  if (sort === 'ended-desc') {
+  // Without words for an order it follows from the states, which are told above.
+  if (sort === 'ended-desc' && defaultSort(status) !== sort) {
     problems.push({
       name: 'sort',
       detail:

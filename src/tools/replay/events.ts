@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { fromMs } from '../../core/time.ts'
 import { uuidV5 } from '../../core/uuid.ts'
 import { DistinctTimes } from './distinct.ts'
-import type { TraceRecord } from './records.ts'
+import { hasEnded, type TraceRecord, waiting } from './records.ts'
 
 /** What a record says of a time, with its place among the steps of the same time. */
 export type Step = { atMs: number; rank: number; record: TraceRecord; of: 'wait' | 'start' | 'end' }
@@ -18,7 +18,7 @@ export function planSteps(records: readonly TraceRecord[]): { steps: Step[]; tim
     const { submit_ts, start_ts, end_ts, status } = record
     const sub = record.parent_id ? 1 : 0
     const waits = start_ts == null && submit_ts != null && waiting.has(status)
-    const ends = end_ts != null && status !== 'running' && !waiting.has(status)
+    const ends = end_ts != null && hasEnded(record)
     if (waits) steps.push({ atMs: submit_ts, rank: sub - 2, record, of: 'wait' })
     if (start_ts != null) steps.push({ atMs: start_ts, rank: sub, record, of: 'start' })
     if (ends) steps.push({ atMs: end_ts, rank: 3 - sub, record, of: 'end' })
@@ -27,9 +27,6 @@ export function planSteps(records: readonly TraceRecord[]): { steps: Step[]; tim
   steps.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank)
   return { steps, timeless }
 }
-
-/** What these say of a job has not begun. */
-const waiting: ReadonlySet<string> = new Set(['waiting', 'queued', 'pending'])
 
 const ends: Record<string, { kind: string; status: string }> = {
   completed: { kind: 'finished', status: 'succeeded' },

@@ -27,6 +27,12 @@ const recordSchema = z.object({
 })
 export type TraceRecord = z.infer<typeof recordSchema>
 
+/** What these say of a job has not begun. */
+export const waiting: ReadonlySet<string> = new Set(['waiting', 'queued', 'pending'])
+
+/** Whether it ended, however that went. */
+export const hasEnded = ({ status }: TraceRecord) => status !== 'running' && !waiting.has(status)
+
 export type BadLine = { line: number; why: string }
 
 /**
@@ -68,7 +74,13 @@ function parse(text: string): TraceRecord | string {
     return 'is not JSON'
   }
   const read = recordSchema.safeParse(json)
-  if (read.success) return read.data
+  if (read.success) return findContradiction(read.data) ?? read.data
   const { path, message } = read.error.issues[0]!
   return `${path.join('.') || 'the line'}: ${message}`
+}
+
+/** A job that began and says it ended, without a time of its end, would run for ever. */
+function findContradiction(record: TraceRecord): string | undefined {
+  if (record.start_ts == null || record.end_ts != null || !hasEnded(record)) return
+  return `end_ts: is missing, although the status is ${JSON.stringify(record.status.slice(0, 40))}`
 }
