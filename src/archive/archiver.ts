@@ -1,13 +1,14 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import type { Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import type { KeepRule } from '../store/archive/aged.ts'
 import { type DueDay, dueDays } from '../store/archive/days.ts'
 import { hotManifests, notedSite } from '../store/archive/files.ts'
 import { askAgainMs, type Lease } from '../store/lease.ts'
 import { readDoubt } from '../store/trusted-time.ts'
+import { type Failed, isSameFailure, freshState } from './archiver-state.ts'
 import { catchUp } from './chain.ts'
 import { concernsDay } from './day-failure.ts'
 import { archiveDay, isDue, type Outcome } from './due-day.ts'
@@ -16,8 +17,9 @@ import { dayOfRecord, readRecorded } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
 import { assertThere } from './read-back.ts'
-import { dropArchived, type Held, secondsLate } from './retention.ts'
-import { nothingWaits, toWaiting, type Waiting } from './waiting.ts'
+import { dropArchived, secondsLate } from './retention.ts'
+import { keepUp } from './upkeep.ts'
+import { toWaiting } from './waiting.ts'
 
 /*
  * Finds the closed days and archives those that are due, oldest first, until it is stopped; then
@@ -36,47 +38,21 @@ export type ArchiverOptions = {
   retentionHours: number
   /** How long late events and changed jobs of an archived day wait until they become a further part of it. */
   lateHours: number
+  /** For how many years the archive keeps what; nothing is deleted by itself. */
+  keep: readonly KeepRule[]
   log: Logger
   metrics: Metrics
   signal: AbortSignal
 }
 
+/** How often a sleeping archiver looks whether a command waits for the lease, in milliseconds. */
+const askWantedMs = 1000
+
 /** A day found whole is looked at again after a day. */
 const recheckMs = 24 * 3_600_000
 
-type Failed = { site: string; day: Micros; why: string }
-
-export type ArchiverState = {
-  /** This process is the one that archives; it does not wait for another to end. */
-  here: boolean
-  /** The reason why nothing can be archived now. */
-  trouble: string | undefined
-  /** Days that could not be archived as things are; every round tries them again. */
-  failed: readonly Failed[]
-  /** Days whose jobs are still changing. */
-  unsettled: number
-  /** Days archived by this process, each for the first time. */
-  days: number
-  waiting: Waiting
-  /** What it is doing, and since when on the clock of `performance`. */
-  step: { name: string; sinceMs: number } | undefined
-  /** The reason why raw events past retention have to stay. */
-  held: Held | undefined
-  lastRunAt: Micros | null
-}
-
 export class Archiver {
-  readonly state: ArchiverState = {
-    here: false,
-    trouble: undefined,
-    failed: [],
-    unsettled: 0,
-    days: 0,
-    waiting: nothingWaits,
-    step: undefined,
-    held: undefined,
-    lastRunAt: null,
-  }
+  readonly state = freshState()
   readonly #options: ArchiverOptions
   /** Findings of the current round so far. */
   #found: { failed: Failed[]; unsettled: number } = { failed: [], unsettled: 0 }
@@ -99,7 +75,7 @@ export class Archiver {
       if (signal.aborted) return
       if (well) {
         backoff.reset()
-        await sleep(this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs), signal)
+        await this.#rest(this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs))
       } else {
         // An archive or database that is back is seen soon; days that fail can wait longer.
         const waitMs = Math.min(intervalMs, backoff.next() * (this.state.trouble ? 1 : 10))
@@ -107,8 +83,23 @@ export class Archiver {
           { retry_ms: Math.round(waitMs), failures: backoff.failures },
           'archiver will retry',
         )
-        await sleep(waitMs, signal)
+        await this.#rest(waitMs)
       }
+    }
+  }
+
+  /** Sleeps, and lets a command have the lease that waits for it. */
+  async #rest(ms: number): Promise<void> {
+    const { lease, signal, log } = this.#options
+    const endMs = performance.now() + ms
+    for (let left = ms; left > 0 && !signal.aborted; left = endMs - performance.now()) {
+      await sleep(Math.min(left, askWantedMs), signal)
+      if (!this.state.here || !lease.isWanted()) continue
+      log.info('the lease is released: a command waits for it')
+      this.state.here = false
+      // When that fails the connection is lost, and the lease with it.
+      await lease.release().catch(() => {})
+      return sleep(askAgainMs, signal)
     }
   }
 
@@ -127,6 +118,7 @@ export class Archiver {
         await this.#assertTimeTrusted()
         await this.#archiveDue()
         await this.#retain()
+        await this.#keepUp()
       } else this.#forget()
       state.trouble = undefined
     } catch (error) {
@@ -226,6 +218,12 @@ export class Archiver {
     this.state.held = held
   }
 
+  async #keepUp(): Promise<void> {
+    this.#begin('upkeep of the archive')
+    const assertOurs = () => this.#assertOurs()
+    this.state.upkeep = await keepUp({ ...this.#options, assertOurs })
+  }
+
   /** Archives a day if it is due. */
   async #archive(day: DueDay): Promise<void> {
     const { lateHours, signal } = this.#options
@@ -265,10 +263,10 @@ export class Archiver {
   #noteFailed(failed: Failed): void {
     const { log, metrics } = this.#options
     metrics.archiveFailures.inc()
-    if (this.#found.failed.some((known) => isSame(known, failed))) return
+    if (this.#found.failed.some((known) => isSameFailure(known, failed))) return
     this.#found.failed.push(failed)
     // Shown now, for a round may take long; what has stopped failing goes at its end.
-    if (this.state.failed.some((known) => isSame(known, failed))) return
+    if (this.state.failed.some((known) => isSameFailure(known, failed))) return
     this.state.failed = [...this.state.failed, failed]
     log.error(failed, 'day not archived, will retry')
   }
@@ -295,5 +293,3 @@ export class Archiver {
 }
 
 const sumOf = (files: Outcome['files']) => files.reduce((sum, { rows }) => sum + rows, 0)
-
-const isSame = (a: Failed, b: Failed) => a.site === b.site && a.day === b.day && a.why === b.why

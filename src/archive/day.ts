@@ -103,6 +103,7 @@ export async function exportDay(options: ExportOptions): Promise<Exported> {
       eventsDropped: previous
         ? previous.manifest.events_dropped
         : facts.eventsDropped && !hours.some(({ rows }) => rows.event !== null),
+      expired: previous?.manifest.expired,
     })
     return writeManifest(place, day, manifest)
   })

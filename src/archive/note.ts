@@ -1,7 +1,8 @@
 import { fromMicros } from '../core/time.ts'
+import { noteReplaced, unnoteReplaced } from '../store/archive/compaction.ts'
 import type { Day } from '../store/archive/days.ts'
 import { type ArchivedFile, noteFiles, noteManifest } from '../store/archive/files.ts'
-import { type ArchivedJob, noteJobs } from '../store/archive/jobs.ts'
+import { type ArchivedJob, forgetJobs, noteJobs } from '../store/archive/jobs.ts'
 import type { JobKind } from '../store/archive/jobs-sql.ts'
 import { deleteArchived } from '../store/archive/late.ts'
 import type { Store } from '../store/connect.ts'
@@ -10,7 +11,7 @@ import { beginSlowly, type Loss } from '../store/slow-transaction.ts'
 import { DayFailure } from './day-failure.ts'
 import { readEventKeys } from './known-events.ts'
 import { toPartition } from './layout.ts'
-import type { Found } from './manifest.ts'
+import { expiredBy, type Found, type Manifest } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import { readColumns } from './parquet-read.ts'
 import type { Place } from './places/place.ts'
@@ -21,7 +22,8 @@ import type { Place } from './places/place.ts'
  *
  * - the manifest and its files;
  * - which version of which job lies in the day: with that, retention may delete the job;
- * - the late events that the files have leave "event_late".
+ * - the late events that the files have leave "event_late";
+ * - the files that it deletes for their age leave the record, with the jobs in them, and wait for their deletion.
  *
  * So a row of "event_late" whose key is in a file on record came again after it had been archived.
  */
@@ -44,12 +46,27 @@ export async function noteDay(
       const recorded = { site, seq, day: manifest.day, number, sha256: link.sha256 }
       await noteManifest(tx, recorded, manifest.late_events)
       await noteFiles(tx, day, toArchivedFiles(manifest.files))
+      await noteExpired(tx, day, manifest)
       for (const file of fresh) {
         if (file.kind !== 'event') await noteJobsOf(tx, place, day, file, file.kind, loss)
         else if (manifest.late_events > 0) await deleteLate(tx, place, file, loss)
       }
     },
   )
+}
+
+/** What the manifest deletes for its age leaves the record; what was to be deleted and is named again comes back. */
+async function noteExpired(tx: TransactionSql, day: Day, manifest: Manifest): Promise<void> {
+  const gone = toArchivedFiles(expiredBy(manifest))
+  await unnoteReplaced(
+    tx,
+    day,
+    manifest.files.map(({ path }) => path),
+  )
+  await noteReplaced(tx, day, gone)
+  const left = new Set(manifest.files.map(({ table }) => table))
+  const emptied = new Set(gone.flatMap(({ kind }) => (left.has(kind) ? [] : [kind])))
+  for (const kind of emptied) if (kind !== 'event') await forgetJobs(tx, kind, day)
 }
 
 /** Keys in one statement. */

@@ -3,6 +3,8 @@ import { archiveKinds } from '../store/archive/columns.ts'
 import type { ArchivedFile, RecordedFile, RecordedManifest } from '../store/archive/files.ts'
 import { ChainCheck } from './chain-check.ts'
 import { DayFailure } from './day-failure.ts'
+import { expiredFiles } from './expired-files.ts'
+import { holdFolder, readHolds } from './hold.ts'
 import { filesOfHours, type HourManifest, readHourManifest, readHours } from './hour-manifest.ts'
 import {
   type DayKey,
@@ -37,6 +39,8 @@ export type Summary = {
   late_events: number
   files: number
   bytes: number
+  /** What was deleted for its age, by table. */
+  expired?: Record<string, { at: string; by: string; why: string; files: number; rows: number }>
 }
 
 /** What counts of a day: its newest manifest, or those of its hours. */
@@ -109,8 +113,15 @@ function toSummary(one: Counting): Summary {
   const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if ('found' in one) {
-    const { site, day, rows, late_events } = one.found.manifest
-    return { site, day, rows, late_events, files: files.length, bytes }
+    const { site, day, rows, late_events, expired = {} } = one.found.manifest
+    const gone = Object.entries(expired).map(([kind, { at, by, why, files }]) => {
+      const sum = files.reduce((n, file) => n + file.rows, 0)
+      return [kind, { at, by, why, files: files.length, rows: sum }] as const
+    })
+    return {
+      ...{ site, day, rows, late_events, files: files.length, bytes },
+      ...(gone.length > 0 ? { expired: Object.fromEntries(gone) } : {}),
+    }
   }
   const { site, hour, rows, late_events } = one.hour
   const [day, ofDay] = [hour.slice(0, 10), Number(hour.slice(11, 13))]
@@ -141,6 +152,7 @@ export async function* verifyArchive(
   { deep = false, recorded }: VerifyOptions = {},
 ): AsyncGenerator<Summary | Problem> {
   const named = new Set<string>()
+  const leaving = new Set<string>()
   const chains = new ChainCheck()
   for await (const one of counting(place, chains)) {
     if ('problem' in one) {
@@ -149,14 +161,17 @@ export async function* verifyArchive(
     }
     const files = filesOf(one)
     for (const { path } of files) named.add(path)
+    if ('found' in one) for (const { path } of expiredFiles(one.found)) leaving.add(path)
     yield* problemsOf(place, files, deep)
     yield toSummary(one)
   }
   yield* chains.problems()
-  yield* unnamed(place, named)
+  yield* unnamed(place, named, leaving)
+  yield* unreadableHolds(place)
   if (!recorded) return
   yield* lostManifests(place, chains, recorded.manifests)
-  yield* lostFiles(place, named, recorded.files)
+  // Those that are leaving wait in the database for their deletion, or the manifest is not on record yet.
+  yield* lostFiles(place, named.union(leaving), recorded.files)
 }
 
 /** Manifests on record that the archive does not have. */
@@ -215,12 +230,25 @@ async function* problemsOf(
   }
 }
 
-async function* unnamed(place: Place, named: ReadonlySet<string>): AsyncGenerator<Problem> {
-  const problem =
+async function* unnamed(
+  place: Place,
+  named: ReadonlySet<string>,
+  leaving: ReadonlySet<string>,
+): AsyncGenerator<Problem> {
+  const left =
     'is not named by any manifest; the archiver removes it when it archives more of its day'
+  const aged =
+    'was to be deleted for its age and is still there; the archiver deletes it in its next round'
   for (const kind of archiveKinds) {
     for await (const path of place.list(kind)) {
-      if (isOurFile(path) && !named.has(path)) yield { path, problem }
+      if (!isOurFile(path) || named.has(path)) continue
+      yield { path, problem: leaving.has(path) ? aged : left }
     }
   }
+}
+
+/** While one cannot be read, nothing is deleted for its age. */
+async function* unreadableHolds(place: Place): AsyncGenerator<Problem> {
+  const found = await attempt(holdFolder, () => readHolds(place))
+  if (found && 'problem' in found) yield found
 }

@@ -1,4 +1,5 @@
 import { Archiver } from '../archive/archiver.ts'
+import { readKeepYears } from '../archive/keep-years.ts'
 import { openPlace } from '../archive/places/index.ts'
 import { describeArchiver } from '../archive/report.ts'
 import { AppError, ConfigError } from '../core/errors.ts'
@@ -34,6 +35,7 @@ export async function startArchiver(
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
     retentionHours: config.RETENTION_HOURS,
     lateHours: config.ARCHIVE_LATE_HOURS,
+    keep: readKeepYears(config.ARCHIVE_KEEP_YEARS),
     log,
     metrics,
     signal: life.signal,
