@@ -171,7 +171,7 @@ export async function* verifyArchive(
   if (!recorded) return
   yield* lostManifests(place, chains, recorded.manifests)
   // Those that are leaving wait in the database for their deletion, or the manifest is not on record yet.
-  yield* lostFiles(place, named.union(leaving), recorded.files)
+  yield* lostFiles(place, new Set([...named, ...leaving]), recorded.files)
 }
 
 /** Manifests on record that the archive does not have. */
