@@ -1,11 +1,3 @@
--- Files of the archive that a manifest on record has replaced by others, until they are deleted there.
-create table archive_replaced (
-  site_id text not null,
-  day     date not null,
-  path    text not null,
-  primary key (site_id, day, path)
-);
-
 -- By which the jobs of a day leave the record with its files. Many rows of one value: 8 bytes a job.
 create index archived_job_day on archived_job (site_id, day, kind);
 

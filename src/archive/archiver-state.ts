@@ -3,16 +3,15 @@ import type { Held } from './retention.ts'
 import { nothingKept, type Upkeep } from './upkeep.ts'
 import { nothingWaits, type Waiting } from './waiting.ts'
 
-export type Failed = { site: string; day: Micros; why: string }
+export type FailedDay = { site: string; day: Micros; why: string }
 
-/** What an archiver is about, as health shows it. */
 export type ArchiverState = {
   /** This process is the one that archives; it does not wait for another to end. */
   here: boolean
   /** The reason why nothing can be archived now. */
   trouble: string | undefined
   /** Days that could not be archived as things are; every round tries them again. */
-  failed: readonly Failed[]
+  failed: readonly FailedDay[]
   /** Days whose jobs are still changing. */
   unsettled: number
   /** Days archived by this process, each for the first time. */
@@ -27,7 +26,8 @@ export type ArchiverState = {
   lastRunAt: Micros | null
 }
 
-export const freshState = (): ArchiverState => ({
+/** Of an archiver that has not looked yet. */
+export const newState = (): ArchiverState => ({
   here: false,
   trouble: undefined,
   failed: [],
@@ -40,5 +40,5 @@ export const freshState = (): ArchiverState => ({
   lastRunAt: null,
 })
 
-export const isSameFailure = (a: Failed, b: Failed) =>
+export const isSameFailure = (a: FailedDay, b: FailedDay) =>
   a.site === b.site && a.day === b.day && a.why === b.why

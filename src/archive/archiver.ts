@@ -1,23 +1,27 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import { Backoff, sleep } from '../platform/backoff.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { KeepRule } from '../store/archive/aged.ts'
-import { type DueDay, dueDays } from '../store/archive/days.ts'
-import { hotManifests, notedSite } from '../store/archive/files.ts'
+import { type Day, type DueDay, dueDays, leftDays } from '../store/archive/days.ts'
+import { hotManifests } from '../store/archive/files.ts'
 import { askAgainMs, type Lease } from '../store/lease.ts'
 import { readDoubt } from '../store/trusted-time.ts'
-import { type Failed, isSameFailure, freshState } from './archiver-state.ts'
-import { catchUp } from './chain.ts'
+import { type FailedDay, isSameFailure, newState } from './archiver-state.ts'
+import { compactDay, daysToCompact } from './compact-day.ts'
 import { concernsDay } from './day-failure.ts'
-import { archiveDay, isDue, type Outcome } from './due-day.ts'
-import { type DayKey, toManifestFolder } from './layout.ts'
+import { archiveDay, type DueDayOptions, isDue, type Outcome } from './due-day.ts'
+import { takeOver } from './intent.ts'
+import type { DayKey } from './layout.ts'
 import { dayOfRecord, readRecorded } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
 import { assertThere } from './read-back.ts'
+import { deleteReplaced } from './replaced.ts'
+import { rest } from './rest.ts'
 import { dropArchived, secondsLate } from './retention.ts'
+import { assertRightPlace } from './right-place.ts'
 import { keepUp } from './upkeep.ts'
 import { toWaiting } from './waiting.ts'
 
@@ -45,17 +49,14 @@ export type ArchiverOptions = {
   signal: AbortSignal
 }
 
-/** How often a sleeping archiver looks whether a command waits for the lease, in milliseconds. */
-const askWantedMs = 1000
-
 /** A day found whole is looked at again after a day. */
 const recheckMs = 24 * 3_600_000
 
 export class Archiver {
-  readonly state = freshState()
+  readonly state = newState()
   readonly #options: ArchiverOptions
   /** Findings of the current round so far. */
-  #found: { failed: Failed[]; unsettled: number } = { failed: [], unsettled: 0 }
+  #found: { failed: FailedDay[]; unsettled: number } = { failed: [], unsettled: 0 }
   /** Sites whose chain in the archive is the one on record, and the lease under which that was seen. */
   readonly #caughtUp = new Map<string, number>()
   #number = 0
@@ -75,7 +76,8 @@ export class Archiver {
       if (signal.aborted) return
       if (well) {
         backoff.reset()
-        await this.#rest(this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs))
+        const waitMs = this.state.here ? intervalMs : Math.min(intervalMs, askAgainMs)
+        await rest(waitMs, { ...this.#options, state: this.state })
       } else {
         // An archive or database that is back is seen soon; days that fail can wait longer.
         const waitMs = Math.min(intervalMs, backoff.next() * (this.state.trouble ? 1 : 10))
@@ -83,23 +85,8 @@ export class Archiver {
           { retry_ms: Math.round(waitMs), failures: backoff.failures },
           'archiver will retry',
         )
-        await this.#rest(waitMs)
+        await rest(waitMs, { ...this.#options, state: this.state })
       }
-    }
-  }
-
-  /** Sleeps, and lets a command have the lease that waits for it. */
-  async #rest(ms: number): Promise<void> {
-    const { lease, signal, log } = this.#options
-    const endMs = performance.now() + ms
-    for (let left = ms; left > 0 && !signal.aborted; left = endMs - performance.now()) {
-      await sleep(Math.min(left, askWantedMs), signal)
-      if (!this.state.here || !lease.isWanted()) continue
-      log.info('the lease is released: a command waits for it')
-      this.state.here = false
-      // When that fails the connection is lost, and the lease with it.
-      await lease.release().catch(() => {})
-      return sleep(askAgainMs, signal)
     }
   }
 
@@ -114,11 +101,15 @@ export class Archiver {
       state.here = number !== undefined
       this.#number = number ?? 0
       if (state.here) {
-        await this.#assertRightPlace()
+        await assertRightPlace(place, lease.reader)
         await this.#assertTimeTrusted()
+        this.#found = { failed: [], unsettled: 0 }
         await this.#archiveDue()
         await this.#retain()
-        await this.#keepUp()
+        await this.#compact()
+        this.#begin('upkeep of the archive')
+        state.upkeep = await keepUp(this.#options)
+        Object.assign(state, this.#found)
       } else this.#forget()
       state.trouble = undefined
     } catch (error) {
@@ -139,45 +130,28 @@ export class Archiver {
     Object.assign(this.state, { failed: [], unsettled: 0 })
   }
 
-  /** A mount point with nothing mounted looks like an archive that was never written to. */
-  async #assertRightPlace(): Promise<void> {
-    const { place, lease } = this.#options
-    const site = await notedSite(lease.reader)
-    if (site === undefined) return
-    for await (const _ of place.list(toManifestFolder(site))) return
-    throw new AppError(
-      'unavailable',
-      `${place.setting}: ${place.address} has no files of ${site}, although it was archived before; mount the right folder`,
-    )
-  }
-
   /** What is settled, and past retention, depends on the time. */
   async #assertTimeTrusted(): Promise<void> {
     const doubt = await readDoubt(this.#options.lease.reader)
     if (doubt !== undefined) throw new AppError('unavailable', doubt)
   }
 
+  /** Jobs are many: which days they are in is asked once in a round. */
   async #archiveDue(): Promise<void> {
-    const { metrics } = this.#options
-    this.#found = { failed: [], unsettled: 0 }
+    const { lease, metrics, signal } = this.#options
     await this.#checkKept()
-    let due = await this.#dueDays()
+    const due = (await dueDays(lease.reader, signal)).filter(this.#isOurs)
     this.state.waiting = toWaiting(due, metrics)
-    for (const day of due) await this.#archive(day)
-    due = await this.#dueDays()
+    const left: DueDay[] = []
+    for (const day of due) if (!(await this.#archive(day))) left.push(day)
     // A job that moved is archived in its new day first; now its old day has to say so.
-    const left = due.filter(({ moves }) => moves > 0)
-    for (const day of left) await this.#archive(day)
-    if (left.length > 0) due = await this.#dueDays()
-    this.state.waiting = toWaiting(due, metrics)
-    Object.assign(this.state, this.#found)
+    for (const day of (await leftDays(lease.reader)).filter(this.#isOurs)) {
+      await this.#attempt(day, () => this.#archiveNow({ ...day, archived: true }))
+    }
+    this.state.waiting = toWaiting(left, metrics)
   }
 
-  async #dueDays(): Promise<DueDay[]> {
-    const { lease, site, signal } = this.#options
-    const days = await dueDays(lease.reader, signal)
-    return site === undefined ? days : days.filter((day) => day.site === site)
-  }
+  readonly #isOurs = ({ site }: DayKey) => [undefined, site].includes(this.#options.site)
 
   /** Days of which the hot store still has raw events: once a day it is seen that the archive has them. */
   async #checkKept(): Promise<void> {
@@ -218,34 +192,51 @@ export class Archiver {
     this.state.held = held
   }
 
-  async #keepUp(): Promise<void> {
-    this.#begin('upkeep of the archive')
-    const assertOurs = () => this.#assertOurs()
-    this.state.upkeep = await keepUp({ ...this.#options, assertOurs })
-  }
-
-  /** Archives a day if it is due. */
-  async #archive(day: DueDay): Promise<void> {
+  /** Archives a day if it is due. @returns true when nothing of it waits any more */
+  async #archive(day: DueDay): Promise<boolean> {
     const { lateHours, signal } = this.#options
     signal.throwIfAborted()
     if (!isDue(day, lateHours)) {
       if (!day.archived) this.#found.unsettled++
-      return
+      return false
     }
-    this.#begin(`${day.site} ${day.from.slice(0, 10)}`)
-    await this.#attempt(day, () => this.#archiveNow(day))
+    return this.#attempt(day, () => this.#archiveNow(day))
   }
 
-  async #archiveNow(day: DueDay): Promise<void> {
-    const { lease, place, log, signal } = this.#options
-    const { site } = day
-    if (this.#caughtUp.get(site) !== this.#number) await catchUp(site, { lease, place, log })
+  async #archiveNow(day: Day & Pick<DueDay, 'archived'>): Promise<void> {
+    this.#begin(`${day.site} ${day.from.slice(0, 10)}`)
+    this.#count(day, await this.#write(day.site, (options) => archiveDay(day, options)))
+  }
+
+  /** Rewrites days of many files, and deletes what they have replaced. */
+  async #compact(): Promise<void> {
+    const { lease, signal, log } = this.#options
+    for (const day of (await daysToCompact(lease.reader)).filter(this.#isOurs)) {
+      signal.throwIfAborted()
+      const about = { site: day.site, day: day.from }
+      this.#begin(`compaction of ${day.site} ${day.from.slice(0, 10)}`)
+      await this.#attempt(day, async () => {
+        const done = await this.#write(day.site, (options) => compactDay(day, options))
+        for (const one of done) log.info({ ...about, ...one }, 'day compacted')
+        await deleteReplaced(day, this.#writing())
+      })
+    }
+  }
+
+  /** Work that writes for a site, after what another archiver or a crash has left is settled. */
+  async #write<T>(site: string, work: (options: DueDayOptions) => Promise<T>): Promise<T> {
+    const options = this.#writing()
+    if (this.#caughtUp.get(site) !== this.#number) await takeOver(site, options)
     // Again after any failure: it may have come between a manifest and its record.
     this.#caughtUp.delete(site)
-    const assertOurs = () => this.#assertOurs()
-    const outcome = await archiveDay(day, { lease, place, log, signal, assertOurs })
+    const done = await work(options)
     this.#caughtUp.set(site, this.#number)
-    this.#count(day, outcome)
+    return done
+  }
+
+  #writing(): DueDayOptions {
+    const { lease, place, log, signal } = this.#options
+    return { lease, place, log, signal, assertOurs: () => this.#assertOurs() }
   }
 
   /** @returns false when the day failed by itself */
@@ -260,7 +251,7 @@ export class Archiver {
     }
   }
 
-  #noteFailed(failed: Failed): void {
+  #noteFailed(failed: FailedDay): void {
     const { log, metrics } = this.#options
     metrics.archiveFailures.inc()
     if (this.#found.failed.some((known) => isSameFailure(known, failed))) return
@@ -273,11 +264,15 @@ export class Archiver {
 
   /** Before anything becomes visible: the lease may be lost by now, and the disk unmounted. */
   async #assertOurs(): Promise<void> {
-    await this.#assertRightPlace()
-    await this.#options.lease.assertHeld()
+    const { place, lease } = this.#options
+    await assertRightPlace(place, lease.reader)
+    await lease.assertHeld()
   }
 
-  #count({ site, from, archived }: DueDay, { files, repeats }: Outcome): void {
+  #count(
+    { site, from, archived }: Day & Pick<DueDay, 'archived'>,
+    { files, repeats }: Outcome,
+  ): void {
     const { log, metrics } = this.#options
     metrics.archiveRepeats.inc(repeats)
     if (repeats > 0) log.info({ site, day: from, repeats }, 'events that came again dropped')

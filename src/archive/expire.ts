@@ -3,20 +3,20 @@ import { type AgedKind, agedKinds, findHot, type KeepRule } from '../store/archi
 import type { ArchiveKind } from '../store/archive/columns.ts'
 import { type Day, toDay } from '../store/archive/days.ts'
 import { type ArchivedFile, lastManifest } from '../store/archive/files.ts'
+import { pendingRemovals } from '../store/archive/removals.ts'
 import type { Store } from '../store/connect.ts'
 import { readDoubt } from '../store/trusted-time.ts'
-import { catchUp } from './chain.ts'
 import { concernsDay, DayFailure } from './day-failure.ts'
 import type { DueDayOptions } from './due-day.ts'
 import { writeExpiry } from './expired-files.ts'
 import { findHeld } from './held-day.ts'
 import type { KnownHolds } from './hold.ts'
 import { filesOfHours, type HourManifest, readHours } from './hour-manifest.ts'
+import { takeOver } from './intent.ts'
 import { type Found, readRecorded } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
 import { deleteReplaced } from './replaced.ts'
-import { deleteAllReplaced } from './upkeep.ts'
 
 /*
  * Deletes what is past its years, when a person asks for it: of a day all files of a kind, for each kind has its own
@@ -72,10 +72,10 @@ export async function* planExpiry(options: ExpireOptions): AsyncGenerator<Expire
 
 export type ConfirmOptions = Omit<ExpireOptions, 'reader'> &
   DueDayOptions & {
-  /** Who deletes, and what was said about it. */
-  by: string
-  reason: string | undefined
-}
+    /** Who deletes, and what was said about it. */
+    by: string
+    reason: string | undefined
+  }
 
 /**
  * Deletes what is past its years. The lease is held.
@@ -87,10 +87,10 @@ export async function* confirmExpiry(options: ConfirmOptions): AsyncGenerator<Ex
   const asked = { ...options, reader: lease.reader }
   await assertTimeTrusted(lease.reader)
   // What a crash left between a manifest and its record is no longer among the days after this.
-  const wrong = await catchUpAll(await agedDays(asked), options)
-  for (const { site, day, why } of await deleteAllReplaced(options)) {
-    const of = { site, day: day.slice(0, 10), kinds: [], files: 0, bytes: 0, rows: 0 }
-    yield { ...of, outcome: 'failed', reason: why }
+  const wrong = await takeOverAll(await agedDays(asked), options)
+  for (const { site, from } of await pendingRemovals(lease.reader)) {
+    const day = toDay(site, from)
+    yield* failureOf({ day, kinds: [] }, () => deleteReplaced(day, options, options.known))
   }
   for (const aged of await agedDays(asked)) {
     if (signal.aborted) return
@@ -102,14 +102,14 @@ export async function* confirmExpiry(options: ConfirmOptions): AsyncGenerator<Ex
 }
 
 /** @returns by site why its chain cannot be continued */
-async function catchUpAll(
+async function takeOverAll(
   days: readonly AgedDay[],
   options: ConfirmOptions,
 ): Promise<Map<string, string>> {
   const wrong = new Map<string, string>()
   for (const site of new Set(days.map(({ day }) => day.site))) {
     try {
-      await catchUp(site, options)
+      await takeOver(site, options)
     } catch (error) {
       if (!concernsDay(error)) throw error
       wrong.set(site, error.message)
@@ -135,7 +135,7 @@ async function expireDay(aged: AgedDay, options: ConfirmOptions): Promise<Expire
   }
   const why = reason === undefined ? line.reason : `${line.reason}: ${reason}`
   await writeExpiry({ day, previous, hours, kinds, by, why }, options)
-  const { held } = await deleteReplaced(day, options)
+  const { held } = await deleteReplaced(day, options, options.known)
   return held === undefined
     ? { ...line, outcome: 'deleted' }
     : { ...line, outcome: 'held', reason: held }
@@ -173,6 +173,15 @@ function toLine({ day, kinds }: AgedDay): ExpireLine {
     ...{ files: sum('files'), bytes: sum('bytes'), rows: sum('rows') },
     ...{ outcome: 'due', reason: `past its years (${past})` },
   }
+}
+
+/** Nothing, or the failure of a day that cannot be dealt with. */
+async function* failureOf(aged: AgedDay, work: () => Promise<unknown>): AsyncGenerator<ExpireLine> {
+  const line = await attempt(aged, async () => {
+    await work()
+    return toLine(aged)
+  })
+  if (line.outcome === 'failed') yield line
 }
 
 /** A day that cannot be dealt with does not keep the others waiting. */

@@ -3,18 +3,14 @@ import { clock } from '../platform/clock.ts'
 import type { ArchiveKind } from '../store/archive/columns.ts'
 import { type Day, dayFacts } from '../store/archive/days.ts'
 import type { ArchivedFile } from '../store/archive/files.ts'
+import { noteIntent } from '../store/archive/intent.ts'
 import { chainEnd } from './chain.ts'
-import type { DueDayOptions } from './due-day.ts'
+import { type DueDayOptions, keptPaths } from './due-day.ts'
 import { filesOfHours, type HourManifest } from './hour-manifest.ts'
-import {
-  type Expiries,
-  type Found,
-  makeManifest,
-  manifestNumbers,
-  writeManifest,
-} from './manifest.ts'
-import { toArchivedFiles, toManifestFile } from './manifest-file.ts'
+import { type Expiries, type Found, manifestNumbers } from './manifest.ts'
+import { toArchivedFiles } from './manifest-file.ts'
 import { noteDay } from './note.ts'
+import { publish, type Said } from './publish.ts'
 
 /*
  * How files leave a day for their age, and how they come back. The order is what makes it safe:
@@ -42,38 +38,38 @@ export type Expiry = {
  * Writes and notes the manifest by which all files of some kinds leave a day; they are still there then. The site's
  * chain has been caught up with.
  */
-export async function writeExpiry(expiry: Expiry, options: DueDayOptions): Promise<Found> {
-  const { previous, hours, kinds, by, why } = expiry
+export async function writeExpiry(expiry: Expiry, options: DueDayOptions): Promise<void> {
+  const { day, previous, hours, kinds } = expiry
   const before = previous ? toArchivedFiles(previous.manifest.files) : filesOfHours(hours)
   const leaving = before.filter(({ kind }) => kinds.has(kind))
   ensure(leaving.length > 0, 'a day has the files that leave it')
   const late = previous?.manifest.late_events ?? 0
-  return writeNext(
-    {
-      ...expiry,
-      files: before.filter(({ kind }) => !kinds.has(kind)),
-      fresh: [],
-      lateEvents: kinds.has('event') ? 0 : late,
-      toExpired: (number) => {
-        const expired: Expiries = { ...previous?.manifest.expired }
-        for (const kind of new Set(leaving.map((file) => file.kind))) {
-          expired[kind] = {
-            ...{ number, at: clock.now(), by, why, late_events: kind === 'event' ? late : 0 },
-            files: leaving.filter((file) => file.kind === kind).map(toManifestFile),
-          }
-        }
-        return expired
-      },
-    },
-    options,
-  )
+  await publishNext({ day, previous, options }, (number) => ({
+    files: before.filter(({ kind }) => !kinds.has(kind)),
+    lateEvents: kinds.has('event') ? 0 : late,
+    removed: { reason: 'expired', files: leaving },
+    expired: { ...previous?.manifest.expired, ...toExpiries(expiry, { number, leaving, late }) },
+  }))
 }
 
-/** Files that a manifest has deleted for their age, by what it says of each kind. */
-export const expiredFiles = ({ manifest }: Found): ArchivedFile[] =>
-  Object.values(manifest.expired ?? {}).flatMap(({ files }) => toArchivedFiles(files))
+function toExpiries(
+  { by, why }: Expiry,
+  { number, leaving, late }: { number: number; leaving: readonly ArchivedFile[]; late: number },
+): Expiries {
+  const expired: Expiries = {}
+  for (const { kind, rows, bytes } of leaving) {
+    expired[kind] ??= {
+      ...{ number, at: clock.now(), by, why, files: 0, rows: 0, bytes: 0 },
+      late_events: kind === 'event' ? late : 0,
+    }
+    expired[kind].files++
+    expired[kind].rows += rows
+    expired[kind].bytes += bytes
+  }
+  return expired
+}
 
-/** Names files of a day again that were to be deleted, and are all that is left of them. */
+/** Names files of a day again that had left it for their age, and were to be deleted. */
 export async function bringBack(
   day: Day,
   newest: Found,
@@ -83,49 +79,47 @@ export async function bringBack(
   const { files, late_events, expired = {} } = newest.manifest
   const kinds = new Set<string>(back.map(({ kind }) => kind))
   const events = back.reduce((sum, { kind, rows }) => sum + (kind === 'event' ? rows : 0), 0)
-  const late = kinds.has('event') ? Math.min(events, expired.event?.late_events ?? 0) : 0
-  await writeNext(
-    {
-      ...{ day, previous: newest, fresh: back, lateEvents: late_events + late },
+  const late = Math.min(events, expired.event?.late_events ?? 0)
+  const still = Object.entries(expired).filter(([kind]) => !kinds.has(kind))
+  await publishNext(
+    { day, previous: newest, options },
+    () => ({
       files: [...toArchivedFiles(files), ...back],
-      toExpired: () =>
-        Object.fromEntries(Object.entries(expired).filter(([kind]) => !kinds.has(kind))),
-    },
-    options,
+      lateEvents: late_events + late,
+      expired: Object.fromEntries(still),
+    }),
+    back,
   )
 }
 
-type Next = {
-  day: Day
-  previous: Found | undefined
-  files: readonly ArchivedFile[]
-  /** Those that are not on record. */
-  fresh: readonly ArchivedFile[]
-  lateEvents: number
-  toExpired: (number: number) => Expiries
-}
+type Next = { day: Day; previous: Found | undefined; options: DueDayOptions }
 
-/** The next manifest of a day: in the archive, and on record. */
-async function writeNext(
-  { day, previous, files, fresh, lateEvents, toExpired }: Next,
-  { lease, place, assertOurs }: DueDayOptions,
-): Promise<Found> {
-  const { frozenBefore, eventsDropped } = await dayFacts(lease.reader, day)
-  const end = await chainEnd({ lease }, day.site)
+/** The next manifest of a day: in the archive, and on record. @param fresh files whose rows are not on record */
+async function publishNext(
+  { day, previous, options }: Next,
+  toSaid: (
+    number: number,
+  ) => { files: readonly ArchivedFile[] } & Pick<Said, 'lateEvents' | 'removed' | 'expired'>,
+  fresh: readonly ArchivedFile[] = [],
+): Promise<void> {
+  const { lease, place } = options
+  const facts = await dayFacts(lease.reader, day)
   const number = ((await manifestNumbers(place, day)).at(-1) ?? 0) + 1
-  await assertOurs()
-  const found = await lease.protect((held) =>
-    writeManifest(
-      place,
-      day,
-      makeManifest({
-        ...{ day, number, end, lease: held, files, frozenBefore, lateEvents },
-        archivedAt: clock.now(),
-        eventsDropped: previous?.manifest.events_dropped ?? eventsDropped,
-        expired: toExpired(number),
-      }),
-    ),
+  const { files, ...said } = toSaid(number)
+  const found = await publish(
+    [],
+    files,
+    {
+      ...said,
+      frozenBefore: facts.frozenBefore,
+      eventsDropped: previous?.manifest.events_dropped ?? facts.eventsDropped,
+    },
+    {
+      ...options,
+      ...{ day, number, protect: lease.protect, noted: await keptPaths(lease.reader, day) },
+      intend: (n) => noteIntent(lease.store, day, n),
+      end: await chainEnd(options, day.site),
+    },
   )
   await noteDay(lease.store, place, day, found, fresh)
-  return found
 }

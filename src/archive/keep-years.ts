@@ -29,7 +29,8 @@ export function parseKeepYears(text: string): KeepRule[] | string {
       return `${part}: must be 1 to ${mostYears} years, or forever`
     }
     const key = `${site ?? ''}:${kind}`
-    if (rules.has(key)) return `${part}: ${kind} is there twice${site ? ` for ${site}` : ''}; remove one`
+    if (rules.has(key))
+      return `${part}: ${kind} is there twice${site ? ` for ${site}` : ''}; remove one`
     rules.set(key, { site, kind: kind as ArchiveKind, years: n })
   }
   for (const kind of archiveKinds) {

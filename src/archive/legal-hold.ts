@@ -2,12 +2,12 @@ import { archiveKinds } from '../store/archive/columns.ts'
 import { concernsDay } from './day-failure.ts'
 import { holdsOf } from './held-day.ts'
 import { type Hold, holdPath, mayHold } from './hold.ts'
-import { readHours, filesOfHours } from './hour-manifest.ts'
+import { filesOfHours, readHours } from './hour-manifest.ts'
 import { type DayKey, manifestFolder, parseManifestPath, toManifestFolder } from './layout.ts'
 import { type Expiries, readManifest } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
-import { toProblem, type Problem } from './problem.ts'
+import { type Problem, toProblem } from './problem.ts'
 
 /*
  * What a hold comes to: the days that it finds deleted already, and, where the bucket has object lock, the legal hold of

@@ -58,15 +58,12 @@ function describeUpkeep({ failing, sample, disks, agedDays }: Upkeep) {
   }
 }
 
-function upkeepFaults({ failing, disks, stuck }: Upkeep): string[] {
+function upkeepFaults({ failing, disks }: Upkeep): string[] {
   const faults = roomFaults(disks)
   if (failing.count > 0) {
     faults.push(
       `archived files do not read back: ${failing.count}; restore them from a copy (wafermon archive verify --deep names them)`,
     )
-  }
-  for (const { site, day, why } of stuck.slice(0, maxNamed)) {
-    faults.push(`${site} ${day.slice(0, 10)}: what left the archive is not deleted: ${why}`)
   }
   return faults
 }

@@ -123,9 +123,7 @@ const toText = ({ site, day, kinds, files, bytes, outcome, reason }: ExpireLine)
 
 function toTotal(sums: Sums, confirm: boolean): string {
   const parts = Object.entries(sums).flatMap(([outcome, { days, files, bytes }]) =>
-    days === 0
-      ? []
-      : [`${outcome}: ${days} days, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`],
+    days === 0 ? [] : [`${outcome}: ${days} days, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`],
   )
   const total = parts.length === 0 ? 'nothing is past its years' : parts.join('; ')
   const isPlan = !confirm && sums.due.days > 0

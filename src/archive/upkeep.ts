@@ -7,19 +7,13 @@ import {
   type SampleState,
   sampleState,
 } from '../store/archive/checks.ts'
-import { replacedFiles } from '../store/archive/compaction.ts'
 import { type DiskTrend, noteRoom, readTrends } from '../store/disk-room.ts'
 import type { Lease } from '../store/lease.ts'
-import type { Failed } from './archiver-state.ts'
-import { concernsDay } from './day-failure.ts'
-import type { DueDayOptions } from './due-day.ts'
 import type { Place } from './places/place.ts'
-import { deleteReplaced } from './replaced.ts'
 import { checkSample } from './sample.ts'
 
 /*
- * What the archive needs besides new days: files that have left their days are deleted, a sample is read, the room is
- * measured. Once a round, after the days.
+ * What the archive needs besides its days: a sample is read, the room is measured. Once a round, after the days.
  */
 
 export type Upkeep = {
@@ -29,12 +23,10 @@ export type Upkeep = {
   disks: readonly DiskTrend[]
   /** Days of which `wafermon archive expire` would delete something, unless it is held. */
   agedDays: number
-  /** Days whose files could not be deleted. */
-  stuck: readonly Failed[]
 }
 
 export const nothingKept: Upkeep = {
-  ...{ failing: { count: 0, first: [] }, sample: undefined, disks: [], agedDays: 0, stuck: [] },
+  ...{ failing: { count: 0, first: [] }, sample: undefined, disks: [], agedDays: 0 },
 }
 
 export type UpkeepOptions = {
@@ -44,13 +36,11 @@ export type UpkeepOptions = {
   log: Logger
   metrics: Metrics
   signal: AbortSignal
-  assertOurs: () => Promise<void>
 }
 
 /** @throws what concerns the archive or the database as a whole */
 export async function keepUp(options: UpkeepOptions): Promise<Upkeep> {
   const { lease, place, keep, metrics } = options
-  const stuck = await deleteAllReplaced(options)
   await checkSample(options)
   const room = await place.room?.()
   if (room) await noteRoom(lease.store, 'archive', room)
@@ -60,27 +50,9 @@ export async function keepUp(options: UpkeepOptions): Promise<Upkeep> {
   showDisks(metrics, disks)
   const aged = await agedKinds(lease.reader, keep)
   return {
-    ...{ failing, disks, stuck, sample: await sampleState(lease.reader) },
+    ...{ failing, disks, sample: await sampleState(lease.reader) },
     agedDays: new Set(aged.map(({ site, from }) => `${site} ${from}`)).size,
   }
-}
-
-/**
- * Deletes what has left any day. A day that fails by itself does not keep the others waiting.
- *
- * @returns the failures
- */
-export async function deleteAllReplaced(options: DueDayOptions): Promise<Failed[]> {
-  const failed: Failed[] = []
-  for (const { day } of await replacedFiles(options.lease.reader)) {
-    try {
-      await deleteReplaced(day, options)
-    } catch (error) {
-      if (!concernsDay(error)) throw error
-      failed.push({ site: day.site, day: day.from, why: error.message })
-    }
-  }
-  return failed
 }
 
 /** Of a disk whose days are not known there is no number. */

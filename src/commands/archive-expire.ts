@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { ConfigError } from '../core/errors.ts'
 import { whoAmI } from './archive-hold.ts'
-import { type PlaceFlags, openArchive, readArchive, withPlace } from './archive-place.ts'
+import { openArchive, type PlaceFlags, readArchive, withPlace } from './archive-place.ts'
 import { settingOption, toSeconds, toSite } from './options.ts'
 
 type Flags = PlaceFlags & {
@@ -38,13 +38,21 @@ export function addExpire(archive: Command): void {
         .argParser(toSeconds),
     )
     .addOption(
-      settingOption('--database-url <url>', 'database that has the archive on record', 'DATABASE_URL'),
+      settingOption(
+        '--database-url <url>',
+        'database that has the archive on record',
+        'DATABASE_URL',
+      ),
     )
     .action(async (flags: Flags) => {
       if (!flags.dryRun && !flags.confirm) {
-        throw new ConfigError('wafermon archive expire: say --dry-run to look, or --confirm to delete')
+        throw new ConfigError(
+          'wafermon archive expire: say --dry-run to look, or --confirm to delete',
+        )
       }
-      const config = await readArchive(flags, { ARCHIVE_KEEP_YEARS: ['--keep-years', flags.keepYears] })
+      const config = await readArchive(flags, {
+        ARCHIVE_KEEP_YEARS: ['--keep-years', flags.keepYears],
+      })
       const databaseUrl = config.DATABASE_URL
       if (databaseUrl === undefined) {
         throw new ConfigError(

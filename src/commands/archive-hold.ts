@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { type PlaceFlags, openArchive, readArchive, withPlace } from './archive-place.ts'
+import { openArchive, type PlaceFlags, readArchive, withPlace } from './archive-place.ts'
 import { userName } from './options.ts'
 
 type Flags = PlaceFlags & {

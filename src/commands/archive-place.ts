@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
 
-/* What the commands on an archive share: where it is. */
+/* The options by which all commands of the archive find it. */
 
 export type PlaceFlags = ConfigFlags & { dir?: string; databaseUrl?: string; json?: boolean }
 
@@ -13,6 +13,7 @@ export const withPlace = (command: Command) =>
     .addOption(configOption())
     .addOption(jsonOption())
 
+/** Opens the place that the settings ask for. */
 export async function openArchive(config: Awaited<ReturnType<typeof readArchive>>) {
   const { openPlace } = await import('../archive/places/index.ts')
   return openPlace(config)

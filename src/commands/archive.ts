@@ -1,14 +1,15 @@
 import type { Command } from 'commander'
+import { addCompact } from './archive-compact.ts'
 import { addExpire } from './archive-expire.ts'
 import { addHoldCommands } from './archive-hold.ts'
-import { type PlaceFlags, openArchive, readArchive, withPlace } from './archive-place.ts'
+import { openArchive, type PlaceFlags, readArchive, withPlace } from './archive-place.ts'
 import { settingOption } from './options.ts'
 
 type Flags = PlaceFlags & { deep?: boolean }
 
-/** Adds `wafermon archive`. */
+/** Adds `wafermon archive` and its commands. */
 export function addArchive(program: Command): void {
-  const archive = program.command('archive').description('inspects the archive, and says what of it is kept')
+  const archive = program.command('archive').description('inspects and keeps the archive')
   withPlace(archive.command('ls'))
     .description('lists the archived days')
     .action(async (flags: Flags) => {
@@ -32,6 +33,7 @@ export function addArchive(program: Command): void {
         ...{ json: !!flags.json, deep: !!flags.deep, databaseUrl: config.DATABASE_URL },
       })
     })
+  addCompact(archive)
   addHoldCommands(archive)
   addExpire(archive)
 }

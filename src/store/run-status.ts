@@ -112,5 +112,7 @@ function describeArchive(archive: DatabaseStatus['archive']): string {
 
 function describeDisk({ free_bytes, days_left, why }: DatabaseStatus['disks'][number]): string {
   const free = `${(free_bytes / 1e9).toFixed(1)} GB free`
-  return days_left === null ? `${free}, days left not known (${why})` : `${free}, ${days_left} days left`
+  return days_left === null
+    ? `${free}, days left not known (${why})`
+    : `${free}, ${days_left} days left`
 }

@@ -7,8 +7,8 @@ import { toPartition } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Staged } from '../../src/archive/places/place.ts'
 import type { Store } from '../../src/store/connect.ts'
-import { ingest } from '../../src/store/ingest.ts'
 import { connect } from '../../src/store/connect.ts'
+import { ingest } from '../../src/store/ingest.ts'
 import { freshDatabase } from '../support/database.ts'
 import { freshFolder } from '../support/processes.ts'
 import {
@@ -63,20 +63,27 @@ describe('a day that is past its years', () => {
     assert.equal(files(dir, 'event', 2009), 1, 'a dry run deletes nothing')
     const [first] = await expired(store, dir)
     assert.equal(first?.reason, 'past its years (event=10,job=15)')
-    const left = [2009, 2014, 2020].map((year) => [files(dir, 'event', year), files(dir, 'job', year)])
+    const left = [2009, 2014, 2020].map((year) => [
+      files(dir, 'event', year),
+      files(dir, 'job', year),
+    ])
     assert.deepEqual(left, [
       [0, 0],
       [0, 1],
       [1, 1],
     ])
-    assert.deepEqual(await Promise.all([2009, 2014, 2020].map((year) => jobsOf(store, year))), [0, 2, 2])
+    assert.deepEqual(
+      await Promise.all([2009, 2014, 2020].map((year) => jobsOf(store, year))),
+      [0, 2, 2],
+    )
     const { days, problems } = await verified(store, dir)
     assert.deepEqual(problems, [])
     const [, middle] = days
     assert.deepEqual(middle?.rows, { event: 0, job: 2, subjob: 0 })
-    const { at, ...said } = middle?.expired?.event ?? { at: '' }
-    assert.deepEqual(said, { by: 'ops', why: 'past its years (event=10)', files: 1, rows: 2 })
-    assert.ok(at > '2026')
+    const { at = '', bytes = 0, ...said } = middle?.expired?.event ?? {}
+    const why = 'past its years (event=10)'
+    assert.deepEqual(said, { number: 2, by: 'ops', why, files: 1, rows: 2, late_events: 2 })
+    assert.ok(at > '2026' && bytes > 1000)
     assert.deepEqual(await expired(store, dir), [], 'nothing is left to do')
   })
 
@@ -92,10 +99,14 @@ describe('a day that is past its years', () => {
   test('stays while the hot store has something that lies in it', async (t) => {
     const { store, dir } = await anOldArchive(t)
     await ingest(store, [oldEvent(2014, 9)])
-    const kept = (lines: Awaited<ReturnType<typeof planned>>) => lines.find(({ day }) => day === '2014-03-13')
+    const kept = (lines: Awaited<ReturnType<typeof planned>>) =>
+      lines.find(({ day }) => day === '2014-03-13')
     assert.equal(kept(await expired(store, dir))?.reason, 'late events wait for the archive')
     await archivedAll(store, dir)
-    assert.equal(kept(await expired(store, dir))?.reason, 'the hot store still has jobs that lie in it')
+    assert.equal(
+      kept(await expired(store, dir))?.reason,
+      'the hot store still has jobs that lie in it',
+    )
     assert.equal(files(dir, 'event', 2014), 2)
     await leaveHot(store)
     assert.equal(kept(await expired(store, dir))?.outcome, 'deleted')
