@@ -92,14 +92,9 @@ export function openLease(
   let number: number | undefined
   let wanted = false
   const reader = connect(url, { ...options, max: 1, keep: true })
-  const beat = setInterval(() => {
+  const beat = setInterval(async () => {
     if (number === undefined || reader.pool().available === 0) return
-    isAskedFor(reader, key).then(
-      (yes) => {
-        wanted = yes
-      },
-      () => {},
-    )
+    wanted = await isAskedFor(reader, key).catch(() => false)
   }, silentMs / 5)
   beat.unref()
 
@@ -147,22 +142,13 @@ export function openLease(
     await reader.ask(op, (sql) => sql`/* lease.release */ select pg_advisory_unlock(${key})`)
   }
 
-  async function waitFor(signal: AbortSignal): Promise<number | undefined> {
-    while (!signal.aborted) {
-      const held = await hold()
-      if (held !== undefined) return held
-      await waitForLock(reader, key)
-    }
-    return undefined
-  }
-
   return {
     store: fenced(reader, check),
     reader,
     hold,
     isWanted: () => wanted,
     release,
-    waitFor,
+    waitFor: (signal) => waitUntilHeld(hold, () => waitForLock(reader, key), signal),
     assertHeld: () => reader.begin(op, async (tx) => void (await check(tx))),
     protect,
     close: () => {
@@ -170,6 +156,19 @@ export function openLease(
       return reader.close()
     },
   }
+}
+
+async function waitUntilHeld(
+  hold: Lease['hold'],
+  wait: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  while (!signal.aborted) {
+    const held = await hold()
+    if (held !== undefined) return held
+    await wait()
+  }
+  return undefined
 }
 
 /** True when a session of this database waits for the lock. */
