@@ -111,6 +111,7 @@ export async function addHold(
   { reason, by }: { reason: string; by: string },
 ): Promise<Hold> {
   assertScope(scope)
+  assertReason(reason)
   const at = clock.now()
   // It begins with the day, so that a list is in the order of time.
   const id = `${at.slice(0, 10).replaceAll('-', '')}-${randomBytes(4).toString('hex')}`
@@ -118,6 +119,11 @@ export async function addHold(
   return write(place, {
     ...{ version: 1, id, number: 1, state: 'held', site, from, to, key, reason, by, at },
   })
+}
+
+function assertReason(reason: string): void {
+  if (reason.trim() !== '') return
+  throw new AppError('invalid', '--reason: must not be empty; say why', { field: '--reason' })
 }
 
 function assertScope({ site, from, to, key }: HoldScope): void {
@@ -148,6 +154,7 @@ export async function releaseHold(
   id: string,
   { reason, by }: { reason: string; by: string },
 ): Promise<Hold> {
+  assertReason(reason)
   const holds = await readHolds(place)
   const hold = holds.find((one) => one.id === id)
   if (!hold) {

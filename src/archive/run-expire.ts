@@ -7,6 +7,7 @@ import { type Lease, openLease } from '../store/lease.ts'
 import { confirmExpiry, type ExpireLine, planExpiry } from './expire.ts'
 import { readKeepYears } from './keep-years.ts'
 import type { Place } from './places/place.ts'
+import { assertRightPlace } from './right-place.ts'
 
 export type ExpireFlags = {
   databaseUrl: string
@@ -35,6 +36,7 @@ export async function runExpire(place: Place, flags: ExpireFlags): Promise<void>
   if (flags.confirm) return runConfirmed(options, flags)
   const store = connect(flags.databaseUrl, { role: 'archive expire', max: 1 })
   try {
+    await assertRightPlace(place, store)
     await report(planExpiry({ ...options, reader: store }), flags)
   } finally {
     await store.close()
@@ -48,13 +50,17 @@ async function runConfirmed(
   const { by, reason, site, keepYears } = flags
   const lease = openLease(flags.databaseUrl, 'archive', { role: 'archive expire' })
   try {
+    await assertRightPlace(options.place, lease.reader)
     await takeLease(lease, flags.waitS)
     const sums = await report(
       confirmExpiry({
         ...options,
         ...{ lease, by, reason, log: pino({ level: 'silent' }) },
         signal: new AbortController().signal,
-        assertOurs: () => lease.assertHeld(),
+        assertOurs: async () => {
+          await assertRightPlace(options.place, lease.reader)
+          await lease.assertHeld()
+        },
       }),
       flags,
     )
