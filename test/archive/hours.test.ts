@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { addHold, releaseHold } from '../../src/archive/hold.ts'
 import { hourManifestPath, manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { dropArchived } from '../../src/archive/retention.ts'
 import { verifyArchive } from '../../src/archive/verify.ts'
+import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshFolder } from '../support/processes.ts'
+import { expired, shortly } from './old-days.ts'
 import { hourEvents } from './hours-fixture.ts'
 import {
   archived,
@@ -43,6 +46,12 @@ async function upgraded(t: TestContext, more = [eventAt(9 * 3600, {}, 1)]) {
   const dir = hoursArchive()
   const { store } = await closedDay(t, [])
   await takeIn(store, [...hourEvents(), ...more], 2)
+  await onRecord(store, dir)
+  return { store, dir }
+}
+
+/** Puts its hours on record as that version had them. */
+async function onRecord(store: Store, dir: string): Promise<void> {
   for (const hour of [13, 14]) {
     const path = join(
       dir,
@@ -57,7 +66,6 @@ async function upgraded(t: TestContext, more = [eventAt(9 * 3600, {}, 1)]) {
       )
     }
   }
-  return { store, dir }
 }
 
 describe('hours that an earlier version archived', () => {
@@ -75,6 +83,24 @@ describe('hours that an earlier version archived', () => {
          (select count(*)::int from archived_hours_subjob('${dir}')) as subjobs`,
     )
     assert.deepEqual(row, { events: 10, jobs: 8, subjobs: 2 })
+  })
+
+  test('are deleted for their age as a day, and held by a key in them', async (t) => {
+    const dir = hoursArchive()
+    const { store } = await closedDay(t, [])
+    await onRecord(store, dir)
+    const rules = [{ site: null, kind: 'event' as const, years: 0 }]
+    const scope = { site: null, from: null, to: null, key: 'lot 140000000003' }
+    const who = { reason: 'recall', by: 'legal' }
+    const { id } = await addHold(new FolderPlace(dir), scope, who)
+    assert.deepEqual(shortly(await expired(store, dir, rules)), ['fab1 2026-03-01 event: held'])
+    await releaseHold(new FolderPlace(dir), id, who)
+    assert.deepEqual(shortly(await expired(store, dir, rules)), ['fab1 2026-03-01 event: deleted'])
+    const [day, ...others] = await verified(dir)
+    assert.ok(day && !('problem' in day) && others.length === 0)
+    assert.deepEqual([day.rows, day.expired?.event?.rows], [{ event: 0, job: 8, subjob: 2 }, 10])
+    const kinds = await run(store, 'select distinct kind from archive_file order by 1')
+    assert.deepEqual(kinds.map(({ kind }) => kind), ['job', 'subjob'])
   })
 
   test('become part of their day, whose first manifest has the rest', async (t) => {

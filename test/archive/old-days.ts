@@ -5,6 +5,7 @@ import type { Place } from '../../src/archive/places/place.ts'
 import type { Problem } from '../../src/archive/problem.ts'
 import { type Summary, verifyArchive } from '../../src/archive/verify.ts'
 import type { Event } from '../../src/core/event.ts'
+import type { KeepRule } from '../../src/store/archive/aged.ts'
 import { type Day, toDay } from '../../src/store/archive/days.ts'
 import { recordedFiles, recordedManifests } from '../../src/store/archive/files.ts'
 import type { Store } from '../../src/store/connect.ts'
@@ -46,7 +47,9 @@ export async function leaveHot(store: Store): Promise<void> {
   await trimJobs(store, signal, 0, true)
 }
 
-export const keep = (text = '') => {
+/** The rules of a setting; rules of a test may have fewer years than a setting allows. */
+export const keep = (text: string | KeepRule[] = '') => {
+  if (typeof text !== 'string') return text
   const rules = parseKeepYears(text)
   if (typeof rules === 'string') throw new Error(rules)
   return rules
@@ -58,7 +61,7 @@ async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
-const optionsOf = (store: Store, place: Place, years: string) => ({
+const optionsOf = (store: Store, place: Place, years: string | KeepRule[]) => ({
   ...{ reader: store, place, keep: keep(years), site: undefined, known: new Map() },
 })
 
@@ -71,7 +74,7 @@ export async function planned(store: Store, dir: string, years = ''): Promise<Ex
 export async function expired(
   store: Store,
   place: Place | string,
-  years = '',
+  years: string | KeepRule[] = '',
 ): Promise<ExpireLine[]> {
   const at = typeof place === 'string' ? new FolderPlace(place) : place
   return collected(

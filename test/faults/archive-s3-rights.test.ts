@@ -130,6 +130,7 @@ describe('the rights of deploy/s3', needsS3, () => {
     const put = (client: S3Client, key: string) =>
       client.send(new PutObjectCommand({ Bucket, Key: key, Body: 'x' }))
     const remove = (client: S3Client) => client.send(new DeleteObjectCommand({ Bucket, Key }))
+    await put(owner, 'other/x')
     await assert.rejects(put(archiverS3, 'other/x'), isDenied)
     await assert.rejects(
       archiverS3.send(new GetObjectCommand({ Bucket, Key: 'other/x' })),
@@ -185,7 +186,7 @@ describe('the rights of deploy/s3', needsS3, () => {
 
   test('let a deletion be finished that is killed before any of its writes', async (t) => {
     const { env } = await aBucket('again', false)
-    const years = [2006, 2007, 2008, 2009]
+    const years = [2007, 2008, 2009]
     const { url, store } = await anOldArchive(t, env('archiver'), years)
     const all = { ...env('archiver'), DATABASE_URL: url }
     const proxy = await startS3Proxy(server.endpoint)

@@ -44,7 +44,7 @@ export async function agedKinds(
         select site_id, kind, date_trunc('day', starts_at at time zone 'UTC') as day, count(*)::int as files,
           sum(bytes)::int8 as bytes, sum(rows)::int8 as rows
         from archive_file where ${site === undefined ? sql`true` : sql`site_id = ${site}`}
-          and starts_at < (select at - interval '1 year' from now) at time zone 'UTC'
+          and starts_at < (select at - make_interval(years => (select min(years) from rule)) from now) at time zone 'UTC'
         group by 1, 2, 3)
       select d.site_id as site, d.day at time zone 'UTC' as "from", d.kind, r.years, d.files, d.bytes, d.rows
       from days d cross join now
