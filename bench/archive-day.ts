@@ -32,7 +32,7 @@ const jobRows = (from: number, to: number, jobs: number) => `
   select n, md5('job' || n)::uuid as id, md5('app' || n * 7 % 40)::uuid as app_id, 'metrology-' || n * 7 % 40 as app,
     'N' || 10000 + n / 25 || '.00' as lot, 'W' || lpad((n % 25)::text, 2, '0') as wafer,
     began, began + took as ended, took, n % 50 = 1 as failed
-  from generate_series(${from}, ${to - 1}) n
+  from generate_series(${from}::bigint, ${to - 1}::bigint) n
   cross join lateral (select timestamptz '${benchDay}T00:00:00Z' + n * (interval '86000 seconds' / ${jobs})
     + (n * 7919 % 1000) * interval '1 microsecond' as began, (5 + n * 31 % 300) * interval '1.013507 seconds' as took) t`
 

@@ -14,7 +14,7 @@ const places = [
   ['the last look and the drop', 'select pg_advisory_lock_shared(7002)', 'horizon.lock'],
   [
     'the mark of what is dropped and the drop itself',
-    'begin; select count(*) from event',
+    'set idle_in_transaction_session_timeout = 0; begin; select count(*) from event',
     'horizon.dropPartition',
   ],
 ] as const
