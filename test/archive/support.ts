@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { pino } from 'pino'
-import { catchUp, chainEnd } from '../../src/archive/chain.ts'
+import { chainEnd } from '../../src/archive/chain.ts'
 import { compactDay } from '../../src/archive/compact-day.ts'
 import { exportDay } from '../../src/archive/day.ts'
 import { archiveDay, sourceOf } from '../../src/archive/due-day.ts'
@@ -139,11 +139,10 @@ export const leaseOf = (store: Store) => ({
 export const log = pino({ level: 'silent' })
 
 /** Archives what a day has that the archive lacks, and notes it, as the archiver does. */
-export async function archived(store: Store, dir: string, day = dayAt()) {
-  const options = { lease: leaseOf(store), place: new FolderPlace(dir), log }
-  await catchUp(day.site, options)
-  const { signal } = new AbortController()
-  return archiveDay(day, { ...options, signal, assertOurs: async () => {} })
+export async function archived(store: Store, where: string | Place, day = dayAt()) {
+  const place = typeof where === 'string' ? new FolderPlace(where) : where
+  await takeOver(day.site, working(store, place))
+  return archiveDay(day, working(store, place))
 }
 
 const working = (store: Store, place: Place) => ({
@@ -163,11 +162,11 @@ export const deleted = (store: Store, place: Place) =>
   deleteReplaced(dayAt(), working(store, place))
 
 /** Archives everything that waits, as often as something does. */
-export async function archivedAll(store: Store, dir: string): Promise<void> {
+export async function archivedAll(store: Store, where: string | Place): Promise<void> {
   for (let i = 0; i < 10; i++) {
     const due = await dueDays(store)
     if (due.length === 0) return
-    for (const day of due) await archived(store, dir, day)
+    for (const day of due) await archived(store, where, day)
   }
   throw new Error('something waits for ever')
 }
