@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { measureRoom, type Room } from '../platform/disk-room.ts'
 import type { Store } from './connect.ts'
 
@@ -37,19 +39,25 @@ export async function noteRoom(store: Store, disk: Disk, room: Room): Promise<vo
   )
 }
 
-/** Measures the disk of the database, where that is on this machine and may be seen. */
+/** Measures the disk of the database, where its folder is on this machine and may be read. */
 export async function noteDatabaseRoom(store: Store): Promise<void> {
-  // A folder of the same name on this machine is the database's only when its server is reached without a network.
-  const [row] = await store.ask<{ folder: string | null; isHere: boolean }[]>(
+  const [row] = await store.ask<{ folder: string | null; startedS: number }[]>(
     op('databaseFolder'),
     (sql) => sql`
       /* diskRoom.folder */
       select case when pg_has_role('pg_read_all_settings', 'usage') then current_setting('data_directory') end as folder,
-        inet_client_addr() is null as is_here`,
+        floor(extract(epoch from pg_postmaster_start_time()))::int8 as started_s`,
   )
-  if (!row?.isHere || row.folder === null) return
+  if (!row || row.folder === null || !(await isOfServer(row.folder, row.startedS))) return
   const room = await measureRoom(row.folder)
   if (room) await noteRoom(store, 'database', room)
+}
+
+/** The server may be elsewhere, or in a container: a folder of that name is its own when it says when the server started. */
+async function isOfServer(folder: string, startedS: number): Promise<boolean> {
+  const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '')
+  // The process, the folder, and when it started.
+  return Math.abs(Number(text.split('\n')[2]) - startedS) <= 2
 }
 
 /** Hours that a trend is made of, at least and at most. */

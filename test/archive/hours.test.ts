@@ -10,8 +10,8 @@ import { verifyArchive } from '../../src/archive/verify.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshFolder } from '../support/processes.ts'
-import { expired, shortly } from './old-days.ts'
 import { hourEvents } from './hours-fixture.ts'
+import { expired, shortly } from './old-days.ts'
 import {
   archived,
   closedDay,
@@ -100,7 +100,10 @@ describe('hours that an earlier version archived', () => {
     assert.ok(day && !('problem' in day) && others.length === 0)
     assert.deepEqual([day.rows, day.expired?.event?.rows], [{ event: 0, job: 8, subjob: 2 }, 10])
     const kinds = await run(store, 'select distinct kind from archive_file order by 1')
-    assert.deepEqual(kinds.map(({ kind }) => kind), ['job', 'subjob'])
+    assert.deepEqual(
+      kinds.map(({ kind }) => kind),
+      ['job', 'subjob'],
+    )
   })
 
   test('become part of their day, whose first manifest has the rest', async (t) => {
