@@ -922,6 +922,36 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'expire ignores a hold',
+    why: 'what a court has asked for is deleted',
+    file: 'src/archive/held-day.ts',
+    find: 'return hold && describeHold(hold)',
+    replace: 'return hold && undefined',
+    test: ['test/archive/expire.test.ts', 'a hold > of a range keeps its days, and no others'],
+  },
+  {
+    name: 'expire does not look at the holds again before it deletes',
+    why: 'a hold that was placed while the day was on its way out comes too late',
+    file: 'src/archive/replaced.ts',
+    find: 'if (held !== undefined) {',
+    replace: "if (held === '') {",
+    test: [
+      'test/archive/expire.test.ts',
+      'a hold > that is placed after the manifest, before the deletion, brings the day back',
+    ],
+  },
+  {
+    name: 'expire deletes a day that the hot store still has jobs of',
+    why: 'they are archived again as if the rest had never been',
+    file: 'src/archive/expire.ts',
+    find: 'if (hot !== undefined) return',
+    replace: "if (hot === '') return",
+    test: [
+      'test/archive/expire.test.ts',
+      'a day that is past its years > stays while the hot store has something that lies in it',
+    ],
+  },
+  {
     name: 'jobs are deleted before the archive has their last version',
     why: 'what a job was in the end is gone',
     file: 'src/store/maintenance.ts',
