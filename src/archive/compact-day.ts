@@ -9,6 +9,7 @@ import { mergeRows, openFiles, readRows } from './archive-rows.ts'
 import { chainEnd } from './chain.ts'
 import { rowsPerFile } from './day.ts'
 import { type DueDayOptions, keptPaths } from './due-day.ts'
+import { findHeld } from './held-day.ts'
 import { siteFolder } from './layout.ts'
 import { manifestNumbers, readRecorded } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
@@ -69,6 +70,8 @@ export async function compactDay(day: Day, options: DueDayOptions): Promise<Comp
   const files = toArchivedFiles(previous.manifest.files)
   const kinds = archiveKinds.filter((kind) => isCrowded(files, kind, options.maxRows))
   if (kinds.length === 0) return []
+  // A hold keeps the files as they are, and earlier versions of jobs with them.
+  if ((await findHeld(place, day, files)) !== undefined) return []
   for (const file of files) await assertThere(place, file)
   await place.clearStaged(siteFolder(day.site))
   const rewritten: Rewritten[] = []

@@ -25,7 +25,7 @@ export function addExpire(archive: Command): void {
         'confirm',
       ),
     )
-    .option('--confirm', 'delete it, for good')
+    .option('--confirm', 'delete it, permanently')
     .addOption(new Option('--site <id>', 'only this site (default: every site)').argParser(toSite))
     .addOption(
       settingOption('--keep-years <rules>', 'as event=10,fab1:event=7', 'ARCHIVE_KEEP_YEARS'),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { openFiles, type StoredFile } from '../../src/archive/archive-rows.ts'
 import { daysToCompact } from '../../src/archive/compact-day.ts'
+import { addHold, releaseHold } from '../../src/archive/hold.ts'
 import { manifestPath, toPartition } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Problem } from '../../src/archive/problem.ts'
@@ -51,6 +52,18 @@ const contents = async (dir: string) => ({
 })
 
 describe('a day of many parts', () => {
+  test('is left as it is while it is held', async (t) => {
+    const { store, dir, place } = await crowdedDay(t)
+    const before = [files(dir, 'event'), files(dir, 'job')]
+    const scope = { site: 'fab1', from: null, to: null, key: 'Lé😀' }
+    const who = { reason: 'recall', by: 'legal' }
+    const { id } = await addHold(place, scope, who)
+    assert.deepEqual(await compacted(store, place), [])
+    assert.deepEqual([files(dir, 'event'), files(dir, 'job')], before)
+    await releaseHold(place, id, who)
+    assert.equal((await compacted(store, place)).length, 2)
+  })
+
   test('is rewritten as one file a kind, with every event and the last version of each job', async (t) => {
     const { store, dir, place, busy, gone, back } = await crowdedDay(t)
     const before = await contents(dir)

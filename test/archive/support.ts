@@ -158,8 +158,8 @@ export async function compacted(store: Store, place: Place, more: { maxRows?: nu
 }
 
 /** Deletes what was replaced. @returns how many files */
-export const deleted = (store: Store, place: Place) =>
-  deleteReplaced(dayAt(), working(store, place))
+export const deleted = async (store: Store, place: Place) =>
+  (await deleteReplaced(dayAt(), working(store, place))).files
 
 /** Archives everything that waits, as often as something does. */
 export async function archivedAll(store: Store, where: string | Place): Promise<void> {

@@ -36,7 +36,7 @@ test('wafermon db status tells what the archive lacks, what is damaged, and how 
   for (const fault of [
     '2026-03-12 is not archived; is an archiver running? Its health says why',
     'archived files do not read back: 1; restore them from a copy (wafermon archive verify --deep names them)',
-    'the disk of the archive is full in 0 days at the pace of the last week; make room',
+    'the disk of the archive is full in 0 days at the pace of the last week; free some space',
   ]) {
     assert.ok(faults.includes(fault), fault)
     assert.ok(text.includes(fault), fault)
