@@ -1,6 +1,10 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { pino } from 'pino'
+import { archiveDay } from '../src/archive/due-day.ts'
+import { FolderPlace } from '../src/archive/places/folder.ts'
+import { toDay } from '../src/store/archive/days.ts'
 import { connect, type Store } from '../src/store/connect.ts'
 import { type Running, startRole, until } from '../test/support/processes.ts'
 import { benchDay, fillDay } from './archive-day.ts'
@@ -31,11 +35,13 @@ export const archive: Bench = {
         archiver: archives(context, store, database.url, kept),
         DuckDB: duckWrites(context, kept),
         idle: idles(context, store, database.url, kept),
+        compaction: compacts(context, store, database.url),
       },
       claims: [
         { side: 'archiver', against: 'DuckDB', atMost: 1.5 },
         { side: 'archiver, peak memory', unit: 'MiB', atMost: 512 },
         { side: 'idle, peak memory', unit: 'MiB', atMost: 512 },
+        { side: 'compaction, peak memory', unit: 'MiB', atMost: 512 },
         { side: 'archiver, an event', unit: 'B' },
         { side: 'archiver, a job', unit: 'B' },
         { side: 'archiver, time', unit: 's' },
@@ -91,6 +97,28 @@ function idles(context: Context, store: Store, url: string, kept: { dir: string 
   }
 }
 
+/** The same day in files of 200,000 rows, which the archiver rewrites and deletes. */
+function compacts(context: Context, store: Store, url: string): Turn {
+  return async () => {
+    await forget(store)
+    const dir = folder(context)
+    await archiveDay(toDay('fab1', `${benchDay}T00:00:00.000000Z`), {
+      lease: { store, reader: store as never, protect: (work) => work(1) },
+      ...{ place: new FolderPlace(dir), maxRows: 200_000, log: pino({ level: 'silent' }) },
+      ...{ signal: new AbortController().signal, assertOurs: async () => {} },
+    })
+    const before = await sizes(store)
+    const role = await startArchiver(context, url, dir)
+    await until('its round', async () => (await health(role)).last_run_at !== null, 3_600_000)
+    const after = await sizes(store)
+    if (after.event.files * 2 > before.event.files) throw new Error('it did not compact the day')
+    const figure = cpuUs(role.pid) / after.event.rows
+    const memory = peakMiB(role.pid)
+    await role.stop()
+    return { figure, also: { 'peak memory': memory } }
+  }
+}
+
 /** All rows in memory, then written; only the writing counts. */
 function duckWrites(context: Context, kept: { dir: string }): Turn {
   return async () => {
@@ -132,11 +160,12 @@ export function peakMiB(pid: number): number {
 }
 
 async function sizes(store: Store) {
-  const rows = await store.ask<{ kind: string; rows: number; bytes: number }[]>(
+  const rows = await store.ask<{ kind: string; rows: number; bytes: number; files: number }[]>(
     op,
     (sql) => sql`
-      select kind, sum(rows)::int8 as rows, sum(bytes)::int8 as bytes from archive_file group by 1`,
+      select kind, sum(rows)::int8 as rows, sum(bytes)::int8 as bytes, count(*)::int as files from archive_file group by 1`,
   )
-  const of = (kind: string) => rows.find((row) => row.kind === kind) ?? { rows: 0, bytes: 0 }
+  const of = (kind: string) =>
+    rows.find((row) => row.kind === kind) ?? { rows: 0, bytes: 0, files: 0 }
   return { event: of('event'), job: of('job') }
 }

@@ -121,7 +121,7 @@ async function decode(
   onBatch: (table: Table) => void | Promise<void>,
   onFooter?: (footer: Footer) => void,
 ): Promise<void> {
-  const shape = columns ? { columns, batchSize: 65_536 } : { batchSize: 8192 }
+  const shape = columns ? { columns, batchSize: 16_384 } : { batchSize: 8192 }
   for await (const table of readTables(content, { ...shape, onFooter })) await onBatch(table)
 }
 

@@ -4,6 +4,7 @@ import { openPlace } from '../archive/places/index.ts'
 import { describeArchiver } from '../archive/report.ts'
 import { AppError, ConfigError } from '../core/errors.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
+import { keepYoungHeapSmall } from '../platform/young-heap.ts'
 import { connect } from '../store/connect.ts'
 import { openLease } from '../store/lease.ts'
 import { refuseUnfitPooler } from '../store/pooler.ts'
@@ -15,6 +16,7 @@ export async function startArchiver(
   config: ArchiverConfig,
   context: StartContext,
 ): Promise<RoleReady> {
+  keepYoungHeapSmall()
   const { log, life, metrics } = context
   const auth = openAuth(config, context)
   await assertFitWay(config.DATABASE_URL)

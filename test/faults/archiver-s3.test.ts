@@ -23,6 +23,53 @@ const bucket = 'archive'
 let server: Awaited<ReturnType<typeof startS3>>
 let proxy: S3Proxy
 
+/** A write to the bucket, as the proxy sees it. */
+const isWrite = ({ method }: Asked) => ['PUT', 'POST', 'DELETE'].includes(method)
+
+const nth = (n: number) => {
+  let writes = 0
+  return (asked: Asked) => isWrite(asked) && ++writes === n
+}
+
+/** Events whose file has more than one part of 8 MiB, for what is random does not get smaller. */
+const large = some(60).map((event) => ({
+  ...event,
+  event: { ...event.event, metadata: { dump: randomBytes(180_000).toString('base64') } },
+}))
+
+const isPart = ({ path }: Asked, number: number) => path.includes(`partNumber=${number}&`)
+const isEnd = ({ method, path }: Asked) => method === 'POST' && /uploadId=/.test(path)
+const inUpload: [string, (asked: Asked) => boolean][] = [
+  ['in the second part of a staged file', (asked) => isPart(asked, 2)],
+  ['at the end of a staged file', (asked) => isEnd(asked) && /\/_tmp\//.test(asked.path)],
+  [
+    'while a file gets its name',
+    (asked) => asked.method === 'PUT' && 'x-amz-copy-source' in asked.headers,
+  ],
+  ['before a file has its name', (asked) => isEnd(asked) && !/\/_tmp\//.test(asked.path)],
+]
+
+/** The nth deletion of a file that is not staged. */
+const deletion = (n: number) => () => {
+  let deletions = 0
+  return ({ method, path }: Asked) =>
+    method === 'DELETE' && /\/(event|job)\/site/.test(path) && ++deletions === n
+}
+const inCompaction: [string, () => (asked: Asked) => boolean, RegExp][] = [
+  [
+    'before the manifest',
+    () => (asked) => asked.method === 'PUT' && /\/_manifest\//.test(asked.path),
+    /is not named by any manifest/,
+  ],
+  [
+    'with the manifest, before it is on record',
+    () => (asked) => asked.method === 'DELETE' && /manifest\.json/.test(asked.path),
+    /is left over/,
+  ],
+  ['compacted, old files there', deletion(1), /is left over/],
+  ['half deleted', deletion(6), /is left over/],
+]
+
 describe('an archiver with a bucket', needsS3, () => {
   before(async () => {
     server = await startS3()
@@ -153,53 +200,6 @@ describe('an archiver with a bucket', needsS3, () => {
     assert.ok(deaths >= 3, `${deaths}`)
   })
 })
-
-/** A write to the bucket, as the proxy sees it. */
-const isWrite = ({ method }: Asked) => ['PUT', 'POST', 'DELETE'].includes(method)
-
-const nth = (n: number) => {
-  let writes = 0
-  return (asked: Asked) => isWrite(asked) && ++writes === n
-}
-
-/** Events whose file has more than one part of 8 MiB, for what is random does not get smaller. */
-const large = some(60).map((event) => ({
-  ...event,
-  event: { ...event.event, metadata: { dump: randomBytes(180_000).toString('base64') } },
-}))
-
-const isPart = ({ path }: Asked, number: number) => path.includes(`partNumber=${number}&`)
-const isEnd = ({ method, path }: Asked) => method === 'POST' && /uploadId=/.test(path)
-const inUpload: [string, (asked: Asked) => boolean][] = [
-  ['in the second part of a staged file', (asked) => isPart(asked, 2)],
-  ['at the end of a staged file', (asked) => isEnd(asked) && /\/_tmp\//.test(asked.path)],
-  [
-    'while a file gets its name',
-    (asked) => asked.method === 'PUT' && 'x-amz-copy-source' in asked.headers,
-  ],
-  ['before a file has its name', (asked) => isEnd(asked) && !/\/_tmp\//.test(asked.path)],
-]
-
-/** The nth deletion of a file that is not staged. */
-const deletion = (n: number) => () => {
-  let deletions = 0
-  return ({ method, path }: Asked) =>
-    method === 'DELETE' && /\/(event|job)\/site/.test(path) && ++deletions === n
-}
-const inCompaction: [string, () => (asked: Asked) => boolean, RegExp][] = [
-  [
-    'before the manifest',
-    () => (asked) => asked.method === 'PUT' && /\/_manifest\//.test(asked.path),
-    /is not named by any manifest/,
-  ],
-  [
-    'with the manifest, before it is on record',
-    () => (asked) => asked.method === 'DELETE' && /manifest\.json/.test(asked.path),
-    /is left over/,
-  ],
-  ['compacted, old files there', deletion(1), /is left over/],
-  ['half deleted', deletion(6), /is left over/],
-]
 
 async function copy(from: Place, to: Place, name: string): Promise<void> {
   const content = await from.read(name)

@@ -1011,6 +1011,74 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'compaction keeps the first version of a job',
+    why: 'what a job was in the end is deleted with the file that it was in',
+    file: 'src/archive/superseded.ts',
+    find: 'one.version >= other.version',
+    replace: 'one.version < other.version',
+    test: [
+      'test/archive/compact.test.ts',
+      'a day of many parts > is rewritten as one file a kind, with every event and the last version of each job',
+    ],
+    says: 'and the new files have',
+  },
+  {
+    name: 'compaction counts the rows that it has written, and does not compare them',
+    why: 'files are deleted although other rows stand in their place',
+    file: 'src/archive/row-proof.ts',
+    find: 'before.rows === after.rows && before.sum === after.sum',
+    replace: 'before.rows === after.rows',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'compaction misses no job that is gone',
+    why: 'a job that the new files lack is deleted with the old ones',
+    file: 'src/archive/row-proof.ts',
+    find: 'if (keepsMoves || !hasMoved) refuse(',
+    replace: 'if (keepsMoves) refuse(',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'replaced files are deleted before what takes their place was read back',
+    why: 'a disk that kept other bytes costs all rows of the day',
+    file: 'src/archive/replaced.ts',
+    find: 'if (kinds.has(file.kind)) await assertFileReadsBack(place, file)',
+    replace: 'kinds.has(file.kind)',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'an archiver forgets the manifest that may be under way',
+    why: 'one that was overtaken makes a fork of the chain, hours later',
+    file: 'src/archive/intent.ts',
+    find: 'await settleIntent(site, options)',
+    replace: 'if (site === undefined as never) await settleIntent(site, options)',
+    test: [
+      'test/archive/intent.test.ts',
+      'a manifest that may be under way gives its name away before anything else is written',
+    ],
+  },
+  {
+    name: 'retention does not know a day whose drop was cut short',
+    why: 'after a crash at that moment nothing is dropped any more, and health says that the archive is wrong',
+    file: 'src/store/retention.ts',
+    find: `or exists (select from event e
+            where e.site_id = f.site_id and e.at >= f.starts_at and e.at < f.ends_at)`,
+    replace: '',
+    test: [
+      'test/archive/retention.test.ts',
+      'raw events past retention > go when a crash came between the mark of what is dropped and the drop',
+    ],
+  },
+  {
     name: 'verify does not miss a manifest',
     why: 'a day that was removed goes unnoticed',
     file: 'src/archive/chain-check.ts',
