@@ -104,6 +104,8 @@ const fewDays = 14
 export const roomFaults = (trends: readonly DiskTrend[]): string[] =>
   trends.flatMap(({ disk, days_left: days }) =>
     days !== null && days < fewDays
-      ? [`the disk of the ${disk} is full in ${days} days at the pace of the last week; free some space`]
+      ? [
+          `the disk of the ${disk} is full in ${days} days at the pace of the last week; free some space`,
+        ]
       : [],
   )
