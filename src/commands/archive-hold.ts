@@ -31,7 +31,7 @@ export function addHoldCommands(archive: Command): void {
       await runHoldAdd(place, { site, from, to, key }, whoOf(flags))
     })
   withPlace(hold.command('ls'))
-    .description('lists the holds')
+    .description('lists the holds in force')
     .option('--all', 'those that were released as well')
     .action(async (flags: Flags) => {
       const { runHoldList } = await import('../archive/run-hold.ts')
