@@ -70,7 +70,7 @@ type Source = {
 }
 
 /** The maximum of rows in a batch of merged ones, and about how much text. */
-const maxBatch = { rows: 5000, characters: 4 * 2 ** 20 }
+const maxBatch = { rows: 2000, characters: 4 * 2 ** 20 }
 
 /**
  * The rows of files of one kind in the order of time and id, in batches. Of files that do not overlap in time one at a

@@ -14,8 +14,11 @@ import { hourEvents } from './hours-fixture.ts'
 import { expired, shortly } from './old-days.ts'
 import {
   archived,
+  archivedAll,
   closedDay,
+  compacted,
   dayAt,
+  deleted,
   duck,
   eventAt,
   expire,
@@ -134,6 +137,44 @@ describe('hours that an earlier version archived', () => {
     assert.equal(repeats, 1)
     assert.equal(files.find(({ kind }) => kind === 'event')?.rows, 1)
     assert.equal((await run(store, 'select from event_late')).length, 0)
+  })
+
+  test('stay as they are when their day is compacted, and so do rows that hide theirs', async (t) => {
+    const { store, dir } = await upgraded(t)
+    const day = dayAt(1)
+    await archived(store, dir, day)
+    await freeze(store, 2)
+    const [moving] = hourEvents()
+    for (let part = 1; part <= 9; part++) {
+      const second = 20 * 3600 + part
+      const left = { ...eventAt(second, { ended_at: dayAt(2).from }, 1), entity: moving!.entity }
+      await ingest(store, [eventAt(second + 20, {}, 1), ...(part === 5 ? [left] : [])])
+      // The day after is closed for what moves there.
+      await freeze(store, 3)
+      await archivedAll(store, dir)
+    }
+    const place = new FolderPlace(dir)
+    const kinds = await compacted(store, place, { day })
+    assert.deepEqual(
+      kinds.map(({ kind, after }) => [kind, after.files]),
+      [
+        ['event', 1],
+        ['job', 1],
+      ],
+    )
+    await deleted(store, place, day)
+    assert.deepEqual(
+      (await verified(dir)).filter((item) => 'problem' in item),
+      [],
+    )
+    const [row] = await duck(
+      ddl,
+      `select (select count(*)::int from archived_hours_event('${dir}')) as hours,
+         (select count(*)::int from archived_event('${dir}')) as days,
+         (select count(*)::int from read_parquet('${dir}/job/site=fab1/dt=2026-03-01/*.parquet')
+            where moved_to is not null and job_id = '${moving!.entity.id}') as moved`,
+    )
+    assert.deepEqual(row, { hours: 10, days: 11, moved: 1 })
   })
 
   test('let raw events go once the day is whole, and keep them until then', async (t) => {

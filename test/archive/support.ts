@@ -151,15 +151,18 @@ const working = (store: Store, place: Place) => ({
 })
 
 /** Rewrites a day if it came in many parts, as the archiver does; what is replaced is still there. */
-export async function compacted(store: Store, place: Place, more: { maxRows?: number } = {}) {
-  const day = dayAt()
+export async function compacted(
+  store: Store,
+  place: Place,
+  { day = dayAt(), ...more }: { day?: Day; maxRows?: number } = {},
+) {
   await takeOver(day.site, working(store, place))
   return compactDay(day, { ...working(store, place), ...more })
 }
 
 /** Deletes what was replaced. @returns how many files */
-export const deleted = async (store: Store, place: Place) =>
-  (await deleteReplaced(dayAt(), working(store, place))).files
+export const deleted = async (store: Store, place: Place, day = dayAt()) =>
+  (await deleteReplaced(day, working(store, place))).files
 
 /** Archives everything that waits, as often as something does. */
 export async function archivedAll(store: Store, where: string | Place): Promise<void> {

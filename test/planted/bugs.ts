@@ -1023,6 +1023,17 @@ export const bugs: readonly Bug[] = [
     says: 'and the new files have',
   },
   {
+    name: 'compaction drops what hides a job in an hour',
+    why: 'a job that has left the day is shown there again, by a file of an earlier version',
+    file: 'src/archive/compact-day.ts',
+    find: 'const keepsMoves = old.length < ofKind.length',
+    replace: 'const keepsMoves = old.length > ofKind.length',
+    test: [
+      'test/archive/hours.test.ts',
+      'hours that an earlier version archived > stay as they are when their day is compacted, and so do rows that hide theirs',
+    ],
+  },
+  {
     name: 'compaction counts the rows that it has written, and does not compare them',
     why: 'files are deleted although other rows stand in their place',
     file: 'src/archive/row-proof.ts',
