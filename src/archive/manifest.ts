@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { ensure } from '../core/must.ts'
 import { fromMicros, type Micros, toMicros } from '../core/time.ts'
 import { version } from '../platform/version.ts'
+import { type ArchiveKind, archiveKinds } from '../store/archive/columns.ts'
 import type { ArchivedFile, RecordedManifest } from '../store/archive/files.ts'
 import { DayFailure } from './day-failure.ts'
 import {
@@ -30,11 +31,25 @@ import type { Place } from './places/place.ts'
  * A manifest makes a state of a day count: it is written last, and names every file of the day. A later one, with the next
  * number, takes its place; none is ever changed. Besides, all manifests of a site are a chain: each has its place there
  * and the hash of the one before it, whatever day that is of, so that none can go unnoticed.
+ * Files leave a day by a manifest that says so (`removed`), and are deleted after it (replaced.ts).
  * Plain JSON in snake_case, so that ten lines of any language can read it in 2040.
  */
 
-const linkShape = z.object({ path: z.string(), sha256: hash })
 const positive = z.int().positive()
+const linkShape = z.object({ path: z.string(), sha256: hash })
+
+const expiredShape = z.object({
+  /** The number of the manifest that took the files out of the day. */
+  number: positive,
+  at: time,
+  by: z.string(),
+  why: z.string(),
+  files: positive,
+  rows: whole,
+  bytes: whole,
+  /** Of the events, those that had come too late. */
+  late_events: whole,
+})
 
 const manifestSchema = z.object({
   version: z.literal(2),
@@ -59,9 +74,17 @@ const manifestSchema = z.object({
   /** The raw events were gone before the day was archived, so it does not have them. */
   events_dropped: z.boolean(),
   files: z.array(fileShape),
+  /** The files that this manifest took out of the day, which the one before it named. */
+  removed: z
+    .object({ reason: z.enum(['compacted', 'expired']), files: z.array(fileShape).min(1) })
+    .optional(),
+  /** What of the day was deleted on purpose for its age, by table; all later manifests of the day say so too. */
+  expired: z.partialRecord(z.enum(archiveKinds), expiredShape).optional(),
 })
 
 export type Manifest = z.infer<typeof manifestSchema>
+/** What of a day was deleted for its age: who did so, when and why, and how much that was. */
+export type Expiries = Partial<Record<ArchiveKind, z.infer<typeof expiredShape>>>
 /** A manifest by its name and the hash of its bytes. */
 export type Link = z.infer<typeof linkShape>
 /** A manifest as it is in the archive. */
@@ -127,13 +150,16 @@ export async function readRecorded(place: Place, recorded: RecordedManifest): Pr
 
 /** The first inconsistency of a manifest; undefined when there is none. */
 function findContradiction(manifest: Manifest, key: DayKey, number: number): string | undefined {
-  const { site, day, rows, files, late_events } = manifest
+  const { site, day, rows, files, removed, late_events } = manifest
   const isOfName = site === key.site && day === key.from.slice(0, 10) && manifest.number === number
   if (!isOfName) return `belongs to ${site} ${day}, number ${manifest.number}`
   if ((manifest.seq === 1) !== (manifest.previous === null))
     return 'is the first of its chain, or has one before it: not both'
   const end = fromMicros(toMicros(key.from) + 86_400_000_000n)
-  for (const { table, path, at_min, at_max } of files) {
+  const named = new Set(files.map(({ path }) => path))
+  const both = removed?.files.find(({ path }) => named.has(path))
+  if (both) return `removes ${both.path}, and names it`
+  for (const { table, path, at_min, at_max } of [...files, ...(removed?.files ?? [])]) {
     const isOfDay = path.startsWith(`${table}/${toPartition(key)}/`)
     if (!isOfDay) return `names ${path}, which does not belong to this day`
     const isInDay = key.from <= at_min && at_min <= at_max && at_max < end
@@ -155,10 +181,13 @@ export type NewManifest = {
   eventsDropped: boolean
   /** All that the day has. */
   files: readonly ArchivedFile[]
+  removed?: { reason: 'compacted' | 'expired'; files: readonly ArchivedFile[] } | undefined
+  expired?: Expiries | undefined
 }
 
 export function makeManifest(given: NewManifest): Manifest {
   const files = given.files.map(toManifestFile)
+  const { removed, expired = {} } = given
   return {
     version: 2,
     schema: schemaVersion,
@@ -179,6 +208,10 @@ export function makeManifest(given: NewManifest): Manifest {
     late_events: given.lateEvents,
     events_dropped: given.eventsDropped,
     files,
+    ...(removed
+      ? { removed: { reason: removed.reason, files: removed.files.map(toManifestFile) } }
+      : {}),
+    ...(Object.keys(expired).length > 0 ? { expired } : {}),
   }
 }
 

@@ -1,8 +1,11 @@
 import { stalledS } from '../platform/effect.ts'
 import type { Store } from '../store/connect.ts'
+import { roomFaults } from '../store/disk-room.ts'
 import { longestLockWait } from '../store/lock-wait.ts'
-import type { ArchiverState } from './archiver.ts'
+import type { ArchiverState } from './archiver-state.ts'
 import type { Place } from './places/place.ts'
+import { monthlySample } from './sample.ts'
+import type { Upkeep } from './upkeep.ts'
 
 /** Maximum failed days that are named. */
 const maxNamed = 10
@@ -11,13 +14,13 @@ const longestStepMin = 30
 
 /**
  * The health of an archiver. Ready while the archive and the database are available, the last round was
- * finished, and none waits for a lock. Days that fail by themselves, a step that does not end, and an
- * archive that does not match what is to be dropped, only make it degraded; another archiver at work
- * is not a problem.
+ * finished, and none waits for a lock. Days that fail by themselves, a step that does not end, files that do not read
+ * back, a disk that is nearly full, and an archive that does not match what is to be dropped, only make it degraded;
+ * another archiver at work is not a problem.
  */
 export async function describeArchiver(state: ArchiverState, probe: Store, place: Place) {
   const trouble = (await findTrouble(probe, place)) ?? state.trouble
-  const faults = stepFaults(state)
+  const faults = [...stepFaults(state), ...upkeepFaults(state.upkeep)]
   const isDegraded = state.failed.length > 0 || state.held?.wrong || faults.length > 0
   return {
     ready: trouble === undefined,
@@ -32,11 +35,37 @@ export async function describeArchiver(state: ArchiverState, probe: Store, place
     oldest_waiting_day: state.waiting.oldestDay?.slice(0, 10) ?? null,
     late_events_waiting: state.waiting.lateEvents,
     changed_jobs_waiting: state.waiting.changedJobs,
+    ...describeUpkeep(state.upkeep),
     ...(state.held ? { retention_waits: state.held.why } : {}),
     last_run_at: state.lastRunAt,
     ...(faults.length > 0 ? { faults } : {}),
     ...(trouble === undefined ? {} : { trouble }),
   }
+}
+
+function describeUpkeep({ failing, sample, disks, agedDays }: Upkeep) {
+  return {
+    failing_files: failing.count,
+    ...(failing.count > 0 ? { failing: failing.first } : {}),
+    sample: sample && {
+      files: sample.files,
+      month: monthlySample(sample.files),
+      checked_30_days: sample.checked,
+      last_at: sample.lastAt,
+    },
+    disks,
+    days_past_keep_years: agedDays,
+  }
+}
+
+function upkeepFaults({ failing, disks }: Upkeep): string[] {
+  const faults = roomFaults(disks)
+  if (failing.count > 0) {
+    faults.push(
+      `archived files do not read back: ${failing.count}; restore them from a copy (wafermon archive verify --deep names them)`,
+    )
+  }
+  return faults
 }
 
 /** @param now on the clock of `performance`, in milliseconds */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { number, text } from '../platform/settings/kinds.ts'
+import { keepYears } from './keep-years.ts'
 import { placeSettings } from './places/index.ts'
 
 export const archiveSettings = z.object({
@@ -14,4 +15,5 @@ export const archiveSettings = z.object({
     'How long late events and changed jobs of an archived day wait until they become a further part of it; 10,000 of them do not wait.',
     { min: 0.001, max: 720, standard: 24, unit: 'h' },
   ),
+  ARCHIVE_KEEP_YEARS: keepYears,
 })

@@ -3,6 +3,7 @@ import { archiveKinds } from '../store/archive/columns.ts'
 import type { ArchivedFile, RecordedFile, RecordedManifest } from '../store/archive/files.ts'
 import { ChainCheck } from './chain-check.ts'
 import { DayFailure } from './day-failure.ts'
+import { holdFolder, readHolds } from './hold.ts'
 import { filesOfHours, type HourManifest, readHourManifest, readHours } from './hour-manifest.ts'
 import {
   type DayKey,
@@ -12,7 +13,15 @@ import {
   manifestPath,
   parseManifestPath,
 } from './layout.ts'
-import { dayOfRecord, type Found, readManifest, readNewest, readRecorded } from './manifest.ts'
+import {
+  dayOfRecord,
+  type Expiries,
+  type Found,
+  type Manifest,
+  readManifest,
+  readNewest,
+  readRecorded,
+} from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
 import { type Problem, toProblem } from './problem.ts'
@@ -37,18 +46,29 @@ export type Summary = {
   late_events: number
   files: number
   bytes: number
+  /** What was deleted for its age, by table. */
+  expired?: Expiries
 }
 
 /** What counts of a day: its newest manifest, or those of its hours. */
 type Counting = { found: Found } | { hour: HourManifest }
 
+type Removed = NonNullable<Manifest['removed']>
+
+/** What is gathered of all manifests, those that do not count any more too. */
+type Gathered = {
+  chains: ChainCheck
+  /** By the paths of files that left their days: the manifests that took them out, and why. */
+  removed: Map<string, { by: string; reason: Removed['reason'] }>
+}
+
 /** The manifests that count, in the order of names, and problems of manifests. */
-async function* counting(place: Place, chains?: ChainCheck): AsyncGenerator<Counting | Problem> {
+async function* counting(place: Place, gathered?: Gathered): AsyncGenerator<Counting | Problem> {
   let group: ManifestName[] = []
   let folder: string | undefined
   for await (const path of place.list(manifestFolder)) {
     if (dirname(path) !== folder) {
-      yield* ofDay(place, group, chains)
+      yield* ofDay(place, group, gathered)
       group = []
       folder = dirname(path)
     }
@@ -56,26 +76,30 @@ async function* counting(place: Place, chains?: ChainCheck): AsyncGenerator<Coun
     if (name) group.push(name)
     else yield { path, problem: 'is not the name of a manifest' }
   }
-  yield* ofDay(place, group, chains)
+  yield* ofDay(place, group, gathered)
 }
 
 /** @param names those of one day */
 async function* ofDay(
   place: Place,
   names: readonly ManifestName[],
-  chains: ChainCheck | undefined,
+  gathered: Gathered | undefined,
 ): AsyncGenerator<Counting | Problem> {
   const numbered = names.flatMap((name) => ('number' in name ? [name] : []))
   const newest = numbered.sort((a, b) => a.number - b.number).at(-1)
   let counts: Found | undefined
-  // Without a chain to check only the newest is read.
-  for (const name of chains ? numbered : numbered.slice(-1)) {
+  // Where nothing is gathered only the newest is read.
+  for (const name of gathered ? numbered : numbered.slice(-1)) {
     const path = manifestPath(name, name.number)
     const found = await attempt(path, () => readManifest(place, name, name.number))
     if (!found) continue
     if ('problem' in found) yield found
     else {
-      chains?.add(found, name === newest)
+      gathered?.chains.add(found, name === newest)
+      const { removed } = found.manifest
+      for (const file of removed?.files ?? []) {
+        gathered?.removed.set(file.path, { by: path, reason: removed?.reason ?? 'compacted' })
+      }
       counts = found
     }
   }
@@ -109,8 +133,9 @@ function toSummary(one: Counting): Summary {
   const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if ('found' in one) {
-    const { site, day, rows, late_events } = one.found.manifest
-    return { site, day, rows, late_events, files: files.length, bytes }
+    const { site, day, rows, late_events, expired } = one.found.manifest
+    const of = { site, day, rows, late_events, files: files.length, bytes }
+    return expired ? { ...of, expired } : of
   }
   const { site, hour, rows, late_events } = one.hour
   const [day, ofDay] = [hour.slice(0, 10), Number(hour.slice(11, 13))]
@@ -141,8 +166,9 @@ export async function* verifyArchive(
   { deep = false, recorded }: VerifyOptions = {},
 ): AsyncGenerator<Summary | Problem> {
   const named = new Set<string>()
-  const chains = new ChainCheck()
-  for await (const one of counting(place, chains)) {
+  const gathered: Gathered = { chains: new ChainCheck(), removed: new Map() }
+  const { chains, removed } = gathered
+  for await (const one of counting(place, gathered)) {
     if ('problem' in one) {
       yield one
       continue
@@ -153,10 +179,12 @@ export async function* verifyArchive(
     yield toSummary(one)
   }
   yield* chains.problems()
-  yield* unnamed(place, named)
+  yield* unnamed(place, named, removed)
+  yield* unreadableHolds(place)
   if (!recorded) return
   yield* lostManifests(place, chains, recorded.manifests)
-  yield* lostFiles(place, named, recorded.files)
+  // The record of what was taken out follows its manifest.
+  yield* lostFiles(place, new Set([...named, ...removed.keys()]), recorded.files)
 }
 
 /** Manifests on record that the archive does not have. */
@@ -215,12 +243,29 @@ async function* problemsOf(
   }
 }
 
-async function* unnamed(place: Place, named: ReadonlySet<string>): AsyncGenerator<Problem> {
-  const problem =
+async function* unnamed(
+  place: Place,
+  named: ReadonlySet<string>,
+  removed: Gathered['removed'],
+): AsyncGenerator<Problem> {
+  const stray =
     'is not named by any manifest; the archiver removes it when it archives more of its day'
   for (const kind of archiveKinds) {
     for await (const path of place.list(kind)) {
-      if (isOurFile(path) && !named.has(path)) yield { path, problem }
+      if (!isOurFile(path) || named.has(path)) continue
+      const { by, reason } = removed.get(path) ?? {}
+      const did =
+        reason === 'expired'
+          ? 'deletes it for its age'
+          : 'has replaced it, and its rows are in the files that this names'
+      const left = `is left over: ${by} ${did}; the archiver deletes it in its next round`
+      yield { path, problem: by === undefined ? stray : left }
     }
   }
+}
+
+/** While one cannot be read, nothing is deleted for its age. */
+async function* unreadableHolds(place: Place): AsyncGenerator<Problem> {
+  const found = await attempt(holdFolder, () => readHolds(place))
+  if (found && 'problem' in found) yield found
 }

@@ -38,9 +38,15 @@ export const stateOption = () =>
 export const siteOption = () =>
   new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
 
-function toSite(text: string): string {
+export function toSite(text: string): string {
   if (siteIdPattern.test(text)) return text
   throw new InvalidArgumentError(`It ${siteIdMessage}.`)
+}
+
+/** A whole number of seconds, for a flag. */
+export function toSeconds(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number of seconds.')
 }
 
 /** The flags of every command that reads settings. */

@@ -195,6 +195,25 @@ export class Metrics {
     'wafermon_archive_repeats_total',
     'Events that came again after they were archived: dropped, and taken back from the counts of their jobs.',
   )
+  readonly archiveChecked = this.#counter(
+    'wafermon_archive_checked_files_total',
+    'Archived files read whole again as a sample, by result: good, failing.',
+    ['result'],
+  )
+  readonly archiveFailing = this.#gauge(
+    'wafermon_archive_failing_files',
+    'Archived files that did not read back when they were last read.',
+  )
+  readonly diskFree = this.#gauge(
+    'wafermon_disk_free_bytes',
+    'Free bytes of the disks of archive and database, where they can be measured.',
+    ['disk'],
+  )
+  readonly diskDaysLeft = this.#gauge(
+    'wafermon_disk_days_left',
+    'Days until a disk is full at the pace of the last week; absent while that is not known, or it does not fill up.',
+    ['disk'],
+  )
   readonly retentionBehind = this.#gauge(
     'wafermon_retention_behind_seconds',
     'Time by which the oldest raw events that cannot be dropped yet exceed retention; 0 when there are none.',

@@ -1,8 +1,10 @@
 import { Archiver } from '../archive/archiver.ts'
+import { readKeepYears } from '../archive/keep-years.ts'
 import { openPlace } from '../archive/places/index.ts'
 import { describeArchiver } from '../archive/report.ts'
 import { AppError, ConfigError } from '../core/errors.ts'
 import type { RoleReady, StartContext } from '../platform/role.ts'
+import { keepYoungHeapSmall } from '../platform/young-heap.ts'
 import { connect } from '../store/connect.ts'
 import { openLease } from '../store/lease.ts'
 import { refuseUnfitPooler } from '../store/pooler.ts'
@@ -14,6 +16,7 @@ export async function startArchiver(
   config: ArchiverConfig,
   context: StartContext,
 ): Promise<RoleReady> {
+  keepYoungHeapSmall()
   const { log, life, metrics } = context
   const auth = openAuth(config, context)
   await assertFitWay(config.DATABASE_URL)
@@ -34,6 +37,7 @@ export async function startArchiver(
     intervalMs: config.ARCHIVE_INTERVAL_HOURS * 3_600_000,
     retentionHours: config.RETENTION_HOURS,
     lateHours: config.ARCHIVE_LATE_HOURS,
+    keep: readKeepYears(config.ARCHIVE_KEEP_YEARS),
     log,
     metrics,
     signal: life.signal,

@@ -100,6 +100,7 @@ export const toolSettings = {
   }),
   archive: z.object({
     ...placeSettings,
+    ARCHIVE_KEEP_YEARS: archiveSettings.shape.ARCHIVE_KEEP_YEARS,
     DATABASE_URL: databaseSettings.shape.DATABASE_URL.optional(),
   }),
   token: z.object({ TOKENS_FILE: tokensFile }),

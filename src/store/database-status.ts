@@ -1,7 +1,10 @@
 import { AppError } from '../core/errors.ts'
 import { must } from '../core/must.ts'
 import type { Micros } from '../core/time.ts'
+import { readFailing, sampleState } from './archive/checks.ts'
+import { dueDays } from './archive/days.ts'
 import type { Pool, Sql } from './connect.ts'
+import { type DiskTrend, readTrends, roomFaults } from './disk-room.ts'
 import { type Edition, readEdition } from './edition.ts'
 import { locks } from './locks.ts'
 import { pendingMigrations } from './migrate.ts'
@@ -30,6 +33,9 @@ export type DatabaseStatus = {
   }
   /** Whether a local API holds the lease of each. */
   served: { maintenance: boolean; rollups: boolean; archive: boolean }
+  archive: ArchiveStatus
+  /** The disks of archive and database, where they were measured in the last day. */
+  disks: DiskTrend[]
   connections: { used: number; max: number }
   /** Share of pages that were in memory, since the statistics began; null without any. */
   cache_hit: number | null
@@ -42,7 +48,12 @@ export type DatabaseStatus = {
 const op = { operation: 'status', table: 'none' }
 
 /** @throws AppError unreachable or conflict, when the database cannot be used */
-export function readStatus(store: Pool): Promise<DatabaseStatus> {
+export async function readStatus(store: Pool): Promise<DatabaseStatus> {
+  const status = await readDatabase(store)
+  return { ...status, archive: await readArchive(store), disks: await readTrends(store) }
+}
+
+function readDatabase(store: Pool): Promise<Omit<DatabaseStatus, 'archive' | 'disks'>> {
   return store.run(op, async (sql) => {
     const edition = await readEdition(sql)
     const missing = await pendingMigrations(sql)
@@ -154,6 +165,32 @@ async function readLeases(sql: Sql): Promise<DatabaseStatus['served']> {
   )
 }
 
+/** What the archive lacks, and what is wrong with it as far as the database knows. */
+export type ArchiveStatus = {
+  /** Archived files on record. */
+  files: number
+  /** Of them, those that did not read back when they were last read. */
+  failing_files: number
+  /** The oldest closed day that is not archived, and how long it has been frozen. */
+  oldest_waiting_day: string | null
+  waiting_s: number
+  late_events_waiting: number
+  changed_jobs_waiting: number
+}
+
+async function readArchive(store: Pool): Promise<ArchiveStatus> {
+  const days = await dueDays(store)
+  const oldest = days.find(({ archived }) => !archived)
+  const sum = (what: 'late' | 'changed') => days.reduce((n, day) => n + day[what], 0)
+  const { files } = await sampleState(store)
+  return {
+    ...{ files, failing_files: (await readFailing(store, 1)).count },
+    oldest_waiting_day: oldest?.from.slice(0, 10) ?? null,
+    waiting_s: Math.round(oldest?.frozenS ?? 0),
+    ...{ late_events_waiting: sum('late'), changed_jobs_waiting: sum('changed') },
+  }
+}
+
 /** Partitions and chunks count for their table. */
 async function readSizes(sql: Sql, isTimescale: boolean): Promise<DatabaseStatus['sizes']> {
   const bytes = isTimescale
@@ -191,9 +228,12 @@ const mostWaiting = 50_000
 /** The horizon moves once a minute. */
 const longestStandMs = 600_000
 
+/** A day is archived half a day after it was frozen, whatever its jobs do. */
+const longestWaitS = 24 * 3600
+
 /** What is not as it should be: a sentence each, with the remedy. */
 export function findFaults(status: DatabaseStatus, nowMs: number, trustedMs: number): string[] {
-  const { time, rollups, served, connections, slow } = status
+  const { time, rollups, served, connections, slow, archive, disks } = status
   const faults: string[] = []
   if (time.doubt !== null)
     faults.push(`the time is in doubt: ${time.doubt}; see wafermon db horizon`)
@@ -212,6 +252,17 @@ export function findFaults(status: DatabaseStatus, nowMs: number, trustedMs: num
       `${connections.used} of ${connections.max} connections are used; raise max_connections or lower DB_POOL_MAX_SIZE`,
     )
   }
+  if (archive.files > 0 && archive.waiting_s > longestWaitS) {
+    faults.push(
+      `${archive.oldest_waiting_day} is not archived; is an archiver running? Its health says why`,
+    )
+  }
+  if (archive.failing_files > 0) {
+    faults.push(
+      `archived files do not read back: ${archive.failing_files}; restore them from a copy (wafermon archive verify --deep names them)`,
+    )
+  }
+  faults.push(...roomFaults(disks))
   if (slow.length > 0) faults.push(`statements have run for over 5 s: ${slow.length}`)
   return faults
 }

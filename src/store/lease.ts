@@ -28,6 +28,9 @@ import { beginSlowly } from './slow-transaction.ts'
  * - A process that stopped in the middle of a message is idle for neither of these clocks: the one
  *   that waits for the lock ends its session.
  *
+ * A command that a person gives may ask the holder for it (`waitFor`): it waits for the lock, which the beat sees, and
+ * the holder releases it when it has nothing in hand.
+ *
  * All clocks are the server's, and measure spans: no wrong date makes a lease end early or never.
  *
  * A person who confirms the clock (`setHorizon`), and a local API that opens the days of now when it
@@ -56,6 +59,17 @@ export type Lease = {
    * @throws what `work` throws; AppError unavailable when the lease is not held or was lost meanwhile
    */
   protect<T>(work: (number: number) => Promise<T>): Promise<T>
+  /** True once another process waits for it in `waitFor`; known after a beat, some seconds later. */
+  isWanted(): boolean
+  /** Lets another process have it; `hold` asks for it again. */
+  release(): Promise<void>
+  /**
+   * Takes the lease, and waits until its holder releases it.
+   *
+   * @returns its number; undefined when the signal aborted before
+   * @throws as `hold`
+   */
+  waitFor(signal: AbortSignal): Promise<number | undefined>
   close(): Promise<void>
 }
 
@@ -76,11 +90,11 @@ export function openLease(
 ): Lease {
   const key = locks[name]
   let number: number | undefined
+  let wanted = false
   const reader = connect(url, { ...options, max: 1, keep: true })
-  const beat = setInterval(() => {
-    if (number !== undefined && reader.pool().available > 0) {
-      reader.ask(op, (sql) => sql`/* lease.beat */ select 1`).catch(() => {})
-    }
+  const beat = setInterval(async () => {
+    if (number === undefined || reader.pool().available === 0) return
+    wanted = await isAskedFor(reader, key).catch(() => false)
   }, silentMs / 5)
   beat.unref()
 
@@ -122,16 +136,63 @@ export function openLease(
       return work(held)
     })
 
+  async function release(): Promise<void> {
+    number = undefined
+    wanted = false
+    await reader.ask(op, (sql) => sql`/* lease.release */ select pg_advisory_unlock(${key})`)
+  }
+
   return {
     store: fenced(reader, check),
     reader,
     hold,
+    isWanted: () => wanted,
+    release,
+    waitFor: (signal) => waitUntilHeld(hold, () => waitForLock(reader, key), signal),
     assertHeld: () => reader.begin(op, async (tx) => void (await check(tx))),
     protect,
     close: () => {
       clearInterval(beat)
       return reader.close()
     },
+  }
+}
+
+async function waitUntilHeld(
+  hold: Lease['hold'],
+  wait: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  while (!signal.aborted) {
+    const held = await hold()
+    if (held !== undefined) return held
+    await wait()
+  }
+  return undefined
+}
+
+/** True when a session of this database waits for the lock. */
+async function isAskedFor(store: Store, key: number): Promise<boolean> {
+  const [row] = await store.ask<{ yes: boolean }[]>(
+    op,
+    (sql) => sql`
+      /* lease.beat */
+      select exists (select from pg_locks where locktype = 'advisory' and classid = 0 and objid = ${key}
+        and not granted and database = (select oid from pg_database where datname = current_database())) as yes`,
+  )
+  return row?.yes ?? false
+}
+
+/** Waits for the lock, for as long as a holder may need to see that, and a little. */
+async function waitForLock(store: Store, key: number): Promise<void> {
+  try {
+    await store.begin(op, async (tx) => {
+      await tx`select set_config('lock_timeout', ${`${askAgainMs}ms`}, true)`
+      await tx`/* lease.wait */ select pg_advisory_lock(${key})`
+    })
+  } catch (error) {
+    // It is asked for again: a holder at work releases it when it has nothing in hand.
+    if (!(error instanceof AppError && error.code === 'overloaded')) throw error
   }
 }
 

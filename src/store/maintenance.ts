@@ -8,6 +8,7 @@ import { makeBaselines } from './baselines.ts'
 import { closeLost } from './close-lost.ts'
 import type { Sql, Store } from './connect.ts'
 import { isUnreachable } from './database-error.ts'
+import { noteDatabaseRoom } from './disk-room.ts'
 import { endStalledReaders } from './end-stalled.ts'
 import { advanceHorizon } from './horizon.ts'
 import { askAgainMs, openLease } from './lease.ts'
@@ -176,6 +177,7 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     { name: 'apps', everyMinutes: 60, run: trimApps },
     { name: 'sender clocks', everyMinutes: 60, run: trimSenderClocks },
     { name: 'sources', everyMinutes: 10, run: retireSources },
+    { name: 'room', everyMinutes: 60, run: noteDatabaseRoom },
     { name: 'epochs', everyMinutes: 60, run: trimSources },
     {
       name: 'jobs',

@@ -111,11 +111,13 @@ export async function unmatchedSite(store: Store, { startsAt, endsAt }: Range) {
       with hot as (
         select site_id, count(*) as n from event
         where at >= ${startsAt} and at < ${endsAt} group by 1),
-      -- Of a day that earlier versions archived and dropped by the hour, the hours that are still there.
+      -- Of a day that earlier versions archived and dropped by the hour, the hours that are still there. What a crash kept
+      -- from being dropped after the horizon said so is there too.
       files as (
-        select site_id, sum(rows)::int8 as n from archive_file
+        select site_id, sum(rows)::int8 as n from archive_file f
         where kind = 'event' and starts_at >= ${startsAt} and starts_at < ${endsAt}
-          and ends_at > (select dropped_before from horizon) group by 1),
+          and (ends_at > (select dropped_before from horizon) or exists (select from event e
+            where e.site_id = f.site_id and e.at >= f.starts_at and e.at < f.ends_at)) group by 1),
       -- Events that came late were never in "event".
       late as (
         select distinct on (site_id) site_id, late_events as n from archive_manifest

@@ -85,6 +85,8 @@ function describe(status: DatabaseStatus): [string, string][] {
       `${rollups.first_hour ?? 'none'} to ${rollups.last_hour ?? 'none'}, ${rollups.waiting} changes waiting`,
     ],
     ['served', names.length === 0 ? 'nothing' : names.join(', ')],
+    ['archive', describeArchive(status.archive)],
+    ...status.disks.map((disk): [string, string] => [`disk ${disk.disk}`, describeDisk(disk)]),
     ['connections', `${connections.used} of ${connections.max}`],
     ['cache hit', hit === null ? 'not known' : `${(100 * hit).toFixed(1)} %`],
     ...sizes
@@ -98,4 +100,19 @@ function describe(status: DatabaseStatus): [string, string][] {
       `${s.toFixed(0)} s  ${application}: ${statement.replaceAll(/\s+/g, ' ').trim()}`,
     ]),
   ]
+}
+
+function describeArchive(archive: DatabaseStatus['archive']): string {
+  const { files, failing_files, oldest_waiting_day, late_events_waiting, changed_jobs_waiting } =
+    archive
+  const waits = `${late_events_waiting} late events and ${changed_jobs_waiting} changed jobs wait`
+  const day = oldest_waiting_day === null ? 'no day waits' : `waits since ${oldest_waiting_day}`
+  return `${files} files, ${failing_files} failing; ${day}; ${waits}`
+}
+
+function describeDisk({ free_bytes, days_left, why }: DatabaseStatus['disks'][number]): string {
+  const free = `${(free_bytes / 1e9).toFixed(1)} GB free`
+  return days_left === null
+    ? `${free}, days left not known (${why})`
+    : `${free}, ${days_left} days left`
 }

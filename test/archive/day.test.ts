@@ -164,6 +164,20 @@ describe('a closed day', () => {
     assert.ok(found[0] && 'files' in found[0] && found[0].files === 2)
   })
 
+  test('is one file of each kind, however many hours it has: the hour is too small', async (t) => {
+    const hourly = Array.from({ length: 24 }, (_, hour) => eventAt(hour * 3600))
+    const { store } = await closedDay(t, hourly)
+    const dir = freshFolder()
+    const files = await exported(store, dir)
+    assert.deepEqual(
+      files.map(({ kind, rows }) => [kind, rows]),
+      [
+        ['event', 24],
+        ['job', 24],
+      ],
+    )
+  })
+
   test('is cut into files that are not too large', async (t) => {
     const { store } = await closedDay(t, some(1700))
     const dir = freshFolder()

@@ -17,7 +17,7 @@ test('the archiver writes and drops nothing while the time is in doubt, and says
   t.after(() => lease.close())
   const archiver = new Archiver({
     ...{ lease, place: new FolderPlace(dir), site: undefined },
-    ...{ intervalMs: 1000, retentionHours: 72, lateHours: 24, metrics: new Metrics() },
+    ...{ intervalMs: 1000, retentionHours: 72, lateHours: 24, keep: [], metrics: new Metrics() },
     ...{ log: pino({ level: 'silent' }), signal: new AbortController().signal },
   })
   await run(store, `update horizon set doubt = 'the clock was set'`)

@@ -2,17 +2,23 @@ import assert from 'node:assert/strict'
 import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { addHold, releaseHold } from '../../src/archive/hold.ts'
 import { hourManifestPath, manifestPath } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import { dropArchived } from '../../src/archive/retention.ts'
 import { verifyArchive } from '../../src/archive/verify.ts'
+import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { freshFolder } from '../support/processes.ts'
 import { hourEvents } from './hours-fixture.ts'
+import { expired, shortly } from './old-days.ts'
 import {
   archived,
+  archivedAll,
   closedDay,
+  compacted,
   dayAt,
+  deleted,
   duck,
   eventAt,
   expire,
@@ -43,6 +49,12 @@ async function upgraded(t: TestContext, more = [eventAt(9 * 3600, {}, 1)]) {
   const dir = hoursArchive()
   const { store } = await closedDay(t, [])
   await takeIn(store, [...hourEvents(), ...more], 2)
+  await onRecord(store, dir)
+  return { store, dir }
+}
+
+/** Puts its hours on record as that version had them. */
+async function onRecord(store: Store, dir: string): Promise<void> {
   for (const hour of [13, 14]) {
     const path = join(
       dir,
@@ -57,7 +69,6 @@ async function upgraded(t: TestContext, more = [eventAt(9 * 3600, {}, 1)]) {
       )
     }
   }
-  return { store, dir }
 }
 
 describe('hours that an earlier version archived', () => {
@@ -75,6 +86,27 @@ describe('hours that an earlier version archived', () => {
          (select count(*)::int from archived_hours_subjob('${dir}')) as subjobs`,
     )
     assert.deepEqual(row, { events: 10, jobs: 8, subjobs: 2 })
+  })
+
+  test('are deleted for their age as a day, and held by a key in them', async (t) => {
+    const dir = hoursArchive()
+    const { store } = await closedDay(t, [])
+    await onRecord(store, dir)
+    const rules = [{ site: null, kind: 'event' as const, years: 0 }]
+    const scope = { site: null, from: null, to: null, key: 'lot 140000000003' }
+    const who = { reason: 'recall', by: 'legal' }
+    const { id } = await addHold(new FolderPlace(dir), scope, who)
+    assert.deepEqual(shortly(await expired(store, dir, rules)), ['fab1 2026-03-01 event: held'])
+    await releaseHold(new FolderPlace(dir), id, who)
+    assert.deepEqual(shortly(await expired(store, dir, rules)), ['fab1 2026-03-01 event: deleted'])
+    const [day, ...others] = await verified(dir)
+    assert.ok(day && !('problem' in day) && others.length === 0)
+    assert.deepEqual([day.rows, day.expired?.event?.rows], [{ event: 0, job: 8, subjob: 2 }, 10])
+    const kinds = await run(store, 'select distinct kind from archive_file order by 1')
+    assert.deepEqual(
+      kinds.map(({ kind }) => kind),
+      ['job', 'subjob'],
+    )
   })
 
   test('become part of their day, whose first manifest has the rest', async (t) => {
@@ -105,6 +137,44 @@ describe('hours that an earlier version archived', () => {
     assert.equal(repeats, 1)
     assert.equal(files.find(({ kind }) => kind === 'event')?.rows, 1)
     assert.equal((await run(store, 'select from event_late')).length, 0)
+  })
+
+  test('stay as they are when their day is compacted, and so do rows that hide theirs', async (t) => {
+    const { store, dir } = await upgraded(t)
+    const day = dayAt(1)
+    await archived(store, dir, day)
+    await freeze(store, 2)
+    const [moving] = hourEvents()
+    for (let part = 1; part <= 9; part++) {
+      const second = 20 * 3600 + part
+      const left = { ...eventAt(second, { ended_at: dayAt(2).from }, 1), entity: moving!.entity }
+      await ingest(store, [eventAt(second + 20, {}, 1), ...(part === 5 ? [left] : [])])
+      // The day after is closed for what moves there.
+      await freeze(store, 3)
+      await archivedAll(store, dir)
+    }
+    const place = new FolderPlace(dir)
+    const kinds = await compacted(store, place, { day })
+    assert.deepEqual(
+      kinds.map(({ kind, after }) => [kind, after.files]),
+      [
+        ['event', 1],
+        ['job', 1],
+      ],
+    )
+    await deleted(store, place, day)
+    assert.deepEqual(
+      (await verified(dir)).filter((item) => 'problem' in item),
+      [],
+    )
+    const [row] = await duck(
+      ddl,
+      `select (select count(*)::int from archived_hours_event('${dir}')) as hours,
+         (select count(*)::int from archived_event('${dir}')) as days,
+         (select count(*)::int from read_parquet('${dir}/job/site=fab1/dt=2026-03-01/*.parquet')
+            where moved_to is not null and job_id = '${moving!.entity.id}') as moved`,
+    )
+    assert.deepEqual(row, { hours: 10, days: 11, moved: 1 })
   })
 
   test('let raw events go once the day is whole, and keep them until then', async (t) => {

@@ -70,7 +70,7 @@ describe('a job that changes after its day was archived', () => {
 })
 
 describe('a job that never ended', () => {
-  test('is archived as running by the day of its last event, before it is deleted', async (t) => {
+  test('is not deleted after 90 days without having been archived, as running, by the day of its last event', async (t) => {
     const { store } = await closedDay(t, [eventAt(0, { kind: 'started', metrics: null })])
     const dir = freshFolder()
     await archivedAll(store, dir)

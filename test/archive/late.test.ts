@@ -183,7 +183,7 @@ describe('a day', () => {
     test(`is due ${what}`, () => assert.equal(isDue({ ...day, ...more }, 24), due))
   }
 
-  test('tells what waits', async (t) => {
+  test('tells what waits: no gauge is 0 by what is not looked at', async (t) => {
     const { store } = await archivedDay(t)
     await ingest(store, [eventAt(50)])
     await wait(store, 25)

@@ -131,6 +131,20 @@ describe('sql/archive/duckdb.sql', () => {
     assert.deepEqual(row, expected)
   })
 
+  test('has the time as event_at, because `at` is a reserved word in DuckDB', async (t) => {
+    const { store } = await closedDay(t, [eventAt(0), eventAt(60)])
+    const dir = freshFolder()
+    await exported(store, dir)
+    const [row] = await duck(
+      ddl,
+      `select event_at::varchar as first, (select min(event_at) from archived_event('${dir}'))::varchar as least
+       from archived_event('${dir}') order by event_at limit 1`,
+    )
+    const first = '2026-03-13 00:00:00.000001+00'
+    assert.deepEqual(row, { first, least: first })
+    await assert.rejects(duck(ddl, `select at from archived_event('${dir}')`), /syntax error/)
+  })
+
   test('shows a job that has moved to another day once, as it was last', async (t) => {
     const first = eventAt(0)
     const { store } = await closedDay(t, [first])
@@ -154,7 +168,7 @@ describe('sql/archive/duckdb.sql', () => {
     assert.deepEqual(moved, { job_id: first.entity.id, version: 2, moved_to, status: null })
   })
 
-  test('opens the files of the days that are asked for only', async (t) => {
+  test('opens one file of a table where dt = .., not every file', async (t) => {
     const dir = freshFolder()
     const { store } = await closedDay(
       t,

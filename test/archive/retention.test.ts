@@ -166,6 +166,17 @@ describe('raw events past retention', () => {
     assert.deepEqual([gone, await events(store)], [1, 41])
   })
 
+  test('go when a crash came between the mark of what is dropped and the drop', async (t) => {
+    const { store, dir, event } = await expired(t)
+    await run(store, `update horizon set dropped_before = '2026-03-14T00:00Z'`)
+    const path = join(dir, event.path)
+    renameSync(path, `${path}.away`)
+    const held = await drop(store, dir)
+    assert.match(held.why ?? '', /is missing, although a manifest names it/)
+    renameSync(`${path}.away`, path)
+    assert.deepEqual(await drop(store, dir), { why: undefined, wrong: undefined, gone: 1 })
+  })
+
   test('wait for the next round when the database is busy', async (t) => {
     const { store, url, dir } = await expired(t)
     const other = connect(url, { role: 'test', max: 1 })

@@ -78,7 +78,7 @@ describe('wafermon archiver', () => {
     await until('the overdue day', () => hasManifest(dir, 13))
   })
 
-  test('tells how many late events and changed jobs wait, and archives them in time', async (t) => {
+  test('never keeps late events in event_late, archives a job again that changed after its day, and tells what waits', async (t) => {
     const { store, url } = await closedDay(t, some(5))
     const dir = freshFolder()
     const role = await archiver(t, url, dir)

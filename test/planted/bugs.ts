@@ -922,6 +922,36 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'expire ignores a hold',
+    why: 'what a court has asked for is deleted',
+    file: 'src/archive/held-day.ts',
+    find: 'return hold && describeHold(hold)',
+    replace: 'return hold && undefined',
+    test: ['test/archive/expire.test.ts', 'a hold > of a range keeps its days, and no others'],
+  },
+  {
+    name: 'expire does not look at the holds again before it deletes',
+    why: 'a hold that was placed while the day was on its way out comes too late',
+    file: 'src/archive/replaced.ts',
+    find: 'if (held !== undefined) {',
+    replace: "if (held === '') {",
+    test: [
+      'test/archive/expire.test.ts',
+      'a hold > that is placed after the manifest, before the deletion, brings the day back',
+    ],
+  },
+  {
+    name: 'expire deletes a day that the hot store still has jobs of',
+    why: 'they are archived again as if the rest had never been',
+    file: 'src/archive/expire.ts',
+    find: 'if (hot !== undefined) return',
+    replace: "if (hot === '') return",
+    test: [
+      'test/archive/expire.test.ts',
+      'a day that is past its years > stays while the hot store has something that lies in it',
+    ],
+  },
+  {
     name: 'jobs are deleted before the archive has their last version',
     why: 'what a job was in the end is gone',
     file: 'src/store/maintenance.ts',
@@ -978,6 +1008,85 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/archive/read-back.test.ts',
       'sql/archive/duckdb.sql > shows a job that has moved to another day once, as it was last',
+    ],
+  },
+  {
+    name: 'compaction keeps the first version of a job',
+    why: 'what a job was in the end is deleted with the file that it was in',
+    file: 'src/archive/superseded.ts',
+    find: 'one.version >= other.version',
+    replace: 'one.version < other.version',
+    test: [
+      'test/archive/compact.test.ts',
+      'a day of many parts > is rewritten as one file a kind, with every event and the last version of each job',
+    ],
+    says: 'and the new files have',
+  },
+  {
+    name: 'compaction drops what hides a job in an hour',
+    why: 'a job that has left the day is shown there again, by a file of an earlier version',
+    file: 'src/archive/compact-day.ts',
+    find: 'const keepsMoves = old.length < ofKind.length',
+    replace: 'const keepsMoves = old.length > ofKind.length',
+    test: [
+      'test/archive/hours.test.ts',
+      'hours that an earlier version archived > stay as they are when their day is compacted, and so do rows that hide theirs',
+    ],
+  },
+  {
+    name: 'compaction counts the rows that it has written, and does not compare them',
+    why: 'files are deleted although other rows stand in their place',
+    file: 'src/archive/row-proof.ts',
+    find: 'before.rows === after.rows && before.sum === after.sum',
+    replace: 'before.rows === after.rows',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'compaction misses no job that is gone',
+    why: 'a job that the new files lack is deleted with the old ones',
+    file: 'src/archive/row-proof.ts',
+    find: 'if (keepsMoves || !hasMoved) refuse(',
+    replace: 'if (keepsMoves) refuse(',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'replaced files are deleted before what takes their place was read back',
+    why: 'a disk that kept other bytes costs all rows of the day',
+    file: 'src/archive/replaced.ts',
+    find: 'if (kinds.has(file.kind)) await assertFileReadsBack(place, file)',
+    replace: 'kinds.has(file.kind)',
+    test: [
+      'test/archive/compact.test.ts',
+      'before a replaced file is deleted > every row of it is found in the new files, which read back',
+    ],
+  },
+  {
+    name: 'an archiver forgets the manifest that may be under way',
+    why: 'one that was overtaken makes a fork of the chain, hours later',
+    file: 'src/archive/intent.ts',
+    find: 'await settleIntent(site, options)',
+    replace: 'if (site === undefined as never) await settleIntent(site, options)',
+    test: [
+      'test/archive/intent.test.ts',
+      'a manifest that may be under way gives its name away before anything else is written',
+    ],
+  },
+  {
+    name: 'retention does not know a day whose drop was cut short',
+    why: 'after a crash at that moment nothing is dropped any more, and health says that the archive is wrong',
+    file: 'src/store/retention.ts',
+    find: `or exists (select from event e
+            where e.site_id = f.site_id and e.at >= f.starts_at and e.at < f.ends_at)`,
+    replace: '',
+    test: [
+      'test/archive/retention.test.ts',
+      'raw events past retention > go when a crash came between the mark of what is dropped and the drop',
     ],
   },
   {

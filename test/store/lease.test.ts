@@ -35,8 +35,9 @@ function open(
   url: string,
   role = 'ours',
   name: 'archive' | 'maintenance' = 'archive',
+  silentMs?: number,
 ) {
-  const lease = openLease(url, name, { role })
+  const lease = openLease(url, name, { role, ...(silentMs === undefined ? {} : { silentMs }) })
   t.after(lease.close)
   return lease
 }
@@ -65,6 +66,34 @@ describe('a lease', () => {
     assert.equal(await until('the lease', other.hold), 2)
     const maintenance = open(t, url, 'maintenance', 'maintenance')
     assert.equal(await maintenance.hold(), 1, 'each lease has its own')
+  })
+
+  test('goes to one that waits for it once its holder releases it, and not before', async (t) => {
+    const { url } = await openStore(t, 'plain')
+    const [one, other] = [open(t, url, 'ours', 'archive', 500), open(t, url, 'other')]
+    assert.equal(await one.hold(), 1)
+    let taken: number | undefined
+    const waiting = other.waitFor(new AbortController().signal).then((number) => {
+      taken = number
+    })
+    await until('the wish', () => one.isWanted())
+    assert.equal(taken, undefined)
+    await one.assertHeld()
+    await one.release()
+    await waiting
+    assert.equal(taken, 2)
+    await assert.rejects(one.assertHeld(), lost)
+    assert.equal(await one.hold(), undefined)
+    await other.close()
+    assert.equal(await until('the lease', one.hold), 3)
+    assert.equal(one.isWanted(), false)
+  })
+
+  test('is not waited for after the signal has aborted', async (t) => {
+    const { url } = await openStore(t, 'plain')
+    const [one, other] = [open(t, url), open(t, url, 'other')]
+    await one.hold()
+    assert.equal(await other.waitFor(AbortSignal.abort()), undefined)
   })
 
   test('that was lost with its connection refuses work until it is held again', async (t) => {
@@ -183,7 +212,7 @@ describe('a holder that was overtaken', () => {
         ...{ place: new FolderPlace(dir), day, source: sourceOf(store, day), previous: undefined },
         ...{ hours: [], end: undefined, number: 1 },
         ...{ noted: new Set<string>(), signal, protect: ours.protect },
-        assertOurs: ours.assertHeld,
+        ...{ assertOurs: ours.assertHeld, intend: async () => {} },
         ...more,
       })
     await assert.rejects(exporting({ assertOurs }), lost)

@@ -3,6 +3,7 @@
 #
 #   test/support/s3.sh install         once: half a minute, 580 MB more in $WAFERMON_CI_CACHE/trixie
 #   test/support/s3.sh start DIR       200 MB of memory; prints the address. Key AKWAFERMON, secret secretwafermon
+#   test/support/s3.sh user DIR NAME   another user: key NAME, secret secretNAME
 #   test/support/s3.sh stop DIR        DIR keeps the process ids and where the data is
 set -euo pipefail
 system=${WAFERMON_CI_CACHE:-/var/cache/wafermon-ci}/trixie
@@ -81,6 +82,12 @@ C
   inside radosgw-admin "${c[@]}" -n client.rgw.a user create --uid=test --display-name=test \
     --access-key=AKWAFERMON --secret-key=secretwafermon >/dev/null
   echo "http://127.0.0.1:$rgw"
+}
+
+user() {
+  root=$(cat "$1/s3.data")
+  inside radosgw-admin -c "${root#"$system"}/ceph.conf" -n client.rgw.a user create --uid="$2" --display-name="$2" \
+    --access-key="$2" --secret-key="secret$2" >/dev/null
 }
 
 stop() {

@@ -25,23 +25,33 @@ export const credentials = {
   AWS_SECRET_ACCESS_KEY: 'secretwafermon',
 }
 
-/** @returns its address, and what stops it */
-export async function startS3(): Promise<{ endpoint: string; stop: () => Promise<unknown> }> {
+export type S3Server = {
+  endpoint: string
+  /** Makes another user, who may do nothing yet. @returns what it is known by */
+  addUser: (name: string) => Promise<typeof credentials>
+  stop: () => Promise<unknown>
+}
+
+export async function startS3(): Promise<S3Server> {
   const dir = freshFolder()
   const stop = () => execute(script, ['stop', dir])
   const { stdout } = await execute(script, ['start', dir]).catch(async (error: Error) => {
     await stop()
     throw error
   })
-  return { endpoint: stdout.trim(), stop }
+  const addUser = async (name: string) => {
+    await execute(script, ['user', dir, name])
+    return { AWS_ACCESS_KEY_ID: name, AWS_SECRET_ACCESS_KEY: `secret${name}` }
+  }
+  return { endpoint: stdout.trim(), addUser, stop }
 }
 
 /** A client for what tests do behind the back of the archive. */
-export const clientOf = (endpoint: string) =>
+export const clientOf = (endpoint: string, as: typeof credentials = credentials) =>
   new S3Client({
     ...{ endpoint, region: 'us-east-1', forcePathStyle: true },
     credentials: {
-      accessKeyId: credentials.AWS_ACCESS_KEY_ID,
-      secretAccessKey: credentials.AWS_SECRET_ACCESS_KEY,
+      accessKeyId: as.AWS_ACCESS_KEY_ID,
+      secretAccessKey: as.AWS_SECRET_ACCESS_KEY,
     },
   })

@@ -4,6 +4,7 @@ import { access, mkdir, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError, ConfigError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
+import { measureRoom, type Room } from '../../platform/disk-room.ts'
 import { text } from '../../platform/settings/kinds.ts'
 import { readFingerprint } from './content.ts'
 import {
@@ -168,6 +169,10 @@ export class FolderPlace implements Place {
   async remove(name: string): Promise<void> {
     assertName(name)
     await rm(this.#toPath(name), { force: true }).catch(this.#explain)
+  }
+
+  room(): Promise<Room | undefined> {
+    return measureRoom(this.address)
   }
 
   readonly #toPath = (name: string) => join(this.address, name)

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import { AppError } from '../../core/errors.ts'
+import type { Room } from '../../platform/disk-room.ts'
 
 /*
  * Where the archive lies: a folder, or anything else that keeps files for years. Bytes are staged
@@ -74,6 +75,18 @@ export interface Place {
   list(prefix: string): AsyncIterable<string>
 
   remove(name: string): Promise<void>
+
+  /** The room that is left; absent, or undefined, where that cannot be measured. */
+  room?(): Promise<Room | undefined>
+
+  /**
+   * Lets the store itself refuse to delete the bytes of a name, whoever asks, or no longer; absent where no place of
+   * the kind can.
+   *
+   * @returns false where this one cannot
+   * @throws AppError unavailable, as when the right to do so is lacking
+   */
+  holdName?(name: string, held: boolean): Promise<boolean>
 }
 
 /** Bytes that can be read as often as needed, from anywhere. */

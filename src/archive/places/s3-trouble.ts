@@ -36,7 +36,7 @@ const known: Record<string, (where: Where, error: Failure) => string> = {
   RequestExpired: () => skewed,
   ExpiredToken: () => 'the credentials have expired; renew them, or give the machine a role',
   AccessDenied: () =>
-    'access is denied; the credentials need the rights that docs/archive.md lists, and object lock or a policy of the bucket may forbid it',
+    'access is denied; the credentials need the rights of docs/archive-s3.md, and object lock or a policy of the bucket may forbid it',
   AuthorizationHeaderMalformed: (_, error) => region(error),
   PermanentRedirect: (_, error) => region(error),
   CredentialsProviderError: () =>

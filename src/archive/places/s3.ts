@@ -17,6 +17,7 @@ import {
   stagingFolder,
 } from './place.ts'
 import type { BucketSettings } from './s3-client.ts'
+import { hasLock, setLegalHold } from './s3-lock.ts'
 import { S3Objects } from './s3-objects.ts'
 import { s3Settings } from './s3-settings.ts'
 import { isAbsent, statusOf } from './s3-trouble.ts'
@@ -71,10 +72,13 @@ export class S3Place implements Place {
   readonly address: string
   limits: readonly string[] = []
   readonly #onLimit: OpenOptions['onLimit']
+  readonly #bucket: string
   readonly #root: string
   readonly #objects: S3Objects
   /** What was staged here and not put yet. */
   readonly #mine = new WeakMap<Staged, Mine>()
+  /** Whether the bucket has object lock, once it was asked for. */
+  #isLocked: Promise<boolean> | undefined
   /** When a check has passed last, on the clock of `performance`. */
   #checkedAt = -Infinity
   /** Whether a PUT with If-None-Match refuses a name that is taken; undefined before it was tried. */
@@ -82,6 +86,7 @@ export class S3Place implements Place {
 
   constructor(settings: BucketSettings, { onLimit, silentMs }: S3Options = {}) {
     this.#onLimit = onLimit
+    this.#bucket = settings.S3_BUCKET
     const prefix = settings.S3_PREFIX?.replace(/\/$/, '')
     this.#root = prefix === undefined ? '' : `${prefix}/`
     this.address = `s3://${settings.S3_BUCKET}${prefix === undefined ? '' : `/${prefix}`}`
@@ -212,6 +217,17 @@ export class S3Place implements Place {
   async remove(name: string): Promise<void> {
     assertName(name)
     await this.#objects.remove(this.#toKey(name))
+  }
+
+  async holdName(name: string, held: boolean): Promise<boolean> {
+    assertName(name)
+    this.#isLocked ??= hasLock(this.#objects, this.#bucket).catch((error: unknown) => {
+      this.#isLocked = undefined
+      throw error
+    })
+    if (!(await this.#isLocked)) return false
+    await setLegalHold(this.#objects, { Bucket: this.#bucket, Key: this.#toKey(name) }, held)
+    return true
   }
 
   readonly #toKey = (name: string) => `${this.#root}${name}`

@@ -66,3 +66,18 @@ export async function noteJobs(
     )
   }
 }
+
+/** Takes the jobs of a day off the record, of which the archive has no file any more. */
+export async function forgetJobs(
+  tx: TransactionSql,
+  kind: JobKind,
+  day: Pick<Day, 'site' | 'from'>,
+): Promise<void> {
+  const [site, date] = [day.site, toDate(day)]
+  await tx`
+    /* archive.forgetJobs */
+    delete from archived_job where site_id = ${site} and day = ${date}::date and kind = ${kind}`
+  await tx`
+    /* archive.forgetMoves */
+    delete from archive_move where site_id = ${site} and day = ${date}::date and kind = ${kind}`
+}

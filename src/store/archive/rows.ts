@@ -36,7 +36,7 @@ export type DayRows = {
 }
 
 /** The maximum of rows in one fetch, and about how much text. */
-const maxBatch = { rows: 10_000, characters: 8 * 2 ** 20 }
+const maxBatch = { rows: 2000, characters: 4 * 2 ** 20 }
 
 /**
  * Hands the rows of one kind of a day to `consume`, in the order of their time (those without one first) and in batches
