@@ -35,7 +35,7 @@ export const archive: Bench = {
         archiver: archives(context, store, database.url, kept),
         DuckDB: duckWrites(context, kept),
         idle: idles(context, store, database.url, kept),
-        compaction: compacts(context, store, database.url),
+        compaction: compacts(context, store, database.url, kept),
       },
       claims: [
         { side: 'archiver', against: 'DuckDB', atMost: 1.5 },
@@ -98,10 +98,11 @@ function idles(context: Context, store: Store, url: string, kept: { dir: string 
 }
 
 /** The same day in files of 200,000 rows, which the archiver rewrites and deletes. */
-function compacts(context: Context, store: Store, url: string): Turn {
+function compacts(context: Context, store: Store, url: string, kept: { dir: string }): Turn {
   return async () => {
     await forget(store)
     const dir = folder(context)
+    kept.dir = dir
     await archiveDay(toDay('fab1', `${benchDay}T00:00:00.000000Z`), {
       lease: { store, reader: store as never, protect: (work) => work(1) },
       ...{ place: new FolderPlace(dir), maxRows: 200_000, log: pino({ level: 'silent' }) },

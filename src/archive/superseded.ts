@@ -10,7 +10,7 @@ import { readColumns } from './parquet-read.ts'
  */
 
 /** Jobs looked at in one reading of the files: it bounds what is in memory. */
-const jobsAtATime = 250_000
+const jobsAtATime = 150_000
 
 export type Superseded = {
   rows: number
