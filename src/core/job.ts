@@ -22,6 +22,12 @@ export const endStatuses = [
 export const isOpen = (status: JobStatus): status is OpenStatus =>
   status === 'running' || status === 'queued'
 
+/** The state that an event stands for which says none. */
+export function impliedStatus(kind: Kind): JobStatus {
+  if (kind === 'finished') return 'succeeded'
+  return kind === 'canceled' || kind === 'queued' ? kind : 'running'
+}
+
 /** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
 export type Job = {
   id: string
