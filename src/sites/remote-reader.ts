@@ -1,7 +1,8 @@
 import * as z from 'zod'
+import { completenessTable } from '../core/completeness-wire.ts'
 import { AppError } from '../core/errors.ts'
 import { readEventCursor } from '../core/event-cursor.ts'
-import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
+import { eventFilterToQuery, jobFilterToQuery, toQuery } from '../core/filter-wire.ts'
 import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire, jobFromWire } from '../core/job-wire.ts'
 import { placeToWire, readPlace } from '../core/list-order.ts'
@@ -80,10 +81,13 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
     return guard ? guard(signal, call) : call()
   }
 
-  const getJob: JobReader['getJob'] = (id, signal) =>
-    ask(`/v1/jobs/${encodeURIComponent(id)}`, readWhole(detailFromWire), signal).catch(
-      noneWhenMissing,
-    )
+  const getJob: JobReader['getJob'] = (id, signal, archive) =>
+    ask(
+      `/v1/jobs/${encodeURIComponent(id)}`,
+      readWhole(detailFromWire),
+      signal,
+      toQuery({ archive: archive?.toString() }),
+    ).catch(noneWhenMissing)
 
   const askPage: JobReader['askPage'] = (question, params, signal, after) => {
     const { path, table, order, toQuery: queryOf } = question
@@ -165,12 +169,18 @@ const readSites = readWhole((json) => itemsFromWire(json, (item) => siteSchema.p
 const readPage = readItems(jobFromWire, pageFromWire)
 
 const eventSchema = z.record(z.string(), z.unknown())
+const eventRestSchema = z.object({ completeness: completenessTable.read.nullish() })
 const readEvents = (order: EventFilter['order']) =>
   readItems(
     (json) => eventSchema.parse(json),
     (items, rest): EventPage => {
       const cursor = cursorOfList(rest)
-      return { items, next: cursor === undefined ? null : readEventCursor(cursor, order) }
+      const { completeness } = eventRestSchema.parse(rest)
+      return {
+        items,
+        next: cursor === undefined ? null : readEventCursor(cursor, order),
+        completeness: completeness ?? undefined,
+      }
     },
   )
 
