@@ -76,10 +76,10 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
 /** The same, over a client that exists. Health and admission are asked past the guard. */
 export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): RemoteSite {
   const unguarded = makeAsk(client, site)
-  const ask: Ask = (path, read, signal, query) => {
+  const ask: Ask = withoutArchive((path, read, signal, query) => {
     const call = () => unguarded(path, read, signal, query)
     return guard ? guard(signal, call) : call()
-  }
+  })
 
   const getJob: JobReader['getJob'] = (id, signal, archive) =>
     ask(
@@ -141,6 +141,24 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
 
 type Query = URLSearchParams
 type Ask = <T>(path: string, read: ReadAnswer<T>, signal: AbortSignal, query?: Query) => Promise<T>
+
+/**
+ * An older site refuses the parameter `archive`. It is asked again without it, and its completeness tells that its archive was
+ * not searched.
+ */
+const withoutArchive =
+  (ask: Ask): Ask =>
+  async (path, read, signal, query) => {
+    try {
+      return await ask(path, read, signal, query)
+    } catch (error) {
+      const isRefused = error instanceof AppError && error.code === 'invalid'
+      if (!isRefused || error.field !== 'archive' || !/unknown/.test(error.message)) throw error
+      const rest = new URLSearchParams(query)
+      rest.delete('archive')
+      return ask(path, read, signal, rest)
+    }
+  }
 
 /** The health of one site of a central API: `/v1/healthz` there is about central. */
 async function findHealth(id: string, client: HttpClient, signal: AbortSignal): Promise<Health> {
