@@ -56,6 +56,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
     subjobs: { rows: subjobs, read: subjobs, isAll: true, older: undefined },
     events: {
       isFirst: true,
+      completeness: undefined,
       older: undefined,
       errors: [],
       errorsWhole: true,
@@ -140,6 +141,7 @@ describe('a page', () => {
         errors: [{}],
         errorsWhole: true,
         isFirst: true,
+        completeness: undefined,
       },
     })
     assert.ok(html.includes('</html>'))

@@ -50,7 +50,7 @@ export type ArchivedJob = {
 
 /**
  * A row of a job's file as a row of the store. A subjob without a business key has none here, where the store looks for
- * that of its job; and when a job was last queued is not archived.
+ * that of its job; and earlier files do not have when a job was last queued.
  */
 export function toArchivedJob(kind: 'job' | 'subjob', row: ArchivedRow): ArchivedJob {
   const attempts = jsonOf<AttemptEntries>(row.attempts)
@@ -66,7 +66,7 @@ export function toArchivedJob(kind: 'job' | 'subjob', row: ArchivedRow): Archive
       float(row.cpu_system_s), float(row.mem_max_mb), float(row.progress), slotsOf(row.metrics),
       Number(row.error_count ?? 0), maybe(row.last_error), text(row.last_event_at), Number(row.event_count ?? 0),
       text(row.inserted_at), text(row.updated_at), jsonOf<Record<string, unknown>>(row.metadata) ?? {},
-      Number(row.attempt ?? 1), isFailed + countFailed(attempts), maybe(row.queued_at), queueS(row), null,
+      Number(row.attempt ?? 1), isFailed + countFailed(attempts), maybe(row.queued_at), queueS(row), maybe(row.last_queued_at),
     ],
   }
 }

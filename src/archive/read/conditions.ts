@@ -16,6 +16,8 @@ export type Where = {
   ids?: readonly string[] | undefined
   /** Names of apps, whole and in their case. */
   apps?: readonly string[] | undefined
+  /** Ids of what jobs and subjobs belong to. */
+  parents?: readonly string[] | undefined
   /** Business keys, as rows have them: that of a subjob may be only with its job. */
   keys?: readonly string[] | undefined
   /** States: of jobs, or those that events report or imply by their kind. */
@@ -42,7 +44,7 @@ export const idColumn = (kind: ArchiveKind) => (kind === 'event' ? 'entity_id' :
 
 /** The conditions of a question about rows of a kind. */
 export function toConditions(kind: ArchiveKind, where: Where): Condition[] {
-  const { ids, apps, keys, statuses, from, to } = where
+  const { ids, apps, parents, keys, statuses, from, to } = where
   const found: Condition[] = []
   if (ids)
     found.push(
@@ -52,6 +54,7 @@ export function toConditions(kind: ArchiveKind, where: Where): Condition[] {
       ),
     )
   if (apps) found.push(isOneOf('app_name', apps))
+  if (parents) found.push(isOneOf(kind === 'subjob' ? 'job_id' : 'parent_id', parents))
   if (keys) found.push(isOneOf(kind === 'event' ? 'business_key' : 'job_key', keys))
   if (statuses) found.push(kind === 'event' ? reports(statuses) : isOneOf('status', statuses))
   if (from !== undefined || to !== undefined) {
