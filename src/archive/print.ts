@@ -43,8 +43,12 @@ export async function runVerify(
   }
 }
 
-/** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
-async function assertArchive(place: Place): Promise<void> {
+/**
+ * An archive has manifests: a mount point with nothing mounted must not pass for a whole one.
+ *
+ * @throws ConfigError with the remedy
+ */
+export async function assertArchive(place: Place): Promise<void> {
   await place.check('read').catch((error: unknown) => {
     throw error instanceof AppError ? new ConfigError(error.message) : error
   })

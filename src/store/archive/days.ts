@@ -90,6 +90,17 @@ export async function dueDays(store: Store, signal?: AbortSignal): Promise<DueDa
   return [...rows]
 }
 
+/** Days that jobs have left, which the archive does not say there yet. */
+export async function leftDays(store: Store): Promise<Day[]> {
+  const rows = await store.ask<{ site: string; date: string }[]>(
+    op('leftDays', 'archive_move'),
+    (sql) => sql`
+      /* archive.leftDays */
+      select distinct site_id as site, day::text as date from archive_move order by 2, 1`,
+  )
+  return rows.map(({ site, date }) => toDay(site, `${date}T00:00:00.000000Z`))
+}
+
 const changedSql = (kind: JobKind) => `
   select site_id, date_trunc('day', shelved_at, 'UTC'), 0, 0, null, count(*), min(updated_at), max(updated_at), 0
   from (select t.site_id, t.updated_at, ${shelvedAtSql} as shelved_at
