@@ -109,10 +109,10 @@ function linePrinter(done: string) {
   }
 }
 
-function toLine({ site, day, hour, rows, late_events, files, bytes }: Summary): string {
+function toLine({ site, day, hour, rows, late_events, files, bytes, version }: Summary): string {
   const events = rows.event === null ? 'raw events were already dropped' : `${rows.event} events`
   const late = late_events > 0 ? ` (${late_events} late)` : ''
   const counts = `${events}${late}, ${rows.job} jobs, ${rows.subjob} subjobs`
   const unit = hour === undefined ? day : `${day}T${String(hour).padStart(2, '0')}`
-  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
+  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB${version === undefined ? '' : `, version ${version}`}`
 }

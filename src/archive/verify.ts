@@ -37,6 +37,8 @@ export type Summary = {
   late_events: number
   files: number
   bytes: number
+  /** The number of the manifest that counts: how often the day was written. Hours have none. */
+  version?: number
 }
 
 /** What counts of a day: its newest manifest, or those of its hours. */
@@ -117,8 +119,8 @@ function toSummary(one: Counting): Summary {
   const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if ('found' in one) {
-    const { site, day, rows, late_events } = one.found.manifest
-    return { site, day, rows, late_events, files: files.length, bytes }
+    const { site, day, rows, late_events, number: version } = one.found.manifest
+    return { site, day, rows, late_events, files: files.length, bytes, version }
   }
   const { site, hour, rows, late_events } = one.hour
   const [day, ofDay] = [hour.slice(0, 10), Number(hour.slice(11, 13))]
