@@ -32,14 +32,6 @@ function wholeNumber(value: bigint): number | bigint {
   return Number.isSafeInteger(n) ? n : value
 }
 
-const columnsOf = (kind: ArchiveKind) => archiveColumns[kind].map(({ name }) => name)
-/** The names of all columns of a kind, in their order. */
-export const columnNames: Readonly<Record<ArchiveKind, readonly string[]>> = {
-  event: columnsOf('event'),
-  job: columnsOf('job'),
-  subjob: columnsOf('subjob'),
-}
-
 /** A job or subjob as the store would give it, and what the store keeps apart. */
 export type ArchivedJob = {
   row: JobRow
