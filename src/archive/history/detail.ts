@@ -16,7 +16,7 @@ import {
 import { countSubjobs } from '../../store/store-reader.ts'
 import { type History, mayAsk, toContext, toUnreachable, toWhyUnreachable } from './context.ts'
 import { type HistoricJob, toJobs } from './rows.ts'
-import { bounds, lastMs, rangeOf } from './walk.ts'
+import { rangeOf } from './walk.ts'
 
 /* One job: from the hot store, or the file of the day where it lies. */
 
@@ -60,7 +60,7 @@ export async function readHistoricJob(
   const context = await toContext(history, signal)
   const question = { ...placeOf(place), kind: place.kind, ids: [id] }
   const missing: { why: string }[] = []
-  const endsAt = performance.now() + lastMs
+  const endsAt = performance.now() + history.bounds.lastMs
   for await (const batch of history.source.readDay(question, endsAt, signal)) {
     const [found] = await toJobs(context, place.kind, place, batch.rows)
     if (found) return found
@@ -115,6 +115,7 @@ async function addCounts(
   const context = await toContext(history, signal)
   const source = must(history.source, 'the archive is asked where there is one')
   const startedAt = performance.now()
+  const { bounds } = history
   let files = 0
   let read = 0
   const from = () => rangeOf(must(days[0], 'there are days').day).from
@@ -124,7 +125,7 @@ async function addCounts(
       if (read > 0 && (files >= bounds.files || isLate)) break
       const filter = { time: 'active', order: 'asc', limit: 1, jobId: id } as const
       const question = { kind: 'subjob', day, site, filter } as const
-      for await (const batch of source.readDay(question, startedAt + lastMs, signal)) {
+      for await (const batch of source.readDay(question, startedAt + bounds.lastMs, signal)) {
         const jobs = await toJobs(context, 'subjob', { day, site }, batch.rows)
         for (const { job } of jobs) {
           if (job.parentId !== id) continue
