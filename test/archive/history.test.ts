@@ -333,7 +333,10 @@ describe('hot store and archive together', () => {
     )
     assert.equal(events.completeness?.archive, 'unreachable')
     assert.equal(events.completeness?.archiveMissing.length, 1)
-    await assert.rejects(reader.getJob(idOf(9), signal), { code: 'unreachable' })
+    await assert.rejects(reader.getJob(idOf(9), signal), {
+      code: 'unavailable',
+      message: /is in the archive, and cannot be read: ARCHIVE_DIR: there is no folder/,
+    })
   })
 
   test('200 files and the time bound a page, which leads on to the end: each job once', async (t) => {

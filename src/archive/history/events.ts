@@ -32,7 +32,7 @@ type Row = Position & { event: StoredEvent }
 const toRow = (event: StoredEvent): Row => ({ ...placeOfEvent(event), event })
 const sizeOf = ({ event }: Row) => measureJson(event)
 
-/** @throws AppError unreachable when only the archive knows the job, and cannot be read now */
+/** @throws AppError unavailable when only the archive has the job, and cannot be read */
 export async function findHistoricEvents(
   history: History,
   id: string,
