@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { archive } from './archive.ts'
 import { backlog } from './backlog.ts'
 import { drain } from './drain.ts'
 import { fanout } from './fanout.ts'
@@ -18,7 +19,7 @@ import { start } from './start.ts'
 import { startBacklog } from './start-backlog.ts'
 
 const benches: Bench[] = [
-  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, judge, start],
+  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, archive, judge, start],
   ...[startBacklog, fanout, sinks, backlog, soak],
 ]
 const names = benches.map(({ name }) => name)
@@ -37,6 +38,7 @@ await new Command('npm run bench --')
   )
   .option('--backlog <n>', 'events that wait before drain and backlog', positive, 1_000_000)
   .option('--jobs <n,n>', 'sizes of the table for query', numbers, [100_000, 1_000_000])
+  .option('--day <n>', 'events of the day for archive', positive, 2_000_000)
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
     for (const bench of chosen(wanted)) {

@@ -47,6 +47,8 @@ export type Options = {
   backlog: number
   /** Numbers of jobs for `query`. */
   jobs: number[]
+  /** Events of the day of `archive`. */
+  day: number
 }
 
 export type Context = {

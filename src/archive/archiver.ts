@@ -1,23 +1,26 @@
 import type { Logger } from 'pino'
 import { AppError } from '../core/errors.ts'
-import type { Micros } from '../core/time.ts'
 import { Backoff, sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { type DueDay, dueDays } from '../store/archive/days.ts'
-import { hotManifests, notedSite } from '../store/archive/files.ts'
+import { type Day, type DueDay, dueDays, leftDays } from '../store/archive/days.ts'
+import { hotManifests } from '../store/archive/files.ts'
 import { askAgainMs, type Lease } from '../store/lease.ts'
 import { readDoubt } from '../store/trusted-time.ts'
-import { catchUp } from './chain.ts'
+import { type FailedDay, isSameFailure, newState } from './archiver-state.ts'
+import { compactDay, daysToCompact } from './compact-day.ts'
 import { concernsDay } from './day-failure.ts'
-import { archiveDay, isDue, type Outcome } from './due-day.ts'
-import { type DayKey, toManifestFolder } from './layout.ts'
+import { archiveDay, type DueDayOptions, isDue, type Outcome } from './due-day.ts'
+import { takeOver } from './intent.ts'
+import type { DayKey } from './layout.ts'
 import { dayOfRecord, readRecorded } from './manifest.ts'
 import { toArchivedFiles } from './manifest-file.ts'
 import type { Place } from './places/place.ts'
 import { assertThere } from './read-back.ts'
-import { dropArchived, type Held, secondsLate } from './retention.ts'
-import { nothingWaits, toWaiting, type Waiting } from './waiting.ts'
+import { deleteReplaced } from './replaced.ts'
+import { dropArchived, secondsLate } from './retention.ts'
+import { assertRightPlace } from './right-place.ts'
+import { toWaiting } from './waiting.ts'
 
 /*
  * Finds the closed days and archives those that are due, oldest first, until it is stopped; then
@@ -44,42 +47,11 @@ export type ArchiverOptions = {
 /** A day found whole is looked at again after a day. */
 const recheckMs = 24 * 3_600_000
 
-type Failed = { site: string; day: Micros; why: string }
-
-export type ArchiverState = {
-  /** This process is the one that archives; it does not wait for another to end. */
-  here: boolean
-  /** The reason why nothing can be archived now. */
-  trouble: string | undefined
-  /** Days that could not be archived as things are; every round tries them again. */
-  failed: readonly Failed[]
-  /** Days whose jobs are still changing. */
-  unsettled: number
-  /** Days archived by this process, each for the first time. */
-  days: number
-  waiting: Waiting
-  /** What it is doing, and since when on the clock of `performance`. */
-  step: { name: string; sinceMs: number } | undefined
-  /** The reason why raw events past retention have to stay. */
-  held: Held | undefined
-  lastRunAt: Micros | null
-}
-
 export class Archiver {
-  readonly state: ArchiverState = {
-    here: false,
-    trouble: undefined,
-    failed: [],
-    unsettled: 0,
-    days: 0,
-    waiting: nothingWaits,
-    step: undefined,
-    held: undefined,
-    lastRunAt: null,
-  }
+  readonly state = newState()
   readonly #options: ArchiverOptions
   /** Findings of the current round so far. */
-  #found: { failed: Failed[]; unsettled: number } = { failed: [], unsettled: 0 }
+  #found: { failed: FailedDay[]; unsettled: number } = { failed: [], unsettled: 0 }
   /** Sites whose chain in the archive is the one on record, and the lease under which that was seen. */
   readonly #caughtUp = new Map<string, number>()
   #number = 0
@@ -123,10 +95,13 @@ export class Archiver {
       state.here = number !== undefined
       this.#number = number ?? 0
       if (state.here) {
-        await this.#assertRightPlace()
+        await assertRightPlace(place, lease.reader)
         await this.#assertTimeTrusted()
+        this.#found = { failed: [], unsettled: 0 }
         await this.#archiveDue()
         await this.#retain()
+        await this.#compact()
+        Object.assign(state, this.#found)
       } else this.#forget()
       state.trouble = undefined
     } catch (error) {
@@ -147,45 +122,28 @@ export class Archiver {
     Object.assign(this.state, { failed: [], unsettled: 0 })
   }
 
-  /** A mount point with nothing mounted looks like an archive that was never written to. */
-  async #assertRightPlace(): Promise<void> {
-    const { place, lease } = this.#options
-    const site = await notedSite(lease.reader)
-    if (site === undefined) return
-    for await (const _ of place.list(toManifestFolder(site))) return
-    throw new AppError(
-      'unavailable',
-      `${place.setting}: ${place.address} has no files of ${site}, although it was archived before; mount the right folder`,
-    )
-  }
-
   /** What is settled, and past retention, depends on the time. */
   async #assertTimeTrusted(): Promise<void> {
     const doubt = await readDoubt(this.#options.lease.reader)
     if (doubt !== undefined) throw new AppError('unavailable', doubt)
   }
 
+  /** Jobs are many: which days they are in is asked once in a round. */
   async #archiveDue(): Promise<void> {
-    const { metrics } = this.#options
-    this.#found = { failed: [], unsettled: 0 }
+    const { lease, metrics, signal } = this.#options
     await this.#checkKept()
-    let due = await this.#dueDays()
+    const due = (await dueDays(lease.reader, signal)).filter(this.#isOurs)
     this.state.waiting = toWaiting(due, metrics)
-    for (const day of due) await this.#archive(day)
-    due = await this.#dueDays()
+    const left: DueDay[] = []
+    for (const day of due) if (!(await this.#archive(day))) left.push(day)
     // A job that moved is archived in its new day first; now its old day has to say so.
-    const left = due.filter(({ moves }) => moves > 0)
-    for (const day of left) await this.#archive(day)
-    if (left.length > 0) due = await this.#dueDays()
-    this.state.waiting = toWaiting(due, metrics)
-    Object.assign(this.state, this.#found)
+    for (const day of (await leftDays(lease.reader)).filter(this.#isOurs)) {
+      await this.#attempt(day, () => this.#archiveNow({ ...day, archived: true }))
+    }
+    this.state.waiting = toWaiting(left, metrics)
   }
 
-  async #dueDays(): Promise<DueDay[]> {
-    const { lease, site, signal } = this.#options
-    const days = await dueDays(lease.reader, signal)
-    return site === undefined ? days : days.filter((day) => day.site === site)
-  }
+  readonly #isOurs = ({ site }: DayKey) => [undefined, site].includes(this.#options.site)
 
   /** Days of which the hot store still has raw events: once a day it is seen that the archive has them. */
   async #checkKept(): Promise<void> {
@@ -226,28 +184,51 @@ export class Archiver {
     this.state.held = held
   }
 
-  /** Archives a day if it is due. */
-  async #archive(day: DueDay): Promise<void> {
+  /** Archives a day if it is due. @returns true when nothing of it waits any more */
+  async #archive(day: DueDay): Promise<boolean> {
     const { lateHours, signal } = this.#options
     signal.throwIfAborted()
     if (!isDue(day, lateHours)) {
       if (!day.archived) this.#found.unsettled++
-      return
+      return false
     }
-    this.#begin(`${day.site} ${day.from.slice(0, 10)}`)
-    await this.#attempt(day, () => this.#archiveNow(day))
+    return this.#attempt(day, () => this.#archiveNow(day))
   }
 
-  async #archiveNow(day: DueDay): Promise<void> {
-    const { lease, place, log, signal } = this.#options
-    const { site } = day
-    if (this.#caughtUp.get(site) !== this.#number) await catchUp(site, { lease, place, log })
+  async #archiveNow(day: Day & Pick<DueDay, 'archived'>): Promise<void> {
+    this.#begin(`${day.site} ${day.from.slice(0, 10)}`)
+    this.#count(day, await this.#write(day.site, (options) => archiveDay(day, options)))
+  }
+
+  /** Rewrites days of many files, and deletes what they have replaced. */
+  async #compact(): Promise<void> {
+    const { lease, signal, log } = this.#options
+    for (const day of (await daysToCompact(lease.reader)).filter(this.#isOurs)) {
+      signal.throwIfAborted()
+      const about = { site: day.site, day: day.from }
+      this.#begin(`compaction of ${day.site} ${day.from.slice(0, 10)}`)
+      await this.#attempt(day, async () => {
+        const done = await this.#write(day.site, (options) => compactDay(day, options))
+        for (const one of done) log.info({ ...about, ...one }, 'day compacted')
+        await deleteReplaced(day, this.#writing())
+      })
+    }
+  }
+
+  /** Work that writes for a site, after what another archiver or a crash has left is settled. */
+  async #write<T>(site: string, work: (options: DueDayOptions) => Promise<T>): Promise<T> {
+    const options = this.#writing()
+    if (this.#caughtUp.get(site) !== this.#number) await takeOver(site, options)
     // Again after any failure: it may have come between a manifest and its record.
     this.#caughtUp.delete(site)
-    const assertOurs = () => this.#assertOurs()
-    const outcome = await archiveDay(day, { lease, place, log, signal, assertOurs })
+    const done = await work(options)
     this.#caughtUp.set(site, this.#number)
-    this.#count(day, outcome)
+    return done
+  }
+
+  #writing(): DueDayOptions {
+    const { lease, place, log, signal } = this.#options
+    return { lease, place, log, signal, assertOurs: () => this.#assertOurs() }
   }
 
   /** @returns false when the day failed by itself */
@@ -262,24 +243,28 @@ export class Archiver {
     }
   }
 
-  #noteFailed(failed: Failed): void {
+  #noteFailed(failed: FailedDay): void {
     const { log, metrics } = this.#options
     metrics.archiveFailures.inc()
-    if (this.#found.failed.some((known) => isSame(known, failed))) return
+    if (this.#found.failed.some((known) => isSameFailure(known, failed))) return
     this.#found.failed.push(failed)
     // Shown now, for a round may take long; what has stopped failing goes at its end.
-    if (this.state.failed.some((known) => isSame(known, failed))) return
+    if (this.state.failed.some((known) => isSameFailure(known, failed))) return
     this.state.failed = [...this.state.failed, failed]
     log.error(failed, 'day not archived, will retry')
   }
 
   /** Before anything becomes visible: the lease may be lost by now, and the disk unmounted. */
   async #assertOurs(): Promise<void> {
-    await this.#assertRightPlace()
-    await this.#options.lease.assertHeld()
+    const { place, lease } = this.#options
+    await assertRightPlace(place, lease.reader)
+    await lease.assertHeld()
   }
 
-  #count({ site, from, archived }: DueDay, { files, repeats }: Outcome): void {
+  #count(
+    { site, from, archived }: Day & Pick<DueDay, 'archived'>,
+    { files, repeats }: Outcome,
+  ): void {
     const { log, metrics } = this.#options
     metrics.archiveRepeats.inc(repeats)
     if (repeats > 0) log.info({ site, day: from, repeats }, 'events that came again dropped')
@@ -295,5 +280,3 @@ export class Archiver {
 }
 
 const sumOf = (files: Outcome['files']) => files.reduce((sum, { rows }) => sum + rows, 0)
-
-const isSame = (a: Failed, b: Failed) => a.site === b.site && a.day === b.day && a.why === b.why

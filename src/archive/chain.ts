@@ -7,6 +7,7 @@ import {
   recordedManifests,
 } from '../store/archive/files.ts'
 import type { Lease } from '../store/lease.ts'
+import { pickOfChain } from './chain-check.ts'
 import { DayFailure } from './day-failure.ts'
 import { manifestPath, parseManifestPath, siteFolder, toManifestFolder } from './layout.ts'
 import { dayOfRecord, type Found, type Link, readManifest, readRecorded } from './manifest.ts'
@@ -60,7 +61,7 @@ export async function catchUp(site: string, options: ChainOptions): Promise<void
     last = one
   }
   if (last) await readRecorded(place, last)
-  const unknown = await readUnknown(place, site, recorded)
+  const unknown = onOneChain(await readUnknown(place, site, recorded))
   const live = newestFiles(unknown)
   for (const found of unknown) {
     const end = await chainEnd(options, site)
@@ -68,6 +69,20 @@ export async function catchUp(site: string, options: ChainOptions): Promise<void
     await takeUp(found, live, options)
     log.warn({ manifest: found.link.path }, 'a manifest that was not on record is noted now')
   }
+}
+
+/** Leaves out those whose place in the chain another has: by an archiver that was overtaken. @param unknown in their order */
+function onOneChain(unknown: readonly Found[]): Found[] {
+  const places = Map.groupBy(unknown, ({ manifest }) => manifest.seq)
+  const chain: Found[] = []
+  for (const [seq, ofPlace] of [...places].reverse()) {
+    const next = chain[0]?.manifest
+    const expected = next?.seq === seq + 1 ? next.previous : undefined
+    const some = ofPlace.map((found) => ({ found, link: found.link, lease: found.manifest.lease }))
+    const { seen } = pickOfChain(some, expected)
+    if (seen) chain.unshift(seen.found)
+  }
+  return chain
 }
 
 /** @returns false for one that was overtaken. @throws DayFailure for one of another chain */
@@ -113,9 +128,8 @@ async function takeUp(
   const { manifest, link } = found
   const day = toDay(manifest.site, `${manifest.day}T00:00:00.000000Z`)
   const noted = new Set(await notedFiles(lease.reader, day))
-  const fresh = toArchivedFiles(manifest.files).filter(
-    ({ path }) => !noted.has(path) && live.has(path),
-  )
+  const files = toArchivedFiles(manifest.files)
+  const unread = files.filter(({ path }) => !noted.has(path) && live.has(path))
   const { eventsDropped } = await dayFacts(lease.reader, day)
   const events = eventsDropped ? 0 : await countEvents(lease.reader, day)
   const frozen = manifest.rows.event - manifest.late_events
@@ -124,6 +138,10 @@ async function takeUp(
       `${link.path} has ${frozen} events, the database has ${events}; is it another archive?`,
     )
   }
-  for (const file of fresh) await assertFileReadsBack(place, file)
-  await noteDay(lease.store, place, day, found, fresh)
+  for (const file of unread) await assertFileReadsBack(place, file)
+  // Rows of files that were on record are on record in those that take their place.
+  const { removed } = manifest
+  const isOnRecord = removed?.files.every(({ path }) => noted.has(path)) ?? false
+  const read = files.filter((file) => noted.has(file.path) || unread.includes(file))
+  await noteDay(lease.store, place, day, found, isOnRecord ? [] : unread, read)
 }

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import { type Day, type DueDay, dayFacts } from '../store/archive/days.ts'
 import { type ArchivedFile, lastManifest, notedFiles } from '../store/archive/files.ts'
+import { noteIntent } from '../store/archive/intent.ts'
 import { dropRepeats } from '../store/archive/late.ts'
+import { pendingRemovals } from '../store/archive/removals.ts'
 import { readDay } from '../store/archive/rows.ts'
 import type { Store } from '../store/connect.ts'
 import type { Lease } from '../store/lease.ts'
@@ -47,6 +49,8 @@ export type DueDayOptions = {
   signal: AbortSignal
   /** Called before anything of the day gets a name. @throws when another archiver is at work */
   assertOurs: () => Promise<void>
+  /** Writes a manifest also when the archive has everything. */
+  always?: boolean
   maxRows?: number
 }
 
@@ -67,11 +71,12 @@ export async function archiveDay(day: Day, options: DueDayOptions): Promise<Outc
   const recorded = await lastManifest(lease.reader, day.site, day)
   const previous = recorded && (await readRecorded(place, recorded))
   const hours = previous ? [] : await readHours(place, day)
-  const noted = new Set(await notedFiles(lease.reader, day))
-  if (!previous) assertHours(hours, noted)
+  const noted = await keptPaths(lease.reader, day)
+  if (!previous) assertHours(hours, new Set(await notedFiles(lease.reader, day)))
   const { found, fresh, repeats } = await exportDay({
     ...options,
     ...{ day, previous, hours, noted, protect: lease.protect },
+    intend: (number) => noteIntent(lease.store, day, number),
     end: await chainEnd(options, day.site),
     // One that was overtaken may have left a number that does not count.
     number: ((await manifestNumbers(place, day)).at(-1) ?? 0) + 1,
@@ -82,6 +87,12 @@ export async function archiveDay(day: Day, options: DueDayOptions): Promise<Outc
   if (found) await noteDay(lease.store, place, day, found, fresh)
   const dropped = await dropRepeats(lease.store, repeats)
   return { files: fresh, repeats: dropped }
+}
+
+/** Paths that are not for the cleaning after a crash: on record, or deleted by replaced.ts. */
+export async function keptPaths(reader: Store, day: Day): Promise<Set<string>> {
+  const removed = (await pendingRemovals(reader, day)).flatMap(({ files }) => files)
+  return new Set([...(await notedFiles(reader, day)), ...removed.map(({ path }) => path)])
 }
 
 /** The rows of a day in the database. */

@@ -30,6 +30,7 @@ import type { Place } from './places/place.ts'
  * A manifest makes a state of a day count: it is written last, and names every file of the day. A later one, with the next
  * number, takes its place; none is ever changed. Besides, all manifests of a site are a chain: each has its place there
  * and the hash of the one before it, whatever day that is of, so that none can go unnoticed.
+ * Files leave a day by a manifest that says so (`removed`), and are deleted after it (replaced.ts).
  * Plain JSON in snake_case, so that ten lines of any language can read it in 2040.
  */
 
@@ -59,6 +60,8 @@ const manifestSchema = z.object({
   /** The raw events were gone before the day was archived, so it does not have them. */
   events_dropped: z.boolean(),
   files: z.array(fileShape),
+  /** The files that this manifest took out of the day, which the one before it named. */
+  removed: z.object({ reason: z.enum(['compacted']), files: z.array(fileShape).min(1) }).optional(),
 })
 
 export type Manifest = z.infer<typeof manifestSchema>
@@ -127,13 +130,16 @@ export async function readRecorded(place: Place, recorded: RecordedManifest): Pr
 
 /** The first inconsistency of a manifest; undefined when there is none. */
 function findContradiction(manifest: Manifest, key: DayKey, number: number): string | undefined {
-  const { site, day, rows, files, late_events } = manifest
+  const { site, day, rows, files, removed, late_events } = manifest
   const isOfName = site === key.site && day === key.from.slice(0, 10) && manifest.number === number
   if (!isOfName) return `belongs to ${site} ${day}, number ${manifest.number}`
   if ((manifest.seq === 1) !== (manifest.previous === null))
     return 'is the first of its chain, or has one before it: not both'
   const end = fromMicros(toMicros(key.from) + 86_400_000_000n)
-  for (const { table, path, at_min, at_max } of files) {
+  const named = new Set(files.map(({ path }) => path))
+  const both = removed?.files.find(({ path }) => named.has(path))
+  if (both) return `removes ${both.path}, and names it`
+  for (const { table, path, at_min, at_max } of [...files, ...(removed?.files ?? [])]) {
     const isOfDay = path.startsWith(`${table}/${toPartition(key)}/`)
     if (!isOfDay) return `names ${path}, which does not belong to this day`
     const isInDay = key.from <= at_min && at_min <= at_max && at_max < end
@@ -155,10 +161,12 @@ export type NewManifest = {
   eventsDropped: boolean
   /** All that the day has. */
   files: readonly ArchivedFile[]
+  removed?: { reason: 'compacted'; files: readonly ArchivedFile[] } | undefined
 }
 
 export function makeManifest(given: NewManifest): Manifest {
   const files = given.files.map(toManifestFile)
+  const { removed } = given
   return {
     version: 2,
     schema: schemaVersion,
@@ -179,6 +187,9 @@ export function makeManifest(given: NewManifest): Manifest {
     late_events: given.lateEvents,
     events_dropped: given.eventsDropped,
     files,
+    ...(removed
+      ? { removed: { reason: removed.reason, files: removed.files.map(toManifestFile) } }
+      : {}),
   }
 }
 

@@ -1,9 +1,11 @@
 import { fromMicros } from '../core/time.ts'
 import type { Day } from '../store/archive/days.ts'
 import { type ArchivedFile, noteFiles, noteManifest } from '../store/archive/files.ts'
+import { endIntentIn } from '../store/archive/intent.ts'
 import { type ArchivedJob, noteJobs } from '../store/archive/jobs.ts'
 import type { JobKind } from '../store/archive/jobs-sql.ts'
 import { deleteArchived } from '../store/archive/late.ts'
+import { forgetRemovals, noteRemovals } from '../store/archive/removals.ts'
 import type { Store } from '../store/connect.ts'
 import type { TransactionSql } from '../store/driver.ts'
 import { beginSlowly, type Loss } from '../store/slow-transaction.ts'
@@ -21,18 +23,23 @@ import type { Place } from './places/place.ts'
  *
  * - the manifest and its files;
  * - which version of which job lies in the day: with that, retention may delete the job;
+ * - the files that it took out of the day, which leave the record and wait to be deleted (replaced.ts);
  * - the late events that the files have leave "event_late".
  *
  * So a row of "event_late" whose key is in a file on record came again after it had been archived.
  */
 
-/** @param fresh the files whose rows are not on record yet */
+/**
+ * @param fresh the files whose rows are not on record yet
+ * @param files those to be put on record; all of the manifest unless given
+ */
 export async function noteDay(
   store: Store,
   place: Place,
   day: Day,
   { manifest, link }: Found,
   fresh: readonly ArchivedFile[],
+  files: readonly ArchivedFile[] = toArchivedFiles(manifest.files),
 ): Promise<void> {
   await beginSlowly(
     store,
@@ -43,7 +50,13 @@ export async function noteDay(
       const { site, seq, number } = manifest
       const recorded = { site, seq, day: manifest.day, number, sha256: link.sha256 }
       await noteManifest(tx, recorded, manifest.late_events)
-      await noteFiles(tx, day, toArchivedFiles(manifest.files))
+      await noteFiles(tx, day, files)
+      // One that was taken out before may be named again.
+      const named = manifest.files.map(({ path }) => path)
+      await forgetRemovals(tx, day, named)
+      const removed = manifest.removed?.files ?? []
+      await noteRemovals(tx, day, { number, paths: removed.map(({ path }) => path) })
+      await endIntentIn(tx, { day, number })
       for (const file of fresh) {
         if (file.kind !== 'event') await noteJobsOf(tx, place, day, file, file.kind, loss)
         else if (manifest.late_events > 0) await deleteLate(tx, place, file, loss)

@@ -85,6 +85,34 @@ function valuesOf(table: Table, name: string): ParquetValue[] {
   })
 }
 
+/**
+ * Reads the columns of `names` as rows, in batches of about as many rows as fit some MiB. A column that the file does not
+ * have, because it is older, is null in every row.
+ *
+ * @param bytesARow of the file, compressed
+ * @throws as {@link readParquet}, and when the file has a column besides
+ */
+export async function* readParquetRows(
+  content: Content,
+  names: readonly string[],
+  bytesARow: number,
+): AsyncGenerator<ParquetValue[][]> {
+  const batchSize = Math.max(64, Math.min(8192, Math.floor(rowBytes / Math.max(1, bytesARow))))
+  for await (const table of readTables(content, { batchSize })) {
+    const unknown = table.schema.fields.find(({ name }) => !names.includes(name))
+    if (unknown) throw new Error(`there is a column ${unknown.name}, which this version lacks`)
+    const columns = names.map((name) =>
+      table.getChild(name) ? valuesOf(table, name) : new Array<null>(table.numRows).fill(null),
+    )
+    yield Array.from({ length: table.numRows }, (_, row) =>
+      columns.map((values) => values[row] as ParquetValue),
+    )
+  }
+}
+
+/** Compressed bytes in a batch of rows; text takes about ten times as much in memory. */
+const rowBytes = 2 ** 19
+
 type Footer = ReturnType<ReturnType<wasm.ParquetFile['metadata']>['fileMetadata']>
 
 async function decode(
@@ -93,21 +121,48 @@ async function decode(
   onBatch: (table: Table) => void | Promise<void>,
   onFooter?: (footer: Footer) => void,
 ): Promise<void> {
+  const shape = columns ? { columns, batchSize: 65_536 } : { batchSize: 8192 }
+  for await (const table of readTables(content, { ...shape, onFooter })) await onBatch(table)
+}
+
+type Asked = {
+  /** All of them, unless given. */
+  columns?: readonly string[]
+  batchSize: number
+  onFooter?: ((footer: Footer) => void) | undefined
+}
+
+async function* readTables(
+  content: Content,
+  { columns, batchSize, onFooter }: Asked,
+): AsyncGenerator<Table> {
   const failed = Promise.withResolvers<never>()
-  const work = async () => {
-    const file = await loadWasm().ParquetFile.fromFile(toBlob(content, failed.reject))
-    try {
-      onFooter?.(file.metadata().fileMetadata())
-      const only = columns ? { columns: [...columns] } : {}
-      const batches = await file.stream({ ...only, batchSize: columns ? 65_536 : 8192 })
-      for await (const batch of batches as AsyncIterable<wasm.RecordBatch>) {
-        await onBatch(tableFromIPC(batch.intoIPCStream()))
-      }
-    } finally {
+  failed.promise.catch(() => {})
+  const unlessFailed = <T>(work: Promise<T>) => Promise.race([failed.promise, work])
+  let isStuck = false
+  const fail = (error: unknown) => {
+    isStuck = true
+    failed.reject(error)
+  }
+  const file = await unlessFailed(loadWasm().ParquetFile.fromFile(toBlob(content, fail)))
+  let batches: ReadableStreamDefaultReader<wasm.RecordBatch> | undefined
+  try {
+    onFooter?.(file.metadata().fileMetadata())
+    const only = columns ? { columns: [...columns] } : {}
+    const stream = (await unlessFailed(file.stream({ ...only, batchSize }))) as ReadableStream
+    batches = stream.getReader()
+    for (;;) {
+      const { done, value } = await unlessFailed(batches.read())
+      if (done) return
+      yield tableFromIPC(value.intoIPCStream())
+    }
+  } finally {
+    // While it waits for a range that failed, the file is in use and cannot be freed.
+    if (!isStuck) {
+      await batches?.cancel().catch(() => {})
       file.free()
     }
   }
-  await Promise.race([failed.promise, work()])
 }
 
 /** A Blob as far as the wasm uses it. */

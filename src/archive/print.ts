@@ -43,8 +43,12 @@ export async function runVerify(
   }
 }
 
-/** An archive has manifests: a mount point with nothing mounted must not pass for a whole one. */
-async function assertArchive(place: Place): Promise<void> {
+/**
+ * An archive has manifests: a mount point with nothing mounted must not pass for a whole one.
+ *
+ * @throws ConfigError with the remedy
+ */
+export async function assertArchive(place: Place): Promise<void> {
   await place.check('read').catch((error: unknown) => {
     throw error instanceof AppError ? new ConfigError(error.message) : error
   })
@@ -105,10 +109,10 @@ function linePrinter(done: string) {
   }
 }
 
-function toLine({ site, day, hour, rows, late_events, files, bytes }: Summary): string {
+function toLine({ site, day, hour, rows, late_events, files, bytes, version }: Summary): string {
   const events = rows.event === null ? 'raw events were already dropped' : `${rows.event} events`
   const late = late_events > 0 ? ` (${late_events} late)` : ''
   const counts = `${events}${late}, ${rows.job} jobs, ${rows.subjob} subjobs`
   const unit = hour === undefined ? day : `${day}T${String(hour).padStart(2, '0')}`
-  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`
+  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB${version === undefined ? '' : `, version ${version}`}`
 }

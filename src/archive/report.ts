@@ -1,7 +1,7 @@
 import { stalledS } from '../platform/effect.ts'
 import type { Store } from '../store/connect.ts'
 import { longestLockWait } from '../store/lock-wait.ts'
-import type { ArchiverState } from './archiver.ts'
+import type { ArchiverState } from './archiver-state.ts'
 import type { Place } from './places/place.ts'
 
 /** Maximum failed days that are named. */

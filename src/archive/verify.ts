@@ -37,18 +37,27 @@ export type Summary = {
   late_events: number
   files: number
   bytes: number
+  /** The number of the manifest that counts: how often the day was written. Hours have none. */
+  version?: number
 }
 
 /** What counts of a day: its newest manifest, or those of its hours. */
 type Counting = { found: Found } | { hour: HourManifest }
 
+/** What is gathered of all manifests, those that do not count any more too. */
+type Gathered = {
+  chains: ChainCheck
+  /** By the paths of files that left their days: the manifests that took them out. */
+  removed: Map<string, string>
+}
+
 /** The manifests that count, in the order of names, and problems of manifests. */
-async function* counting(place: Place, chains?: ChainCheck): AsyncGenerator<Counting | Problem> {
+async function* counting(place: Place, gathered?: Gathered): AsyncGenerator<Counting | Problem> {
   let group: ManifestName[] = []
   let folder: string | undefined
   for await (const path of place.list(manifestFolder)) {
     if (dirname(path) !== folder) {
-      yield* ofDay(place, group, chains)
+      yield* ofDay(place, group, gathered)
       group = []
       folder = dirname(path)
     }
@@ -56,26 +65,27 @@ async function* counting(place: Place, chains?: ChainCheck): AsyncGenerator<Coun
     if (name) group.push(name)
     else yield { path, problem: 'is not the name of a manifest' }
   }
-  yield* ofDay(place, group, chains)
+  yield* ofDay(place, group, gathered)
 }
 
 /** @param names those of one day */
 async function* ofDay(
   place: Place,
   names: readonly ManifestName[],
-  chains: ChainCheck | undefined,
+  gathered: Gathered | undefined,
 ): AsyncGenerator<Counting | Problem> {
   const numbered = names.flatMap((name) => ('number' in name ? [name] : []))
   const newest = numbered.sort((a, b) => a.number - b.number).at(-1)
   let counts: Found | undefined
-  // Without a chain to check only the newest is read.
-  for (const name of chains ? numbered : numbered.slice(-1)) {
+  // Where nothing is gathered only the newest is read.
+  for (const name of gathered ? numbered : numbered.slice(-1)) {
     const path = manifestPath(name, name.number)
     const found = await attempt(path, () => readManifest(place, name, name.number))
     if (!found) continue
     if ('problem' in found) yield found
     else {
-      chains?.add(found, name === newest)
+      gathered?.chains.add(found, name === newest)
+      for (const file of found.manifest.removed?.files ?? []) gathered?.removed.set(file.path, path)
       counts = found
     }
   }
@@ -109,8 +119,8 @@ function toSummary(one: Counting): Summary {
   const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if ('found' in one) {
-    const { site, day, rows, late_events } = one.found.manifest
-    return { site, day, rows, late_events, files: files.length, bytes }
+    const { site, day, rows, late_events, number: version } = one.found.manifest
+    return { site, day, rows, late_events, files: files.length, bytes, version }
   }
   const { site, hour, rows, late_events } = one.hour
   const [day, ofDay] = [hour.slice(0, 10), Number(hour.slice(11, 13))]
@@ -141,8 +151,9 @@ export async function* verifyArchive(
   { deep = false, recorded }: VerifyOptions = {},
 ): AsyncGenerator<Summary | Problem> {
   const named = new Set<string>()
-  const chains = new ChainCheck()
-  for await (const one of counting(place, chains)) {
+  const gathered: Gathered = { chains: new ChainCheck(), removed: new Map() }
+  const { chains, removed } = gathered
+  for await (const one of counting(place, gathered)) {
     if ('problem' in one) {
       yield one
       continue
@@ -153,10 +164,11 @@ export async function* verifyArchive(
     yield toSummary(one)
   }
   yield* chains.problems()
-  yield* unnamed(place, named)
+  yield* unnamed(place, named, removed)
   if (!recorded) return
   yield* lostManifests(place, chains, recorded.manifests)
-  yield* lostFiles(place, named, recorded.files)
+  // The record of what was taken out follows its manifest.
+  yield* lostFiles(place, new Set([...named, ...removed.keys()]), recorded.files)
 }
 
 /** Manifests on record that the archive does not have. */
@@ -215,12 +227,19 @@ async function* problemsOf(
   }
 }
 
-async function* unnamed(place: Place, named: ReadonlySet<string>): AsyncGenerator<Problem> {
-  const problem =
+async function* unnamed(
+  place: Place,
+  named: ReadonlySet<string>,
+  removed: ReadonlyMap<string, string>,
+): AsyncGenerator<Problem> {
+  const stray =
     'is not named by any manifest; the archiver removes it when it archives more of its day'
   for (const kind of archiveKinds) {
     for await (const path of place.list(kind)) {
-      if (isOurFile(path) && !named.has(path)) yield { path, problem }
+      if (!isOurFile(path) || named.has(path)) continue
+      const by = removed.get(path)
+      const left = `is left over: ${by} has replaced it, and its rows are in the files that this names; the archiver deletes it in its next round`
+      yield { path, problem: by === undefined ? stray : left }
     }
   }
 }

@@ -1,16 +1,15 @@
 import type { Command } from 'commander'
-import { type ConfigFlags, configOption, jsonOption, readTool, settingOption } from './options.ts'
+import { addCompact } from './archive-compact.ts'
+import { openArchive, type PlaceFlags, readArchive, withPlace } from './archive-place.ts'
+import { addQuery } from './archive-query.ts'
+import { addRestore } from './archive-restore.ts'
+import { settingOption } from './options.ts'
 
-type Flags = ConfigFlags & {
-  dir?: string
-  databaseUrl?: string
-  json?: boolean
-  deep?: boolean
-}
+type Flags = PlaceFlags & { deep?: boolean }
 
-/** Adds `wafermon archive ls` and `wafermon archive verify`. */
+/** Adds `wafermon archive` and its commands. */
 export function addArchive(program: Command): void {
-  const archive = program.command('archive').description('inspects the archive; changes nothing')
+  const archive = program.command('archive').description('inspects, reads and keeps the archive')
   withPlace(archive.command('ls'))
     .description('lists the archived days')
     .action(async (flags: Flags) => {
@@ -34,29 +33,7 @@ export function addArchive(program: Command): void {
         ...{ json: !!flags.json, deep: !!flags.deep, databaseUrl: config.DATABASE_URL },
       })
     })
-}
-
-const withPlace = (command: Command) =>
-  command
-    .addOption(
-      settingOption('--dir <place>', 'folder of the archive, or s3://bucket/prefix', 'ARCHIVE_DIR'),
-    )
-    .addOption(configOption())
-    .addOption(jsonOption())
-
-async function openArchive(config: Awaited<ReturnType<typeof readArchive>>) {
-  const { openPlace } = await import('../archive/places/index.ts')
-  return openPlace(config)
-}
-
-/** The settings; where `--dir` is given, it alone says where the archive is. */
-async function readArchive(flags: Flags) {
-  const { toPlaceSettings } = await import('../archive/places/index.ts')
-  const asked = flags.dir === undefined ? {} : toPlaceSettings(flags.dir)
-  const given = Object.entries(asked).map(([name, value]) => [name, ['--dir', value] as const])
-  const config = await readTool('archive', flags, {
-    ...Object.fromEntries(given),
-    DATABASE_URL: ['--database-url', flags.databaseUrl],
-  })
-  return { ...config, ...asked }
+  addQuery(archive)
+  addRestore(archive)
+  addCompact(archive)
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import {
   copyFileSync,
   cpSync,
@@ -155,7 +156,9 @@ function expectedOf(kind: ArchiveKind, row: GivenRow): ArchivedRow {
 async function byDuck(dir: string, kind: ArchiveKind): Promise<ArchivedRow[]> {
   const columns = archiveColumns[kind].map(({ name, type }) => {
     if (type === 'time') return `epoch_us("${name}")::varchar as "${name}"`
-    return type === 'int' ? `"${name}"::varchar as "${name}"` : `"${name}"`
+    if (type === 'int') return `"${name}"::varchar as "${name}"`
+    // Its package removes a byte order mark from a text.
+    return isText(type) ? `hex("${name}") as "${name}"` : `"${name}"`
   })
   const found = await duck(
     `select ${columns.join(', ')} from read_parquet('${dir}/${kind}/*/*/*.parquet', file_row_number = true) order by file_row_number`,
@@ -164,16 +167,18 @@ async function byDuck(dir: string, kind: ArchiveKind): Promise<ArchivedRow[]> {
     expectedOf(
       kind,
       Object.fromEntries(
-        archiveColumns[kind].map(({ name, type }) => {
-          const value = row[name] as string | null
-          return [
-            name,
-            value !== null && (type === 'time' || type === 'int') ? BigInt(value) : value,
-          ]
-        }),
+        archiveColumns[kind].map(({ name, type }) => [name, parsed(type, row[name])]),
       ),
     ),
   )
+}
+
+const isText = (type: ArchiveType) => type === 'id' || type === 'text' || type === 'json'
+
+function parsed(type: ArchiveType, value: unknown): GivenRow[string] {
+  if (value === null) return null
+  if (isText(type)) return Buffer.from(String(value), 'hex').toString('utf8')
+  return type === 'time' || type === 'int' ? BigInt(String(value)) : (value as number | boolean)
 }
 
 describe('what is written is what is read', () => {
@@ -189,33 +194,38 @@ describe('what is written is what is read', () => {
           assert.deepEqual(await byDuck(dir, kind), expected)
           rmSync(dir, { recursive: true })
         }),
-        { numRuns: runs(15) },
+        { numRuns: runs(15), endOnFailure: true },
       )
     })
   }
 
-  test('over several row groups and pages, in files of a million bytes', async () => {
-    const place = memory()
-    const rows = Array.from({ length: 130_000 }, (_, i) =>
+  test('over two row groups, of which only what can match is fetched', async () => {
+    const disk = memory()
+    const rows = Array.from({ length: 103_000 }, (_, i) =>
       eventRow(day, 0, {
         event_at: dayStart + BigInt(i),
         idempotency_key: `d0000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
         entity_id: `b0000000-0000-4000-8000-${String(i % 7).padStart(12, '0')}`,
-        metadata: JSON.stringify({ n: i, text: 'x'.repeat(i % 50) }),
+        metadata: JSON.stringify(createHash('md5').update(String(i)).digest('hex')),
       }),
     )
-    await writeDay(place, day, [{ kind: 'event', rows }])
-    const all = await read(place, { kind: 'event' })
+    await writeDay(disk, day, [{ kind: 'event', rows }])
+    const all = await read(disk, { kind: 'event' })
     assert.equal(all.rows.length, rows.length)
     assert.ok(all.rows.every((row, i) => row.metadata === rows[i]?.metadata))
+
+    const { place, bytes } = counted(disk)
     const some = await read(place, {
       kind: 'event',
       ids: ['B0000000-0000-4000-8000-000000000003'],
-      from: fromMicros(dayStart + 99_990n),
-      to: fromMicros(dayStart + 100_020n),
+      from: fromMicros(dayStart + 102_000n),
+      to: fromMicros(dayStart + 102_030n),
     })
-    const expected = Array.from({ length: 30 }, (_, i) => 99_990 + i).filter((i) => i % 7 === 3)
+    const expected = Array.from({ length: 30 }, (_, i) => 102_000 + i).filter((i) => i % 7 === 3)
     assert.deepEqual(idsOf(some.rows, 'idempotency_key'), expected)
+    const [[name, fetched] = ['', 0]] = [...bytes].filter(([path]) => path.endsWith('.parquet'))
+    const { bytes: size } = (await disk.stat(name)) ?? { bytes: 0 }
+    assert.ok(size > 2 ** 20 && fetched < 0.4 * size, `${fetched} of ${size} bytes were fetched`)
   })
 })
 
@@ -242,23 +252,6 @@ describe('a reading', () => {
     assert.equal(reading.files, 1)
     assert.equal(files().length, 1)
     assert.match(files()[0] ?? '', /^event\/site=fab1\/dt=2026-03-13\//)
-  })
-
-  test('of a large file fetches only what can match', async () => {
-    const disk = memory()
-    const rows = Array.from({ length: 230_000 }, (_, i) =>
-      eventRow(day, 0, {
-        event_at: dayStart + BigInt(i),
-        metadata: `"${(i * 7919) % 1_000_003} ${i}"`.repeat(3),
-      }),
-    )
-    await writeDay(disk, day, [{ kind: 'event', rows }])
-    const { place, bytes } = counted(disk)
-    const [first] = (await read(place, { kind: 'event', to: fromMicros(dayStart + 3n) })).rows
-    assert.equal(first?.metadata, rows[0]?.metadata)
-    const [[name, read1] = ['', 0]] = [...bytes].filter(([path]) => path.endsWith('.parquet'))
-    const { bytes: size } = (await disk.stat(name)) ?? { bytes: 0 }
-    assert.ok(size > 2 ** 20 && read1 < 0.6 * size, `${read1} of ${size} bytes were read`)
   })
 
   test('gives the last version of a job, and no row of a day that it has left', async () => {

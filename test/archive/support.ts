@@ -1,12 +1,16 @@
 import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { pino } from 'pino'
-import { catchUp, chainEnd } from '../../src/archive/chain.ts'
+import { chainEnd } from '../../src/archive/chain.ts'
+import { compactDay } from '../../src/archive/compact-day.ts'
 import { exportDay } from '../../src/archive/day.ts'
 import { archiveDay, sourceOf } from '../../src/archive/due-day.ts'
 import { readHours } from '../../src/archive/hour-manifest.ts'
+import { takeOver } from '../../src/archive/intent.ts'
 import { manifestNumbers, readNewest } from '../../src/archive/manifest.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
+import type { Place } from '../../src/archive/places/place.ts'
+import { deleteReplaced } from '../../src/archive/replaced.ts'
 import type { Event } from '../../src/core/event.ts'
 import { type Day, dueDays, toDay } from '../../src/store/archive/days.ts'
 import type { ArchivedFile } from '../../src/store/archive/files.ts'
@@ -118,6 +122,7 @@ export async function exported(
     noted: new Set<string>(),
     signal: new AbortController().signal,
     assertOurs: async () => {},
+    intend: async () => {},
     protect: (work) => work(1),
     ...options,
   })
@@ -134,19 +139,34 @@ export const leaseOf = (store: Store) => ({
 export const log = pino({ level: 'silent' })
 
 /** Archives what a day has that the archive lacks, and notes it, as the archiver does. */
-export async function archived(store: Store, dir: string, day = dayAt()) {
-  const options = { lease: leaseOf(store), place: new FolderPlace(dir), log }
-  await catchUp(day.site, options)
-  const { signal } = new AbortController()
-  return archiveDay(day, { ...options, signal, assertOurs: async () => {} })
+export async function archived(store: Store, where: string | Place, day = dayAt()) {
+  const place = typeof where === 'string' ? new FolderPlace(where) : where
+  await takeOver(day.site, working(store, place))
+  return archiveDay(day, working(store, place))
 }
 
+const working = (store: Store, place: Place) => ({
+  ...{ lease: leaseOf(store), place, log, signal: new AbortController().signal },
+  assertOurs: async () => {},
+})
+
+/** Rewrites a day if it came in many parts, as the archiver does; what is replaced is still there. */
+export async function compacted(store: Store, place: Place, more: { maxRows?: number } = {}) {
+  const day = dayAt()
+  await takeOver(day.site, working(store, place))
+  return compactDay(day, { ...working(store, place), ...more })
+}
+
+/** Deletes what was replaced. @returns how many files */
+export const deleted = (store: Store, place: Place) =>
+  deleteReplaced(dayAt(), working(store, place))
+
 /** Archives everything that waits, as often as something does. */
-export async function archivedAll(store: Store, dir: string): Promise<void> {
+export async function archivedAll(store: Store, where: string | Place): Promise<void> {
   for (let i = 0; i < 10; i++) {
     const due = await dueDays(store)
     if (due.length === 0) return
-    for (const day of due) await archived(store, dir, day)
+    for (const day of due) await archived(store, where, day)
   }
   throw new Error('something waits for ever')
 }

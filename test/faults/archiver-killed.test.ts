@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { toPartition } from '../../src/archive/layout.ts'
@@ -12,13 +10,13 @@ import {
   bothSides,
   hasManifest,
   names,
-  often,
   rowsNoted,
   some,
   verify,
 } from '../archive/role.ts'
+import { dieAt, needsStrace, traced } from '../archive/strace-role.ts'
 import { archived, closedDay, dayAt, duck, eventAt, run, wait } from '../archive/support.ts'
-import { freshFolder, program, until } from '../support/processes.ts'
+import { freshFolder, until } from '../support/processes.ts'
 
 /** Calls of the system at which it dies, before they are carried out: every step of the order. */
 const steps = [
@@ -33,15 +31,12 @@ const steps = [
 ] as const
 
 /** As if nothing had been archived: for another folder. */
-const forgetArchive = 'truncate archive_file, archive_manifest, archived_job, archive_move'
+const forgetArchive =
+  'truncate archive_file, archive_manifest, archived_job, archive_move, archive_removal, archive_intent'
 
 const ddl = readFileSync(new URL('../../sql/archive/duckdb.sql', import.meta.url), 'utf8')
 
-const strace = {
-  skip: existsSync('/usr/bin/strace') ? false : 'strace is not installed: apt-get install strace',
-}
-
-test('wafermon archiver, killed', strace, async (t) => {
+test('wafermon archiver, killed', needsStrace, async (t) => {
   const { store, url } = await closedDay(t, some(700))
   for (const [call, when, what] of steps) {
     await t.test(`${what}, leaves nothing that counts or a whole day`, async (t) => {
@@ -90,7 +85,7 @@ async function assertGoesOn(t: TestContext, store: Store, url: string, dir: stri
   assert.deepEqual(archived, hot)
 }
 
-test('wafermon archiver, killed with more of an archived day', strace, async (t) => {
+test('wafermon archiver, killed with more of an archived day', needsStrace, async (t) => {
   const { store, url } = await closedDay(t, some(3))
   const dir = freshFolder()
   const moving = eventAt(0, {}, 13)
@@ -150,7 +145,7 @@ test('wafermon archiver, killed with more of an archived day', strace, async (t)
 
 test(
   'wafermon archiver, suspended while another takes over, damages nothing',
-  strace,
+  needsStrace,
   async (t) => {
     const { store, url } = await closedDay(t, some(700))
     const dir = freshFolder()
@@ -198,42 +193,3 @@ async function manifestSync(url: string, store: Store): Promise<number> {
   assert.ok(manifest > 0, run1.calls())
   return lines.slice(0, manifest + 1).filter((line) => line.includes('fsync(')).length
 }
-
-async function dieAt(url: string, dir: string, call: string, n: number): Promise<void> {
-  const inject = `inject=${call}:signal=KILL:when=${n}`
-  const { ended, calls, logs } = traced(url, dir, ['-e', `trace=${call}`, '-e', inject])
-  await ended
-  assert.match(calls(), /killed by SIGKILL/, `${call} ${n} was not reached: ${logs()}`)
-}
-
-/** Runs an archiver under strace, with one thread for files, so that calls come in their order. */
-function traced(url: string, dir: string, args: string[]) {
-  const output = join(freshFolder(), 'strace')
-  const command = ['-f', '-o', output, ...args, process.execPath, program, 'archiver']
-  const child = spawn('strace', command, {
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL: url,
-      ARCHIVE_DIR: dir,
-      PORT: '0',
-      JSON_LOGS: 'true',
-      UV_THREADPOOL_SIZE: '1',
-      ...often,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let printed = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    printed += text
-  })
-  return {
-    ended: once(child, 'exit'),
-    calls: () => (existsSync(output) ? readFileSync(output, 'utf8') : ''),
-    logs: () => printed,
-    // strace itself would let go of the program on a signal, and leave it running.
-    pid: () => childOf(child.pid ?? 0),
-  }
-}
-
-const childOf = (pid: number) =>
-  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0])

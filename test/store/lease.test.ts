@@ -183,7 +183,7 @@ describe('a holder that was overtaken', () => {
         ...{ place: new FolderPlace(dir), day, source: sourceOf(store, day), previous: undefined },
         ...{ hours: [], end: undefined, number: 1 },
         ...{ noted: new Set<string>(), signal, protect: ours.protect },
-        assertOurs: ours.assertHeld,
+        ...{ assertOurs: ours.assertHeld, intend: async () => {} },
         ...more,
       })
     await assert.rejects(exporting({ assertOurs }), lost)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { collect } from '../../src/archive/places/content.ts'
 
 /* A way to an S3 server that fails as stores and networks do. */
 
@@ -17,6 +18,8 @@ export type Fault =
   | 'cut'
   /** Something is done in place of the request, which then has been a success. */
   | { instead: () => Promise<unknown> }
+  /** The request is under way until something is done, whatever becomes of the one that sent it. */
+  | { before: () => Promise<unknown>; after?: (status: number) => void }
 
 export type S3Proxy = {
   endpoint: string
@@ -48,10 +51,14 @@ export async function startS3Proxy(target: string): Promise<S3Proxy> {
   return proxy
 }
 
-type Own = Exclude<Fault, 'lose' | 'cut'>
+type Held = Extract<Fault, { before: unknown }>
+type Own = Exclude<Fault, 'lose' | 'cut' | Held>
+
+const isHeld = (fault: Fault | undefined): fault is Held =>
+  typeof fault === 'object' && 'before' in fault
 
 const isOwn = (fault: Fault | undefined): fault is Own =>
-  fault !== undefined && fault !== 'lose' && fault !== 'cut'
+  fault !== undefined && fault !== 'lose' && fault !== 'cut' && !isHeld(fault)
 
 async function answer(
   fault: Own,
@@ -78,9 +85,13 @@ async function forward(
 ): Promise<void> {
   // With the Host that the client has signed.
   const { method, url, rawHeaders: headers } = request
+  const body = isHeld(fault) ? await collect(request) : undefined
+  if (isHeld(fault)) await fault.before()
   const on = http.request(new URL(url ?? '/', target), { method, headers, setHost: false })
-  request.pipe(on)
+  if (body) on.end(body)
+  else request.pipe(on)
   const [from] = (await once(on, 'response')) as [http.IncomingMessage]
+  if (isHeld(fault)) fault.after?.(from.statusCode ?? 0)
   if (fault === 'lose') {
     from.resume()
     await once(from, 'end')

@@ -1,3 +1,4 @@
+import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
 import {
   type ArchiveColumn,
@@ -47,11 +48,20 @@ export async function openDayFile(place: Place, file: ArchivedFile): Promise<Day
   if (content.bytes !== bytes) {
     throw new DayFailure(`${path} has ${content.bytes} bytes, not the ${bytes} of its manifest`)
   }
-  const parquet = await openParquet(content)
+  const parquet = await openParquet(content).catch((error) => {
+    throw toFileFailure(path, error)
+  })
   if (parquet.rows !== rows) {
     throw new DayFailure(`${path} has ${parquet.rows} rows, not the ${rows} of its manifest`)
   }
   return new DayFile(file, parquet)
+}
+
+/** What is wrong with a file, by its name. A place that cannot be reached says nothing about it. */
+function toFileFailure(path: string, error: unknown): Error {
+  if (error instanceof AppError && error.code === 'unavailable') return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new DayFailure(`${path} cannot be read: ${message}`, { cause: error })
 }
 
 export class DayFile {
@@ -86,7 +96,7 @@ export class DayFile {
   ): AsyncGenerator<ArchivedRow[]> {
     const all = this.#columns.map(({ name }) => name)
     for await (const { group, selected } of this.#matching(conditions)) {
-      await this.#parquet.hold(group, this.#sources(all))
+      await this.#hold(group, all)
       for (const page of pagesOf(group, selected)) {
         const values = await this.#read(page, all)
         const live: number[] = []
@@ -105,7 +115,7 @@ export class DayFile {
     conditions: readonly Condition[],
   ): AsyncGenerator<{ values: Values; rows: number[] }> {
     for await (const { group, selected } of this.#matching(conditions)) {
-      await this.#parquet.hold(group, this.#sources(columns))
+      await this.#hold(group, columns)
       for (const page of pagesOf(group, selected)) {
         const rows = page.rows.map((row) => row - page.from)
         yield { values: await this.#read(page, columns), rows }
@@ -128,7 +138,7 @@ export class DayFile {
         yield { group, selected: undefined }
         continue
       }
-      await this.#parquet.hold(group, this.#sources(columns))
+      await this.#hold(group, columns)
       const values = await this.#read(group, columns)
       const selected: number[] = []
       for (let row = 0; row < group.to - group.from; row++) {
@@ -143,9 +153,18 @@ export class DayFile {
 
   async #read(range: { from: number; to: number }, names: readonly string[]): Promise<Values> {
     const present = names.filter((name) => this.#sourceOf(name) !== undefined)
-    const read = await this.#parquet.read(range, this.#sources(present))
+    const sources = this.#sources(present)
+    const read = await this.#parquet.read(range, sources).catch((error) => this.#fail(error))
     const byName = new Map(present.map((name, i) => [name, must(read[i], 'each was read')]))
     return (name, row) => byName.get(name)?.[row] ?? null
+  }
+
+  async #hold(group: RowGroup, names: readonly string[]): Promise<void> {
+    await this.#parquet.hold(group, this.#sources(names)).catch((error) => this.#fail(error))
+  }
+
+  #fail(error: unknown): never {
+    throw toFileFailure(this.path, error)
   }
 
   #toRow(values: Values, row: number): ArchivedRow {

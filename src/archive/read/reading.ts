@@ -1,7 +1,7 @@
-import { AppError } from '../../core/errors.ts'
 import { fromMicros, fromMs, type Micros, toMicros, toMs } from '../../core/time.ts'
 import type { ArchiveKind } from '../../store/archive/columns.ts'
 import type { ArchivedFile } from '../../store/archive/files.ts'
+import { DayFailure } from '../day-failure.ts'
 import type { DayKey } from '../layout.ts'
 import type { Place } from '../places/place.ts'
 import type { ArchivedRow } from './archived-rows.ts'
@@ -111,9 +111,10 @@ export class ArchiveReading {
           return (await versions()).has(file, values, row)
         })
       } catch (error) {
+        if (!(error instanceof DayFailure)) throw error
         this.#tellFile(day, file.file, error)
+        if (versions) return
       }
-      this.#bounds.signal?.throwIfAborted()
     }
   }
 
@@ -133,13 +134,16 @@ export class ArchiveReading {
     const found = await readDayFiles(this.#place, day, kind)
     const wanted = found.files.filter((file) => this.#mayMatch(file))
     const opened: DayFile[] = []
-    const failed: [ArchivedFile, unknown][] = []
+    const failed: [ArchivedFile, DayFailure][] = []
     for (const file of wanted) {
       this.#bounds.signal?.throwIfAborted()
       this.files++
       await openDayFile(this.#place, file).then(
         (one) => opened.push(one),
-        (error: unknown) => failed.push([file, unlessUnavailable(error)]),
+        (error: unknown) => {
+          if (!(error instanceof DayFailure)) throw error
+          failed.push([file, error])
+        },
       )
     }
     if (failed.length > 0 && !isAgain) {
@@ -159,13 +163,10 @@ export class ArchiveReading {
     return (from === undefined || atMax >= from) && (to === undefined || atMin < to)
   }
 
-  /** @throws what is not about the file */
-  #tellFile(day: DayKey, { kind, path, atMin, atMax }: ArchivedFile, error: unknown): void {
-    this.#bounds.signal?.throwIfAborted()
-    const { message } = unlessUnavailable(error) as Error
-    const why = message.startsWith(path) ? message : `${path} cannot be read: ${message}`
+  /** Of events the span of the file; of jobs the whole day, since it is left out. */
+  #tellFile(day: DayKey, { kind, atMin, atMax }: ArchivedFile, { message }: DayFailure): void {
     const span = { from: atMin, to: fromMicros(toMicros(atMax) + 1n) }
-    this.#tell({ site: day.site, ...(kind === 'event' ? span : wholeDay(day)), why })
+    this.#tell({ site: day.site, ...(kind === 'event' ? span : wholeDay(day)), why: message })
   }
 
   #tell(missing: Missing): void {
@@ -175,9 +176,3 @@ export class ArchiveReading {
 }
 
 const wholeDay = ({ from }: DayKey) => ({ from, to: fromMs(toMs(from) + 86_400_000) })
-
-/** A place that cannot be reached says nothing about a file. */
-function unlessUnavailable(error: unknown): unknown {
-  if (error instanceof AppError && error.code === 'unavailable') throw error
-  return error
-}

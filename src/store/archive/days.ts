@@ -65,7 +65,7 @@ export async function dueDays(store: Store, signal?: AbortSignal): Promise<DueDa
         group by 1, 2
         union all
         select site_id, date_trunc('day', at, 'UTC'), 0, count(*), min(stored_at), 0, null, null, 0
-        from event_late where at < (select closed from now) group by 1, 2
+        from event_late where at < (select closed from now) and restored_until is null group by 1, 2
         union all ${sql.unsafe(changedSql('job'))}
         union all ${sql.unsafe(changedSql('subjob'))}
         union all
@@ -88,6 +88,17 @@ export async function dueDays(store: Store, signal?: AbortSignal): Promise<DueDa
     signal,
   )
   return [...rows]
+}
+
+/** Days that jobs have left, which the archive does not say there yet. */
+export async function leftDays(store: Store): Promise<Day[]> {
+  const rows = await store.ask<{ site: string; date: string }[]>(
+    op('leftDays', 'archive_move'),
+    (sql) => sql`
+      /* archive.leftDays */
+      select distinct site_id as site, day::text as date from archive_move order by 2, 1`,
+  )
+  return rows.map(({ site, date }) => toDay(site, `${date}T00:00:00.000000Z`))
 }
 
 const changedSql = (kind: JobKind) => `
