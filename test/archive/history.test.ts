@@ -266,6 +266,48 @@ describe('hot store and archive together', () => {
     )
   })
 
+  test('a lot that ran for days stands in its place of the list, though its file is of another day', async (t) => {
+    const { store, reader, asked } = await archivedStore(t, [
+      ...[eventOf(1, 3, 'started'), eventOf(1, 12, 'finished')],
+      ...lives([2, 4, 5, 13]),
+    ])
+    await forget(store, [1, 2, 4, 5, 13].map(idOf))
+    for (const order of ['asc', 'desc'] as const) {
+      const list = { time: 'started', order, limit: 1, archive: true } as const
+      const pages = await findAll(reader, 'job', list)
+      const found = pages.flatMap(({ items }) => items.map(({ id }) => id))
+      const all = [2, 1, 4, 5, 13].map(idOf)
+      assert.deepEqual(found, order === 'asc' ? all : all.reverse())
+    }
+    asked.length = 0
+    const list = { time: 'started', order: 'desc', limit: 2, archive: true } as const
+    const page = await reader.findJobs(list, signal)
+    assert.deepEqual(
+      page.items.map(({ id }) => id),
+      [13, 5].map(idOf),
+    )
+    assert.ok(!asked.includes('job 2026-03-04'), `the page is full before: ${asked.join()}`)
+  })
+
+  test('the hot store wins: a job that is in both is shown as it is there, once', async (t) => {
+    const { store, reader } = await archivedStore(t, lives([9, 11]))
+    await forget(store, [idOf(9)])
+    // An event of it comes, so it is there again; and the other one changes.
+    await ingest(store, [eventOf(9, 9, 'progress', 30), eventOf(11, 11, 'error', 40)])
+    const list = { time: 'started', order: 'desc', limit: 1 } as const
+    const itemsOf = async (archive: boolean) =>
+      (await findAll(reader, 'job', { ...list, archive })).flatMap(({ items }) => items)
+    const both = await itemsOf(true)
+    assert.deepEqual(both, await itemsOf(false))
+    assert.deepEqual(
+      both.map(({ id, errorCount }) => [id, errorCount]),
+      [
+        [idOf(11), 1],
+        [idOf(9), 0],
+      ],
+    )
+  })
+
   test('a window that begins before the hot store searches the archive by itself', async (t) => {
     const { store, reader } = await archivedStore(t, lives([9, 11, 13]))
     await forget(store, [idOf(9)])
