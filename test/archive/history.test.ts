@@ -290,7 +290,8 @@ describe('hot store and archive together', () => {
   })
 
   test('the hot store wins: a job that is in both is shown as it is there, once', async (t) => {
-    const { store, reader } = await archivedStore(t, lives([9, 11]))
+    const between = [eventOf(10, 9, 'started', 15), eventOf(10, 9, 'finished', 20)]
+    const { store, reader } = await archivedStore(t, [...lives([9, 11]), ...between])
     await forget(store, [idOf(9)])
     // An event of it comes, so it is there again; and the other one changes.
     await ingest(store, [eventOf(9, 9, 'progress', 30), eventOf(11, 11, 'error', 40)])
@@ -304,6 +305,7 @@ describe('hot store and archive together', () => {
       [
         [idOf(11), 1],
         [idOf(9), 0],
+        [idOf(10), 0],
       ],
     )
   })
