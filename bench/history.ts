@@ -40,20 +40,22 @@ export const history: Bench = {
     const { url: api } = await startRole(context, 'local-api', env)
     const last = days - 1
     const id = uuidOf(last - 3, 7)
-    const all = 'archive=true&from=2014-01-01T00:00:00Z'
+    const page = `/v1/jobs?limit=100&archive=true&from=2014-01-01T00:00:00Z`
     const sides: Record<string, Turn> = {
-      'hot store alone': times(api, () => '/v1/jobs?limit=100&time=ended&business_key=none'),
+      'hot store alone': times(api, () => '/v1/jobs?limit=100&business_key=none', 0),
       'one job': times(api, (i) => `/v1/jobs/${uuidOf((i * 577) % days, i % jobsADay)}`),
-      'its events, of 3 days': times(api, () => `/v1/jobs/${id}/events?limit=100`),
-      '100 jobs by their end': times(api, () => `/v1/jobs?limit=100&time=ended&${all}`),
-      '100 jobs by their start': times(api, () => `/v1/jobs?limit=100&time=started&${all}`),
+      'its events, of 3 days': times(api, () => `/v1/jobs/${id}/events?limit=100`, 100),
+      '100 jobs by their end': times(api, () => `${page}&time=ended`, 100),
+      '100 jobs by their start': times(api, () => `${page}&time=started`, 100),
       'a key, 10 jobs in all years': times(
         api,
         (i) => `/v1/jobs?archive=true&business_key=lot-${(i * 577) % keyCount}`,
+        timesOfKey,
       ),
       'failures of an app, a page': times(
         api,
-        () => `/v1/jobs?limit=100&time=ended&status=failed&exact_app=app-3&${all}`,
+        () => `${page}&time=ended&status=failed&exact_app=app-3`,
+        100,
       ),
     }
     const claims = Object.keys(sides).map((side) => ({ side }))
@@ -126,8 +128,8 @@ async function note(store: Store): Promise<void> {
   await run(`vacuum analyze archived_job`)
 }
 
-/** @param path of each request, by its number. @returns the median time of one, in ms */
-function times(api: string, path: (i: number) => string): Turn {
+/** @param path of each request, by its number, which has so many rows. @returns the median time of one, in ms */
+function times(api: string, path: (i: number) => string, rows?: number): Turn {
   let asked = 0
   return async (seconds) => {
     const connection = await Connection.open(api)
@@ -135,8 +137,10 @@ function times(api: string, path: (i: number) => string): Turn {
     const end = performance.now() + seconds * 100
     while (took.length < 5 || performance.now() < end) {
       const begin = performance.now()
-      expectOk(await connection.get(path(++asked)))
+      const answer = expectOk(await connection.get(path(++asked)))
       took.push(performance.now() - begin)
+      const { count } = JSON.parse(answer.body) as { count?: number }
+      if (count !== rows) throw new Error(`${path(asked)} has ${count} rows, not ${rows}`)
     }
     connection.close()
     return median(took)
