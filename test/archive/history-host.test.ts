@@ -35,8 +35,8 @@ async function collect(batches: AsyncIterable<DayBatch>): Promise<number> {
 
 describe('the reader of the archive in its thread', () => {
   test('hands over the rows of a day in batches, to many that ask at the same time', async (t) => {
-    const { read } = await aHost(t, 5000)
-    assert.deepEqual(await Promise.all([read(), read(), read()]), [5000, 5000, 5000])
+    const { read } = await aHost(t, 2500)
+    assert.deepEqual(await Promise.all([read(), read(), read()]), [2500, 2500, 2500])
   })
 
   test('a place that cannot be read is left alone for a while', async (t) => {
@@ -50,7 +50,7 @@ describe('the reader of the archive in its thread', () => {
   })
 
   test('a caller that leaves, or stops in the middle, leaves it as it was', async (t) => {
-    const { host, read, troubles } = await aHost(t, 5000)
+    const { host, read, troubles } = await aHost(t, 2500)
     const leaving = new AbortController()
     const left = assert.rejects(read(20_000, leaving.signal), /left/)
     leaving.abort(new Error('left'))
@@ -59,8 +59,22 @@ describe('the reader of the archive in its thread', () => {
       assert.ok(rows.length > 0)
       break
     }
-    assert.equal(await read(), 5000)
+    assert.equal(await read(), 2500)
     assert.deepEqual(troubles, [])
+  })
+
+  test('a thread that is busy with others is not taken for a place that is away', async (t) => {
+    const { read, troubles } = await aHost(t, 2500)
+    await read()
+    const all = await Promise.allSettled([
+      ...Array.from({ length: 6 }, () => read()),
+      ...Array.from({ length: 10 }, () => read(20)),
+    ])
+    const late = all.filter(({ status }) => status === 'rejected')
+    assert.deepEqual(troubles, [], `${late.length} were late`)
+    assert.ok(late.length > 0)
+    for (const one of late) assert.match(String((one as PromiseRejectedResult).reason), /is busy/)
+    assert.equal(await read(), 2500)
   })
 
   test('an answer that comes too late is an archive that is away', async (t) => {

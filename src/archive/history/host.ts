@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { AppError } from '../../core/errors.ts'
 import type { DayBatch, DayQuestion, DaySource } from './source.ts'
+import { Turns } from './turns.ts'
 
 /*
  * Reads days in a worker thread, so that decoding keeps nobody waiting: neither ingest nor questions to the hot store. The worker
@@ -37,6 +38,7 @@ export class ArchiveHost implements DaySource {
   #worker: Worker | undefined
   #rest: { until: number; why: string } | undefined
   #last = 0
+  readonly #turns = new Turns()
   readonly #waiting = new Map<number, Waiting>()
 
   /**
@@ -54,9 +56,13 @@ export class ArchiveHost implements DaySource {
     signal: AbortSignal,
   ): AsyncGenerator<DayBatch> {
     this.#assertReachable()
+    const endTurn = await this.#turns.take(endsAt, signal)
     const id = ++this.#last
-    let isOver = false
+    let isOver = true
     try {
+      // It may have turned out while this one waited.
+      this.#assertReachable()
+      isOver = false
       let message = await this.#ask({ id, ask: question }, endsAt, signal)
       for (;;) {
         if ('error' in message) {
@@ -70,6 +76,7 @@ export class ArchiveHost implements DaySource {
       }
     } finally {
       if (!isOver) this.#giveUp(id)
+      endTurn()
     }
   }
 
@@ -113,9 +120,9 @@ export class ArchiveHost implements DaySource {
     if (this.#worker) return this.#worker
     const worker = new Worker(workerUrl, { workerData: this.#given })
     worker.unref()
-    worker.on('message', (message: WorkerMessage) =>
-      this.#waiting.get(message.id)?.resolve(message),
-    )
+    worker.on('message', (message: WorkerMessage) => {
+      this.#waiting.get(message.id)?.resolve(message)
+    })
     const gone = (why: string) => {
       if (this.#worker === worker) void this.#end(why)
     }
