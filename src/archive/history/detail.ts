@@ -74,6 +74,7 @@ async function readPlace(
   const context = await toContext(history, signal)
   const source = must(history.source, 'the archive is asked where there is one')
   const missing: ArchiveGap[] = []
+  await source.open(signal)
   const endsAt = performance.now() + history.bounds.lastMs
   for await (const batch of source.readDay({ kind, day, site, ids: [id] }, endsAt, signal)) {
     const [found] = await toJobs(context, kind, place, batch.rows)
@@ -121,12 +122,14 @@ async function addCounts(
 ): Promise<Partial<Completeness>> {
   const context = await toContext(history, signal)
   const source = must(history.source, 'the archive is asked where there is one')
-  const startedAt = performance.now()
+  let startedAt = performance.now()
   const { bounds } = history
   let files = 0
   let read = 0
   const from = () => rangeOf(must(days[0], 'there are days').day).from
   try {
+    await source.open(signal)
+    startedAt = performance.now()
     for (const { day, site } of days) {
       const isLate = performance.now() - startedAt >= bounds.ms
       if (read > 0 && (files >= bounds.files || isLate)) break

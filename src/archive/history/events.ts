@@ -132,7 +132,7 @@ class EventDays {
   readonly #asked: Days
   readonly #pending: PendingRows<Row>
   readonly #left: string[]
-  readonly #startedAt = performance.now()
+  #startedAt = 0
   #files = 0
 
   constructor(archive: Archive, asked: Days) {
@@ -150,6 +150,8 @@ class EventDays {
   async read(until: Position | null, signal: AbortSignal): Promise<Part<Row>> {
     const { order } = this.#asked.filter
     const compare = comparePositions(order)
+    if (this.#left.length > 0) await this.#archive.source.open(signal)
+    this.#startedAt = performance.now()
     for (let read = 0; ; read++) {
       const [day] = this.#left
       if (day === undefined) return { rows: this.#pending.all(), end: null }

@@ -13,18 +13,21 @@ import { Turns } from './turns.ts'
 
 /** How long an archive that could not be read is not tried again, in milliseconds. */
 const restMs = 30_000
+/** How long a worker may take to load what it reads with, in milliseconds. */
+const startMs = 5000
 /** How long a worker may take to give up a question, in milliseconds. */
 const giveUpMs = 5000
 
 /** What is sent to the worker. */
 export type HostMessage = { id: number } & ({ ask: DayQuestion } | { next: true } | { stop: true })
-/** What it answers: one for each `ask` and `next`. `isUnreachable`: the place, and not the file. */
-export type WorkerMessage = { id: number } & (
+/** What it says once it has loaded everything; then an answer to each `ask` and `next`. `isUnreachable`: the place, not the file. */
+export type WorkerMessage = { ready: true } | WorkerAnswer
+export type WorkerAnswer = { id: number } & (
   | { batch: DayBatch; isLast: boolean }
   | { error: string; isUnreachable: boolean }
 )
 
-type Waiting = { resolve: (message: WorkerMessage) => void; reject: (error: unknown) => void }
+type Waiting = { resolve: (message: WorkerAnswer) => void; reject: (error: unknown) => void }
 
 /** In the bundle this file is part of a chunk, and the worker lies beside the program. */
 const workerUrl = new URL(
@@ -36,6 +39,8 @@ export class ArchiveHost implements DaySource {
   readonly #given: Record<string, unknown>
   readonly #onTrouble: (why: string) => void
   #worker: Worker | undefined
+  /** Settles when the worker has loaded everything. */
+  #ready = Promise.withResolvers<void>()
   #rest: { until: number; why: string } | undefined
   #last = 0
   readonly #turns = new Turns()
@@ -48,6 +53,24 @@ export class ArchiveHost implements DaySource {
   constructor(given: Record<string, unknown>, onTrouble: (why: string) => void = () => {}) {
     this.#given = given
     this.#onTrouble = onTrouble
+  }
+
+  async open(signal: AbortSignal): Promise<void> {
+    this.#assertReachable()
+    this.#started()
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => reject(this.#unreachable('the reader of the archive does not start; try later')),
+      startMs,
+    )
+    const leave = () => reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      await Promise.race([this.#ready.promise, promise])
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', leave)
+    }
   }
 
   async *readDay(
@@ -97,10 +120,10 @@ export class ArchiveHost implements DaySource {
     return new AppError('unreachable', why)
   }
 
-  async #ask(message: HostMessage, endsAt: number, signal: AbortSignal): Promise<WorkerMessage> {
+  async #ask(message: HostMessage, endsAt: number, signal: AbortSignal): Promise<WorkerAnswer> {
     signal.throwIfAborted()
     const worker = this.#started()
-    const { promise, resolve, reject } = Promise.withResolvers<WorkerMessage>()
+    const { promise, resolve, reject } = Promise.withResolvers<WorkerAnswer>()
     this.#waiting.set(message.id, { resolve, reject })
     const late = () => reject(this.#unreachable('the archive did not answer in time; try later'))
     const timer = setTimeout(late, Math.max(0, endsAt - performance.now()))
@@ -119,9 +142,14 @@ export class ArchiveHost implements DaySource {
   #started(): Worker {
     if (this.#worker) return this.#worker
     const worker = new Worker(workerUrl, { workerData: this.#given })
+    const ready = Promise.withResolvers<void>()
+    // Whoever waits for it is told; nobody may.
+    ready.promise.catch(() => {})
+    this.#ready = ready
     worker.unref()
     worker.on('message', (message: WorkerMessage) => {
-      this.#waiting.get(message.id)?.resolve(message)
+      if ('ready' in message) ready.resolve()
+      else this.#waiting.get(message.id)?.resolve(message)
     })
     const gone = (why: string) => {
       if (this.#worker === worker) void this.#end(why)
@@ -153,6 +181,7 @@ export class ArchiveHost implements DaySource {
     this.#worker = undefined
     for (const { reject } of this.#waiting.values()) reject(new AppError('unreachable', why))
     this.#waiting.clear()
+    this.#ready.reject(new AppError('unreachable', why))
     await worker?.terminate()
   }
 }

@@ -37,7 +37,7 @@ export class Walk {
   readonly #far: Ahead<FarJob>
   readonly #read = new Set<string>()
   readonly #missing: ArchiveGap[] = []
-  readonly #startedAt = performance.now()
+  #startedAt = 0
   #files = 0
   /** Up to where every row is found; undefined before the first look. */
   reached: Position | undefined
@@ -62,6 +62,8 @@ export class Walk {
    * @throws AppError unreachable when the archive cannot be read now; `reached` says how far it was
    */
   async read(until: Position | null): Promise<WalkedPart> {
+    await this.#source.open(this.#context.signal)
+    this.#startedAt = performance.now()
     const isRead = ({ day, site }: ArchivedDay) => this.#read.has(`${day} ${site}`)
     let begun: Position | undefined = this.#filter.cursor
     for (;;) {
