@@ -187,5 +187,5 @@ const detailSchema = z.object({
 /** @throws AppError invalid, when the JSON is not a job with the counts of its subjobs */
 export function detailFromWire(json: unknown): JobDetail {
   const { subjobs, attempts, completeness } = readAs(detailSchema, json, 'a job with its subjobs')
-  return { job: jobFromWire(json), subjobs, attempts, completeness: completeness ?? undefined }
+  return { job: jobFromWire(json), subjobs, attempts, ...(completeness ? { completeness } : {}) }
 }

@@ -133,8 +133,11 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
       // An export is of all rows of the window.
       query.delete('limit')
       const accept = format === 'csv' ? 'text/csv' : 'application/x-ndjson'
-      const open = () => openStream(client, withSite('/v1/jobs', site, query), { accept }, signal)
-      return guard ? guard(signal, open) : open()
+      return retryWithoutArchive(query, (own) => {
+        const path = withSite('/v1/jobs', site, own)
+        const open = () => openStream(client, path, { accept }, signal)
+        return guard ? guard(signal, open) : open()
+      })
     },
   }
 }
@@ -142,23 +145,26 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
 type Query = URLSearchParams
 type Ask = <T>(path: string, read: ReadAnswer<T>, signal: AbortSignal, query?: Query) => Promise<T>
 
+const withoutArchive =
+  (ask: Ask): Ask =>
+  (path, read, signal, query = new URLSearchParams()) =>
+    retryWithoutArchive(query, (own) => ask(path, read, signal, own))
+
 /**
  * An older site refuses the parameter `archive`. It is asked again without it, and its completeness tells that its archive was
  * not searched.
  */
-const withoutArchive =
-  (ask: Ask): Ask =>
-  async (path, read, signal, query) => {
-    try {
-      return await ask(path, read, signal, query)
-    } catch (error) {
-      const isRefused = error instanceof AppError && error.code === 'invalid'
-      if (!isRefused || error.field !== 'archive' || !/unknown/.test(error.message)) throw error
-      const rest = new URLSearchParams(query)
-      rest.delete('archive')
-      return ask(path, read, signal, rest)
-    }
+async function retryWithoutArchive<T>(query: Query, ask: (query: Query) => Promise<T>): Promise<T> {
+  try {
+    return await ask(query)
+  } catch (error) {
+    const isRefused = error instanceof AppError && error.code === 'invalid'
+    if (!isRefused || error.field !== 'archive' || !/unknown/.test(error.message)) throw error
+    const rest = new URLSearchParams(query)
+    rest.delete('archive')
+    return ask(rest)
   }
+}
 
 /** The health of one site of a central API: `/v1/healthz` there is about central. */
 async function findHealth(id: string, client: HttpClient, signal: AbortSignal): Promise<Health> {

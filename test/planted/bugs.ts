@@ -2334,4 +2334,71 @@ export const bugs: readonly Bug[] = [
       'a place in S3 > behind a way that fails > refuses a store that says 200 and keeps other bytes, and can put the name after',
     ],
   },
+  {
+    name: 'page of the archive goes on where its last row was, and not where its search ended',
+    why: 'a page without rows ends the list, or leads in a circle: years of the archive are never shown',
+    file: 'src/archive/history/walk.ts',
+    find: 'return this.#part(next.end)',
+    replace: 'return this.#part(null)',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > 200 files and the time bound a page, which leads on to the end: each job once',
+    ],
+  },
+  {
+    name: 'list from the archive forgets jobs that began long before the day where they lie',
+    why: 'a lot that ran for a week is missing from every list by its start, and nothing says so',
+    file: 'src/store/archive/find-days.ts',
+    find: `if (time === 'ended') return []`,
+    replace: 'if (time !== undefined) return []',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > a lot that ran for days stands in its place of the list, though its file is of another day',
+    ],
+  },
+  {
+    name: 'archive wins over the hot store',
+    why: 'a job that changed after its day was archived is listed twice, or as it was',
+    file: 'src/store/archive/archived-jobs.ts',
+    find: `and not exists (select from job where job_id = a.id)
+        and not exists (select from subjob where subjob_id = a.id)`,
+    replace: '',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > the hot store wins: a job that is in both is shown as it is there, once',
+    ],
+  },
+  {
+    name: 'events that left the hot store are not told',
+    why: 'an answer with 2 of 4 events looks like all of them',
+    file: 'src/archive/history/events.ts',
+    find: 'archiveMissing: tellLost(history, span, lost)',
+    replace: 'archiveMissing: []',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > events: 2 of 4 events, nothing said: the answer names the days, and with the archive has all',
+    ],
+  },
+  {
+    name: 'archive that does not answer is asked again by every question',
+    why: 'every page of a dashboard waits for it, as long as it is away',
+    file: 'src/archive/history/host.ts',
+    find: 'this.#rest = { until: performance.now() + restMs, why }',
+    replace: 'this.#rest = { until: performance.now(), why }',
+    test: [
+      'test/archive/history-host.test.ts',
+      'the reader of the archive in its thread > a place that cannot be read is left alone for a while',
+    ],
+  },
+  {
+    name: 'page over several sites goes on from the last row of a site whose search ended later',
+    why: 'rows of other sites that come before what it has not searched yet are shown, and its own come too late',
+    file: 'src/core/merge-parts.ts',
+    find: 'if (end && compare(row, end) > 0) break',
+    replace: 'if (end && compare(row, end) > 1) break',
+    test: [
+      'test/sites/merged-reader.test.ts',
+      'pages over several sites > of sites that end pages early, empty ones too, are the one list, each row once',
+    ],
+  },
 ]

@@ -41,6 +41,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
   draw({
     job,
     closes: false,
+    notices: [],
     counts: {
       total: subjobs.length,
       queued: 0,
@@ -130,6 +131,7 @@ describe('a page', () => {
     const html = draw({
       job: aJob(),
       closes: true,
+      notices: [],
       counts: { total: 0, queued: 0, running: 0, succeeded: 0, failed: 0, canceled: 0, unknown: 0 },
       parent: undefined,
       attempts: [],

@@ -4,7 +4,7 @@ import type { Micros } from '../../core/time.ts'
 import type { Baselines } from '../../store/baselines.ts'
 import type { Store } from '../../store/connect.ts'
 import type { StoreReader } from '../../store/store-reader.ts'
-import type { RowContext } from './rows.ts'
+import type { Bounds, RowContext } from './rows.ts'
 import type { DaySource } from './source.ts'
 
 /** What the parts of the reader share. */
@@ -15,15 +15,16 @@ export type History = {
   source: DaySource | undefined
   now: () => Micros
   baselines: Baselines
+  bounds: Bounds
 }
 
 /** What archived rows become jobs with, for one question. */
 export async function toContext(
-  { store, baselines, now }: History,
+  { store, baselines, now, bounds }: History,
   signal: AbortSignal,
 ): Promise<RowContext> {
   await baselines.refresh()
-  return { store, baselines, now: now(), signal }
+  return { store, baselines, now: now(), bounds, signal }
 }
 
 /** The archive was to be searched, and could not be. */

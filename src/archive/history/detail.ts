@@ -16,13 +16,11 @@ import {
 import { countSubjobs } from '../../store/store-reader.ts'
 import { type History, mayAsk, toContext, toUnreachable, toWhyUnreachable } from './context.ts'
 import { type HistoricJob, toJobs } from './rows.ts'
-import { bounds, lastMs, rangeOf } from './walk.ts'
+import { rangeOf } from './walk.ts'
 
 /* One job: from the hot store, or the file of the day where it lies. */
 
-/**
- * @throws AppError unreachable when only the archive has the job and cannot be read now; unavailable when its file cannot be
- */
+/** @throws AppError unavailable when only the archive has the job, and cannot be read */
 export async function findHistoricJob(
   history: History,
   id: string,
@@ -57,24 +55,34 @@ export async function readHistoricJob(
 ): Promise<HistoricJob | undefined> {
   const [place] = await findArchived(history.store, undefined, [id], signal)
   if (!place || !history.source) return undefined
-  const context = await toContext(history, signal)
-  const question = { ...placeOf(place), kind: place.kind, ids: [id] }
-  const missing: { why: string }[] = []
-  const endsAt = performance.now() + lastMs
-  for await (const batch of history.source.readDay(question, endsAt, signal)) {
-    const [found] = await toJobs(context, place.kind, place, batch.rows)
-    if (found) return found
-    missing.push(...batch.missing)
-  }
-  const why =
-    missing[0]?.why ?? `the archive does not have it on ${place.day}, where it was written`
+  const found = await readPlace(history, place, signal).catch((error: unknown) => ({
+    why: toWhyUnreachable(error, signal),
+  }))
+  if ('job' in found) return found
   throw new AppError(
     'unavailable',
-    `${place.kind} ${id} is in the archive, and cannot be read: ${why}`,
+    `${place.kind} ${id} is in the archive, and cannot be read: ${found.why}`,
   )
 }
 
-const placeOf = ({ day, site }: ArchivedPlace) => ({ day, site })
+async function readPlace(
+  history: History,
+  place: ArchivedPlace,
+  signal: AbortSignal,
+): Promise<HistoricJob | { why: string }> {
+  const { kind, day, site, id } = place
+  const context = await toContext(history, signal)
+  const source = must(history.source, 'the archive is asked where there is one')
+  const missing: ArchiveGap[] = []
+  await source.open(signal)
+  const endsAt = performance.now() + history.bounds.lastMs
+  for await (const batch of source.readDay({ kind, day, site, ids: [id] }, endsAt, signal)) {
+    const [found] = await toJobs(context, kind, place, batch.rows)
+    if (found) return found
+    missing.push(...batch.missing)
+  }
+  return missing[0] ?? { why: `the archive lacks it on ${day}, where it was written` }
+}
 
 /** With the subjobs that only the archive has: counted, or named as not looked at. */
 async function withSubjobs(
@@ -114,17 +122,20 @@ async function addCounts(
 ): Promise<Partial<Completeness>> {
   const context = await toContext(history, signal)
   const source = must(history.source, 'the archive is asked where there is one')
-  const startedAt = performance.now()
+  let startedAt = performance.now()
+  const { bounds } = history
   let files = 0
   let read = 0
   const from = () => rangeOf(must(days[0], 'there are days').day).from
   try {
+    await source.open(signal)
+    startedAt = performance.now()
     for (const { day, site } of days) {
       const isLate = performance.now() - startedAt >= bounds.ms
       if (read > 0 && (files >= bounds.files || isLate)) break
       const filter = { time: 'active', order: 'asc', limit: 1, jobId: id } as const
       const question = { kind: 'subjob', day, site, filter } as const
-      for await (const batch of source.readDay(question, startedAt + lastMs, signal)) {
+      for await (const batch of source.readDay(question, startedAt + bounds.lastMs, signal)) {
         const jobs = await toJobs(context, 'subjob', { day, site }, batch.rows)
         for (const { job } of jobs) {
           if (job.parentId !== id) continue

@@ -22,8 +22,9 @@ import { readHistoricJob, spanOf } from './detail.ts'
 import { beforeDay, startOf } from './frontier.ts'
 import { matchesEvent, placeOfEvent } from './matches.ts'
 import { PendingRows } from './pending.ts'
+import type { Bounds } from './rows.ts'
 import type { DaySource } from './source.ts'
-import { bounds, lastMs, rangeOf } from './walk.ts'
+import { rangeOf } from './walk.ts'
 
 /* The events of a job: those of the hot store, and of the days whose events it does not have any more. */
 
@@ -31,14 +32,14 @@ type Row = Position & { event: StoredEvent }
 const toRow = (event: StoredEvent): Row => ({ ...placeOfEvent(event), event })
 const sizeOf = ({ event }: Row) => measureJson(event)
 
-/** @throws AppError unreachable when only the archive knows the job, and cannot be read now */
+/** @throws AppError unavailable when only the archive has the job, and cannot be read */
 export async function findHistoricEvents(
   history: History,
   id: string,
   filter: EventFilter,
   signal: AbortSignal,
 ): Promise<EventPage> {
-  const { hot, store, source } = history
+  const { hot, store, source, bounds } = history
   const page = await hot.findEvents(id, filter, signal)
   const span = await findEventSpan(store, id, signal)
   if (!span) return ofHistoricJob(history, { id, filter, page }, signal)
@@ -46,7 +47,7 @@ export async function findHistoricEvents(
   if (filter.archive !== true || !source) {
     return withUse(page, { archiveMissing: tellLost(history, span, lost) })
   }
-  return withArchive(source, { id, filter, page, span, lost }, signal)
+  return withArchive({ source, bounds }, { id, filter, page, span, lost }, signal)
 }
 
 /** Of a job that only the archive has its row says when there were events. */
@@ -55,14 +56,14 @@ async function ofHistoricJob(
   { id, filter, page }: Pick<Asked, 'id' | 'filter' | 'page'>,
   signal: AbortSignal,
 ): Promise<EventPage> {
-  const { store, source } = history
+  const { store, source, bounds } = history
   if (!source || !mayAsk(history, filter.archive)) return page
   const historic = await readHistoricJob(history, id, signal)
   if (!historic) return page
   const { siteId: site, lastEventAt: last, eventCount: count } = historic.job
   const span = { site, first: historic.firstEventAt, last, count }
   const lost = await findLostEvents(store, id, span, signal)
-  return withArchive(source, { id, filter, page, span, lost }, signal)
+  return withArchive({ source, bounds }, { id, filter, page, span, lost }, signal)
 }
 
 const withUse = (page: EventPage, use: Partial<Completeness>): EventPage => ({
@@ -92,7 +93,7 @@ type Asked = { id: string; filter: EventFilter; page: EventPage; span: EventSpan
 
 /** Merged with the events of the days that the hot store lacks, up to the bounds of a page. */
 async function withArchive(
-  source: DaySource,
+  archive: Archive,
   { id, filter, page, span, lost }: Asked,
   signal: AbortSignal,
 ): Promise<EventPage> {
@@ -102,7 +103,7 @@ async function withArchive(
     end: page.next && { at: page.next.at, id: page.next.key },
   }
   const known = new Set(hot.rows.map(({ at, id: key }) => `${at} ${key}`))
-  const reading = new EventDays(source, { id, filter, site: span.site, days: lost.days })
+  const reading = new EventDays(archive, { id, filter, site: span.site, days: lost.days })
   try {
     const { rows, end } = await reading.read(hot.end, signal)
     const others = rows.filter(({ at, id: key }) => !known.has(`${at} ${key}`))
@@ -121,21 +122,22 @@ async function withArchive(
   }
 }
 
+type Archive = { source: DaySource; bounds: Bounds }
 type Days = { id: string; filter: EventFilter; site: string; days: readonly string[] }
 
 /** Reads days in the order of the list, until the page is full, or the hot store's events end, or a bound is reached. */
 class EventDays {
   readonly missing: ArchiveGap[] = []
-  readonly #source: DaySource
+  readonly #archive: Archive
   readonly #asked: Days
   readonly #pending: PendingRows<Row>
   readonly #left: string[]
-  readonly #startedAt = performance.now()
+  #startedAt = 0
   #files = 0
 
-  constructor(source: DaySource, asked: Days) {
+  constructor(archive: Archive, asked: Days) {
     const { order, limit, after } = asked.filter
-    this.#source = source
+    this.#archive = archive
     this.#asked = asked
     this.#pending = new PendingRows({ order, limit, sizeOf })
     const isLeft = (day: string) =>
@@ -148,6 +150,8 @@ class EventDays {
   async read(until: Position | null, signal: AbortSignal): Promise<Part<Row>> {
     const { order } = this.#asked.filter
     const compare = comparePositions(order)
+    if (this.#left.length > 0) await this.#archive.source.open(signal)
+    this.#startedAt = performance.now()
     for (let read = 0; ; read++) {
       const [day] = this.#left
       if (day === undefined) return { rows: this.#pending.all(), end: null }
@@ -166,14 +170,17 @@ class EventDays {
   }
 
   #isBounded(): boolean {
-    return this.#files >= bounds.files || performance.now() - this.#startedAt >= bounds.ms
+    const { files, ms } = this.#archive.bounds
+    return this.#files >= files || performance.now() - this.#startedAt >= ms
   }
 
   async #readDay(day: string, signal: AbortSignal): Promise<void> {
     const { id, filter, site } = this.#asked
     const question = { kind: 'event', day, site, ids: [id], filter } as const
     let files = 0
-    for await (const batch of this.#source.readDay(question, this.#startedAt + lastMs, signal)) {
+    const { source, bounds } = this.#archive
+    const endsAt = this.#startedAt + bounds.lastMs
+    for await (const batch of source.readDay(question, endsAt, signal)) {
       const rows = batch.rows.map(toEventRow).filter((row) => matchesEvent(row, filter))
       this.#pending.add(rows.map((row) => toRow(eventFromRow(row))))
       this.missing.push(...batch.missing)

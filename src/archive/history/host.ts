@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { AppError } from '../../core/errors.ts'
 import type { DayBatch, DayQuestion, DaySource } from './source.ts'
+import { Turns } from './turns.ts'
 
 /*
  * Reads days in a worker thread, so that decoding keeps nobody waiting: neither ingest nor questions to the hot store. The worker
@@ -12,18 +13,21 @@ import type { DayBatch, DayQuestion, DaySource } from './source.ts'
 
 /** How long an archive that could not be read is not tried again, in milliseconds. */
 const restMs = 30_000
+/** How long a worker may take to load what it reads with, in milliseconds. */
+const startMs = 5000
 /** How long a worker may take to give up a question, in milliseconds. */
 const giveUpMs = 5000
 
 /** What is sent to the worker. */
 export type HostMessage = { id: number } & ({ ask: DayQuestion } | { next: true } | { stop: true })
-/** What it answers: one for each `ask` and `next`. `isUnreachable`: the place, and not the file. */
-export type WorkerMessage = { id: number } & (
+/** What it says once it has loaded everything; then an answer to each `ask` and `next`. `isUnreachable`: the place, not the file. */
+export type WorkerMessage = { ready: true } | WorkerAnswer
+export type WorkerAnswer = { id: number } & (
   | { batch: DayBatch; isLast: boolean }
   | { error: string; isUnreachable: boolean }
 )
 
-type Waiting = { resolve: (message: WorkerMessage) => void; reject: (error: unknown) => void }
+type Waiting = { resolve: (message: WorkerAnswer) => void; reject: (error: unknown) => void }
 
 /** In the bundle this file is part of a chunk, and the worker lies beside the program. */
 const workerUrl = new URL(
@@ -35,8 +39,11 @@ export class ArchiveHost implements DaySource {
   readonly #given: Record<string, unknown>
   readonly #onTrouble: (why: string) => void
   #worker: Worker | undefined
+  /** Settles when the worker has loaded everything. */
+  #ready = Promise.withResolvers<void>()
   #rest: { until: number; why: string } | undefined
   #last = 0
+  readonly #turns = new Turns()
   readonly #waiting = new Map<number, Waiting>()
 
   /**
@@ -48,15 +55,37 @@ export class ArchiveHost implements DaySource {
     this.#onTrouble = onTrouble
   }
 
+  async open(signal: AbortSignal): Promise<void> {
+    this.#assertReachable()
+    this.#started()
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => reject(this.#unreachable('the reader of the archive does not start; try later')),
+      startMs,
+    )
+    const leave = () => reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      await Promise.race([this.#ready.promise, promise])
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', leave)
+    }
+  }
+
   async *readDay(
     question: DayQuestion,
     endsAt: number,
     signal: AbortSignal,
   ): AsyncGenerator<DayBatch> {
     this.#assertReachable()
+    const endTurn = await this.#turns.take(endsAt, signal)
     const id = ++this.#last
-    let isOver = false
+    let isOver = true
     try {
+      // It may have turned out while this one waited.
+      this.#assertReachable()
+      isOver = false
       let message = await this.#ask({ id, ask: question }, endsAt, signal)
       for (;;) {
         if ('error' in message) {
@@ -70,6 +99,7 @@ export class ArchiveHost implements DaySource {
       }
     } finally {
       if (!isOver) this.#giveUp(id)
+      endTurn()
     }
   }
 
@@ -90,10 +120,10 @@ export class ArchiveHost implements DaySource {
     return new AppError('unreachable', why)
   }
 
-  async #ask(message: HostMessage, endsAt: number, signal: AbortSignal): Promise<WorkerMessage> {
+  async #ask(message: HostMessage, endsAt: number, signal: AbortSignal): Promise<WorkerAnswer> {
     signal.throwIfAborted()
     const worker = this.#started()
-    const { promise, resolve, reject } = Promise.withResolvers<WorkerMessage>()
+    const { promise, resolve, reject } = Promise.withResolvers<WorkerAnswer>()
     this.#waiting.set(message.id, { resolve, reject })
     const late = () => reject(this.#unreachable('the archive did not answer in time; try later'))
     const timer = setTimeout(late, Math.max(0, endsAt - performance.now()))
@@ -112,10 +142,15 @@ export class ArchiveHost implements DaySource {
   #started(): Worker {
     if (this.#worker) return this.#worker
     const worker = new Worker(workerUrl, { workerData: this.#given })
+    const ready = Promise.withResolvers<void>()
+    // Whoever waits for it is told; nobody may.
+    ready.promise.catch(() => {})
+    this.#ready = ready
     worker.unref()
-    worker.on('message', (message: WorkerMessage) =>
-      this.#waiting.get(message.id)?.resolve(message),
-    )
+    worker.on('message', (message: WorkerMessage) => {
+      if ('ready' in message) ready.resolve()
+      else this.#waiting.get(message.id)?.resolve(message)
+    })
     const gone = (why: string) => {
       if (this.#worker === worker) void this.#end(why)
     }
@@ -146,6 +181,7 @@ export class ArchiveHost implements DaySource {
     this.#worker = undefined
     for (const { reject } of this.#waiting.values()) reject(new AppError('unreachable', why))
     this.#waiting.clear()
+    this.#ready.reject(new AppError('unreachable', why))
     await worker?.terminate()
   }
 }

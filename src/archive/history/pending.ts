@@ -43,8 +43,9 @@ export class PendingRows<Row extends Position> {
 
   /** True when nothing that comes after a place has room any more. */
   isFull(end: Position): boolean {
-    const last = this.all().at(-1)
-    return this.#isCut && last !== undefined && this.#compare(last, end) <= 0
+    const rows = this.all()
+    const last = rows[this.#shape.limit - 1] ?? (this.#isCut ? rows.at(-1) : undefined)
+    return last !== undefined && this.#compare(last, end) <= 0
   }
 
   /** True once there was more than a page has. */

@@ -1,11 +1,11 @@
 import type { JobReader } from '../../core/job.ts'
-import type { Micros } from '../../core/time.ts'
 import { clock } from '../../platform/clock.ts'
 import { Baselines } from '../../store/baselines.ts'
 import type { History } from './context.ts'
 import { findHistoricJob } from './detail.ts'
 import { findHistoricEvents } from './events.ts'
 import { findPage } from './pages.ts'
+import { standardBounds } from './rows.ts'
 
 /*
  * The hot store and the archive as one JobReader. What always holds:
@@ -16,11 +16,16 @@ import { findPage } from './pages.ts'
  * - An archive that is away changes nothing about what the hot store answers. `completeness` says what was searched and what not.
  */
 
-export type HistoryOptions = Omit<History, 'now' | 'baselines'> & { now?: () => Micros }
+export type HistoryOptions = Pick<History, 'hot' | 'store' | 'source'> &
+  Partial<Pick<History, 'now' | 'bounds'>>
 
 /** Jobs of the hot store, and of the archive where that is asked for. */
-export function historyReader({ now = () => clock.now(), ...given }: HistoryOptions): JobReader {
-  const history: History = { ...given, now, baselines: new Baselines(given.store) }
+export function historyReader(given: HistoryOptions): JobReader {
+  const history: History = {
+    ...{ now: () => clock.now(), bounds: standardBounds },
+    ...given,
+    baselines: new Baselines(given.store),
+  }
   return {
     ...given.hot,
     findJobs: (filter, signal) => findPage(history, 'job', filter, signal),

@@ -13,7 +13,26 @@ import { isAfterCursor, matchesArchived } from './matches.ts'
 /* The jobs of archived rows, as the hot store would show them. */
 
 /** What rows become jobs with. */
-export type RowContext = { store: Store; baselines: Baselines; now: Micros; signal: AbortSignal }
+export type RowContext = {
+  store: Store
+  baselines: Baselines
+  now: Micros
+  bounds: Bounds
+  signal: AbortSignal
+}
+
+/** What a page may cost. */
+export type Bounds = {
+  /** It reads about so many files at most. */
+  files: number
+  /** It begins no file after so many milliseconds. */
+  ms: number
+  /** A file that was begun is waited for until then, and then the archive counts as away. */
+  lastMs: number
+}
+
+/** Less than the three seconds that a central API waits for a site. */
+export const standardBounds: Bounds = { files: 200, ms: 2000, lastMs: 2500 }
 
 /** A job, and what of it a list does not show. */
 export type HistoricJob = { job: Job; attempts: ArchivedJob['attempts']; firstEventAt: Micros }

@@ -31,6 +31,12 @@ export type DayBatch = {
 
 export interface DaySource {
   /**
+   * Loads what it reads with; what that takes is not counted as the time of a question. It does not look at the archive.
+   *
+   * @throws AppError unreachable when the archive cannot be read now; the signal's reason
+   */
+  open(signal: AbortSignal): Promise<void>
+  /**
    * @param endsAt when the answer is of no use any more, from performance.now()
    * @throws AppError unreachable when the archive cannot be read now; the signal's reason
    */

@@ -23,11 +23,6 @@ import type { DaySource } from './source.ts'
  * at its bounds. Then the next page begins where this one ends; it moves on by at least one row or one day, or it fails.
  */
 
-/** A page reads no more files than this, and begins none after this time. */
-export const bounds = { files: 200, ms: 2000 } as const
-/** A file that is begun in time is waited for until then: below the time that a central API waits for a site. */
-export const lastMs = 2500
-
 /** A part of the archive as a part of a list. */
 export type WalkedPart = Part<ListedJob> & { missing: ArchiveGap[] }
 
@@ -42,7 +37,7 @@ export class Walk {
   readonly #far: Ahead<FarJob>
   readonly #read = new Set<string>()
   readonly #missing: ArchiveGap[] = []
-  readonly #startedAt = performance.now()
+  #startedAt = 0
   #files = 0
   /** Up to where every row is found; undefined before the first look. */
   reached: Position | undefined
@@ -67,6 +62,8 @@ export class Walk {
    * @throws AppError unreachable when the archive cannot be read now; `reached` says how far it was
    */
   async read(until: Position | null): Promise<WalkedPart> {
+    await this.#source.open(this.#context.signal)
+    this.#startedAt = performance.now()
     const isRead = ({ day, site }: ArchivedDay) => this.#read.has(`${day} ${site}`)
     let begun: Position | undefined = this.#filter.cursor
     for (;;) {
@@ -96,7 +93,8 @@ export class Walk {
   }
 
   #isBounded(): boolean {
-    return this.#files >= bounds.files || performance.now() - this.#startedAt >= bounds.ms
+    const { files, ms } = this.#context.bounds
+    return this.#files >= files || performance.now() - this.#startedAt >= ms
   }
 
   async #readDay({ day, site }: ArchivedDay): Promise<void> {
@@ -104,7 +102,7 @@ export class Walk {
     const { signal } = this.#context
     const question = { kind, day, site, filter }
     let files = 0
-    const endsAt = this.#startedAt + lastMs
+    const endsAt = this.#startedAt + this.#context.bounds.lastMs
     for await (const batch of this.#source.readDay(question, endsAt, signal)) {
       const jobs = await toJobs(this.#context, kind, { day, site }, batch.rows)
       this.#pending.add(ofList(jobs, filter).map((job) => toListedJob(job, filter)))

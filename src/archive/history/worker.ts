@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import { must } from '../../core/must.ts'
 import { openPlace } from '../places/index.ts'
 import type { Place } from '../places/place.ts'
-import type { HostMessage, WorkerMessage } from './host.ts'
+import type { HostMessage, WorkerAnswer, WorkerMessage } from './host.ts'
 import { readDay } from './read-day.ts'
 import type { DayBatch } from './source.ts'
 
@@ -19,7 +19,7 @@ port.on('message', (message: HostMessage) => {
   void answer(message).then((found) => found && port.postMessage(found))
 })
 
-async function answer(message: HostMessage): Promise<WorkerMessage | undefined> {
+async function answer(message: HostMessage): Promise<WorkerAnswer | undefined> {
   const { id } = message
   try {
     if ('stop' in message) return await stop(id)
@@ -37,6 +37,15 @@ async function answer(message: HostMessage): Promise<WorkerMessage | undefined> 
   }
 }
 
+void load()
+
+/** The client of S3 is large. */
+async function load(): Promise<void> {
+  const { S3_BUCKET } = workerData as { S3_BUCKET?: string | undefined }
+  if (S3_BUCKET !== undefined) await import('../places/s3-sdk.ts')
+  port.postMessage({ ready: true } satisfies WorkerMessage)
+}
+
 const nothing: DayBatch = { rows: [], missing: [], files: 0 }
 
 function start({ id, ask }: HostMessage & { ask: Parameters<typeof readDay>[1] }): Reading {
@@ -47,7 +56,7 @@ function start({ id, ask }: HostMessage & { ask: Parameters<typeof readDay>[1] }
   return reading
 }
 
-async function stop(id: number): Promise<WorkerMessage> {
+async function stop(id: number): Promise<WorkerAnswer> {
   const reading = readings.get(id)
   reading?.abort.abort()
   await reading?.batches.return(undefined).catch(() => {})
@@ -56,7 +65,7 @@ async function stop(id: number): Promise<WorkerMessage> {
 }
 
 /** Settings that contradict each other, and a place that does not answer: both are told, and cost the hot store nothing. */
-function toFailure(id: number, error: unknown): WorkerMessage {
+function toFailure(id: number, error: unknown): WorkerAnswer {
   const { message, name } = error as Error
   const isPlace = error instanceof AppError && error.retryable
   return { id, error: message, isUnreachable: isPlace || name === 'ConfigError' }
