@@ -3,11 +3,7 @@ import type { JobStatus } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
 import { must } from '../../core/must.ts'
 import { fromMicros, type Micros, secondsBetween } from '../../core/time.ts'
-import {
-  type ArchiveColumn,
-  type ArchiveKind,
-  archiveColumns,
-} from '../../store/archive/columns.ts'
+import type { ArchiveColumn } from '../../store/archive/columns.ts'
 import type { EventRow } from '../../store/events.ts'
 import type { JobRow } from '../../store/job-rows.ts'
 import type { ParquetValue } from './parquet-file.ts'
