@@ -12,6 +12,7 @@ import { driverFile, patchDriver } from './src/store/driver-patch.mjs'
  *
  *   wafermon.js         looks at the version of Node.js, then loads main (no static import: those
  *                       are hoisted, and an old Node.js would die of them without a message)
+ *   archive-worker.js   what the local API runs in a thread, to read the archive
  *   chunks/, assets/    a chunk per role, loaded when the role is chosen; the wasm, the .node
  *   sql/                what `migrate` and the operators' commands read
  *   sdk/                the client library, as ESM and as CommonJS, with declarations
@@ -80,7 +81,7 @@ function patchedDriver() {
 
 async function buildProgram() {
   await write({
-    entryPoints: { wafermon: 'src/wafermon.ts' },
+    entryPoints: { wafermon: 'src/wafermon.ts', 'archive-worker': 'src/archive/history/worker.ts' },
     outdir: 'dist',
     bundle: true,
     platform: 'node',

@@ -7,6 +7,7 @@ import type { Bench, Options } from './frame/bench.ts'
 import { measure } from './frame/measure.ts'
 import { printed, writeReport } from './frame/report.ts'
 import { keep } from './frame/results.ts'
+import { history } from './history.ts'
 import { ingest } from './ingest.ts'
 import { live } from './live.ts'
 import { query } from './query.ts'
@@ -20,7 +21,7 @@ import { startBacklog } from './start-backlog.ts'
 
 const benches: Bench[] = [
   ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, archive, judge, start],
-  ...[startBacklog, fanout, sinks, backlog, soak],
+  ...[startBacklog, fanout, sinks, backlog, soak, history],
 ]
 const names = benches.map(({ name }) => name)
 

@@ -1,4 +1,10 @@
-import { type Job, type JobStatus, type StoredEvent, statuses } from '../src/core/job.ts'
+import {
+  type Completeness,
+  type Job,
+  type JobStatus,
+  type StoredEvent,
+  statuses,
+} from '../src/core/job.ts'
 import { jobPath, type Query, withQuery } from './urls.ts'
 
 /** The lists of subjobs that a job page can show. */
@@ -15,6 +21,8 @@ export type JobQuery = {
   /** Only errors and ends. */
   events?: 'errors' | undefined
   eventsAfter?: string | undefined
+  /** With what only the archive has. */
+  archive?: true | undefined
 }
 
 /** The address of a job page, at the place that is named. */
@@ -30,6 +38,7 @@ export function jobUrl(
     subjobs_after: query.subjobsAfter,
     events: query.events,
     events_after: query.eventsAfter,
+    archive: query.archive ? 'true' : undefined,
   }
   return withQuery(jobPath(id), params) + (place === '' ? '' : `#${place}`)
 }
@@ -58,4 +67,5 @@ export type JobEvents = {
   errorsWhole: boolean
   /** True when the first of `items` is the newest of all. */
   isFirst: boolean
+  completeness: Completeness | undefined
 }

@@ -68,6 +68,8 @@ export type JobsQuery = {
   min: string
   max: string
   sort: Sort
+  /** The archive is searched too. */
+  archive: boolean
   /** Cursor of the row before this page, or of the row after it. */
   after?: string | undefined
   before?: string | undefined
@@ -85,12 +87,13 @@ export const defaultQuery: JobsQuery = {
   min: '',
   max: '',
   sort: 'started-desc',
+  archive: false,
 }
 
 /** Every parameter of the address; what else it has is refused. */
 export const jobsParams = [
   ...['w', 'from', 'to', 'status', 'flag', 'q', 'app', 'version', ...factNames],
-  ...['min_attempts', 'min', 'max', 'sort', 'after', 'before'],
+  ...['min_attempts', 'min', 'max', 'sort', 'archive', 'after', 'before'],
 ]
 
 /** The address of a query. */
@@ -114,6 +117,7 @@ export function toParams(query: JobsQuery): Query {
     min: query.min,
     max: query.max,
     sort: query.sort === defaultSort(query.status) ? undefined : query.sort,
+    archive: query.archive ? 'true' : undefined,
     after: query.after,
     before: query.before,
   }

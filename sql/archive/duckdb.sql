@@ -85,7 +85,9 @@ select * exclude (n) replace (metrics::json as metrics, metadata::json as metada
       26: {name: 'queued_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL},
       27: {name: 'attempts', type: 'VARCHAR', default_value: NULL},
       28: {name: 'version', type: 'BIGINT', default_value: NULL},
-      29: {name: 'moved_to', type: 'VARCHAR', default_value: NULL}
+      29: {name: 'moved_to', type: 'VARCHAR', default_value: NULL},
+      30: {name: 'last_queued_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL},
+      31: {name: 'first_event_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL}
     })))
 where n = 1 and moved_to is null;
 
@@ -124,7 +126,9 @@ select * exclude (n) replace (metrics::json as metrics, metadata::json as metada
       26: {name: 'queued_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL},
       27: {name: 'attempts', type: 'VARCHAR', default_value: NULL},
       28: {name: 'version', type: 'BIGINT', default_value: NULL},
-      29: {name: 'moved_to', type: 'VARCHAR', default_value: NULL}
+      29: {name: 'moved_to', type: 'VARCHAR', default_value: NULL},
+      30: {name: 'last_queued_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL},
+      31: {name: 'first_event_at', type: 'TIMESTAMP WITH TIME ZONE', default_value: NULL}
     })))
 where n = 1 and moved_to is null;
 

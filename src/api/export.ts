@@ -87,13 +87,30 @@ async function* pagesOf({ filter, limit, maxLimit, find, sites }: ExportOptions)
       cursor,
     })
     refuseHoles(sites?.())
+    if (filter.archive === true || cursor !== filter.cursor) refuseGaps(page.completeness)
     yield page
     left -= page.items.length
     if (page.nextCursor === null || left <= 0) return
-    ensure(page.items.length > 0, 'a page without rows is the last one')
+    ensure(moves(cursor, page.nextCursor), 'a page leads on from where the last one ended')
     cursor = page.nextCursor
   }
 }
+
+/** The header of the file tells what the first page lacks of an archive that nobody asked for. */
+function refuseGaps({ archiveMissing: [gap] }: Completeness): void {
+  if (gap === undefined) return
+  throw new AppError(
+    'unreachable',
+    `the archive cannot be searched from ${gap.from} to ${gap.to} (${gap.why}), and an export must be complete; export the hot store alone with archive=false`,
+  )
+}
+
+const moves = (before: Cursor | undefined, after: Cursor): boolean =>
+  JSON.stringify(before, placesToJson) !== JSON.stringify(after, placesToJson)
+
+/** Of several sites, the place of each. */
+const placesToJson = (_: string, value: unknown) =>
+  value instanceof Map ? [...value.entries()] : value
 
 function refuseHoles(sites: SitesReport | undefined): void {
   const failed = sites?.details.filter(({ status }) => status === 'failed') ?? []
@@ -130,6 +147,7 @@ function* inSlices(items: readonly Job[]): Generator<readonly Job[]> {
 /** Completeness of the file, in a header: the file itself has no place for it. */
 function completenessHeader(completeness: Completeness): string {
   const { asOf, oldestSourceAgeS, skewedSources, hotFrom, archive, ...counts } = completeness
+  const { archiveSearchedFrom, archiveMissing } = counts
   return [
     `as_of=${asOf}`,
     `sources=${counts.sources}`,
@@ -141,5 +159,7 @@ function completenessHeader(completeness: Completeness): string {
     `skewed_sources=${skewedSources.length}`,
     `hot_from=${hotFrom ?? ''}`,
     `archive=${archive}`,
+    `archive_searched_from=${archiveSearchedFrom ?? ''}`,
+    `archive_missing=${archiveMissing.length}`,
   ].join('; ')
 }

@@ -11,7 +11,14 @@ import {
   maxFact,
   searchedFacts,
 } from '../core/facts.ts'
-import { type EventFilter, flags, type JobFilter, statuses, timeFields } from '../core/job.ts'
+import {
+  type EventFilter,
+  flags,
+  type JobFilter,
+  type SearchArchive,
+  statuses,
+  timeFields,
+} from '../core/job.ts'
 import { defaultTime, toStatuses } from '../core/job-filter.ts'
 import { kinds } from '../core/kinds.ts'
 import { fromMs } from '../core/time.ts'
@@ -49,6 +56,23 @@ export const factParams = Object.fromEntries(
   ]),
 ) as Record<FactName, ReturnType<typeof text>>
 
+/** Whether the archive is searched as well. */
+export const archiveParam = (otherwise: string) =>
+  choice(
+    ['true', 'false'],
+    `true searches the archive as well as the hot store, false the hot store alone. ${otherwise}`,
+  ).optional()
+
+export const toSearchArchive = (given: 'true' | 'false' | undefined): SearchArchive =>
+  given === undefined ? undefined : given === 'true'
+
+/** The parameters of `GET /v1/jobs/{id}`. */
+export const jobDetailParams = z.object({
+  archive: archiveParam(
+    'Otherwise a job that the hot store lacks is read from the archive, and subjobs that it lacks are not counted.',
+  ),
+})
+
 /** The format of the answer; it wins over `Accept`. */
 export const formats = ['json', 'csv', 'ndjson'] as const
 
@@ -85,6 +109,7 @@ export const jobParams = (limits: Limits) =>
       { min: 1, max: maxAttempt, whole: true },
       'Only jobs that were tried at least so often; 2 for those that were tried again.',
     ).optional(),
+    archive: archiveParam('Otherwise it is searched when `from` lies before the hot store.'),
     sort: choice(sorts, 'Newest or oldest first, by the selected time; ties by id.')
       .optional()
       .meta({ default: 'newest' }),
@@ -123,6 +148,9 @@ export const eventParams = (limits: Limits) =>
       statuses,
       'Only events that report one of these states; an event without a status reports what its kind implies.',
     ),
+    archive: archiveParam(
+      'Otherwise it is searched when the hot store does not have the job any more.',
+    ),
     sort: choice(sorts, 'Newest or oldest first by event time; ties by key.')
       .optional()
       .meta({ default: 'newest' }),
@@ -158,6 +186,7 @@ export function toFilter(params: JobParams, limits: Limits, nowMs: number): JobF
     minAttempts: params.min_attempts,
     jobId: params.job_id,
     parent: params.parent,
+    archive: toSearchArchive(params.archive),
     limit: params.limit ?? limits.defaultLimit,
     cursor: params.cursor === undefined ? undefined : readCursor(params.cursor, list),
   }
@@ -167,12 +196,15 @@ type EventParams = z.infer<ReturnType<typeof eventParams>>
 
 /** @throws AppError invalid when the cursor is of another list */
 export function toEventFilter(
-  { kind, status, sort, limit, cursor }: EventParams,
+  { kind, status, archive, sort, limit, cursor }: EventParams,
   { defaultLimit }: Limits,
 ): EventFilter {
   const order = toOrder(sort ?? 'newest')
   const after = cursor === undefined ? undefined : readEventCursor(cursor, order)
-  return { order, kinds: kind, status, limit: limit ?? defaultLimit, after }
+  return {
+    ...{ order, kinds: kind, status, archive: toSearchArchive(archive) },
+    ...{ limit: limit ?? defaultLimit, after },
+  }
 }
 
 export function readFacts(params: { [N in FactName]?: string | undefined }): Facts | undefined {
@@ -194,6 +226,7 @@ function windowOf(params: JobParams, nowMs: number): Pick<JobFilter, 'from' | 't
 function checkPairs({ min_duration_s: min, max_duration_s: max, ...params }: JobParams): void {
   checkWindow(params)
   checkFlag(params)
+  checkArchive(params)
   if (min !== undefined && max !== undefined && min > max) {
     throw new AppError('invalid', 'min_duration_s: must not be greater than max_duration_s', {
       field: 'min_duration_s',
@@ -216,6 +249,17 @@ function checkFlag({ flag, status, time }: Pick<JobParams, 'flag' | 'status' | '
       field: 'time',
     })
   }
+}
+
+/** The archive has what is over; these lists are of what happens now. */
+function checkArchive({ archive, flag, parent }: JobParams): void {
+  if (archive !== 'true' || (flag === undefined && parent === undefined)) return
+  const other = flag === undefined ? 'parent' : 'flag'
+  throw new AppError(
+    'invalid',
+    `archive: ${other} lists what the hot store has alone; omit one of the two`,
+    { field: 'archive' },
+  )
 }
 
 /** @throws AppError invalid when the window is empty */

@@ -1,7 +1,9 @@
 import type { Context } from 'hono'
 import * as z from 'zod'
+import { completenessTable } from '../core/completeness-wire.ts'
 import { AppError } from '../core/errors.ts'
 import { eventCursorToWire } from '../core/event-cursor.ts'
+import type { SearchArchive } from '../core/job.ts'
 import { attemptTable, countsTable, detailToWire, jobTable, subjobTable } from '../core/job-wire.ts'
 import { clock } from '../platform/clock.ts'
 import { event, job, named, pageAnswer, pagesAnswer, sitesReport, subjob } from './answers.ts'
@@ -9,16 +11,17 @@ import { answerList } from './job-list.ts'
 import {
   eventParams,
   type JobParams,
+  jobDetailParams,
   jobParams,
   type Limits,
   ownSubjobParams,
   subjobParams,
   toEventFilter,
   toFilter,
+  toSearchArchive,
 } from './job-params.ts'
 import { jobsByIdRoute } from './jobs-by-id.ts'
 import { uuidId } from './path-id.ts'
-import { noParams } from './query-params.ts'
 import { type Asked, answer, answerItems, ask, type ReaderSource } from './reader-source.ts'
 import { type Route, route } from './route.ts'
 
@@ -38,6 +41,9 @@ const counted = {
     .describe(
       'Its attempts, the newest first: the one that is shown, and of those before it the newest 15.',
     ),
+  completeness: completenessTable.shown
+    .describe('What the counts of subjobs may be missing.')
+    .optional(),
   sites: sitesReport.optional(),
 }
 const jobDetail = named('JobDetail', jobTable.shown.extend(counted))
@@ -46,6 +52,9 @@ const eventList = named(
   'EventList',
   pagesAnswer(event).extend({
     complete: z.boolean().describe('False when there are more events after these.'),
+    completeness: completenessTable.shown
+      .describe('What may be missing from this answer; `hot_from` is the start of the raw events.')
+      .optional(),
   }),
 )
 
@@ -115,13 +124,14 @@ const showJob = ({ reader }: JobRouteOptions) =>
     tag: 'Jobs',
     summary: 'Shows one job or subjob, with the counts of its subjobs and its attempts',
     scope: 'read',
-    query: noParams,
+    query: jobDetailParams,
     answer: { 'application/json': [jobDetail, subjobDetail] },
     problems: [404, 422, 503],
-    async handle(c) {
+    async handle(c, params) {
       const started = performance.now()
       const asked = ask(reader)
-      return answer(c, asked, started, detailToWire(await findJob(c, asked)))
+      const found = await findJob(c, asked, toSearchArchive(params.archive))
+      return answer(c, asked, started, detailToWire(found))
     },
   })
 
@@ -137,7 +147,7 @@ const listOwnSubjobs = (options: JobRouteOptions) =>
     answer: listOf(subjobList),
     problems: [404, 422, 503],
     async handle(c, params) {
-      await findJob(c, ask(options.reader))
+      await findJob(c, ask(options.reader), onlyNot(params.archive))
       return answerParams(c, 'subjobs', { ...params, job_id: uuidId.read(c) }, options)
     },
   })
@@ -149,7 +159,7 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     tag: 'Jobs',
     summary: 'Lists the events of a job, newest first',
     description:
-      'As they were received. The list is empty when the events of the job have moved to the archive.',
+      'As they were received. Events that only the archive has are listed with `archive=true`; without it `completeness` names the days that are there.',
     scope: 'read',
     query: eventParams(limits),
     answer: { 'application/json': [eventList] },
@@ -161,21 +171,28 @@ const listEvents = ({ reader, limits }: JobRouteOptions) =>
     async handle(c, params) {
       const filter = toEventFilter(params, limits)
       const asked = ask(reader)
-      await findJob(c, asked)
+      await findJob(c, asked, onlyNot(params.archive))
       return answerItems(c, asked, filter.limit, async () => {
         const { signal } = c.req.raw
-        const { items, next } = await asked.reader.findEvents(uuidId.read(c), filter, signal)
-        const nextCursor = next && eventCursorToWire(next, filter.order)
-        const more = { complete: next === null, next_cursor: nextCursor }
+        const page = await asked.reader.findEvents(uuidId.read(c), filter, signal)
+        const { items, next, completeness } = page
+        const more = {
+          complete: next === null,
+          next_cursor: next && eventCursorToWire(next, filter.order),
+          ...(completeness ? { completeness: completenessTable.toWire(completeness) } : {}),
+        }
         return { items, toWire: (item) => item, more }
       })
     },
   })
 
+/** To know that there is a job its subjobs need not be counted in the archive. */
+const onlyNot = (archive: 'true' | 'false' | undefined) => (archive === 'false' ? false : undefined)
+
 /** @throws AppError not_found when the path names neither a job nor a subjob */
-async function findJob(c: Context, { reader }: Asked) {
+async function findJob(c: Context, { reader }: Asked, archive: SearchArchive) {
   const id = uuidId.read(c)
-  const found = await reader.getJob(id, c.req.raw.signal)
+  const found = await reader.getJob(id, c.req.raw.signal, archive)
   if (found) return found
   throw new AppError('not_found', `there is no job or subjob ${id}`, { field: 'id' })
 }

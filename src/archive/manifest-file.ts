@@ -21,6 +21,9 @@ export const fileShape = z.object({
   at_max: time,
 })
 
+/** Of manifests that this program can read. */
+const newestVersion = 2
+
 export type ManifestFile = z.infer<typeof fileShape>
 
 /** @returns the manifest, or its first problem as text */
@@ -30,6 +33,10 @@ export function parseManifest<T>(schema: z.ZodType<T>, text: string): T | string
     json = JSON.parse(text)
   } catch {
     return 'is not JSON'
+  }
+  const { version } = (json ?? {}) as { version?: unknown }
+  if (typeof version === 'number' && version > newestVersion) {
+    return `was written by a newer version of wafermon (manifest version ${version}); use that one`
   }
   const result = schema.safeParse(json)
   if (result.success) return result.data

@@ -100,14 +100,22 @@ async function noteJobsOf(
   const content = await place.read(file.path)
   if (!content) throw new DayFailure(`${file.path} is missing, although a manifest names it`)
   const partition = toPartition(day)
-  const columns = [`${kind}_id`, 'job_key', 'version', 'updated_at', 'moved_to']
+  const parent = kind === 'job' ? 'parent_id' : 'job_id'
+  const columns = [
+    ...[`${kind}_id`, 'job_key', parent, 'version', 'moved_to'],
+    ...['updated_at', 'started_at', 'last_event_at'],
+  ]
   await readColumns(content, columns, async (values, rows) => {
-    const [ids = [], keys = [], versions = [], updated = [], moved = []] = values
+    const [ids = [], keys = [], parents = [], versions = [], moved = [], ...times] = values
+    const [updated = [], started = [], seen = []] = times
     const toJob = (_: unknown, i: number): ArchivedJob => ({
       id: String(ids[i]),
       job_key: keys[i] as string | null,
+      parent_id: parents[i] as string | null,
       version: Number(versions[i]),
-      updated_at: updated[i] === null ? null : fromMicros(updated[i] as bigint),
+      updated_at: timeOf(updated[i]),
+      started_at: timeOf(started[i]),
+      last_event_at: timeOf(seen[i]),
       moved_to: moved[i] as string | null,
     })
     const jobs = Array.from({ length: rows }, toJob)
@@ -117,6 +125,8 @@ async function noteJobsOf(
     }
   })
 }
+
+const timeOf = (us: unknown) => (us === null ? null : fromMicros(us as bigint))
 
 function assertConnected({ lost }: Loss): void {
   if (lost) throw new Error('the connection to the database was lost')

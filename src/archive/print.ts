@@ -109,13 +109,15 @@ function linePrinter(done: string) {
   }
 }
 
-function toLine({ site, day, hour, rows, late_events, files, bytes, expired }: Summary): string {
+function toLine(summary: Summary): string {
+  const { site, day, hour, rows, late_events, files, bytes, version, expired } = summary
   const events = rows.event === null ? 'raw events were already dropped' : `${rows.event} events`
   const late = late_events > 0 ? ` (${late_events} late)` : ''
   const counts = `${events}${late}, ${rows.job} jobs, ${rows.subjob} subjobs`
   const unit = hour === undefined ? day : `${day}T${String(hour).padStart(2, '0')}`
+  const written = version === undefined ? '' : `, version ${version}`
   const gone = Object.entries(expired ?? {}).map(
     ([kind, { at, by }]) => `; ${kind} deleted ${at.slice(0, 10)} by ${by}`,
   )
-  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB${gone.join('')}`
+  return `${site}  ${unit}  ${counts}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB${written}${gone.join('')}`
 }

@@ -48,6 +48,8 @@ export type Summary = {
   bytes: number
   /** What was deleted for its age, by table. */
   expired?: Expiries
+  /** The number of the manifest that counts: how often the day was written. Hours have none. */
+  version?: number
 }
 
 /** What counts of a day: its newest manifest, or those of its hours. */
@@ -133,8 +135,8 @@ function toSummary(one: Counting): Summary {
   const files = filesOf(one)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if ('found' in one) {
-    const { site, day, rows, late_events, expired } = one.found.manifest
-    const of = { site, day, rows, late_events, files: files.length, bytes }
+    const { site, day, rows, late_events, number: version, expired } = one.found.manifest
+    const of = { site, day, rows, late_events, files: files.length, bytes, version }
     return expired ? { ...of, expired } : of
   }
   const { site, hour, rows, late_events } = one.hour

@@ -3,13 +3,15 @@ import { addCompact } from './archive-compact.ts'
 import { addExpire } from './archive-expire.ts'
 import { addHoldCommands } from './archive-hold.ts'
 import { openArchive, type PlaceFlags, readArchive, withPlace } from './archive-place.ts'
+import { addQuery } from './archive-query.ts'
+import { addRestore } from './archive-restore.ts'
 import { settingOption } from './options.ts'
 
 type Flags = PlaceFlags & { deep?: boolean }
 
 /** Adds `wafermon archive` and its commands. */
 export function addArchive(program: Command): void {
-  const archive = program.command('archive').description('inspects and keeps the archive')
+  const archive = program.command('archive').description('inspects, reads and keeps the archive')
   withPlace(archive.command('ls'))
     .description('lists the archived days')
     .action(async (flags: Flags) => {
@@ -33,6 +35,8 @@ export function addArchive(program: Command): void {
         ...{ json: !!flags.json, deep: !!flags.deep, databaseUrl: config.DATABASE_URL },
       })
     })
+  addQuery(archive)
+  addRestore(archive)
   addCompact(archive)
   addHoldCommands(archive)
   addExpire(archive)

@@ -38,6 +38,7 @@ export const stateOption = () =>
 export const siteOption = () =>
   new Option('--site <id>', 'id of the site').default('fab1').argParser(toSite)
 
+/** The id of a site, for a flag. */
 export function toSite(text: string): string {
   if (siteIdPattern.test(text)) return text
   throw new InvalidArgumentError(`It ${siteIdMessage}.`)

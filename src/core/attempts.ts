@@ -1,6 +1,6 @@
 import type { AttemptEntries, AttemptEntry } from './attempt-entry.ts'
 import { readFact } from './facts.ts'
-import type { Attempt, EndStatus, JobStatus } from './job.ts'
+import type { Attempt, EndStatus, Job, JobStatus } from './job.ts'
 import type { Slots } from './slots.ts'
 import { toSpans } from './spans.ts'
 import type { Micros } from './time.ts'
@@ -42,8 +42,10 @@ const errorOf = ({ error_at, error_key, last_error }: Slots) =>
   present({
     at: error_at,
     key: error_key,
-    text: last_error && [...last_error].slice(0, maxErrorLength).join(''),
+    text: last_error && cutError(last_error),
   })
+
+const cutError = (text: string) => [...text].slice(0, maxErrorLength).join('')
 
 function present<T>(fields: object): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
@@ -99,12 +101,24 @@ export function listAttempts(
   current: AttemptEntry,
   earlier: AttemptEntries | null,
 ): Attempt[] {
+  return [toAttempt(attempt, current, status), ...listEarlier(earlier)]
+}
+
+/** The same of a job of which only what it shows is known, as of the archive. */
+export function listAttemptsShown(job: Job, earlier: AttemptEntries | null): Attempt[] {
+  const { attempt, status, queuedAt, queueS, startedAt, endedAt, durationS } = job
+  const shown: Attempt = {
+    ...{ attempt, status, queuedAt, queueS, startedAt, endedAt, durationS },
+    exitCode: (endedAt === null ? undefined : readFact(job.metadata.exit_code)) ?? null,
+    lastError: job.lastError === null ? null : cutError(job.lastError),
+  }
+  return [shown, ...listEarlier(earlier)]
+}
+
+function listEarlier(earlier: AttemptEntries | null): Attempt[] {
   const entries = Object.entries(earlier ?? {}).sort(([a], [b]) => Number(b) - Number(a))
-  return [
-    toAttempt(attempt, current, status),
-    // It did not say how it ended, and a later one runs.
-    ...entries.map(([number, entry]) => toAttempt(Number(number), entry, 'unknown')),
-  ]
+  // It did not say how it ended, and a later one runs.
+  return entries.map(([number, entry]) => toAttempt(Number(number), entry, 'unknown'))
 }
 
 function toAttempt(attempt: number, entry: AttemptEntry, open: JobStatus): Attempt {

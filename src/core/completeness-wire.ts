@@ -1,4 +1,4 @@
-import type { Completeness, Gap } from './job.ts'
+import { type ArchiveGap, archiveUses, type Completeness, type Gap } from './job.ts'
 import { choice, list, makeTable, number, orElse, orNull, text, time, whole } from './wire-table.ts'
 
 const gapTable = makeTable<Gap>('a gap', {
@@ -11,6 +11,12 @@ export const gapsField = orElse(
   list(gapTable, 'Events that a spool numbered and the store has not received.'),
   [],
 )
+
+const archiveGapTable = makeTable<ArchiveGap>('a gap of the archive', {
+  from: time('Start of the range (inclusive).'),
+  to: time('End of the range (exclusive).'),
+  why: text('Why, and what to do.'),
+})
 
 export const completenessTable = makeTable<Completeness>('a completeness', {
   asOf: time('When the store was asked.'),
@@ -34,9 +40,16 @@ export const completenessTable = makeTable<Completeness>('a completeness', {
     number('Seconds since the last word, delivery or heartbeat, of the most silent spool.'),
   ),
   skewedSources: orElse(list(text(), 'Spools whose senders have wrong clocks.'), []),
-  hotFrom: orNull(time('Start of the hot store; older rows are in the archive.')),
+  hotFrom: orNull(
+    time('Start of the hot store; older rows, or of events older events, are in the archive.'),
+  ),
   archive: choice(
-    ['used', 'available', 'off'],
-    'State of the archive: used for this answer, available, or off.',
+    archiveUses,
+    'What the archive is to this answer: used; available, and not searched; off; or unreachable, when it was to be searched and could not be.',
+  ),
+  archiveSearchedFrom: orNull(time('From when on the archive was searched; null when it was not.')),
+  archiveMissing: orElse(
+    list(archiveGapTable, 'What this answer may lack because the archive was not searched there.'),
+    [],
   ),
 })

@@ -24,6 +24,7 @@ export function jobFilterToQuery(filter: JobFilter): URLSearchParams {
     min_attempts: filter.minAttempts,
     job_id: filter.jobId,
     parent: filter.parent,
+    archive: filter.archive?.toString(),
     limit: filter.limit,
     cursor: filter.cursor && cursorToWire(filter.cursor, filter),
   })
@@ -35,6 +36,7 @@ export function eventFilterToQuery(filter: EventFilter): URLSearchParams {
     sort: toSort(filter.order),
     kind: filter.kinds?.join(','),
     status: filter.status?.join(','),
+    archive: filter.archive?.toString(),
     limit: filter.limit,
     cursor: filter.after && eventCursorToWire(filter.after, filter.order),
   })

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { completenessTable } from './completeness-wire.ts'
 import type { Attempt, Job, JobDetail, SubjobCounts, Usual } from './job.ts'
 import { statuses } from './job.ts'
 import {
@@ -166,23 +167,25 @@ export const attemptTable = makeTable<Attempt>('an attempt', {
 })
 
 /** `GET /v1/jobs/{id}`: the job itself with the counts of its subjobs, and its attempts. */
-export const detailToWire = ({ job, subjobs, attempts }: JobDetail): Wire => ({
+export const detailToWire = ({ job, subjobs, attempts, completeness }: JobDetail): Wire => ({
   ...jobToWire(job),
   subjobs,
   attempts: attempts.map(attemptTable.toWire),
+  ...(completeness ? { completeness: completenessTable.toWire(completeness) } : {}),
 })
 
-/** An older site sends no attempts. */
+/** An older site sends neither attempts nor completeness. */
 const detailSchema = z.object({
   subjobs: countsTable.read,
   attempts: z
     .array(attemptTable.read)
     .nullish()
     .transform((given) => given ?? []),
+  completeness: completenessTable.read.nullish(),
 })
 
 /** @throws AppError invalid, when the JSON is not a job with the counts of its subjobs */
 export function detailFromWire(json: unknown): JobDetail {
-  const { subjobs, attempts } = readAs(detailSchema, json, 'a job with its subjobs')
-  return { job: jobFromWire(json), subjobs, attempts }
+  const { subjobs, attempts, completeness } = readAs(detailSchema, json, 'a job with its subjobs')
+  return { job: jobFromWire(json), subjobs, attempts, ...(completeness ? { completeness } : {}) }
 }

@@ -22,6 +22,12 @@ export const endStatuses = [
 export const isOpen = (status: JobStatus): status is OpenStatus =>
   status === 'running' || status === 'queued'
 
+/** The state that an event stands for which says none. */
+export function impliedStatus(kind: Kind): JobStatus {
+  if (kind === 'finished') return 'succeeded'
+  return kind === 'canceled' || kind === 'queued' ? kind : 'running'
+}
+
 /** A job, or a subjob (a job with a parent): the fold of its events. See `fold.ts`. */
 export type Job = {
   id: string
@@ -99,7 +105,13 @@ export type Attempt = {
 }
 
 /** All about one job: the job, the counts of its subjobs, and its attempts, the newest first. */
-export type JobDetail = { job: Job; subjobs: SubjobCounts; attempts: Attempt[] }
+export type JobDetail = {
+  job: Job
+  subjobs: SubjobCounts
+  attempts: Attempt[]
+  /** Of the counts: subjobs may be in the archive. Undefined from an older site. */
+  completeness?: Completeness | undefined
+}
 
 /** Judgments on a job that has not ended, made when it is read; see `job-health.ts`. */
 export const flags = ['stuck', 'lost', 'late'] as const
@@ -148,9 +160,16 @@ export type JobFilter = {
   jobId?: string | undefined
   /** Subjobs only: those whose job (or parent subjob) has not reported. */
   parent?: 'missing' | undefined
+  archive?: SearchArchive
   limit: number
   cursor?: Cursor | undefined
 }
+
+/**
+ * True: the archive is searched as well as the hot store; false: it is not. Undefined: it is searched when the window
+ * begins before the hot store.
+ */
+export type SearchArchive = boolean | undefined
 
 /** A row's place in a list: its time and its id. */
 export type Position = { at: Micros; id: string }
@@ -163,7 +182,7 @@ export type Cursor = Position & {
 
 export type JobPage = {
   items: Job[]
-  /** Null on the last page. */
+  /** Null on the last page. A page may have less than it could hold, or nothing, and others follow. */
   nextCursor: Cursor | null
   completeness: Completeness
   /** Of a list with flags: how many rows there are on all its pages together. */
@@ -199,10 +218,24 @@ export type Completeness = {
   oldestSourceAgeS: number | null
   /** Sources whose clock is off by more than the limit. */
   skewedSources: string[]
-  /** Start of the hot store; older rows are in the archive. */
+  /** Start of the hot store: older rows, or of events older events, are in the archive. */
   hotFrom: Micros | null
-  archive: 'used' | 'available' | 'off'
+  archive: ArchiveUse
+  /** From when on the archive was searched; null when it was not. What is older follows on the next pages. */
+  archiveSearchedFrom: Micros | null
+  /** What the answer may lack because the archive was not searched there, or could not be. */
+  archiveMissing: ArchiveGap[]
 }
+
+/**
+ * What the archive is to an answer: it was searched; there is one, which was not asked; there is none; it was asked and
+ * could not be read.
+ */
+export const archiveUses = ['used', 'available', 'off', 'unreachable'] as const
+export type ArchiveUse = (typeof archiveUses)[number]
+
+/** A range of time, `to` excluded, and why the archive was not searched there. */
+export type ArchiveGap = { from: Micros; to: Micros; why: string }
 
 /** Events that a sidecar numbered and the store has not received: `from` to `to`, both included. */
 export type Gap = { source: string; from: number; to: number }
@@ -220,13 +253,19 @@ export type EventFilter = {
   kinds?: readonly Kind[] | undefined
   /** The states that events report, or imply by their kind. */
   status?: readonly JobStatus[] | undefined
+  archive?: SearchArchive
   limit: number
   /** The last event of the page before. */
   after?: EventPosition | undefined
 }
 
-/** Some events of a job; `next` is the last of them when others follow. */
-export type EventPage = { items: StoredEvent[]; next: EventPosition | null }
+/** Some events of a job; `next` is where others follow: the last of them, or as far as the archive was searched. */
+export type EventPage = {
+  items: StoredEvent[]
+  next: EventPosition | null
+  /** Undefined from an older site. */
+  completeness?: Completeness | undefined
+}
 
 /** Maximum ids of one `getJobs`. */
 export const maxJobIds = 100
@@ -250,8 +289,11 @@ export function sortByIds(jobs: readonly Job[], ids: readonly string[]): Job[] {
 export interface JobReader {
   findJobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
   findSubjobs(filter: JobFilter, signal: AbortSignal): Promise<JobPage>
-  /** Undefined when there is no such job or subjob. */
-  getJob(id: string, signal: AbortSignal): Promise<JobDetail | undefined>
+  /**
+   * Undefined when there is no such job or subjob. One that the hot store lacks is read from the archive, unless `archive` is
+   * false; with true also the subjobs that only the archive has are counted.
+   */
+  getJob(id: string, signal: AbortSignal, archive?: SearchArchive): Promise<JobDetail | undefined>
   /**
    * The jobs and subjobs with these ids (at most {@link maxJobIds}), in the order of the ids, without
    * those that do not exist.

@@ -2,7 +2,7 @@ import type { Event } from './event.ts'
 import { isTick } from './event.ts'
 import { eventId } from './event-id.ts'
 import type { EventClass } from './event-marks.ts'
-import type { JobStatus } from './job.ts'
+import { impliedStatus, type JobStatus } from './job.ts'
 import type { Kind } from './kinds.ts'
 
 /** The events that a sink is offered: those that are in each of the lists. An absent list has all. */
@@ -50,11 +50,8 @@ export function fitsFilter(event: Event, filter: SinkFilter): boolean {
 const has = <T>(list: readonly T[] | undefined, value: T) => list?.includes(value) ?? true
 
 /** The status that an event says, or the one that its kind stands for. */
-export function statusOf({ event: { kind, status } }: Event): JobStatus {
-  if (status) return status
-  if (kind === 'finished') return 'succeeded'
-  return kind === 'canceled' || kind === 'queued' ? kind : 'running'
-}
+export const statusOf = ({ event: { kind, status } }: Event): JobStatus =>
+  status || impliedStatus(kind)
 
 /** A number from 0 to 1 that depends on nothing but the identity of the event. */
 const shareOf = (event: Event) => Number.parseInt(eventId(event).slice(0, 8), 16) / 2 ** 32

@@ -2,6 +2,9 @@ import { ingestRoutes } from '../api/ingest.ts'
 import { questionRoutes } from '../api/questions.ts'
 import type { Route } from '../api/route.ts'
 import { toIngestLimits, toQueryLimits } from '../api/settings.ts'
+import { ArchiveHost } from '../archive/history/host.ts'
+import { historyReader } from '../archive/history/reader.ts'
+import { openPlace, pickPlaceSettings } from '../archive/places/index.ts'
 import type { Accept } from '../core/admission.ts'
 import type { Event } from '../core/event.ts'
 import type { EventCounts } from '../platform/effect.ts'
@@ -108,11 +111,24 @@ function ingest(
   return { queue, recent, routes }
 }
 
+/** The archive is read in a thread of its own, from the first question to it on. */
+function openArchive(config: LocalApiConfig, { log, life }: StartContext): ArchiveHost | undefined {
+  if (config.ARCHIVE === 'off') return undefined
+  // Says now when settings contradict each other; it does not look at the place.
+  const { address: place } = openPlace(config)
+  const host = new ArchiveHost(pickPlaceSettings(config), (why) => {
+    log.warn({ place, why }, 'the archive cannot be read; asking again in half a minute')
+  })
+  life.onStop('reader of the archive', () => host.close())
+  return host
+}
+
 function questions(config: LocalApiConfig, store: Store, context: StartContext): Route[] {
   const { log, life, metrics } = context
-  const archive = config.ARCHIVE === 'off' ? 'off' : 'available'
+  const source = openArchive(config, context)
+  const hot = storeReader(store, { archive: source ? 'available' : 'off' })
   return questionRoutes({
-    reader: storeReader(store, { archive }),
+    reader: historyReader({ hot, store, source }),
     limits: toQueryLimits(config),
     stream: {
       feed: liveFeed(store, { signal: life.signal, log }),

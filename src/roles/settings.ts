@@ -57,7 +57,7 @@ export const roleSettings = {
   ),
   'local-api': joinSettings(
     sharedSettings,
-    z.object({ PORT: port(18_000) }),
+    z.object({ PORT: port(18_000), ...placeSettings }),
     databaseSettings,
     storeSettings,
     ingestSettings,

@@ -1,6 +1,15 @@
-import { estimateBytes, maxPageBytes } from '../core/answer-size.ts'
-import type { Completeness, Cursor, Job, JobFilter, JobPage, Position } from '../core/job.ts'
+import { estimateBytes } from '../core/answer-size.ts'
+import {
+  archiveUses,
+  type Completeness,
+  type Cursor,
+  type Job,
+  type JobFilter,
+  type JobPage,
+  type Position,
+} from '../core/job.ts'
 import { sortTime } from '../core/job-filter.ts'
+import { mergeParts } from '../core/merge-parts.ts'
 import { must } from '../core/must.ts'
 
 /** The page of one site. */
@@ -12,7 +21,7 @@ type Row = Position & { site: string; job: Job }
  * One page from the pages of several sites: rows in the order of the list, up to the limit and to the
  * bytes of a page.
  *
- * The cursor holds the last row of every site that was shown, so that a site that did not answer
+ * The cursor holds the place of every site that was reached, so that a site that did not answer
  * this time continues at its position when it is back.
  *
  * @param sites all sites, those that did not answer included
@@ -22,28 +31,18 @@ export function mergePages(
   filter: JobFilter,
   sites: readonly string[],
 ): JobPage {
-  const rows = pages.flatMap((page) => rowsOf(page, filter)).sort(comparing(filter))
-  const left = new Map(pages.map(({ site, page }) => [site, page.items.length]))
-  const unfinished = new Set(pages.flatMap(({ site, page }) => (page.nextCursor ? [site] : [])))
-  const taken: Row[] = []
-  let bytes = 0
-  for (const row of rows) {
-    bytes += estimateBytes(row.job)
-    if (taken.length === filter.limit || (taken.length > 0 && bytes > maxPageBytes)) break
-    taken.push(row)
-    const remaining = must(left.get(row.site), 'each row is from one of the pages') - 1
-    left.set(row.site, remaining)
-    // The next row of this site is unknown, and could come before the rows of the other sites.
-    if (remaining === 0 && unfinished.has(row.site)) break
-  }
+  const parts = pages.map(({ site, page }) => ({
+    ...{ site, rows: rowsOf({ site, page }, filter), end: page.nextCursor },
+  }))
+  const { order, limit } = filter
+  const { rows, end } = mergeParts(parts, { order, limit, sizeOf: ({ job }) => estimateBytes(job) })
+  const places = placesAfter(rows, parts, filter.cursor, sites)
+  const last = end ?? rows.at(-1)
   // With a site missing there may be more; but an empty page ends the list, or callers never stop.
-  const more =
-    taken.length < rows.length ||
-    unfinished.size > 0 ||
-    (taken.length > 0 && pages.length < sites.length)
+  const more = end !== null || (rows.length > 0 && pages.length < sites.length)
   return {
-    items: taken.map(({ job }) => job),
-    nextCursor: more ? cursorAfter(taken, filter.cursor, sites) : null,
+    items: rows.map(({ job }) => job),
+    nextCursor: more && last ? { at: last.at, id: last.id, sites: places } : null,
     completeness: mergeCompleteness(pages),
     ...mergeTotals(pages, sites),
   }
@@ -67,34 +66,31 @@ export function positionAt(cursor: Cursor | undefined, site: string): Position |
 const rowsOf = ({ site, page }: SitePage, { time }: JobFilter): Row[] =>
   page.items.map((job) => ({ site, job, id: job.id, at: sortTime(job, time) ?? '' }))
 
-const comparing =
-  ({ order }: JobFilter) =>
-  (a: Row, b: Row): number => {
-    const sign = order === 'asc' ? 1 : -1
-    if (a.at !== b.at) return a.at < b.at ? -sign : sign
-    return a.id === b.id ? 0 : a.id < b.id ? -sign : sign
-  }
+type SitePart = { site: string; rows: readonly Row[]; end: Position | null }
 
-function cursorAfter(
+/** The place that was reached at each site: its last row on the page, or its end once all of its rows are on it. */
+function placesAfter(
   taken: readonly Row[],
+  parts: readonly SitePart[],
   before: Cursor | undefined,
   sites: readonly string[],
-): Cursor | null {
-  const last = taken.at(-1)
-  if (!last) return null
-  const positions = new Map<string, Position>()
+): Map<string, Position> {
+  const places = new Map<string, Position>()
   for (const site of sites) {
     const position = positionAt(before, site)
-    if (position) positions.set(site, position)
+    if (position) places.set(site, position)
   }
-  for (const { site, at, id } of taken) positions.set(site, { at, id })
-  return { at: last.at, id: last.id, sites: positions }
+  for (const { site, at, id } of taken) places.set(site, { at, id })
+  const bySite = Map.groupBy(taken, ({ site }) => site)
+  for (const { site, rows, end } of parts) {
+    const isWhole = (bySite.get(site)?.length ?? 0) === rows.length
+    if (isWhole && end) places.set(site, { at: end.at, id: end.id })
+  }
+  return places
 }
 
 /** Maximum gaps, and spools with wrong clocks, named over all sites. */
 const maxNamed = 100
-
-const ranks = ['used', 'available', 'off'] as const
 
 /** The worst value of each: the whole may lack what any part of it may lack. */
 function mergeCompleteness(pages: readonly SitePage[]): Completeness {
@@ -102,6 +98,8 @@ function mergeCompleteness(pages: readonly SitePage[]): Completeness {
   const least = (times: readonly string[]) => times.reduce((a, b) => (a < b ? a : b))
   const ages = all.flatMap(({ oldestSourceAgeS }) => oldestSourceAgeS ?? [])
   const hot = all.flatMap(({ hotFrom }) => hotFrom ?? [])
+  const searched = all.flatMap(({ archiveSearchedFrom }) => archiveSearchedFrom ?? [])
+  const greatest = (times: readonly string[]) => times.reduce((a, b) => (a > b ? a : b))
   const sum = (of: (one: Completeness) => number) => all.reduce((total, one) => total + of(one), 0)
   const named = (site: string, source: string) => `${site}/${source}`
   const namesOf = (field: 'silentSources' | 'skewedSources') =>
@@ -124,10 +122,16 @@ function mergeCompleteness(pages: readonly SitePage[]): Completeness {
       .slice(0, maxNamed),
     oldestSourceAgeS: ages.length > 0 ? Math.max(...ages) : null,
     skewedSources: namesOf('skewedSources'),
-    hotFrom: hot.length > 0 ? hot.reduce((a, b) => (a > b ? a : b)) : null,
+    hotFrom: hot.length > 0 ? greatest(hot) : null,
     archive: must(
-      ranks[Math.max(...all.map(({ archive }) => ranks.indexOf(archive)))],
+      archiveUses[Math.max(...all.map(({ archive }) => archiveUses.indexOf(archive)))],
       'at least one site answered',
     ),
+    archiveSearchedFrom: searched.length > 0 ? greatest(searched) : null,
+    archiveMissing: pages
+      .flatMap(({ site, page }) =>
+        page.completeness.archiveMissing.map((gap) => ({ ...gap, why: `${site}: ${gap.why}` })),
+      )
+      .slice(0, maxNamed),
   }
 }

@@ -7,6 +7,7 @@ import {
   type JobFilter,
   type JobPage,
   type JobReader,
+  type SearchArchive,
   sortByIds,
 } from '../core/job.ts'
 import type { ListPage, Place } from '../core/list-order.ts'
@@ -88,14 +89,14 @@ class MergedReader implements JobReader {
   }
 
   /** The first site that has it answers, without waiting for the others. */
-  async getJob(id: string, signal: AbortSignal) {
+  async getJob(id: string, signal: AbortSignal, archive?: SearchArchive) {
     const outcomes = this.#newOutcomes()
     this.#outcomes = outcomes
     const enough = new AbortController()
     const either = AbortSignal.any([signal, enough.signal])
     const attempts = this.#options.sites.map(async (site) => {
       const found = await this.#askSite(site, either, outcomes, () =>
-        site.reader.getJob(id, either),
+        site.reader.getJob(id, either, archive),
       )
       if (found === undefined) throw new Error('not here')
       return { site, found }
@@ -137,7 +138,7 @@ class MergedReader implements JobReader {
   }
 
   async findEvents(id: string, filter: EventFilter, signal: AbortSignal): Promise<EventPage> {
-    if (!this.#homes.has(id)) await this.getJob(id, signal)
+    if (!this.#homes.has(id)) await this.getJob(id, signal, filter.archive)
     const home = this.#homes.get(id)
     if (!home) return { items: [], next: null }
     return home.reader.findEvents(id, filter, signal)

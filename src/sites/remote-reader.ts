@@ -1,7 +1,8 @@
 import * as z from 'zod'
+import { completenessTable } from '../core/completeness-wire.ts'
 import { AppError } from '../core/errors.ts'
 import { readEventCursor } from '../core/event-cursor.ts'
-import { eventFilterToQuery, jobFilterToQuery } from '../core/filter-wire.ts'
+import { eventFilterToQuery, jobFilterToQuery, toQuery } from '../core/filter-wire.ts'
 import type { EventFilter, EventPage, JobFilter, JobReader } from '../core/job.ts'
 import { detailFromWire, jobFromWire } from '../core/job-wire.ts'
 import { placeToWire, readPlace } from '../core/list-order.ts'
@@ -75,15 +76,18 @@ export function remoteReader(options: RemoteOptions): RemoteSite {
 /** The same, over a client that exists. Health and admission are asked past the guard. */
 export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): RemoteSite {
   const unguarded = makeAsk(client, site)
-  const ask: Ask = (path, read, signal, query) => {
+  const ask: Ask = withoutArchive((path, read, signal, query) => {
     const call = () => unguarded(path, read, signal, query)
     return guard ? guard(signal, call) : call()
-  }
+  })
 
-  const getJob: JobReader['getJob'] = (id, signal) =>
-    ask(`/v1/jobs/${encodeURIComponent(id)}`, readWhole(detailFromWire), signal).catch(
-      noneWhenMissing,
-    )
+  const getJob: JobReader['getJob'] = (id, signal, archive) =>
+    ask(
+      `/v1/jobs/${encodeURIComponent(id)}`,
+      readWhole(detailFromWire),
+      signal,
+      toQuery({ archive: archive?.toString() }),
+    ).catch(noneWhenMissing)
 
   const askPage: JobReader['askPage'] = (question, params, signal, after) => {
     const { path, table, order, toQuery: queryOf } = question
@@ -129,14 +133,38 @@ export function readerOver(client: HttpClient, { site, guard }: ReaderOptions): 
       // An export is of all rows of the window.
       query.delete('limit')
       const accept = format === 'csv' ? 'text/csv' : 'application/x-ndjson'
-      const open = () => openStream(client, withSite('/v1/jobs', site, query), { accept }, signal)
-      return guard ? guard(signal, open) : open()
+      return retryWithoutArchive(query, (own) => {
+        const path = withSite('/v1/jobs', site, own)
+        const open = () => openStream(client, path, { accept }, signal)
+        return guard ? guard(signal, open) : open()
+      })
     },
   }
 }
 
 type Query = URLSearchParams
 type Ask = <T>(path: string, read: ReadAnswer<T>, signal: AbortSignal, query?: Query) => Promise<T>
+
+const withoutArchive =
+  (ask: Ask): Ask =>
+  (path, read, signal, query = new URLSearchParams()) =>
+    retryWithoutArchive(query, (own) => ask(path, read, signal, own))
+
+/**
+ * An older site refuses the parameter `archive`. It is asked again without it, and its completeness tells that its archive was
+ * not searched.
+ */
+async function retryWithoutArchive<T>(query: Query, ask: (query: Query) => Promise<T>): Promise<T> {
+  try {
+    return await ask(query)
+  } catch (error) {
+    const isRefused = error instanceof AppError && error.code === 'invalid'
+    if (!isRefused || error.field !== 'archive' || !/unknown/.test(error.message)) throw error
+    const rest = new URLSearchParams(query)
+    rest.delete('archive')
+    return ask(rest)
+  }
+}
 
 /** The health of one site of a central API: `/v1/healthz` there is about central. */
 async function findHealth(id: string, client: HttpClient, signal: AbortSignal): Promise<Health> {
@@ -165,12 +193,18 @@ const readSites = readWhole((json) => itemsFromWire(json, (item) => siteSchema.p
 const readPage = readItems(jobFromWire, pageFromWire)
 
 const eventSchema = z.record(z.string(), z.unknown())
+const eventRestSchema = z.object({ completeness: completenessTable.read.nullish() })
 const readEvents = (order: EventFilter['order']) =>
   readItems(
     (json) => eventSchema.parse(json),
     (items, rest): EventPage => {
       const cursor = cursorOfList(rest)
-      return { items, next: cursor === undefined ? null : readEventCursor(cursor, order) }
+      const { completeness } = eventRestSchema.parse(rest)
+      return {
+        items,
+        next: cursor === undefined ? null : readEventCursor(cursor, order),
+        completeness: completeness ?? undefined,
+      }
     },
   )
 

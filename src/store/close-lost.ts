@@ -41,7 +41,7 @@ async function closeIn(
     return sql`
       /* closeLost.find */
       select ${sql(`${table}_id`)} as id from ${sql(table)} ${join}
-      where status = 'running' and ${lost} order by started_at limit ${most}`
+      where status = 'running' and ${lost} and restored_until is null order by started_at limit ${most}`
   })
   if (found.length === 0) return 0
   const ids = found.map(({ id }) => id)

@@ -1,6 +1,7 @@
 import type { Completeness, Gap } from '../core/job.ts'
 import { must } from '../core/must.ts'
 import { skewLimitS } from '../core/sender-clocks.ts'
+import type { Micros } from '../core/time.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Store } from './connect.ts'
 import { stateSql } from './source-state.ts'
@@ -27,16 +28,27 @@ const lateTimes = 5
 export class CompletenessCache {
   readonly #store: Store
   readonly #options: CompletenessOptions
-  #answer: Completeness | undefined
+  #answer: Known | undefined
   #askedAt = -Infinity
-  #asking: Promise<Completeness> | undefined
+  #asking: Promise<Known> | undefined
 
   constructor(store: Store, options: CompletenessOptions) {
     this.#store = store
     this.#options = options
   }
 
+  /** Of lists of jobs. */
   async get(): Promise<Completeness> {
+    return (await this.#known()).ofJobs
+  }
+
+  /** Of the events of a job: they leave the hot store earlier. */
+  async ofEvents(): Promise<Completeness> {
+    const { ofJobs, eventsFrom } = await this.#known()
+    return { ...ofJobs, hotFrom: eventsFrom }
+  }
+
+  async #known(): Promise<Known> {
     const { maxAgeMs } = this.#options
     const ageMs = performance.now() - this.#askedAt
     if (this.#answer && ageMs < maxAgeMs) return this.#answer
@@ -49,10 +61,12 @@ export class CompletenessCache {
     return this.#answer
   }
 
-  async #ask(): Promise<Completeness> {
+  async #ask(): Promise<Known> {
     const askedAt = performance.now()
-    const known = await readCompleteness(this.#store)
-    this.#answer = { ...known, archive: this.#options.archive }
+    const { eventsFrom, ...known } = await readCompleteness(this.#store)
+    const unsearched = { archiveSearchedFrom: null, archiveMissing: [] }
+    const ofJobs = { ...known, archive: this.#options.archive, ...unsearched }
+    this.#answer = { ofJobs, eventsFrom }
     this.#askedAt = askedAt
     return this.#answer
   }
@@ -68,13 +82,18 @@ export async function setSourceMetrics(metrics: Metrics, store: Store): Promise<
   metrics.sourceMissing.set(known.missing)
 }
 
-type Row = Omit<Completeness, 'archive' | 'gaps'> & { gaps: Gap[] | null }
+/** What the database tells; `eventsFrom` is the start of the raw events. */
+type Told = Omit<Completeness, 'archive' | 'archiveSearchedFrom' | 'archiveMissing'> & {
+  eventsFrom: Micros | null
+}
+type Known = { ofJobs: Completeness; eventsFrom: Micros | null }
+type Row = Omit<Told, 'gaps'> & { gaps: Gap[] | null }
 
 /**
  * One statement. Gaps are read from rows that have any, by an index; of each of them only the ranges that are kept with
  * the row. The rest is a count over the sidecars that have not retired.
  */
-async function readCompleteness(store: Store): Promise<Omit<Completeness, 'archive'>> {
+async function readCompleteness(store: Store): Promise<Told> {
   const [row] = await store.ask<Row[]>(
     { operation: 'readCompleteness', table: 'source' },
     (sql) => sql`
@@ -94,6 +113,7 @@ async function readCompleteness(store: Store): Promise<Omit<Completeness, 'archi
         where s.missing > 0 and ${missingSql(sql)} > 0 limit ${maxNamed})
       select clock_timestamp() as as_of,
         (select nullif(jobs_from, '-infinity') from horizon) as hot_from,
+        (select nullif(dropped_before, '-infinity') from horizon) as events_from,
         count(*)::int as sources,
         (count(*) filter (where state = 'reporting'))::int as sources_reporting,
         (count(*) filter (where state = 'gone'))::int as sources_gone,

@@ -124,7 +124,7 @@ async function readPartitions(sql: Sql, isTimescale: boolean) {
     sql<{ partitions: number; oldest: Micros | null; late: number }[]>`
       /* status.partitions */
       select count(*)::int as partitions, min(at) as oldest,
-        (select count(*) from event_late)::int as late
+        (select count(*) from event_late where restored_until is null)::int as late
       from (${parts}) parts`,
   )
 }

@@ -74,7 +74,7 @@ export const queueSql = (sql: Sql) => sql`
     then greatest(0, extract(epoch from started_at - queued_at)::float8) end`
 
 /** Maximum subjobs above a subjob that its business key may come through. */
-const maxLevels = 8
+export const maxLevels = 8
 
 /**
  * The business key of a subjob, or else of the job above it. A job is found by one probe; above a

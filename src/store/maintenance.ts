@@ -4,6 +4,7 @@ import type { Micros } from '../core/time.ts'
 import { sleep } from '../platform/backoff.ts'
 import { clock } from '../platform/clock.ts'
 import { isArchivedSql } from './archive/jobs-sql.ts'
+import { dropRestored } from './archive/restore.ts'
 import { makeBaselines } from './baselines.ts'
 import { closeLost } from './close-lost.ts'
 import type { Sql, Store } from './connect.ts'
@@ -173,6 +174,7 @@ function tasksOf(options: MaintenanceOptions): Task[] {
     { name: 'orphans', run: findOrphans },
     ...(lostAfterS > 0 ? [{ name: 'lost', run: closeLostJobs }] : []),
     ...(archive ? [] : [{ name: 'events', everyMinutes: 60, run: dropOld }]),
+    { name: 'restored', everyMinutes: 60, run: dropRestored },
     { name: 'corrections', everyMinutes: 60, run: trimCorrections },
     { name: 'apps', everyMinutes: 60, run: trimApps },
     { name: 'sender clocks', everyMinutes: 60, run: trimSenderClocks },
@@ -250,7 +252,8 @@ async function trimApps(store: Store): Promise<void> {
 
 /**
  * Deletes jobs without an event for 90 days, running ones too. By both clocks: old history that is
- * replayed today stays for 90 days as well. With an archive, only as the archive has them.
+ * replayed today stays for 90 days as well. With an archive, only as the archive has them; one that was restored, when its
+ * time has passed.
  */
 export async function trimJobs(
   store: Store,
@@ -272,6 +275,7 @@ export async function trimJobs(
               where seen_bin < (${since(sql)}) at time zone 'UTC'
                 and last_event_at < ${since(sql)}
                 and updated_at < ${since(sql)}
+                and (restored_until is null or restored_until < (select trusted_at from horizon))
                 and (not ${archive} or ${sql.unsafe(isArchivedSql(table, table))})
               order by seen_bin limit ${batch}))
             returning ${sql(`${table}_id`)} as id, last_event_at),

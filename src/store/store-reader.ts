@@ -4,6 +4,7 @@ import { entryFromSlots, listAttempts } from '../core/attempts.ts'
 import { isPartial } from '../core/completeness.ts'
 import { AppError } from '../core/errors.ts'
 import {
+  type Completeness,
   type Job,
   type JobDetail,
   type JobFilter,
@@ -47,11 +48,14 @@ export type ReaderOptions = {
   now?: () => Micros
 }
 
+/** The hot store as a JobReader, and what its answers may lack. */
+export type StoreReader = JobReader & { readCompleteness(): Promise<Completeness> }
+
 /**
  * The hot store as a JobReader. Give it a store of its own with a `timeoutS`: a question that takes
  * longer ends with AppError overloaded, and ingest does not wait for it in the pool.
  */
-export function storeReader(store: Store, options: ReaderOptions = {}): JobReader {
+export function storeReader(store: Store, options: ReaderOptions = {}): StoreReader {
   const now = options.now ?? (() => clock.now())
   const baselines = new Baselines(store, options.maxAgeMs?.baselines)
   const completeness = new CompletenessCache(store, {
@@ -88,7 +92,7 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
     findSubjobs: (filter, signal) => page('subjob', filter, signal),
     getJob: async (id, signal) => {
       await baselines.refresh()
-      const [[found], subjobs] = await Promise.all([
+      const [[found], subjobs, known] = await Promise.all([
         readJobs(store, [id], signal, {
           operation: 'getJob',
           toItem: (row) => toDetail(row, toJob(row.slice(0, rowLength) as JobRow)),
@@ -96,8 +100,9 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
           more: attemptsSql,
         }),
         countSubjobs(store, id, signal),
+        completeness.get(),
       ])
-      return found && { ...found, subjobs }
+      return found && { ...found, subjobs, completeness: known }
     },
     getJobs: async (ids, signal) => {
       ensure(ids.length <= maxJobIds, `a question about jobs is for at most ${maxJobIds} ids`)
@@ -106,7 +111,11 @@ export function storeReader(store: Store, options: ReaderOptions = {}): JobReade
       const asked = { operation: 'getJobs', toItem: toJob, sizeOf: estimateBytes } as const
       return sortByIds(await readJobs(store, ids, signal, asked), ids)
     },
-    findEvents: (id, filter, signal) => findEvents(store, id, filter, signal),
+    findEvents: async (id, filter, signal) => {
+      const known = await completeness.ofEvents()
+      return { ...(await findEvents(store, id, filter, signal)), completeness: known }
+    },
+    readCompleteness: () => completeness.get(),
     ask: async (question, params, signal) => (await askPage(question, params, signal)).items,
     askPage,
   }
@@ -164,7 +173,7 @@ async function readJobs<Item>(
 }
 
 /** The number of subjobs of a job by status. */
-async function countSubjobs(
+export async function countSubjobs(
   store: Store,
   jobId: string,
   signal: AbortSignal,

@@ -26,7 +26,7 @@ describe('an export', () => {
     assert.equal(response.headers.get('content-disposition'), 'attachment; filename="jobs.csv"')
     assert.match(
       response.headers.get('wafermon-completeness') ?? '',
-      /^as_of=.*; gaps=0; .*archive=off$/,
+      /^as_of=.*; gaps=0; .*archive=off; archive_searched_from=; archive_missing=0$/,
     )
     const [head, ...rows] = parseCsv(await response.text())
     assert.deepEqual(head, jobTable.names)

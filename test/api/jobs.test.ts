@@ -80,7 +80,7 @@ describe('GET /v1/jobs', () => {
     const { ask, asked } = readApp()
     const app_id = idOf('app')
     await ask(
-      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&exact_app=litho-apc&app_version=2.1&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&min_attempts=2&limit=7`,
+      `/v1/jobs?time=ended&sort=oldest&status=failed,canceled&status=running&app_name=apc&exact_app=litho-apc&app_version=2.1&app_id=${app_id.toUpperCase()}&site=fab1&business_key=L1&tool=SCN-05&error_type=T3&q=x&min_duration_s=1.5&max_duration_s=9&min_attempts=2&archive=true&limit=7`,
     )
     assert.deepEqual(asked[0], {
       time: 'ended',
@@ -102,6 +102,7 @@ describe('GET /v1/jobs', () => {
       minAttempts: 2,
       jobId: undefined,
       parent: undefined,
+      archive: true,
       limit: 7,
       cursor: undefined,
     })

@@ -1,5 +1,4 @@
 import type { TestContext } from 'node:test'
-import { DuckDBInstance } from '@duckdb/node-api'
 import { pino } from 'pino'
 import { chainEnd } from '../../src/archive/chain.ts'
 import { compactDay } from '../../src/archive/compact-day.ts'
@@ -17,6 +16,9 @@ import type { ArchivedFile } from '../../src/store/archive/files.ts'
 import { connect, type Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { type Edition, freshDatabase } from '../support/database.ts'
+import { assertAgreement } from './agreement.ts'
+
+export { duck } from './duck.ts'
 
 /* Closed days to archive: events of March 2026, taken in as always, then frozen. */
 
@@ -164,27 +166,14 @@ export async function compacted(
 export const deleted = async (store: Store, place: Place, day = dayAt()) =>
   (await deleteReplaced(day, working(store, place))).files
 
-/** Archives everything that waits, as often as something does. */
+/** Archives everything that waits, as often as something does; DuckDB and our reading agree about it then. */
 export async function archivedAll(store: Store, where: string | Place): Promise<void> {
   for (let i = 0; i < 10; i++) {
     const due = await dueDays(store)
-    if (due.length === 0) return
+    if (due.length === 0) return typeof where === 'string' ? assertAgreement(where) : undefined
     for (const day of due) await archived(store, where, day)
   }
   throw new Error('something waits for ever')
-}
-
-/** Runs statements in one DuckDB; the rows of the last one, with values as JSON has them. */
-export async function duck(...statements: string[]): Promise<Record<string, unknown>[]> {
-  const connection = await (await DuckDBInstance.create()).connect()
-  try {
-    await connection.run(`set timezone = 'UTC'`)
-    for (const statement of statements.slice(0, -1)) await connection.run(statement)
-    const reader = await connection.runAndReadAll(statements.at(-1) ?? '')
-    return reader.getRowObjectsJson() as Record<string, unknown>[]
-  } finally {
-    connection.closeSync()
-  }
 }
 
 /** A table of the archive, as DuckDB's `from` takes it. */

@@ -158,7 +158,7 @@ describe('wafermon archive', () => {
     assert.equal(status, 0)
     assert.match(
       stdout,
-      /^fab1 {2}2026-03-13 {2}40 events, 40 jobs, 0 subjobs, 2 files, 0.0\d MB$/m,
+      /^fab1 {2}2026-03-13 {2}40 events, 40 jobs, 0 subjobs, 2 files, 0.0\d MB, version 1$/m,
     )
     assert.match(stdout, /^1 days, 2 files, 0.0 MB listed; 0 problems$/m)
     const json = JSON.parse(wafermon('archive', 'ls', '--json', '--dir', dir).stdout)

@@ -200,7 +200,15 @@ describe('the other answers on the wire', () => {
     oldestSourceAgeS: 1.5,
     skewedSources: ['bn-12'],
     hotFrom: null,
-    archive: 'off' as const,
+    archive: 'unreachable' as const,
+    archiveSearchedFrom: null,
+    archiveMissing: [
+      {
+        from: '2025-03-01T00:00:00.000000Z',
+        to: '2025-03-02T00:00:00.000000Z',
+        why: 'it is gone',
+      },
+    ],
   }
 
   test('come back as they were sent', () => {

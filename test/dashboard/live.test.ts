@@ -30,6 +30,8 @@ const noJobs: JobPage = {
     skewedSources: [],
     hotFrom: null,
     archive: 'off',
+    archiveSearchedFrom: null,
+    archiveMissing: [],
   },
 }
 

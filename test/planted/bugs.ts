@@ -1090,6 +1090,61 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'archive: restored events are due again',
+    why: 'the archiver takes them for repeats, deletes them, and takes them back from the counts of their jobs',
+    file: 'src/store/archive/days.ts',
+    find: 'and restored_until is null group by 1, 2',
+    replace: 'group by 1, 2',
+    test: [
+      'test/archive/restore.test.ts',
+      'a restore > puts everything back as it was, once, and retention takes it again',
+    ],
+  },
+  {
+    name: 'archive: a restored job counts again in the rollups',
+    why: 'every restore adds its jobs to the statistics of years ago',
+    file: 'src/store/archive/restore.ts',
+    find: 'not in (select id from back)',
+    replace: 'is null',
+    test: [
+      'test/archive/restore.test.ts',
+      'a restore > puts everything back as it was, once, and retention takes it again',
+    ],
+  },
+  {
+    name: 'archive: reading cuts microseconds',
+    why: 'cursors skip rows, and a restored event is another one than the one that was sent',
+    file: 'src/archive/read/parquet-file.ts',
+    find: 'timestampFromMicroseconds: (value: bigint) => value,',
+    replace: 'timestampFromMicroseconds: (value: bigint) => (value / 1000n) * 1000n,',
+    test: [
+      'test/archive/reading.test.ts',
+      'what is written is what is read > job: all columns, by this reader and by DuckDB',
+    ],
+  },
+  {
+    name: 'archive: reading gives the first version of a job',
+    why: 'a job that failed after its day was archived still shows as succeeded',
+    file: 'src/archive/read/last-versions.ts',
+    find: 'return a.version - b.version',
+    replace: 'return b.version - a.version',
+    test: [
+      'test/archive/reading.test.ts',
+      'a reading > gives the last version of a job, and no row of a day that it has left',
+    ],
+  },
+  {
+    name: 'archive: a reading goes on behind the day where it stopped',
+    why: 'a page leaves out the day at which the one before it ended',
+    file: 'src/archive/read/find-days.ts',
+    find: '* sign(order) >= 0',
+    replace: '* sign(order) > 0',
+    test: [
+      'test/archive/reading.test.ts',
+      'a reading > ends at a bound and goes on from there, each row once, in both orders',
+    ],
+  },
+  {
     name: 'verify does not miss a manifest',
     why: 'a day that was removed goes unnoticed',
     file: 'src/archive/chain-check.ts',
@@ -1329,7 +1384,7 @@ export const bugs: readonly Bug[] = [
     name: 'HTTP/1.0 without Host is refused',
     why: 'old clients and health checks of load balancers get 400',
     file: 'src/platform/listen.ts',
-    find: `{ hostname: 'localhost' }`,
+    find: `hostname: 'localhost' `,
     replace: '{}',
     test: [
       'test/api/ingest-bare.test.ts',
@@ -1559,7 +1614,7 @@ export const bugs: readonly Bug[] = [
     name: 'work under a lease continues on a new connection',
     why: 'a process that was stopped writes after another has taken over',
     file: 'src/store/lease.ts',
-    find: `and \${isOurs(tx, key)} for share`,
+    find: `and $isOurs(tx, key)for share`,
     replace: 'for share',
     test: [
       'test/store/lease.test.ts',
@@ -1927,7 +1982,7 @@ export const bugs: readonly Bug[] = [
     name: 'a replica that looked before a step ends the doubt of it',
     why: 'until the next round everything may be dropped by a wrong clock',
     file: 'src/store/horizon.ts',
-    find: `and (\${stepped} or not stepped) and`,
+    find: `and ($steppedor not stepped) and`,
     replace: 'and',
     test: [
       'test/store/trusted-time.test.ts',
@@ -1981,7 +2036,7 @@ export const bugs: readonly Bug[] = [
     name: 'the number of a lease is not compared',
     why: 'a process that was overtaken writes, because it believes what it knew before',
     file: 'src/store/lease.ts',
-    find: `and number = \${number ?? null} and`,
+    find: `and number = $number ?? nulland`,
     replace: 'and',
     test: [
       'test/store/lease.test.ts',
@@ -1992,7 +2047,7 @@ export const bugs: readonly Bug[] = [
     name: 'a lease passes on between the look at it and the write',
     why: 'a write of before lands after those of the next holder',
     file: 'src/store/lease.ts',
-    find: `\${isOurs(tx, key)} for share`,
+    find: `$isOurs(tx, key)for share`,
     replace: `\${isOurs(tx, key)}`,
     test: [
       'test/store/lease.test.ts',
@@ -2386,6 +2441,73 @@ export const bugs: readonly Bug[] = [
     test: [
       'test/archive/s3-place.test.ts',
       'a place in S3 > behind a way that fails > refuses a store that says 200 and keeps other bytes, and can put the name after',
+    ],
+  },
+  {
+    name: 'page of the archive goes on where its last row was, and not where its search ended',
+    why: 'a page without rows ends the list, or leads in a circle: years of the archive are never shown',
+    file: 'src/archive/history/walk.ts',
+    find: 'return this.#part(next.end)',
+    replace: 'return this.#part(null)',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > 200 files and the time bound a page, which leads on to the end: each job once',
+    ],
+  },
+  {
+    name: 'list from the archive forgets jobs that began long before the day where they lie',
+    why: 'a lot that ran for a week is missing from every list by its start, and nothing says so',
+    file: 'src/store/archive/find-days.ts',
+    find: `if (time === 'ended') return []`,
+    replace: 'if (time !== undefined) return []',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > a lot that ran for days stands in its place of the list, though its file is of another day',
+    ],
+  },
+  {
+    name: 'archive wins over the hot store',
+    why: 'a job that changed after its day was archived is listed twice, or as it was',
+    file: 'src/store/archive/archived-jobs.ts',
+    find: `and not exists (select from job where job_id = a.id)
+        and not exists (select from subjob where subjob_id = a.id)`,
+    replace: '',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > the hot store wins: a job that is in both is shown as it is there, once',
+    ],
+  },
+  {
+    name: 'events that left the hot store are not told',
+    why: 'an answer with 2 of 4 events looks like all of them',
+    file: 'src/archive/history/events.ts',
+    find: 'archiveMissing: tellLost(history, span, lost)',
+    replace: 'archiveMissing: []',
+    test: [
+      'test/archive/history.test.ts',
+      'hot store and archive together > events: 2 of 4 events, nothing said: the answer names the days, and with the archive has all',
+    ],
+  },
+  {
+    name: 'archive that does not answer is asked again by every question',
+    why: 'every page of a dashboard waits for it, as long as it is away',
+    file: 'src/archive/history/host.ts',
+    find: 'this.#rest = { until: performance.now() + restMs, why }',
+    replace: 'this.#rest = { until: performance.now(), why }',
+    test: [
+      'test/archive/history-host.test.ts',
+      'the reader of the archive in its thread > a place that cannot be read is left alone for a while',
+    ],
+  },
+  {
+    name: 'page over several sites goes on from the last row of a site whose search ended later',
+    why: 'rows of other sites that come before what it has not searched yet are shown, and its own come too late',
+    file: 'src/core/merge-parts.ts',
+    find: 'if (end && compare(row, end) > 0) break',
+    replace: 'if (end && compare(row, end) > 1) break',
+    test: [
+      'test/sites/merged-reader.test.ts',
+      'pages over several sites > of sites that end pages early, empty ones too, are the one list, each row once',
     ],
   },
 ]

@@ -40,6 +40,19 @@ const hanging = (reader: JobReader): JobReader =>
     Object.keys(reader).map((name) => [name, () => new Promise(() => {})]),
   ) as never
 
+/** Looks at two minutes of its list for each page, as one that reads an archive may. */
+const searching = (reader: JobReader): JobReader => ({
+  ...reader,
+  async findJobs(asked, signal) {
+    const page = await reader.findJobs(asked, signal)
+    const at = fromMs(Date.parse(asked.cursor?.at ?? noon) - 120_000)
+    const last = { at, id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
+    const items = page.items.filter(({ startedAt }) => startedAt > last.at)
+    const isWhole = items.length === page.items.length
+    return isWhole ? page : { ...page, items, nextCursor: last }
+  },
+})
+
 const merged = (sites: { id: string; reader: JobReader }[], deadlineMs = 5000) =>
   mergedReader({ sites, deadlineMs })
 
@@ -110,6 +123,34 @@ describe('pages over several sites', () => {
         assert.equal(new Set(seen).size, seen.length)
         const all = [...a.world.jobs, ...b.world.jobs].map(({ id }) => id)
         assert.deepEqual([...seen].sort(), all.sort())
+      },
+    )
+    await fc.assert(property, { numRuns: 60 })
+  })
+
+  test('of sites that end pages early, empty ones too, are the one list, each row once', async () => {
+    const property = fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 12 }),
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 12 }),
+      fc.integer({ min: 1, max: 5 }),
+      async (here, there, limit) => {
+        const [a, b] = [siteOf('fab1', here), siteOf('fab2', there)]
+        const sites = [a, { id: 'fab2', reader: searching(b.reader) }]
+        const one = emptyWorld(() => noon)
+        one.jobs = [...a.world.jobs, ...b.world.jobs]
+        const whole = await arrayReader(one).findJobs(filter, never)
+        const seen: string[] = []
+        let cursor: Cursor | undefined
+        for (let pages = 0; pages < 100; pages++) {
+          const page = await merged(sites)().reader.findJobs({ ...filter, limit, cursor }, never)
+          seen.push(...page.items.map(({ id }) => id))
+          if (!page.nextCursor) break
+          cursor = page.nextCursor
+        }
+        assert.deepEqual(
+          seen,
+          whole.items.map(({ id }) => id),
+        )
       },
     )
     await fc.assert(property, { numRuns: 60 })

@@ -51,6 +51,34 @@ async function failureOf(call: Promise<unknown>): Promise<{ code: ErrorCode; mes
 }
 
 describe('remoteReader', () => {
+  test('asks an older site again without the parameter that it does not know', async (t) => {
+    const api = await startFakeApi(
+      t,
+      emptyWorld(() => now),
+    )
+    const paths: string[] = []
+    const url = await aServer(t, async (request, response) => {
+      const path = request.url ?? ''
+      paths.push(path)
+      if (!path.includes('archive=')) {
+        const answer = await fetch(api.url + path)
+        response.writeHead(answer.status, { 'content-type': 'application/json' })
+        response.end(await answer.text())
+        return
+      }
+      const detail = 'archive: unknown parameter; this path takes from, to'
+      response.writeHead(422, { 'content-type': 'application/problem+json' })
+      response.end(JSON.stringify({ status: 422, detail, field: 'archive' }))
+    })
+    const page = await readerOf(url, { timeoutMs: 5000 }).findJobs(
+      { ...all, archive: true },
+      patient(),
+    )
+    assert.equal(page.completeness.archive, 'off')
+    assert.equal(paths.length, 2)
+    assert.equal(paths[1], paths[0]?.replace('&archive=true', ''))
+  })
+
   test('reads back what the API of a site writes, to the last field', async (t) => {
     const world = emptyWorld(() => now)
     fillShift(world, now, 120)

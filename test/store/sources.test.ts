@@ -167,6 +167,8 @@ describe('what an answer may be missing', () => {
           skewedSources: [],
           hotFrom: '2026-01-01T00:00:00.000000Z',
           archive: 'off',
+          archiveSearchedFrom: null,
+          archiveMissing: [],
         },
       )
     }

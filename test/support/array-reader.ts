@@ -210,6 +210,8 @@ const completenessOf = (world: World): Completeness => ({
   skewedSources: [],
   hotFrom: null,
   archive: 'off',
+  archiveSearchedFrom: null,
+  archiveMissing: [],
   ...world.completeness,
 })
 

@@ -35,7 +35,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
 export const homes: readonly { packages: RegExp; home: string }[] = [
   { packages: /^better-sqlite3$/, home: 'src/spool' },
   { packages: /^postgres$/, home: 'src/store' },
-  { packages: /^(apache-arrow|parquet-wasm|@aws-sdk\/client-s3)$/, home: 'src/archive' },
+  { packages: /^(apache-arrow|parquet-wasm|hyparquet|@aws-sdk\/client-s3)$/, home: 'src/archive' },
 ]
 
 /** Layers that bring nothing along: the packages that they may use. */

@@ -41,6 +41,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
   draw({
     job,
     closes: false,
+    notices: [],
     counts: {
       total: subjobs.length,
       queued: 0,
@@ -56,6 +57,7 @@ const jobPage = (job: Job, subjobs: Job[] = []) =>
     subjobs: { rows: subjobs, read: subjobs, isAll: true, older: undefined },
     events: {
       isFirst: true,
+      completeness: undefined,
       older: undefined,
       errors: [],
       errorsWhole: true,
@@ -129,6 +131,7 @@ describe('a page', () => {
     const html = draw({
       job: aJob(),
       closes: true,
+      notices: [],
       counts: { total: 0, queued: 0, running: 0, succeeded: 0, failed: 0, canceled: 0, unknown: 0 },
       parent: undefined,
       attempts: [],
@@ -140,6 +143,7 @@ describe('a page', () => {
         errors: [{}],
         errorsWhole: true,
         isFirst: true,
+        completeness: undefined,
       },
     })
     assert.ok(html.includes('</html>'))

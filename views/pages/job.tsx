@@ -4,7 +4,7 @@ import { type JobEvents, type JobQuery, jobUrl, type Subjobs } from '../job-quer
 import { attemptText, jobName, toolText } from '../job-text.ts'
 import { defaultQuery, flags, jobsUrl } from '../jobs-query.ts'
 import { readLinks, waitReason } from '../known-metadata.ts'
-import { ageOfPart, type Page } from '../page.ts'
+import { ageOfPart, type Notice, type Page } from '../page.ts'
 import { AttemptsPanel } from '../partials/attempts.tsx'
 import { type Column, DataTable } from '../partials/data-table.tsx'
 import { DeliveryPath } from '../partials/delivery-path.tsx'
@@ -19,6 +19,7 @@ import {
   Metadata,
   otherMetadata,
 } from '../partials/metadata.tsx'
+import { Notices } from '../partials/notice.tsx'
 import { Panel } from '../partials/panel.tsx'
 import { ResourcesPanel } from '../partials/resources.tsx'
 import { Scroll } from '../partials/scroll.tsx'
@@ -40,6 +41,7 @@ export type JobView = {
   /** Undefined when the API was away; events likewise. */
   subjobs: Subjobs | undefined
   events: JobEvents | undefined
+  notices: readonly Notice[]
 }
 
 /** One job or subjob. */
@@ -48,6 +50,7 @@ export function JobBody({ page, view }: { page: Page; view: JobView }) {
   return (
     <div id="job" class="body">
       <Head view={view} site={page.siteQuery} />
+      <Notices notices={view.notices} />
       <Errors texts={errorTexts(job).filter(([name]) => name === lastError)} />
       <div class="w7 col">
         <SubjobsPanel page={page} view={view} />

@@ -1,3 +1,4 @@
+import type { PropsWithChildren } from 'hono/jsx'
 import type { Job, JobPage, TimeField, Total } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
 import { age, count, number, when } from '../format.ts'
@@ -167,8 +168,15 @@ export function NewRows({
 }
 
 function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly Job[] }) {
-  if (jobs.length === 0) return <Empty view={view} site={page.siteQuery} />
   const { query } = view
+  if (jobs.length === 0) {
+    return (
+      <>
+        <Empty view={view} site={page.siteQuery} />
+        {view.older === undefined && view.newer === undefined ? null : <PageLinks view={view} />}
+      </>
+    )
+  }
   return (
     <>
       <Panel label="Jobs" id="rows">
@@ -181,13 +189,22 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
           sorted={sortLink(query, page.siteQuery)}
         />
       </Panel>
-      <nav class="pages" aria-label="Pages">
-        <PageLink rel="next" href={view.older} text={pageNames(query.sort)[0]} />
-        <PageLink rel="prev" href={view.newer} text={pageNames(query.sort)[1]} />
+      <PageLinks view={view}>
         <span>{`${count(jobs.length, 'row')}, ${sorts[query.sort]}`}</span>
         <small>{startsText(jobs, page.now)}</small>
-      </nav>
+      </PageLinks>
     </>
+  )
+}
+
+function PageLinks({ view, children }: PropsWithChildren<{ view: JobsView }>) {
+  const { query, older, newer } = view
+  return (
+    <nav class="pages" aria-label="Pages">
+      <PageLink rel="next" href={older} text={pageNames(query.sort)[0]} />
+      <PageLink rel="prev" href={newer} text={pageNames(query.sort)[1]} />
+      {children}
+    </nav>
   )
 }
 

@@ -140,6 +140,7 @@ const archiveWords: Record<Completeness['archive'], string> = {
   used: 'older rows come from the archive',
   available: 'older rows are in the archive',
   off: 'no archive',
+  unreachable: 'older rows are in the archive, which cannot be read now',
 }
 
 type PanelProps = { view: PipelineView; page: Page }

@@ -14,6 +14,10 @@ export const placeSettings = Object.assign(
   ...placeKinds.map(({ settings }) => settings),
 ) as object
 
+/** Those of some settings that say where the archive is. */
+export const pickPlaceSettings = (given: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.keys(placeSettings).map((name) => [name, given[name]]))
+
 /** The settings that mean an address of the command line: a folder, or `s3://bucket/prefix`. Those of other places are unset. */
 export function toPlaceSettings(address: string): Record<string, string | undefined> {
   const asked = fromAddress(address)

@@ -16,7 +16,7 @@ import {
   statuses,
 } from '../../core/job.ts'
 import { ask, type Visit } from '../visit.ts'
-import { firstTime, ofAnotherList, type Problem } from './query.ts'
+import { ofAnotherList, type Problem } from './query.ts'
 
 /** Maximum subjobs and events on a page; it counts the others, and leads on to them. */
 export const rowsShown = 60
@@ -43,6 +43,7 @@ export function readJobQuery(params: URLSearchParams): { query: JobQuery; proble
     subjobsAfter: read('subjobs_after', isSubjobCursor, ofAnotherList),
     events: read('events', (text) => text === 'errors', 'must be errors'),
     eventsAfter: read('events_after', isEventCursor, ofAnotherList),
+    archive: read('archive', (text) => text === 'true', 'must be true') && true,
   }
   return { query, problems }
 }
@@ -67,7 +68,8 @@ export async function loadSubjobs(
   id: string,
   query: JobQuery,
 ): Promise<Subjobs | undefined> {
-  const list = { from: firstTime, time: 'started', order: 'desc', jobId: id } as const
+  const { archive } = query
+  const list = { time: 'started', order: 'desc', jobId: id, archive } as const
   const find = (filter: Partial<JobFilter>) =>
     ask<JobPage>(visit, ['subjobs', id, filter], (backend, signal) =>
       backend.findSubjobs({ ...list, limit: rowsShown, ...filter }, signal),
@@ -115,12 +117,12 @@ const ranks = ['failed', 'lost', 'stuck', 'late', 'running']
 export async function loadEvents(
   visit: Visit,
   id: string,
-  { events, eventsAfter }: JobQuery,
+  { events, eventsAfter, archive }: JobQuery,
 ): Promise<JobEvents | undefined> {
   const find = (filter: Partial<EventFilter>) =>
     ask<EventPage>(visit, ['events', id, filter], (backend, signal) =>
       backend
-        .findEvents(id, { order: 'desc', limit: rowsShown, ...filter }, signal)
+        .findEvents(id, { order: 'desc', archive, limit: rowsShown, ...filter }, signal)
         .catch(noneWhenUnknown),
     )
   const after = eventsAfter === undefined ? undefined : readEventCursor(eventsAfter, 'desc')
@@ -128,15 +130,17 @@ export async function loadEvents(
   const isFirst = after === undefined && kinds === undefined
   const page = await find({ kinds, after })
   if (page === undefined) return undefined
-  const { items, next } = page
+  const { items, next, completeness } = page
   const older = next === null ? undefined : eventCursorToWire(next, 'desc')
-  if (!isFirst || next === null) return { items, older, errors: [], errorsWhole: true, isFirst }
+  if (!isFirst || next === null) {
+    return { items, older, errors: [], errorsWhole: true, isFirst, completeness }
+  }
   const [failed, errors] = await Promise.all([
     find({ status: ['failed', 'canceled'], limit: mostErrors }),
     find({ kinds: ['error'], limit: mostErrors }),
   ])
   return {
-    ...{ items, older, isFirst },
+    ...{ items, older, isFirst, completeness },
     errors: notAmong(items, joinWhole([failed, errors])),
     errorsWhole: failed !== undefined && errors !== undefined,
   }

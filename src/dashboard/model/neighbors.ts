@@ -17,7 +17,7 @@ export function linkNeighbors(
   const { filter, flipped } = toFilter(query, firstTime)
   const rows = flipped ? list.items.toReversed() : list.items
   const [first, last] = [rows[0], rows.at(-1)]
-  if (first === undefined || last === undefined) return none
+  if (first === undefined || last === undefined) return linkOn(query, list, site)
   const order = sortOrder(query.sort)
   const more = list.nextCursor !== null
   const hasNext = flipped || more
@@ -27,11 +27,23 @@ export function linkNeighbors(
     list.nextCursor !== null && !flipped
       ? cursorToWire(list.nextCursor, filter)
       : cursorAt(last, { time: filter.time, order })
-  const before = cursorAt(first, { time: filter.time, order: flip(order) })
+  const before =
+    list.nextCursor !== null && flipped
+      ? cursorToWire(list.nextCursor, filter)
+      : cursorAt(first, { time: filter.time, order: flip(order) })
   return {
     older: hasNext ? link({ after }) : undefined,
     newer: hasPrevious ? link({ before }) : undefined,
   }
+}
+
+/** A page of the archive may have no rows, and others follow. */
+function linkOn(query: JobsQuery, { nextCursor }: JobPage, site: string | undefined): Neighbors {
+  const { filter, flipped } = toFilter(query, firstTime)
+  if (nextCursor === null) return { older: undefined, newer: undefined }
+  const cursor = cursorToWire(nextCursor, filter)
+  const href = jobsUrl({ ...firstPage(query), [flipped ? 'before' : 'after']: cursor }, site)
+  return flipped ? { older: undefined, newer: href } : { older: href, newer: undefined }
 }
 
 const cursorAt = (job: Job, list: Pick<JobFilter, 'time' | 'order'>) =>

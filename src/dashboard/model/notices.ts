@@ -1,8 +1,10 @@
-import { count, number } from '../../../views/format.ts'
+import { count, number, when } from '../../../views/format.ts'
 import type { Fresh, Notice } from '../../../views/page.ts'
 import { withQuery } from '../../../views/urls.ts'
 import type { Completeness } from '../../core/job.ts'
 import type { MissingSites } from '../../core/sites.ts'
+import type { Micros } from '../../core/time.ts'
+import { toSentence } from './error-text.ts'
 
 /** Sources named individually; the rest is counted. */
 const named = 3
@@ -44,6 +46,55 @@ export function completenessNotices(
   }
   return notices
 }
+
+/** A page that an archive is a part of. */
+type Searched = {
+  completeness: Completeness | undefined
+  /** Of a list: from when on rows belong to it; null: from the first one on. */
+  from?: Micros | null
+  now: Micros
+  /** Address of the same page with the archive. */
+  href: string
+  /** Address of the next page, when this one ends where the search of the archive did. */
+  further?: string | undefined
+}
+
+/** What an answer has from the archive, what it could have, and what was not looked at; empty when it needs none. */
+export function archiveNotices({ completeness, from, now, href, further }: Searched): Notice[] {
+  if (completeness === undefined) return []
+  const { archive, hotFrom, archiveMissing, archiveSearchedFrom } = completeness
+  const notices: Notice[] = archiveMissing.slice(0, named).map(({ from: start, to, why }) => ({
+    kind: 'stale',
+    title: `Not looked at: ${when(start, now)} to ${when(to, now)}`,
+    detail: toSentence(why),
+    ...(archive === 'available' ? { link: { href, text: searchText } } : {}),
+  }))
+  const more = archiveMissing.length - notices.length
+  if (more > 0) {
+    notices.push({
+      ...{ kind: 'stale', title: `${count(more, 'other range')} not looked at` },
+      detail: 'The API names each in completeness.archive_missing.',
+    })
+  }
+  const isOlder = hotFrom !== null && from !== undefined && (from === null || from < hotFrom)
+  if (archive === 'available' && isOlder && archiveMissing.length === 0) {
+    notices.push({
+      ...{ kind: 'stale', title: 'Older days are in the archive' },
+      detail: `This page shows what the hot store has, since ${when(hotFrom, now)}.`,
+      link: { href, text: searchText },
+    })
+  }
+  if (archive === 'used' && further !== undefined && archiveSearchedFrom !== null) {
+    notices.push({
+      ...{ kind: 'stale', title: 'The archive was searched in part' },
+      detail: `This page reaches back to ${when(archiveSearchedFrom, now)}.`,
+      link: { href: further, text: 'Search on' },
+    })
+  }
+  return notices
+}
+
+const searchText = 'Search there'
 
 /** The sites that are missing from an answer of the page. Empty where the page names each already, because it is live. */
 export function sitesNotices(sites: MissingSites | undefined, fresh: Fresh): Notice[] {

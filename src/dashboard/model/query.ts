@@ -50,6 +50,7 @@ export function readJobsQuery(params: URLSearchParams): { query: JobsQuery; prob
     min: read.seconds('min'),
     max: read.seconds('max'),
     sort,
+    archive: read.word('archive', { true: true, false: true }) === 'true',
     after: read.cursor('after', { time: toTimeField(sort), order: sortOrder(sort) }),
     before: read.cursor('before', { time: toTimeField(sort), order: flip(sortOrder(sort)) }),
   }
@@ -64,7 +65,7 @@ function readFacts(read: Reader): Facts {
 
 /** The same that the API refuses. */
 function checkTogether(
-  { from, to, min, max, flags: some, status, sort }: JobsQuery,
+  { from, to, min, max, flags: some, status, sort, archive }: JobsQuery,
   problems: Problem[],
 ) {
   if (from !== undefined && to !== undefined && from >= to) {
@@ -77,6 +78,12 @@ function checkTogether(
     problems.push({ name: 'min', detail: 'must not be greater than max' })
   }
   if (some.length === 0) return
+  if (archive) {
+    problems.push({
+      name: 'archive',
+      detail: 'must not be true: what is stuck, lost or late is in the hot store alone',
+    })
+  }
   if (status.length > 0 && toStatuses({ status, flags: some })?.length === 0) {
     problems.push({
       name: 'status',
@@ -221,6 +228,8 @@ export function toFilter(query: JobsQuery, now: Micros): { filter: JobFilter; fl
       minAttempts: query.minAttempts === '' ? undefined : Number(query.minAttempts),
       minDurationS: query.min === '' ? undefined : Number(query.min),
       maxDurationS: query.max === '' ? undefined : Number(query.max),
+      // Said either way: the window of all jobs begins before every hot store.
+      archive: query.archive,
       limit: pageSize,
       cursor: parseCursor(query.before ?? query.after),
     },

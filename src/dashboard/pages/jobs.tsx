@@ -1,14 +1,15 @@
-import { type JobsQuery, jobsParams } from '../../../views/jobs-query.ts'
+import { firstPage, type JobsQuery, jobsParams, jobsUrl } from '../../../views/jobs-query.ts'
 import { JobsBody, type JobsView } from '../../../views/pages/jobs.tsx'
 import type { Tally } from '../../../views/partials/cards.tsx'
+import type { JobPage } from '../../core/job.ts'
 import { appsQuestion } from '../../core/questions/apps.ts'
 import { runningQuestion } from '../../core/questions/running.ts'
 import { secondsBetween } from '../../core/time.ts'
 import { definePage } from '../define-page.tsx'
 import { judgedNotices, sumRunning } from '../model/flagged.ts'
 import { linkNeighbors } from '../model/neighbors.ts'
-import { completenessNotices, sitesNotices } from '../model/notices.ts'
-import { readJobsQuery, readSpan, toFilter } from '../model/query.ts'
+import { archiveNotices, completenessNotices, sitesNotices } from '../model/notices.ts'
+import { type JobsSpan, pageSize, readJobsQuery, readSpan, toFilter } from '../model/query.ts'
 import { loadTally } from '../model/tally.ts'
 import { usualCounts } from '../model/usual-counts.ts'
 import { respondNotUnderstood } from '../respond.tsx'
@@ -31,15 +32,22 @@ async function load(visit: Visit): Promise<JobsView | Response> {
   if (problems.length > 0) return respondNotUnderstood(visit, problems)
   const { filter, flipped } = toFilter(query, visit.now)
   const [list, apps, tally, usual, running, subjobs] = await Promise.all([
-    ask(visit, ['jobs', query], (backend, signal) => backend.findJobs(filter, signal)),
+    ask(
+      visit,
+      ['jobs', query],
+      (backend, signal) => backend.findJobs(filter, signal),
+      keepSearched(query),
+    ),
     ask(visit, ['apps'], (backend, signal) => backend.ask(appsQuestion, {}, signal)),
     loadCards(visit, query),
     loadUsual(visit, query),
     query.flags.length === 0 ? undefined : loadRunning(visit, filter.exactApp),
     findSubjobs(visit, query),
   ])
+  const span = readSpan(query, visit.now)
+  const neighbors = linkNeighbors(query, list, visit.siteQuery)
   return {
-    ...readSpan(query, visit.now),
+    ...span,
     query,
     apps: [...new Set((apps ?? []).map(({ name }) => name))].sort(),
     tally,
@@ -47,13 +55,42 @@ async function load(visit: Visit): Promise<JobsView | Response> {
     subjobs,
     total: list?.total,
     jobs: list && (flipped ? list.items.toReversed() : list.items),
-    ...linkNeighbors(query, list, visit.siteQuery),
+    ...neighbors,
     notices: [
       ...(running ? judgedNotices(running, query.flags) : []),
       ...sitesNotices(visit.sites, assessFreshness(visit)),
       ...completenessNotices(list?.completeness, visit.siteQuery),
+      ...(query.flags.length > 0 ? [] : listArchive(visit, { query, list, span, neighbors })),
     ],
   }
+}
+
+/** Of the archive a page is not made again at every change: its files do not change, and cost time. */
+const searchedKeepMs = 60_000
+
+const keepSearched = ({ archive }: JobsQuery) => (archive ? searchedKeepMs : undefined)
+
+/** What the list has of the archive. */
+function listArchive(
+  { siteQuery, now }: Visit,
+  {
+    query,
+    list,
+    span,
+    neighbors,
+  }: {
+    query: JobsQuery
+    list: JobPage | undefined
+    span: JobsSpan
+    neighbors: { older: string | undefined; newer: string | undefined }
+  },
+) {
+  const isShort = list !== undefined && list.nextCursor !== null && list.items.length < pageSize
+  return archiveNotices({
+    ...{ completeness: list?.completeness, from: span.from, now },
+    href: jobsUrl({ ...firstPage(query), archive: true }, siteQuery),
+    further: isShort ? (query.before === undefined ? neighbors.older : neighbors.newer) : undefined,
+  })
 }
 
 /** Subjobs shown of those that a search finds. */
@@ -64,8 +101,11 @@ async function findSubjobs(visit: Visit, query: JobsQuery) {
   const isSearch = query.q !== '' && query.after === undefined && query.before === undefined
   if (!isSearch || query.flags.length > 0) return undefined
   const { filter } = toFilter(query, visit.now)
-  return ask(visit, ['subjobs', query], (backend, signal) =>
-    backend.findSubjobs({ ...filter, limit: subjobsShown }, signal),
+  return ask(
+    visit,
+    ['subjobs', query],
+    (backend, signal) => backend.findSubjobs({ ...filter, limit: subjobsShown }, signal),
+    keepSearched(query),
   )
 }
 

@@ -61,10 +61,11 @@ export function roleChildren(layout: UpLayout): ChildSpec[] {
   const { dir, site, ports, databaseUrl, tokens, env, simulated } = layout
   const LOCAL_API_TOKEN = tokens.token
   const at = (role: keyof UpPorts) => `http://127.0.0.1:${ports[role]}`
+  const archive = { ARCHIVE_DIR: join(dir, 'archive') }
   const shows = { LOCAL_API_TOKEN, DEFAULT_SITE: site, SIMULATED: String(simulated) }
   const settings: Record<keyof UpPorts, Record<string, string>> = {
-    'local-api': { DATABASE_URL: databaseUrl },
-    archiver: { DATABASE_URL: databaseUrl, ARCHIVE_DIR: join(dir, 'archive') },
+    'local-api': { DATABASE_URL: databaseUrl, ...archive },
+    archiver: { DATABASE_URL: databaseUrl, ...archive },
     sidecar: { SPOOL_DIR: join(dir, 'spool'), LOCAL_API_BASE: at('local-api'), LOCAL_API_TOKEN },
     central: { SITES: `${site}=${at('local-api')}`, LOCAL_API_TOKEN },
     web: { LOCAL_API: at('local-api'), ...shows },

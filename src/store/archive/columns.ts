@@ -113,6 +113,14 @@ const jobColumns = (ids: Given[]) =>
       [28, 'version', 'int'],
       // In a day that the job has left: where it lies now. Such a row has no other values than its ids.
       [29, 'moved_to', 'text'],
+      [30, 'last_queued_at', 'time'],
+      // Of all attempts: from then on there may be events of it.
+      [
+        31,
+        'first_event_at',
+        'time',
+        `least(first_event_at, (select min((value ->> 'first_event_at')::timestamptz) from jsonb_each(attempts)))`,
+      ],
     ] satisfies Given[]),
   ].map(column)
 

@@ -65,7 +65,7 @@ export async function dueDays(store: Store, signal?: AbortSignal): Promise<DueDa
         group by 1, 2
         union all
         select site_id, date_trunc('day', at, 'UTC'), 0, count(*), min(stored_at), 0, null, null, 0
-        from event_late where at < (select closed from now) group by 1, 2
+        from event_late where at < (select closed from now) and restored_until is null group by 1, 2
         union all ${sql.unsafe(changedSql('job'))}
         union all ${sql.unsafe(changedSql('subjob'))}
         union all

@@ -6,6 +6,12 @@
 
 export type JobKind = 'job' | 'subjob'
 
+/**
+ * How many days before and after the day where it lies a job may begin, and be last heard of, to be found by that day alone;
+ * "archived_job" keeps the times of others.
+ */
+export const nearDays = { started: { first: 1, last: 0 }, seen: { first: 0, last: 1 } } as const
+
 /** A job that never ended counts as lost after so many days of silence; a day later it is deleted. */
 const silentDays = 89
 

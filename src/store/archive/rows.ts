@@ -86,12 +86,12 @@ async function eventSource(
   const late = await tx<EventKey[]>`
     /* archive.lateKeys */
     select at, idempotency_key as key from event_late
-    where at >= ${from} and at < ${to} and site_id = ${site}`
+    where at >= ${from} and at < ${to} and site_id = ${site} and restored_until is null`
   const repeats = late.length === 0 ? [] : await wanted.findKnown(late)
   if (loss.lost) throw new Error('the connection to the database was lost')
   const columns = [...eventColumns.map(([name]) => name), 'stored_at'].join(', ')
   const within = 'at >= $1::timestamptz and at < $2::timestamptz and site_id = $3'
-  const lateRows = `select ${columns}, true as is_late from event_late where ${within}
+  const lateRows = `select ${columns}, true as is_late from event_late where ${within} and restored_until is null
     and (at, idempotency_key) not in (select * from unnest($4::timestamptz[], $5::uuid[]))`
   const rows = `select ${columns}, false as is_late from event where ${within}
     and date_trunc('hour', at, 'UTC') <> all($6::timestamptz[])`
