@@ -17,7 +17,7 @@ export function toTime(text: string): string {
 /** @throws ConfigError when nothing lies between them */
 export function assertSpan(from: string | undefined, to: string | undefined): void {
   if (from === undefined || to === undefined || from < to) return
-  throw new ConfigError(`--to: ${to} is not after --from, ${from}; --to itself is not included`)
+  throw new ConfigError(`--to: ${to} is not after --from, ${from}, and is exclusive`)
 }
 
 /** The id of a job or subjob. */

@@ -18,9 +18,7 @@ export function addRestore(archive: Command): void {
     )
     .requiredOption('--to <time>', 'the same, before then', toTime)
     .option('--site <ids...>', 'only of these sites', collect(toSite))
-    .addOption(
-      new Option('--keep <days>', 'for so many days they stay').default(7).argParser(toDays),
-    )
+    .addOption(new Option('--keep <days>', 'how many days they stay').default(7).argParser(toDays))
     .addOption(settingOption('--database-url <url>', 'database to restore into', 'DATABASE_URL'))
     .action(async (flags: Flags) => {
       const { runRestore } = await import('../archive/run-restore.ts')

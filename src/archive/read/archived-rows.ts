@@ -3,11 +3,7 @@ import type { JobStatus } from '../../core/job.ts'
 import { parseText } from '../../core/json.ts'
 import { must } from '../../core/must.ts'
 import { fromMicros, type Micros, secondsBetween } from '../../core/time.ts'
-import {
-  type ArchiveColumn,
-  type ArchiveKind,
-  archiveColumns,
-} from '../../store/archive/columns.ts'
+import type { ArchiveColumn } from '../../store/archive/columns.ts'
 import type { EventRow } from '../../store/events.ts'
 import type { JobRow } from '../../store/job-rows.ts'
 import type { ParquetValue } from './parquet-file.ts'
@@ -30,14 +26,6 @@ export function toArchivedValue({ type }: ArchiveColumn): (value: ParquetValue) 
 function wholeNumber(value: bigint): number | bigint {
   const n = Number(value)
   return Number.isSafeInteger(n) ? n : value
-}
-
-const columnsOf = (kind: ArchiveKind) => archiveColumns[kind].map(({ name }) => name)
-/** The names of all columns of a kind, in their order. */
-export const columnNames: Readonly<Record<ArchiveKind, readonly string[]>> = {
-  event: columnsOf('event'),
-  job: columnsOf('job'),
-  subjob: columnsOf('subjob'),
 }
 
 /** A job or subjob as the store would give it, and what the store keeps apart. */
