@@ -89,10 +89,14 @@ function isStartTold({
   status,
   startedAt,
   firstEventAt,
+  attempts,
 }: ShelvedJob) {
   if (queuedAt === null) return true
   if (endedAt !== null) return durationS !== null
-  return status !== 'queued' || (firstEventAt !== null && startedAt !== firstEventAt)
+  if (status !== 'queued') return true
+  // The first event is of all attempts: of several it says nothing about the one that is shown.
+  if (attempts !== null) return startedAt !== queuedAt
+  return firstEventAt !== null && startedAt !== firstEventAt
 }
 
 function metadataOf(job: ShelvedJob, metadata: ShelvedJob['metadata']): Partial<Slots> {
