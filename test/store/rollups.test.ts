@@ -49,6 +49,27 @@ const fromScratch = (store: Store, table: 'job' | 'subjob', bucket: string, more
 
 const hour = `date_trunc('hour', started_at)`
 
+/** What is made of the jobs that are there; text by code point. */
+const summaries = async (store: Store) => [
+  await run(store, `select * from job_ends_hourly order by ended, bucket, app_name collate "C", status`),
+  await run(
+    store,
+    `select * from job_facets_hourly order by ended, bucket, fact, of collate "C", value collate "C"`,
+  ),
+  await run(store, 'select * from job_texts_hourly order by bucket, texts'),
+]
+const everyHourIsDue = `insert into rollup_due select 'j', array_agg(distinct ${hour}) from job having count(*) > 0`
+
+const eventColumns = 'entity_type, site_id, app_name, kind'
+const eventsRolled = (store: Store) =>
+  run(store, `select bucket, ${eventColumns}, n from event_stats_hourly order by 1, 2, 3, 4, 5`)
+const eventsFromScratch = (store: Store) =>
+  run(
+    store,
+    `select date_trunc('hour', at) as bucket, ${eventColumns}, count(*) as n
+     from (select * from event union all select * from event_late) events group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5`,
+  )
+
 /** Deletes a job as maintenance does, and keeps what it was. */
 async function remove(store: Store, id: string): Promise<void> {
   const of = `from job where job_id = '${id}'`
@@ -93,6 +114,11 @@ function suite(edition: Edition) {
         }
         assert.equal(await count(store, 'rollup_due'), 0)
         assert.equal(await count(store, 'rollup_stale'), 0)
+        assert.deepEqual(await eventsRolled(store), await eventsFromScratch(store))
+        const summed = await summaries(store)
+        await run(store, everyHourIsDue)
+        await make()
+        assert.deepEqual(await summaries(store), summed)
       },
     )
     await fc.assert(property, { numRuns: edition === 'plain' ? 30 : 10 })
