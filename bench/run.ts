@@ -37,6 +37,7 @@ await new Command('npm run bench --')
   )
   .option('--backlog <n>', 'events that wait before drain and backlog', positive, 1_000_000)
   .option('--jobs <n,n>', 'sizes of the table for query', numbers, [100_000, 1_000_000])
+  .option('--week <n,n>', 'jobs of a week for query', numbers, [100_000, 1_000_000])
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
     for (const bench of chosen(wanted)) {

@@ -47,6 +47,8 @@ export type Options = {
   backlog: number
   /** Numbers of jobs for `query`. */
   jobs: number[]
+  /** Numbers of jobs of a week, all of a table, for `query`. */
+  week: number[]
 }
 
 export type Context = {

@@ -51,7 +51,10 @@ const hour = `date_trunc('hour', started_at)`
 
 /** What is made of the jobs that are there; text by code point. */
 const summaries = async (store: Store) => [
-  await run(store, `select * from job_ends_hourly order by ended, bucket, app_name collate "C", status`),
+  await run(
+    store,
+    `select * from job_ends_hourly order by ended, bucket, app_name collate "C", status`,
+  ),
   await run(
     store,
     `select * from job_facets_hourly order by ended, bucket, fact, of collate "C", value collate "C"`,
