@@ -171,6 +171,29 @@ function suite(edition: Edition) {
     ])
   })
 
+  test('count a job that reports again after it was deleted once, where the archive tells', async (t) => {
+    const { store, make } = await open(t, edition)
+    await ingest(store, [ended(1, 10), ended(2, 20)])
+    await run(
+      store,
+      `insert into archived_job (kind, id, site_id, day, version, updated_at)
+       select 'job', job_id, site_id, '2026-03-01', 1, updated_at from job`,
+    )
+    const total = async () =>
+      (await run(store, 'select sum(n)::int as n, max(bucket) as last from job_stats_hourly'))[0]
+    const both = { n: 2, last: noon }
+    for (const _ of ['deleted', 'and again after it came back']) {
+      await run(store, `delete from job where job_id = '${jobId(1)}'`)
+      await make()
+      assert.deepEqual({ ...(await total()) }, both)
+      await ingest(store, [anEvent('2026-06-20T09:00:00.000000Z', { kind: 'progress' }, job(1))])
+      await make()
+      assert.equal(await count(store, 'job'), 2)
+      assert.deepEqual({ ...(await total()) }, both)
+    }
+    assert.equal(await count(store, 'archived_job where deleted'), 1)
+  })
+
   test('of days, weeks and months follow a change of long ago', async (t) => {
     const { store, make } = await open(t, edition)
     const days = ['2024-02-28', '2024-02-29', '2024-03-01', '2024-03-04', '2025-12-31']
