@@ -33,15 +33,20 @@ export async function startBusyWeek(context: Context, size: number) {
   context.log(`  making a week of ${size} jobs`)
   await fillJobs(store, size, size)
   const api = await startLocalApi(context, url)
-  const begin = performance.now()
-  await until('the rollups', () => isMade(store), 600_000)
-  context.log(`  its rollups were made in ${((performance.now() - begin) / 1000).toFixed(1)} s`)
-  await store.ask(op, (sql) => sql`vacuum (analyze)`)
+  await untilMade(context, store)
   const sides: Record<string, Turn> = {}
   for (const [name, path] of Object.entries(questions)) sides[nameOf(name, size)] = asks(api, path)
   for (const [name, path] of Object.entries(pages))
     sides[nameOf(name, size)] = opens(context, api, path)
   return sides
+}
+
+/** Waits until a local API has made the rollups. */
+export async function untilMade(context: Context, store: Store): Promise<void> {
+  const begin = performance.now()
+  await until('the rollups', () => isMade(store), 1_200_000)
+  context.log(`  its rollups were made in ${((performance.now() - begin) / 1000).toFixed(1)} s`)
+  await store.ask(op, (sql) => sql`vacuum (analyze)`)
 }
 
 const isMade = async (store: Store) => {
@@ -66,7 +71,8 @@ export function claimBusyWeek(size: number, least: number): Claim[] {
 const nameOf = (name: string, size: number) =>
   `${name}, a week of ${size.toLocaleString('en-US')} jobs`
 
-function asks(url: string, path: string): Turn {
+/** @returns the median time of an answer over HTTP, in ms; a tenth of a turn for it */
+export function asks(url: string, path: string): Turn {
   return async (seconds) => {
     const connection = await Connection.open(url)
     const took: number[] = []

@@ -16,9 +16,10 @@ import { soak } from './soak.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
 import { startBacklog } from './start-backlog.ts'
+import { stats } from './stats.ts'
 
 const benches: Bench[] = [
-  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, judge, start],
+  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, stats, judge, start],
   ...[startBacklog, fanout, sinks, backlog, soak],
 ]
 const names = benches.map(({ name }) => name)
