@@ -169,7 +169,15 @@ const paths = [
 /** When something was written here, which differs by the moment. */
 const ofHere = new Set([
   ...['inserted_at', 'updated_at', 'first_seen_at', 'last_seen_at', 'stored_at', 'last_stored_at'],
-  ...['accepted_at', 'checked_at', 'lag_s', 'delivered_at', 'last_delivered_at', 'oldest_source_age_s', 'as_of'],
+  ...[
+    'accepted_at',
+    'checked_at',
+    'lag_s',
+    'delivered_at',
+    'last_delivered_at',
+    'oldest_source_age_s',
+    'as_of',
+  ],
 ])
 const plainly = (answer: unknown) =>
   JSON.parse(JSON.stringify(answer, (name, value) => (ofHere.has(name) ? undefined : value)))

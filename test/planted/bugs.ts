@@ -2184,8 +2184,8 @@ export const bugs: readonly Bug[] = [
     find: 'or (excluded.progress_meta_at is not null and (j.end_event_at is not null',
     replace: 'or (excluded.progress_meta_at is null and (j.end_event_at is not null',
     test: [
-      'test/store/rollups.test.ts',
-      'rollups on plain PostgreSQL > of hours are what a count from scratch gives, after any history in any batches',
+      'test/store/narrow.test.ts',
+      'a search finds what a job says later, before and after its hour is made again',
     ],
   },
   {
@@ -2195,8 +2195,8 @@ export const bugs: readonly Bug[] = [
     find: 'bucket = any(array(select hour from due))',
     replace: 'false',
     test: [
-      'test/store/filters.test.ts',
-      'pages list exactly what core says belongs to the list, in its order, each once',
+      'test/store/narrow.test.ts',
+      'a search finds what a job says later, before and after its hour is made again',
     ],
   },
   {
@@ -2206,7 +2206,7 @@ export const bugs: readonly Bug[] = [
     find: 'sql`bucket <> all(array(select hour from due))`',
     replace: 'sql`true`',
     test: [
-      'test/store/busy-week.test.ts',
+      'test/faults/busy-week.test.ts',
       'a busy week on plain PostgreSQL > statistics, causes and searches are those of the jobs',
     ],
   },

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
 import type { Pool, Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { trimJobs } from '../../src/store/maintenance.ts'
 import { findStats } from '../../src/store/stats.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { arbitraryArrival } from '../support/histories.ts'
@@ -182,8 +183,12 @@ function suite(edition: Edition) {
     const total = async () =>
       (await run(store, 'select sum(n)::int as n, max(bucket) as last from job_stats_hourly'))[0]
     const both = { n: 2, last: noon }
+    await run(store, `update horizon set trusted_at = '2026-12-01'`)
     for (const _ of ['deleted', 'and again after it came back']) {
-      await run(store, `delete from job where job_id = '${jobId(1)}'`)
+      const silent = `updated_at = '2026-07-01' where`
+      await run(store, `update job set ${silent} job_id = '${jobId(1)}'`)
+      await run(store, `update archived_job set ${silent} id = '${jobId(1)}'`)
+      assert.equal(await trimJobs(store, signal, 90, true), 1)
       await make()
       assert.deepEqual({ ...(await total()) }, both)
       await ingest(store, [anEvent('2026-06-20T09:00:00.000000Z', { kind: 'progress' }, job(1))])

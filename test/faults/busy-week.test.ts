@@ -11,7 +11,6 @@ import type { StatsFilter, StatsRow } from '../../src/core/questions/stats.ts'
 import { fromMs } from '../../src/core/time.ts'
 import type { Pool, Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
-import { toRanges } from '../../src/store/rollups/narrow.ts'
 import { findStats } from '../../src/store/stats.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
@@ -159,12 +158,3 @@ function suite(edition: Edition) {
 
 describe('a busy week on plain PostgreSQL', () => suite('plain'))
 describe('a busy week on TimescaleDB', needsTimescale, () => suite('timescale'))
-
-test('hours are joined to few ranges over the shortest gaps', () => {
-  const hours = Array.from({ length: 40 }, (_, i) => fromMs((i * i + i) * hourMs))
-  const ranges = toRanges(hours, 'asc')
-  assert.ok(ranges.length <= 17)
-  assert.ok(hours.every((hour) => ranges.some((range) => range.from <= hour && hour < range.to)))
-  assert.deepEqual(toRanges(hours, 'desc'), [...ranges].reverse())
-  assert.deepEqual(toRanges([], 'asc'), [])
-})
