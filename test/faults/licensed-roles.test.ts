@@ -59,7 +59,7 @@ test('migrate, local-api and archiver work under the Timescale licence', needsTs
     fetch(`${api.url}/v1/ingest/events:batch`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ events }),
+      body: JSON.stringify(events),
     }).then((response) => response.json() as Promise<{ success: number }>)
   assert.equal((await post()).success, 50)
   await post()
