@@ -201,7 +201,7 @@ stable language sql as $$
     greatest(last_vacuum, last_autovacuum), pg_total_relation_size(relid)
   from pg_stat_user_tables where n_live_tup + n_dead_tup > 0 order by n_dead_tup desc, relname $$;
 
--- Apps of which so many percent of the jobs that ended failed; fewer than five say nothing.
+-- Apps of whose jobs that share failed; fewer than five say nothing.
 create function check_high_failure_rate(pct float8 default 10, hours int default 1)
 returns table (site_id text, app_name text, ended int8, failed int8, failed_pct numeric)
 stable language sql as $$
@@ -211,7 +211,7 @@ stable language sql as $$
     from job where ended_at >= now() - make_interval(hours => hours) and status <> 'unknown' group by 1, 2) apps
   where ended >= 5 and failed_pct >= pct order by failed_pct desc, 1, 2 $$;
 
--- Sites of which no job was heard of for so many minutes.
+-- Sites from which nothing was heard for that many minutes.
 create function check_no_activity(minutes int default 60)
 returns table (site_id text, last_seen_at timestamptz, silent_minutes int)
 stable language sql as $$

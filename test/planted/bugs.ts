@@ -2214,8 +2214,8 @@ export const bugs: readonly Bug[] = [
     name: 'a source that shows a loss never leaves',
     why: 'of each sidecar that was ever broken a row stays, and a gap in every answer',
     file: 'src/store/retire-sources.ts',
-    find: 'make_interval(days => ${forgottenDays}) or (received =',
-    replace: 'make_interval(days => 1000000) or (received =',
+    find: 'const forgottenDays = 400',
+    replace: 'const forgottenDays = 1_000_000',
     test: [
       'test/store/sources.test.ts',
       'a source retires > and leaves after 400 days of silence, whatever is missing of it',
