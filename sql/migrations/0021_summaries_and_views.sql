@@ -69,8 +69,8 @@ create table event_stats_daily (like event_stats_hourly including all);
 create table event_stats_weekly (like event_stats_hourly including all);
 create table event_stats_monthly (like event_stats_hourly including all);
 
--- What is not added yet. Without a key, as rollup_due.
-create table event_stats_due (like event_stats_hourly);
+-- What is not added yet: the counts of a transaction, as an array of rows. Without a key, as rollup_due.
+create table event_stats_due (counts json not null);
 
 -- Whose days, weeks and months are stale.
 alter table rollup_stale add column stats text not null default 'job_stats' check (stats in ('job_stats', 'event_stats'));

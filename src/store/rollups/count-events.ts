@@ -2,7 +2,6 @@ import type { Event } from '../../core/event.ts'
 import type { Micros } from '../../core/time.ts'
 import type { Store } from '../connect.ts'
 import type { Sql } from '../driver.ts'
-import { hourOf } from './read-hours.ts'
 
 /*
  * Counts of raw events by the hour of their time: event_stats_hourly. Raw events are dropped after days and may come
@@ -25,31 +24,37 @@ export type EventCount = {
 export function countEvents(events: readonly Event[]): EventCount[] {
   const counts = new Map<string, EventCount>()
   for (const { event, entity, site_id, app } of events) {
-    const bucket = hourOf(event.at)
-    const entity_type = entity.type === 'job' ? 'j' : 's'
-    const key = JSON.stringify([bucket, entity_type, site_id, app.name, event.kind])
+    // The hour of a time is its first thirteen characters. Between texts stands one that none of them has.
+    const hour = event.at.slice(0, 13)
+    const key = [hour, entity.type, event.kind, site_id, app.name].join('\u0000')
     const count = counts.get(key)
-    if (count) count.n++
-    else
-      counts.set(key, { bucket, entity_type, site_id, app_name: app.name, kind: event.kind, n: 1 })
+    if (count) {
+      count.n++
+      continue
+    }
+    counts.set(key, {
+      bucket: `${hour}:00:00.000000Z`,
+      entity_type: entity.type === 'job' ? 'j' : 's',
+      site_id,
+      app_name: app.name,
+      kind: event.kind,
+      n: 1,
+    })
   }
   return [...counts.values()]
 }
 
-/** Notes counts, as a part of a statement: `noted as (...)`. */
-export const notingEventsSql = (counts: string) => `
-  noted as (
-    insert into event_stats_due
-    select * from json_to_recordset(${counts}::text::json)
-      as c (bucket timestamptz, entity_type "char", site_id text, app_name text, kind text, n int8))`
+/** Notes counts in one row, as a part of a statement: `noted as (...)`. */
+export const notingEventsSql = (counts: string) =>
+  `noted as (insert into event_stats_due (counts) values (${counts}::text::json))`
 
 /** Notes of one transaction: those of some minutes. */
-const notesAtATime = 20_000
+const notesAtATime = 2000
 
 /**
  * Adds some of the counts that are noted to their hours.
  *
- * @returns how many were noted; 0 when none is any more
+ * @returns how many transactions had noted them; 0 when none is left
  */
 export function addEventCounts(store: Store): Promise<number> {
   return store.begin({ operation: 'addEventCounts', table: 'event_stats_hourly' }, async (tx) => {
@@ -57,14 +62,18 @@ export function addEventCounts(store: Store): Promise<number> {
       /* rollups.addEvents */
       with taken as (
         delete from event_stats_due where ctid = any(array(select ctid from event_stats_due limit ${notesAtATime}))
-        returning *),
+        returning counts),
+      sums as materialized (
+        select bucket, entity_type, site_id, app_name, kind, sum(n)::int8 as n
+        from taken, json_to_recordset(counts)
+          as c (bucket timestamptz, entity_type "char", site_id text, app_name text, kind text, n int8)
+        group by 1, 2, 3, 4, 5),
       stale as (
         insert into rollup_stale (stats, level, bucket)
-        select distinct 'event_stats', 'daily', date_bin('1 day', bucket, '2000-01-01T00:00:00Z') from taken
+        select distinct 'event_stats', 'daily', date_bin('1 day', bucket, '2000-01-01T00:00:00Z') from sums
         on conflict do nothing),
       added as (
-        insert into event_stats_hourly as s
-        select bucket, entity_type, site_id, app_name, kind, sum(n)::int8 from taken group by 1, 2, 3, 4, 5
+        insert into event_stats_hourly as s select * from sums
         on conflict (bucket, entity_type, site_id, app_name, kind) do update set n = s.n + excluded.n)
       select count(*)::int as n from taken`
     return row?.n ?? 0
