@@ -2,14 +2,14 @@ import type { Store } from '../src/store/connect.ts'
 
 const op = { operation: 'bench', table: 'job' }
 
-/** Jobs of the last seven days; all others of a table are older, about as dense. */
-const inWindow = 50_000
+/** Jobs of the last seven days unless told otherwise; all others of a table are older, about as dense. */
+const usualWeek = 50_000
 
 /**
  * Fills the table of jobs: 40 apps, one job in 50 failed, one in 500 running, a lot for each 25; one in ten
  * was queued, one in 40 tried twice, and one in 1,000 waits.
  */
-export async function fillJobs(store: Store, count: number): Promise<void> {
+export async function fillJobs(store: Store, count: number, inWeek = usualWeek): Promise<void> {
   await store.ask(
     op,
     (sql) => sql`
@@ -17,13 +17,22 @@ export async function fillJobs(store: Store, count: number): Promise<void> {
       select 'fab1', 'metrology-' || n, gen_random_uuid(), '4.2.1' from generate_series(0, 39) n`,
   )
   for (let from = 0; from < count; from += 50_000) {
-    await insertJobs(store, from, Math.min(count, from + 50_000))
+    await insertJobs(store, { from, to: Math.min(count, from + 50_000), inWeek })
   }
+  // As ingest does, but for history all at once.
+  await store.ask(
+    op,
+    (sql) => sql`
+      insert into rollup_due select 'j', array_agg(distinct date_bin('1 hour', started_at, '2000-01-01T00:00:00Z'))
+      from job`,
+  )
   await store.ask(op, (sql) => sql`vacuum (analyze, freeze) job`)
   await store.ask(op, (sql) => sql`checkpoint`)
 }
 
-const insertJobs = (store: Store, from: number, to: number) =>
+type Part = { from: number; to: number; inWeek: number }
+
+const insertJobs = (store: Store, { from, to, inWeek }: Part) =>
   store.ask(
     op,
     (sql) => sql`
@@ -51,7 +60,7 @@ const insertJobs = (store: Store, from: number, to: number) =>
       from generate_series(${from}::int, ${to - 1}::int) n
       join app a on a.name = 'metrology-' || n * 7 % 40
       cross join lateral (
-        select now() - n * (interval '7 days' / ${inWindow}::int) as at) s
+        select now() - n * (interval '7 days' / ${inWeek}::int) as at) s
       cross join lateral (select case when n % 500 > 0 and n % 1000 <> 7 then at + interval '90 seconds' end as ended) e
       cross join lateral (select n % 10 = 4 as queued, n % 1000 = 7 as waits) w`,
   )

@@ -1,5 +1,6 @@
 import { connect, type Sql, type Store } from '../src/store/connect.ts'
 import { jobColumnsSql } from '../src/store/job-rows.ts'
+import { claimBusyWeek, startBusyWeek } from './busy-week.ts'
 import type { Bench, Claim, Context, Turn } from './frame/bench.ts'
 import { Connection, expectOk } from './frame/connection.ts'
 import { median } from './frame/numbers.ts'
@@ -63,7 +64,7 @@ const questions: Question[] = [
 export const query: Bench = {
   name: 'query',
   about:
-    'GET /v1/jobs?limit=100 over the last 7 days, against the same SQL alone; and a larger table, its jobs older, against the smallest',
+    'GET /v1/jobs?limit=100 over the last 7 days, against the same SQL alone; a larger table, its jobs older, against the smallest; and weeks of more jobs',
   unit: 'ms',
   async start(context) {
     const sides: Record<string, Turn> = {}
@@ -94,6 +95,10 @@ export const query: Bench = {
           atMost: 1.5,
         })
       }
+    }
+    for (const size of context.options.week) {
+      Object.assign(sides, await startBusyWeek(context, size))
+      claims.push(...claimBusyWeek(size, context.options.week[0]!))
     }
     return { sides, claims, facts: () => ({ database: server }) }
   },

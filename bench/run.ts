@@ -18,9 +18,10 @@ import { soak } from './soak.ts'
 import { spool } from './spool.ts'
 import { start } from './start.ts'
 import { startBacklog } from './start-backlog.ts'
+import { stats } from './stats.ts'
 
 const benches: Bench[] = [
-  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, archive, judge, start],
+  ...[spool, sidecarSingle, sidecarBatch, ingest, drain, live, query, archive, stats, judge, start],
   ...[startBacklog, fanout, sinks, backlog, soak, history],
 ]
 const names = benches.map(({ name }) => name)
@@ -40,6 +41,7 @@ await new Command('npm run bench --')
   .option('--backlog <n>', 'events that wait before drain and backlog', positive, 1_000_000)
   .option('--jobs <n,n>', 'sizes of the table for query', numbers, [100_000, 1_000_000])
   .option('--day <n>', 'events of the day for archive', positive, 2_000_000)
+  .option('--week <n,n>', 'jobs of a week for query', numbers, [100_000, 1_000_000])
   .option('--dry', 'keep nothing: print the figures only', false)
   .action(async (wanted: string[], { dry, ...options }: Options & { dry: boolean }) => {
     for (const bench of chosen(wanted)) {

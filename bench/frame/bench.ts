@@ -49,6 +49,8 @@ export type Options = {
   jobs: number[]
   /** Events of the day of `archive`. */
   day: number
+  /** Numbers of jobs of a week, all of a table, for `query`. */
+  week: number[]
 }
 
 export type Context = {

@@ -5,6 +5,7 @@ import { must } from '../core/must.ts'
 import { type App, appsQuestion } from '../core/questions/apps.ts'
 import type { Sql, Store, TransactionSql } from './connect.ts'
 import { readList } from './page.ts'
+import { countEvents, notingEventsSql } from './rollups/count-events.ts'
 
 const table = 'app'
 
@@ -63,7 +64,7 @@ export async function resolveApps(
 /** Text that LIKE takes literally. */
 export const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&')
 
-/** Notes the apps of a batch, each with the version of its latest event. */
+/** Notes the apps of a batch, each with the version of its latest event, and how many events it has (rollups). */
 export async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): Promise<void> {
   const apps = new Map<string, Event>()
   for (const event of fresh) {
@@ -78,18 +79,24 @@ export async function upsertApps(tx: TransactionSql, fresh: readonly Event[]): P
     app_id: app.app_id,
     version: app.version,
   }))
-  // A row that is a minute fresh is left alone, and not even locked: most batches write nothing here,
-  // and concurrent batches do not wait for each other.
-  await tx`
-    /* ingest.upsertApps */
-    insert into app (site_id, name, app_id, version)
-    select * from json_to_recordset(${JSON.stringify(rows)}::text::json)
-      as a (site_id text, name text, app_id uuid, version text)
-    where not exists (
-      select from app k where k.site_id = a.site_id and k.name = a.name
-        and k.last_seen_at >= now() - interval '1 minute')
-    order by 1, 2
-    on conflict (site_id, name) do update set
-      app_id = excluded.app_id, version = excluded.version, last_seen_at = now()
-    where app.last_seen_at < now() - interval '1 minute'`
+  await tx.unsafe(upsertAppsSql, [JSON.stringify(rows), JSON.stringify(countEvents(fresh))], {
+    prepare: true,
+  })
 }
+
+/**
+ * A row that is a minute fresh is left alone, and not even locked: most batches write nothing here,
+ * and concurrent batches do not wait for each other.
+ */
+const upsertAppsSql = `/* ingest.upsertApps */
+with ${notingEventsSql('$2')}
+insert into app (site_id, name, app_id, version)
+select * from json_to_recordset($1::text::json)
+  as a (site_id text, name text, app_id uuid, version text)
+where not exists (
+  select from app k where k.site_id = a.site_id and k.name = a.name
+    and k.last_seen_at >= now() - interval '1 minute')
+order by 1, 2
+on conflict (site_id, name) do update set
+  app_id = excluded.app_id, version = excluded.version, last_seen_at = now()
+where app.last_seen_at < now() - interval '1 minute'`

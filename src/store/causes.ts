@@ -6,9 +6,13 @@ import {
   type CausesFilter,
   causesQuestion,
 } from '../core/questions/causes.ts'
+import { toMs } from '../core/time.ts'
 import { findAppNames } from './apps.ts'
 import type { Store } from './connect.ts'
 import type { Sql } from './driver.ts'
+import { errorClassSql } from './error-class.ts'
+import { type Fragment, joined } from './job-walks.ts'
+import { dueSql, isMadeSql, jobsBesideSql, toHours } from './rollups/read-hours.ts'
 
 const maxOf = must(causesQuestion.maxOf, 'an answer of causes is bounded')
 
@@ -37,70 +41,101 @@ const valued = facts.flatMap(([fact, names]) => {
   return value === undefined ? [] : [{ fact, value }]
 })
 const valueOfFact = valued.map(({ fact, value }) => `when '${fact}' then ${value}`).join(' ')
-const hasValue = valued.map(({ fact, value }) => `when '${fact}' then ${value} <> ''`).join(' ')
+const allColumns = columns.join(', ')
+
+/** The columns of a job that it is counted by. */
+const jobFacts = columns.slice(0, -1).join(', ')
+/** Windows up to this are counted from the jobs. */
+const shortMs = 2 * 3_600_000
+
+type Asked = CausesFilter & { apps: string[] | undefined }
 
 /**
  * Ended and failed jobs of a window by each value of each fact, without those that ended as unknown, most failures
- * first; with those that never failed, those with most jobs as well; one more than an answer has, where there are more. One walk over the
- * jobs that ended in the window, which counts them by all facts at the same time.
+ * first; with those that never failed, those with most jobs as well; one more than an answer has, where there are more.
+ * A short window, or one of some apps, is counted in one walk over the jobs that ended in it, by all facts at the same
+ * time. Of a longer one whole hours are added up, with the jobs of those alone that have changed.
  */
 export async function countCauses(
   store: Store,
   filter: CausesFilter,
   signal: AbortSignal,
 ): Promise<CauseCount[]> {
-  const { from, to, recentFrom, minFailed, site, appName } = filter
+  const { from, to, minFailed, site, appName } = filter
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
+  const asked = { ...filter, apps }
+  const isShort = apps !== undefined || toMs(to) - toMs(from) <= shortMs
   return store.ask<CauseCount[]>(
-    { operation: 'causes', table: 'job' },
-    (sql) => {
-      const names = sql.unsafe(columns.join(', '))
-      return sql`
-        /* causes.count */
-        with counted as (
-          select case grouping(${names}) ${sql.unsafe(factOfMask)} end as fact, ${names},
-            count(*) as ended, count(*) filter (where failed) as failed,
-            count(*) filter (where recent) as recent_ended,
-            count(*) filter (where failed and recent) as recent_failed
-          from (
-            select ${sql.unsafe(columns.slice(0, -1).join(', '))},
-              status = 'failed' as failed, ended_at >= ${recentFrom} as recent,
-              case when status = 'failed' then ${errorClassSql(sql)} end as error
-            from job where ended_at >= ${from} and ended_at < ${to} and status <> 'unknown'
-            ${site === undefined ? sql`` : sql`and site_id = ${site}`}
-            ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}) ended
-          group by grouping sets (${sql.unsafe(groupingSets)})
-          having count(*) filter (where failed) >= ${minFailed} or grouping(${names}) = ${maskOf([])}::int)
-        select fact, coalesce(case fact ${sql.unsafe(valueOfFact)} end, '') as value,
-          case fact when 'version' then app_name when 'chamber' then tool end as of,
-          ended, failed, recent_ended, recent_failed
-        from counted
-        where case fact when 'all' then true ${sql.unsafe(hasValue)} end
-        order by ${minFailed > 0 ? sql`failed desc, ended desc` : bothSql(sql)},
-          fact <> 'all', fact, of nulls first, value limit ${maxOf(filter) + 1}`
-    },
+    { operation: 'causes', table: isShort ? 'job' : 'job_facets_hourly' },
+    (sql) => sql`
+      /* causes.count */
+      ${isShort ? ofJobsSql(sql, asked) : ofHoursSql(sql, asked)}
+      select fact, value, of, ended, failed, recent_ended, recent_failed from counted
+      where fact = 'all' or (value <> '' and failed >= ${minFailed})
+      order by ${minFailed > 0 ? sql`failed desc, ended desc` : bothSql(sql)},
+        fact <> 'all', fact, of nulls first, value limit ${maxOf(filter) + 1}`,
     signal,
   )
 }
+
+/** `with .. counted`, of the jobs themselves. */
+function ofJobsSql(sql: Sql, asked: Asked): Fragment {
+  const { from, to } = asked
+  return sql`
+    with ended as (
+      select ${columnsSql(sql, asked)} from job
+      where ended_at >= ${from} and ended_at < ${to} ${jobsSql(sql, asked)}),
+    counted as (${groupedSql(sql)})`
+}
+
+/** `with .. counted`, of the hours of a window. The hour in which the recent part begins is counted from its jobs. */
+function ofHoursSql(sql: Sql, asked: Asked): Fragment {
+  const { from, to, recentFrom, site } = asked
+  const middle = recentFrom < from ? from : recentFrom > to ? to : recentFrom
+  const halves = [toHours({ from, to: middle }), toHours({ from: middle, to })]
+  const rolled = halves.map(
+    ({ whole }, i) => sql`
+      select fact, value, of, sum(n) as ended, sum(failed) as failed,
+        ${i === 0 ? sql`0 as recent_ended, 0 as recent_failed` : sql`sum(n), sum(failed)`}
+      from job_facets_hourly where ended >= ${whole.from} and ended < ${whole.to} and ${isMadeSql(sql)}
+        ${site === undefined ? sql`` : sql`and site_id = ${site}`} group by 1, 2, 3`,
+  )
+  const columns = sql`*` as unknown as Fragment
+  const beside = halves.map((hours) => jobsBesideSql(sql, { ...hours, by: 'ended_at', columns }))
+  return sql`
+    with ${dueSql(sql)},
+    ended as (
+      select ${columnsSql(sql, asked)} from (${joined(sql, beside, sql` union all `)}) job
+      where true ${jobsSql(sql, asked)}),
+    counted as (
+      select fact, value, of, sum(ended)::int8 as ended, sum(failed)::int8 as failed,
+        sum(recent_ended)::int8 as recent_ended, sum(recent_failed)::int8 as recent_failed
+      from (${joined(sql, rolled, sql` union all `)} union all ${groupedSql(sql)}) parts group by 1, 2, 3)`
+}
+
+/** The columns of jobs as they are counted. */
+const columnsSql = (sql: Sql, { recentFrom }: Asked) => sql`
+  ${sql.unsafe(jobFacts)}, status = 'failed' as failed, ended_at >= ${recentFrom} as recent,
+  case when status = 'failed' then ${errorClassSql(sql)} end as error`
+
+/** The jobs that count, besides the window: `and ...`. */
+const jobsSql = (sql: Sql, { site, apps }: Asked) => sql`
+  and status <> 'unknown'
+  ${site === undefined ? sql`` : sql`and site_id = ${site}`}
+  ${apps === undefined ? sql`` : sql`and app_name = any(${apps})`}`
+
+/** The jobs of `ended`, counted by each fact. */
+const groupedSql = (sql: Sql) => sql`
+  select fact, coalesce(case fact ${sql.unsafe(valueOfFact)} end, '') as value,
+    case fact when 'version' then app_name when 'chamber' then tool end as of,
+    ended, failed, recent_ended, recent_failed
+  from (
+    select case grouping(${sql.unsafe(allColumns)}) ${sql.unsafe(factOfMask)} end as fact, ${sql.unsafe(allColumns)},
+      count(*) as ended, count(*) filter (where failed) as failed, count(*) filter (where recent) as recent_ended,
+      count(*) filter (where failed and recent) as recent_failed
+    from ended group by grouping sets (${sql.unsafe(groupingSets)})) grouped`
 
 /** First those with most failures and those with most jobs, in turn; all jobs before a value that all of them have. */
 const bothSql = (sql: Sql) => sql`
   least(row_number() over (order by failed desc, ended desc, fact <> 'all'),
     row_number() over (order by ended desc, failed desc, fact <> 'all'))`
-
-/** Characters of an error that count. */
-const maxError = 300
-/** Not within a name: after a letter or digit, or after one with a hyphen, as in `T3` and `SCN-05`. */
-const alone = '(?<![A-Za-z0-9_][-./:]|[A-Za-z0-9_])'
-const ids = String.raw`${alone}(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|(?=[0-9a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{4,})\M`
-const numbers = `${alone}[0-9]+(?:[-.,:/T][0-9]+)*`
-
-/**
- * The first line of an error without what differs between occurrences of one fault: the key of the
- * job, ids, hashes, times and numbers become `#`.
- */
-const errorClassSql = (sql: Sql) => sql`
-  btrim(regexp_replace(regexp_replace(
-    replace(left(split_part(translate(ltrim(last_error, E' \t\r\n'), E'\r', E'\n'), E'\n', 1), ${maxError}),
-      coalesce(job_key, ''), '#'),
-    ${ids}, '#', 'gi'), ${numbers}, '#', 'g'))`

@@ -137,7 +137,7 @@ export const usualUpsertSql = (table: 'job' | 'subjob'): string =>
     table,
     `${upsertOf(table, usualSlots, [
       ...usualSlots.map(([name, slot]) => `${name} = ${mergeSql(name, slot)}`),
-      `start_before = case when ${isCountedAnew} then j.started_at end`,
+      `start_before = case when ${isCountedAnew(table)} then j.started_at end`,
     ])} where j.attempt = 1`,
   )
 

@@ -35,8 +35,8 @@ type List = { table: JobTable; filter: JobFilter; apps: string[] | undefined }
 /** More app names than this are a filter; fewer get a walk each. */
 const maxAppWalks = 20
 
-/** The stretches of a list in its order, but for those that a cursor has left behind. */
-export function toStretches(list: List): Stretch[] {
+/** The stretches of a list in its order, but for those that a cursor has left behind; `window` for that of the window. */
+export function toStretches(list: List): (Stretch | 'window')[] {
   const { filter } = list
   const { from, to, cursor, order } = filter
   const isBehind = (bound: Micros, side: 'before' | 'after') =>
@@ -46,7 +46,7 @@ export function toStretches(list: List): Stretch[] {
       : order === 'asc' && cursor.at >= bound)
   const after =
     to === undefined || isBehind(to, 'after') ? [] : exactly(list, outside(list, 'after'))
-  const inside = from !== undefined && isBehind(from, 'after') ? [] : inWindow(list)
+  const inside = from !== undefined && isBehind(from, 'after') ? [] : ('window' as const)
   const before = from === undefined || isBehind(from, 'before') ? [] : beforeWindow(list)
   const stretches = [after, inside, before].filter((walks) => walks.length > 0)
   return order === 'desc' ? stretches : stretches.reverse()
@@ -79,7 +79,7 @@ const statusesOf = (filter: JobFilter): JobStatus[] | undefined => {
 }
 
 /** A walk of its own for each value that has an index by it, so that it need not pass all others. */
-function inWindow(list: List): Stretch {
+export function inWindow(list: List): Stretch {
   const { table, filter, apps } = list
   const window: Where = (sql) => windowOf(sql, filter)
   const status = statusesOf(filter)

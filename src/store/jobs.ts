@@ -18,6 +18,7 @@ import {
 import {
   commonWhere,
   type Fragment,
+  inWindow,
   joined,
   type Stretch,
   timeColumn,
@@ -25,6 +26,7 @@ import {
   toStretches,
 } from './job-walks.ts'
 import { Page, readPage } from './page.ts'
+import { narrowWindow } from './rollups/narrow.ts'
 
 /*
  * Lists of jobs and subjobs. Invariants:
@@ -33,7 +35,7 @@ import { Page, readPage } from './page.ts'
  *   microseconds: pages neither skip nor repeat a row while others arrive.
  * - A page is bounded in bytes as well, see page.ts.
  * - Work is bounded by the window (job-walks.ts): a walk goes along one index in the order of the list
- *   and stops at the limit.
+ *   and stops at the limit. Hours that cannot have a row are left out (rollups/narrow.ts).
  */
 
 /** The rows of a page; `more` is true when others follow. */
@@ -61,7 +63,7 @@ export async function findRows(
   const isNone = apps?.length === 0
   const { limit } = asked.filter
   let page = new Page({ limit, toItem: toJob(list, baselines), sizeOf: estimateBytes })
-  for (const stretch of isNone ? [] : toStretches(list)) {
+  for await (const stretch of isNone ? [] : narrowed(store, list, signal)) {
     page = await readStretch(store, list, { stretch, page }, signal)
     if (page.more) break
   }
@@ -73,6 +75,21 @@ export async function findRows(
     ? { count: items.length, complete: true }
     : await countRows(store, list, signal)
   return { items, more, total }
+}
+
+/** The stretches of a list; that of its window is only of the hours that can have a row. */
+async function* narrowed(store: Store, list: List, signal: AbortSignal): AsyncGenerator<Stretch> {
+  for (const stretch of toStretches(list)) {
+    if (stretch !== 'window') {
+      yield stretch
+      continue
+    }
+    // No status is both asked for and flagged.
+    if (inWindow(list).length === 0) continue
+    for await (const range of narrowWindow(store, list, signal)) {
+      yield inWindow({ ...list, filter: { ...list.filter, ...range } })
+    }
+  }
 }
 
 /** What selected a row of a list with flags is what the row says, however old our baselines are. */

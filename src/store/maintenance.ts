@@ -278,10 +278,7 @@ export async function trimJobs(
                 and (restored_until is null or restored_until < (select trusted_at from horizon))
                 and (not ${archive} or ${sql.unsafe(isArchivedSql(table, table))})
               order by seen_bin limit ${batch}))
-            returning ${sql(`${table}_id`)} as id, last_event_at),
-          noted as (
-            update archived_job set deleted = true
-            where kind = ${table} and id in (select id from gone)),
+            returning last_event_at),
           moved as (
             update horizon set jobs_from = greatest(jobs_from, (select max(last_event_at) from gone))
             where exists (select from gone))

@@ -14,6 +14,13 @@ const op = { operation: 'maintain', table: 'none' }
 const tables = [
   ...['job', 'subjob', 'event_late', 'source', 'source_state', 'live_batch', 'app', 'baseline'],
   ...['rollup_due', 'rollup_stale', 'job_stats_hourly', 'job_stats_counted', 'job_stats_gone'],
+  ...[
+    'job_ends_hourly',
+    'job_facets_hourly',
+    'job_texts_hourly',
+    'event_stats_hourly',
+    'event_stats_due',
+  ],
 ]
 
 /**

@@ -17,11 +17,15 @@ import type { Sql } from './driver.ts'
 import { failedAttemptsSql, queueSql } from './job-rows.ts'
 import { type Fragment, factsSql } from './job-walks.ts'
 import { Page, readPage } from './page.ts'
-import { rollupRowsSql, topLevels } from './rollups/read.ts'
+import { hourRowsSql, rollupRowsSql, topLevels, weighWindow } from './rollups/read.ts'
 
 const weekMs = 7 * 86_400_000
 /** Windows up to this are counted from the jobs: seven days, and an hour for those that begin "a week ago". */
 const exactMs = weekMs + 3_600_000
+/** Windows up to this are always counted from the jobs. */
+const shortMs = 2 * 3_600_000
+/** More jobs than this are counted from what is made of their hours: it takes as long for a million. */
+const exactJobs = 20_000
 
 /**
  * Counts and durations of the jobs that started (or ended) in the window (the last seven days unless given),
@@ -40,12 +44,10 @@ export async function findStats(
   const apps = appName === undefined ? undefined : await findAppNames(store, appName, site, signal)
   if (apps?.length === 0) return []
   const asked: Asked = { ...filter, ...window, apps }
-  const level = topLevels[filter.bucket]
-  const isRolled = level !== undefined && isOfRollups(asked)
-  const rows = isRolled ? await rollupRowsSql(store, asked, level, signal) : undefined
+  const rows = await chooseRows(store, asked, signal)
   const { items, more } = await readPage<Row, StatsRow>(
     store,
-    { operation: 'stats', table: isRolled ? 'job_stats' : 'job' },
+    { operation: 'stats', table: rows ? 'job_stats' : 'job' },
     (sql) => (rows ? addedUpSql(sql, asked, rows(sql)) : countedSql(sql, asked)),
     new Page({
       limit: maxStatsRows,
@@ -69,14 +71,27 @@ function windowOf({ from, to, bucket }: StatsFilter): { from: Micros; to: Micros
 }
 
 /**
- * Rollups are by the start of the jobs and know no facts. Jobs that have not ended are few and found by an
- * index, so they are counted whatever the window.
+ * What the answer is made of: rows of rollups, or of hours; undefined for the jobs themselves. Rollups are by the
+ * start of the jobs and know no facts. Jobs that have not ended are few and found by an index, so they are counted
+ * whatever the window.
  */
-const isOfRollups = ({ from, to, time = 'started', facts, status }: Asked): boolean =>
-  toMs(to) - toMs(from) > exactMs &&
-  time === 'started' &&
-  Object.values(facts ?? {}).every((value) => value === undefined) &&
-  !(status?.every(isOpen) ?? false)
+async function chooseRows(
+  store: Store,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<((sql: Sql) => Fragment) | undefined> {
+  const { time = 'started', facts, status } = asked
+  const level = topLevels[asked.bucket]
+  const spanMs = toMs(asked.to) - toMs(asked.from)
+  const hasFacts = Object.values(facts ?? {}).some((value) => value !== undefined)
+  if (level === undefined || hasFacts || (status?.every(isOpen) ?? false)) return undefined
+  if (time === 'started' && spanMs > exactMs) return rollupRowsSql(store, asked, level, signal)
+  if (spanMs <= shortMs) return undefined
+  const filter = (sql: Sql) => filterSql(sql, asked) as unknown as Fragment
+  const { jobs, isFrozen } = await weighWindow(store, { window: asked, time, filter }, signal)
+  if (isFrozen && time === 'started') return rollupRowsSql(store, asked, level, signal)
+  return jobs > exactJobs ? (sql) => hourRowsSql(sql, asked, time) : undefined
+}
 
 type Row = {
   bucket: Micros

@@ -2320,6 +2320,72 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'a job that was deleted counts again when it reports again',
+    why: 'a late event of a job of last year adds one to the jobs of today, and one more each time',
+    file: 'src/store/rollups/make-hours.ts',
+    find: 'and a.deleted)) jobs',
+    replace: 'and not a.deleted and a.deleted)) jobs',
+    test: [
+      'test/store/rollups.test.ts',
+      'rollups on plain PostgreSQL > count a job that reports again after it was deleted once, where the archive tells',
+    ],
+  },
+  {
+    name: 'counts of events replace those of their hour',
+    why: 'of an hour only the events of its last minute are counted',
+    file: 'src/store/rollups/count-events.ts',
+    find: 'do update set n = s.n + excluded.n',
+    replace: 'do update set n = excluded.n',
+    test: [
+      'test/store/rollups.test.ts',
+      'rollups on plain PostgreSQL > of hours are what a count from scratch gives, after any history in any batches',
+    ],
+  },
+  {
+    name: 'metadata of progress changes what a search finds, and is not noted',
+    why: 'a job that tells its recipe as it runs is not found by it until it ends',
+    file: 'src/store/rollups/note-hours.ts',
+    find: 'or (excluded.progress_meta_at is not null and (j.end_event_at is not null',
+    replace: 'or (excluded.progress_meta_at is null and (j.end_event_at is not null',
+    test: [
+      'test/store/narrow.test.ts',
+      'a search finds what a job says later, before and after its hour is made again',
+    ],
+  },
+  {
+    name: 'a search leaves out the hours that have changed',
+    why: 'a job of the last minute is not found by its key',
+    file: 'src/store/rollups/narrow.ts',
+    find: 'bucket = any(array(select hour from due))',
+    replace: 'false',
+    test: [
+      'test/store/narrow.test.ts',
+      'a search finds what a job says later, before and after its hour is made again',
+    ],
+  },
+  {
+    name: 'statistics of a busy week have the changed hours twice',
+    why: 'jobs of the last minute count as they are and as they were',
+    file: 'src/store/rollups/read-hours.ts',
+    find: 'sql`bucket <> all(array(select hour from due))`',
+    replace: 'sql`true`',
+    test: [
+      'test/faults/busy-week.test.ts',
+      'a busy week on plain PostgreSQL > statistics, causes and searches are those of the jobs',
+    ],
+  },
+  {
+    name: 'a source that shows a loss never leaves',
+    why: 'of each sidecar that was ever broken a row stays, and a gap in every answer',
+    file: 'src/store/retire-sources.ts',
+    find: 'const forgottenDays = 400',
+    replace: 'const forgottenDays = 1_000_000',
+    test: [
+      'test/store/sources.test.ts',
+      'a source retires > and leaves after 400 days of silence, whatever is missing of it',
+    ],
+  },
+  {
     name: 'rejects that were sent again leave before the state that covers them is on disk',
     why: 'a kill in the tenth of a second after loses them: the next start cuts off what they wrote',
     file: 'src/spool/ledger.ts',

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Event } from '../../src/core/event.ts'
 import type { Pool, Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
+import { trimJobs } from '../../src/store/maintenance.ts'
 import { findStats } from '../../src/store/stats.ts'
 import { type Edition, needsTimescale } from '../support/database.ts'
 import { arbitraryArrival } from '../support/histories.ts'
@@ -49,6 +50,30 @@ const fromScratch = (store: Store, table: 'job' | 'subjob', bucket: string, more
 
 const hour = `date_trunc('hour', started_at)`
 
+/** What is made of the jobs that are there; text by code point. */
+const summaries = async (store: Store) => [
+  await run(
+    store,
+    `select * from job_ends_hourly order by ended, bucket, app_name collate "C", status`,
+  ),
+  await run(
+    store,
+    `select * from job_facets_hourly order by ended, bucket, fact, of collate "C", value collate "C"`,
+  ),
+  await run(store, 'select * from job_texts_hourly order by bucket, texts'),
+]
+const everyHourIsDue = `insert into rollup_due select 'j', array_agg(distinct ${hour}) from job having count(*) > 0`
+
+const eventColumns = 'entity_type, site_id, app_name, kind'
+const eventsRolled = (store: Store) =>
+  run(store, `select bucket, ${eventColumns}, n from event_stats_hourly order by 1, 2, 3, 4, 5`)
+const eventsFromScratch = (store: Store) =>
+  run(
+    store,
+    `select date_trunc('hour', at) as bucket, ${eventColumns}, count(*) as n
+     from (select * from event union all select * from event_late) events group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5`,
+  )
+
 /** Deletes a job as maintenance does, and keeps what it was. */
 async function remove(store: Store, id: string): Promise<void> {
   const of = `from job where job_id = '${id}'`
@@ -93,6 +118,11 @@ function suite(edition: Edition) {
         }
         assert.equal(await count(store, 'rollup_due'), 0)
         assert.equal(await count(store, 'rollup_stale'), 0)
+        assert.deepEqual(await eventsRolled(store), await eventsFromScratch(store))
+        const summed = await summaries(store)
+        await run(store, everyHourIsDue)
+        await make()
+        assert.deepEqual(await summaries(store), summed)
       },
     )
     await fc.assert(property, { numRuns: edition === 'plain' ? 30 : 10 })
@@ -140,6 +170,33 @@ function suite(edition: Edition) {
     assert.deepEqual(await counted(), [
       { ...done, n: 3, sumS: 8_640_030, histogram: '26:1 34:1 184:1' },
     ])
+  })
+
+  test('count a job that reports again after it was deleted once, where the archive tells', async (t) => {
+    const { store, make } = await open(t, edition)
+    await ingest(store, [ended(1, 10), ended(2, 20)])
+    await run(
+      store,
+      `insert into archived_job (kind, id, site_id, day, version, updated_at)
+       select 'job', job_id, site_id, '2026-03-01', 1, updated_at from job`,
+    )
+    const total = async () =>
+      (await run(store, 'select sum(n)::int as n, max(bucket) as last from job_stats_hourly'))[0]
+    const both = { n: 2, last: noon }
+    await run(store, `update horizon set trusted_at = '2026-12-01'`)
+    for (const _ of ['deleted', 'and again after it came back']) {
+      const silent = `updated_at = '2026-07-01' where`
+      await run(store, `update job set ${silent} job_id = '${jobId(1)}'`)
+      await run(store, `update archived_job set ${silent} id = '${jobId(1)}'`)
+      assert.equal(await trimJobs(store, signal, 90, true), 1)
+      await make()
+      assert.deepEqual({ ...(await total()) }, both)
+      await ingest(store, [anEvent('2026-06-20T09:00:00.000000Z', { kind: 'progress' }, job(1))])
+      await make()
+      assert.equal(await count(store, 'job'), 2)
+      assert.deepEqual({ ...(await total()) }, both)
+    }
+    assert.equal(await count(store, 'archived_job where deleted'), 1)
   })
 
   test('of days, weeks and months follow a change of long ago', async (t) => {

@@ -11,7 +11,7 @@ import { CompletenessCache } from '../../src/store/completeness.ts'
 import type { Store } from '../../src/store/connect.ts'
 import { ingest } from '../../src/store/ingest.ts'
 import { locks } from '../../src/store/locks.ts'
-import { retireSources } from '../../src/store/retire-sources.ts'
+import { retireSources, trimSources } from '../../src/store/retire-sources.ts'
 import { saveHeartbeat } from '../../src/store/source-state.ts'
 import { listSources } from '../../src/store/sources.ts'
 import { storeReader } from '../../src/store/store-reader.ts'
@@ -404,6 +404,31 @@ describe('a source retires', () => {
     assert.equal(await trouble(), 1)
     await acceptSource(store, 'bn-07', { actor: 'Kim', address: null, reason: 'x' })
     assert.equal(await trouble(), 0)
+  })
+
+  test('and leaves after 400 days of silence, whatever is missing of it', async (t) => {
+    const { store } = await openStore(t, 'plain')
+    await ingest(store, [from('bn-07', 3), from('bn-08', 3)])
+    const silentFor = async (id: string, days: number) => {
+      const since = `now() - interval '${days} days'`
+      await run(store, `update source set last_stored_at = ${since} where source_id = '${id}'`)
+      await run(store, `update source_state set delivered_at = ${since} where source_id = '${id}'`)
+    }
+    await silentFor('bn-07', 401)
+    await silentFor('bn-08', 399)
+    await trimSources(store)
+    const left = await run(
+      store,
+      'select source_id from source union all select source_id from source_state',
+    )
+    assert.deepEqual(
+      left.map(({ sourceId }) => sourceId),
+      ['bn-08', 'bn-08'],
+    )
+    // The time is the trusted one, not that of the clock.
+    await run(store, `update horizon set trusted_at = trusted_at + interval '2 days'`)
+    await trimSources(store)
+    assert.deepEqual((await listSources(store, {}, signal)).items, [])
   })
 
   test('numbers that came twice are accepted as well', async (t) => {

@@ -35,6 +35,8 @@ const tables = [
     'job_stats_counted',
     'job_stats_gone',
   ],
+  ...['job_ends_hourly', 'job_facets_hourly', 'job_texts_hourly', 'event_stats_due'],
+  ...['event_stats_hourly', 'event_stats_daily', 'event_stats_weekly', 'event_stats_monthly'],
 ]
 
 /** As after the migrations. Jobs that are truncated, not deleted, leave nothing for the rollups. */

@@ -24,7 +24,7 @@ const batch = 5000
 
 /**
  * Deletes events that came again after the archive had them, and takes them back from the counts of their jobs, which
- * they were added to a second time. What else a job shows does not change by an event that comes twice.
+ * they were added to a second time, and from those of their hours. What else a job shows does not change by an event that comes twice.
  *
  * @returns how many there were
  */
@@ -47,8 +47,14 @@ async function dropSome(tx: TransactionSql, keys: readonly EventKey[]): Promise<
     with gone as (
       delete from event_late l using ${unnestSql('k', keyColumns)}
       where l.at = k.at and l.idempotency_key = k.key
-      returning l.entity_type, l.entity_id, coalesce((l.extra -> 'entity' ->> 'attempt')::int, 1) as attempt,
-        l.kind = 'error' or (l.kind in ('finished', 'canceled') and l.status = 'failed') as is_error)
+      returning l.at, l.site_id, l.app_name, l.entity_type, l.entity_id, coalesce((l.extra -> 'entity' ->> 'attempt')::int, 1) as attempt,
+        l.kind, l.kind = 'error' or (l.kind in ('finished', 'canceled') and l.status = 'failed') as is_error),
+    uncounted as (
+      insert into event_stats_due (counts)
+      select json_agg(c) from (
+        select date_bin('1 hour', at, '2000-01-01T00:00:00Z') as bucket, entity_type, site_id, app_name, kind, -count(*) as n
+        from gone group by 1, 2, 3, 4, 5) c
+      having count(*) > 0)
     select entity_type as type, entity_id as id, attempt, count(*)::int as events,
       count(*) filter (where is_error)::int as errors
     from gone group by 1, 2, 3`,

@@ -3,6 +3,7 @@ import type { Store } from '../connect.ts'
 import type { Sql } from '../driver.ts'
 import { failedAttemptsSql, type JobTable, queueSql } from '../job-rows.ts'
 import type { Fragment } from '../job-walks.ts'
+import { makeSummaries } from './make-summaries.ts'
 
 /*
  * The hours of job_stats_hourly. Invariants:
@@ -17,6 +18,8 @@ import type { Fragment } from '../job-walks.ts'
  * - A frozen hour is never made anew: what is there now is compared with what was written down, and the
  *   difference is added. So a job that runs for 100 days still moves from "running" to "succeeded", and the
  *   jobs that were deleted meanwhile stay counted. Its least and greatest duration never shrink.
+ * - A job that was deleted and reports again is counted already, and is not counted a second time: archived_job says
+ *   that it was deleted. Without an archive nothing does.
  * - Each statement reads jobs, gone ones and what was written down in one snapshot.
  * - Days of changed hours are noted as stale in the same transaction; refresh-levels.ts makes them.
  */
@@ -43,6 +46,7 @@ export function makeHours(store: Store): Promise<number> {
       const { thawed, frozen } = await sortOut(sql, table, hours)
       if (thawed.length > 0) await makeAnew(sql, table, thawed)
       if (frozen.length > 0) await addDifferences(sql, table, frozen)
+      if (table === 'job') await makeSummaries(sql, hours)
       made += hours.length
     }
     return made
@@ -90,7 +94,8 @@ const jobsOfHours = (sql: Sql, table: JobTable, hours: Micros[]) => sql`
   from unnest(${hours}::timestamptz[]) hour, lateral (
     select ${sql(`${table}_id`)} as id, site_id, app_name, status, duration_s,
       ${failedAttemptsSql(sql)} as failed, ${queueSql(sql)} as waited_s
-    from ${sql(table)} where started_at >= hour and started_at < hour + interval '1 hour') jobs
+    from ${sql(table)} t where started_at >= hour and started_at < hour + interval '1 hour'
+      and not exists (select from archived_job a where a.kind = ${table} and a.id = ${sql(`t.${table}_id`)} and a.deleted)) jobs
   union all
   select bucket, id, true, site_id, app_name, status, duration_s, failed, waited_s
   from job_stats_gone where entity_type = ${entityType(table)} and bucket = any(${hours}::timestamptz[])`

@@ -1,10 +1,12 @@
 import { coverWindow, type Level } from '../../core/cover-window.ts'
+import { must } from '../../core/must.ts'
 import type { StatsBucket } from '../../core/questions/stats.ts'
 import { fromMs, type Micros, toMs } from '../../core/time.ts'
 import type { Store } from '../connect.ts'
 import type { Sql } from '../driver.ts'
 import { failedAttemptsSql, queueSql } from '../job-rows.ts'
 import { type Fragment, joined } from '../job-walks.ts'
+import { dueSql, hourOf, isMadeSql, jobsBesideSql, toHours, type Window } from './read-hours.ts'
 
 /** The longest level of rollups from which a bucket can be made; none of less than an hour. */
 export const topLevels: Partial<Record<StatsBucket, Level>> = {
@@ -52,18 +54,61 @@ export async function rollupRowsSql(
     )
 }
 
-const hourOf = (at: Micros): Micros => fromMs(Math.floor(toMs(at) / hourMs) * hourMs)
-
-type Window = { from: Micros; to: Micros }
-
 const levelSql = (sql: Sql, level: Level, { from, to }: Window) => sql`
   select bucket, site_id, app_name, status, n, timed, sum_s, min_s, max_s, histogram, failed, waits
   from ${sql(`job_stats_${level}`)} where entity_type = 'j' and bucket >= ${from} and bucket < ${to}`
 
-/** A job as a row of rollups. */
 const jobsSql = (sql: Sql, { from, to }: Window) => sql`
-  select started_at as bucket, site_id, app_name, status, 1 as n, (duration_s is not null)::int as timed,
-    duration_s as sum_s, duration_s as min_s, duration_s as max_s,
-    histogram_bin(duration_s) || ':1' as histogram, ${failedAttemptsSql(sql)} as failed,
-    histogram_bin(${queueSql(sql)}) || ':1' as waits
-  from job where started_at >= ${from} and started_at < ${to}`
+  select ${asRowSql(sql, 'started_at')} from job where started_at >= ${from} and started_at < ${to}`
+
+/** A job as a row of rollups. */
+const asRowSql = (sql: Sql, at: 'started_at' | 'ended_at') => sql`
+  ${sql(at)} as bucket, site_id, app_name, status, 1 as n, (duration_s is not null)::int as timed,
+  duration_s as sum_s, duration_s as min_s, duration_s as max_s,
+  histogram_bin(duration_s) || ':1' as histogram, ${failedAttemptsSql(sql)} as failed,
+  histogram_bin(${queueSql(sql)}) || ':1' as waits`
+
+/** The time by which jobs are counted. */
+export type CountedBy = 'started' | 'ended'
+
+const hourly = {
+  started: { table: 'job_stats_hourly', at: 'bucket', by: 'started_at' },
+  ended: { table: 'job_ends_hourly', at: 'ended', by: 'ended_at' },
+} as const
+
+/**
+ * The same of hours, with the jobs of those that have changed meanwhile: its counts are those of the jobs. For a window
+ * with more jobs than can be looked at one by one.
+ */
+export function hourRowsSql(sql: Sql, window: Window, time: CountedBy): Fragment {
+  const { table, at, by } = hourly[time]
+  const hours = toHours(window)
+  const { from, to } = hours.whole
+  return sql`
+    with ${dueSql(sql)}
+    select ${sql(at)} as bucket, site_id, app_name, status, n, timed, sum_s, min_s, max_s, histogram, failed, waits
+    from ${sql(table)} where ${sql(at)} >= ${from} and ${sql(at)} < ${to} and ${isMadeSql(sql)}
+      ${time === 'started' ? sql`and entity_type = 'j'` : sql``}
+    union all ${jobsBesideSql(sql, { ...hours, by, columns: asRowSql(sql, by) })}`
+}
+
+/** About how many jobs a window has, and whether some of its hours lost jobs. @param filter `and ...`, of each row */
+export async function weighWindow(
+  store: Store,
+  { window, time, filter }: { window: Window; time: CountedBy; filter: (sql: Sql) => Fragment },
+  signal: AbortSignal,
+): Promise<{ jobs: number; isFrozen: boolean }> {
+  const { table, at } = hourly[time]
+  const { from, to } = { from: hourOf(window.from), to: window.to }
+  const [row] = await store.ask<{ jobs: number; isFrozen: boolean }[]>(
+    { operation: 'weighWindow', table },
+    (sql) => sql`
+      /* rollups.weigh */
+      select coalesce(sum(n), 0)::int8 as jobs, exists (
+        select from job_stats_frozen where entity_type = 'j' and bucket >= ${from} and bucket < ${to}) as is_frozen
+      from ${sql(table)} where ${sql(at)} >= ${from} and ${sql(at)} < ${to}
+        ${time === 'started' ? sql`and entity_type = 'j'` : sql``} ${filter(sql)}`,
+    signal,
+  )
+  return must(row, 'a sum is one row')
+}

@@ -21,10 +21,30 @@ const levels: Record<Made, { from: Level; next: readonly Made[]; width: string }
   monthly: { from: 'daily', next: [], width: '1 month' },
 }
 
+/** The rollups that have these levels, with the columns that are counted and how they add up. */
+const kinds = {
+  job_stats: {
+    columns: statsColumns,
+    groups: 'entity_type, site_id, app_name, status',
+    sums: `sum(n), sum(timed), sum(sum_s), min(min_s), max(max_s), histogram_merge(array_agg(histogram)), sum(failed),
+      histogram_merge(array_agg(waits))`,
+  },
+  event_stats: {
+    columns: 'bucket, entity_type, site_id, app_name, kind, n',
+    groups: 'entity_type, site_id, app_name, kind',
+    sums: 'sum(n)',
+  },
+} as const
+type Kind = keyof typeof kinds
+
+/** A level of some rollups: `job_stats_daily`. */
+type Table = { kind: Kind; level: Made }
+const nameOf = ({ kind, level }: Table) => `${kind}_${level}`
+
 /** Buckets of one transaction. */
 const bucketsAtATime = 31
 
-const op = (level: Made) => ({ operation: 'refreshRollups', table: `job_stats_${level}` })
+const op = (table: Table) => ({ operation: 'refreshRollups', table: nameOf(table) })
 
 /**
  * Makes what is stale. What fails stays stale.
@@ -33,49 +53,57 @@ const op = (level: Made) => ({ operation: 'refreshRollups', table: `job_stats_${
  */
 export async function refreshLevels(lease: Lease, signal: AbortSignal): Promise<number> {
   let made = 0
-  for (const level of ['daily', 'weekly', 'monthly'] as const) {
-    for (;;) {
-      signal.throwIfAborted()
-      const stale = await listStale(lease.reader, level)
-      if (stale.length === 0) break
-      if (await isAggregate(lease.reader, level)) await refreshAggregate(lease, level, stale)
-      else await makeBuckets(lease.store, level, stale)
-      made += stale.length
+  for (const kind of Object.keys(kinds) as Kind[]) {
+    for (const level of ['daily', 'weekly', 'monthly'] as const) {
+      made += await refreshLevel(lease, { kind, level }, signal)
     }
   }
   return made
 }
 
-async function listStale(store: Store, level: Made): Promise<Micros[]> {
+async function refreshLevel(lease: Lease, table: Table, signal: AbortSignal): Promise<number> {
+  for (let made = 0; ; ) {
+    signal.throwIfAborted()
+    const stale = await listStale(lease.reader, table)
+    if (stale.length === 0) return made
+    if (await isAggregate(lease.reader, table)) await refreshAggregate(lease, table, stale)
+    else await makeBuckets(lease.store, table, stale)
+    made += stale.length
+  }
+}
+
+async function listStale(store: Store, table: Table): Promise<Micros[]> {
   const rows = await store.ask<{ bucket: Micros }[]>(
-    op(level),
+    op(table),
     (sql) => sql`
       /* rollups.stale */
-      select bucket from rollup_stale where level = ${level} order by bucket limit ${bucketsAtATime}`,
+      select bucket from rollup_stale where stats = ${table.kind} and level = ${table.level}
+      order by bucket limit ${bucketsAtATime}`,
   )
   return rows.map(({ bucket }) => bucket)
 }
 
 /** A continuous aggregate shows itself as a view. */
-export async function isAggregate(store: Store, level: Made): Promise<boolean> {
+async function isAggregate(store: Store, table: Table): Promise<boolean> {
   const [row] = await store.ask<{ isView: boolean }[]>(
-    op(level),
+    op(table),
     (sql) => sql`
       /* rollups.isAggregate */
-      select relkind = 'v' as is_view from pg_class where oid = ${`job_stats_${level}`}::regclass`,
+      select relkind = 'v' as is_view from pg_class where oid = ${nameOf(table)}::regclass`,
   )
   return row?.isView === true
 }
 
 /** Buckets are no longer stale, and those made of them are. */
-async function settle(sql: Sql, level: Made, buckets: Micros[]): Promise<void> {
+async function settle(sql: Sql, { kind, level }: Table, buckets: Micros[]): Promise<void> {
   await sql`
     /* rollups.settle */
-    delete from rollup_stale where level = ${level} and bucket = any(${buckets}::timestamptz[])`
+    delete from rollup_stale
+    where stats = ${kind} and level = ${level} and bucket = any(${buckets}::timestamptz[])`
   for (const next of levels[level].next) {
     await sql`
       /* rollups.stale */
-      insert into rollup_stale select distinct ${next}, ${startOf(sql, next)}
+      insert into rollup_stale (stats, level, bucket) select distinct ${kind}, ${next}, ${startOf(sql, next)}
       from unnest(${buckets}::timestamptz[]) bucket on conflict do nothing`
   }
 }
@@ -85,40 +113,40 @@ const startOf = (sql: Sql, level: Made) =>
     ? sql`date_trunc('month', bucket, 'UTC')`
     : sql`date_bin(${levels[level].width}::interval, bucket, '2000-01-03T00:00:00Z')`
 
-function makeBuckets(store: Store, level: Made, buckets: Micros[]): Promise<void> {
-  const { from, width } = levels[level]
-  return store.begin(op(level), async (tx) => {
+function makeBuckets(store: Store, table: Table, buckets: Micros[]): Promise<void> {
+  const { from, width } = levels[table.level]
+  const { columns, groups, sums } = kinds[table.kind]
+  return store.begin(op(table), async (tx) => {
     const sql = tx as unknown as Sql
-    const table = sql(`job_stats_${level}`)
+    const into = sql(nameOf(table))
     await sql`
-      /* rollups.clearLevel */ delete from ${table} where bucket = any(${buckets}::timestamptz[])`
+      /* rollups.clearLevel */ delete from ${into} where bucket = any(${buckets}::timestamptz[])`
     await sql`
       /* rollups.makeLevel */
-      insert into ${table} (${sql.unsafe(statsColumns)})
-      select start, entity_type, site_id, app_name, status, sum(n), sum(timed), sum(sum_s), min(min_s), max(max_s),
-        histogram_merge(array_agg(histogram)), sum(failed), histogram_merge(array_agg(waits))
-      from unnest(${buckets}::timestamptz[]) start, ${sql(`job_stats_${from}`)} s
+      insert into ${into} (${sql.unsafe(columns)})
+      select start, ${sql.unsafe(groups)}, ${sql.unsafe(sums)}
+      from unnest(${buckets}::timestamptz[]) start, ${sql(`${table.kind}_${from}`)} s
       where s.bucket >= start and s.bucket < start + ${width}::interval
       group by 1, 2, 3, 4, 5`
-    await settle(sql, level, buckets)
+    await settle(sql, table, buckets)
   })
 }
 
 /** Its refresh runs in no transaction: a process that lost the lease meanwhile only does again what was done. */
-async function refreshAggregate(lease: Lease, level: Made, buckets: Micros[]): Promise<void> {
-  const { width } = levels[level]
+async function refreshAggregate(lease: Lease, table: Table, buckets: Micros[]): Promise<void> {
+  const { width } = levels[table.level]
   for (const bucket of buckets) {
     await lease.assertHeld()
-    await callRefresh(lease.reader, level, bucket, width)
+    await callRefresh(lease.reader, table, bucket, width)
   }
-  await lease.store.begin(op(level), (tx) => settle(tx as unknown as Sql, level, buckets))
+  await lease.store.begin(op(table), (tx) => settle(tx as unknown as Sql, table, buckets))
 }
 
-const callRefresh = (store: Pool, level: Made, bucket: Micros, width: string) =>
+const callRefresh = (store: Pool, table: Table, bucket: Micros, width: string) =>
   store.ask(
-    op(level),
+    op(table),
     (sql) => sql`
       /* rollups.refresh */
-      call refresh_continuous_aggregate(${`job_stats_${level}`}::regclass, ${bucket}::timestamptz,
+      call refresh_continuous_aggregate(${nameOf(table)}::regclass, ${bucket}::timestamptz,
         ${bucket}::timestamptz + ${width}::interval)`,
   )

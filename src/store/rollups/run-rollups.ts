@@ -7,6 +7,7 @@ import { readEdition } from '../edition.ts'
 import { askAgainMs, type Lease, openLease } from '../lease.ts'
 import { applyLicensed } from '../licensed.ts'
 import { compressFrozen } from './compress.ts'
+import { addEventCounts } from './count-events.ts'
 import { makeHours } from './make-hours.ts'
 import { refreshLevels } from './refresh-levels.ts'
 
@@ -78,5 +79,6 @@ const op = { operation: 'rollups', table: 'none' }
 /** Makes everything that is due. */
 export async function makeRollups(lease: Lease, signal: AbortSignal): Promise<void> {
   while ((await makeHours(lease.store)) > 0) signal.throwIfAborted()
+  while ((await addEventCounts(lease.store)) > 0) signal.throwIfAborted()
   await refreshLevels(lease, signal)
 }
