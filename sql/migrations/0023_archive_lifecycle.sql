@@ -1,5 +1,5 @@
 -- By which the jobs of a day leave the record with its files. Many rows of one value: 8 bytes a job.
-create index archived_job_day on archived_job (site_id, day, kind);
+create index archived_job_site_day on archived_job (site_id, day, kind);
 
 -- The sample: when a file was last read whole since it was written, and what was wrong with it then.
 alter table archive_file add column checked_at timestamptz, add column problem text;

@@ -21,6 +21,7 @@ import { freshDatabase } from '../support/database.ts'
 import { launch, until } from '../support/processes.ts'
 import { clientOf, type credentials, needsS3, type S3Server, startS3 } from '../support/s3.ts'
 import { startS3Proxy } from '../support/s3-proxy.ts'
+import { longTest } from '../support/short-form.ts'
 
 /* The rights of deploy/s3, each tried by who has it; and holds and deletion in buckets with and without object lock. */
 
@@ -184,7 +185,7 @@ describe('the rights of deploy/s3', needsS3, () => {
     assert.deepEqual(inOrder(Rules ?? []), inOrder(rules.Rules))
   })
 
-  test('let a deletion be finished that is killed before any of its writes', async (t) => {
+  longTest('let a deletion be finished that is killed before any of its writes', async (t) => {
     const { env } = await aBucket('again', false)
     const years = [2007, 2008, 2009]
     const { url, store } = await anOldArchive(t, env('archiver'), years)
