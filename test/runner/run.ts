@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url'
  * Files that run at the same time; they share a database server and nothing else. More than the gate has
  * cores: most of them wait for processes, for heartbeats and for what a page does by itself.
  */
-const lanes = 4
+const lanes = 5
 
 /** Files that measure how one process keeps up with much work: at the end, by themselves. */
 const alone = ['test/faults/ingest-load.test.ts']
