@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { siteIdPattern } from '../core/site-id.ts'
+import { siteIdMessage, siteIdPattern } from '../core/site-id.ts'
 import type { KeepRule } from '../store/archive/aged.ts'
 import { type ArchiveKind, archiveKinds } from '../store/archive/columns.ts'
 
@@ -16,13 +16,15 @@ const entry = /^(?:([^:=]+):)?(event|job|subjob)=(\d+|forever)$/
 export function parseKeepYears(text: string): KeepRule[] | string {
   const rules = new Map<string, KeepRule>()
   const parts = text.split(',').map((part) => part.trim())
-  for (const part of parts.filter((one) => one !== '')) {
+  for (const [i, part] of parts.entries()) {
+    if (part === '') continue
     const [, site = null, kind, years] = entry.exec(part) ?? []
+    // Not its text, which may be a secret that was pasted here: whoever shows it masks it.
     if (kind === undefined) {
-      return `${JSON.stringify(part)} is not event, job or subjob = a whole number of years or forever; write ${example}`
+      return `entry ${i + 1} is not event, job or subjob = a whole number of years or forever; write ${example}`
     }
     if (site !== null && !siteIdPattern.test(site)) {
-      return `${JSON.stringify(site)} is not a site id; write ${example}`
+      return `the site of entry ${i + 1} ${siteIdMessage}; write ${example}`
     }
     const n = years === 'forever' ? null : Number(years)
     if (n !== null && (n < 1 || n > mostYears)) {

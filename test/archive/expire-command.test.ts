@@ -146,7 +146,7 @@ describe('wafermon archive expire', () => {
       ],
       [
         ['--dry-run'],
-        /ARCHIVE_KEEP_YEARS: "x" is not event, job or subjob/,
+        /ARCHIVE_KEEP_YEARS: entry 1 is not event, job or subjob/,
         { ...at, ARCHIVE_KEEP_YEARS: 'x' },
       ],
       [

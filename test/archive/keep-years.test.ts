@@ -27,13 +27,13 @@ describe('ARCHIVE_KEEP_YEARS', () => {
     ['event=1001', /^event=1001: must be 1 to 1000/],
     [
       'event=-1',
-      /^"event=-1" is not event, job or subjob = a whole number of years or forever; write event=10,/,
+      /^entry 1 is not event, job or subjob = a whole number of years or forever; write event=10,/,
     ],
     ['event=2.5', /is not event, job or subjob/],
-    ['events=10', /^"events=10" is not event, job or subjob/],
+    ['events=10', /^entry 1 is not event, job or subjob/],
     ['10', /is not event, job or subjob/],
-    ['fab 1:event=7', /^"fab 1" is not a site id; write/],
-    ['..:event=7', /^"\.\." is not a site id/],
+    ['fab 1:event=7', /^the site of entry 1 must be .*; write/],
+    ['..:event=7', /^the site of entry 1 must be /],
     ['event=10,event=5', /^event=5: event is there twice; remove one$/],
     ['a:job=9,a:job=9', /^a:job=9: job is there twice for a; remove one$/],
   ]

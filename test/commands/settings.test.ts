@@ -137,7 +137,7 @@ describe('wafermon replay', () => {
     t.after(() => server.close())
     const SIDECAR_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const records = join(freshFolder(), 'records.ndjson')
-    const record = { trace: 't', job_id: '1', name: 'L1', app: 'a', status: 'x', start_ts: 1 }
+    const record = { trace: 't', job_id: '1', name: 'L1', app: 'a', status: 'running', start_ts: 1 }
     writeFileSync(records, JSON.stringify(record))
     const file = configFile({ SIDECAR_URL, SIDECAR_TOKEN: 'wfm_x' })
     const { code } = await wafermon(['replay', records, '--config', file])

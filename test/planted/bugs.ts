@@ -1614,7 +1614,7 @@ export const bugs: readonly Bug[] = [
     name: 'work under a lease continues on a new connection',
     why: 'a process that was stopped writes after another has taken over',
     file: 'src/store/lease.ts',
-    find: `and $isOurs(tx, key)for share`,
+    find: `and \${isOurs(tx, key)} for share`,
     replace: 'for share',
     test: [
       'test/store/lease.test.ts',
@@ -1982,7 +1982,7 @@ export const bugs: readonly Bug[] = [
     name: 'a replica that looked before a step ends the doubt of it',
     why: 'until the next round everything may be dropped by a wrong clock',
     file: 'src/store/horizon.ts',
-    find: `and ($steppedor not stepped) and`,
+    find: `and (\${stepped} or not stepped) and`,
     replace: 'and',
     test: [
       'test/store/trusted-time.test.ts',
@@ -2036,7 +2036,7 @@ export const bugs: readonly Bug[] = [
     name: 'the number of a lease is not compared',
     why: 'a process that was overtaken writes, because it believes what it knew before',
     file: 'src/store/lease.ts',
-    find: `and number = $number ?? nulland`,
+    find: `and number = \${number ?? null} and`,
     replace: 'and',
     test: [
       'test/store/lease.test.ts',
@@ -2047,7 +2047,7 @@ export const bugs: readonly Bug[] = [
     name: 'a lease passes on between the look at it and the write',
     why: 'a write of before lands after those of the next holder',
     file: 'src/store/lease.ts',
-    find: `$isOurs(tx, key)for share`,
+    find: `\${isOurs(tx, key)} for share`,
     replace: `\${isOurs(tx, key)}`,
     test: [
       'test/store/lease.test.ts',

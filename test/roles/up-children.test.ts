@@ -38,7 +38,8 @@ describe('the children of wafermon up', () => {
   test('lose every setting that is a place, and keep every other', () => {
     const kept = inherited(Object.fromEntries([...knownSettings.names].map((name) => [name, 'x'])))
     assert.deepEqual(Object.keys(kept).sort(), [
-      ...['ARCHIVE', 'ARCHIVE_INTERVAL_HOURS', 'ARCHIVE_LATE_HOURS', 'DB_POOL_MAX_SIZE'],
+      ...['ARCHIVE', 'ARCHIVE_INTERVAL_HOURS', 'ARCHIVE_KEEP_YEARS', 'ARCHIVE_LATE_HOURS'],
+      'DB_POOL_MAX_SIZE',
       ...['DB_POOL_MIN_SIZE'],
       ...['DRAIN_INTERVAL_S', 'ENABLE_TRACING', 'ENVIRONMENT', 'FREEZE_AFTER_HOURS'],
       ...['LIVE_KEEP_HOURS', 'LOG_LEVEL', 'LOST_AFTER_S', 'MAX_BATCH_ITEMS', 'MAX_BATCH_SIZE'],

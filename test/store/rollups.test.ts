@@ -71,7 +71,7 @@ const eventsFromScratch = (store: Store) =>
   run(
     store,
     `select date_trunc('hour', at) as bucket, ${eventColumns}, count(*) as n
-     from (select * from event union all select * from event_late) events group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5`,
+     from (select at, ${eventColumns} from event union all select at, ${eventColumns} from event_late) events group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5`,
   )
 
 /** Deletes a job as maintenance does, and keeps what it was. */

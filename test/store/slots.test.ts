@@ -103,7 +103,8 @@ describe('the table of slots', () => {
         `select attname as name, atttypid::regtype::text as type, attnotnull as always
          from pg_attribute where attrelid = '${table}'::regclass and attnum > 0
            and not attisdropped and attgenerated = ''
-           and attname not in ('${table}_id', 'inserted_at', 'updated_at', 'start_before')
+           and attname not in ('${table}_id', 'inserted_at', 'updated_at', 'start_before',
+             'restored_until')
          order by attnum`,
       )
       assert.deepEqual(

@@ -72,7 +72,7 @@ describe('what is usual', () => {
     const { store, reader } = await known(t)
     await ingest(store, [job('A', { recipe: 'GATE v3' })])
     await reader.findJobs(all, signal)
-    await run(store, 'drop table baseline')
+    await run(store, 'drop table baseline cascade')
     const { items } = await reader.findJobs(all, signal)
     assert.deepEqual([items.length, items[0]?.usual?.p50S], [1, 1])
   })
