@@ -86,8 +86,8 @@ export function follow(
       else {
         heard.ids.push(...batch.map(({ id }) => id))
         heard.keys.push(...batch.map(({ event }) => event.idempotency_key))
+        await pause?.()
       }
-      await pause?.()
     }
   }
   heard.done = run().catch((error: unknown) => {

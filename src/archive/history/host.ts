@@ -178,10 +178,11 @@ export class ArchiveHost implements DaySource {
 
   async #end(why: string): Promise<void> {
     const worker = this.#worker
+    if (!worker) return
     this.#worker = undefined
     for (const { reject } of this.#waiting.values()) reject(new AppError('unreachable', why))
     this.#waiting.clear()
     this.#ready.reject(new AppError('unreachable', why))
-    await worker?.terminate()
+    await worker.terminate()
   }
 }
