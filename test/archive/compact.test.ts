@@ -64,6 +64,22 @@ describe('a day of many parts', () => {
     assert.equal((await compacted(store, place)).length, 2)
   })
 
+  test('is left as it is when a hold comes while it is rewritten', async (t) => {
+    const { store, dir } = await crowdedDay(t)
+    const before = [files(dir, 'event'), files(dir, 'job'), files(dir, '_manifest')]
+    const scope = { site: 'fab1', from: null, to: null, key: null }
+    const place = new (class extends FolderPlace {
+      override async stage(...given: Parameters<FolderPlace['stage']>) {
+        const staged = await super.stage(...given)
+        if (given[0].endsWith('job-0.parquet'))
+          await addHold(new FolderPlace(dir), scope, { reason: 'recall', by: 'legal' })
+        return staged
+      }
+    })(dir)
+    assert.deepEqual(await compacted(store, place), [])
+    assert.deepEqual([files(dir, 'event'), files(dir, 'job'), files(dir, '_manifest')], before)
+  })
+
   test('is rewritten as one file a kind, with every event and the last version of each job', async (t) => {
     const { store, dir, place, busy, gone, back } = await crowdedDay(t)
     const before = await contents(dir)
