@@ -218,7 +218,8 @@ export class Archiver {
       await this.#attempt(day, async () => {
         const done = await this.#write(day.site, (options) => compactDay(day, options))
         for (const one of done) log.info({ ...about, ...one }, 'day compacted')
-        await deleteReplaced(day, this.#writing())
+        // It writes too, where a hold brings files back.
+        await this.#write(day.site, (options) => deleteReplaced(day, options))
       })
     }
   }

@@ -76,6 +76,8 @@ export async function compactDay(day: Day, options: DueDayOptions): Promise<Comp
   await place.clearStaged(siteFolder(day.site))
   const rewritten: Rewritten[] = []
   for (const kind of kinds) rewritten.push(await rewrite(kind, files, day, options))
+  // Rewriting takes minutes: it may have been placed meanwhile.
+  if ((await findHeld(place, day, files)) !== undefined) return []
 
   const parts = rewritten.flatMap((one) => one.parts)
   const old = new Set(rewritten.flatMap((one) => one.old))

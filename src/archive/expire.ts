@@ -86,36 +86,56 @@ export async function* confirmExpiry(options: ConfirmOptions): AsyncGenerator<Ex
   const { lease, signal } = options
   const asked = { ...options, reader: lease.reader }
   await assertTimeTrusted(lease.reader)
+  const begun = [
+    ...(await agedDays(asked)).map(({ day }) => day.site),
+    ...(await pendingRemovals(lease.reader)).map(({ site }) => site),
+  ]
   // What a crash left between a manifest and its record is no longer among the days after this.
-  const wrong = await takeOverAll(await agedDays(asked), options)
+  const chains = await takeOverAll(new Set(begun), options)
   for (const { site, from } of await pendingRemovals(lease.reader)) {
     const day = toDay(site, from)
-    yield* failureOf({ day, kinds: [] }, () => deleteReplaced(day, options, options.known))
+    const remove = () => deleteReplaced(day, options, options.known)
+    yield* failureOf({ day, kinds: [] }, () => onChain(site, remove, chains, options))
   }
   for (const aged of await agedDays(asked)) {
     if (signal.aborted) return
-    const why = wrong.get(aged.day.site)
-    yield why === undefined
-      ? await attempt(aged, () => expireDay(aged, options))
-      : { ...toLine(aged), outcome: 'failed', reason: why }
+    const expire = () => expireDay(aged, options)
+    yield await attempt(aged, () => onChain(aged.day.site, expire, chains, options))
   }
 }
 
-/** @returns by site why its chain cannot be continued */
-async function takeOverAll(
-  days: readonly AgedDay[],
-  options: ConfirmOptions,
-): Promise<Map<string, string>> {
-  const wrong = new Map<string, string>()
-  for (const site of new Set(days.map(({ day }) => day.site))) {
+/** Sites whose chain in the archive is the one on record, and why that of others cannot be continued. */
+type Chains = { settled: Set<string>; wrong: Map<string, string> }
+
+async function takeOverAll(sites: ReadonlySet<string>, options: ConfirmOptions): Promise<Chains> {
+  const chains: Chains = { settled: new Set(), wrong: new Map() }
+  for (const site of sites) {
     try {
       await takeOver(site, options)
+      chains.settled.add(site)
     } catch (error) {
       if (!concernsDay(error)) throw error
-      wrong.set(site, error.message)
+      chains.wrong.set(site, error.message)
     }
   }
-  return wrong
+  return chains
+}
+
+/** Work that writes for a site, after what a failure of the work before has left is settled. */
+async function onChain<T>(
+  site: string,
+  work: () => Promise<T>,
+  { settled, wrong }: Chains,
+  options: ConfirmOptions,
+): Promise<T> {
+  const why = wrong.get(site)
+  if (why !== undefined) throw new DayFailure(why)
+  if (!settled.has(site)) await takeOver(site, options)
+  // It may fail between a manifest and its record.
+  settled.delete(site)
+  const done = await work()
+  settled.add(site)
+  return done
 }
 
 async function assertTimeTrusted(reader: Store): Promise<void> {

@@ -108,9 +108,12 @@ async function remove(
   await assertOurs()
   for (const { path } of waiting) {
     if (named.has(path)) continue
-    await place.remove(path).catch((error: Error) => {
-      throw new DayFailure(`${path} has left its day and cannot be deleted: ${error.message}`)
-    })
+    // Each by itself: an archiver that was stopped among them may find that its successor has brought the day back.
+    await lease.protect(() =>
+      place.remove(path).catch((error: Error) => {
+        throw new DayFailure(`${path} has left its day and cannot be deleted: ${error.message}`)
+      }),
+    )
   }
   const paths = waiting.map(({ path }) => path)
   await lease.store.begin({ operation: 'forgetRemovals', table: 'archive_removal' }, (tx) =>

@@ -95,7 +95,7 @@ export async function dropUnarchived(
     (sql) => sql`
       /* retention.dropLate */
       delete from event_late
-      where at < (select dropped_before from horizon)
+      where at < (select dropped_before from horizon) and restored_until is null
         and stored_at < (select trusted_at - make_interval(secs => ${hours * 3600}) from horizon)`,
     signal,
   )

@@ -9,6 +9,7 @@ import { addHold, releaseHold } from '../../src/archive/hold.ts'
 import { manifestPath, toPartition } from '../../src/archive/layout.ts'
 import { FolderPlace } from '../../src/archive/places/folder.ts'
 import type { Problem } from '../../src/archive/problem.ts'
+import { deleteReplaced } from '../../src/archive/replaced.ts'
 import { dropArchived } from '../../src/archive/retention.ts'
 import { proveRows } from '../../src/archive/row-proof.ts'
 import { verifyArchive } from '../../src/archive/verify.ts'
@@ -24,7 +25,18 @@ import { ingest } from '../../src/store/ingest.ts'
 import { freshDatabase } from '../support/database.ts'
 import { program } from '../support/processes.ts'
 import { crowdedDay } from './crowded-day.ts'
-import { archivedAll, compacted, dayAt, deleted, duck, eventAt, expire, run } from './support.ts'
+import {
+  archivedAll,
+  compacted,
+  dayAt,
+  deleted,
+  duck,
+  eventAt,
+  expire,
+  leaseOf,
+  log,
+  run,
+} from './support.ts'
 
 const ddl = readFileSync(new URL('../../sql/archive/duckdb.sql', import.meta.url), 'utf8')
 const partition = toPartition(dayAt())
@@ -62,6 +74,43 @@ describe('a day of many parts', () => {
     assert.deepEqual([files(dir, 'event'), files(dir, 'job')], before)
     await releaseHold(place, id, who)
     assert.equal((await compacted(store, place)).length, 2)
+  })
+
+  test('is left as it is when a hold comes while it is rewritten', async (t) => {
+    const { store, dir } = await crowdedDay(t)
+    const before = [files(dir, 'event'), files(dir, 'job'), files(dir, '_manifest')]
+    const scope = { site: 'fab1', from: null, to: null, key: null }
+    const place = new (class extends FolderPlace {
+      override async stage(...given: Parameters<FolderPlace['stage']>) {
+        const staged = await super.stage(...given)
+        if (given[0].endsWith('job-0.parquet'))
+          await addHold(new FolderPlace(dir), scope, { reason: 'recall', by: 'legal' })
+        return staged
+      }
+    })(dir)
+    assert.deepEqual(await compacted(store, place), [])
+    assert.deepEqual([files(dir, 'event'), files(dir, 'job'), files(dir, '_manifest')], before)
+  })
+
+  test('loses no file more once the lease is lost among them', async (t) => {
+    const { store, dir, place } = await crowdedDay(t)
+    const old = files(dir, 'event').length + files(dir, 'job').length
+    await compacted(store, place)
+    let held = 3
+    const protect = <T>(work: (number: number) => Promise<T>) =>
+      held-- > 0 ? work(1) : Promise.reject(new Error('the lease is lost'))
+    const options = {
+      ...{
+        lease: { ...leaseOf(store), protect },
+        place,
+        log,
+        signal: new AbortController().signal,
+      },
+      assertOurs: async () => {},
+    }
+    await assert.rejects(deleteReplaced(dayAt(), options), /the lease is lost/)
+    assert.equal(files(dir, 'event').length + files(dir, 'job').length, old + 2 - 3)
+    assert.equal(await deleted(store, place), old)
   })
 
   test('is rewritten as one file a kind, with every event and the last version of each job', async (t) => {

@@ -177,6 +177,29 @@ describe('a hold', () => {
     assert.equal(await jobsOf(store, 2009), 2)
   })
 
+  test('that brings a day back on a disk that fails then forks no chain', async (t) => {
+    const { store, dir } = await anOldArchive(t)
+    let fails = 1
+    const place = new (class extends FolderPlace {
+      override async putOnce(name: string, staged: Staged) {
+        await super.putOnce(name, staged)
+        if (name.startsWith('_manifest/')) await holdOf(dir, { to: '2009-12-31' })
+      }
+      // The manifest that names it again is there, and its record is not.
+      override async read(path: string) {
+        const isBack = path.startsWith(`job/${toPartition(oldDay(2009))}`) && manifests() === 3
+        return isBack && fails-- > 0 ? undefined : super.read(path)
+      }
+    })(dir)
+    const manifests = () => readdirSync(join(dir, '_manifest', toPartition(oldDay(2009)))).length
+    assert.deepEqual(shortly(await expired(store, place)), [
+      'fab1 2009-03-13 event,job: failed',
+      'fab1 2014-03-13 event: deleted',
+    ])
+    assert.deepEqual((await verified(store, dir)).problems, [])
+    assert.equal(await jobsOf(store, 2009), 2)
+  })
+
   test('that cannot be read keeps everything', async (t) => {
     const { store, dir } = await anOldArchive(t)
     const { id } = await holdOf(dir, { site: 'fab9' })

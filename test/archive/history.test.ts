@@ -28,6 +28,7 @@ import { idOf, listedJobs, maybe } from '../support/listed-jobs.ts'
 import { freshFolder } from '../support/processes.ts'
 import { openStore } from '../support/store.ts'
 import { runs } from '../support/wild.ts'
+import { expired } from './old-days.ts'
 import { archivedAll, dayAt, run, takeIn, wait } from './support.ts'
 
 /* One question to the hot store and the archive: what is in which must not show. */
@@ -216,6 +217,70 @@ describe('hot store and archive together', () => {
       all.items.map(({ event }) => (event as { kind: string }).kind),
       ['started', 'progress', 'finished'],
     )
+  })
+
+  test('events that were deleted for their age are named, not none', async (t) => {
+    const { store, dir, reader } = await archivedStore(t, [
+      ...[eventOf(1, 9, 'queued'), eventOf(1, 10, 'started'), eventOf(1, 11, 'finished')],
+    ])
+    await dropEvents(store, 14)
+    await forget(store, [idOf(1)])
+    const find = async () => {
+      const page = await reader.findEvents(
+        idOf(1),
+        { order: 'asc', limit: 10, archive: true },
+        signal,
+      )
+      const missing = page.completeness?.archiveMissing.map(({ from, to }) => [from, to])
+      return { days: page.items.map(({ event }) => dayOf(event)), missing }
+    }
+    assert.deepEqual(await find(), { days: [9, 10, 11], missing: [] })
+    const years = (n: number) => [{ site: null, kind: 'event' as const, years: n }]
+    const gone = async (until: string) => {
+      await run(store, `update horizon set trusted_at = '${until}'`)
+      await expired(store, dir, years(0))
+    }
+    await gone('2026-03-10T00:00:00Z')
+    const first = dayAt(9).from.slice(0, 10)
+    const { days, missing } = await find()
+    assert.deepEqual(days, [10, 11])
+    assert.deepEqual(
+      missing?.map(([from, to]) => [from?.slice(0, 10), to]),
+      [[first, dayAt(10).from]],
+    )
+    await gone('2026-03-13T00:00:00Z')
+    const none = await find()
+    assert.deepEqual([none.days, none.missing?.length], [[], 1])
+    const reading = readDay(
+      new FolderPlace(dir),
+      {
+        kind: 'event',
+        day: first,
+        site: 'fab1',
+        ids: [idOf(1)],
+        filter: { order: 'asc', limit: 1 },
+      },
+      signal,
+    )
+    const said: string[] = []
+    for await (const batch of reading) said.push(...batch.missing.map(({ why }) => why))
+    assert.match(said.join(), /^its events were deleted for their age at 20.* by ops$/)
+  })
+
+  test('subjobs that a running job has lost are found without being asked for', async (t) => {
+    const { store, reader } = await archivedStore(t, [
+      ...[eventOf(1, 9, 'started'), eventOf(1, 13, 'progress')],
+      ...(['started', 'finished'] as const).map((kind) => ({
+        ...eventOf(2, 10, kind, kind === 'started' ? 0 : 5),
+        entity: { type: 'subjob' as const, id: idOf(2), parent_id: idOf(1) },
+      })),
+    ])
+    await forget(store, [idOf(2)])
+    const { items, completeness } = await reader.findSubjobs(
+      { time: 'started', order: 'desc', limit: 10, jobId: idOf(1) },
+      signal,
+    )
+    assert.deepEqual([items.map(({ id }) => id), completeness.archive], [[idOf(2)], 'used'])
   })
 
   test('a job by its id, with its subjobs and events, is read from one file and its own days', async (t) => {

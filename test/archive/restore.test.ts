@@ -176,7 +176,7 @@ describe('a restore', () => {
   })
 
   test('into an empty database archives nothing again', async (t) => {
-    const { dir, before } = await goneArchive(t)
+    const { dir, before, ...old } = await goneArchive(t)
     const { url } = await freshDatabase(t)
     const store = connect(url, { role: 'test', max: 2 })
     t.after(() => store.close())
@@ -188,6 +188,8 @@ describe('a restore', () => {
     await trimJobs(store, signal, 90, true)
     assert.equal(await count(store, 'job'), 0)
     assert.deepEqual(await dueDays(store), [])
+    const places = 'select * from archived_job order by kind, id'
+    assert.deepEqual(await run(store, places), await run(old.store, places))
   })
 
   test('of any history shows what was shown', async (t) => {

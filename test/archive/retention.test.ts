@@ -245,6 +245,17 @@ describe('raw events without an archive', () => {
     assert.deepEqual((await ingest(store, [late])).verdicts, ['duplicate'])
   })
 
+  test('that were restored stay for the time that was asked for', async (t) => {
+    const store = await old(t)
+    await ingest(store, [eventAt(50)])
+    await run(
+      store,
+      `update event_late set stored_at = now() - interval '30 days', restored_until = now() + interval '7 days'`,
+    )
+    await dropUnarchived(store, 72, never)
+    assert.equal((await run(store, 'select from event_late')).length, 1)
+  })
+
   test('stay while they are young, whatever their own time says', async (t) => {
     const store = await old(t)
     await run(store, `update event set stored_at = now() - interval '71 hours'`)

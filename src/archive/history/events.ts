@@ -71,21 +71,32 @@ const withUse = (page: EventPage, use: Partial<Completeness>): EventPage => ({
   completeness: page.completeness && { ...page.completeness, ...use },
 })
 
-/** What an answer of the hot store alone lacks: the days of the archive; or, where none has it, what was dropped. */
-function tellLost(
-  { source }: History,
+/** What an answer of the hot store alone lacks: the days of the archive, and what was dropped and is not in there. */
+function tellLost({ source }: History, span: EventSpan, lost: LostEvents): ArchiveGap[] {
+  const gone = tellGone(source, span, lost)
+  const { days } = lost
+  if (days.length === 0 || !source) return gone
+  const which = days.length === 1 ? 'this day' : `${days.length} days`
+  const { from, to } = spanOf(days)
+  const why = `its events of ${which} are in the archive; add archive=true`
+  return [...gone, { from: from < span.first ? span.first : from, to, why }]
+}
+
+/** The first events of a job, where they were dropped and the archive does not have them, or not any more. */
+function tellGone(
+  source: DaySource | undefined,
   { first, last, count }: EventSpan,
-  { days, droppedBefore, hot }: LostEvents,
+  { days, droppedBefore, hot, hotFrom }: LostEvents,
 ): ArchiveGap[] {
-  if (days.length > 0 && source) {
-    const which = days.length === 1 ? 'this day' : `${days.length} days`
-    const { from, to } = spanOf(days)
-    const why = `its events of ${which} are in the archive; add archive=true`
-    return [{ from: from < first ? first : from, to, why }]
-  }
   if (droppedBefore === null || first >= droppedBefore || hot >= count) return []
+  const day = source && days[0]
+  // On the day of the first event there is an event.
+  if (day !== undefined && (startOf(day) <= first || (hotFrom !== null && hotFrom <= first))) {
+    return []
+  }
   const where = source ? 'are not in the archive' : 'there is no archive'
-  const to = droppedBefore < last ? droppedBefore : rangeOf(last.slice(0, 10)).to
+  const end = droppedBefore < last ? droppedBefore : rangeOf(last.slice(0, 10)).to
+  const to = day === undefined ? end : startOf(day)
   return [{ from: first, to, why: `its events of then were deleted, and ${where}` }]
 }
 
@@ -103,22 +114,23 @@ async function withArchive(
     end: page.next && { at: page.next.at, id: page.next.key },
   }
   const known = new Set(hot.rows.map(({ at, id: key }) => `${at} ${key}`))
+  const gone = tellGone(archive.source, span, lost)
   const reading = new EventDays(archive, { id, filter, site: span.site, days: lost.days })
   try {
     const { rows, end } = await reading.read(hot.end, signal)
     const others = rows.filter(({ at, id: key }) => !known.has(`${at} ${key}`))
     const merged = mergeParts([hot, { rows: others, end }], { order, limit, sizeOf })
     const [first] = lost.days
-    const use = {
+    const use: Partial<Completeness> = {
       archive: 'used',
       archiveSearchedFrom: first === undefined ? null : reading.searchedFrom(startOf(first)),
-      archiveMissing: reading.missing,
-    } as const
+      archiveMissing: [...gone, ...reading.missing],
+    }
     const next = merged.end && { at: merged.end.at, key: merged.end.id }
     return withUse({ ...page, items: merged.rows.map(({ event }) => event), next }, use)
   } catch (error) {
     const why = toWhyUnreachable(error, signal)
-    return withUse(page, toUnreachable([{ ...spanOf(lost.days), why }]))
+    return withUse(page, toUnreachable([...gone, { ...spanOf(lost.days), why }]))
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ArchiveGap, Completeness, JobFilter, JobPage, Position } from '../../core/job.ts'
 import { mergeParts, type Part } from '../../core/merge-parts.ts'
-import { findArchived } from '../../store/archive/archived-jobs.ts'
+import { countArchivedSubjobs, findArchived } from '../../store/archive/archived-jobs.ts'
 import type { JobKind } from '../../store/archive/jobs-sql.ts'
 import { type History, toContext, toUnreachable, toWhyUnreachable } from './context.ts'
 import { type ListedJob, sizeOfListed, toListedJob } from './pending.ts'
@@ -56,9 +56,10 @@ async function isWanted(
   if (archive === false || flags !== undefined || parent !== undefined) return false
   if (archive === true) return true
   if (from !== undefined) return hotFrom !== null && from < hotFrom
-  // The subjobs of a job that only the archive has.
+  // The subjobs of a job that only the archive has, and those that it lost while it runs for longer than jobs are kept.
   if (jobId === undefined) return false
-  return (await findArchived(store, undefined, [jobId], signal)).length > 0
+  if ((await findArchived(store, undefined, [jobId], signal)).length > 0) return true
+  return (await countArchivedSubjobs(store, jobId, signal)).length > 0
 }
 
 const toUse = (filter: JobFilter, archiveMissing: ArchiveGap[], end: Position | null) =>

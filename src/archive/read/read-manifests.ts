@@ -38,13 +38,12 @@ async function ofDay(place: Place, day: FoundDay, kind: ArchiveKind): Promise<Da
   try {
     const found = await readManifest(place, day, number)
     if (!found) throw new Error(`${manifestPath(day, number)} is gone`)
-    const { files, events_dropped } = found.manifest
-    const isGone = kind === 'event' && events_dropped
-    return {
-      files: toArchivedFiles(files),
-      missing: isGone ? [{ ...span, why: eventsGone }] : [],
-      unreadable: 0,
-    }
+    const { files, events_dropped, expired } = found.manifest
+    const why: string[] = kind === 'event' && events_dropped ? [eventsGone] : []
+    const age = expired?.[kind]
+    if (age) why.push(`its ${kind}s were deleted for their age at ${age.at} by ${age.by}`)
+    const missing = why.map((one) => ({ ...span, why: one }))
+    return { files: toArchivedFiles(files), missing, unreadable: 0 }
   } catch (error) {
     return { files: [], missing: [{ ...span, why: toWhy(error) }], unreadable: 1 }
   }

@@ -14,6 +14,8 @@ export type LostEvents = {
   droppedBefore: Micros | null
   /** How many the hot store has. */
   hot: number
+  /** The time of the first that came late and is still there. */
+  hotFrom: Micros | null
 }
 
 const op = (operation: string, table: string) => ({ operation, table })
@@ -75,9 +77,11 @@ export async function findLostEvents(
               and f.starts_at < (n.day + 1)::timestamp at time zone 'UTC')) as days,
         case when ${first} < h.dropped_before or exists (select from newest where late_events > 0)
           then (select count(*) from event where entity_id = ${id} and at between ${first} and ${last})
-            + (select count(*) from event_late where entity_id = ${id}) else 0 end::int8 as hot
+            + (select count(*) from event_late where entity_id = ${id}) else 0 end::int8 as hot,
+        (select min(at) from event_late where entity_id = ${id}) as hot_from
       from h`,
     signal,
   )
-  return { droppedBefore: row?.droppedBefore ?? null, days: row?.days ?? [], hot: row?.hot ?? 0 }
+  const { droppedBefore = null, days, hot = 0, hotFrom = null } = row ?? {}
+  return { droppedBefore, days: days ?? [], hot, hotFrom }
 }

@@ -33,7 +33,11 @@ const jobColumns: readonly Column[] = [
  * A time that does not lie where lists look for it by the day alone, else null: from `first` days before the day to `last` days
  * after its end (find-days.ts).
  */
-const ifFarSql = (time: string, day: string, { first, last }: { first: number; last: number }) => `
+export const ifFarSql = (
+  time: string,
+  day: string,
+  { first, last }: { first: number; last: number },
+) => `
   case when ${time} >= (${day}::date - ${first})::timestamp at time zone 'UTC'
     and ${time} < (${day}::date + ${last + 1})::timestamp at time zone 'UTC' then null else ${time} end`
 

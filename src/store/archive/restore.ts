@@ -10,7 +10,8 @@ import { failedAttemptsSql, queueSql } from '../job-rows.ts'
 import { locks } from '../locks.ts'
 import { entityType } from '../rollups/make-hours.ts'
 import { toArrays, unnestSql } from '../unnest.ts'
-import type { JobKind } from './jobs-sql.ts'
+import { ifFarSql } from './jobs.ts'
+import { type JobKind, nearDays } from './jobs-sql.ts'
 import { type ShelvedJob, slotsOfShelved } from './restored-slots.ts'
 
 /*
@@ -114,10 +115,13 @@ export async function restoreJobs(
 const shelfColumns = [
   ['id', 'uuid'],
   ['job_key', 'text'],
+  ['parent_id', 'uuid'],
   ['site', 'text'],
   ['day', 'date'],
   ['version', 'int'],
   ['updated_at', 'timestamptz'],
+  ['started_at', 'timestamptz'],
+  ['seen_at', 'timestamptz'],
 ] as const
 
 /** Jobs that are not on record, in a database that is younger than the archive, or restored from a copy. */
@@ -126,14 +130,16 @@ async function noteUnknown(
   kind: JobKind,
   jobs: readonly (ShelvedJob & { shelf: Shelf })[],
 ): Promise<void> {
-  const rows = jobs.map(({ id, jobKey, version, updatedAt, shelf }) => ({
-    ...{ id, job_key: jobKey, site: shelf.site, day: shelf.day },
-    ...{ version, updated_at: updatedAt },
+  const rows = jobs.map(({ id, jobKey, parentId, version, shelf, ...job }) => ({
+    ...{ id, job_key: jobKey, parent_id: parentId, site: shelf.site, day: shelf.day, version },
+    ...{ updated_at: job.updatedAt, started_at: job.startedAt, seen_at: job.lastEventAt },
   }))
   await tx.unsafe(
     `/* restore.note */
-    insert into archived_job (kind, id, job_key, site_id, day, version, updated_at, deleted)
-    select '${kind}', id, job_key, site, day, version, updated_at, true
+    insert into archived_job (
+      kind, id, job_key, parent_id, site_id, day, version, updated_at, started_at, seen_at, deleted)
+    select '${kind}', id, job_key, parent_id, site, day, version, updated_at,
+      ${ifFarSql('started_at', 'day', nearDays.started)}, ${ifFarSql('seen_at', 'day', nearDays.seen)}, true
     from ${unnestSql('g', shelfColumns)}
     where not exists (select from ${kind} t where t.${kind}_id = g.id)
     order by id on conflict (kind, id) do nothing`,
