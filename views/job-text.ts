@@ -76,9 +76,11 @@ export function metadataText(job: Job, name: string): string {
 export const toolText = (job: Job): string =>
   [metadataText(job, 'tool'), metadataText(job, 'chamber')].filter((part) => part !== '').join(' ')
 
-/** `13:42:00 to 14:42:00 CET`. A window without a start reaches back to the first job. */
-export function windowText({ from, to }: { from: Micros | null; to: Micros | undefined }): string {
-  if (to === undefined) return from === null ? '' : `from ${whenZoned(from, from)} on`
-  if (from === null) return `up to ${whenZoned(to, to)}`
-  return `${when(from, to)} to ${whenZoned(to, to)}`
+type Span = { from: Micros | null; to: Micros | undefined }
+
+/** `13:42:00 to 14:42:00 CET`, with the days unless they are today. A window without a start reaches back to the first job. */
+export function windowText({ from, to }: Span, now: Micros): string {
+  if (to === undefined) return from === null ? '' : `from ${whenZoned(from, now)} on`
+  if (from === null) return `up to ${whenZoned(to, now)}`
+  return `${when(from, now)} to ${whenZoned(to, now)}`
 }

@@ -63,6 +63,10 @@ const shown: Record<ArchiveKind, readonly string[]> = {
   subjob: ['ended_at', 'subjob_id', 'job_id', 'app_name', 'sub_key', 'status', 'duration_s'],
 }
 
+/** A fraction to the millisecond: a table is for people. */
+const toCell = (value: NonNullable<ArchivedValue>) =>
+  typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(3) : String(value)
+
 /** Columns as wide as what the first rows have in them. Control characters are made visible. */
 function tablePrinter(kind: ArchiveKind): RowPrinter {
   const names = shown[kind]
@@ -74,7 +78,7 @@ function tablePrinter(kind: ArchiveKind): RowPrinter {
       .join('  ')
       .trimEnd()
   const cellsOf = (row: ArchivedRow) =>
-    names.map((name) => String(row[name] ?? '').replaceAll(/\p{Cc}/gu, '\ufffd'))
+    names.map((name) => toCell(row[name] ?? '').replaceAll(/\p{Cc}/gu, '\ufffd'))
   return {
     async rows(rows) {
       const cells = rows.map(cellsOf)

@@ -34,7 +34,8 @@ export async function runCompact(place: Place, { json, databaseUrl }: CompactOpt
   const lease = openLease(databaseUrl, 'archive', { role: 'archive compact' })
   try {
     if ((await lease.hold()) === undefined) {
-      throw new ConfigError(
+      throw new AppError(
+        'conflict',
         'an archiver is at work on this database, and compacts in each of its rounds by itself; stop it to do so now',
       )
     }

@@ -99,15 +99,15 @@ async function report(lines: AsyncGenerator<ExpireLine>, { json, confirm }: Expi
   }
   let n = 0
   if (json) await print('{"days":[')
-  else await printLine(toRow(['SITE', 'DAY', 'WHAT', 'FILES', 'MB', 'OUTCOME', 'REASON']))
   for await (const line of lines) {
     if (line.outcome === 'failed') process.exitCode = 1
     const sum = sums[line.outcome]
     sum.days++
     sum.files += line.files
     sum.bytes += line.bytes
-    if (json) await print(`${n++ === 0 ? '\n' : ',\n'}${JSON.stringify(line)}`)
-    else await printLine(toText(line))
+    const isFirst = n++ === 0
+    if (json) await print(`${isFirst ? '\n' : ',\n'}${JSON.stringify(line)}`)
+    else await printLine(isFirst ? `${head}\n${toText(line)}` : toText(line))
   }
   if (json) await print(`],\n"confirmed":${confirm},"sums":${JSON.stringify(sums)}}\n`)
   else await printLine(toTotal(sums, confirm))
@@ -123,6 +123,8 @@ const toRow = (cells: readonly string[]) =>
       return i === 3 || i === 4 ? cell.padStart(width) : cell.padEnd(width)
     })
     .join('  ')
+
+const head = toRow(['SITE', 'DAY', 'WHAT', 'FILES', 'MB', 'OUTCOME', 'REASON'])
 
 const toText = ({ site, day, kinds, files, bytes, outcome, reason }: ExpireLine) =>
   toRow([site, day, kinds.join(','), String(files), (bytes / 1e6).toFixed(2), outcome, reason])

@@ -10,7 +10,7 @@ type Who = { reason: string; by: string; json: boolean }
 /** `wafermon archive hold add`. The exit code is 1 when part of what it asks for was deleted before. */
 export async function runHoldAdd(place: Place, scope: HoldScope, who: Who): Promise<void> {
   await assertPlace(place)
-  const hold = await addHold(place, scope, who)
+  const hold = await explained(() => addHold(place, scope, who))
   // After it was placed: a deletion that does not see it yet is seen here.
   await show(hold, await applyHold(place, hold, await readHolds(place)), who.json)
 }
@@ -44,12 +44,15 @@ function refuse(error: unknown): never {
   throw error instanceof AppError ? new ConfigError(error.message) : error
 }
 
-/** A hold that cannot be read is for an operator. */
+/** A hold that cannot be read is for an operator; an option that is wrong is the command line's. */
 async function explained<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw error instanceof DayFailure ? new AppError('conflict', error.message) : error
+    if (error instanceof DayFailure) throw new AppError('conflict', error.message)
+    throw error instanceof AppError && error.code === 'invalid'
+      ? new ConfigError(error.message)
+      : error
   }
 }
 

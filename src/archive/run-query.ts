@@ -28,6 +28,14 @@ export async function runQuery(
   for await (const rows of reading.batches()) await printer.rows(rows)
   status.clear()
   await printer.end()
+  if (reading.days === 0) tellNoDay()
+}
+
+/** On standard error: that nothing was found because nothing was there to look at. */
+export function tellNoDay(): void {
+  process.stderr.write(
+    'the archive has no day of these sites and this span; wafermon archive ls lists its days\n',
+  )
 }
 
 /** On standard error. The exit code is 1 from then on. */

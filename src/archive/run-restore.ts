@@ -21,7 +21,7 @@ import { assertArchive } from './print.ts'
 import { type ArchivedRow, toArchivedJob, toEventRow } from './read/archived-rows.ts'
 import { ArchiveReading, type Missing } from './read/reading.ts'
 import { assertRightPlace } from './right-place.ts'
-import { tellMissing } from './run-query.ts'
+import { tellMissing, tellNoDay } from './run-query.ts'
 
 /*
  * `wafermon archive restore`: rows of the archive into the hot store, for some days. Events come first: a job that is there has
@@ -63,7 +63,8 @@ export async function runRestore(place: Place, options: RestoreOptions): Promise
     await tell('jobs', job)
     await tell('subjobs', subjob)
     await tell('events', event)
-    await printLine(`they stay until ${until}`)
+    const restored = [job, subjob, event].some((kind) => kind.restored > 0)
+    if (restored) await printLine(`what was restored stays until ${until}`)
   } finally {
     await store.close()
   }
@@ -78,6 +79,7 @@ export async function restore(
   const until = await restoredUntil(store, keepDays)
   const status = openStatusLine()
   const missing: Missing[] = []
+  let days = 0
   const restoreKind = async (kind: ArchiveKind): Promise<Restored> => {
     const sum: Restored = { restored: 0, kept: 0 }
     const reading = new ArchiveReading(
@@ -97,12 +99,14 @@ export async function restore(
       sum.restored += restored
       sum.kept += kept
     }
+    days += reading.days
     return sum
   }
   const event = await restoreKind('event')
   const job = await restoreKind('job')
   const subjob = await restoreKind('subjob')
   status.clear()
+  if (days === 0) tellNoDay()
   return { event, job, subjob, until, missing }
 }
 

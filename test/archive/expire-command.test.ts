@@ -68,17 +68,17 @@ describe('wafermon archive hold', () => {
     [['add'], 2, /required option '--reason <text>' not specified/],
     [
       ['add', '--reason', 'x', '--from', '2026-02-30'],
-      1,
+      2,
       /^--from: "2026-02-30" is not a day; write it as 2026-03-01$/m,
     ],
     [
       ['add', '--reason', 'x', '--from', '2026-03-02', '--to', '2026-03-01'],
-      1,
+      2,
       /^--to: 2026-03-01 lies before --from 2026-03-02; exchange them$/m,
     ],
-    [['add', '--reason', 'x', '--site', 'a/b'], 1, /^--site: must be 1 to 64 letters/m],
-    [['add', '--reason', 'x', '--key', ' '], 1, /^--key: must not be empty; leave it out/m],
-    [['add', '--reason', ' '], 1, /^--reason: must not be empty; say why$/m],
+    [['add', '--reason', 'x', '--site', 'a/b'], 2, /^--site: must be 1 to 64 letters/m],
+    [['add', '--reason', 'x', '--key', ' '], 2, /^--key: must not be empty; leave it out/m],
+    [['add', '--reason', ' '], 2, /^--reason: must not be empty; say why$/m],
     [
       ['rm', 'none', '--reason', 'x'],
       1,

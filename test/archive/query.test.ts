@@ -37,6 +37,7 @@ before(async () => {
           jobRow(day, 2, {
             status: 'failed',
             app_name: 'litho',
+            duration_s: 5.501602788222954,
             last_error: 'no\nvacuum',
             event_count: 2n ** 60n,
           }),
@@ -64,8 +65,19 @@ describe('archive query', () => {
       first ?? '',
       /^2026-03-12T00:00:01\.000001Z {2}b0000000-\S+0001 {2}fab1 +etch +=Lé😀 "12" +succeeded +0$/,
     )
-    assert.match(second ?? '', /failed +0 +no\ufffdvacuum$/)
+    assert.match(second ?? '', /failed +5\.502 +no\ufffdvacuum$/)
     assert.equal(more.at(-1), '4 jobs')
+  })
+
+  test('says when the archive has no day of the site or the time', () => {
+    for (const args of [
+      ['--site', 'fab9'],
+      ['--from', '2027-01-01'],
+    ]) {
+      const { status, stdout, stderr } = query(...at, ...args)
+      assert.deepEqual([status, stdout], [0, '0 jobs\n'])
+      assert.match(stderr, /^the archive has no day of these sites and this span; /)
+    }
   })
 
   test('prints a row a line as JSON, with every digit, and all of them', () => {

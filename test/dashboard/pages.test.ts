@@ -270,7 +270,13 @@ describe('GET /jobs', () => {
     assert.equal(value, '1')
     assert.deepEqual(keysIn((await get(href)).html), ['IN'])
     assert.match(only.html, /id="window"[^>]*>active 03:00:00 to 04:00:00.UTC</)
-    assert.match(only.html, /<summary>Filters: 1.h up to 04:00 UTC, /)
+    assert.match(only.html, /<summary>Filters: 1.h up to 04:00:00.UTC, /)
+    const long = await get('/jobs?from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z')
+    assert.match(
+      long.html,
+      /id="window"[^>]*>active 2020-01-01.00:00:00 to 2020-02-01.00:00:00.UTC</,
+    )
+    assert.match(long.html, /<summary>Filters: from 2020-01-01.00:00:00.UTC to 2020-02-01.00/)
     assert.doesNotMatch(only.html, /href="[^"]*" aria-current="true">1.h</)
   })
 

@@ -56,7 +56,7 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
     <>
       <div class="head">
         <h1>Jobs</h1>
-        <small id="window">{listText(view)}</small>
+        <small id="window">{listText(view, page.now)}</small>
         <NewRows count={0} href={jobsUrl(first, site)} />
         <span class="sp" />
         <a class="btn" href={jobsUrl(first, site, '/jobs.csv')}>
@@ -66,7 +66,7 @@ export function JobsBody({ page, view }: { page: Page; view: JobsView }) {
           NDJSON
         </a>
       </div>
-      <Filters query={query} apps={view.apps} site={site} />
+      <Filters query={query} apps={view.apps} site={site} now={page.now} />
       <Notices notices={view.notices} />
       {/* Each is there from the start, if empty: an open page fills what was not known when it loaded. */}
       <CardsSection oldS={view.tally && ageOfPart(page, ...cardQuestions)}>
@@ -108,10 +108,10 @@ const listVerbs: Record<TimeField, string> = {
 }
 
 /** What the list has: of flagged jobs their number, of all others what they did in the window. */
-function listText(view: JobsView): string {
+function listText(view: JobsView, now: Micros): string {
   const { query, total } = view
   if (query.flags.length === 0) {
-    return `${listVerbs[toTimeField(query.sort)]} ${windowText(view)}`
+    return `${listVerbs[toTimeField(query.sort)]} ${windowText(view, now)}`
   }
   const which = `${query.flags.join(', ')}, whenever they began`
   if (total === undefined) return which
@@ -172,7 +172,7 @@ function Rows({ page, view, jobs }: { page: Page; view: JobsView; jobs: readonly
   if (jobs.length === 0) {
     return (
       <>
-        <Empty view={view} site={page.siteQuery} />
+        <Empty page={page} view={view} />
         {view.older === undefined && view.newer === undefined ? null : <PageLinks view={view} />}
       </>
     )
@@ -247,8 +247,9 @@ function PageLink({ rel, href, text }: { rel: string; href: string | undefined; 
   )
 }
 
-function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
+function Empty({ page, view }: { page: Page; view: JobsView }) {
   const { query } = view
+  const site = page.siteQuery
   const wide = query.window === '7d' || query.window === 'all' ? 'all' : '7d'
   const plain: JobsQuery = { ...firstPage(query), from: undefined, to: undefined, window: wide }
   if (query.flags.length > 0) {
@@ -260,7 +261,7 @@ function Empty({ view, site }: { view: JobsView; site: string | undefined }) {
   }
   return (
     <p id="none" class="empty">
-      No job matches these filters, {listText(view)}.{' '}
+      No job matches these filters, {listText(view, page.now)}.{' '}
       <a href={jobsUrl(plain, site)}>{wide === 'all' ? 'Show all jobs' : 'Show 7 days'}</a>
     </p>
   )

@@ -67,7 +67,7 @@ export function OverviewBody({ page, view }: { page: Page; view: OverviewView })
     <div id="overview" class="body">
       <div class="head">
         <h1>Overview</h1>
-        <small id="window">{windowText(view)}</small>
+        <small id="window">{windowText(view, page.now)}</small>
         <span class="sp" />
         <Windows query={{ window: view.window }} href={path} all={false} />
       </div>

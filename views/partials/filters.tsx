@@ -1,7 +1,7 @@
 import { factNames, facts } from '../../src/core/facts.ts'
 import { statuses } from '../../src/core/job.ts'
 import type { Micros } from '../../src/core/time.ts'
-import { cut, hourMinute, zoneShort } from '../format.ts'
+import { cut, whenZoned } from '../format.ts'
 import {
   firstPage,
   flags,
@@ -13,13 +13,13 @@ import {
   windows,
 } from '../jobs-query.ts'
 
-type Props = { query: JobsQuery; apps: readonly string[]; site: string | undefined }
+type Props = { query: JobsQuery; apps: readonly string[]; site: string | undefined; now: Micros }
 
 /** The filters of the jobs page: a GET form, so they work without JavaScript and can be bookmarked. */
-export function Filters({ query, apps, site }: Props) {
+export function Filters({ query, apps, site, now }: Props) {
   return (
     <details class="filters panel">
-      <summary>{summary(query)}</summary>
+      <summary>{summary(query, now)}</summary>
       <form method="get" action="/jobs" aria-label="Filters">
         <Kept query={query} site={site} />
         <div class="wide">
@@ -169,19 +169,19 @@ function appOptions(apps: readonly string[], chosen: string): [string, string][]
 const isWindow = ({ from, to }: Pick<JobsQuery, 'from' | 'to'>) =>
   from === undefined && to === undefined
 
-/** `6 h`, `from 12:00 UTC to 14:00 UTC`, or `6 h up to 14:00 UTC`. */
-function rangeText({ window, from, to }: JobsQuery): string {
-  const at = (time: Micros) => `${hourMinute(time)} ${zoneShort(time)}`
+/** `6 h`, `from 12:00:00 UTC to 14:00:00 UTC`, or `6 h up to 14:00:00 UTC`, with the days unless they are today. */
+function rangeText({ window, from, to }: JobsQuery, now: Micros): string {
+  const at = (time: Micros) => whenZoned(time, now)
   const start = from === undefined ? windowNames[window] : `from ${at(from)}`
   if (to === undefined) return start
   return `${start} ${from === undefined ? 'up to' : 'to'} ${at(to)}`
 }
 
-function summary(query: JobsQuery): string {
+function summary(query: JobsQuery, now: Micros): string {
   const some = query.status.length > 0 && query.status.length < statuses.length
   const chosen = some ? query.status.join(', ') : 'all statuses'
   const parts = [
-    rangeText(query),
+    rangeText(query, now),
     query.flags.length > 0 ? `only ${query.flags.join(', ')}` : chosen,
   ]
   if (query.app !== '') parts.push(cut(query.app, 60))

@@ -75,7 +75,13 @@ export class FolderPlace implements Place {
 
   async #checkReading(): Promise<void> {
     const found = await stat(this.address).catch(unless('ENOENT', 'ENOTDIR'))
-    if (found?.isDirectory()) return
+    if (found?.isDirectory()) {
+      return access(this.address, constants.R_OK | constants.X_OK).catch((cause: unknown) => {
+        const remedy = 'give this user the right to read it'
+        const message = `${this.setting}: cannot read ${this.address} (${codeFromError(cause)}); ${remedy}`
+        throw new AppError('unavailable', message, { cause })
+      })
+    }
     const message = `${this.setting}: there is no folder ${this.address}; mount it, or choose another`
     throw new AppError('unavailable', message)
   }

@@ -57,6 +57,8 @@ export class ArchiveReading {
   readonly missing: Missing[] = []
   /** The first day that was not read any more; undefined when all were. */
   stoppedAt: ReadPosition | undefined
+  /** How many days the archive has of what was asked for. */
+  days = 0
   /** How many files were opened. */
   files = 0
   readonly #place: Place
@@ -82,6 +84,7 @@ export class ArchiveReading {
     const startedMs = performance.now()
     await this.#place.check('read')
     const days = await findDays(this.#place, this.#query)
+    this.days = days.length
     for (const [i, day] of days.entries()) {
       signal?.throwIfAborted()
       if (i > 0 && this.#isBounded(startedMs)) {
