@@ -10,7 +10,7 @@ import type { Outcome } from './run-tests.ts'
  * have just passed.
  *
  *   npm run test:planted [-- WORD]     only the bugs with WORD in their name
- *   npm run test:planted -- --short    one bug of each test file; all tests have passed
+ *   npm run test:planted -- --short    one bug of every second test file; all tests have passed
  */
 
 /**
@@ -25,7 +25,7 @@ type Verdict = { color: 'red' | 'green' | 'broken'; why: string }
 async function main(word: string, isShort: boolean): Promise<boolean> {
   const named = bugs.filter(({ name }) => name.includes(word))
   const isFirst = (bug: Bug) => named.find(({ test }) => test[0] === bug.test[0]) === bug
-  const chosen = isShort ? named.filter(isFirst) : named
+  const chosen = isShort ? named.filter(isFirst).filter((_, i) => i % 2 === 0) : named
   if (chosen.length === 0) {
     console.error(`no planted bug has "${word}" in its name`)
     return false
